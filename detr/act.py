@@ -1,0 +1,165 @@
+"""ACT: a conditional VAE that turns one observation into a chunk of actions.
+
+Source: Zhao et al. 2023, "Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware", section IV and appendix
+C; `DETRVAE` in ACT and ACT++, detr/models/detr_vae.py. Differences:
+
+- all decoder layers are used; upstream computes seven and takes the first one's output;
+- no `is_pad_head`, which nothing upstream trains;
+- without the CVAE its parts do not exist; the latent's token is one learned vector.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from detr.position_encoding import sine_position_2d, sinusoid_table
+from detr.transformer import Encoder, Transformer
+
+
+class ACT(nn.Module):
+    """Action chunking with transformers.
+
+    Args:
+        backbones: one per camera, in the cameras' order, or a single one for all cameras; each maps (B, 3, H, W) to
+            (B, out_channels, h, w). Upstream gives every camera the same positions, and so do we: with a shared
+            backbone the network cannot tell one camera from another, except by what it sees.
+        state_dim, action_dim: width of `qpos` and of an action.
+        chunk_size: actions predicted at once.
+        hidden_dim: width of the tokens, a multiple of 4 and of `nheads`.
+        enc_layers: layers of the observation's encoder, and of the CVAE's.
+        use_encoder: train a CVAE; False leaves a plain regression.
+
+    Raises:
+        ValueError: the backbones differ in `out_channels`, or a size does not fit.
+    """
+
+    def __init__(
+        self,
+        backbones: Sequence[nn.Module],
+        state_dim: int,
+        action_dim: int,
+        chunk_size: int,
+        hidden_dim: int = 512,
+        dim_feedforward: int = 3200,
+        nheads: int = 8,
+        enc_layers: int = 4,
+        dec_layers: int = 1,
+        dropout: float = 0.1,
+        latent_dim: int = 32,
+        use_encoder: bool = True,
+    ) -> None:
+        super().__init__()
+        channels = {backbone.out_channels for backbone in backbones}
+        if len(channels) != 1:
+            raise ValueError(f"the backbones must agree in out_channels, got {sorted(channels)}")
+        if dec_layers < 1:
+            raise ValueError(f"dec_layers must be at least 1, got {dec_layers}")
+        self.backbones = nn.ModuleList(backbones)
+        self.input_proj = nn.Conv2d(channels.pop(), hidden_dim, kernel_size=1)
+        self.input_proj_robot_state = nn.Linear(state_dim, hidden_dim)
+        self.additional_pos_embed = nn.Embedding(2, hidden_dim)  # latent, proprioception
+        self.query_embed = nn.Embedding(chunk_size, hidden_dim)
+        self.transformer = Transformer(hidden_dim, nheads, dim_feedforward, enc_layers, dec_layers, dropout)
+        self.action_head = nn.Linear(hidden_dim, action_dim)
+
+        self.use_encoder = use_encoder
+        self.latent_dim = latent_dim
+        if use_encoder:
+            self.encoder = Encoder(enc_layers, hidden_dim, nheads, dim_feedforward, dropout)
+            self.cls_embed = nn.Embedding(1, hidden_dim)
+            self.encoder_joint_proj = nn.Linear(state_dim, hidden_dim)
+            self.encoder_action_proj = nn.Linear(action_dim, hidden_dim)
+            self.latent_proj = nn.Linear(hidden_dim, 2 * latent_dim)  # mean, log variance
+            self.latent_out_proj = nn.Linear(latent_dim, hidden_dim)
+        else:  # what is left of latent_out_proj when the latent is always zero: its bias
+            self.latent_token = nn.Parameter(torch.zeros(hidden_dim))
+
+    def encode(self, qpos: Tensor, actions: Tensor, is_pad: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The posterior of the latent, given what was done.
+
+        Args:
+            qpos: (B, state_dim), normalised.
+            actions: (B, chunk, action_dim), normalised.
+            is_pad: (B, chunk) bool, True past the end of the episode.
+
+        Returns:
+            mean and log variance, each (B, latent_dim) float32.
+        """
+        cls = self.cls_embed.weight.expand(len(qpos), 1, -1)  # (B, 1, d)
+        joints = self.encoder_joint_proj(qpos)[:, None]  # (B, 1, d)
+        tokens = torch.cat([cls, joints, self.encoder_action_proj(actions)], dim=1)  # (B, 2 + chunk, d)
+        pos = sinusoid_table(tokens.shape[1], tokens.shape[2], tokens.device)
+        padding = None if is_pad is None else nn.functional.pad(is_pad, (2, 0), value=False)  # (B, 2 + chunk)
+        summary = self.encoder(tokens, pos, padding)[:, 0]  # (B, d), at the CLS token
+        mu, logvar = self.latent_proj(summary).float().chunk(2, dim=-1)
+        return mu, logvar
+
+    def forward(
+        self,
+        qpos: Tensor,
+        images: Tensor,
+        actions: Tensor | None = None,
+        is_pad: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Predict a chunk of actions; given the true ones, with a latent drawn from their posterior, else with zero.
+
+        Args:
+            qpos: (B, state_dim), normalised.
+            images: (B, cameras, 3, H, W), ImageNet-normalised.
+            actions: (B, chunk, action_dim), normalised; only for training.
+            is_pad: (B, chunk) bool, True at actions past the end of the episode.
+            generator: where the latent's noise comes from.
+
+        Returns:
+            actions (B, chunk, action_dim), normalised; the posterior's mean and log variance (B, latent_dim), or None
+            without `actions` or without the CVAE.
+        """
+        mu = logvar = None
+        if not self.use_encoder:
+            latent = self.latent_token.expand(len(qpos), -1)  # (B, d)
+        elif actions is None:
+            latent = self.latent_out_proj(qpos.new_zeros(len(qpos), self.latent_dim))  # (B, d)
+        else:
+            mu, logvar = self.encode(qpos, actions, is_pad)
+            latent = self.latent_out_proj(sample_gaussian(mu, logvar, generator))  # (B, d)
+
+        image_tokens, image_pos = self.embed_images(images)
+        vectors = torch.stack([latent, self.input_proj_robot_state(qpos)], dim=1)  # (B, 2, d)
+        tokens = torch.cat([vectors, image_tokens], dim=1)  # (B, 2 + N, d)
+        pos = torch.cat([self.additional_pos_embed.weight, image_pos])  # (2 + N, d)
+        hidden = self.transformer(tokens, pos, self.query_embed.weight)  # (B, chunk, d)
+        return self.action_head(hidden), mu, logvar
+
+    def embed_images(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn images (B, cameras, 3, H, W) into tokens (B, N, d) at positions (N, d), camera after camera.
+
+        Upstream joins the cameras' maps side by side and so orders tokens by row first; attention does not see order.
+        Under channels-last all reshapes here are views.
+        """
+        if len(self.backbones) == 1:  # all cameras in one batch
+            maps = [self.backbones[0](images.flatten(0, 1))]  # (B * cameras, C, h, w)
+        elif len(self.backbones) == images.shape[1]:
+            maps = [net(image) for net, image in zip(self.backbones, images.unbind(1), strict=True)]  # (B, C, h, w)
+        else:
+            raise ValueError(f"{images.shape[1]} cameras given, but {len(self.backbones)} backbones")
+        tokens, positions = [], []
+        for x in map(self.input_proj, maps):  # (B or B * cameras, d, h, w)
+            _, dim, h, w = x.shape
+            x = x.flatten(2).transpose(1, 2).reshape(len(images), -1, dim)  # (B, [cameras *] h * w, d)
+            tokens.append(x)
+            positions.append(sine_position_2d(h, w, dim, x.device).repeat(x.shape[1] // (h * w), 1))
+        return torch.cat(tokens, dim=1), torch.cat(positions)
+
+
+def sample_gaussian(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw from N(mu, exp(logvar)) so that gradients reach both (Kingma and Welling 2014); any shape."""
+    device = mu.device if generator is None else generator.device
+    noise = torch.randn(mu.shape, generator=generator, device=device).to(mu)
+    return mu + (logvar / 2).exp() * noise
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, 1)) of (B, latent_dim), summed over the latent, averaged over the batch: ()."""
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1).mean()

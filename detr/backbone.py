@@ -1,0 +1,172 @@
+"""Image backbones. To add one, write a function that builds it and put `@register_backbone("its_name")` above it.
+
+A backbone maps ImageNet-normalised images (B, 3, H, W) of any size to a map (B, out_channels, h, w), and says
+`out_channels`. Building and initialising are two things: `init_backbone` makes one to be trained and may download
+weights; `build_backbone` makes the bare architecture of a trained one, from the name and norm that its checkpoint
+recorded.
+"""
+
+import difflib
+import http.client
+import pickle
+import socket
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from detr.keypoints import Keypoints
+
+DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "frozen_bn": torchvision.ops.FrozenBatchNorm2d,  # keeps what pretraining measured; useless from scratch
+    "group_norm": lambda channels: nn.GroupNorm(channels // 16, channels),  # small batches do not disturb it
+}
+
+Builder = Callable[[str, str], nn.Module]
+BACKBONES: dict[str, Builder] = {}
+
+
+def register_backbone(*names: str) -> Callable[[Builder], Builder]:
+    """Make a function `(name, norm) -> module with out_channels` known under `names`."""
+
+    def register(build: Builder) -> Builder:
+        for name in names:
+            if name in BACKBONES:
+                raise ValueError(f"backbone {name!r} is registered twice")
+            BACKBONES[name] = build
+        return build
+
+    return register
+
+
+@register_backbone("resnet18", "resnet34", "resnet50")
+def resnet(name: str, norm: str) -> nn.Module:
+    """torchvision's ResNet (He et al. 2016) up to layer4, as DETR, models/backbone.py; 1/32 of the image's size."""
+    net = torchvision.models.get_model(name, weights=None, norm_layer=NORMS[norm])
+    body = nn.Sequential()
+    for key, module in net.named_children():
+        if key not in ("avgpool", "fc"):
+            body.add_module(key, module)
+    body.out_channels = net.fc.in_features
+    return body
+
+
+@register_backbone("keypoints")
+def keypoints(name: str, norm: str) -> nn.Module:
+    """Where things are, in four tokens: small enough to learn from scratch on a CPU within minutes."""
+    if norm != "group_norm":
+        raise ValueError(f"backbone {name!r} has group_norm, not {norm!r}")
+    return Keypoints()
+
+
+def build_backbone(name: str, norm: str = "group_norm", pretrained: bool = False) -> nn.Module:
+    """Build the architecture with random weights; reads no file and no network.
+
+    Args:
+        name: a key of `BACKBONES`.
+        norm: a key of `NORMS`.
+        pretrained: what the module is to say about the weights that the caller will load into it.
+
+    Returns:
+        (B, 3, H, W) -> (B, out_channels, h, w), with attributes `out_channels`, `norm` and `pretrained`.
+
+    Raises:
+        ValueError: unknown name or norm.
+    """
+    _check_choice("backbone", name, BACKBONES)
+    _check_choice("norm", norm, NORMS)
+    backbone = BACKBONES[name](name, norm)
+    backbone.norm = norm
+    backbone.pretrained = pretrained
+    return backbone
+
+
+def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
+    """Build a backbone with the weights that training starts from.
+
+    Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in DETR;
+    training from random weights needs a norm that works, GroupNorm. A checkpoint must record the returned module's
+    `norm` and `pretrained`, and rebuild it by `build_backbone`.
+
+    Args:
+        name: a key of `BACKBONES`.
+        weights: "imagenet": torchvision's, downloaded or from its cache; without them (no network) warns and falls
+            back on random weights. "none": random. A path: a state dict in torchvision's names, `fc.*` ignored.
+            "auto": "imagenet" where such weights exist, else "none".
+
+    Raises:
+        ValueError: unknown name, no ImageNet weights for it, or a file that does not fit.
+        FileNotFoundError: `weights` is a path to nothing.
+    """
+    _check_choice("backbone", name, BACKBONES)
+    has_imagenet = name in torchvision.models.list_models(module=torchvision.models)
+    if weights == "auto":
+        weights = "imagenet" if has_imagenet else "none"
+    if weights == "none":
+        return build_backbone(name)
+    if weights != "imagenet":
+        return _with_weights(name, _read_weights(Path(weights)), source=str(weights))
+    if not has_imagenet:
+        raise ValueError(f"there are no ImageNet weights for backbone {name!r}; choose 'none' or a file")
+    try:
+        state = _imagenet_weights(name)
+    except (OSError, http.client.HTTPException) as error:
+        warnings.warn(
+            f"no ImageNet weights for {name} ({error}): starting from random weights with GroupNorm instead; "
+            "name a file with --backbone_weights PATH to start from pretrained ones",
+            stacklevel=2,
+        )
+        return build_backbone(name)
+    return _with_weights(name, state, source="the ImageNet weights")
+
+
+def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
+    # IMAGENET1K_V1 are those that DETR, ACT and ACT++ start from.
+    with _socket_timeout(DOWNLOAD_TIMEOUT):
+        return torchvision.models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torch.hub opens its URL without a timeout, so where packets are dropped it would hang for minutes."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _read_weights(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"backbone weights {str(path)!r}: no such file; give one, 'imagenet', 'none' or 'auto'")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"backbone weights {path}: not a torch file of plain tensors") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"backbone weights {path}: not a state dict")
+    return state
+
+
+def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Module:
+    has_statistics = any(key.endswith("running_mean") for key in state)
+    backbone = build_backbone(name, norm="frozen_bn" if has_statistics else "group_norm", pretrained=True)
+    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    try:
+        backbone.load_state_dict(body)
+    except RuntimeError as error:
+        raise ValueError(f"{source} does not fit backbone {name!r}: {error}") from error
+    return backbone
+
+
+def _check_choice(kind: str, value: str, choices: Mapping[str, object]) -> None:
+    if value not in choices:
+        close = difflib.get_close_matches(value, choices, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"unknown {kind} {value!r}; {hint}choose from {', '.join(sorted(choices))}")

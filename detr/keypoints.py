@@ -1,0 +1,67 @@
+"""A small backbone that reduces an image to the places of what it saw.
+
+Source: Finn et al. 2016, "Deep Spatial Autoencoders for Visuomotor Learning", section IV (spatial softmax), also in
+robomimic, models/base_nets.py. Ours has group norm, a learnt temperature, and hands out tokens for a transformer.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class SpatialSoftmax(nn.Module):
+    """Read each channel of a map as a distribution over places and return its mean place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(()))  # minus the logarithm of the temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, C, 2) float32: x to the right and y down, of cell centres, the image being [-1, 1].
+
+        Computed in float32 also under autocast: a bfloat16 coordinate would be off by up to a third of a pixel.
+        """
+        h, w = x.shape[-2:]
+        with torch.autocast(x.device.type, enabled=False):
+            logits = x.flatten(2).transpose(1, 2).float()  # (B, h * w, C): channels-last stays as it is
+            place = torch.softmax(logits * self.log_scale.exp(), dim=1)  # (B, h * w, C)
+            return place.transpose(1, 2) @ cell_centres(h, w, x.device)  # (B, C, 2)
+
+
+class Keypoints(nn.Module):
+    """Five convolutions, spatial softmax, and a linear map of all the keypoints to each token.
+
+    (B, 3, H, W) to (B, out_channels, 1, tokens); H and W of any size.
+    """
+
+    LAYERS = ((32, 2), (32, 2), (64, 2), (64, 1), (64, 1))  # channels, stride
+
+    def __init__(self, out_channels: int = 128, tokens: int = 4) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.convs = nn.Sequential()
+        channels = 3
+        for width, stride in self.LAYERS:
+            self.convs.extend(
+                [
+                    nn.Conv2d(channels, width, 3, stride, padding=1, bias=False),
+                    nn.GroupNorm(width // 8, width),
+                    nn.ReLU(inplace=True),
+                ]
+            )
+            channels = width
+        self.spatial_softmax = SpatialSoftmax()
+        self.to_tokens = nn.Linear(2 * channels, tokens * out_channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
+        points = self.spatial_softmax(self.convs(image)).flatten(1)  # (B, 2 * C)
+        with torch.autocast(points.device.type, enabled=False):
+            tokens = self.to_tokens(points)  # (B, tokens * out_channels)
+        return tokens.view(len(image), 1, -1, self.out_channels).permute(0, 3, 1, 2)  # (B, out_channels, 1, tokens)
+
+
+def cell_centres(h: int, w: int, device: torch.device) -> Tensor:
+    """Centres (x, y) of the cells of an (h, w) map, row by row, in [-1, 1]: (h * w, 2)."""
+    y = (torch.arange(h, device=device) * 2 + 1) / h - 1  # (h,)
+    x = (torch.arange(w, device=device) * 2 + 1) / w - 1  # (w,)
+    return torch.stack([x.repeat(h), y.repeat_interleave(w)], dim=-1)  # (h * w, 2)

@@ -1,0 +1,164 @@
+"""The transformer of DETR as ACT uses it: post-norm, positions added to queries and keys in every layer.
+
+Sources: Vaswani et al. 2017, "Attention Is All You Need"; Carion et al. 2020, "End-to-End Object Detection with
+Transformers"; DETR, models/transformer.py, and its copy in ACT, detr/models/transformer.py. Parameters have the names
+and shapes they have there, so weights pass both ways. Differences:
+
+- batch first: (B, N, d) instead of (N, B, d);
+- attention is one fused kernel that never holds the (N, N) weights, hence
+- no dropout on attention weights: the fused CPU kernel takes none, and on the other places (attention output, hidden
+  layer, feed-forward output) dropout stands as in DETR;
+- no pre-norm variant and no intermediate outputs.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention with the parameters of `nn.MultiheadAttention`.
+
+    Args:
+        dim: width of the tokens.
+        heads: number of heads; must divide `dim`.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"hidden_dim {dim} cannot be split over {heads} heads")
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))  # queries, keys, values
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Attend from `query` to `key` and `value`.
+
+        Args:
+            query: (B, Q, d).
+            key, value: (B, N, d).
+            padding: (B, N) bool, True at tokens that nobody may look at; every row needs a False.
+
+        Returns:
+            (B, Q, d).
+        """
+        dim = query.shape[-1]
+        if query is key:  # self-attention: one product makes both
+            q, k = F.linear(query, self.in_proj_weight[: 2 * dim], self.in_proj_bias[: 2 * dim]).chunk(2, dim=-1)
+        else:
+            q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
+            k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
+        v = F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))  # (B, heads, Q or N, d/heads)
+        visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
+        return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then a feed-forward network, each added to its input and normalised."""
+
+    def __init__(self, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(dim, heads)
+        self.linear1 = nn.Linear(dim, dim_feedforward)
+        self.linear2 = nn.Linear(dim_feedforward, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
+        """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool."""
+        query = x + pos
+        x = self.norm1(x + self.dropout(self.self_attn(query, query, x, padding)))
+        hidden = self.dropout(F.relu(self.linear1(x)))  # (B, N, dim_feedforward)
+        return self.norm2(x + self.dropout(self.linear2(hidden)))
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention among the queries, attention to the memory, a feed-forward network."""
+
+    def __init__(self, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(dim, heads)
+        self.multihead_attn = Attention(dim, heads)
+        self.linear1 = nn.Linear(dim, dim_feedforward)
+        self.linear2 = nn.Linear(dim_feedforward, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.norm3 = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
+        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory` and `memory_key` (memory plus positions) (B, N, d)."""
+        query = x + query_pos
+        x = self.norm1(x + self.dropout(self.self_attn(query, query, x)))
+        x = self.norm2(x + self.dropout(self.multihead_attn(x + query_pos, memory_key, memory)))
+        hidden = self.dropout(F.relu(self.linear1(x)))  # (B, Q, dim_feedforward)
+        return self.norm3(x + self.dropout(self.linear2(hidden)))
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers."""
+
+    def __init__(self, layers: int, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(dim, heads, dim_feedforward, dropout) for _ in range(layers))
+        init_xavier(self)
+
+    def forward(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
+        """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool, True where there is nothing."""
+        for layer in self.layers:
+            x = layer(x, pos, padding)
+        return x
+
+
+class Decoder(nn.Module):
+    """A stack of decoder layers that starts from zeros, and a norm at its end."""
+
+    def __init__(self, layers: int, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(dim, heads, dim_feedforward, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        init_xavier(self)
+
+    def forward(self, query_pos: Tensor, memory: Tensor, pos: Tensor) -> Tensor:
+        """Read the answers to `query_pos` (Q, d) out of `memory` (B, N, d), whose tokens stand at `pos` (N, d).
+
+        The queries start as zeros, as in DETR. The values of the first self-attention are then its value bias alone,
+        whatever its other input weights: those get a zero gradient, here as in every descendant of DETR.
+
+        Returns:
+            (B, Q, d).
+        """
+        x = memory.new_zeros(memory.shape[0], *query_pos.shape)  # (B, Q, d)
+        memory_key = memory + pos
+        for layer in self.layers:
+            x = layer(x, query_pos, memory, memory_key)
+        return self.norm(x)
+
+
+class Transformer(nn.Module):
+    """Encoder over the observation, decoder that reads one token per query out of it."""
+
+    def __init__(
+        self, dim: int, heads: int, dim_feedforward: int, enc_layers: int, dec_layers: int, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(enc_layers, dim, heads, dim_feedforward, dropout)
+        self.decoder = Decoder(dec_layers, dim, heads, dim_feedforward, dropout)
+
+    def forward(self, tokens: Tensor, pos: Tensor, query_pos: Tensor) -> Tensor:
+        """`tokens` (B, N, d) at `pos` (N, d), asked by `query_pos` (Q, d), to (B, Q, d)."""
+        return self.decoder(query_pos, self.encoder(tokens, pos), pos)
+
+
+def init_xavier(module: nn.Module) -> None:
+    """Draw all matrices of `module` from Xavier's uniform distribution, as `Transformer._reset_parameters` of DETR."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            nn.init.xavier_uniform_(parameter)

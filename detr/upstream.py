@@ -1,0 +1,84 @@
+"""Read the weights of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus) into our `ACT`."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+# What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of the first
+# (after decoder.norm), for the answer (detr_vae.py, forward); the other layers and is_pad_head never learnt anything.
+DROPPED = re.compile(
+    r"is_pad_head\.|pos_table$|.*num_batches_tracked$|transformer\.decoder\.layers\.(?!0\.)|backbones\.\d+\.\d+\.fc\."
+)
+CVAE_ONLY = ("cls_embed.", "encoder_action_proj.", "encoder_joint_proj.", "latent_proj.", "latent_out_proj.weight")
+RESNETS = {(False, (2, 2, 2, 2)): "resnet18", (False, (3, 4, 6, 3)): "resnet34", (True, (3, 4, 6, 3)): "resnet50"}
+
+
+def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Translate a state dict of ACT or ACT++, with or without the prefix `model.` of its policy.
+
+    Returns:
+        the state dict of our `ACT`, and the sizes to build it with: `backbone`, `norm` and `num_backbones` for
+        `build_backbone` (original ACT has one backbone for all cameras, ACT++ one per camera), all others arguments
+        of `ACT`. The number of heads leaves no trace in the weights; upstream has always 8.
+
+    Raises:
+        ValueError: these are no weights of ACT, or those of its VQ variant.
+    """
+    weights = {k.removeprefix("model."): v for k, v in state_dict.items()}
+    _refuse_others(weights)
+    weights = {re.sub(r"^(backbones\.\d+)\.0\.body\.", r"\1.", k): v for k, v in weights.items() if not DROPPED.match(k)}
+    config = _read_sizes(weights)
+    if not config["use_encoder"]:  # upstream keeps the CVAE's projections even then, untrained
+        weights["latent_token"] = weights.pop("latent_out_proj.bias")
+        weights = {k: v for k, v in weights.items() if not k.startswith(CVAE_ONLY)}
+    return weights, config
+
+
+def _refuse_others(weights: Mapping[str, Tensor]) -> None:
+    needed = ("action_head.weight", "query_embed.weight", "input_proj.weight", "latent_proj.weight")
+    missing = [k for k in needed if k not in weights]
+    if missing:
+        raise ValueError(f"not a state dict of ACT or ACT++: {', '.join(missing)} missing")
+    latent = weights["latent_out_proj.weight"].shape[1]
+    projected = weights["latent_proj.weight"].shape[0]
+    if projected != 2 * latent:  # a Gaussian has a mean and a variance per number, a code has neither
+        raise ValueError(
+            f"a VQ checkpoint (latent_proj gives {projected} numbers, latent_out_proj takes {latent}); "
+            "only ACT with its Gaussian latent can be loaded"
+        )
+
+
+def _read_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    hidden_dim, state_dim = weights["input_proj_robot_state.weight"].shape
+    return {
+        "state_dim": state_dim,
+        "action_dim": weights["action_head.weight"].shape[0],
+        "chunk_size": weights["query_embed.weight"].shape[0],
+        "hidden_dim": hidden_dim,
+        "dim_feedforward": weights["transformer.encoder.layers.0.linear1.weight"].shape[0],
+        "nheads": 8,
+        "enc_layers": _count(weights, r"transformer\.encoder\.layers\.(\d+)\."),
+        "dec_layers": 1,
+        "latent_dim": weights["latent_out_proj.weight"].shape[1],
+        "use_encoder": any(k.startswith("encoder.layers.") for k in weights),
+        "backbone": _resnet_name(weights),
+        "norm": "frozen_bn" if "backbones.0.bn1.running_mean" in weights else "group_norm",
+        "num_backbones": _count(weights, r"backbones\.(\d+)\."),
+    }
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match[1] for k in weights if (match := re.match(pattern, k))})
+
+
+def _resnet_name(weights: Mapping[str, Tensor]) -> str:
+    blocks = tuple(_count(weights, rf"backbones\.0\.layer{i}\.(\d+)\.") for i in (1, 2, 3, 4))
+    bottleneck = "backbones.0.layer1.0.conv3.weight" in weights
+    if (bottleneck, blocks) not in RESNETS:
+        raise ValueError(
+            f"unknown backbone with {blocks} {'bottleneck' if bottleneck else 'basic'} blocks; "
+            f"choose a checkpoint with one of {', '.join(RESNETS.values())}"
+        )
+    return RESNETS[bottleneck, blocks]

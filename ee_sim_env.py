@@ -1,0 +1,113 @@
+"""The joint-space environment driven in end-effector space, through inverse kinematics.
+
+ACT drags its arms by motion-capture bodies in a second set of scenes, then replays the joints in the first; from
+MuJoCo 3.1 on those welds lag and the script fails. Here the same environment is driven in one pass: what is recorded
+is what was commanded.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from dm_env import TimeStep
+
+from constants import IMAGE_SIZE, Arm, Task
+from sim_env import SimEnv, make_sim_env
+
+DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
+TOLERANCE = 1e-4  # m and rad
+MAX_ITERATIONS = 10
+MAX_JOINT_STEP = 0.2  # rad per iteration
+
+
+class GripPointIK:
+    """Damped-least-squares inverse kinematics of one arm (Buss 2004) at the site `grip_point` between its fingers."""
+
+    def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
+        self._model, self._data = model, mujoco.MjData(model)
+        joints = [model.joint(f"{arm.name}/{name}") for name in arm.joints]
+        self._qpos = np.array([joint.qposadr[0] for joint in joints])
+        self._dofs = np.array([joint.dofadr[0] for joint in joints])
+        self._low, self._high = np.array([joint.range for joint in joints]).T
+        self._site = model.site(f"{arm.name}/grip_point").id
+        self._jacobian = np.zeros((6, model.nv))
+        self._site_quat, self._inverse, self._difference = np.zeros(4), np.zeros(4), np.zeros(4)
+        _, self._zero_quat = self.forward(np.zeros(len(joints)))
+
+    def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) in m and orientation wxyz (4,) of the grip point, world frame, for joint angles (rad)."""
+        self._data.qpos[self._qpos] = joints
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mju_mat2Quat(self._site_quat, self._data.site_xmat[self._site])
+        return self._data.site_xpos[self._site].copy(), self._site_quat.copy()
+
+    def solve(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
+        """Joint angles (6,) in rad, searched from `joints`, that bring the grip point to `xyz` (m) and to `quat`, the
+        rotation wxyz from its orientation at the zero pose. Unreachable targets give the nearest pose found."""
+        target = np.zeros(4)
+        mujoco.mju_mulQuat(target, quat, self._zero_quat)
+        joints = joints.copy()
+        for _ in range(MAX_ITERATIONS):
+            error = self._error(joints, xyz, target)
+            if np.abs(error).max() < TOLERANCE:
+                break
+            mujoco.mj_comPos(self._model, self._data)
+            mujoco.mj_jacSite(
+                self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._site
+            )
+            jacobian = self._jacobian[:, self._dofs]
+            damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
+            step = jacobian.T @ np.linalg.solve(damped, error)
+            joints = np.clip(joints + np.clip(step, -MAX_JOINT_STEP, MAX_JOINT_STEP), self._low, self._high)
+        return joints
+
+    def _error(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
+        """Translation (m) and rotation vector (rad), world frame, still to go (6,)."""
+        position, orientation = self.forward(joints)
+        rotation = np.zeros(3)
+        mujoco.mju_negQuat(self._inverse, orientation)
+        mujoco.mju_mulQuat(self._difference, quat, self._inverse)
+        mujoco.mju_quat2Vel(rotation, self._difference, 1.0)
+        return np.concatenate([xyz - position, rotation])
+
+
+class EndEffectorEnv:
+    """Wraps a joint-space environment; an action is, per arm, xyz (m), quaternion wxyz and gripper (8 numbers)."""
+
+    def __init__(self, env: SimEnv) -> None:
+        self.env = env
+        self._arms = env.task.spec.arms
+        self._solvers = [GripPointIK(env.physics.model.ptr, arm) for arm in self._arms]
+
+    def reset(
+        self, rng: np.random.Generator | int | None = None, env_state: np.ndarray | None = None
+    ) -> TimeStep:
+        self._joints = [np.array(arm.start) for arm in self._arms]
+        return self.env.reset(rng, env_state)
+
+    def start_xyz(self) -> dict[str, np.ndarray]:
+        """Grip point (3,) in m of each arm, by label, at the start of an episode."""
+        poses = zip(self._arms, self._solvers, strict=True)
+        return {arm.label: solver.forward(np.array(arm.start))[0] for arm, solver in poses}
+
+    def joint_action(self, action: np.ndarray) -> np.ndarray:
+        """The joint-space action (D,) for an end-effector action (8 per arm)."""
+        parts = np.split(action, len(self._arms))
+        self._joints = [
+            solver.solve(joints, part[:3], part[3:7])
+            for solver, joints, part in zip(self._solvers, self._joints, parts, strict=True)
+        ]
+        return np.concatenate([[*joints, part[7]] for joints, part in zip(self._joints, parts, strict=True)])
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        return self.env.step(self.joint_action(action))
+
+    def close(self) -> None:
+        self.env.close()
+
+
+def make_ee_sim_env(
+    task: Task, render_quality: str = "fast", image_size: tuple[int, int] = IMAGE_SIZE
+) -> EndEffectorEnv:
+    """The environment of a simulated task, driven in end-effector space."""
+    return EndEffectorEnv(make_sim_env(task, render_quality, image_size))

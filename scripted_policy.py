@@ -1,0 +1,53 @@
+"""Scripted demonstrations: waypoints of a task to end-effector actions (ACT: scripted_policy.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from pyquaternion import Quaternion
+
+from constants import Task, Waypoint
+
+Pose = tuple[np.ndarray, Quaternion]  # xyz (m) and orientation, both in the world frame
+
+
+class ScriptedPolicy:
+    """Follows the waypoints of a task: straight lines for positions and grippers, shortest arcs for orientations."""
+
+    def __init__(self, task: Task, start_xyz: Mapping[str, np.ndarray], env_state: np.ndarray) -> None:
+        """`start_xyz`: the grip point of each arm (by label) at reset, in m; `env_state` (P * 7,): start of the props."""
+        anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
+        self._paths = [
+            [
+                (point.step, *self._pose({**anchors, "start": start_xyz[arm.label]}, point), point.gripper)
+                for point in task.script
+                if point.arm == arm.label
+            ]
+            for arm in task.arms
+        ]
+        if not all(self._paths):
+            raise ValueError(f"task {task.name!r} has no script for each of its arms")
+
+    @staticmethod
+    def _pose(anchors: Mapping[str, np.ndarray], point: Waypoint) -> Pose:
+        origin = np.zeros(3) if point.at == "world" else anchors[point.at]
+        axis, degrees = point.turn
+        axes = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
+        return origin + np.array(point.xyz), Quaternion(axis=axes[axis], degrees=degrees)
+
+    def __call__(self, step: int) -> np.ndarray:
+        """End-effector action (8 per arm: xyz, quaternion wxyz, gripper) at a control step."""
+        return np.concatenate([self._along(path, step) for path in self._paths])
+
+    @staticmethod
+    def _along(path: list[tuple[int, np.ndarray, Quaternion, float]], step: int) -> np.ndarray:
+        for (t0, xyz0, quat0, grip0), (t1, xyz1, quat1, grip1) in pairwise(path):
+            if step <= t1:
+                share = (step - t0) / (t1 - t0)
+                xyz = xyz0 + share * (xyz1 - xyz0)
+                quat = Quaternion.slerp(quat0, quat1, share)
+                return np.concatenate([xyz, quat.elements, [grip0 + share * (grip1 - grip0)]])
+        _, xyz, quat, grip = path[-1]
+        return np.concatenate([xyz, quat.elements, [grip]])
