@@ -1,7 +1,7 @@
 """ACT: a conditional VAE that turns one observation into a chunk of actions.
 
-Source: Zhao et al. 2023, "Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware", section IV and appendix
-C; `DETRVAE` in ACT and ACT++, detr/models/detr_vae.py. Differences:
+Source: Zhao et al. 2023, "Learning Fine-Grained Bimanual Manipulation with Low-Cost Hardware", section IV and
+appendix C; `DETRVAE` in ACT and ACT++, detr/models/detr_vae.py. Differences:
 
 - all decoder layers are used; upstream computes seven and takes the first one's output;
 - no `is_pad_head`, which nothing upstream trains;
@@ -21,9 +21,9 @@ class ACT(nn.Module):
     """Action chunking with transformers.
 
     Args:
-        backbones: one per camera, in the cameras' order, or a single one for all cameras; each maps (B, 3, H, W) to
-            (B, out_channels, h, w). Upstream gives every camera the same positions, and so do we: with a shared
-            backbone the network cannot tell one camera from another, except by what it sees.
+        backbones: one per camera, in the cameras' order, or a single one for all cameras; each maps
+            (B, 3, H, W) to (B, out_channels, h, w). Upstream gives every camera the same positions, and so do
+            we: with a shared backbone the network cannot tell the cameras apart, except by what they see.
         state_dim, action_dim: width of `qpos` and of an action.
         chunk_size: actions predicted at once.
         hidden_dim: width of the tokens, a multiple of 4 and of `nheads`.
@@ -103,7 +103,7 @@ class ACT(nn.Module):
         is_pad: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Predict a chunk of actions; given the true ones, with a latent drawn from their posterior, else with zero.
+        """Predict a chunk of actions, with the latent at zero or, given the true ones, from their posterior.
 
         Args:
             qpos: (B, state_dim), normalised.
@@ -113,8 +113,11 @@ class ACT(nn.Module):
             generator: where the latent's noise comes from.
 
         Returns:
-            actions (B, chunk, action_dim), normalised; the posterior's mean and log variance (B, latent_dim), or None
-            without `actions` or without the CVAE.
+            actions (B, chunk, action_dim), normalised; the posterior's mean and log variance (B, latent_dim),
+            or None without `actions` or without the CVAE.
+
+        Raises:
+            ValueError: the number of cameras is not that of the backbones.
         """
         mu = logvar = None
         if not self.use_encoder:
@@ -135,13 +138,15 @@ class ACT(nn.Module):
     def embed_images(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Turn images (B, cameras, 3, H, W) into tokens (B, N, d) at positions (N, d), camera after camera.
 
-        Upstream joins the cameras' maps side by side and so orders tokens by row first; attention does not see order.
-        Under channels-last all reshapes here are views.
+        Upstream joins the cameras' maps side by side and so orders tokens by row first; attention does not
+        see order. Under channels-last all reshapes here are views.
         """
         if len(self.backbones) == 1:  # all cameras in one batch
             maps = [self.backbones[0](images.flatten(0, 1))]  # (B * cameras, C, h, w)
         elif len(self.backbones) == images.shape[1]:
-            maps = [net(image) for net, image in zip(self.backbones, images.unbind(1), strict=True)]  # (B, C, h, w)
+            maps = [
+                net(image) for net, image in zip(self.backbones, images.unbind(1), strict=True)
+            ]  # (B, C, h, w)
         else:
             raise ValueError(f"{images.shape[1]} cameras given, but {len(self.backbones)} backbones")
         tokens, positions = [], []
@@ -161,5 +166,5 @@ def sample_gaussian(mu: Tensor, logvar: Tensor, generator: torch.Generator | Non
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, 1)) of (B, latent_dim), summed over the latent, averaged over the batch: ()."""
+    """KL(N(mu, exp(logvar)) || N(0, 1)) of (B, latent_dim): summed over the latent, mean over the batch."""
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1).mean()

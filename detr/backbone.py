@@ -1,9 +1,9 @@
-"""Image backbones. To add one, write a function that builds it and put `@register_backbone("its_name")` above it.
+"""Image backbones. To add one, write a function that builds it under `@register_backbone("its_name")`.
 
-A backbone maps ImageNet-normalised images (B, 3, H, W) of any size to a map (B, out_channels, h, w), and says
-`out_channels`. Building and initialising are two things: `init_backbone` makes one to be trained and may download
-weights; `build_backbone` makes the bare architecture of a trained one, from the name and norm that its checkpoint
-recorded.
+A backbone maps ImageNet-normalised images (B, 3, H, W) of any size to a map (B, out_channels, h, w), and
+says `out_channels`. Building and initialising are two things: `init_backbone` makes one to be trained and
+may download weights; `build_backbone` makes the bare architecture of a trained one, from the name and norm
+that its checkpoint recorded.
 """
 
 import difflib
@@ -46,7 +46,7 @@ def register_backbone(*names: str) -> Callable[[Builder], Builder]:
 
 @register_backbone("resnet18", "resnet34", "resnet50")
 def resnet(name: str, norm: str) -> nn.Module:
-    """torchvision's ResNet (He et al. 2016) up to layer4, as DETR, models/backbone.py; 1/32 of the image's size."""
+    """torchvision's ResNet (He et al. 2016) up to layer4, as in DETR, models/backbone.py; stride 32."""
     net = torchvision.models.get_model(name, weights=None, norm_layer=NORMS[norm])
     body = nn.Sequential()
     for key, module in net.named_children():
@@ -89,15 +89,16 @@ def build_backbone(name: str, norm: str = "group_norm", pretrained: bool = False
 def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
     """Build a backbone with the weights that training starts from.
 
-    Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in DETR;
-    training from random weights needs a norm that works, GroupNorm. A checkpoint must record the returned module's
+    Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in
+    DETR; random weights need a norm that works, GroupNorm. A checkpoint must record the returned module's
     `norm` and `pretrained`, and rebuild it by `build_backbone`.
 
     Args:
         name: a key of `BACKBONES`.
-        weights: "imagenet": torchvision's, downloaded or from its cache; without them (no network) warns and falls
-            back on random weights. "none": random. A path: a state dict in torchvision's names, `fc.*` ignored.
-            "auto": "imagenet" where such weights exist, else "none".
+        weights: "imagenet": torchvision's, downloaded or from its cache; where that fails (no network), warns
+            and falls back on random weights. "none": random. A path: a state dict in torchvision's names,
+            `fc.*` ignored, GroupNorm if it holds no running statistics. "auto": "imagenet" where such weights
+            exist, else "none".
 
     Raises:
         ValueError: unknown name, no ImageNet weights for it, or a file that does not fit.
@@ -144,7 +145,9 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"backbone weights {str(path)!r}: no such file; give one, 'imagenet', 'none' or 'auto'")
+        raise FileNotFoundError(
+            f"backbone weights {str(path)!r}: no such file; else 'imagenet', 'none', 'auto'"
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -161,7 +164,7 @@ def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Mod
     try:
         backbone.load_state_dict(body)
     except RuntimeError as error:
-        raise ValueError(f"{source} does not fit backbone {name!r}: {error}") from error
+        raise ValueError(f"{source} does not fit backbone {name!r}: {str(error)[:400]}") from error
     return backbone
 
 

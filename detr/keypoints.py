@@ -1,7 +1,7 @@
 """A small backbone that reduces an image to the places of what it saw.
 
-Source: Finn et al. 2016, "Deep Spatial Autoencoders for Visuomotor Learning", section IV (spatial softmax), also in
-robomimic, models/base_nets.py. Ours has group norm, a learnt temperature, and hands out tokens for a transformer.
+Source: Finn et al. 2016, "Deep Spatial Autoencoders for Visuomotor Learning", section IV (spatial softmax),
+also in robomimic, models/base_nets.py. Ours has group norm, and hands out tokens for a transformer.
 """
 
 import torch
@@ -16,9 +16,9 @@ class SpatialSoftmax(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(()))  # minus the logarithm of the temperature
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) to (B, C, 2) float32: x to the right and y down, of cell centres, the image being [-1, 1].
+        """(B, C, h, w) to (B, C, 2) float32: x to the right, y down, both in [-1, 1] over the image.
 
-        Computed in float32 also under autocast: a bfloat16 coordinate would be off by up to a third of a pixel.
+        Computed in float32 also under autocast: a bfloat16 coordinate would be off by a third of a pixel.
         """
         h, w = x.shape[-2:]
         with torch.autocast(x.device.type, enabled=False):
@@ -57,7 +57,9 @@ class Keypoints(nn.Module):
         points = self.spatial_softmax(self.convs(image)).flatten(1)  # (B, 2 * C)
         with torch.autocast(points.device.type, enabled=False):
             tokens = self.to_tokens(points)  # (B, tokens * out_channels)
-        return tokens.view(len(image), 1, -1, self.out_channels).permute(0, 3, 1, 2)  # (B, out_channels, 1, tokens)
+        return tokens.view(len(image), 1, -1, self.out_channels).permute(
+            0, 3, 1, 2
+        )  # (B, out_channels, 1, tokens)
 
 
 def cell_centres(h: int, w: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ TEMPERATURE = 10_000
 
 
 def _angles(positions: np.ndarray, dim: int) -> np.ndarray:
-    """(N,) positions to (N, dim): sines at even indices, cosines at odd, wavelengths growing geometrically."""
+    """(N,) positions to (N, dim): sines at even indices, cosines at odd, of growing wavelengths."""
     index = np.arange(dim)
     angles = positions[:, None] / TEMPERATURE ** (2 * (index // 2) / dim)  # (N, dim)
     return np.where(index % 2 == 0, np.sin(angles), np.cos(angles))
@@ -29,9 +29,9 @@ def _to_tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
 def sine_position_2d(h: int, w: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
     """Encode each cell of an (h, w) map; rows of the result run over the map row by row.
 
-    Half of the `dim` numbers tell the row, half the column, each counted from 1 and scaled so that the last one is
-    at 2 pi. Source: Carion et al. 2020, "End-to-End Object Detection with Transformers"; `PositionEmbeddingSine`
-    (normalize=True) in DETR, models/position_encoding.py.
+    Half of the `dim` numbers tell the row, half the column, each counted from 1 and scaled so that the last
+    one is at 2 pi. Source: Carion et al. 2020, "End-to-End Object Detection with Transformers";
+    `PositionEmbeddingSine` (normalize=True) in DETR, models/position_encoding.py.
 
     Returns:
         (h * w, dim) float32.

@@ -1,13 +1,13 @@
 """The transformer of DETR as ACT uses it: post-norm, positions added to queries and keys in every layer.
 
-Sources: Vaswani et al. 2017, "Attention Is All You Need"; Carion et al. 2020, "End-to-End Object Detection with
-Transformers"; DETR, models/transformer.py, and its copy in ACT, detr/models/transformer.py. Parameters have the names
-and shapes they have there, so weights pass both ways. Differences:
+Sources: Vaswani et al. 2017, "Attention Is All You Need"; Carion et al. 2020, "End-to-End Object Detection
+with Transformers"; DETR, models/transformer.py, and its copy in ACT, detr/models/transformer.py. Parameters
+have the names and shapes they have there, so weights pass both ways. Differences:
 
 - batch first: (B, N, d) instead of (N, B, d);
 - attention is one fused kernel that never holds the (N, N) weights, hence
-- no dropout on attention weights: the fused CPU kernel takes none, and on the other places (attention output, hidden
-  layer, feed-forward output) dropout stands as in DETR;
+- no dropout on attention weights: with it the CPU falls back on a kernel that holds them. The attention's
+  output, the hidden layer and the feed-forward output have theirs as in DETR;
 - no pre-norm variant and no intermediate outputs.
 """
 
@@ -48,12 +48,16 @@ class Attention(nn.Module):
         """
         dim = query.shape[-1]
         if query is key:  # self-attention: one product makes both
-            q, k = F.linear(query, self.in_proj_weight[: 2 * dim], self.in_proj_bias[: 2 * dim]).chunk(2, dim=-1)
+            q, k = F.linear(query, self.in_proj_weight[: 2 * dim], self.in_proj_bias[: 2 * dim]).chunk(
+                2, dim=-1
+            )
         else:
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
             k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
         v = F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
-        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))  # (B, heads, Q or N, d/heads)
+        q, k, v = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v)
+        )  # (B, heads, Q or N, d/heads)
         visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
@@ -94,7 +98,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
-        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory` and `memory_key` (memory plus positions) (B, N, d)."""
+        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory` and `memory_key`, which has positions, (B, N, d)."""
         query = x + query_pos
         x = self.norm1(x + self.dropout(self.self_attn(query, query, x)))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + query_pos, memory_key, memory)))
@@ -127,10 +131,11 @@ class Decoder(nn.Module):
         init_xavier(self)
 
     def forward(self, query_pos: Tensor, memory: Tensor, pos: Tensor) -> Tensor:
-        """Read the answers to `query_pos` (Q, d) out of `memory` (B, N, d), whose tokens stand at `pos` (N, d).
+        """Read answers to `query_pos` (Q, d) out of `memory` (B, N, d), whose tokens stand at `pos` (N, d).
 
-        The queries start as zeros, as in DETR. The values of the first self-attention are then its value bias alone,
-        whatever its other input weights: those get a zero gradient, here as in every descendant of DETR.
+        The queries start as zeros, as in DETR. The values of the first self-attention are then its value
+        bias alone, whatever its other input weights: those get a zero gradient, here as in every descendant
+        of DETR.
 
         Returns:
             (B, Q, d).
@@ -146,7 +151,13 @@ class Transformer(nn.Module):
     """Encoder over the observation, decoder that reads one token per query out of it."""
 
     def __init__(
-        self, dim: int, heads: int, dim_feedforward: int, enc_layers: int, dec_layers: int, dropout: float = 0.1
+        self,
+        dim: int,
+        heads: int,
+        dim_feedforward: int,
+        enc_layers: int,
+        dec_layers: int,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(enc_layers, dim, heads, dim_feedforward, dropout)
@@ -158,7 +169,7 @@ class Transformer(nn.Module):
 
 
 def init_xavier(module: nn.Module) -> None:
-    """Draw all matrices of `module` from Xavier's uniform distribution, as `Transformer._reset_parameters` of DETR."""
+    """Draw all matrices of `module` as `Transformer._reset_parameters` in DETR does."""
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)

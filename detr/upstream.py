@@ -6,29 +6,51 @@ from typing import Any
 
 from torch import Tensor
 
-# What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of the first
-# (after decoder.norm), for the answer (detr_vae.py, forward); the other layers and is_pad_head never learnt anything.
-DROPPED = re.compile(
-    r"is_pad_head\.|pos_table$|.*num_batches_tracked$|transformer\.decoder\.layers\.(?!0\.)|backbones\.\d+\.\d+\.fc\."
+# What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of
+# the first (after decoder.norm), for the answer (detr_vae.py, forward); the others and is_pad_head learnt
+# nothing.
+DROPPED = re.compile(r"is_pad_head\.|pos_table$|.*num_batches_tracked$|transformer\.decoder\.layers\.(?!0\.)")
+CVAE_ONLY = (
+    "cls_embed.",
+    "encoder_action_proj.",
+    "encoder_joint_proj.",
+    "latent_proj.",
+    "latent_out_proj.weight",
 )
-CVAE_ONLY = ("cls_embed.", "encoder_action_proj.", "encoder_joint_proj.", "latent_proj.", "latent_out_proj.weight")
-RESNETS = {(False, (2, 2, 2, 2)): "resnet18", (False, (3, 4, 6, 3)): "resnet34", (True, (3, 4, 6, 3)): "resnet50"}
+REQUIRED = (
+    "action_head.weight",
+    "query_embed.weight",
+    "input_proj.weight",
+    "input_proj_robot_state.weight",
+    "latent_proj.weight",
+    "latent_out_proj.weight",
+    "transformer.encoder.layers.0.linear1.weight",
+)
+RESNETS = {
+    (False, (2, 2, 2, 2)): "resnet18",
+    (False, (3, 4, 6, 3)): "resnet34",
+    (True, (3, 4, 6, 3)): "resnet50",
+}
 
 
 def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Translate a state dict of ACT or ACT++, with or without the prefix `model.` of its policy.
 
     Returns:
-        the state dict of our `ACT`, and the sizes to build it with: `backbone`, `norm` and `num_backbones` for
-        `build_backbone` (original ACT has one backbone for all cameras, ACT++ one per camera), all others arguments
-        of `ACT`. The number of heads leaves no trace in the weights; upstream has always 8.
+        the state dict of our `ACT`, and the sizes to build it with: `backbone`, `norm` and `num_backbones`
+        for `build_backbone` (original ACT has one for all cameras, ACT++ one per camera), all others
+        arguments of `ACT`. The number of heads leaves no trace in the weights; upstream has always 8.
 
     Raises:
         ValueError: these are no weights of ACT, or those of its VQ variant.
     """
     weights = {k.removeprefix("model."): v for k, v in state_dict.items()}
     _refuse_others(weights)
-    weights = {re.sub(r"^(backbones\.\d+)\.0\.body\.", r"\1.", k): v for k, v in weights.items() if not DROPPED.match(k)}
+    weights = {
+        re.sub(r"^(backbones\.\d+)\.0\.body\.", r"\1.", k): v
+        for k, v in weights.items()
+        if not DROPPED.match(k)
+    }
     config = _read_sizes(weights)
     if not config["use_encoder"]:  # upstream keeps the CVAE's projections even then, untrained
         weights["latent_token"] = weights.pop("latent_out_proj.bias")
@@ -37,8 +59,7 @@ def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
 
 
 def _refuse_others(weights: Mapping[str, Tensor]) -> None:
-    needed = ("action_head.weight", "query_embed.weight", "input_proj.weight", "latent_proj.weight")
-    missing = [k for k in needed if k not in weights]
+    missing = [k for k in REQUIRED if k not in weights]
     if missing:
         raise ValueError(f"not a state dict of ACT or ACT++: {', '.join(missing)} missing")
     latent = weights["latent_out_proj.weight"].shape[1]

@@ -1,0 +1,349 @@
+"""Episodes: one demonstration or rollout a file, in ACT++'s HDF5 schema. The only module that imports h5py.
+
+    /observations/qpos            (T, D) float32
+    /observations/qvel            (T, D) float32                optional (myCobot recordings have none)
+    /action                       (T, A) float32
+    /base_action                  (T, 2) float32                optional
+    /observations/images/<camera> (T, H, W, 3) uint8, or (T, L) uint8: one JPEG a row, padded with zeros
+    /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
+    /reward, /env_state           (T,) float32, (7 P,) float64  ours, optional
+    attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
+                                  render_quality
+
+Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
+compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
+as it is: `cv2.imdecode`, nominally BGR, gives RGB back.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+
+from constants import JPEG_QUALITY
+
+FORMAT_VERSION = 1
+_IMAGES = "/observations/images"
+_DATASETS = {  # field: dataset; one row (or one number) a step
+    "qpos": "/observations/qpos",
+    "action": "/action",
+    "qvel": "/observations/qvel",
+    "base_action": "/base_action",
+    "reward": "/reward",
+}
+
+
+class EpisodeError(ValueError):
+    """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
+
+
+class JpegFrames(Sequence):
+    """The T frames of one camera, each kept as its JPEG bytes and decoded whenever it is asked for.
+
+    `frames[t]` is (H, W, 3) uint8 RGB. A frame is encoded once, when appended; saving writes its bytes.
+    """
+
+    def __init__(self, quality: int = JPEG_QUALITY, name: str = "frames"):
+        self.quality = quality
+        self.name = name  # for error messages
+        self._encoded: list[np.ndarray] = []
+        self._shape: tuple[int, int] | None = None
+
+    @classmethod
+    def from_padded(cls, rows: np.ndarray, name: str = "frames") -> JpegFrames:
+        """Take (T, L) uint8, one zero-padded JPEG a row, uncopied; EpisodeError unless each is whole.
+
+        The padding is found by looking (a JPEG ends in FF D9), as some files lack `/compress_len`.
+        """
+        frames = cls(name=name)
+        lengths = rows.shape[1] - np.argmax(rows[:, ::-1] != 0, axis=1)
+        for step, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            jpeg = row[:length]
+            if jpeg[:2].tobytes() != b"\xff\xd8" or jpeg[-2:].tobytes() != b"\xff\xd9":
+                kind = "incomplete" if row.any() else "empty"
+                raise EpisodeError(f"{name}: frame {step} is {kind}; every row must be one whole JPEG")
+            frames._encoded.append(jpeg)
+        return frames
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width (pixels) of every frame."""
+        if self._shape is None:
+            self._shape = self[0].shape[:2]
+        return self._shape
+
+    def append(self, rgb: np.ndarray) -> None:
+        """Encode one frame, (H, W, 3) uint8 RGB; EpisodeError unless it is that and as large as frame 0."""
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise EpisodeError(f"{self.name}: frame is {rgb.dtype} {rgb.shape}; it must be uint8 (H, W, 3)")
+        if len(self) and rgb.shape[:2] != self.shape:
+            raise EpisodeError(f"{self.name}: frame {len(self)} is {rgb.shape[:2]}; frame 0 is {self.shape}")
+        _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), (cv2.IMWRITE_JPEG_QUALITY, self.quality))
+        self._encoded.append(jpeg.ravel())
+        self._shape = rgb.shape[:2]
+
+    def encoded(self, t: int) -> np.ndarray:
+        """The JPEG bytes of frame `t`, (n,) uint8."""
+        return self._encoded[t]
+
+    def __getitem__(self, t: int) -> np.ndarray:
+        rgb = cv2.imdecode(self._encoded[t], cv2.IMREAD_COLOR)
+        if rgb is None:
+            raise EpisodeError(f"{self.name}: frame {t} cannot be decoded; every row must be one whole JPEG")
+        return rgb
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+
+Frames = JpegFrames | np.ndarray  # the array is raw, (T, H, W, 3) uint8 RGB
+
+
+@dataclass(eq=False)
+class Episode:
+    """One demonstration or rollout of T steps: state and images as seen, and the action sent thereupon."""
+
+    qpos: np.ndarray  # (T, D) float32, per arm: joint angles (rad), gripper in [0 closed, 1 open]
+    action: np.ndarray  # (T, A) float32, same units
+    images: dict[str, Frames] = field(default_factory=dict)  # by camera
+    qvel: np.ndarray | None = None  # (T, D) float32, per second
+    base_action: np.ndarray | None = None  # (T, 2) float32, linear and angular speed of a mobile base
+    reward: np.ndarray | None = None  # (T,) float32; reward[t] is what action[t] earned
+    env_state: np.ndarray | None = None  # (7 P,) float64, start of each prop: xyz (m), quaternion wxyz
+    sim: bool = True
+    task: str = ""
+    fps: int = 50  # steps a second
+    seed: int | None = None
+    success: bool | None = None
+    render_quality: str = ""
+
+    def __post_init__(self) -> None:
+        """Bring other float types (ours and other people's) to the file's own; `check` refuses the rest."""
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which `check` reports
+            for name in (*_DATASETS, "env_state"):
+                value = getattr(self, name)
+                if value is not None:
+                    value = np.asarray(value)
+                    dtype = np.float64 if name == "env_state" else np.float32
+                    setattr(self, name, value.astype(dtype, copy=False) if value.dtype.kind == "f" else value)
+
+    def __len__(self) -> int:
+        return len(self.qpos)
+
+    def _arrays(self) -> list[tuple[str, np.ndarray]]:
+        """Dataset name and value of everything that has one row a step."""
+        named = [(dataset, getattr(self, name)) for name, dataset in _DATASETS.items()]
+        return [(dataset, array) for dataset, array in named if array is not None]
+
+    def check(self, source: str | Path = "episode") -> None:
+        """Raise EpisodeError, beginning with `source`, unless the episode can be saved and used."""
+        for name, array in self._arrays():
+            _check_numbers(f"{source}: {name}", array, 1 if name == "/reward" else 2)
+        if not len(self):
+            raise EpisodeError(f"{source}: the episode has no steps; at least one is needed")
+        for name, array in self._arrays():
+            _check_length(f"{source}: {name}", array, len(self))
+        if self.qvel is not None and self.qvel.shape != self.qpos.shape:
+            raise EpisodeError(f"{source}: qvel is {self.qvel.shape}; it must be as qpos, {self.qpos.shape}")
+        if self.base_action is not None and self.base_action.shape[1] != 2:
+            raise EpisodeError(f"{source}: /base_action is {self.base_action.shape}; it must be (T, 2)")
+        if self.env_state is not None:
+            _check_numbers(f"{source}: /env_state", self.env_state, 1)
+            if len(self.env_state) % 7:
+                raise EpisodeError(f"{source}: /env_state is {self.env_state.shape}; it must be (7 a prop,)")
+        for camera, frames in self.images.items():
+            if not isinstance(frames, JpegFrames):
+                _check_raw(f"{source}: camera {camera!r}", frames)
+            _check_length(f"{source}: camera {camera!r}", frames, len(self))
+        if len({isinstance(frames, JpegFrames) for frames in self.images.values()}) == 2:
+            raise EpisodeError(f"{source}: some cameras are JPEG, some raw; all must be the same")
+        if self.fps <= 0:
+            raise EpisodeError(f"{source}: fps is {self.fps}; it must be positive")
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the file, completely or not at all; its folder is made if need be.
+
+        Raises EpisodeError (see `check`) and, unless `overwrite`, FileExistsError before it writes anything.
+        """
+        path = Path(path)
+        self.check(path)
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists already; overwrite it explicitly or choose another place")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with complete_file(path) as part, h5py.File(part, "w") as root:
+            self._write(root)
+
+    def _write(self, root: h5py.File) -> None:
+        for name, array in self._arrays():
+            root[name] = array
+        if self.env_state is not None:
+            root["/env_state"] = self.env_state
+        cameras = sorted(self.images)  # the order in which h5py, and so ACT++'s loader, sees them
+        root.require_group(_IMAGES)
+        for camera in cameras:
+            _write_frames(root, f"{_IMAGES}/{camera}", self.images[camera])
+        compress = any(isinstance(frames, JpegFrames) for frames in self.images.values())
+        if compress:
+            lengths = [[len(self.images[c].encoded(t)) for t in range(len(self))] for c in cameras]
+            root["/compress_len"] = np.array(lengths, np.float32)
+        attributes = {
+            "sim": self.sim,
+            "compress": compress,
+            "format_version": FORMAT_VERSION,
+            "task": self.task,
+            "fps": self.fps,
+            "seed": self.seed,
+            "success": self.success,
+            "render_quality": self.render_quality,
+        }
+        root.attrs.update({name: value for name, value in attributes.items() if value is not None})
+
+    @classmethod
+    def load(cls, path: str | Path, cameras: Sequence[str] | None = None) -> Episode:
+        """Read and check a file of ours, of ACT or of ACT++.
+
+        Args:
+            path: the file.
+            cameras: whose images to read, in this order; None: all but depth cameras, (): none.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            EpisodeError: it is truncated, not HDF5, without one of `cameras`, or fails `check`.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such episode file")
+        try:
+            with h5py.File(path, "r") as root:
+                episode = _read(root, path, cameras)
+        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
+            reason = " ".join(str(error).split())
+            raise EpisodeError(f"{path}: no complete HDF5 file ({reason}); record it again") from error
+        episode.check(path)
+        return episode
+
+
+def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None) -> Episode:
+    attributes = root.attrs
+    version = int(attributes.get("format_version", FORMAT_VERSION))
+    if version > FORMAT_VERSION:
+        raise EpisodeError(f"{path}: format version is {version}; this program reads up to {FORMAT_VERSION}")
+    arrays = {name: _read_array(root, dataset) for name, dataset in _DATASETS.items()}
+    for name in ("qpos", "action"):
+        if arrays[name] is None:
+            found: list[str] = []
+            root.visit(found.append)
+            raise EpisodeError(f"{path}: no dataset {_DATASETS[name]}; it has {', '.join(found)}")
+    return Episode(
+        **arrays,
+        env_state=_read_array(root, "/env_state"),
+        images=_read_images(root, path, cameras),
+        sim=bool(attributes.get("sim", True)),
+        task=str(attributes.get("task", "")),
+        fps=int(attributes.get("fps", Episode.fps)),
+        seed=int(attributes["seed"]) if "seed" in attributes else None,
+        success=bool(attributes["success"]) if "success" in attributes else None,
+        render_quality=str(attributes.get("render_quality", "")),
+    )
+
+
+def _read_array(root: h5py.File, dataset: str) -> np.ndarray | None:
+    return root[dataset][()] if isinstance(root.get(dataset), h5py.Dataset) else None
+
+
+def _read_images(root: h5py.File, path: Path, cameras: Sequence[str] | None) -> dict[str, Frames]:
+    found = [name for name in root.get(_IMAGES, ()) if not name.endswith("_depth")]
+    images = {}
+    for camera in found if cameras is None else cameras:
+        if camera not in found:
+            raise EpisodeError(f"{path}: no camera {camera!r}; it has {', '.join(found) or 'none'}")
+        frames, name = root[f"{_IMAGES}/{camera}"], f"{path}: camera {camera!r}"
+        # told by the shape: ACT's files have no attribute `compress`
+        if frames.dtype == np.uint8 and frames.ndim == 2 and frames.shape[1]:
+            images[camera] = JpegFrames.from_padded(frames[()], name)
+        else:
+            _check_raw(name, frames)
+            images[camera] = frames[()]
+    return images
+
+
+def _write_frames(root: h5py.File, name: str, frames: Frames) -> None:
+    if isinstance(frames, np.ndarray):
+        root.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]))
+        return
+    jpegs = [frames.encoded(t) for t in range(len(frames))]
+    longest = max(map(len, jpegs))
+    dataset = root.create_dataset(name, (len(jpegs), longest), np.uint8, chunks=(1, longest))
+    for t, jpeg in enumerate(jpegs):
+        dataset[t, : len(jpeg)] = jpeg  # the rest of the row is zero
+
+
+def _check_numbers(name: str, array: np.ndarray, ndim: int) -> None:
+    if array.dtype.kind != "f":
+        raise EpisodeError(f"{name} is {array.dtype}; it must be float32")
+    if array.ndim != ndim:
+        wanted = "one number" if ndim == 1 else "one row"
+        raise EpisodeError(f"{name} has shape {array.shape}; it must have {ndim} axes, {wanted} a step")
+    if not np.isfinite(array).all():
+        first = tuple(np.argwhere(~np.isfinite(array))[0])
+        entry = f", entry {first[1]}" if ndim == 2 else ""
+        raise EpisodeError(f"{name} is {array[first]} at step {first[0]}{entry}; every value must be finite")
+
+
+def _check_length(name: str, rows: Sequence | np.ndarray, steps: int) -> None:
+    if len(rows) != steps:
+        raise EpisodeError(f"{name} has {len(rows)} steps; qpos has {steps}, all must have as many")
+
+
+def _check_raw(name: str, frames: np.ndarray | h5py.Dataset) -> None:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise EpisodeError(f"{name} is {frames.dtype} {frames.shape}; it must be uint8 (T, H, W, 3) or JPEGs")
+
+
+@contextmanager
+def complete_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path` to write to; then that file is flushed to disk and renamed `path`.
+
+    If writing fails or is interrupted, the temporary file is removed and `path` is as it was.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
+    """File of episode `i` (or of its mirror image), named as ACT++ names it."""
+    return Path(dataset_dir) / f"{'mirror_' if mirror else ''}episode_{i}.hdf5"
+
+
+def list_episodes(dataset_dir: str | Path) -> list[Path]:
+    """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none.
+
+    As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
+    """
+    folder = Path(dataset_dir)
+    paths = [p for p in folder.glob("*.hdf5") if not p.name.startswith(".") and "features" not in p.name]
+    if not paths:
+        problem = "holds no episodes (*.hdf5)" if folder.is_dir() else "is no folder"
+        command = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {folder} --num_episodes 50"
+        raise FileNotFoundError(f"{folder} {problem}; record some first: {command}")
+    return sorted(paths, key=_by_number)
+
+
+def _by_number(path: Path) -> list[str | int]:
+    """`episode_2` before `episode_10`: text and numbers alternate in the key."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]

@@ -1,0 +1,229 @@
+"""Every picture and video that is written, each completely or not at all (`episodes.complete_file`).
+
+Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. What they show follows
+ACT's visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from episodes import complete_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE = "tab:blue", "tab:orange"  # measured and commanded; training and validation
+MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Write an MP4 that browsers play (H.264, yuv420p, index first).
+
+    Args:
+        path: the file.
+        frames: (H, W, 3) uint8 RGB each, of one size, taken one at a time; an odd size is padded by a pixel.
+        fps: frames a second.
+
+    Raises:
+        ValueError: there are no frames, or one is not as the first.
+        RuntimeError: ffmpeg failed; its message is given.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{path}: no frames; a video needs at least one")
+    with complete_file(path) as part:
+        command = _ffmpeg_command(part, first.shape[:2], fps)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
+            try:
+                _feed(encoder.stdin, chain([first], frames), first.shape)
+                _, log = encoder.communicate()
+            finally:
+                encoder.kill()  # when interrupted; does nothing to one that has ended
+        if encoder.returncode:
+            raise RuntimeError(f"{path}: ffmpeg failed: {' '.join(log.decode(errors='replace').split())}")
+
+
+def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
+    import imageio_ffmpeg
+
+    even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # as yuv420p wants it
+    tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")  # else players guess
+    return [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}", "-i", "-"),
+        *("-vf", f"{even},scale=out_color_matrix=bt709", *tags),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
+        *("-movflags", "+faststart", "-f", "mp4", str(path)),
+    ]
+
+
+def _feed(pipe: IO[bytes], frames: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
+    for i, frame in enumerate(frames):
+        if frame.dtype != np.uint8 or frame.shape != shape or shape[2:] != (3,):
+            raise ValueError(f"frame {i} is {frame.dtype} {frame.shape}; all must be uint8 {shape[:2]} x 3")
+        try:
+            pipe.write(np.ascontiguousarray(frame))
+        except OSError:
+            return  # ffmpeg has ended; its exit code and message tell why
+
+
+def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Put the cameras of one moment side by side: (H_i, W_i, 3) uint8 each -> (max H_i, sum of widths, 3)."""
+    height = max(frame.shape[0] for frame in frames)
+    resized = [
+        frame
+        if frame.shape[0] == height
+        else cv2.resize(frame, (round(frame.shape[1] * height / frame.shape[0]), height))
+        for frame in frames
+    ]
+    return np.concatenate(resized, axis=1)
+
+
+def joint_plot(
+    path: str | Path,
+    qpos: np.ndarray,
+    action: np.ndarray,
+    names: Sequence[str],
+    fps: float,
+    title: str = "",
+    unit: str = "rad",
+) -> None:
+    """Write a PNG of state against command over time, one panel a joint; two arms lie side by side.
+
+    Args:
+        path: the file.
+        qpos: (T, D) state.
+        action: (T, A) command; its first D entries are drawn.
+        names: D names; one that ends in `gripper` is drawn on an axis of 0 (closed) to 1 (open).
+        fps: steps a second.
+        title: above the panels.
+        unit: of all but grippers.
+
+    Raises:
+        ValueError: `names` are not D.
+    """
+    if len(names) != qpos.shape[1]:
+        raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
+    columns = 2 if len(names) > 3 else 1
+    rows = math.ceil(len(names) / columns)
+    figure = _figure(7.0 * columns, 1.6 * rows + 1.0)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
+    time = np.arange(len(qpos)) / fps
+    for i, (panel, name) in enumerate(zip(panels, names, strict=False)):
+        panel.plot(time, qpos[:, i], color=BLUE, label="state (measured)")
+        if i < action.shape[1]:
+            panel.plot(time, action[:, i], "--", color=ORANGE, linewidth=1.2, label="command (action)")
+        _scale_joint(panel, is_gripper=name.endswith("gripper"))
+        panel.set_title(name.replace("_", " "), loc="left", fontsize=10)
+        panel.set_ylabel("0 closed, 1 open" if name.endswith("gripper") else unit)
+    for panel in panels[len(names) :]:
+        panel.remove()
+    for panel in (panels[rows - 1], panels[len(names) - 1]):  # the lowest of each column
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("time (s)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.suptitle(title, x=0.01, ha="left")
+    _write_png(figure, path)
+
+
+def _scale_joint(panel: Axes, is_gripper: bool) -> None:
+    low, high = panel.get_ylim()
+    if is_gripper:
+        panel.set_ylim(min(low, -0.05), max(high, 1.05))
+    elif high - low < MIN_SPAN:
+        middle = (low + high) / 2
+        panel.set_ylim(middle - MIN_SPAN / 2, middle + MIN_SPAN / 2)
+    panel.margins(x=0)
+
+
+def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write a PNG of losses over steps, one panel a loss, on a log axis where all its values are positive.
+
+    Args:
+        path: the file.
+        history: rows with `step` and any of `train/<loss>` and `val/<loss>`.
+
+    Raises:
+        ValueError: no row holds a loss.
+    """
+    keys = list(dict.fromkeys(key for row in history for key in row if key.startswith(("train/", "val/"))))
+    losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys))
+    if not losses:
+        raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
+    columns = min(len(losses), 3)
+    rows = math.ceil(len(losses) / columns)
+    figure = _figure(5.5 * columns, 3.6 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, loss in zip(panels, losses, strict=False):
+        drawn = []
+        for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
+            points = [(row["step"], row[f"{part}/{loss}"]) for row in history if f"{part}/{loss}" in row]
+            if points:
+                panel.plot(*zip(*points, strict=True), label=part, **style)
+                drawn += [value for _, value in points if math.isfinite(value)]
+        if drawn and min(drawn) > 0:
+            panel.set_yscale("log")
+        panel.set_title(loss, loc="left", fontsize=10)
+        panel.set_xlabel("step")
+        panel.legend()
+    for panel in panels[len(losses) :]:
+        panel.remove()
+    _write_png(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _write_png(figure: Figure, path: str | Path) -> None:
+    for panel in figure.axes:
+        panel.grid(alpha=0.3)
+    with complete_file(path) as part:
+        figure.savefig(part, format="png", dpi=110)
+
+
+class LiveView:
+    """A window that shows one frame after another, for `--onscreen_render`; RuntimeError without a display."""
+
+    def __init__(self, title: str = ""):
+        import matplotlib.pyplot as plt
+
+        advice = "leave out --onscreen_render, or set DISPLAY"
+        try:
+            self._figure = plt.figure(title or None)
+        except ImportError as error:  # a backend was asked for by name and finds no display
+            raise RuntimeError(f"cannot open a window ({error}); {advice}") from error
+        if self._figure.canvas.required_interactive_framework is None:
+            plt.close(self._figure)
+            raise RuntimeError(f"no display to open a window on; {advice}")
+        self._axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set_axis_off()
+        self._image = None
+        self._figure.show()
+
+    def show(self, frame: np.ndarray) -> None:
+        """Show (H, W, 3) uint8 RGB."""
+        if self._image is None:
+            self._image = self._axes.imshow(frame)
+        self._image.set_data(frame)
+        self._figure.canvas.draw_idle()
+        self._figure.canvas.flush_events()
+
+    def close(self) -> None:
+        """Close the window."""
+        import matplotlib.pyplot as plt
+
+        plt.close(self._figure)

@@ -1,0 +1,523 @@
+"""The networks: against upstream's numbers, against plain formulas, and gradients everywhere."""
+
+import ast
+import math
+import socket
+import time
+import urllib.error
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from detr.act import ACT, kl_divergence, sample_gaussian
+from detr.backbone import BACKBONES, NORMS, build_backbone, init_backbone, register_backbone
+from detr.keypoints import SpatialSoftmax, cell_centres
+from detr.position_encoding import sine_position_2d, sinusoid_table
+from detr.transformer import Attention, Decoder
+from detr.upstream import convert_upstream
+
+REFERENCE = Path(__file__).parent / "reference" / "act_upstream.npz"
+STATE, ACTION, CHUNK, LATENT = 7, 8, 6, 4
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads that wait for each other on busy cores make tiny networks a hundred times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small_act(num_backbones: int = 1, **changes: object) -> ACT:
+    torch.manual_seed(0)
+    sizes = {"hidden_dim": 32, "dim_feedforward": 48, "nheads": 4, "enc_layers": 2, "latent_dim": LATENT}
+    backbones = [build_backbone("keypoints") for _ in range(num_backbones)]
+    return ACT(backbones, STATE, ACTION, CHUNK, **{**sizes, **changes})
+
+
+def small_batch(batch: int = 3, cameras: int = 1) -> dict[str, Tensor]:
+    generator = seeded()
+    return {
+        "qpos": torch.randn(batch, STATE, generator=generator),
+        "images": torch.randn(batch, cameras, 3, 32, 40, generator=generator),
+        "actions": torch.randn(batch, CHUNK, ACTION, generator=generator),
+        "is_pad": torch.arange(CHUNK).expand(batch, -1) >= 4,
+    }
+
+
+# Upstream's checkpoints
+
+
+def reference_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The rule by which the reference network's weights were set."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    if len(shape) > 1 and np.prod(shape[1:]):
+        return (rng.standard_normal(shape) * np.sqrt(1.0 / np.prod(shape[1:]))).astype(np.float32)
+    return (float(name.endswith("weight")) + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, np.ndarray]:
+    with np.load(REFERENCE) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def upstream_weights(reference: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    names = zip(reference["names"].tolist(), reference["shapes"].tolist(), strict=True)
+    shapes = {name: tuple(int(n) for n in shape.split(",") if n) for name, shape in names}
+    return {name: torch.from_numpy(reference_weight(name, shape)) for name, shape in shapes.items()}
+
+
+def act_from_upstream(upstream: dict[str, Tensor]) -> ACT:
+    weights, config = convert_upstream(upstream)
+    name, norm, count = config.pop("backbone"), config.pop("norm"), config.pop("num_backbones")
+    act = ACT([build_backbone(name, norm, pretrained=True) for _ in range(count)], **config)
+    act.load_state_dict(weights)
+    return act.eval()
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_reproduces_upstream(reference, upstream_weights, prefix):
+    act = act_from_upstream({prefix + name: value for name, value in upstream_weights.items()})
+    inputs = {k: torch.from_numpy(reference[k]) for k in ("qpos", "image", "actions", "is_pad")}
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    images = (inputs["image"] - mean) / std
+    with torch.no_grad():
+        a_hat, no_mu, no_logvar = act(inputs["qpos"], images)
+        mu, logvar = act.encode(inputs["qpos"], inputs["actions"], inputs["is_pad"])
+    assert no_mu is None and no_logvar is None
+    for ours, name in ((a_hat, "a_hat"), (mu, "mu"), (logvar, "logvar")):
+        np.testing.assert_allclose(ours.numpy(), reference[name], atol=1e-4, rtol=0, err_msg=name)
+
+
+def test_reads_the_sizes_of_an_upstream_checkpoint(reference, upstream_weights):
+    _, config = convert_upstream(upstream_weights)
+    told = ast.literal_eval(str(reference["config"]))
+    for key in (
+        "state_dim",
+        "action_dim",
+        "chunk_size",
+        "hidden_dim",
+        "dim_feedforward",
+        "nheads",
+        "enc_layers",
+    ):
+        assert config[key] == told[key], key
+    assert config["dec_layers"] == 1 and config["latent_dim"] == 32 and config["use_encoder"]
+    assert (config["backbone"], config["norm"], config["num_backbones"]) == ("resnet18", "frozen_bn", 1)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_knows_upstreams_resnets_by_their_blocks(upstream_weights, name):
+    with torch.device("meta"):
+        body = build_backbone(name, "frozen_bn").state_dict()
+    others = {k: v for k, v in upstream_weights.items() if not k.startswith("backbones.")}
+    resnets = {f"backbones.{i}.0.body.{k}": v for i in range(3) for k, v in body.items()}
+    weights, config = convert_upstream(others | resnets)
+    assert (config["backbone"], config["num_backbones"]) == (name, 3)
+    assert {k.removeprefix("backbones.2.") for k in weights if k.startswith("backbones.2.")} == set(body)
+
+
+def test_upstream_without_cvae_keeps_its_latent_token(upstream_weights):
+    plain = {k: v for k, v in upstream_weights.items() if not k.startswith("encoder.layers.")}
+    act = act_from_upstream(plain)
+    assert not act.use_encoder
+    assert torch.equal(act.latent_token, upstream_weights["latent_out_proj.bias"])
+    batch = {
+        "qpos": torch.randn(1, 14, generator=seeded()),
+        "images": torch.randn(1, 1, 3, 64, 64, generator=seeded()),
+    }
+    with torch.no_grad():
+        assert torch.equal(act(**batch)[0], act_from_upstream(upstream_weights)(**batch)[0])
+
+
+def test_refuses_vq_and_foreign_checkpoints(upstream_weights):
+    vq = upstream_weights | {"latent_proj.weight": torch.zeros(32, 64), "latent_proj.bias": torch.zeros(32)}
+    with pytest.raises(ValueError, match="VQ"):
+        convert_upstream(vq)
+    with pytest.raises(ValueError, match=r"not a state dict of ACT.*query_embed"):
+        convert_upstream({"fc.weight": torch.zeros(2, 2)})
+
+
+# ACT
+
+
+@pytest.mark.parametrize("use_encoder", [True, False])
+@pytest.mark.parametrize("dec_layers", [1, 2])
+@pytest.mark.parametrize(("cameras", "num_backbones"), [(1, 1), (3, 3), (3, 1)])
+def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones):
+    act = small_act(num_backbones, use_encoder=use_encoder, dec_layers=dec_layers)
+    for name, parameter in act.named_parameters():
+        if name.endswith("bias"):  # some start at zero and hold back the gradient of what they meet
+            nn.init.normal_(parameter)
+    a_hat, mu, logvar = act(**small_batch(cameras=cameras), generator=seeded())
+    assert a_hat.shape == (3, CHUNK, ACTION)
+    loss = a_hat.square().mean()
+    if use_encoder:
+        assert mu.shape == logvar.shape == (3, LATENT)
+        loss = loss + kl_divergence(mu, logvar)
+    else:
+        assert mu is None and logvar is None
+        assert not any(name.startswith(("encoder", "latent_proj", "cls_embed")) for name in act.state_dict())
+    loss.backward()
+    # The decoder starts from zeros: its first self-attention makes its value bias of them (see Decoder).
+    no_effect = "transformer.decoder.layers.0.self_attn.in_proj_weight"
+    for name, parameter in act.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert name == no_effect or parameter.grad.abs().max() > 0, name
+
+
+def test_every_decoder_layer_shapes_the_answer():
+    act, batch = small_act(dec_layers=3).eval(), small_batch()
+    with torch.no_grad():
+        before = act(batch["qpos"], batch["images"])[0]
+        for layer in act.transformer.decoder.layers:
+            layer.linear2.bias += torch.randn(32, generator=seeded())
+            after = act(batch["qpos"], batch["images"])[0]
+            assert not torch.allclose(before, after, atol=1e-4)
+            before = after
+
+
+def test_decoder_without_its_first_input_weights_is_the_same():
+    torch.manual_seed(0)
+    decoder = Decoder(2, 32, 4, 48, dropout=0.0)
+    query_pos, memory, pos = torch.randn(5, 32), torch.randn(2, 9, 32), torch.randn(9, 32)
+    nn.init.normal_(decoder.layers[0].self_attn.in_proj_bias)
+    with torch.no_grad():
+        before = decoder(query_pos, memory, pos)
+        decoder.layers[0].self_attn.in_proj_weight.zero_()
+        torch.testing.assert_close(decoder(query_pos, memory, pos), before)
+
+
+def test_padding_does_not_reach_the_posterior():
+    act, batch = small_act().eval(), small_batch()
+    scribbled = torch.where(batch["is_pad"][..., None], 100.0, batch["actions"])
+    with torch.no_grad():
+        clean = act.encode(batch["qpos"], batch["actions"], batch["is_pad"])
+        dirty = act.encode(batch["qpos"], scribbled, batch["is_pad"])
+        unmasked = act.encode(batch["qpos"], scribbled)
+        none_padded = act.encode(batch["qpos"], scribbled, torch.zeros_like(batch["is_pad"]))
+    torch.testing.assert_close(clean, dirty)
+    torch.testing.assert_close(unmasked, none_padded)
+    assert not torch.allclose(clean[0], unmasked[0])
+
+
+def test_the_latent_is_drawn_from_the_generator_and_reaches_the_answer():
+    act, batch = small_act().eval(), small_batch()
+    with torch.no_grad():
+        first, again, other = (act(**batch, generator=seeded(seed))[0] for seed in (1, 1, 2))
+        zero = act(batch["qpos"], batch["images"])[0]
+        act.latent_out_proj.bias += torch.randn(32, generator=seeded())
+        shifted = act(batch["qpos"], batch["images"])[0]
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+    assert not torch.allclose(zero, shifted), "the latent's bias must count even when the latent is zero"
+
+
+def test_sampled_gaussian_has_the_asked_mean_and_spread():
+    mu, logvar = torch.tensor([-1.0, 3.0]), torch.tensor([0.0, math.log(4.0)])
+    draws = sample_gaussian(mu.expand(20_000, -1), logvar.expand(20_000, -1), seeded())
+    torch.testing.assert_close(draws.mean(0), mu, atol=0.05, rtol=0)
+    torch.testing.assert_close(draws.std(0), torch.tensor([1.0, 2.0]), atol=0.05, rtol=0)
+
+
+def test_kl_divergence_is_torchs():
+    mu, logvar = torch.randn(5, LATENT, generator=seeded()), torch.randn(5, LATENT, generator=seeded(1))
+    distributions = torch.distributions
+    posterior, prior = distributions.Normal(mu, (logvar / 2).exp()), distributions.Normal(0.0, 1.0)
+    expected = distributions.kl_divergence(posterior, prior).sum(1).mean()
+    torch.testing.assert_close(kl_divergence(mu, logvar), expected)
+    assert kl_divergence(torch.zeros(2, 3), torch.zeros(2, 3)) == 0
+
+
+def test_batch_order_does_not_matter_camera_order_does():
+    batch = small_batch(cameras=3)
+    qpos, images = batch["qpos"], batch["images"]
+    order = [2, 0, 1]
+    own, shared = small_act(3).eval(), small_act(1).eval()
+    with torch.no_grad():
+        for act in (own, shared):
+            torch.testing.assert_close(act(qpos[order], images[order])[0], act(qpos, images)[0][order])
+        assert not torch.allclose(own(qpos, images[:, order])[0], own(qpos, images)[0], atol=1e-4)
+
+
+def test_shared_backbone_equals_the_same_backbone_per_camera():
+    batch = small_batch(cameras=2)
+    shared, own = small_act(1).eval(), small_act(2).eval()
+    rest = {k: v for k, v in shared.state_dict().items() if not k.startswith("backbones.")}
+    copies = {f"backbones.{i}.{k}": v for i in (0, 1) for k, v in shared.backbones[0].state_dict().items()}
+    own.load_state_dict(rest | copies)
+    with torch.no_grad():
+        inputs = (batch["qpos"], batch["images"])
+        torch.testing.assert_close(own(*inputs)[0], shared(*inputs)[0])
+
+
+def test_channels_last_and_bfloat16_give_the_same_answer():
+    act, batch = small_act().eval(), small_batch()
+    with torch.no_grad():
+        expected = act(batch["qpos"], batch["images"])[0]
+        act = act.to(memory_format=torch.channels_last)
+        images = batch["images"].permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # strides of HWC
+        torch.testing.assert_close(act(batch["qpos"], images)[0], expected, atol=1e-5, rtol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(act(batch["qpos"], images)[0].float(), expected, atol=0.1, rtol=0.1)
+
+
+def test_act_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="3 cameras given, but 2 backbones"):
+        small_act(2)(**small_batch(cameras=3))
+    with pytest.raises(ValueError, match="out_channels"):
+        ACT([build_backbone("keypoints"), build_backbone("resnet18")], STATE, ACTION, CHUNK)
+    with pytest.raises(ValueError, match="5 heads"):
+        small_act(nheads=5)
+    with pytest.raises(ValueError, match="dec_layers"):
+        small_act(dec_layers=0)
+
+
+# Attention and positions
+
+
+@pytest.mark.parametrize("itself", [True, False])
+@pytest.mark.parametrize("padded", [True, False])
+def test_attention_is_softmax_of_qk_times_v(itself, padded):
+    torch.manual_seed(0)
+    dim, heads = 12, 3
+    attention = Attention(dim, heads).double()
+    nn.init.normal_(attention.in_proj_bias)
+    query, key, value = (torch.randn(2, n, dim, dtype=torch.double) for n in (4, 7, 7))
+    query = key if itself else query
+    padding = torch.tensor([[False] * 7, [False] * 5 + [True] * 2]) if padded else None
+    q, k, v = (
+        (x @ w.T + b).unflatten(-1, (heads, -1))  # (B, N, heads, dim / heads)
+        for x, w, b in zip(
+            (query, key, value),
+            attention.in_proj_weight.chunk(3),
+            attention.in_proj_bias.chunk(3),
+            strict=True,
+        )
+    )
+    logits = torch.einsum("bqhd,bnhd->bhqn", q, k) / math.sqrt(dim / heads)
+    if padded:
+        logits = logits.masked_fill(padding[:, None, None, :], -math.inf)
+    plain = attention.out_proj(torch.einsum("bhqn,bnhd->bqhd", logits.softmax(-1), v).flatten(2))
+    torch.testing.assert_close(attention(query, key, value, padding), plain)
+
+    stock = nn.MultiheadAttention(dim, heads, batch_first=True).double()
+    stock.load_state_dict(attention.state_dict())
+    torch.testing.assert_close(stock(query, key, value, key_padding_mask=padding)[0], plain)
+
+
+def test_sine_positions_against_a_loop():
+    h, w, dim = 3, 5, 8
+    table = sine_position_2d(h, w, dim).reshape(h, w, dim)
+    for i in range(h):
+        for j in range(w):
+            for c in range(dim):
+                place = (i + 1) / (h + 1e-6) if c < dim // 2 else (j + 1) / (w + 1e-6)
+                n = c % (dim // 2)
+                angle = place * 2 * math.pi / 10_000 ** (2 * (n // 2) / (dim // 2))
+                assert table[i, j, c] == pytest.approx(
+                    math.cos(angle) if n % 2 else math.sin(angle), abs=1e-5
+                )
+    with pytest.raises(ValueError, match="multiple of 4"):
+        sine_position_2d(2, 2, 6)
+
+
+def test_sinusoid_table_against_a_loop():
+    table = sinusoid_table(7, 6)
+    for i in range(7):
+        for c in range(6):
+            angle = i / 10_000 ** (2 * (c // 2) / 6)
+            assert table[i, c] == pytest.approx(math.cos(angle) if c % 2 else math.sin(angle), abs=1e-6)
+
+
+def test_positions_are_kept_and_usable_after_inference_mode():
+    with torch.inference_mode():
+        table = sine_position_2d(4, 9, 16)
+    assert sine_position_2d(4, 9, 16) is table
+    assert not table.is_inference()
+    for h in range(200):
+        sinusoid_table(h + 1, 4)
+    assert sinusoid_table.cache_info().currsize <= 32
+
+
+# Backbones
+
+
+def every_backbone() -> list[tuple[str, str]]:
+    return [
+        (name, norm) for name in BACKBONES for norm in NORMS if (name, norm) != ("keypoints", "frozen_bn")
+    ]
+
+
+@pytest.mark.parametrize(("name", "norm"), every_backbone())
+def test_backbone_contract(name, norm):
+    torch.manual_seed(0)
+    backbone = build_backbone(name, norm)
+    assert (backbone.norm, backbone.pretrained) == (norm, False)
+    for h, w in ((32, 32), (48, 64), (65, 97)):
+        backbone.zero_grad()
+        features = backbone(torch.randn(2, 3, h, w, generator=seeded()))
+        assert features.shape[:2] == (2, backbone.out_channels) and features.dim() == 4
+        # No plain mean: behind GroupNorm and the residual it could lose what it should measure.
+        (features * torch.randn(features.shape, generator=seeded(1))).sum().backward()
+        for parameter_name, parameter in backbone.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name
+            assert parameter.grad.abs().max() > 0, parameter_name
+
+
+def test_frozen_norm_has_no_parameters_and_detrs_names():
+    state = build_backbone("resnet18", "frozen_bn").state_dict()
+    assert {k for k in state if k.startswith("bn1.")} == {
+        f"bn1.{x}" for x in NORMS["frozen_bn"](1).state_dict()
+    }
+    assert {k.split(".")[-1] for k in state} == {"weight", "bias", "running_mean", "running_var"}
+    assert not any("bn" in k for k, _ in build_backbone("resnet18", "frozen_bn").named_parameters())
+
+
+def test_keypoints_gives_four_tokens():
+    assert build_backbone("keypoints")(torch.zeros(2, 3, 30, 44)).shape == (2, 128, 1, 4)
+
+
+def test_resnet_computes_what_torchvision_does(tmp_path):
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18().eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    torch.save(net.state_dict(), tmp_path / "resnet18.pt")
+    backbone = init_backbone("resnet18", tmp_path / "resnet18.pt")
+    assert (backbone.norm, backbone.pretrained) == ("frozen_bn", True)
+    image = torch.randn(1, 3, 64, 64, generator=seeded())
+    with torch.no_grad():
+        expected = net(image)
+        torch.testing.assert_close(net.fc(backbone(image).mean((2, 3))), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_trained_from_scratch_keep_their_norm(tmp_path):
+    trained = build_backbone("resnet18")
+    torch.save(trained.state_dict(), tmp_path / "own.pt")
+    backbone = init_backbone("resnet18", tmp_path / "own.pt")
+    assert (backbone.norm, backbone.pretrained) == ("group_norm", True)
+    assert torch.equal(backbone.conv1.weight, trained.conv1.weight)
+
+
+def no_network(*args: object, **kwargs: object) -> None:
+    raise urllib.error.URLError("network is unreachable")
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "auto"])
+def test_without_network_imagenet_falls_back(monkeypatch, tmp_path, weights):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # so that no cached file answers
+    monkeypatch.setattr("torch.hub.urlopen", no_network)
+    with pytest.warns(
+        UserWarning, match=r"resnet18.*unreachable.*GroupNorm.*--backbone_weights PATH"
+    ) as record:
+        backbone = init_backbone("resnet18", weights)
+    assert len(record) == 1
+    assert (backbone.norm, backbone.pretrained) == ("group_norm", False)
+    assert isinstance(backbone.bn1, nn.GroupNorm) and backbone.bn1.num_groups == 4
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_silent_server_does_not_hold_us_up(monkeypatch, tmp_path):
+    """A server that accepts and never answers, as a firewall may look."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("detr.backbone.DOWNLOAD_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/resnet18-f37072fd.pth"
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setattr(
+            "torchvision.models._api.load_state_dict_from_url",
+            lambda _, **kwargs: torch.hub.load_state_dict_from_url(url, **kwargs),
+        )
+        start = time.monotonic()
+        with pytest.warns(UserWarning, match="timed out"):
+            init_backbone("resnet18", "imagenet")
+        assert time.monotonic() - start < 3
+
+
+def test_imagenet_weights_are_used_when_they_are_there(monkeypatch):
+    state = torchvision.models.resnet18().state_dict()
+    monkeypatch.setattr("detr.backbone._imagenet_weights", lambda name: state)
+    backbone = init_backbone("resnet18")
+    assert (backbone.norm, backbone.pretrained) == ("frozen_bn", True)
+    assert torch.equal(backbone.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
+
+
+def test_random_weights_need_no_download(monkeypatch):
+    monkeypatch.setattr("detr.backbone._imagenet_weights", lambda name: pytest.fail("downloads"))
+    for name, weights in (("resnet18", "none"), ("keypoints", "none"), ("keypoints", "auto")):
+        backbone = init_backbone(name, weights)
+        assert (backbone.norm, backbone.pretrained) == ("group_norm", False)
+
+
+def test_bad_weights_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="imagenett"):
+        init_backbone("resnet18", "imagenett")
+    with pytest.raises(ValueError, match="no ImageNet weights for backbone 'keypoints'"):
+        init_backbone("keypoints", "imagenet")
+    (tmp_path / "text.pt").write_text("no weights at all")
+    with pytest.raises(ValueError, match=r"text\.pt: not a torch file"):
+        init_backbone("resnet18", tmp_path / "text.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ValueError, match="not a state dict"):
+        init_backbone("resnet18", tmp_path / "list.pt")
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pt")
+    with pytest.raises(ValueError, match=r"part\.pt does not fit backbone 'resnet18'.*(?s:.*)Missing"):
+        init_backbone("resnet18", tmp_path / "part.pt")
+
+
+def test_unknown_names_show_the_choices():
+    with pytest.raises(
+        ValueError, match="'resnet19'; did you mean 'resnet18'.*choose from keypoints, resnet18"
+    ):
+        build_backbone("resnet19")
+    with pytest.raises(ValueError, match="'xyz'; choose from keypoints"):
+        init_backbone("xyz")
+    with pytest.raises(ValueError, match="choose from frozen_bn, group_norm"):
+        build_backbone("resnet18", "batch_norm")
+    with pytest.raises(ValueError, match="keypoints.*frozen_bn"):
+        build_backbone("keypoints", "frozen_bn")
+
+
+def test_one_registered_function_is_a_backbone(monkeypatch):
+    monkeypatch.setattr("detr.backbone.BACKBONES", dict(BACKBONES))
+
+    @register_backbone("patches")
+    def patches(name: str, norm: str) -> nn.Module:
+        net = nn.Conv2d(3, 8, kernel_size=16, stride=16)
+        net.out_channels = 8
+        return net
+
+    backbone = init_backbone("patches")
+    act = ACT([backbone], STATE, ACTION, CHUNK, hidden_dim=32, dim_feedforward=48, nheads=4)
+    assert act(**small_batch())[0].shape == (3, CHUNK, ACTION)
+    with pytest.raises(ValueError, match="registered twice"):
+        register_backbone("patches")(patches)
+
+
+def test_spatial_softmax_finds_a_bright_pixel():
+    h, w = 12, 16
+    x = torch.zeros(1, h * w, h, w)
+    x.view(h * w, h * w).fill_diagonal_(50.0)  # channel i is bright at cell i
+    expected = cell_centres(h, w, x.device)
+    for bright in (x, x.to(memory_format=torch.channels_last), x.bfloat16()):
+        torch.testing.assert_close(SpatialSoftmax()(bright)[0], expected, atol=1e-5, rtol=0)
+    assert expected[0].tolist() == pytest.approx([1 / w - 1, 1 / h - 1])
+    assert expected[w - 1].tolist() == pytest.approx([1 - 1 / w, 1 / h - 1])
+    torch.testing.assert_close(SpatialSoftmax()(torch.ones(1, 2, h, w)), torch.zeros(1, 2, 2))

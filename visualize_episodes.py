@@ -1,0 +1,98 @@
+"""Turn recorded episodes into videos and plots of their joints.
+
+    python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --episode_idx 0
+
+writes `episode_0_video.mp4` (all cameras side by side; any browser plays it) and `episode_0_qpos.png` (state
+against command), named as by ACT's visualize_episodes.py. Reads files of ACT, ACT++ and this project.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+import plots
+from constants import TASKS
+from episodes import Episode, episode_path, list_episodes
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Turn recorded episodes into videos and plots of their joints.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--dataset_dir", type=Path, required=True, help="folder of the episodes")
+    parser.add_argument("--episode_idx", type=int, help="number of the episode; all of them if not given")
+    parser.add_argument("--ismirror", action="store_true", help="take mirror_episode_<number>.hdf5")
+    parser.add_argument("--output_dir", type=Path, help="where to write; the dataset's folder if not given")
+    return parser.parse_args(argv)
+
+
+def choose(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:
+    """The episode files asked for; FileNotFoundError says which there are."""
+    found = list_episodes(dataset_dir)
+    if episode_idx is not None:
+        wanted = [episode_path(dataset_dir, episode_idx, mirror)]
+    else:
+        wanted = [path for path in found if path.name.startswith("mirror_") or not mirror]
+    if not wanted or not set(wanted) <= set(found):
+        name = wanted[0].name if wanted else "mirror_episode_*.hdf5"
+        listed = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
+        raise FileNotFoundError(f"{dataset_dir} has no {name}; it has {listed}")
+    return wanted
+
+
+def visualize(path: Path, output_dir: Path) -> str:
+    """Write the video and the joint plot of one episode file, and return what to print about it."""
+    episode = Episode.load(path)
+    cameras = sorted(episode.images)  # ACT's order
+    lines = [describe(path.stem, episode)]
+    if cameras:
+        video = output_dir / f"{path.stem}_video.mp4"
+        moments = (plots.tile([episode.images[camera][t] for camera in cameras]) for t in range(len(episode)))
+        plots.write_video(video, moments, episode.fps)
+        lines.append(f"  video {video}")
+    plot = output_dir / f"{path.stem}_qpos.png"
+    dim = episode.qpos.shape[1]
+    task = TASKS.get(episode.task)
+    if task and task.dim == dim:
+        names, unit = task.state_names, "rad"
+    else:  # recorded elsewhere: which entry is what, and in which unit, the file does not tell
+        names, unit = [f"joint_{i}" for i in range(dim)], "as recorded"
+    plots.joint_plot(plot, episode.qpos, episode.action, names, episode.fps, lines[0], unit)
+    return "\n".join([*lines, f"  plot  {plot}"])
+
+
+def describe(name: str, episode: Episode) -> str:
+    """One line: length, cameras and outcome of an episode."""
+    sizes = []
+    for camera, frames in sorted(episode.images.items()):
+        height, width = frames[0].shape[:2]
+        sizes.append(f"{camera} {height}x{width}")
+    facts = [
+        f"{len(episode)} steps at {episode.fps} fps ({len(episode) / episode.fps:.1f} s)",
+        f"cameras: {', '.join(sizes) or 'none'}",
+    ]
+    if episode.success is not None:
+        facts.append("success" if episode.success else "failure")
+    return f"{name}: {'; '.join(facts)}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        paths = choose(args.dataset_dir, args.episode_idx, args.ismirror)
+        for path in paths:
+            Episode.load(path, cameras=())  # a bad file is refused before anything is written
+        output_dir = args.output_dir or args.dataset_dir
+        output_dir.mkdir(parents=True, exist_ok=True)
+        for path in tqdm(paths, unit="episode", disable=len(paths) == 1):
+            tqdm.write(visualize(path, output_dir))
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
