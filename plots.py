@@ -1,7 +1,7 @@
 """Every picture and video that is written, each completely or not at all (`episodes.complete_file`).
 
-Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. What they show follows
-ACT's visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
+Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. What they show is that
+of ACT's visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
 """
 
 from __future__ import annotations
@@ -115,23 +115,21 @@ def joint_plot(
     """
     if len(names) != qpos.shape[1]:
         raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
-    columns = 2 if len(names) > 3 else 1
-    rows = math.ceil(len(names) / columns)
-    figure = _figure(7.0 * columns, 1.6 * rows + 1.0)
+    columns = 2 if len(names) > 2 and len(names) % 2 == 0 else 1
+    rows = len(names) // columns
+    figure = _figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
     time = np.arange(len(qpos)) / fps
-    for i, (panel, name) in enumerate(zip(panels, names, strict=False)):
+    for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
         panel.plot(time, qpos[:, i], color=BLUE, label="state (measured)")
         if i < action.shape[1]:
             panel.plot(time, action[:, i], "--", color=ORANGE, linewidth=1.2, label="command (action)")
         _scale_joint(panel, is_gripper=name.endswith("gripper"))
         panel.set_title(name.replace("_", " "), loc="left", fontsize=10)
         panel.set_ylabel("0 closed, 1 open" if name.endswith("gripper") else unit)
-    for panel in panels[len(names) :]:
-        panel.remove()
-    for panel in (panels[rows - 1], panels[len(names) - 1]):  # the lowest of each column
-        panel.tick_params(labelbottom=True)
+    for panel in panels[rows - 1 :: rows]:  # the lowest of each column
         panel.set_xlabel("time (s)")
+    figure.align_ylabels()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     figure.suptitle(title, x=0.01, ha="left")
     _write_png(figure, path)
@@ -157,6 +155,8 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
     Raises:
         ValueError: no row holds a loss.
     """
+    from matplotlib.ticker import LogFormatter
+
     keys = list(dict.fromkeys(key for row in history for key in row if key.startswith(("train/", "val/"))))
     losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys))
     if not losses:
@@ -174,6 +174,8 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
                 drawn += [value for _, value in points if math.isfinite(value)]
         if drawn and min(drawn) > 0:
             panel.set_yscale("log")
+            panel.yaxis.set_major_formatter(LogFormatter())
+            panel.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         panel.set_title(loss, loc="left", fontsize=10)
         panel.set_xlabel("step")
         panel.legend()

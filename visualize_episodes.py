@@ -13,16 +13,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+import cli
 import plots
 from constants import TASKS
 from episodes import Episode, episode_path, list_episodes
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Turn recorded episodes into videos and plots of their joints.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = cli.make_parser(__doc__)
     parser.add_argument("--dataset_dir", type=Path, required=True, help="folder of the episodes")
     parser.add_argument("--episode_idx", type=int, help="number of the episode; all of them if not given")
     parser.add_argument("--ismirror", action="store_true", help="take mirror_episode_<number>.hdf5")
@@ -30,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def choose(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:
+def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:
     """The episode files asked for; FileNotFoundError says which there are."""
     found = list_episodes(dataset_dir)
     if episode_idx is not None:
@@ -80,19 +78,16 @@ def describe(name: str, episode: Episode) -> str:
     return f"{name}: {'; '.join(facts)}"
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    try:
-        paths = choose(args.dataset_dir, args.episode_idx, args.ismirror)
-        for path in paths:
-            Episode.load(path, cameras=())  # a bad file is refused before anything is written
-        output_dir = args.output_dir or args.dataset_dir
-        output_dir.mkdir(parents=True, exist_ok=True)
-        for path in tqdm(paths, unit="episode", disable=len(paths) == 1):
-            tqdm.write(visualize(path, output_dir))
-    except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(f"error: {error}") from None
+def main() -> None:
+    args = parse_args()
+    paths = find_files(args.dataset_dir, args.episode_idx, args.ismirror)
+    for path in paths:
+        Episode.load(path, cameras=())  # a bad file is refused before anything is written
+    output_dir = args.output_dir or args.dataset_dir
+    output_dir.mkdir(parents=True, exist_ok=True)
+    for path in tqdm(paths, unit="episode", disable=len(paths) == 1):
+        tqdm.write(visualize(path, output_dir))
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

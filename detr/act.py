@@ -144,9 +144,8 @@ class ACT(nn.Module):
         if len(self.backbones) == 1:  # all cameras in one batch
             maps = [self.backbones[0](images.flatten(0, 1))]  # (B * cameras, C, h, w)
         elif len(self.backbones) == images.shape[1]:
-            maps = [
-                net(image) for net, image in zip(self.backbones, images.unbind(1), strict=True)
-            ]  # (B, C, h, w)
+            views = zip(self.backbones, images.unbind(1), strict=True)
+            maps = [backbone(image) for backbone, image in views]  # each (B, C, h, w)
         else:
             raise ValueError(f"{images.shape[1]} cameras given, but {len(self.backbones)} backbones")
         tokens, positions = [], []

@@ -146,7 +146,7 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(
-            f"backbone weights {str(path)!r}: no such file; else 'imagenet', 'none', 'auto'"
+            f"backbone weights {str(path)!r}: no such file; or say 'imagenet', 'none', 'auto'"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -98,7 +98,7 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
-        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory` and `memory_key`, which has positions, (B, N, d)."""
+        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory`, `memory_key` (with positions) (B, N, d)."""
         query = x + query_pos
         x = self.norm1(x + self.dropout(self.self_attn(query, query, x)))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + query_pos, memory_key, memory)))

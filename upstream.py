@@ -1,0 +1,82 @@
+"""Read checkpoints of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus): weights, statistics, camera names."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from constants import IMAGE_SIZE
+from detr.upstream import convert_upstream
+from utils import Stats
+
+# All that a pickle of plain values and numpy arrays may name, under its old and its present module.
+_ALLOWED = {
+    (f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")
+} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Unpickles plain values and numpy arrays; a pickle that asks for anything else may run any code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}; only numpy arrays are allowed")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: str | Path) -> Any:
+    """Content of a pickle of plain values and numpy arrays; ValueError if it holds anything else."""
+    try:
+        with open(path, "rb") as file:
+            return _NumpyUnpickler(file).load()
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read safely: {error}") from error
+
+
+def read_upstream(
+    content: Mapping[str, Tensor], path: Path, cameras: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any], Stats, dict[str, Tensor]]:
+    """Translate a checkpoint of ACT or ACT++.
+
+    Args:
+        content: what its file holds, a state dict.
+        path: the file; `dataset_stats.pkl` must lie beside it, ACT++'s `config.pkl` may.
+        cameras: their names, in the order of training, where there is no config.pkl.
+
+    Returns:
+        values of `policy.ACTConfig`, values of `policy.Interface`, statistics, and weights of our `detr.act.ACT`.
+
+    Raises:
+        ValueError: these are no weights of ACT, or the cameras do not fit them.
+        FileNotFoundError: no dataset_stats.pkl.
+    """
+    weights, sizes = convert_upstream(content)
+    stats_path, config_path = path.with_name("dataset_stats.pkl"), path.with_name("config.pkl")
+    if not stats_path.is_file():
+        raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
+    raw = read_pickle(stats_path)
+    names = ("qpos_mean", "qpos_std", "action_mean", "action_std")
+    stats = Stats(*(torch.tensor(np.asarray(raw[name]), dtype=torch.float32).flatten() for name in names))
+    if config_path.is_file():
+        cameras = read_pickle(config_path).get("camera_names", cameras)
+    cameras = tuple(cameras or ("top",))
+    count = sizes.pop("num_backbones")
+    if count not in (1, len(cameras)):
+        raise ValueError(f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; name as many")
+    interface = {
+        "state_dim": sizes.pop("state_dim"),
+        "action_dim": sizes.pop("action_dim"),
+        "cameras": cameras,
+        "image_size": IMAGE_SIZE,
+        "render_quality": "full",
+    }
+    sizes.pop("latent_dim")  # always 32
+    no_encoder = not sizes.pop("use_encoder")
+    config = {**sizes, "no_encoder": no_encoder, "num_backbones": count, "pretrained": True}
+    return config, interface, stats, weights
