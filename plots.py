@@ -1,7 +1,7 @@
 """Every picture and video that is written, each completely or not at all (`episodes.complete_file`).
 
-Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. What they show is that
-of ACT's visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
+Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show what those of
+ACT do: visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
     Raises:
         ValueError: no row holds a loss.
     """
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator
 
     keys = list(dict.fromkeys(key for row in history for key in row if key.startswith(("train/", "val/"))))
     losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys))
@@ -174,8 +174,9 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
                 drawn += [value for _, value in points if math.isfinite(value)]
         if drawn and min(drawn) > 0:
             panel.set_yscale("log")
-            panel.yaxis.set_major_formatter(LogFormatter())
-            panel.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2e-01
+            panel.yaxis.set_minor_formatter("")
         panel.set_title(loss, loc="left", fontsize=10)
         panel.set_xlabel("step")
         panel.legend()
@@ -198,7 +199,7 @@ def _write_png(figure: Figure, path: str | Path) -> None:
 
 
 class LiveView:
-    """A window that shows one frame after another, for `--onscreen_render`; RuntimeError without a display."""
+    """A window that shows one frame after another (`--onscreen_render`); RuntimeError without a display."""
 
     def __init__(self, title: str = ""):
         import matplotlib.pyplot as plt
@@ -207,17 +208,24 @@ class LiveView:
         try:
             self._figure = plt.figure(title or None)
         except ImportError as error:  # a backend was asked for by name and finds no display
-            raise RuntimeError(f"cannot open a window ({error}); {advice}") from error
+            raise RuntimeError(f"no window ({error}); {advice}") from error
         if self._figure.canvas.required_interactive_framework is None:
             plt.close(self._figure)
             raise RuntimeError(f"no display to open a window on; {advice}")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
         self._image = None
+        self._closed = False
+        self._figure.canvas.mpl_connect("close_event", self._on_close)
         self._figure.show()
 
+    def _on_close(self, _event: object) -> None:
+        self._closed = True
+
     def show(self, frame: np.ndarray) -> None:
-        """Show (H, W, 3) uint8 RGB."""
+        """Show (H, W, 3) uint8 RGB; does nothing once the user has closed the window."""
+        if self._closed:
+            return
         if self._image is None:
             self._image = self._axes.imshow(frame)
         self._image.set_data(frame)

@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+import plots
+
+ROOT = Path(plots.__file__).parent
+
+
+def frames(count, height=48, width=64, colour=(220, 30, 20)):
+    for i in range(count):
+        frame = np.full((height, width, 3), colour, np.uint8)
+        frame[:4, : i + 1] = 255
+        yield frame
+
+
+def assert_picture(path, least_colours=20):
+    picture = cv2.imread(str(path))
+    assert picture is not None and picture.shape[0] > 100
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > least_colours
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 63)])
+def test_video_plays_in_a_browser(tmp_path, height, width):
+    path = tmp_path / "v.mp4"
+    plots.write_video(path, frames(25, height, width), fps=50)
+    reader = imageio_ffmpeg.read_frames(str(path))
+    facts = next(reader)
+    decoded = [np.frombuffer(one, np.uint8).reshape(48, 64, 3) for one in reader]
+    assert facts["codec"] == "h264" and facts["pix_fmt"].startswith("yuv420p")
+    assert facts["fps"] == 50 and facts["size"] == (64, 48) and len(decoded) == 25
+    assert np.abs(decoded[7][20:40, 10:50].mean((0, 1)) - (220, 30, 20)).max() < 8  # red, not blue
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # the index comes first: it plays while it loads
+    assert os.listdir(tmp_path) == ["v.mp4"]
+
+
+def test_bad_frames_leave_no_video(tmp_path):
+    with pytest.raises(ValueError, match="no frames"):
+        plots.write_video(tmp_path / "v.mp4", [], 50)
+    with pytest.raises(ValueError, match=r"frame 1 is uint8 \(10, 10, 3\); all must be"):
+        plots.write_video(
+            tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)], 50
+        )
+    with pytest.raises(ValueError, match="frame 0 is float64"):
+        plots.write_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3))], 50)
+
+    def interrupted():
+        yield from frames(3)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plots.write_video(tmp_path / "v.mp4", interrupted(), 50)
+    assert os.listdir(tmp_path) == []
+
+
+def test_ffmpeg_message_is_passed_on(tmp_path):
+    with pytest.raises(RuntimeError, match=r"v\.mp4: ffmpeg failed: .+") as caught:
+        plots.write_video(tmp_path / "v.mp4", frames(2000), fps=-1)
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path) == []
+
+
+def test_cameras_are_tiled_at_equal_height():
+    red, small = np.full((48, 64, 3), (255, 0, 0), np.uint8), np.full((24, 30, 3), (0, 0, 255), np.uint8)
+    tiled = plots.tile([red, small])
+    assert tiled.shape == (48, 64 + 60, 3) and tiled.dtype == np.uint8
+    assert (tiled[:, :64] == (255, 0, 0)).all() and (tiled[:, 64:] == (0, 0, 255)).all()
+    np.testing.assert_array_equal(plots.tile([red]), red)
+
+
+@pytest.mark.parametrize("dim", [1, 3, 7, 14])
+def test_joint_plot(tmp_path, dim):
+    qpos = np.cumsum(np.random.default_rng(0).normal(size=(40, dim)), axis=0)
+    names = [f"left_joint_{i}" for i in range(dim - 1)] + ["left_gripper"]
+    plots.joint_plot(tmp_path / "q.png", qpos, qpos + 0.1, names, fps=50, title="episode_0")
+    assert_picture(tmp_path / "q.png")
+    assert os.listdir(tmp_path) == ["q.png"]
+
+
+def test_joint_plot_of_an_action_of_another_width(tmp_path):
+    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 4)), np.zeros((9, 2)), list("abcd"), fps=10)
+    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 4)), list("ab"), fps=10)
+    with pytest.raises(ValueError, match="3 names for 2 joints"):
+        plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 2)), list("abc"), fps=10)
+
+
+def test_loss_plot(tmp_path):
+    history = [{"step": step, "train/l1": 1 / (step + 1), "train/kl": -0.1} for step in range(0, 100, 10)]
+    history += [{"step": 50, "val/l1": 0.5}, {"step": 100, "val/l1": float("nan"), "val/loss": float("inf")}]
+    plots.loss_plot(tmp_path / "loss.png", history)
+    assert_picture(tmp_path / "loss.png")
+    assert os.listdir(tmp_path) == ["loss.png"]
+    with pytest.raises(ValueError, match="no losses"):
+        plots.loss_plot(tmp_path / "loss.png", [{"step": 0}])
+
+
+def test_plots_need_no_pyplot(tmp_path):
+    code = "import sys, plots; plots.loss_plot(sys.argv[1], [{'step': 0, 'train/l1': 1}]); "
+    code += "assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "l.png")], cwd=ROOT, check=True)
+
+
+def test_live_view_without_a_window_system_says_so(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    code = "import plots; plots.LiveView()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == (
+        "RuntimeError: no display to open a window on; leave out --onscreen_render, or set DISPLAY"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
+def test_live_view_shows_the_latest_frame(monkeypatch):
+    import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "pretended")
+    plt.switch_backend("agg")
+    view = plots.LiveView("top")
+    for frame in frames(2, colour=(9, 9, 9)), frames(1):
+        view.show(next(frame))
+    canvas = plt.gcf().canvas
+    canvas.draw()
+    assert ((np.asarray(canvas.buffer_rgba())[..., :3] == (220, 30, 20)).all(-1)).mean() > 0.5
+    canvas.callbacks.process("close_event", None)
+    view.show(np.zeros((48, 64, 3), np.uint8))
+    canvas.draw()
+    assert np.asarray(canvas.buffer_rgba())[..., 0].max() == 255  # closed: the last frame stays
+    view.close()
+    assert not plt.get_fignums()
