@@ -19,7 +19,7 @@ def flag(default: Any, help: str, choices: Sequence[Any] | None = None) -> Any:
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """A parser whose `--help` shows every default; flags are not abbreviated, so that adding one breaks no script."""
+    """A parser whose `--help` shows every default. It takes no abbreviations: a new flag breaks no script."""
     first_line = description.strip().splitlines()[0]
     return argparse.ArgumentParser(
         description=first_line, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
@@ -62,7 +62,10 @@ def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) ->
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script: what the user can mend ends it with one line and exit status 1 (`ACT_TRACEBACK=1` shows where)."""
+    """Run a script; what the user can mend ends it in one line and exit status 1.
+
+    `ACT_TRACEBACK=1` shows where it came from.
+    """
     try:
         main()
     except KeyboardInterrupt:

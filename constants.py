@@ -1,7 +1,7 @@
-"""Facts: what a task is, and the registry of all tasks. Standard library only, so that anything may import it.
+"""Facts: what a task is, and the registry of all tasks. Standard library only.
 
-A `Task` carries everything that tells one task from another; every other file only reads it. To add a task, add one
-entry to `TASKS` (and its scene to `assets/`).
+A `Task` carries everything that tells one task from another; every other file only reads it. To add a task,
+add one entry to `TASKS` (and its scene to `assets/`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JPEG_QUALITY = 90
 
 
 class Stream(IntEnum):
-    """Purposes of random streams: `default_rng([seed, purpose, i])`. Recording, training and evaluation share none."""
+    """Purposes of random streams, `default_rng([seed, purpose, i])`: no two purposes share one."""
 
     RECORD = 0
     TRAIN = 1
@@ -27,7 +27,7 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class Arm:
-    """A robot arm in joint space: state and action are its joint angles (rad), then the gripper in [0 closed, 1 open]."""
+    """A robot arm. Its state and action: joint angles (rad), then the gripper in [0 closed, 1 open]."""
 
     name: str  # prefix of its joints, geoms and actuators; also the frame of the scene it is attached to
     model: str  # a stem in assets/
@@ -75,7 +75,7 @@ class Waypoint:
 
     arm: str  # the arm's label
     step: int
-    at: str  # what `xyz` is an offset from: "start" (the grip point at reset), "world", or the start of a prop
+    at: str  # what `xyz` is an offset from: "start" (grip point at reset), "world", or a prop (its start)
     xyz: tuple[float, float, float]  # m, along the world's axes
     gripper: float  # 0 closed, 1 open
     turn: tuple[str, float] = ("x", 0.0)  # world axis and angle (degrees) from the arm's zero orientation
@@ -140,7 +140,7 @@ _TRANSFER_STAGES = (
 
 
 def _transfer_script() -> tuple[Waypoint, ...]:
-    """The hand-over of ACT's scripted_policy.py: the right arm picks the cube up, the left takes it in mid-air."""
+    """ACT's hand-over (scripted_policy.py): the right arm picks the cube up, the left takes it in mid-air."""
     pick, face = ("y", -60.0), ("x", 90.0)  # reach down at 60 degrees; turn the receiving gripper on its side
     meet = (0.0, 0.5, 0.25)
 
@@ -183,7 +183,7 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 
 
 def choose(kind: str, name: str, valid: Iterable[str]) -> str:
-    """Return `name` if it is one of `valid`; otherwise raise ValueError with the nearest match and the choices."""
+    """`name`, if it is one of `valid`; otherwise ValueError with the nearest match and the choices."""
     valid = list(valid)
     if name in valid:
         return name

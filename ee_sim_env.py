@@ -1,8 +1,8 @@
 """The joint-space environment driven in end-effector space, through inverse kinematics.
 
-ACT drags its arms by motion-capture bodies in a second set of scenes, then replays the joints in the first; from
-MuJoCo 3.1 on those welds lag and the script fails. Here the same environment is driven in one pass: what is recorded
-is what was commanded.
+ACT drags its arms by motion-capture bodies in a second set of scenes, then replays the joints in the first;
+from MuJoCo 3.1 on those welds lag and the script fails. Here the same environment is driven in one pass: what
+is recorded is what was commanded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_JOINT_STEP = 0.2  # rad per iteration
 
 
 class GripPointIK:
-    """Damped-least-squares inverse kinematics of one arm (Buss 2004) at the site `grip_point` between its fingers."""
+    """Inverse kinematics of an arm's site `grip_point`, by damped least squares (Buss 2004)."""
 
     def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
         self._model, self._data = model, mujoco.MjData(model)
@@ -35,15 +35,20 @@ class GripPointIK:
         _, self._zero_quat = self.forward(np.zeros(len(joints)))
 
     def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) in m and orientation wxyz (4,) of the grip point, world frame, for joint angles (rad)."""
+        """Grip point at joint angles (rad): position (3,) in m, orientation wxyz (4,), world frame."""
         self._data.qpos[self._qpos] = joints
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mju_mat2Quat(self._site_quat, self._data.site_xmat[self._site])
         return self._data.site_xpos[self._site].copy(), self._site_quat.copy()
 
     def solve(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
-        """Joint angles (6,) in rad, searched from `joints`, that bring the grip point to `xyz` (m) and to `quat`, the
-        rotation wxyz from its orientation at the zero pose. Unreachable targets give the nearest pose found."""
+        """Joint angles (6,) in rad that bring the grip point to a pose; the nearest found, if none does.
+
+        Args:
+            joints: where the search starts (rad).
+            xyz: position in the world (m).
+            quat: rotation wxyz, in the world, from the grip point's orientation at the zero pose.
+        """
         target = np.zeros(4)
         mujoco.mju_mulQuat(target, quat, self._zero_quat)
         joints = joints.copy()
@@ -52,9 +57,7 @@ class GripPointIK:
             if np.abs(error).max() < TOLERANCE:
                 break
             mujoco.mj_comPos(self._model, self._data)
-            mujoco.mj_jacSite(
-                self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._site
-            )
+            mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._site)
             jacobian = self._jacobian[:, self._dofs]
             damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
             step = jacobian.T @ np.linalg.solve(damped, error)
@@ -72,7 +75,7 @@ class GripPointIK:
 
 
 class EndEffectorEnv:
-    """Wraps a joint-space environment; an action is, per arm, xyz (m), quaternion wxyz and gripper (8 numbers)."""
+    """A joint-space environment, driven by 8 numbers per arm: xyz (m), quaternion wxyz and gripper."""
 
     def __init__(self, env: SimEnv) -> None:
         self.env = env

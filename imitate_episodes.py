@@ -1,7 +1,7 @@
 """Train a policy on recorded episodes, or evaluate it with --eval.
 
-    python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir runs/act --policy_class ACT
-    python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir runs/act --policy_class ACT --eval
+python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir runs/act --num_steps 20000
+python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir runs/act --eval
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from constants import IMAGE_SIZE, Stream, Task, choose, data_dir, get_task
 from episodes import complete_file
 from policy import POLICIES, Interface, Policy, make_policy, read_checkpoint
 from training import TrainConfig, fit, pick_device
-from utils import Batch, Demonstrations, StartSampler, Stats, batches, split_episodes
+from utils import Demonstrations, StartSampler, Stats, batches, split_episodes
 
 VALIDATION_SAMPLES = 64  # drawn once, before training; all validations use the same
 
@@ -33,25 +33,35 @@ class Config:
     task_name: str = cli.flag(None, "task, e.g. sim_transfer_cube_scripted")
     ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results")
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
-    dataset_dir: str | None = cli.flag(None, "folder of the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given")
-    camera_names: tuple[str, ...] | None = cli.flag(None, "cameras the policy sees; the task's own if not given")
-    image_size: tuple[int, int] = cli.flag(IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster")
+    dataset_dir: str | None = cli.flag(
+        None, "folder of the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given"
+    )
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras the policy sees; the task's own if not given"
+    )
+    image_size: tuple[int, int] = cli.flag(
+        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster"
+    )
     train_ratio: float = cli.flag(0.9, "share of the episodes that is trained on; the rest validates")
-    early_share: float = cli.flag(0.0, "share of each batch that starts within the first --early_steps of an episode")
+    early_share: float = cli.flag(
+        0.0, "share of each batch that starts within the first --early_steps of an episode"
+    )
     early_steps: int = cli.flag(40, "see --early_share")
     resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
     overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
     eval: bool = cli.flag(False, "evaluate the checkpoint of least validation loss in simulation")
     ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint to evaluate")
     num_rollouts: int = cli.flag(50, "rollouts of an evaluation, from starts that no demonstration had")
-    num_videos: str = cli.flag("3", "how many of them to film, or all; the rest is not rendered and runs faster")
+    num_videos: str = cli.flag(
+        "3", "how many of them to film, or all; the rest is not rendered and runs faster"
+    )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
     num_workers: int | None = cli.flag(None, "rollouts run side by side; one per core if not given")
 
 
 def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
-    """This script's flags, the training loop's and the policy's; `--policy_class` decides which the latter are."""
+    """This script's flags, the training loop's, and those of the policy that `--policy_class` names."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--policy_class", default="ACT")
     name = first.parse_known_args(argv)[0].policy_class
@@ -74,7 +84,9 @@ def train(config: Config, training: TrainConfig, policy_config: object, task: Ta
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / "policy_last.ckpt"
     resume = config.resume and last.is_file()
     if last.is_file() and not (config.resume or config.overwrite):
-        raise ValueError(f"{ckpt_dir} holds a run already; add --resume to go on with it, or --overwrite to begin anew")
+        raise ValueError(
+            f"{ckpt_dir} holds a run already; add --resume to go on with it, or --overwrite to begin anew"
+        )
     device = pick_device(training.device)
     dataset_dir = Path(config.dataset_dir or data_dir(task.name))
     train_paths, val_paths = split_episodes(dataset_dir, config.train_ratio, training.seed)
@@ -86,7 +98,8 @@ def train(config: Config, training: TrainConfig, policy_config: object, task: Ta
 
     torch.manual_seed(training.seed)
     policy = build_policy(config, policy_config, train_data, cameras, task).to(device)
-    print(f"{config.policy_class}: {sum(p.numel() for p in policy.parameters()) / 1e6:.2f} M parameters on {device}")
+    size = sum(parameter.numel() for parameter in policy.parameters())
+    print(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
     chunk_size = policy_config.chunk_size
     early = {"early_share": config.early_share, "early_steps": config.early_steps}
     sampler = StartSampler(train_data.lengths, [training.seed, Stream.TRAIN, 0], **early)
@@ -104,7 +117,8 @@ def train(config: Config, training: TrainConfig, policy_config: object, task: Ta
     if not finished:
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
-    print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}. Evaluate: the same command with --eval")
+    print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}")
+    print("evaluate: the same command with --eval")
 
 
 def build_policy(

@@ -24,7 +24,7 @@ NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """95 % confidence interval of a success rate (Wilson 1927): sound for few rollouts and for rates near 0 and 1."""
+    """95 % interval of a success rate (Wilson 1927): sound for few rollouts and for rates near 0 and 1."""
     if n == 0:
         return 0.0, 1.0
     z2, rate = NORMAL_95**2, successes / n
@@ -173,12 +173,14 @@ def run_one(job: EvalJob, index: int, view: Any = None) -> Outcome:
         frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
         write_video(f"{stem}.mp4", frames, job.task.fps)
         title = f"rollout {index}: {'success' if episode.success else 'failure'}"
-        joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, job.task.state_names, job.task.fps, title)
+        joint_plot(
+            f"{stem}_qpos.png", episode.qpos, episode.action, job.task.state_names, job.task.fps, title
+        )
     return Outcome(index, int(episode.reward.max()), float(episode.reward.sum()))
 
 
 def evaluate(job: EvalJob, num_rollouts: int, num_workers: int | None = None, view: Any = None) -> Summary:
-    """Run the rollouts of an evaluation, several at a time, and write `result_<checkpoint>.json` and `.txt`."""
+    """Run an evaluation, several rollouts at a time; writes `result_<checkpoint>.json` and `.txt`."""
     workers = 1 if view is not None else min(num_workers or joblib.cpu_count(), num_rollouts)
     threads = max(1, joblib.cpu_count() // workers)
     os.environ.setdefault("LP_NUM_THREADS", str(threads))  # of software rendering, in each process

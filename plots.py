@@ -1,7 +1,7 @@
 """Every picture and video that is written, each completely or not at all (`episodes.complete_file`).
 
-Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show what those of
-ACT do: visualize_episodes.py (cameras in a row, state against command) and imitate_episodes.py (losses).
+Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show
+what ACT's do: visualize_episodes.py (cameras in a row, state against command), imitate_episodes.py (losses).
 """
 
 from __future__ import annotations

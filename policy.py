@@ -1,6 +1,6 @@
-"""Policies: what they learn (`loss`), what they do (`act`), how a chunk of actions is executed, and their files.
+"""Policies: what they learn (`loss`), what they do (`act`), how chunks are executed, and their files.
 
-To add a policy: one `Policy` subclass with its config here, registered in `POLICIES`; its networks go to detr/.
+To add one: a `Policy` subclass with its config here, registered in `POLICIES`; its networks go to detr/.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Policy(nn.Module):
         return actions * self.action_std + self.action_mean
 
     def normalise_images(self, images: Tensor) -> Tensor:
-        """(B, cameras, H, W, 3) uint8 -> (B, cameras, 3, H, W) by ImageNet's statistics; channels stay last in memory."""
+        """(B, cameras, H, W, 3) uint8 -> (B, cameras, 3, H, W), normalised; channels stay last in memory."""
         return (images.movedim(-1, -3).float() - self.image_mean) / self.image_std
 
     def observe(self, observations: Sequence[Observation]) -> Batch:
@@ -102,7 +102,7 @@ class Policy(nn.Module):
 
 @dataclass(frozen=True)
 class ACTConfig:
-    """Flags of ACT; the defaults are the paper's (Zhao et al. 2023, table III) except for the unused decoder layers."""
+    """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III) but for dec_layers."""
 
     chunk_size: int = cli.flag(100, "actions predicted at once")
     kl_weight: float = cli.flag(10.0, "weight of the CVAE's divergence")
@@ -131,7 +131,9 @@ class ACTPolicy(Policy):
     def __init__(self, config: ACTConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
         if config.hidden_dim % config.nheads:
-            raise ValueError(f"--hidden_dim is {config.hidden_dim}; it must be a multiple of {config.nheads} heads")
+            raise ValueError(
+                f"--hidden_dim is {config.hidden_dim}; it must be a multiple of {config.nheads} heads"
+            )
         self.network = ACT(
             backbones=self._build_backbones(),
             state_dim=interface.state_dim,
@@ -156,11 +158,16 @@ class ACTPolicy(Policy):
     def rebuild_config(self) -> ACTConfig:
         built = self.network.backbones[0]
         return dataclasses.replace(
-            self.config, norm=built.norm, pretrained=built.pretrained, num_backbones=len(self.network.backbones)
+            self.config,
+            norm=built.norm,
+            pretrained=built.pretrained,
+            num_backbones=len(self.network.backbones),
         )
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
-        return [p for backbone in self.network.backbones if backbone.pretrained for p in backbone.parameters()]
+        return [
+            p for backbone in self.network.backbones if backbone.pretrained for p in backbone.parameters()
+        ]
 
     def loss(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         is_pad = batch["is_pad"]
@@ -208,9 +215,10 @@ class ChunkedExecution:
 
 
 class TemporalEnsemble:
-    """Asks for a chunk at every step and averages all predictions for that step (Zhao et al. 2023, section IV-A).
+    """Asks for a chunk at every step; averages all predictions for the present one (Zhao et al. 2023, IV-A).
 
-    The oldest prediction weighs most: weight exp(-decay * i), i counting from the oldest (ACT: imitate_episodes.py).
+    The oldest prediction weighs most: weight exp(-decay * i), i counting from the oldest (ACT:
+    imitate_episodes.py).
     """
 
     def __init__(self, policy: Policy, decay: float = 0.01) -> None:
@@ -237,7 +245,7 @@ def make_policy(policy_class: str, config: Any, interface: Interface, stats: Sta
 
 
 def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
-    """Write a checkpoint: plain values and tensors, under its final name only when whole. `extra` is stored beside."""
+    """Write a checkpoint of plain values and tensors, completely or not at all; `extra` is stored beside."""
     name = next(name for name, kind in POLICIES.items() if type(policy) is kind)
     content = {
         "format_version": FORMAT_VERSION,
@@ -252,7 +260,7 @@ def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
 
 
 def read_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Content of a checkpoint file. FileNotFoundError, or ValueError if it is no torch file of plain values."""
+    """Content of a checkpoint; FileNotFoundError, or ValueError if it is no torch file of plain values."""
     path = Path(path)
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.ckpt"))
@@ -280,9 +288,13 @@ def load_policy(
         policy.network.load_state_dict(weights)
         return policy.to(device).eval()
     if content["format_version"] > FORMAT_VERSION:
-        raise ValueError(f"{path} has format {content['format_version']}, newer than {FORMAT_VERSION}: update this code")
+        raise ValueError(
+            f"{path} has format {content['format_version']}, newer than {FORMAT_VERSION}: update this code"
+        )
     kind = POLICIES[choose("policy class", content["policy_class"], POLICIES)]
-    interface = Interface(**{k: tuple(v) if isinstance(v, list) else v for k, v in content["interface"].items()})
+    interface = Interface(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in content["interface"].items()}
+    )
     stats = Stats(**{field.name: content["weights"][field.name] for field in dataclasses.fields(Stats)})
     policy = kind(kind.Config(**content["config"]), interface, stats)
     policy.load_state_dict(content["weights"])

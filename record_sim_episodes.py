@@ -1,6 +1,6 @@
 """Record scripted demonstrations of a simulated task, one HDF5 file per episode.
 
-Episode i depends on the seed and on i alone: neither on the number of workers nor on where an earlier run stopped.
+Episode i depends on the seed and on i alone, not on the number of workers or on where an earlier run stopped.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ class Config:
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted")
-    dataset_dir: str | None = cli.flag(None, "folder for the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given")
+    dataset_dir: str | None = cli.flag(
+        None, "folder for the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given"
+    )
     num_episodes: int = cli.flag(50, "episodes to have in the end; those that are there already count")
     onscreen_render: bool = cli.flag(False, "show the first camera in a window while recording (one worker)")
     camera_names: tuple[str, ...] | None = cli.flag(None, "cameras to record; the task's own if not given")
     num_workers: int | None = cli.flag(None, "processes that record side by side; one per core if not given")
     seed: int = cli.flag(0, "seed of the starts")
-    render_quality: str = cli.flag("fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full"))
+    render_quality: str = cli.flag(
+        "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+    )
     keep_failures: bool = cli.flag(False, "keep every first attempt, also where the script fails")
     overwrite: bool = cli.flag(False, "record anew what is there already")
 
@@ -45,7 +49,7 @@ class Recorded:
     successes: int
 
 
-_envs: dict = {}  # one environment per process: building it takes as long as recording a quarter of an episode
+_envs: dict = {}  # one per process; building one takes as long as recording 50 steps
 
 
 def _environment(task: Task, render_quality: str):
@@ -90,7 +94,7 @@ def run_script(env, task: Task, rng: np.random.Generator, cameras: tuple[str, ..
 
 
 def record_episode(config: Config, task: Task, index: int, view=None) -> Recorded:
-    """Record episode `index` and save it; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
+    """Record and save episode `index`; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
     env = _environment(task, config.render_quality)
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -101,7 +105,7 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
             return Recorded(attempt, int(episode.success))
     raise RuntimeError(
         f"the script of {task.name} failed {MAX_ATTEMPTS} times running at episode {index} (last reward "
-        f"{int(episode.reward.max())} of {task.max_reward}); record with --keep_failures and look at the videos"
+        f"{int(episode.reward.max())} of {task.max_reward}); record with --keep_failures and look at it"
     )
 
 
@@ -172,7 +176,9 @@ def record(config: Config, task: Task) -> None:
 
         view = LiveView()
     jobs = (joblib.delayed(record_episode)(config, task, index, view) for index in missing)
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    parallel = joblib.Parallel(
+        n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+    )
     began = time.perf_counter()
     progress = tqdm(parallel(jobs), total=len(missing), desc=f"recording {task.name}", unit="episode")
     done: list[Recorded] = []

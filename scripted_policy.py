@@ -14,10 +14,10 @@ Pose = tuple[np.ndarray, Quaternion]  # xyz (m) and orientation, both in the wor
 
 
 class ScriptedPolicy:
-    """Follows the waypoints of a task: straight lines for positions and grippers, shortest arcs for orientations."""
+    """Follows a task's waypoints: positions and grippers along straight lines, orientations along arcs."""
 
     def __init__(self, task: Task, start_xyz: Mapping[str, np.ndarray], env_state: np.ndarray) -> None:
-        """`start_xyz`: the grip point of each arm (by label) at reset, in m; `env_state` (P * 7,): start of the props."""
+        """`start_xyz`: grip point (m) of each arm at reset, by label; `env_state` (P * 7,): props then."""
         anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
         self._paths = [
             [

@@ -1,7 +1,7 @@
 """Simulated environments in joint space: one dm_control task for any `constants.Task`.
 
-Joints, fingers, props and cameras are looked up by name once; afterwards a step is a few array operations. The physics
-is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
+Joints, fingers, props and cameras are looked up by name once; afterwards a step is a few array operations.
+The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GL_HELP = (
 
 
 def choose_gl_backend() -> None:
-    """Set `MUJOCO_GL` where it is unset and there is no display: EGL, else OSMesa, else none (physics alone)."""
+    """Set `MUJOCO_GL` if it is unset and there is no display: EGL, else OSMesa, else none (physics alone)."""
     has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if "MUJOCO_GL" in os.environ or not sys.platform.startswith("linux") or has_display:
         return
@@ -81,7 +81,9 @@ class _ArmIndex:
         joints = [model.joint(f"{arm.name}/{name}") for name in (*arm.joints, *(f for f, _ in arm.fingers))]
         self.qpos = np.array([joint.qposadr[0] for joint in joints])
         self.qvel = np.array([joint.dofadr[0] for joint in joints])
-        self.ctrl = np.array([model.actuator(f"{arm.name}/{n}").id for n in (*arm.joints, *dict(arm.fingers))])
+        self.ctrl = np.array(
+            [model.actuator(f"{arm.name}/{n}").id for n in (*arm.joints, *dict(arm.fingers))]
+        )
         self.signs = np.array([sign for _, sign in arm.fingers])
         self.closed, opened = arm.opening
         self.travel = opened - self.closed
@@ -224,11 +226,13 @@ class SimEnv(control.Environment):
     def reset(
         self, rng: np.random.Generator | int | None = None, env_state: np.ndarray | None = None
     ) -> TimeStep:
-        """Start an episode: props where `env_state` (P * 7,) says, or drawn from `rng` (a generator or a seed)."""
+        """Start an episode: props where `env_state` (P * 7,) says, or drawn from `rng` (a generator or a
+        seed).
+        """
         start = self.task.sample_start(np.random.default_rng(rng)) if env_state is None else env_state
         if np.shape(start) != (7 * len(self.task.spec.props),):
             raise ValueError(
-                f"env_state has shape {np.shape(start)}; {self.task.spec.name} needs one pose (xyz, quaternion) "
+                f"env_state has shape {np.shape(start)}; {self.task.spec.name} needs a pose (xyz, wxyz) "
                 f"for each of {[prop.name for prop in self.task.spec.props]}"
             )
         self.task.start = np.asarray(start, dtype=float)

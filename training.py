@@ -34,7 +34,9 @@ class TrainConfig:
     lr: float = cli.flag(1e-5, "learning rate")
     lr_backbone: float = cli.flag(1e-5, "learning rate of pretrained backbones")
     weight_decay: float = cli.flag(1e-4, "weight decay of AdamW")
-    lr_schedule: str = cli.flag("constant", "after the warm-up: constant, or cosine down to zero", ("constant", "cosine"))
+    lr_schedule: str = cli.flag(
+        "constant", "after the warm-up: constant, or cosine down to zero", ("constant", "cosine")
+    )
     warmup_steps: int = cli.flag(0, "steps over which the learning rate rises from zero")
     grad_clip: float | None = cli.flag(None, "largest norm of the gradient")
     precision: str = cli.flag("auto", "bf16 where the machine computes in it", ("auto", "bf16", "fp32"))
@@ -51,7 +53,15 @@ class TrainConfig:
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
-        for name in ("batch_size", "num_epochs", "num_steps", "lr", "validate_every", "save_every", "grad_clip"):
+        for name in (
+            "batch_size",
+            "num_epochs",
+            "num_steps",
+            "lr",
+            "validate_every",
+            "save_every",
+            "grad_clip",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name} is {value}; it must be positive")
@@ -106,7 +116,7 @@ def make_optimiser(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer
 
 
 class Run:
-    """The state of a training run: what a checkpoint must hold so that resuming equals never having stopped."""
+    """A training run; its `state` is what a checkpoint must hold to resume as if it had never stopped."""
 
     def __init__(self, policy: Policy, config: TrainConfig, total: int) -> None:
         self.policy, self.config, self.total = policy, config, total
@@ -131,12 +141,12 @@ class Run:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Go on from what `state` gave. ValueError if the run was to have another length and that matters."""
+        """Go on from what `state` gave; ValueError if the run's length matters and differs."""
         state = content["training"]
         if state["total"] != self.total and self.config.lr_schedule == "cosine":
             raise ValueError(
-                f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; give the same "
-                "--num_steps or --num_epochs, or another --ckpt_dir"
+                f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
+                "give the same --num_steps or --num_epochs, or another --ckpt_dir"
             )
         self.policy.load_state_dict(content["weights"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -202,7 +212,7 @@ class _Averages:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Collects Ctrl-C and termination instead of dying of them, so that a step is finished and saved first."""
+    """Collects Ctrl-C and termination, so that the step is finished and saved before the run ends."""
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
@@ -239,7 +249,8 @@ def fit(
         val_batches: what every validation uses.
 
     Returns:
-        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything saved.
+        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
+        saved.
 
     Raises:
         RuntimeError: the loss is not finite; the last checkpoint stays as it was.
@@ -252,7 +263,11 @@ def fit(
     averages = _Averages()
     progress = tqdm(total=total, initial=run.step, desc="training", unit="step", smoothing=0.05)
     shown, looked = {}, time.monotonic()
-    with _stop_signals() as signals, contextlib.closing(train_batches(range(run.step, total))) as source, progress:
+    with (
+        _stop_signals() as signals,
+        contextlib.closing(train_batches(range(run.step, total))) as source,
+        progress,
+    ):
         for batch in source:
             averages.add(run.update(batch))
             progress.update()

@@ -1,4 +1,6 @@
-"""Read checkpoints of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus): weights, statistics, camera names."""
+"""Read checkpoints of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus): weights, statistics, camera
+names.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ def read_upstream(
         cameras: their names, in the order of training, where there is no config.pkl.
 
     Returns:
-        values of `policy.ACTConfig`, values of `policy.Interface`, statistics, and weights of our `detr.act.ACT`.
+        values of `policy.ACTConfig`, values of `policy.Interface`, statistics, and weights of our
+        `detr.act.ACT`.
 
     Raises:
         ValueError: these are no weights of ACT, or the cameras do not fit them.
@@ -68,7 +71,9 @@ def read_upstream(
     cameras = tuple(cameras or ("top",))
     count = sizes.pop("num_backbones")
     if count not in (1, len(cameras)):
-        raise ValueError(f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; name as many")
+        raise ValueError(
+            f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; name as many"
+        )
     interface = {
         "state_dim": sizes.pop("state_dim"),
         "action_dim": sizes.pop("action_dim"),

@@ -1,5 +1,7 @@
-"""Training data: from episode files to batches. Every draw is a function of the seed and of a sample's number, so that
-a run resumed at step n sees what an uninterrupted one would have seen, without any state to restore.
+"""Training data, from episode files to batches.
+
+Every draw is a function of the seed and of a sample's number, so that a run resumed at step n sees what an
+uninterrupted one would have seen, without any state to restore.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ PREFETCH = 4  # batches built ahead
 
 
 def resize_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 to `image_size` (height, width), averaging; training, evaluation and the arm all use this."""
+    """(H, W, 3) uint8 to `image_size` (height, width), averaging; training, evaluation and the arm all use
+    this.
+    """
     if image.shape[:2] == tuple(image_size):
         return image
     return cv2.resize(image, image_size[::-1], interpolation=cv2.INTER_AREA)
@@ -51,9 +55,13 @@ class Stats:
 
 
 class Frames:
-    """Frames of all episodes at the size the policy sees. Decoded when first asked for, then kept if they fit."""
+    """Frames of all episodes at the size the policy sees. Decoded when first asked for, then kept if they
+    fit.
+    """
 
-    def __init__(self, episodes: Sequence[Episode], cameras: Sequence[str], image_size: tuple[int, int]) -> None:
+    def __init__(
+        self, episodes: Sequence[Episode], cameras: Sequence[str], image_size: tuple[int, int]
+    ) -> None:
         self._sources = [[episode.images[camera] for camera in cameras] for episode in episodes]
         self._size = image_size
         self._first = np.cumsum([0, *map(len, episodes)])
@@ -89,7 +97,9 @@ class Demonstrations:
             for name in ("qpos", "action"):
                 found, wanted = getattr(episode, name).shape[1], getattr(first, name).shape[1]
                 if found != wanted:
-                    raise EpisodeError(f"{path}: {name} has {found} entries a step, but {paths[0]} has {wanted}")
+                    raise EpisodeError(
+                        f"{path}: {name} has {found} entries a step, but {paths[0]} has {wanted}"
+                    )
             if episode.render_quality != first.render_quality:
                 raise EpisodeError(
                     f"{path}: rendered {episode.render_quality!r}, but {paths[0]} {first.render_quality!r}; "
@@ -102,8 +112,8 @@ class Demonstrations:
         """Samples (episode, step) as tensors, in robot units.
 
         Returns:
-            qpos (B, D), images (B, cameras, H, W, 3) uint8, actions (B, chunk, A), and is_pad (B, chunk), True past
-            the end of the episode.
+            qpos (B, D), images (B, cameras, H, W, 3) uint8, actions (B, chunk, A), and is_pad (B, chunk),
+            True past the end of the episode.
         """
         qpos, images, actions, pads = [], [], [], []
         for index, step in samples:
@@ -123,7 +133,9 @@ def split_episodes(dataset_dir: str | Path, train_ratio: float, seed: int) -> tu
     if not 0 < train_ratio < 1:
         raise ValueError(f"--train_ratio is {train_ratio}; it must lie between 0 and 1")
     if len(paths) < 2:
-        raise ValueError(f"{dataset_dir} holds {len(paths)} episode; at least 2 are needed, one of them to validate")
+        raise ValueError(
+            f"{dataset_dir} holds {len(paths)} episode; at least 2 are needed, one of them to validate"
+        )
     order = np.random.default_rng(seed).permutation(len(paths))
     n_train = min(max(round(train_ratio * len(paths)), 1), len(paths) - 1)
     train, validation = np.sort(order[:n_train]), np.sort(order[n_train:])
@@ -131,14 +143,15 @@ def split_episodes(dataset_dir: str | Path, train_ratio: float, seed: int) -> tu
 
 
 class StartSampler:
-    """Which step of which episode is sample number i. An epoch, as in ACT, is one random start in each episode.
+    """Which step of which episode is sample number i. An epoch, as in ACT, is one random start in each
+    episode.
 
     Args:
         lengths: steps of each episode.
         key: `[seed, purpose, ...]` of the random stream.
-        early_share: share of the samples whose start is drawn from the first `early_steps` only, where the image
-            alone tells what to do; later the joints give it away, and a network that sees mostly those learns not
-            to look.
+        early_share: share of the samples whose start is drawn from the first `early_steps` only, where the
+            image alone tells what to do; later the joints give it away, and a network that sees mostly those
+            learns not to look.
     """
 
     def __init__(
@@ -170,9 +183,16 @@ class StartSampler:
 
 
 def batches(
-    data: Demonstrations, sampler: StartSampler, batch_size: int, chunk_size: int, steps: range, num_workers: int = 2
+    data: Demonstrations,
+    sampler: StartSampler,
+    batch_size: int,
+    chunk_size: int,
+    steps: range,
+    num_workers: int = 2,
 ) -> Iterator[Batch]:
-    """The batches of training steps `steps`, built ahead by threads: decoding and copying release Python's lock."""
+    """The batches of training steps `steps`, built ahead by threads: decoding and copying release Python's
+    lock.
+    """
     with ThreadPoolExecutor(num_workers) as pool:
         queue: list[Future[Batch]] = []
         todo = iter(steps)

@@ -35,7 +35,7 @@ def make_episode(**changes):
 
 
 def write_as_act(path, frames, compress=None, lengths=True, dtype="float32", **datasets):
-    """A file as ACT (record_sim_episodes.py; `compress` None) or ACT++ (compress_data.py) writes it, restated."""
+    """A file as ACT (record_sim_episodes.py; `compress` None) or ACT++ (compress_data.py) writes it."""
     with h5py.File(path, "w", rdcc_nbytes=1024**2 * 2) as root:
         root.attrs["sim"] = True
         images = root.create_group("observations").create_group("images")

@@ -121,11 +121,11 @@ def test_live_view_shows_the_latest_frame(monkeypatch):
     import matplotlib.pyplot as plt
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "pretended")
     plt.switch_backend("agg")
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "pretended")
     view = plots.LiveView("top")
-    for frame in frames(2, colour=(9, 9, 9)), frames(1):
-        view.show(next(frame))
+    for colour in ((9, 9, 9), (220, 30, 20)):
+        view.show(next(frames(1, colour=colour)))
     canvas = plt.gcf().canvas
     canvas.draw()
     assert ((np.asarray(canvas.buffer_rgba())[..., :3] == (220, 30, 20)).all(-1)).mean() > 0.5

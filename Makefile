@@ -1,0 +1,53 @@
+# Two commands for users: `make demo` and `make test`. Each sets up its own environment in .venv.
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+	if $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; then echo $$p; break; fi; done)
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+.PHONY: demo test test-slow lint setup lock clean
+
+TASK := sim_transfer_cube_scripted
+DEMO := runs/demo
+DATA := data/$(TASK)
+
+# Small images, a small backbone that learns from scratch, batches that favour the first steps: see the README.
+DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --policy_class ACT --seed 0 \
+	--image_size 120 160 --backbone keypoints --hidden_dim 192 --dim_feedforward 768 --enc_layers 2 --nheads 4 \
+	--dropout 0 --no_encoder --chunk_size 100 --early_share 0.5 --early_steps 40 --train_ratio 0.95 \
+	--batch_size 32 --num_steps 3000 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
+
+demo: setup
+	$(RUN) record_sim_episodes.py --task_name $(TASK) --dataset_dir $(DATA) --num_episodes 50
+	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --resume
+	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50
+
+test: setup lint
+	$(RUN) -m pytest -n 2
+
+test-slow: setup
+	$(RUN) -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+setup: $(VENV)/.complete
+
+# The list is complete, so nothing is resolved; uv installs it many times faster than pip.
+$(VENV)/.complete: requirements.txt
+	@if [ -z "$(PYTHON)" ]; then echo "error: no Python 3.10, 3.11 or 3.12 found; install one, or: make PYTHON=/path/to/python3.11"; exit 1; fi
+	@$(PYTHON) -m venv $(VENV) || (echo "error: $(PYTHON) cannot make environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 1)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(RUN) --no-deps -r requirements.txt
+	@touch $@
+
+# After a change of the ranges in pyproject.toml: pin every package anew.
+lock: setup
+	$(BIN)/uv pip compile --universal --python-version 3.10 --extra dev --no-annotate \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV)
