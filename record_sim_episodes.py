@@ -70,7 +70,8 @@ def run_script(env, task: Task, rng: np.random.Generator, cameras: tuple[str, ..
     images = {name: JpegFrames() for name in cameras}
     qpos, qvel, actions, rewards = [], [], [], []
     for t in range(task.episode_len):
-        observation, action = step.observation, env.joint_action(script(t))
+        observation = step.observation
+        action = env.joint_action(script(t)).astype(np.float32)  # driven as saved, so that a replay is exact
         for name, frames in images.items():
             frames.append(observation["images"][name])
         if view is not None:

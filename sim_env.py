@@ -217,7 +217,7 @@ class SimTask(control.Task):
             self._views[camera] = dm_mujoco.Camera(physics, height, width, camera_id=camera)
             if self.render_quality == "fast":
                 self._views[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-        return self._views[camera].render()
+        return self._views[camera].render().copy()  # dm_control draws every frame into the same buffer
 
 
 class SimEnv(control.Environment):

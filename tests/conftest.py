@@ -1,0 +1,15 @@
+"""Tests run side by side on few cores (pytest-xdist): one thread each for torch and for rendering."""
+
+import os
+import sys
+
+import pytest
+
+os.environ["LP_NUM_THREADS"] = "1"  # read by llvmpipe when it starts
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for a torch that is imported later, and for subprocesses
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread():
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

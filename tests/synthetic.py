@@ -1,0 +1,77 @@
+"""Made-up demonstrations and policies, small enough for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from episodes import Episode, JpegFrames, episode_path
+from policy import ACTConfig, ACTPolicy, Interface
+from utils import Batch, Stats
+
+SMALL_FLAGS = [
+    *("--backbone", "keypoints", "--hidden_dim", "32", "--dim_feedforward", "64", "--enc_layers", "1"),
+    *("--nheads", "4", "--chunk_size", "10", "--batch_size", "4", "--image_size", "48", "64", "--lr", "1e-3"),
+]
+
+
+def make_episode(rng: np.random.Generator, steps: int = 30, cameras: tuple[str, ...] = ("top",), dim: int = 14):
+    """An episode of a bright square that stands where the arm is to go; the state follows the command."""
+    goal = rng.uniform(-1, 1, dim).astype(np.float32)
+    ramp = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    images = {}
+    for camera in cameras:
+        images[camera] = frames = JpegFrames()
+        x, y = (40 + 20 * goal[:2]).astype(int)
+        picture = np.zeros((96, 128, 3), np.uint8)
+        picture[y : y + 16, x : x + 16] = (255, 40, 40)
+        for _ in range(steps):
+            frames.append(picture)
+    return Episode(
+        qpos=np.vstack([np.zeros((1, dim), np.float32), (ramp * goal)[:-1]]),
+        qvel=np.zeros((steps, dim), np.float32),
+        action=ramp * goal,
+        images=images,
+        task="sim_transfer_cube_scripted",
+        render_quality="fast",
+        success=True,
+    )
+
+
+def make_dataset(folder: Path, n: int = 4, **kwargs) -> Path:
+    """A folder of `n` episodes."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        make_episode(rng, **kwargs).save(episode_path(folder, i))
+    return folder
+
+
+def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
+    """Statistics that are neither zero nor one."""
+    generator = torch.Generator().manual_seed(0)
+    rand = [torch.rand(dim, generator=generator) + 0.5 for dim in (state_dim, state_dim, action_dim, action_dim)]
+    return Stats(*rand)
+
+
+def make_act(cameras: tuple[str, ...] = ("top",), **config) -> ACTPolicy:
+    """A small ACT policy with random weights."""
+    torch.manual_seed(0)
+    small = {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10}
+    interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
+    return ACTPolicy(ACTConfig(**{"backbone": "keypoints", **small, **config}), interface, make_stats())
+
+
+def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: int = 4) -> Batch:
+    """A batch whose first sample ends `padded` steps early."""
+    generator = torch.Generator().manual_seed(1)
+    is_pad = torch.zeros(batch_size, chunk, dtype=torch.bool)
+    is_pad[0, chunk - padded :] = True
+    shape = (batch_size, cameras, 48, 64, 3)
+    return {
+        "qpos": torch.rand(batch_size, 14, generator=generator),
+        "images": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
+        "actions": torch.rand(batch_size, chunk, 14, generator=generator),
+        "is_pad": is_pad,
+    }

@@ -1,0 +1,148 @@
+"""The design's floors: imports point down, or sideways without cycles; who may import what."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = {
+    "imitate_episodes": 4,
+    "record_sim_episodes": 4,
+    "visualize_episodes": 4,
+    "visualize_features": 4,
+    "replay_episodes": 4,
+    "edit_episodes": 4,
+    "train_backbone": 4,
+    "model_runs": 3,
+    "training": 3,
+    "policy": 2,
+    "upstream": 2,
+    "ee_sim_env": 2,
+    "gym_env": 2,
+    "mycobot_scripts": 2,
+    "episodes": 1,
+    "utils": 1,
+    "detr": 1,
+    "sim_env": 1,
+    "scripted_policy": 1,
+    "plots": 1,
+    "constants": 0,
+    "cli": 0,
+}
+SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
+ARM = {"pymycobot"}
+
+
+def source_files() -> dict[str, Path]:
+    """Dotted module name to file, of everything that is ours but tests and bench."""
+    paths = [*ROOT.glob("*.py"), *ROOT.glob("detr/**/*.py"), *ROOT.glob("mycobot_scripts/**/*.py")]
+    relative = {path: path.relative_to(ROOT).with_suffix("").parts for path in paths}
+    return {".".join(p[:-1] if p[-1] == "__init__" else p): path for path, p in relative.items()}
+
+
+FILES = source_files()
+
+
+def imports(name: str) -> set[str]:
+    """Dotted names that a module imports, wherever in the file: names of `from x import y` as `x.y` too."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import; ours are absolute"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+IMPORTS = {name: imports(name) for name in FILES}
+GRAPH = {name: (found & set(FILES)) - {name} for name, found in IMPORTS.items()}
+
+
+def package(name: str) -> str:
+    return name.split(".")[0]
+
+
+def packages_of(name: str) -> set[str]:
+    """Top-level packages that a module imports."""
+    return {package(found) for found in IMPORTS[name]}
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Nodes on cycles, if there are any: what is left after taking away dead ends again and again."""
+    left = dict(graph)
+    while free := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_every_module_has_a_floor():
+    assert {package(name) for name in FILES} <= set(FLOORS)
+    assert {"constants", "sim_env", "policy", "detr.act", "imitate_episodes"} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_imports_point_down_or_sideways(name):
+    upwards = [target for target in GRAPH[name] if FLOORS[package(target)] > FLOORS[package(name)]]
+    assert upwards == []
+
+
+def test_no_import_cycles():
+    assert find_cycle(GRAPH) == []
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]  # it can tell
+
+
+def test_floor_0_needs_the_standard_library_only():
+    for name in (name for name in FILES if FLOORS[package(name)] == 0):
+        assert packages_of(name) <= set(sys.stdlib_module_names), name
+
+
+def test_networks_import_nothing_of_ours():
+    for name in (name for name in FILES if package(name) == "detr"):
+        assert {package(target) for target in GRAPH[name]} <= {"detr"}, name
+
+
+@pytest.mark.parametrize(
+    ("packages", "owners"),
+    [
+        ({"h5py"}, {"episodes"}),
+        (SIMULATOR, {"sim_env", "ee_sim_env", "gym_env"}),
+        (ARM, {"mycobot_scripts"}),
+        ({"IPython"}, set()),
+    ],
+    ids=["h5py", "simulator", "arm", "IPython"],
+)
+def test_who_may_import(packages, owners):
+    assert {package(name) for name in FILES if packages_of(name) & packages} <= owners
+
+
+def test_scripted_policy_is_numpy_and_pyquaternion():
+    others = packages_of("scripted_policy") - set(sys.stdlib_module_names)
+    assert others == {"numpy", "pyquaternion", "constants"}
+
+
+def test_training_imports_without_simulator_and_arm():
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({sorted(SIMULATOR | ARM)!r}))\n"  # None: cannot be imported
+        "import imitate_episodes, model_runs, policy, training, utils\n"
+        "assert 'sim_env' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_home_folder_is_written_anywhere():
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    home = re.compile(rb"(?<![\w.])/(home|root)/|[A-Z]:\\+Users", re.IGNORECASE)
+    assert home.search(b"open('/" + b"home/me/data')") and home.search(b'"C:' + b'\\\\Users"')
+    paths = [path for name in names if name and (path := ROOT / name).is_file()]
+    assert len(paths) > 20
+    texts = {path: data for path in paths if b"\0" not in (data := path.read_bytes())}
+    assert [path.name for path, data in texts.items() if home.search(data)] == []

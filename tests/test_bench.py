@@ -1,0 +1,57 @@
+"""The benchmarks run and print their tables. Their times are for the closing note, not for tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).resolve().parent.parent / "bench"
+ROWS = {
+    "recording.py": [
+        "ACT's way: two passes, full quality, raw",
+        "ours, but full quality, all cores",
+        "ours, one core",
+        "ours, all cores",
+    ],
+    "training_step.py": [
+        "as published (7 decoder layers, float32)",
+        "1 decoder layer",
+        "+ fused attention (our network)",
+        "+ channels-last images",
+        "+ bf16 autocast",
+        "+ fused AdamW = ours",
+        "bound",
+    ],
+    "rollouts.py": [
+        "ACT's way: full network, every step rendered",
+        "ours: small network, one frame a chunk",
+    ],
+}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+SLOW = ("recording.py", "rollouts.py")  # they start many processes
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in ROWS]
+)
+def test_prints_its_table(script, tmp_path):
+    command = [sys.executable, str(BENCH / script), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    title, machine, blank, header, rule, *rows = done.stdout.splitlines()
+    assert title and not blank
+    assert f"{os.cpu_count()} cores" in machine and "torch" in machine and "mujoco" in machine
+    assert len({line.count("|") for line in (header, rule, *rows)}) == 1
+    assert len({len(line) for line in (header, rule, *rows)}) == 1
+    assert len(rows) == len(ROWS[script])
+    for row, name in zip(rows, ROWS[script], strict=True):
+        assert cells(row)[0].partition(":" if name == "bound" else "\n")[0] == name
+        assert all(cell[:1].isdigit() for cell in cells(row)[1:])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,256 @@
+"""Policies: contracts over `POLICIES`, execution of chunks, files of ours and of ACT."""
+
+import pickle
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import make_act, make_batch, make_stats
+
+from policy import (
+    POLICIES,
+    ChunkedExecution,
+    Interface,
+    TemporalEnsemble,
+    load_policy,
+    make_policy,
+    read_checkpoint,
+    save_policy,
+)
+
+REFERENCE = Path(__file__).parent / "reference"
+MAKERS = {"ACT": make_act}
+
+
+def observation(seed: int = 0) -> dict:
+    rng = np.random.default_rng(seed)
+    return {"qpos": rng.random(14), "images": {"top": rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)}}
+
+
+def test_every_policy_is_tested():
+    assert set(MAKERS) == set(POLICIES)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+class TestContracts:
+    def test_losses_are_finite_numbers_and_reach_every_parameter(self, name):
+        policy = MAKERS[name]().train()
+        losses = policy.loss(make_batch())
+        assert "loss" in losses and all(torch.isfinite(x) and x.ndim == 0 for x in losses.values())
+        losses["loss"].backward()
+        assert all(p.grad is not None for p in policy.parameters() if p.requires_grad)
+
+    def test_act_gives_a_chunk_in_robot_units(self, name):
+        policy = MAKERS[name]().eval()
+        with torch.no_grad():
+            for parameter in policy.parameters():  # silent networks: what is left is the mean action
+                parameter.zero_()
+            actions = policy.act(policy.observe([observation(), observation(1)]))
+        assert actions.shape == (2, 10, 14)
+        torch.testing.assert_close(actions, policy.action_mean.expand(2, 10, 14))
+
+    def test_permuting_the_batch_permutes_the_actions(self, name):
+        policy = MAKERS[name]().eval()
+        observations = [observation(seed) for seed in range(3)]
+        with torch.no_grad():
+            straight = policy.act(policy.observe(observations))
+            turned = policy.act(policy.observe(observations[::-1]))
+        torch.testing.assert_close(straight.flip(0), turned, rtol=1e-4, atol=1e-5)
+
+    def test_a_checkpoint_gives_identical_actions_and_is_plain(self, name, tmp_path):
+        policy = MAKERS[name]().eval()
+        save_policy(tmp_path / "a.ckpt", policy, step=3)
+        loaded = load_policy(tmp_path / "a.ckpt")
+        assert torch.load(tmp_path / "a.ckpt", weights_only=True)["step"] == 3
+        assert loaded.interface == policy.interface
+        with torch.no_grad():
+            obs = policy.observe([observation()])
+            assert torch.equal(policy.act(obs), loaded.act(obs))
+
+    def test_padding_does_not_matter(self, name):
+        policy = MAKERS[name]().eval()
+        batch = make_batch()
+        changed = {**batch, "actions": batch["actions"].masked_fill(batch["is_pad"][..., None], 9.0)}
+        with torch.no_grad():
+            first, second = (policy.loss(b, torch.Generator().manual_seed(0)) for b in (batch, changed))
+        torch.testing.assert_close(first["loss"], second["loss"])
+
+
+@pytest.mark.parametrize("config", [{}, {"no_encoder": True}, {"dec_layers": 2}])
+def test_act_overfits_a_batch(config):
+    policy = make_act(dropout=0.0, kl_weight=0.01, **config).train()
+    batch = make_batch(padded=0)
+    optimiser = torch.optim.Adam(policy.parameters(), lr=3e-3)
+    before = policy.loss(batch)["l1"].item()
+    for _ in range(150):
+        optimiser.zero_grad()
+        policy.loss(batch)["loss"].backward()
+        optimiser.step()
+    error = (policy.eval().act(batch) - batch["actions"]).abs().mean()
+    assert error < 0.2 * before
+
+
+def test_act_loss_is_the_mean_over_steps_that_exist():
+    policy = make_act(no_encoder=True).eval()
+    batch = make_batch()
+    with torch.no_grad():
+        predicted = policy.normalise_actions(policy.act(batch))
+        errors = (predicted - policy.normalise_actions(batch["actions"])).abs().mean(dim=-1)
+        assert policy.loss(batch)["loss"].item() == pytest.approx(errors[~batch["is_pad"]].mean().item(), rel=1e-4)
+
+
+def test_act_uses_pretrained_backbones_at_their_own_rate_and_rebuilds_them(tmp_path):
+    from detr.backbone import build_backbone
+
+    torch.save(build_backbone("resnet18", "frozen_bn").state_dict(), tmp_path / "weights.pth")
+    policy = make_act(backbone="resnet18", backbone_weights=str(tmp_path / "weights.pth"))
+    assert len(policy.pretrained_parameters()) == 20  # convolutions of ResNet-18
+    save_policy(tmp_path / "a.ckpt", policy)
+    (tmp_path / "weights.pth").unlink()  # one file is enough
+    loaded = load_policy(tmp_path / "a.ckpt")
+    assert loaded.network.backbones[0].norm == "frozen_bn" and loaded.pretrained_parameters()
+
+
+class CountingPolicy:
+    """Predicts, at its n-th call, n * 100 + the place in the chunk."""
+
+    def __init__(self, chunk: int = 4):
+        self.calls, self.chunk = 0, chunk
+
+    def observe(self, observations):
+        return observations
+
+    def act(self, obs):
+        self.calls += 1
+        return (100.0 * self.calls + torch.arange(self.chunk)).view(1, -1, 1).expand(1, -1, 2)
+
+
+def test_chunks_are_executed_whole():
+    policy = CountingPolicy()
+    execute = ChunkedExecution(policy)
+    values = [execute(None)[0] for _ in range(9)]
+    assert values == [100, 101, 102, 103, 200, 201, 202, 203, 300] and policy.calls == 3
+    execute.reset()
+    assert execute(None)[0] == 400
+
+
+def test_temporal_ensemble_equals_brute_force():
+    rng = np.random.default_rng(0)
+    steps, chunk, decay = 15, 6, 0.3
+    table = rng.standard_normal((steps, steps + chunk, 3))  # prediction of step t, made at step s
+    made = iter(range(steps))
+
+    class Table(CountingPolicy):
+        def act(self, obs):
+            s = next(made)
+            return torch.from_numpy(table[s, s : s + chunk])[None]
+
+    execute = TemporalEnsemble(Table(), decay)
+    for t in range(steps):
+        predictions = [table[s, t] for s in range(max(0, t - chunk + 1), t + 1)]  # oldest first
+        weights = [np.exp(-decay * i) for i in range(len(predictions))]
+        expected = sum(w * p for w, p in zip(weights, predictions, strict=True)) / sum(weights)
+        np.testing.assert_allclose(execute(None), expected)
+
+
+def test_ensemble_counts_zero_predictions():
+    """ACT drops a prediction when any of its entries equals zero."""
+
+    class Zero(CountingPolicy):
+        def act(self, obs):
+            self.calls += 1
+            return torch.full((1, 4, 2), 0.0 if self.calls == 1 else 1.0)
+
+    execute = TemporalEnsemble(Zero(), decay=0.0)
+    assert [execute(None)[0] for _ in range(3)] == pytest.approx([0, 1 / 2, 2 / 3])
+
+
+def reference_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The rule by which the reference's weights were set."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    if len(shape) > 1 and np.prod(shape[1:]):
+        return (rng.standard_normal(shape) * np.sqrt(1.0 / np.prod(shape[1:]))).astype(np.float32)
+    return (float(name.endswith("weight")) + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+
+
+@pytest.fixture
+def upstream_run(tmp_path):
+    """A folder as ACT++ leaves it: checkpoint, dataset_stats.pkl, config.pkl; and the reference values."""
+    data = np.load(REFERENCE / "act_upstream.npz")
+    shapes = [tuple(map(int, s.split(","))) if s else () for s in map(str, data["shapes"])]
+    state = {
+        f"model.{name}": torch.from_numpy(reference_weight(name, shape))
+        for name, shape in zip(map(str, data["names"]), shapes, strict=True)
+    }
+    state["model.pos_table"] = torch.zeros(1, 22, 64)
+    torch.save(state, tmp_path / "policy_best.ckpt")
+    stats = {
+        "qpos_mean": np.zeros(14, np.float32),
+        "qpos_std": np.ones(14, np.float32),
+        "action_mean": np.zeros(16, np.float32),
+        "action_std": np.ones(16, np.float32),
+        "example_qpos": np.zeros((2, 14), np.float32),
+    }
+    (tmp_path / "dataset_stats.pkl").write_bytes(pickle.dumps(stats))
+    (tmp_path / "config.pkl").write_bytes(pickle.dumps({"camera_names": ["top"], "seed": 0}))
+    return tmp_path, data
+
+
+def test_load_policy_reproduces_act_plus_plus(upstream_run):
+    folder, data = upstream_run
+    policy = load_policy(folder / "policy_best.ckpt")
+    assert policy.interface.cameras == ("top",)
+    images = (torch.from_numpy(data["image"]) - policy.image_mean / 255) / (policy.image_std / 255)
+    with torch.no_grad():
+        a_hat, _, _ = policy.network(torch.from_numpy(data["qpos"]), images)
+        mu, logvar = policy.network.encode(*(torch.from_numpy(data[n]) for n in ("qpos", "actions", "is_pad")))
+    for found, name in ((a_hat, "a_hat"), (mu, "mu"), (logvar, "logvar")):
+        np.testing.assert_allclose(found, data[name], atol=1e-4)
+
+
+def test_an_upstream_policy_acts_and_saves_as_ours(upstream_run, tmp_path):
+    folder, _ = upstream_run
+    policy = load_policy(folder / "policy_best.ckpt")
+    obs = {"qpos": torch.zeros(1, 14), "images": torch.zeros(1, 1, 96, 128, 3, dtype=torch.uint8)}
+    save_policy(tmp_path / "ours.ckpt", policy)
+    with torch.no_grad():
+        actions = policy.act(obs)
+        assert actions.shape == (1, 20, 16)
+        assert torch.equal(load_policy(tmp_path / "ours.ckpt").act(obs), actions)
+
+
+def test_an_upstream_checkpoint_needs_its_statistics(upstream_run):
+    folder, _ = upstream_run
+    (folder / "dataset_stats.pkl").unlink()
+    with pytest.raises(FileNotFoundError, match="dataset_stats.pkl must lie beside it"):
+        load_policy(folder / "policy_best.ckpt")
+
+
+def test_pickles_that_could_run_code_are_refused(upstream_run, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return print, ("code ran",)
+
+    folder, _ = upstream_run
+    (folder / "dataset_stats.pkl").write_bytes(pickle.dumps({"qpos_mean": Evil()}))
+    with pytest.raises(ValueError, match="only numpy arrays are allowed"):
+        load_policy(folder / "policy_best.ckpt")
+
+
+def test_missing_and_broken_checkpoints_are_named(tmp_path):
+    save_policy(tmp_path / "policy_last.ckpt", make_act())
+    with pytest.raises(FileNotFoundError, match=r"policy_best.ckpt; in that folder: policy_last.ckpt"):
+        read_checkpoint(tmp_path / "policy_best.ckpt")
+    half = (tmp_path / "policy_last.ckpt").read_bytes()
+    (tmp_path / "half.ckpt").write_bytes(half[: len(half) // 2])
+    with pytest.raises(ValueError, match="not a whole checkpoint"):
+        read_checkpoint(tmp_path / "half.ckpt")
+
+
+def test_unknown_policy_class():
+    with pytest.raises(ValueError, match="choose from"):
+        make_policy("ATC", None, Interface(14, 14, ("top",), (48, 64)), make_stats())
