@@ -42,7 +42,7 @@ class GripPointIK:
         return self._data.site_xpos[self._site].copy(), self._site_quat.copy()
 
     def solve(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
-        """Joint angles (6,) in rad that bring the grip point to a pose; the nearest found, if none does.
+        """Joint angles (6,) in rad, within their ranges, that bring the grip point to a pose, or towards it.
 
         Args:
             joints: where the search starts (rad).
@@ -61,7 +61,8 @@ class GripPointIK:
             jacobian = self._jacobian[:, self._dofs]
             damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
             step = jacobian.T @ np.linalg.solve(damped, error)
-            joints = np.clip(joints + np.clip(step, -MAX_JOINT_STEP, MAX_JOINT_STEP), self._low, self._high)
+            step *= min(1.0, MAX_JOINT_STEP / np.abs(step).max())
+            joints = np.clip(joints + step, self._low, self._high)
         return joints
 
     def _error(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:

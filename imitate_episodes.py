@@ -59,6 +59,15 @@ class Config:
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
     num_workers: int | None = cli.flag(None, "rollouts run side by side; one per core if not given")
 
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        if min(self.image_size) < 1:
+            raise ValueError(f"--image_size is {self.image_size}; height and width must be at least 1")
+        if self.num_rollouts < 1:
+            raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
+        if self.num_videos != "all" and not self.num_videos.isdecimal():
+            raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
+
 
 def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     """This script's flags, the training loop's, and those of the policy that `--policy_class` names."""
@@ -75,6 +84,7 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
         if getattr(args, needed) is None:
             parser.error(f"--{needed} is required")
     config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
+    config.check()
     training.check()
     return config, training, cli.from_flags(policy_config, args)
 

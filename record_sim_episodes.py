@@ -114,7 +114,7 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
     """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
     if config.overwrite:
         return list(range(config.num_episodes))
-    wanted = (task.name, config.seed, config.render_quality, tuple(sorted(config.camera_names)))
+    wanted = (task.name, config.seed, config.render_quality, sorted(config.camera_names), True)
     missing = []
     for index in range(config.num_episodes):
         path = episode_path(config.dataset_dir, index)
@@ -122,11 +122,12 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
             missing.append(index)
             continue
         there = Episode.load(path)
-        found = (there.task, there.seed, there.render_quality, tuple(sorted(there.images)))
+        success = there.success or config.keep_failures
+        found = (there.task, there.seed, there.render_quality, sorted(there.images), success)
         if found != wanted:
             raise ValueError(
-                f"{path} was recorded with (task, seed, render quality, cameras) = {found}, not {wanted}; "
-                f"give another --dataset_dir, or --overwrite to record it anew"
+                f"{path} has (task, seed, render quality, cameras, success) = {found}, not {wanted}; "
+                "give another --dataset_dir, or --overwrite to record it anew"
             )
     return missing
 
@@ -211,6 +212,7 @@ def main() -> None:
     finally:
         for env in _envs.values():
             env.close()
+        _envs.clear()
 
 
 if __name__ == "__main__":

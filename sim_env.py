@@ -40,8 +40,8 @@ try:
     from dm_control.mujoco import wrapper
     from dm_control.rl import control
     from dm_env import TimeStep, specs
-except ImportError as error:
-    if "EGL" not in str(error) and "OSMesa" not in str(error):
+except (ImportError, AttributeError) as error:  # how PyOpenGL says that a library is missing
+    if not any(word in str(error) for word in ("EGL", "OSMesa", "'NoneType'")):
         raise
     raise ImportError(f"{GL_HELP} ({error})") from error
 
@@ -118,6 +118,9 @@ class LazyImages(Mapping):
             self._frames[camera] = self._sim.render(self._physics, camera)
         return self._frames[camera]
 
+    def __contains__(self, camera: object) -> bool:
+        return camera in self._sim.cameras  # the default would render it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._sim.cameras)
 
@@ -171,7 +174,10 @@ class SimTask(control.Task):
 
     def before_step(self, action: np.ndarray, physics: dm_mujoco.Physics) -> None:
         self.moment += 1
-        parts = np.split(np.asarray(action, dtype=float), self._ends)
+        action = np.asarray(action, dtype=float)
+        if action.shape != (self.spec.dim,) or not np.isfinite(action).all():
+            raise ValueError(f"action is {action}; {self.spec.name} takes {self.spec.dim} finite numbers")
+        parts = np.split(action, self._ends)
         controls = [arm.control(part) for arm, part in zip(self._arms, parts, strict=True)]
         physics.data.ptr.ctrl[self._ctrl] = np.concatenate(controls)
 
@@ -214,7 +220,10 @@ class SimTask(control.Task):
             raise RuntimeError(GL_HELP)
         if camera not in self._views:
             height, width = self.image_size
-            self._views[camera] = dm_mujoco.Camera(physics, height, width, camera_id=camera)
+            try:
+                self._views[camera] = dm_mujoco.Camera(physics, height, width, camera_id=camera)
+            except mujoco.FatalError as error:  # a display that cannot be reached, say
+                raise RuntimeError(f"{GL_HELP} ({error})") from error
             if self.render_quality == "fast":
                 self._views[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         return self._views[camera].render().copy()  # dm_control draws every frame into the same buffer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import signal
 import time
@@ -141,7 +142,8 @@ class Run:
         }
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Go on from what `state` gave; ValueError if the run's length matters and differs."""
+        """Go on from a `last` checkpoint; ValueError if the policy or the schedule was another."""
+        _check_same(content, self.policy)
         state = content["training"]
         if state["total"] != self.total and self.config.lr_schedule == "cosine":
             raise ValueError(
@@ -175,6 +177,17 @@ class Run:
         self.schedule.step()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
+
+
+def _check_same(content: dict[str, Any], policy: Policy) -> None:
+    for kind, present in (("config", policy.rebuild_config()), ("interface", policy.interface)):
+        for name, value in dataclasses.asdict(present).items():
+            stored = content[kind][name]
+            if stored != value:
+                raise ValueError(
+                    f"the run to resume has {name} {stored!r}, this command {value!r}; "
+                    "give the same flags, or another --ckpt_dir"
+                )
 
 
 @torch.no_grad()

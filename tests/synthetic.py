@@ -17,7 +17,9 @@ SMALL_FLAGS = [
 ]
 
 
-def make_episode(rng: np.random.Generator, steps: int = 30, cameras: tuple[str, ...] = ("top",), dim: int = 14):
+def make_episode(
+    rng: np.random.Generator, steps: int = 30, cameras: tuple[str, ...] = ("top",), dim: int = 14
+):
     """An episode of a bright square that stands where the arm is to go; the state follows the command."""
     goal = rng.uniform(-1, 1, dim).astype(np.float32)
     ramp = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
@@ -51,7 +53,9 @@ def make_dataset(folder: Path, n: int = 4, **kwargs) -> Path:
 def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
     """Statistics that are neither zero nor one."""
     generator = torch.Generator().manual_seed(0)
-    rand = [torch.rand(dim, generator=generator) + 0.5 for dim in (state_dim, state_dim, action_dim, action_dim)]
+    rand = [
+        torch.rand(dim, generator=generator) + 0.5 for dim in (state_dim, state_dim, action_dim, action_dim)
+    ]
     return Stats(*rand)
 
 

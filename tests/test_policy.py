@@ -98,7 +98,9 @@ def test_act_loss_is_the_mean_over_steps_that_exist():
     with torch.no_grad():
         predicted = policy.normalise_actions(policy.act(batch))
         errors = (predicted - policy.normalise_actions(batch["actions"])).abs().mean(dim=-1)
-        assert policy.loss(batch)["loss"].item() == pytest.approx(errors[~batch["is_pad"]].mean().item(), rel=1e-4)
+        assert policy.loss(batch)["loss"].item() == pytest.approx(
+            errors[~batch["is_pad"]].mean().item(), rel=1e-4
+        )
 
 
 def test_act_uses_pretrained_backbones_at_their_own_rate_and_rebuilds_them(tmp_path):
@@ -207,7 +209,9 @@ def test_load_policy_reproduces_act_plus_plus(upstream_run):
     images = (torch.from_numpy(data["image"]) - policy.image_mean / 255) / (policy.image_std / 255)
     with torch.no_grad():
         a_hat, _, _ = policy.network(torch.from_numpy(data["qpos"]), images)
-        mu, logvar = policy.network.encode(*(torch.from_numpy(data[n]) for n in ("qpos", "actions", "is_pad")))
+        mu, logvar = policy.network.encode(
+            *(torch.from_numpy(data[n]) for n in ("qpos", "actions", "is_pad"))
+        )
     for found, name in ((a_hat, "a_hat"), (mu, "mu"), (logvar, "logvar")):
         np.testing.assert_allclose(found, data[name], atol=1e-4)
 

@@ -76,7 +76,9 @@ def test_a_batch_holds_what_the_files_hold(tmp_path):
 @pytest.mark.parametrize("fits", [True, False])
 def test_frames_are_the_same_whether_they_fit_in_memory_or_not(tmp_path, monkeypatch, fits):
     monkeypatch.setattr(utils, "CACHE_SHARE", 0.5 if fits else 0.0)
-    data = Demonstrations(utils.list_episodes(make_dataset(tmp_path, n=2, cameras=("a", "b"))), ("b", "a"), (48, 64))
+    data = Demonstrations(
+        utils.list_episodes(make_dataset(tmp_path, n=2, cameras=("a", "b"))), ("b", "a"), (48, 64)
+    )
     assert data.frames.cached is fits
     for _ in range(2):  # decoded, then from the cache
         expected = resize_image(data.episodes[1].images["b"][4], (48, 64))

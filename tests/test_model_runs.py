@@ -1,0 +1,144 @@
+"""Rollouts and evaluation."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from synthetic import make_act
+
+import model_runs
+from constants import TASKS, Stream
+from model_runs import EvalJob, Outcome, Summary, evaluate, rollout, run_one, wilson_interval
+from policy import save_policy
+
+TASK = TASKS["sim_transfer_cube_scripted"]
+SHORT = dataclasses.replace(TASK, episode_len=25)
+
+
+@pytest.fixture
+def job(tmp_path) -> EvalJob:
+    save_policy(tmp_path / "policy_best.ckpt", make_act())
+    return EvalJob(checkpoint=tmp_path / "policy_best.ckpt", task=SHORT, output_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (90, 100, 0.8256, 0.9448)],
+)
+def test_wilson_interval(successes, n, low, high):
+    """Values of statsmodels.stats.proportion.proportion_confint(method="wilson")."""
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilson_interval_covers_the_truth():
+    rng = np.random.default_rng(0)
+    for rate in (0.5, 0.9, 0.98):
+        intervals = [wilson_interval(int(k), 50) for k in rng.binomial(50, rate, 2000)]
+        covered = np.mean([low <= rate <= high for low, high in intervals])
+        assert 0.91 < covered < 0.99
+
+
+class CountingEnv:
+    """Rewards the 3rd step; its state is the number of steps taken."""
+
+    def reset(self, rng):
+        self.t, self.actions = 0, []
+        return self._step(0)
+
+    def step(self, action):
+        self.t += 1
+        self.actions.append(action)
+        return self._step(4 if self.t == 3 else 0)
+
+    def _step(self, reward):
+        state = np.full(14, float(self.t))
+        image = np.full((8, 8, 3), self.t, np.uint8)
+        observation = {"qpos": state, "qvel": state, "images": {"top": image}}
+        return SimpleNamespace(observation=observation, reward=reward)
+
+
+def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
+    env = CountingEnv()
+    episode = rollout(lambda o: np.append(o["qpos"] + 0.5, [7, 7]), env, SHORT, None, ("top",))
+    assert len(episode) == 25 and episode.success
+    np.testing.assert_array_equal(episode.qpos[:, 0], np.arange(25))
+    np.testing.assert_array_equal(episode.action, episode.qpos + 0.5)  # a base's two entries are dropped
+    assert episode.reward.tolist() == [0, 0, 4] + 22 * [0]
+    assert episode.images["top"][9].mean() == pytest.approx(9, abs=1)
+
+
+def test_summary_counts_stages():
+    outcomes = tuple(Outcome(i, highest, float(highest)) for i, highest in enumerate((0, 1, 4, 4)))
+    summary = Summary("t", "policy_best.ckpt", "chunks", 0, outcomes, tuple(s.label for s in TASK.stages))
+    assert summary.successes == 2 and [summary.reached(n) for n in (1, 2, 3, 4)] == [3, 2, 2, 2]
+    assert summary.mean_return == 9 / 4
+    assert "2 of 4 rollouts succeeded: 50.0% (95 % interval 15.0% to 85.0%)" in summary.text()
+    assert "reward >= 1 (touched): 3/4 = 75%" in summary.text()
+
+
+def test_evaluation_writes_results_videos_and_plots(job):
+    job = dataclasses.replace(job, num_videos=1)
+    summary = evaluate(job, num_rollouts=3, num_workers=1)
+    assert [outcome.index for outcome in summary.outcomes] == [0, 1, 2]
+    result = json.loads((job.output_dir / "result_policy_best.json").read_text())
+    assert result["rollouts"] == 3 and result["success_rate"] == 0
+    assert set(result["stage_counts"]) == {"touched", "lifted", "handed over", "transferred"}
+    assert "0 of 3 rollouts succeeded" in (job.output_dir / "result_policy_best.txt").read_text()
+    assert (job.output_dir / "rollout_0.mp4").stat().st_size > 1000
+    assert (job.output_dir / "rollout_0_qpos.png").stat().st_size > 1000
+    assert not (job.output_dir / "rollout_1.mp4").exists()
+
+
+def test_outcomes_do_not_depend_on_the_number_of_workers(job):
+    assert evaluate(job, 4, num_workers=1).outcomes == evaluate(job, 4, num_workers=2).outcomes
+
+
+def record_starts(monkeypatch) -> list:
+    starts = []
+
+    def note(execute, env, task, rng, *args):
+        starts.append(env.task.sample_start(rng))
+        return SimpleNamespace(reward=np.zeros(1), success=False)
+
+    monkeypatch.setattr(model_runs, "rollout", note)
+    return starts
+
+
+def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, monkeypatch):
+    starts = record_starts(monkeypatch)
+    for index in (0, 1, 1):
+        run_one(job, index)
+    run_one(dataclasses.replace(job, seed=1), 0)
+    assert (starts[1] == starts[2]).all()
+    assert not np.allclose(starts[0], starts[1]) and not np.allclose(starts[0], starts[3])
+    env = model_runs._player(job)[1]
+    recorded = [env.task.sample_start(np.random.default_rng([0, Stream.RECORD, i])) for i in range(50)]
+    assert not any(np.allclose(start, starts[0]) for start in recorded)
+    for _, one in model_runs._players.values():
+        one.close()
+    model_runs._players.clear()
+
+
+def test_evaluation_renders_as_training_did(tmp_path, job):
+    policy = make_act()
+    policy.interface = dataclasses.replace(policy.interface, render_quality="full")
+    save_policy(tmp_path / "policy_best.ckpt", policy)
+    _, env = model_runs._player(job)
+    assert env.task.render_quality == "full"
+    env.close()
+    model_runs._players.clear()
+
+
+def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):
+    from sim_env import SimTask
+
+    rendered = []
+    render = SimTask.render
+    monkeypatch.setattr(SimTask, "render", lambda *args: rendered.append(args) or render(*args))
+    evaluate(job, num_rollouts=2, num_workers=1)
+    assert len(rendered) == 2 * 3  # 25 steps in chunks of 10
+    rendered.clear()
+    evaluate(dataclasses.replace(job, temporal_agg=True), num_rollouts=1, num_workers=1)
+    assert len(rendered) == 25
