@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import math
 import signal
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +68,22 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"--{name} is {value}; it must be positive")
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep large buffers that are freed, for the next step to reuse.
+
+    By default it gives each back to the system and has it mapped and zeroed anew: hundreds of thousands of
+    page faults a step, a third of the time of ACT at its published size on a CPU. Peak memory hardly changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)
+        mallopt(m_top_pad, 2**28)
 
 
 def pick_device(name: str) -> torch.device:
@@ -268,6 +286,7 @@ def fit(
     Raises:
         RuntimeError: the loss is not finite; the last checkpoint stays as it was.
     """
+    keep_freed_memory()
     run = Run(policy, config, total)
     if resume:
         run.restore(read_checkpoint(ckpt_dir / "policy_last.ckpt", next(policy.parameters()).device))

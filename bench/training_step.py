@@ -8,19 +8,22 @@ of one large bf16 product.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 
 import torch
-from _harness import alternate, machine, make_parser, parse, report, timed
+from _harness import Contender, Job, alternate, machine, make_parser, medians, parse, report, serve, timed
 from _published import PublishedACT
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 
 from policy import ACTConfig, ACTPolicy, Interface
-from training import Run, TrainConfig, computes_bf16
+from training import Run, TrainConfig, computes_bf16, keep_freed_memory
 from utils import Batch, Stats
 
 STATE_DIM = 14
@@ -112,16 +115,34 @@ def ours(
     return lambda: run.update(batch)
 
 
-def make_contenders(size: Size) -> dict[str, Callable[[], object]]:
-    """Every row adds one measure to the row before it."""
-    return {
-        PUBLISHED: published(size, dec_layers=7),
-        "1 decoder layer": published(size, dec_layers=1),
-        "+ fused attention (our network)": ours(size, ContiguousImages, "fp32", fused=False),
-        "+ channels-last images": ours(size, precision="fp32", fused=False),
-        "+ bf16 autocast": ours(size, fused=False),
-        "+ fused AdamW = ours": ours(size),
-    }
+def with_kept_memory(size: Size) -> Callable[[], object]:
+    """A step as `training.fit` takes it."""
+    keep_freed_memory()
+    return ours(size)
+
+
+CONTENDERS: dict[str, Callable[[Size], Callable[[], object]]] = {  # each adds one measure to the one before
+    PUBLISHED: partial(published, dec_layers=7),
+    "1 decoder layer": partial(published, dec_layers=1),
+    "+ fused attention (our network)": partial(ours, kind=ContiguousImages, precision="fp32", fused=False),
+    "+ channels-last images": partial(ours, precision="fp32", fused=False),
+    "+ bf16 autocast": partial(ours, fused=False),
+    "+ fused AdamW": ours,
+    "+ freed memory kept = ours": with_kept_memory,
+}
+
+
+@contextmanager
+def contend(name: str, size: Size) -> Iterator[Job]:
+    """Be the contender `name`: one warmed-up step after the other."""
+    step = CONTENDERS[name](size)
+    step()
+
+    def job(folder: Path) -> dict[str, float]:
+        step()
+        return {}
+
+    yield job
 
 
 def count_flops(size: Size) -> int:
@@ -145,17 +166,19 @@ def compare(args: argparse.Namespace, size: Size) -> None:
     """Measure all contenders and print the table."""
     facts = machine()
     flops = count_flops(size)
-    contenders = make_contenders(size)
-    for step in contenders.values():
-        step()  # warms up
-    contenders[BOUND] = lambda: flops / product_rate(side=256 if args.quick else 2048)
-    steps = {name: run if name == BOUND else (lambda run=run: timed(run)) for name, run in contenders.items()}
-    results = alternate(steps, args.repeats)
-    medians = {name: median(seconds) for name, seconds in results.items()}
-    rate = flops / medians[BOUND] / 1e9
-    medians[f"{BOUND}: {flops / 1e9:.0f} GFLOP at {rate:.0f} GFLOP/s"] = medians.pop(BOUND)
-    slowest = medians[PUBLISHED]
-    rows = [(name, f"{seconds:.3f}", f"{slowest / seconds:.2f}x") for name, seconds in medians.items()]
+    side = 256 if args.quick else 2048
+    contenders = {name: Contender(name).wait() for name in CONTENDERS}  # one after the other
+    try:
+        runs = {name: contender.measure for name, contender in contenders.items()}
+        runs[BOUND] = lambda: {"seconds": flops / product_rate(side)}
+        results = alternate(runs, args.repeats)
+    finally:
+        for contender in contenders.values():
+            contender.close()
+    seconds = {name: medians(result)["seconds"] for name, result in results.items()}
+    rate = flops / seconds[BOUND] / 1e9
+    seconds[f"{BOUND}: {flops / 1e9:.0f} GFLOP at {rate:.0f} GFLOP/s"] = seconds.pop(BOUND)
+    rows = [(name, f"{s:.3f}", f"{seconds[PUBLISHED] / s:.2f}x") for name, s in seconds.items()]
     height, width = size.image
     title = f"One training step of ACT: batch {size.batch}, {height}x{width}, width {size.hidden_dim}"
     report(title, f"{facts}, {torch.get_num_threads()} threads", ("network", "s/step", "faster"), rows)
@@ -163,7 +186,7 @@ def compare(args: argparse.Namespace, size: Size) -> None:
 
 def profile(size: Size) -> None:
     """Print where the time of one of our steps goes."""
-    step = ours(size)
+    step = with_kept_memory(size)
     step()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], record_shapes=True
@@ -178,7 +201,9 @@ def main() -> None:
     args = parse(parser)
     torch.manual_seed(0)
     size = QUICK if args.quick else Size()
-    if args.profile:
+    if args.contender:
+        serve(contend(args.contender, size))
+    elif args.profile:
         profile(size)
     else:
         compare(args, size)

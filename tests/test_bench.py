@@ -21,7 +21,8 @@ ROWS = {
         "+ fused attention (our network)",
         "+ channels-last images",
         "+ bf16 autocast",
-        "+ fused AdamW = ours",
+        "+ fused AdamW",
+        "+ freed memory kept = ours",
         "bound",
     ],
     "rollouts.py": [
@@ -35,7 +36,7 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-SLOW = ("recording.py", "rollouts.py")  # they start many processes
+SLOW = tuple(ROWS)  # they start many processes
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""The README's commands, and the user's own ("Example Usages" of ACT++), are understood word for word."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import imitate_episodes
+import visualize_episodes
+from constants import get_task
+
+ROOT = Path(__file__).resolve().parents[1]
+READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
+TRAIN = (
+    "python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir <ckpt dir> "
+    "--policy_class ACT --kl_weight 10 --chunk_size 100 --hidden_dim 512 --batch_size 8 "
+    "--dim_feedforward 3200 --num_epochs 2000  --lr 1e-5 --seed 0"
+)
+USERS_OWN = [TRAIN, *(f"{TRAIN} {flags}" for flags in ("--eval", "--eval --temporal_agg --onscreen_render"))]
+
+
+def commands(script: str) -> list[str]:
+    """Every command line of the READMEs that runs `script`."""
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in READMES)
+    return re.findall(rf"^ +(python3 {script}\.py .*)$", texts, re.MULTILINE)
+
+
+def arguments(command: str) -> list[str]:
+    return shlex.split(re.sub(r"<[^>]*>", "somewhere", command))[2:]
+
+
+@pytest.mark.parametrize("command", USERS_OWN + commands("imitate_episodes"))
+def test_imitate_episodes(command):
+    config, training, policy = imitate_episodes.parse_flags(arguments(command))
+    assert get_task(config.task_name) and config.ckpt_dir == "somewhere"
+    assert (policy.kl_weight, policy.hidden_dim, training.batch_size, training.lr) == (10, 512, 8, 1e-5)
+    assert config.eval == ("--eval" in command) and config.temporal_agg == ("--temporal_agg" in command)
+
+
+@pytest.mark.parametrize("command", commands("visualize_episodes"))
+def test_visualize_episodes(command, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["visualize_episodes.py", *arguments(command)])
+    args = visualize_episodes.parse_args()
+    assert args.dataset_dir and args.episode_idx == 0
+
+
+def test_both_editions_have_the_same_commands_and_flags():
+    english, korean = (path.read_text(encoding="utf-8") for path in READMES)
+    for pattern in (r"^ {4}\S.*$", r"`[^`\n]+`", r"@\w+@"):
+        found = [re.findall(pattern, text, re.MULTILINE) for text in (english, korean)]
+        assert sorted(set(found[0])) == sorted(set(found[1]))
+    assert "@" not in re.sub(r"`[^`]*`", "", english)  # nothing is left to fill in
+
+
+def demo_commands() -> list[list[str]]:
+    """What `make demo` runs, without running it."""
+    printed = subprocess.run(
+        ["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    lines = printed.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if "_episodes.py" in line]
+
+
+def test_make_demo_trains_and_evaluates_the_same_policy():
+    record, train, evaluate = demo_commands()
+    trained, evaluated = (imitate_episodes.parse_flags(words[2:]) for words in (train, evaluate))
+    assert trained[1:] == evaluated[1:]
+    assert evaluated[0].eval and evaluated[0].num_rollouts == 50 and trained[0].resume
+    assert record[record.index("--dataset_dir") + 1] == trained[0].dataset_dir
+    readme = READMES[0].read_text(encoding="utf-8")
+    for words in (" ".join(train),):
+        for flag in re.findall(
+            r"--(image_size|backbone|early_share|early_steps|no_encoder|num_steps)\b", words
+        ):
+            assert f"--{flag}" in readme
