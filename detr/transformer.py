@@ -84,11 +84,19 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention among the queries, attention to the memory, a feed-forward network."""
+    """Self-attention among the queries, attention to the memory, a feed-forward network.
 
-    def __init__(self, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
+    DETR's queries start as zeros. The values of the first layer's self-attention are then all the same, and
+    so is its output, whatever the weights: we keep that one vector, `start`, and compute no attention.
+    """
+
+    def __init__(self, dim: int, heads: int, dim_feedforward: int, dropout: float, is_first: bool) -> None:
         super().__init__()
-        self.self_attn = Attention(dim, heads)
+        if is_first:
+            self.start = nn.Parameter(torch.zeros(dim))
+        else:
+            self.self_attn = Attention(dim, heads)
+        self.is_first = is_first
         self.multihead_attn = Attention(dim, heads)
         self.linear1 = nn.Linear(dim, dim_feedforward)
         self.linear2 = nn.Linear(dim_feedforward, dim)
@@ -100,7 +108,8 @@ class DecoderLayer(nn.Module):
     def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
         """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory`, `memory_key` (with positions) (B, N, d)."""
         query = x + query_pos
-        x = self.norm1(x + self.dropout(self.self_attn(query, query, x)))
+        mixed = self.start.expand_as(x) if self.is_first else self.self_attn(query, query, x)
+        x = self.norm1(x + self.dropout(mixed))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + query_pos, memory_key, memory)))
         hidden = self.dropout(F.relu(self.linear1(x)))  # (B, Q, dim_feedforward)
         return self.norm3(x + self.dropout(self.linear2(hidden)))
@@ -126,20 +135,14 @@ class Decoder(nn.Module):
 
     def __init__(self, layers: int, dim: int, heads: int, dim_feedforward: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(DecoderLayer(dim, heads, dim_feedforward, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(dim, heads, dim_feedforward, dropout, is_first=i == 0) for i in range(layers)
+        )
         self.norm = nn.LayerNorm(dim)
         init_xavier(self)
 
     def forward(self, query_pos: Tensor, memory: Tensor, pos: Tensor) -> Tensor:
-        """Read answers to `query_pos` (Q, d) out of `memory` (B, N, d), whose tokens stand at `pos` (N, d).
-
-        The queries start as zeros, as in DETR. The values of the first self-attention are then its value
-        bias alone, whatever its other input weights: those get a zero gradient, here as in every descendant
-        of DETR.
-
-        Returns:
-            (B, Q, d).
-        """
+        """Read answers (B, Q, d) to `query_pos` (Q, d) out of `memory` (B, N, d) at `pos` (N, d)."""
         x = memory.new_zeros(memory.shape[0], *query_pos.shape)  # (B, Q, d)
         memory_key = memory + pos
         for layer in self.layers:

@@ -51,6 +51,7 @@ def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
         for k, v in weights.items()
         if not DROPPED.match(k)
     }
+    _fold_first_self_attention(weights)
     config = _read_sizes(weights)
     if not config["use_encoder"]:  # upstream keeps the CVAE's projections even then, untrained
         weights["latent_token"] = weights.pop("latent_out_proj.bias")
@@ -69,6 +70,15 @@ def _refuse_others(weights: Mapping[str, Tensor]) -> None:
             f"a VQ checkpoint (latent_proj gives {projected} numbers, latent_out_proj takes {latent}); "
             "only ACT with its Gaussian latent can be loaded"
         )
+
+
+def _fold_first_self_attention(weights: dict[str, Tensor]) -> None:
+    """Replace the first decoder layer's self-attention, over zeros, by the one vector it always gives."""
+    prefix = "transformer.decoder.layers.0."
+    taken = {k: weights.pop(k) for k in list(weights) if k.startswith(f"{prefix}self_attn.")}
+    weight, bias = (taken[f"{prefix}self_attn.out_proj.{name}"] for name in ("weight", "bias"))
+    value_bias = taken[f"{prefix}self_attn.in_proj_bias"].chunk(3)[2]  # (d,)
+    weights[f"{prefix}start"] = weight @ value_bias + bias
 
 
 def _read_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from detr.act import ACT, kl_divergence, sample_gaussian
 from detr.backbone import BACKBONES, NORMS, build_backbone, init_backbone, register_backbone
@@ -173,11 +174,9 @@ def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones)
         assert mu is None and logvar is None
         assert not any(name.startswith(("encoder", "latent_proj", "cls_embed")) for name in act.state_dict())
     loss.backward()
-    # The decoder starts from zeros: its first self-attention makes its value bias of them (see Decoder).
-    no_effect = "transformer.decoder.layers.0.self_attn.in_proj_weight"
     for name, parameter in act.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        assert name == no_effect or parameter.grad.abs().max() > 0, name
+        assert parameter.grad.abs().max() > 0, name
 
 
 def test_every_decoder_layer_shapes_the_answer():
@@ -191,15 +190,22 @@ def test_every_decoder_layer_shapes_the_answer():
             before = after
 
 
-def test_decoder_without_its_first_input_weights_is_the_same():
+def test_decoder_equals_one_with_attention_over_the_zeros_it_starts_from():
     torch.manual_seed(0)
     decoder = Decoder(2, 32, 4, 48, dropout=0.0)
     query_pos, memory, pos = torch.randn(5, 32), torch.randn(2, 9, 32), torch.randn(9, 32)
-    nn.init.normal_(decoder.layers[0].self_attn.in_proj_bias)
+    attention, zeros = Attention(32, 4), torch.zeros(2, 5, 32)
+    nn.init.normal_(attention.in_proj_bias)
     with torch.no_grad():
-        before = decoder(query_pos, memory, pos)
-        decoder.layers[0].self_attn.in_proj_weight.zero_()
-        torch.testing.assert_close(decoder(query_pos, memory, pos), before)
+        mixed = attention(zeros + query_pos, zeros + query_pos, zeros)
+        decoder.layers[0].start.copy_(mixed[0, 0])
+        torch.testing.assert_close(mixed, mixed[0, 0].expand_as(mixed))
+        first = decoder.layers[0]
+        x = first.norm1(mixed)
+        x = first.norm2(x + first.multihead_attn(x + query_pos, memory + pos, memory))
+        x = first.norm3(x + first.linear2(F.relu(first.linear1(x))))
+        expected = decoder.norm(decoder.layers[1](x, query_pos, memory, memory + pos))
+        torch.testing.assert_close(decoder(query_pos, memory, pos), expected)
 
 
 def test_padding_does_not_reach_the_posterior():
