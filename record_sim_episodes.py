@@ -168,15 +168,15 @@ def record(config: Config, task: Task) -> None:
         print(f"{there} of {config.num_episodes} episodes are in {folder} already")
     if not missing:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    workers = min(config.num_workers, len(missing))
-    # Software rendering starts a thread per core in each process: without this they fight over the cores.
-    os.environ.setdefault("LP_NUM_THREADS", str(max(1, joblib.cpu_count() // workers)))
     view = None
     if config.onscreen_render:
         from plots import LiveView
 
         view = LiveView()
+    folder.mkdir(parents=True, exist_ok=True)
+    workers = min(config.num_workers, len(missing))
+    # Software rendering starts a thread per core in each process: without this they fight over the cores.
+    os.environ.setdefault("LP_NUM_THREADS", str(max(1, joblib.cpu_count() // workers)))
     jobs = (joblib.delayed(record_episode)(config, task, index, view) for index in missing)
     parallel = joblib.Parallel(
         n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
