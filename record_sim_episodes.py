@@ -182,19 +182,17 @@ def record(config: Config, task: Task) -> None:
         n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
     )
     began = time.perf_counter()
-    progress = tqdm(parallel(jobs), total=len(missing), desc=f"recording {task.name}", unit="episode")
-    done: list[Recorded] = []
     try:
-        done.extend(progress)
+        progress = tqdm(parallel(jobs), total=len(missing), desc=f"recording {task.name}", unit="episode")
+        done: list[Recorded] = list(progress)
     except KeyboardInterrupt:
         print(f"\nstopped; the episodes in {folder} are whole. The same command goes on where it stopped.")
         raise
-    seconds = time.perf_counter() - began
     attempts, successes = sum(one.attempts for one in done), sum(one.successes for one in done)
-    size = sum(episode_path(folder, index).stat().st_size for index in missing)
+    megabytes = sum(episode_path(folder, index).stat().st_size for index in missing) / 1e6
     print(
         f"scripted success {successes}/{attempts} ({successes / attempts:.0%}); {len(missing)} episodes, "
-        f"{size / 1e6:.0f} MB, {seconds:.0f} s, in {folder}"
+        f"{megabytes:.0f} MB, {time.perf_counter() - began:.0f} s, in {folder}"
     )
     print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
 

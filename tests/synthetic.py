@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,13 @@ def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: i
         "actions": torch.rand(batch_size, chunk, 14, generator=generator),
         "is_pad": is_pad,
     }
+
+
+def reference_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The rule by which the reference network's weights were set."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    if len(shape) > 1 and np.prod(shape[1:]):
+        return (rng.standard_normal(shape) * np.sqrt(1.0 / np.prod(shape[1:]))).astype(np.float32)
+    return (float(name.endswith("weight")) + 0.1 * rng.standard_normal(shape)).astype(np.float32)

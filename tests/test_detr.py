@@ -5,13 +5,13 @@ import math
 import socket
 import time
 import urllib.error
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from synthetic import reference_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,16 +57,6 @@ def small_batch(batch: int = 3, cameras: int = 1) -> dict[str, Tensor]:
 
 
 # Upstream's checkpoints
-
-
-def reference_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The rule by which the reference network's weights were set."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    if name.endswith("running_var"):
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    if len(shape) > 1 and np.prod(shape[1:]):
-        return (rng.standard_normal(shape) * np.sqrt(1.0 / np.prod(shape[1:]))).astype(np.float32)
-    return (float(name.endswith("weight")) + 0.1 * rng.standard_normal(shape)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """Policies: contracts over `POLICIES`, execution of chunks, files of ours and of ACT."""
 
 import pickle
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from synthetic import make_act, make_batch, make_stats
+from synthetic import make_act, make_batch, make_stats, reference_weight
 
 from policy import (
     POLICIES,
@@ -167,16 +166,6 @@ def test_ensemble_counts_zero_predictions():
 
     execute = TemporalEnsemble(Zero(), decay=0.0)
     assert [execute(None)[0] for _ in range(3)] == pytest.approx([0, 1 / 2, 2 / 3])
-
-
-def reference_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The rule by which the reference's weights were set."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    if name.endswith("running_var"):
-        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    if len(shape) > 1 and np.prod(shape[1:]):
-        return (rng.standard_normal(shape) * np.sqrt(1.0 / np.prod(shape[1:]))).astype(np.float32)
-    return (float(name.endswith("weight")) + 0.1 * rng.standard_normal(shape)).astype(np.float32)
 
 
 @pytest.fixture
