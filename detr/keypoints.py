@@ -30,12 +30,18 @@ class SpatialSoftmax(nn.Module):
 
 
 class Keypoints(nn.Module):
-    """Four convolutions, spatial softmax, and a linear map of all the keypoints to each token.
+    """Five convolutions, spatial softmax, and a linear map of all the keypoints to each token.
 
     (B, 3, H, W) to (B, out_channels, 1, tokens); H and W of any size.
     """
 
-    LAYERS = ((16, 2), (32, 2), (64, 2), (128, 1))  # channels, stride; a fifth layer learns more slowly
+    LAYERS = (
+        (32, 2),
+        (32, 2),
+        (64, 2),
+        (64, 1),
+        (64, 1),
+    )  # channels, stride; four learn faster, then err more
 
     def __init__(self, out_channels: int = 128, tokens: int = 4) -> None:
         super().__init__()
