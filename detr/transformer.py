@@ -63,6 +63,22 @@ class Attention(nn.Module):
         return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
 
 
+class Dropout(nn.Dropout):
+    """`nn.Dropout`; on a CPU one random byte per number decides, several times faster than a float each.
+
+    The rate is thereby rounded to a multiple of 1/256, and the scale made to fit it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        dropped = round(256 * self.p)
+        if not self.training or x.device.type != "cpu" or not 0 < dropped < 256:
+            return super().forward(x)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+        return x * keep.to(x.dtype).mul_(256 / (256 - dropped))
+
+
 class EncoderLayer(nn.Module):
     """Self-attention, then a feed-forward network, each added to its input and normalised."""
 
@@ -73,7 +89,7 @@ class EncoderLayer(nn.Module):
         self.linear2 = nn.Linear(dim_feedforward, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
         """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool."""
@@ -103,7 +119,7 @@ class DecoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
         """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory`, `memory_key` (with positions) (B, N, d)."""

@@ -19,7 +19,7 @@ from detr.act import ACT, kl_divergence, sample_gaussian
 from detr.backbone import BACKBONES, NORMS, build_backbone, init_backbone, register_backbone
 from detr.keypoints import SpatialSoftmax, cell_centres
 from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import Attention, Decoder
+from detr.transformer import Attention, Decoder, Dropout
 from detr.upstream import convert_upstream
 
 REFERENCE = Path(__file__).parent / "reference" / "act_upstream.npz"
@@ -167,6 +167,19 @@ def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones)
     for name, parameter in act.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    x = torch.ones(1000, 101, requires_grad=True)  # not a multiple of 8 numbers
+    dropout = Dropout(0.1)
+    torch.manual_seed(0)
+    y = dropout(x)
+    assert (y == 0).float().mean().item() == pytest.approx(26 / 256, abs=0.003)
+    assert y.mean().item() == pytest.approx(1, abs=0.003) and len(y.detach().unique()) == 2
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    assert not torch.equal(dropout(x), y)
+    assert torch.equal(dropout.eval()(x), x)
 
 
 def test_every_decoder_layer_shapes_the_answer():
