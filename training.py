@@ -150,7 +150,7 @@ class Run:
     def state(self) -> dict[str, Any]:
         return {
             "optimiser": self.optimiser.state_dict(),
-            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "schedule": self.schedule.state_dict(),
             "step": self.step,
             "total": self.total,
             "best": self.best,

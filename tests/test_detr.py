@@ -152,9 +152,7 @@ def test_refuses_vq_and_foreign_checkpoints(upstream_weights):
 def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones):
     act = small_act(num_backbones, use_encoder=use_encoder, dec_layers=dec_layers)
     for name, parameter in act.named_parameters():
-        if name.endswith(
-            ("bias", "start")
-        ):  # some start at zero and hold back the gradient of what they meet
+        if name.endswith(("bias", "start")):  # some are zero at first and hold back other gradients
             nn.init.normal_(parameter)
     a_hat, mu, logvar = act(**small_batch(cameras=cameras), generator=seeded())
     assert a_hat.shape == (3, CHUNK, ACTION)

@@ -258,10 +258,13 @@ def test_more_episodes_are_added(record):
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        (("--seed", "1"), "('sim_short', 0, 'fast', ('top',)), not ('sim_short', 1, 'fast', ('top',))"),
-        (("--camera_names", "top", "angle"), "not ('sim_short', 0, 'fast', ('angle', 'top'))"),
-        (("--render_quality", "full"), "not ('sim_short', 0, 'full', ('top',))"),
-        (("--task_name", "sim_hopeless"), "not ('sim_hopeless', 0, 'fast', ('top',))"),
+        (
+            ("--seed", "1"),
+            "('sim_short', 0, 'fast', ['top'], True), not ('sim_short', 1, 'fast', ['top'], True)",
+        ),
+        (("--camera_names", "top", "angle"), "not ('sim_short', 0, 'fast', ['angle', 'top'], True)"),
+        (("--render_quality", "full"), "not ('sim_short', 0, 'full', ['top'], True)"),
+        (("--task_name", "sim_hopeless"), "not ('sim_hopeless', 0, 'fast', ['top'], True)"),
     ],
     ids=["seed", "cameras", "quality", "task"],
 )
