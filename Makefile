@@ -17,12 +17,12 @@ DATA := data/$(TASK)
 DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --policy_class ACT --seed 0 \
 	--image_size 120 160 --backbone keypoints --hidden_dim 192 --dim_feedforward 768 --enc_layers 2 --nheads 4 \
 	--dropout 0 --no_encoder --chunk_size 100 --early_share 0.75 --early_steps 8 --train_ratio 0.95 \
-	--batch_size 32 --num_steps 4500 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
+	--batch_size 32 --num_steps 4000 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
 
 demo: setup
 	$(RUN) record_sim_episodes.py --task_name $(TASK) --dataset_dir $(DATA) --num_episodes 50
 	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --resume
-	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50
+	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50 --ckpt_name policy_last.ckpt
 
 test: setup lint
 	$(RUN) -m pytest -n 2

@@ -25,20 +25,25 @@ DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "frozen_bn": torchvision.ops.FrozenBatchNorm2d,  # keeps what pretraining measured; useless from scratch
     "group_norm": lambda channels: nn.GroupNorm(channels // 16, channels),  # small batches do not disturb it
+    "batch_norm": nn.BatchNorm2d,
 }
 
 Builder = Callable[[str, str], nn.Module]
 BACKBONES: dict[str, Builder] = {}
 
 
-def register_backbone(*names: str) -> Callable[[Builder], Builder]:
-    """Make a function `(name, norm) -> module with out_channels` known under `names`."""
+def register_backbone(*names: str, scratch_norm: str = "group_norm") -> Callable[[Builder], Builder]:
+    """Make a function `(name, norm) -> module with out_channels` known under `names`.
+
+    `scratch_norm` is the key of `NORMS` that random weights are trained with.
+    """
 
     def register(build: Builder) -> Builder:
         for name in names:
             if name in BACKBONES:
                 raise ValueError(f"backbone {name!r} is registered twice")
             BACKBONES[name] = build
+        build.scratch_norm = scratch_norm
         return build
 
     return register
@@ -56,20 +61,20 @@ def resnet(name: str, norm: str) -> nn.Module:
     return body
 
 
-@register_backbone("keypoints")
+@register_backbone("keypoints", scratch_norm="batch_norm")
 def keypoints(name: str, norm: str) -> nn.Module:
     """Where things are, in four tokens: small enough to learn from scratch on a CPU within minutes."""
-    if norm != "group_norm":
-        raise ValueError(f"backbone {name!r} has group_norm, not {norm!r}")
+    if norm != "batch_norm":
+        raise ValueError(f"backbone {name!r} has batch_norm, not {norm!r}")
     return Keypoints()
 
 
-def build_backbone(name: str, norm: str = "group_norm", pretrained: bool = False) -> nn.Module:
+def build_backbone(name: str, norm: str | None = None, pretrained: bool = False) -> nn.Module:
     """Build the architecture with random weights; reads no file and no network.
 
     Args:
         name: a key of `BACKBONES`.
-        norm: a key of `NORMS`.
+        norm: a key of `NORMS`; if not given, what it trains with from scratch.
         pretrained: what the module is to say about the weights that the caller will load into it.
 
     Returns:
@@ -79,6 +84,7 @@ def build_backbone(name: str, norm: str = "group_norm", pretrained: bool = False
         ValueError: unknown name or norm.
     """
     _check_choice("backbone", name, BACKBONES)
+    norm = norm or BACKBONES[name].scratch_norm
     _check_choice("norm", norm, NORMS)
     backbone = BACKBONES[name](name, norm)
     backbone.norm = norm
@@ -90,8 +96,8 @@ def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
     """Build a backbone with the weights that training starts from.
 
     Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in
-    DETR; random weights need a norm that works, GroupNorm. A checkpoint must record the returned module's
-    `norm` and `pretrained`, and rebuild it by `build_backbone`.
+    DETR; random weights need one that learns, their `scratch_norm`. A checkpoint must record the returned
+    module's `norm` and `pretrained`, and rebuild it by `build_backbone`.
 
     Args:
         name: a key of `BACKBONES`.
@@ -159,7 +165,9 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
 
 def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Module:
     has_statistics = any(key.endswith("running_mean") for key in state)
-    backbone = build_backbone(name, norm="frozen_bn" if has_statistics else "group_norm", pretrained=True)
+    scratch_norm = BACKBONES[name].scratch_norm
+    norm = "frozen_bn" if has_statistics and scratch_norm != "batch_norm" else scratch_norm
+    backbone = build_backbone(name, norm, pretrained=True)
     body = {key: value for key, value in state.items() if not key.startswith("fc.")}
     try:
         backbone.load_state_dict(body)

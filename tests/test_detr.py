@@ -367,9 +367,8 @@ def test_positions_are_kept_and_usable_after_inference_mode():
 
 
 def every_backbone() -> list[tuple[str, str]]:
-    return [
-        (name, norm) for name in BACKBONES for norm in NORMS if (name, norm) != ("keypoints", "frozen_bn")
-    ]
+    pairs = [(name, norm) for name in BACKBONES for norm in NORMS if name != "keypoints"]
+    return [*pairs, ("keypoints", "batch_norm")]
 
 
 @pytest.mark.parametrize(("name", "norm"), every_backbone())
@@ -397,6 +396,24 @@ def test_frozen_norm_has_no_parameters_and_detrs_names():
     assert not any("bn" in k for k, _ in build_backbone("resnet18", "frozen_bn").named_parameters())
 
 
+def test_untrained_keypoints_follow_a_small_thing():
+    """A cube of five pixels moves some of them with it: without this, nothing is ever learned."""
+    torch.manual_seed(0)
+    images = torch.full((16, 3, 120, 160), -1.5)
+    images[:, :, 20:95, 25:135] = -1.0  # a dark table
+    images[:, :, 60:85, 0:40] = images[:, :, 60:85, 120:] = 1.0  # two bright arms
+    xs = torch.arange(50, 114, 4)
+    for image, x in zip(images, xs.tolist(), strict=True):
+        image[:, 70:75, x : x + 5] = torch.tensor([2.0, -1.8, -1.6])[:, None, None]  # red
+    backbone = build_backbone("keypoints")
+    with torch.no_grad():
+        colours = nn.functional.conv2d(images, backbone.opponents)
+        points = backbone.spatial_softmax(backbone.convs(colours))  # (16, 64, 2)
+    follows = [torch.corrcoef(torch.stack([x, xs.float()]))[0, 1].abs() > 0.9 for x in points[..., 0].T]
+    moves = points[..., 0].std(dim=0) * 80 > 1  # pixels
+    assert (torch.stack(follows) & moves).sum() >= 5
+
+
 def test_keypoints_gives_four_tokens():
     assert build_backbone("keypoints")(torch.zeros(2, 3, 30, 44)).shape == (2, 128, 1, 4)
 
@@ -418,11 +435,13 @@ def test_resnet_computes_what_torchvision_does(tmp_path):
 
 
 def test_weights_trained_from_scratch_keep_their_norm(tmp_path):
-    trained = build_backbone("resnet18")
-    torch.save(trained.state_dict(), tmp_path / "own.pt")
-    backbone = init_backbone("resnet18", tmp_path / "own.pt")
-    assert (backbone.norm, backbone.pretrained) == ("group_norm", True)
-    assert torch.equal(backbone.conv1.weight, trained.conv1.weight)
+    for name, norm in (("resnet18", "group_norm"), ("keypoints", "batch_norm")):
+        trained = build_backbone(name)
+        torch.save(trained.state_dict(), tmp_path / "own.pt")
+        backbone = init_backbone(name, tmp_path / "own.pt")
+        assert (backbone.norm, backbone.pretrained) == (norm, True)
+        for one, other in zip(backbone.parameters(), trained.parameters(), strict=True):
+            assert torch.equal(one, other)
 
 
 def no_network(*args: object, **kwargs: object) -> None:
@@ -470,9 +489,13 @@ def test_imagenet_weights_are_used_when_they_are_there(monkeypatch):
 
 def test_random_weights_need_no_download(monkeypatch):
     monkeypatch.setattr("detr.backbone._imagenet_weights", lambda name: pytest.fail("downloads"))
-    for name, weights in (("resnet18", "none"), ("keypoints", "none"), ("keypoints", "auto")):
+    for name, weights, norm in (
+        ("resnet18", "none", "group_norm"),
+        ("keypoints", "none", "batch_norm"),
+        ("keypoints", "auto", "batch_norm"),
+    ):
         backbone = init_backbone(name, weights)
-        assert (backbone.norm, backbone.pretrained) == ("group_norm", False)
+        assert (backbone.norm, backbone.pretrained) == (norm, False)
 
 
 def test_bad_weights_are_named(tmp_path):
@@ -498,8 +521,8 @@ def test_unknown_names_show_the_choices():
         build_backbone("resnet19")
     with pytest.raises(ValueError, match="'xyz'; choose from keypoints"):
         init_backbone("xyz")
-    with pytest.raises(ValueError, match="choose from frozen_bn, group_norm"):
-        build_backbone("resnet18", "batch_norm")
+    with pytest.raises(ValueError, match="choose from batch_norm, frozen_bn, group_norm"):
+        build_backbone("resnet18", "layer_norm")
     with pytest.raises(ValueError, match="keypoints.*frozen_bn"):
         build_backbone("keypoints", "frozen_bn")
 
