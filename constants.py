@@ -37,6 +37,7 @@ class Arm:
     fingers: tuple[tuple[str, float], ...]  # finger joint and its sign: position = sign * opening
     opening: tuple[float, float]  # finger travel (m) when closed and when open
     start_opening: float  # finger travel (m) at the start of an episode
+    posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
 
     @property
     def dim(self) -> int:
@@ -121,6 +122,7 @@ def _viperx(label: str) -> Arm:
         fingers=(("left_finger", 1.0), ("right_finger", -1.0)),
         opening=(0.01844, 0.05800),
         start_opening=0.02239,
+        posture=(("forearm_roll", 0.0),),
     )
 
 

@@ -15,19 +15,29 @@ from constants import IMAGE_SIZE, Arm, Task
 from sim_env import SimEnv, make_sim_env
 
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
-TOLERANCE = 1e-4  # m and rad
+POSTURE = 0.03  # weight of 1 rad off the posture that an arm keeps to, against 1 rad off the orientation
+METRE = 20.0  # weight of 1 m off the position, likewise
+TOLERANCE = 1e-4  # rad; iterations end when no joint moves more
 MAX_ITERATIONS = 10
 MAX_JOINT_STEP = 0.2  # rad per iteration
 
 
 class GripPointIK:
-    """Inverse kinematics of an arm's site `grip_point`, by damped least squares (Buss 2004)."""
+    """Inverse kinematics of an arm's site `grip_point`, by damped least squares (Buss 2004).
+
+    A wrist reaches most orientations in two ways, half a turn of the forearm apart, and where it is stretched
+    it goes over from one to the other. The arm's `posture` makes all demonstrations take the same way: mixed
+    ones cannot be imitated, as what lies between two ways is none.
+    """
 
     def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
         self._model, self._data = model, mujoco.MjData(model)
         joints = [model.joint(f"{arm.name}/{name}") for name in arm.joints]
         self._qpos = np.array([joint.qposadr[0] for joint in joints])
         self._dofs = np.array([joint.dofadr[0] for joint in joints])
+        posture = dict(arm.posture)
+        self._keep = np.array([POSTURE if name in posture else 0.0 for name in arm.joints])
+        self._posture = np.array([posture.get(name, 0.0) for name in arm.joints])
         self._low, self._high = np.array([joint.range for joint in joints]).T
         self._site = model.site(f"{arm.name}/grip_point").id
         self._jacobian = np.zeros((6, model.nv))
@@ -52,17 +62,18 @@ class GripPointIK:
         target = np.zeros(4)
         mujoco.mju_mulQuat(target, quat, self._zero_quat)
         joints = joints.copy()
+        weights = np.repeat([METRE, 1.0], 3)
         for _ in range(MAX_ITERATIONS):
-            error = self._error(joints, xyz, target)
-            if np.abs(error).max() < TOLERANCE:
-                break
+            error = weights * self._error(joints, xyz, target)
             mujoco.mj_comPos(self._model, self._data)
             mujoco.mj_jacSite(self._model, self._data, self._jacobian[:3], self._jacobian[3:], self._site)
-            jacobian = self._jacobian[:, self._dofs]
-            damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
-            step = jacobian.T @ np.linalg.solve(damped, error)
+            jacobian = weights[:, None] * self._jacobian[:, self._dofs]
+            curvature = jacobian.T @ jacobian + np.diag(self._keep + DAMPING**2)
+            step = np.linalg.solve(curvature, jacobian.T @ error + self._keep * (self._posture - joints))
             step *= min(1.0, MAX_JOINT_STEP / np.abs(step).max())
             joints = np.clip(joints + step, self._low, self._high)
+            if np.abs(step).max() < TOLERANCE:
+                break
         return joints
 
     def _error(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
