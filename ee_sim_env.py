@@ -17,7 +17,7 @@ from sim_env import SimEnv, make_sim_env
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
 POSTURE = 0.03  # weight of 1 rad off the posture that an arm keeps to, against 1 rad off the orientation
 METRE = 20.0  # weight of 1 m off the position, likewise
-TOLERANCE = 1e-4  # rad; iterations end when no joint moves more
+TOLERANCE = 1e-4  # rad; iterations end when no joint is to move more
 MAX_ITERATIONS = 10
 MAX_JOINT_STEP = 0.2  # rad per iteration
 
@@ -70,10 +70,10 @@ class GripPointIK:
             jacobian = weights[:, None] * self._jacobian[:, self._dofs]
             curvature = jacobian.T @ jacobian + np.diag(self._keep + DAMPING**2)
             step = np.linalg.solve(curvature, jacobian.T @ error + self._keep * (self._posture - joints))
-            step *= min(1.0, MAX_JOINT_STEP / np.abs(step).max())
-            joints = np.clip(joints + step, self._low, self._high)
-            if np.abs(step).max() < TOLERANCE:
+            largest = np.abs(step).max()
+            if largest < TOLERANCE:
                 break
+            joints = np.clip(joints + step * min(1.0, MAX_JOINT_STEP / largest), self._low, self._high)
         return joints
 
     def _error(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:

@@ -1,3 +1,6 @@
+import itertools
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ from pyquaternion import Quaternion
 import ee_sim_env
 from constants import TASKS
 from ee_sim_env import GripPointIK, make_ee_sim_env
+from scripted_policy import ScriptedPolicy
 from sim_env import build_model
 
 SIMULATED = [task for task in TASKS.values() if task.scene]
@@ -52,17 +56,46 @@ def distance(solver, joints, xyz, quat):
     ) * 2
 
 
-@pytest.mark.parametrize(("spread", "solves"), [(0.2, 1), (0.4, 4)])  # an episode solves at every step
-def test_inverse_inverts_forward(arm, spread, solves):
+@pytest.mark.parametrize(("spread", "steps"), [(0.2, 1), (0.4, 10)])  # as an episode: on the way there
+def test_inverse_inverts_forward(arm, spread, steps):
     solver, arm = arm
+    solver = GripPointIK(solver._model, replace(arm, posture=()))
     rng, start = np.random.default_rng(0), np.array(arm.start)
     for _ in range(30):
-        xyz, quat = target_of(solver, random_joints(solver, arm, rng, spread))
-        found = start
-        for _ in range(solves):
+        goal, found = random_joints(solver, arm, rng, spread), start
+        for share in np.arange(1, steps + 1) / steps:
+            xyz, quat = target_of(solver, start + share * (goal - start))
             found = solver.solve(found, xyz, quat)
         position, rotation = distance(solver, found, xyz, quat)
         assert position < 1e-3 and rotation < 1e-3
+
+
+def test_posture_costs_little_of_the_orientation_and_nothing_of_the_position(arm):
+    solver, arm = arm
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        xyz, quat = target_of(solver, random_joints(solver, arm, rng, 0.2))
+        position, rotation = distance(solver, solver.solve(np.array(arm.start), xyz, quat), xyz, quat)
+        assert position < 5e-4 and rotation < 0.05
+
+
+@pytest.mark.parametrize("task", [task for task in SIMULATED if task.script], ids=lambda task: task.name)
+def test_demonstrations_of_all_starts_hold_the_wrist_alike(task):
+    """Half a turn of the forearm apart there is another solution; a mixture of both cannot be imitated."""
+    env, paths = make_ee_sim_env(task), []
+    for corner in itertools.product((0, 1), repeat=2):
+        places = [
+            [(prop.low, prop.high)[end][axis] for axis, end in enumerate(corner)] for prop in task.props
+        ]
+        poses = [[*xy, prop.low[2], *IDENTITY] for prop, xy in zip(task.props, places, strict=True)]
+        env.reset(env_state=np.concatenate(poses))
+        script = ScriptedPolicy(task, env.start_xyz(), env.env.env_state)
+        paths.append([env.joint_action(script(t)) for t in range(task.episode_len)])
+    env.close()
+    paths = np.array(paths)  # (starts, T, D)
+    rolls = [i for i, name in enumerate(task.state_names) if name.endswith("forearm_roll")]
+    assert np.ptp(paths[:, :, rolls], axis=0).max(initial=0) < np.pi / 2
+    assert np.abs(np.diff(paths, axis=1)).max() < 0.1  # rad a step
 
 
 def test_forward_is_the_sites_pose(arm):
