@@ -138,8 +138,10 @@ def test_one_step_is_plain_adamw():
     )
     run = Run(ours, config(weight_decay=0.1), total=10)
     plain = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.1, foreach=False)
-    for _ in range(3):
+    for step in range(3):
+        torch.manual_seed(step)  # the same noise for both
         losses = run.update(make_batch())
+        torch.manual_seed(step)
         plain.zero_grad()
         loss = theirs.loss(make_batch())["loss"]
         loss.backward()
