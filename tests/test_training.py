@@ -148,8 +148,8 @@ def test_one_step_is_plain_adamw():
         plain.step()
         assert losses["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        if other.grad.abs().max() > 1e-6:  # Adam blows rounding errors up where the gradient is zero
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        told = other.grad.abs() > 1e-6  # Adam blows rounding errors up where the gradient is zero
+        torch.testing.assert_close(one[told], other[told], rtol=1e-4, atol=1e-4)
 
 
 def test_schedule():
