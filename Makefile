@@ -13,11 +13,11 @@ TASK := sim_transfer_cube_scripted
 DEMO := runs/demo
 DATA := data/$(TASK)
 
-# Small images, a small backbone that learns from scratch, batches that favour the first steps: see the README.
+# Small images, and a small network that learns from scratch: see the README.
 DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --policy_class ACT --seed 0 \
 	--image_size 120 160 --backbone keypoints --hidden_dim 192 --dim_feedforward 768 --enc_layers 2 --nheads 4 \
-	--dropout 0 --no_encoder --chunk_size 100 --early_share 0.75 --early_steps 8 --train_ratio 0.95 \
-	--batch_size 32 --num_steps 4000 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
+	--dropout 0 --no_encoder --chunk_size 100 --train_ratio 0.95 \
+	--batch_size 32 --num_steps 1500 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
 
 demo: setup
 	$(RUN) record_sim_episodes.py --task_name $(TASK) --dataset_dir $(DATA) --num_episodes 50

@@ -1,17 +1,19 @@
-"""Facts: what a task is, and the registry of all tasks. Standard library only.
+"""Facts: the numbers of the arms and of all tasks. Standard library only.
 
-A `Task` carries everything that tells one task from another; every other file only reads it. To add a task,
-add one entry to `TASKS` (and its scene to `assets/`).
+To add a task, add one entry to `TASKS` (and its scene to `assets/`).
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
+
+from schema import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90
@@ -23,92 +25,9 @@ class Stream(IntEnum):
     RECORD = 0
     TRAIN = 1
     EVALUATE = 2
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A robot arm. Its state and action: joint angles (rad), then the gripper in [0 closed, 1 open]."""
-
-    name: str  # prefix of its joints, geoms and actuators; also the frame of the scene it is attached to
-    model: str  # a stem in assets/
-    label: str  # in plots and camera names
-    joints: tuple[str, ...]
-    start: tuple[float, ...]  # rad
-    fingers: tuple[tuple[str, float], ...]  # finger joint and its sign: position = sign * opening
-    opening: tuple[float, float]  # finger travel (m) when closed and when open
-    start_opening: float  # finger travel (m) at the start of an episode
-    posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
-
-    @property
-    def dim(self) -> int:
-        """Numbers that describe its state, and its action."""
-        return len(self.joints) + 1
-
-    def geom(self, name: str) -> str:
-        """Full name of one of its geoms."""
-        return f"{self.name}/{name}"
-
-
-@dataclass(frozen=True)
-class Prop:
-    """A free body, and the box (m, world frame) that its start position is drawn from, uniformly."""
-
-    name: str  # of its body's geom; the free joint is called <name>_joint
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-
-
-Pair = tuple[str, str]  # two geoms that may touch each other
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Holds when every pair of `touch` is in contact and no pair of `clear` is."""
-
-    label: str
-    touch: tuple[Pair, ...]
-    clear: tuple[Pair, ...] = ()
-
-
-@dataclass(frozen=True)
-class Waypoint:
-    """Where an arm's grip point is to be at a control step; in between, motion is interpolated."""
-
-    arm: str  # the arm's label
-    step: int
-    at: str  # what `xyz` is an offset from: "start" (grip point at reset), "world", or a prop (its start)
-    xyz: tuple[float, float, float]  # m, along the world's axes
-    gripper: float  # 0 closed, 1 open
-    turn: tuple[str, float] = ("x", 0.0)  # world axis and angle (degrees) from the arm's zero orientation
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that tells one task from another."""
-
-    name: str
-    episode_len: int  # control steps
-    cameras: tuple[str, ...]  # recorded by default
-    arms: tuple[Arm, ...]  # left first
-    scene: str | None = None  # a stem in assets/; None on the real arm
-    props: tuple[Prop, ...] = ()
-    stages: tuple[Stage, ...] = ()  # reward = number of the highest stage that holds
-    script: tuple[Waypoint, ...] = ()
-    fps: int = 50  # control steps a second
-
-    @property
-    def dim(self) -> int:
-        """Length of `qpos` and of an action."""
-        return sum(arm.dim for arm in self.arms)
-
-    @property
-    def max_reward(self) -> int:
-        return len(self.stages)
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """Name of each entry of `qpos` and of an action."""
-        return tuple(f"{arm.label}_{joint}" for arm in self.arms for joint in (*arm.joints, "gripper"))
+    RECORD_LOOKS = 3
+    EVALUATE_LOOKS = 4
+    TRAIN_EVALUATE = 5  # evaluations while training
 
 
 def _viperx(label: str) -> Arm:
@@ -126,19 +45,67 @@ def _viperx(label: str) -> Arm:
     )
 
 
+MYCOBOT = Arm(
+    name="mycobot320",
+    model="mycobot320",
+    label="right",
+    joints=tuple(f"joint{n + 1}_to_joint{n}" for n in range(1, 6)) + ("joint6output_to_joint6",),
+    start=tuple(math.radians(d) for d in (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)),
+    fingers=(("gripper_controller", 1.0),),
+    opening=(-0.7, 0.0766),  # rad; 0 and 90 mm between the pads
+    start_opening=-0.7 + 0.7 * 0.7766,
+    # On a real 320 (zoskek8/mycobot320_M5_control_test) a 15 degree step looks like 0.23 s of delay, then an
+    # approach at a time constant of 0.1 s; run-up and speed limit have a share in both, so these are less.
+    # Peak speeds in act-plus-plus_one's logs, at speed 20 of 100, are 55 to 80 degrees a second.
+    delay=0.205,
+    time_constant=0.08,
+    max_speed=math.radians(75),
+    reports_command=True,
+)
+
 LEFT, RIGHT = _viperx("left"), _viperx("right")
 RED_BOX = Prop("red_box", low=(0.0, 0.4, 0.05), high=(0.2, 0.6, 0.05))
+RED_PEG = Prop("red_peg", low=(0.1, 0.4, 0.05), high=(0.2, 0.6, 0.05))
+BLUE_SOCKET = Prop("blue_socket", low=(-0.2, 0.4, 0.05), high=(-0.1, 0.6, 0.05))
+YELLOW_BOX = Prop("yellow_box", low=(0.0, 0.9, 0.05), high=(0.0, 0.9, 0.05))  # always on the same spot
 
-_left_grasp = ("red_box", LEFT.geom("10_left_gripper_finger"))
-_right_grasp = ("red_box", RIGHT.geom("10_right_gripper_finger"))
-_on_table = ("red_box", "table")
+# of each arm's two fingers the stages look at one, as ACT does
+_LEFT_FINGER, _RIGHT_FINGER = LEFT.geom("10_left_gripper_finger"), RIGHT.geom("10_right_gripper_finger")
+_RIGHT_FINGERS = RIGHT.geom("*_gripper_finger")
 
+_box_left, _box_right = ("red_box", _LEFT_FINGER), ("red_box", _RIGHT_FINGER)
+_box_on_table, _box_in_right_hand = ("red_box", "table"), ("red_box", _RIGHT_FINGERS)
 _TRANSFER_STAGES = (
-    Stage("touched", touch=(_right_grasp,)),
-    Stage("lifted", touch=(_right_grasp,), clear=(_on_table,)),
-    Stage("handed over", touch=(_left_grasp,)),
-    Stage("transferred", touch=(_left_grasp,), clear=(_on_table,)),
+    Stage("touched", touch=(_box_right,)),
+    Stage("lifted", touch=(_box_right,), clear=(_box_on_table,)),
+    Stage("handed over", touch=(_box_left,)),
+    Stage("transferred", touch=(_box_left,), clear=(_box_on_table,)),
 )
+_TRANSFER_STRICT = Stage("held by the receiving gripper alone", clear=(_box_in_right_hand,))
+
+_grasps = (("socket-*", _LEFT_FINGER), ("red_peg", _RIGHT_FINGER))
+_peg_or_socket_on_table = (("red_peg", "table"), ("socket-*", "table"))
+_INSERTION_STAGES = (
+    Stage("touched", touch=_grasps),
+    Stage("lifted", touch=_grasps, clear=_peg_or_socket_on_table),
+    Stage("peg at socket", touch=(("red_peg", "socket-*"),), clear=_peg_or_socket_on_table),
+    Stage("inserted", touch=(("red_peg", "pin"),)),
+)
+_INSERTION_STRICT = Stage("both in the air", clear=_peg_or_socket_on_table)
+
+# The fork that this task is from (act-plus-plus_one: sim_env.py) never sets its count of steps in the air
+# back, and takes a platform that stands on the table for a broken scene.
+_MOVE_STAGES = (
+    Stage("touched", touch=(_box_right,)),
+    Stage("lifted", touch=(_box_right,), clear=(_box_on_table,)),
+    Stage(
+        "placed",
+        touch=(("red_box", "yellow_box"), ("yellow_box", "table")),
+        clear=(_box_on_table, ("yellow_box", _RIGHT_FINGERS)),
+        after=50,
+    ),
+)
+_MOVE_STRICT = Stage("let go", clear=(_box_in_right_hand,))
 
 
 def _transfer_script() -> tuple[Waypoint, ...]:
@@ -168,17 +135,208 @@ def _transfer_script() -> tuple[Waypoint, ...]:
     )
 
 
-_ALL = (
-    Task(
-        name="sim_transfer_cube_scripted",
-        episode_len=400,
-        cameras=("top",),
-        arms=(LEFT, RIGHT),
-        scene="transfer_cube",
-        props=(RED_BOX,),
-        stages=_TRANSFER_STAGES,
-        script=_transfer_script(),
+CUBE = Prop("cube", low=(-0.385, -0.11, 0.06), high=(-0.305, -0.03, 0.06))  # m; the user's A among its places
+
+_pads = tuple(("cube", MYCOBOT.geom(f"{side}_pad")) for side in ("left", "right"))
+
+_PICKED = (
+    Stage("touched", touch=_pads),
+    Stage("lifted", touch=_pads, clear=(("cube", "place_a"), ("cube", "table"))),
+)
+_MYCOBOT_STAGES = (*_PICKED, Stage("placed", touch=(("cube", "place_b1"),), clear=_pads))
+
+BOX = Prop("box", low=(-0.05, -0.12, -0.678), high=(0.05, -0.12, -0.678))  # out of sight, below the table
+BOX_ON_B1 = Prop("box", low=(-0.271, -0.228, 0.112), high=(-0.259, -0.220, 0.112))
+
+_box_away, _box_on_b1 = ("box", "shelf"), ("box", "place_b1")
+# A box that is pushed off B1 lies neither there nor on its shelf: then no place is the right one.
+_CHOOSE_STAGES = (
+    *_PICKED,
+    Stage(
+        "placed at the right one",
+        touch=(("cube", "place_b1"), _box_away),
+        clear=_pads,
+        otherwise=Stage("at B2", touch=(("cube", "place_b2"), _box_on_b1), clear=_pads),
     ),
+)
+_CHOICES = (
+    Stage(
+        "B1",
+        touch=(("cube", "place_b1"),),
+        clear=_pads,
+        otherwise=Stage("on the box at B1", touch=(("cube", "box"), _box_on_b1), clear=_pads),
+    ),
+    Stage("B2", touch=(("cube", "place_b2"),), clear=_pads),
+)
+
+
+def _mycobot_script() -> tuple[Waypoint, ...]:
+    """Pick at A, place at B1, at the pace of the user's frames (act-plus-plus_one: action_cal.py).
+
+    The gripper points down, leaning outwards by 18 degrees as it does at home: straight down, the arm cannot
+    reach all of A. It leans about the axis that its fingers close along, so that the cube stays upright.
+    """
+    home = ("x", 90.0, "z", -90.0, "y", 17.0)
+    pick = ("x", 90.0, "z", -90.0, "y", 18.0)
+    place = (*pick, "z", 60.0)
+    b1 = (-0.265, -0.219)  # m
+
+    return (
+        Waypoint("right", 0, "start", (0, 0, 0), gripper=0.7, turn=home),
+        Waypoint("right", 7, "cube", (0, 0, 0.04), gripper=0.7, turn=pick),
+        Waypoint("right", 12, "cube", (0, 0, 0), gripper=0.7, turn=pick),
+        Waypoint("right", 14, "cube", (0, 0, 0), gripper=0.7, turn=pick),
+        Waypoint("right", 20, "cube", (0, 0, 0), gripper=0.2, turn=pick),
+        Waypoint("right", 26, "cube", (0, 0, 0.03), gripper=0.2, turn=pick),
+        Waypoint("right", 40, "world", (-0.31, -0.09, 0.155), gripper=0.2, turn=pick),
+        Waypoint("right", 65, "world", (-0.29, -0.12, 0.16), gripper=0.2, turn=place),
+        Waypoint("right", 82, "world", (*b1, 0.155), gripper=0.2, turn=place),
+        Waypoint("right", 96, "world", (*b1, 0.122), gripper=0.2, turn=place),
+        Waypoint("right", 101, "world", (*b1, 0.122), gripper=0.2, turn=place),
+        Waypoint("right", 107, "world", (*b1, 0.122), gripper=0.7, turn=place),
+        Waypoint("right", 115, "world", (*b1, 0.122), gripper=0.7, turn=place),
+    )
+
+
+def _mycobot_b2_script() -> tuple[Waypoint, ...]:
+    """Pick at A, place at B2: high past what stands at B1, then leaning out further, for B2 is far."""
+    to_a = tuple(point for point in _mycobot_script() if point.step <= 26)
+    pick = to_a[-1].turn
+    home = ("x", 90.0, "z", -90.0)
+    far = (*home, "y", 30.0, "z", 55.0)
+    b2 = (-0.227, -0.334)  # m
+
+    return (
+        *to_a,
+        Waypoint("right", 40, "world", (-0.30, -0.09, 0.185), gripper=0.2, turn=pick),
+        Waypoint("right", 60, "world", (-0.25, -0.16, 0.205), gripper=0.2, turn=(*pick, "z", 40.0)),
+        Waypoint("right", 80, "world", (*b2, 0.165), gripper=0.2, turn=far),
+        Waypoint("right", 96, "world", (*b2, 0.125), gripper=0.2, turn=far),
+        Waypoint("right", 101, "world", (*b2, 0.125), gripper=0.2, turn=far),
+        Waypoint("right", 107, "world", (*b2, 0.125), gripper=0.7, turn=far),
+        Waypoint("right", 115, "world", (*b2, 0.125), gripper=0.7, turn=far),
+    )
+
+
+def _insertion_script() -> tuple[Waypoint, ...]:
+    """ACT's insertion (scripted_policy.py): the left arm lifts the socket, the right one brings the peg.
+
+    ACT's last waypoints, 50 mm from the middle, bring the peg's end just up to the pin; a grasp that slips a
+    little then misses it (1 start of 100). Here the arms go on to 40 mm.
+    """
+    left, right = ("y", 60.0), ("y", -60.0)  # reach down at 60 degrees
+    lift_right = 0.00715  # m; the peg is thinner than the socket, and so is held further up
+
+    return (
+        Waypoint("left", 0, "start", (0, 0, 0), gripper=0),
+        Waypoint("left", 120, "blue_socket", (0, 0, 0.08), gripper=1, turn=left),
+        Waypoint("left", 170, "blue_socket", (0, 0, -0.03), gripper=1, turn=left),
+        Waypoint("left", 220, "blue_socket", (0, 0, -0.03), gripper=0, turn=left),
+        Waypoint("left", 285, "world", (-0.1, 0.5, 0.15), gripper=0, turn=left),
+        Waypoint("left", 340, "world", (-0.05, 0.5, 0.15), gripper=0, turn=left),
+        Waypoint("left", 400, "world", (-0.04, 0.5, 0.15), gripper=0, turn=left),
+        Waypoint("right", 0, "start", (0, 0, 0), gripper=0),
+        Waypoint("right", 120, "red_peg", (0, 0, 0.08), gripper=1, turn=right),
+        Waypoint("right", 170, "red_peg", (0, 0, -0.03), gripper=1, turn=right),
+        Waypoint("right", 220, "red_peg", (0, 0, -0.03), gripper=0, turn=right),
+        Waypoint("right", 285, "world", (0.1, 0.5, 0.15 + lift_right), gripper=0, turn=right),
+        Waypoint("right", 340, "world", (0.05, 0.5, 0.15 + lift_right), gripper=0, turn=right),
+        Waypoint("right", 400, "world", (0.04, 0.5, 0.15 + lift_right), gripper=0, turn=right),
+    )
+
+
+def _move_script() -> tuple[Waypoint, ...]:
+    """The fork's move (act-plus-plus_one: scripted_policy.py, PickAndMove), with the same times.
+
+    The fork reaches down at 60 degrees and for (0.2, 0.8), the platform's edge. ALOHA's forearm_roll and
+    wrist_rotate are too weak against their friction to keep that slant at the side of the arm, which ends up
+    100 mm off. Reaching straight down needs neither, and the cube stays upright; it is put down at 0.85.
+    """
+    down = ("y", -90.0)
+
+    return (
+        Waypoint("right", 0, "start", (0, 0, 0), gripper=0),
+        Waypoint("right", 90, "red_box", (0, 0, 0.08), gripper=1, turn=down),
+        Waypoint("right", 130, "red_box", (0, 0, -0.015), gripper=1, turn=down),
+        Waypoint("right", 170, "red_box", (0, 0, -0.015), gripper=0, turn=down),
+        Waypoint("right", 250, "world", (0.2, 0.85, 0.30), gripper=0, turn=down),
+        Waypoint("right", 290, "world", (0.2, 0.85, 0.14), gripper=0, turn=down),
+        Waypoint("right", 310, "world", (0.2, 0.85, 0.14), gripper=1, turn=down),
+        Waypoint("right", 330, "world", (0.2, 0.85, 0.30), gripper=1, turn=down),
+        Waypoint("right", 400, "start", (0, 0, 0), gripper=1, turn=down),
+    )
+
+
+_TRANSFER = Task(
+    name="sim_transfer_cube_scripted",
+    episode_len=400,
+    cameras=("top",),
+    arms=(LEFT, RIGHT),
+    scene="transfer_cube",
+    props=(RED_BOX,),
+    stages=_TRANSFER_STAGES,
+    strict=_TRANSFER_STRICT,
+    script=_transfer_script(),
+)
+_INSERTION = Task(
+    name="sim_insertion_scripted",
+    episode_len=400,
+    cameras=("top", "left_wrist", "right_wrist"),
+    arms=(LEFT, RIGHT),
+    scene="insertion",
+    props=(RED_PEG, BLUE_SOCKET),
+    stages=_INSERTION_STAGES,
+    strict=_INSERTION_STRICT,
+    script=_insertion_script(),
+)
+_MOVE = Task(
+    name="sim_move_cube_scripted",
+    episode_len=400,
+    cameras=("top",),
+    arms=(RIGHT,),
+    scene="move_cube",
+    props=(RED_BOX, YELLOW_BOX),
+    stages=_MOVE_STAGES,
+    strict=_MOVE_STRICT,
+    script=_move_script(),
+)
+_MYCOBOT_MOVE = Task(
+    name="sim_mycobot320_move_cube_scripted",
+    episode_len=115,
+    cameras=("top", "right_wrist"),
+    arms=(MYCOBOT,),
+    scene="mycobot_move_cube",
+    props=(CUBE,),
+    stages=_MYCOBOT_STAGES,
+    strict=Stage("let go", clear=_pads),
+    strict_steps=5,
+    script=_mycobot_script(),
+    fps=10,
+)
+_MYCOBOT_CHOOSE = replace(
+    _MYCOBOT_MOVE,
+    name="sim_mycobot320_choose_scripted",
+    scene="mycobot_choose",
+    props=(CUBE, BOX),
+    stages=_CHOOSE_STAGES,
+    cases=(
+        Case("B1 free"),
+        Case("B1 occupied", props=(BOX_ON_B1,), script=_mycobot_b2_script()),
+    ),
+    choices=_CHOICES,
+)
+# People's demonstrations are data sets of the same scenes, and follow no script.
+_ALL = (
+    _TRANSFER,
+    replace(_TRANSFER, name="sim_transfer_cube_human", script=()),
+    mirrored(_TRANSFER, "sim_transfer_cube_scripted_mirror"),
+    _INSERTION,
+    replace(_INSERTION, name="sim_insertion_human", episode_len=500, script=()),
+    mirrored(_INSERTION, "sim_insertion_scripted_mirror"),
+    _MOVE,
+    replace(_MOVE, name="sim_move_cube_human", script=()),
+    _MYCOBOT_MOVE,
+    _MYCOBOT_CHOOSE,
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}

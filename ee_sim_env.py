@@ -11,7 +11,8 @@ import mujoco
 import numpy as np
 from dm_env import TimeStep
 
-from constants import IMAGE_SIZE, Arm, Task
+from constants import IMAGE_SIZE
+from schema import Arm, Task
 from sim_env import SimEnv, make_sim_env
 
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
@@ -50,6 +51,14 @@ class GripPointIK:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mju_mat2Quat(self._site_quat, self._data.site_xmat[self._site])
         return self._data.site_xpos[self._site].copy(), self._site_quat.copy()
+
+    def pose(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Grip point at joint angles (rad), as `solve` takes it: xyz (3,) in m, rotation wxyz (4,)."""
+        xyz, orientation = self.forward(joints)
+        quat = np.zeros(4)
+        mujoco.mju_negQuat(self._inverse, self._zero_quat)
+        mujoco.mju_mulQuat(quat, orientation, self._inverse)
+        return xyz, quat
 
     def solve(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
         """Joint angles (6,) in rad, within their ranges, that bring the grip point to a pose, or towards it.
@@ -95,15 +104,27 @@ class EndEffectorEnv:
         self._solvers = [GripPointIK(env.physics.model.ptr, arm) for arm in self._arms]
 
     def reset(
-        self, rng: np.random.Generator | int | None = None, env_state: np.ndarray | None = None
+        self,
+        rng: np.random.Generator | int | None = None,
+        env_state: np.ndarray | None = None,
+        case: int | None = None,
     ) -> TimeStep:
         self._joints = [np.array(arm.start) for arm in self._arms]
-        return self.env.reset(rng, env_state)
+        return self.env.reset(rng, env_state, case)
 
     def start_xyz(self) -> dict[str, np.ndarray]:
         """Grip point (3,) in m of each arm, by label, at the start of an episode."""
         poses = zip(self._arms, self._solvers, strict=True)
         return {arm.label: solver.forward(np.array(arm.start))[0] for arm, solver in poses}
+
+    def present(self) -> np.ndarray:
+        """Where the arms are now, as the action (8 per arm) that would send them there."""
+        qpos = self.env.task.get_observation(self.env.physics)["qpos"]
+        parts = np.split(qpos, np.cumsum([arm.dim for arm in self._arms])[:-1])
+        poses = [solver.pose(part[:-1]) for solver, part in zip(self._solvers, parts, strict=True)]
+        return np.concatenate(
+            [[*xyz, *quat, part[-1]] for (xyz, quat), part in zip(poses, parts, strict=True)]
+        )
 
     def joint_action(self, action: np.ndarray) -> np.ndarray:
         """The joint-space action (D,) for an end-effector action (8 per arm)."""
@@ -122,7 +143,11 @@ class EndEffectorEnv:
 
 
 def make_ee_sim_env(
-    task: Task, render_quality: str = "fast", image_size: tuple[int, int] = IMAGE_SIZE
+    task: Task,
+    render_quality: str = "fast",
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    has_props: bool = True,
+    randomize: bool = False,
 ) -> EndEffectorEnv:
-    """The environment of a simulated task, driven in end-effector space."""
-    return EndEffectorEnv(make_sim_env(task, render_quality, image_size))
+    """The environment of a simulated task (see `make_sim_env`), driven in end-effector space."""
+    return EndEffectorEnv(make_sim_env(task, render_quality, image_size, has_props, randomize))

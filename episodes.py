@@ -8,7 +8,7 @@
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /env_state           (T,) float32, (7 P,) float64  ours, optional
     attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
-                                  render_quality
+                                  render_quality, noise, randomized
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
@@ -22,15 +22,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 
-from constants import JPEG_QUALITY
+from frames import EpisodeError, Images, JpegFrames, trim_jpeg
 
 FORMAT_VERSION = 1
+PAGE = 4096  # bytes
+BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged
+OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
 _IMAGES = "/observations/images"
 _DATASETS = {  # field: dataset; one row (or one number) a step
     "qpos": "/observations/qpos",
@@ -41,70 +44,57 @@ _DATASETS = {  # field: dataset; one row (or one number) a step
 }
 
 
-class EpisodeError(ValueError):
-    """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
+class CameraError(EpisodeError):
+    """An episode without a camera that is asked for."""
 
 
-class JpegFrames(Sequence):
-    """The T frames of one camera, each kept as its JPEG bytes and decoded whenever it is asked for.
+def _open(path: Path) -> h5py.File:
+    """Without HDF5's cache of chunks: none is read twice, and it would take up to 1 MB for each dataset."""
+    return h5py.File(path, "r", rdcc_nbytes=0)
 
-    `frames[t]` is (H, W, 3) uint8 RGB. A frame is encoded once, when appended; saving writes its bytes.
-    """
 
-    def __init__(self, quality: int = JPEG_QUALITY, name: str = "frames"):
-        self.quality = quality
-        self.name = name  # for error messages
-        self._encoded: list[np.ndarray] = []
-        self._shape: tuple[int, int] | None = None
+@lru_cache(maxsize=OPEN_DATASETS)
+def _kept_open(path: Path, identity: tuple[int, int], name: str) -> h5py.Dataset:
+    """A dataset, and with it its file; closed once others have pushed it out and nobody reads from it."""
+    if file_identity(path) != identity:
+        raise EpisodeError(f"{path} has changed since it was first read; start again")
+    return _open(path)[name]
 
-    @classmethod
-    def from_padded(cls, rows: np.ndarray, name: str = "frames") -> JpegFrames:
-        """Take (T, L) uint8, one zero-padded JPEG a row, uncopied; EpisodeError unless each is whole.
 
-        The padding is found by looking (a JPEG ends in FF D9), as some files lack `/compress_len`.
-        """
-        frames = cls(name=name)
-        lengths = rows.shape[1] - np.argmax(rows[:, ::-1] != 0, axis=1)
-        for step, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            jpeg = row[:length]
-            if jpeg[:2].tobytes() != b"\xff\xd8" or jpeg[-2:].tobytes() != b"\xff\xd9":
-                kind = "incomplete" if row.any() else "empty"
-                raise EpisodeError(f"{name}: frame {step} is {kind}; every row must be one whole JPEG")
-            frames._encoded.append(jpeg)
-        return frames
+class StoredRows(Sequence):
+    """One dataset of an episode file, left there: a row is read whenever it is asked for, by any thread."""
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width (pixels) of every frame."""
-        if self._shape is None:
-            self._shape = self[0].shape[:2]
-        return self._shape
+    def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
+        self._path, self._identity, self._name = path.absolute(), file_identity(path), dataset.name
+        self.shape, self.dtype, self.ndim = dataset.shape, dataset.dtype, dataset.ndim
+        self.nbytes = dataset.id.get_storage_size()  # in the file
 
-    def append(self, rgb: np.ndarray) -> None:
-        """Encode one frame, (H, W, 3) uint8 RGB; EpisodeError unless it is that and as large as frame 0."""
-        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-            raise EpisodeError(f"{self.name}: frame is {rgb.dtype} {rgb.shape}; it must be uint8 (H, W, 3)")
-        if len(self) and rgb.shape[:2] != self.shape:
-            raise EpisodeError(f"{self.name}: frame {len(self)} is {rgb.shape[:2]}; frame 0 is {self.shape}")
-        _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), (cv2.IMWRITE_JPEG_QUALITY, self.quality))
-        self._encoded.append(jpeg.ravel())
-        self._shape = rgb.shape[:2]
-
-    def encoded(self, t: int) -> np.ndarray:
-        """The JPEG bytes of frame `t`, (n,) uint8."""
-        return self._encoded[t]
-
-    def __getitem__(self, t: int) -> np.ndarray:
-        rgb = cv2.imdecode(self._encoded[t], cv2.IMREAD_COLOR)
-        if rgb is None:
-            raise EpisodeError(f"{self.name}: frame {t} cannot be decoded; every row must be one whole JPEG")
-        return rgb
+    def __getitem__(self, rows: int | slice) -> np.ndarray:
+        try:
+            return _kept_open(self._path, self._identity, self._name)[rows]
+        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises
+            raise EpisodeError(f"{self._path} cannot be read any more ({error}); start again") from error
 
     def __len__(self) -> int:
-        return len(self._encoded)
+        return self.shape[0]
 
 
-Frames = JpegFrames | np.ndarray  # the array is raw, (T, H, W, 3) uint8 RGB
+class StoredJpegs(JpegFrames):
+    """JpegFrames that are left in their file; each is checked when it is read."""
+
+    def __init__(self, rows: StoredRows, name: str) -> None:
+        super().__init__(name=name)
+        self._rows, self.nbytes = rows, rows.nbytes
+
+    def encoded(self, t: int) -> np.ndarray:
+        return trim_jpeg(self._rows[t], f"{self.name}: frame {t}")
+
+    def in_memory(self) -> JpegFrames:
+        """The same frames, read and checked now."""
+        return JpegFrames.from_padded(self._rows[:], self.name)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 @dataclass(eq=False)
@@ -113,7 +103,7 @@ class Episode:
 
     qpos: np.ndarray  # (T, D) float32, per arm: joint angles (rad), gripper in [0 closed, 1 open]
     action: np.ndarray  # (T, A) float32, same units
-    images: dict[str, Frames] = field(default_factory=dict)  # by camera
+    images: dict[str, Images] = field(default_factory=dict)  # by camera
     qvel: np.ndarray | None = None  # (T, D) float32, per second
     base_action: np.ndarray | None = None  # (T, 2) float32, linear and angular speed of a mobile base
     reward: np.ndarray | None = None  # (T,) float32; reward[t] is what action[t] earned
@@ -124,6 +114,8 @@ class Episode:
     seed: int | None = None
     success: bool | None = None
     render_quality: str = ""
+    noise: float = 0.0  # m, on the waypoints of the script
+    randomized: bool = False  # its looks were drawn at random (randomize.py)
 
     def __post_init__(self) -> None:
         """Bring other float types (ours and other people's) to the file's own; `check` refuses the rest."""
@@ -203,16 +195,20 @@ class Episode:
             "seed": self.seed,
             "success": self.success,
             "render_quality": self.render_quality,
+            "noise": self.noise or None,
+            "randomized": self.randomized or None,
         }
         root.attrs.update({name: value for name, value in attributes.items() if value is not None})
 
     @classmethod
-    def load(cls, path: str | Path, cameras: Sequence[str] | None = None) -> Episode:
+    def load(cls, path: str | Path, cameras: Sequence[str] | None = None, in_memory: bool = True) -> Episode:
         """Read and check a file of ours, of ACT or of ACT++.
 
         Args:
             path: the file.
             cameras: whose images to read, in this order; None: all but depth cameras, (): none.
+            in_memory: read all images now, rather than each when it is asked for (of JPEGs only the first and
+                last are then checked at once).
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -222,8 +218,8 @@ class Episode:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such episode file")
         try:
-            with h5py.File(path, "r") as root:
-                episode = _read(root, path, cameras)
+            with _open(path) as root:
+                episode = _read(root, path, cameras, in_memory)
         except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
             reason = " ".join(str(error).split())
             raise EpisodeError(f"{path}: no complete HDF5 file ({reason}); record it again") from error
@@ -231,7 +227,7 @@ class Episode:
         return episode
 
 
-def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None) -> Episode:
+def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool) -> Episode:
     attributes = root.attrs
     version = int(attributes.get("format_version", FORMAT_VERSION))
     if version > FORMAT_VERSION:
@@ -245,13 +241,15 @@ def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None) -> Episode
     return Episode(
         **arrays,
         env_state=_read_array(root, "/env_state"),
-        images=_read_images(root, path, cameras),
+        images=_read_images(root, path, cameras, in_memory),
         sim=bool(attributes.get("sim", True)),
         task=str(attributes.get("task", "")),
         fps=int(attributes.get("fps", Episode.fps)),
         seed=int(attributes["seed"]) if "seed" in attributes else None,
         success=bool(attributes["success"]) if "success" in attributes else None,
         render_quality=str(attributes.get("render_quality", "")),
+        noise=float(attributes.get("noise", 0.0)),
+        randomized=bool(attributes.get("randomized", False)),
     )
 
 
@@ -259,29 +257,37 @@ def _read_array(root: h5py.File, dataset: str) -> np.ndarray | None:
     return root[dataset][()] if isinstance(root.get(dataset), h5py.Dataset) else None
 
 
-def _read_images(root: h5py.File, path: Path, cameras: Sequence[str] | None) -> dict[str, Frames]:
+def _read_images(
+    root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool
+) -> dict[str, Images]:
     found = [name for name in root.get(_IMAGES, ()) if not name.endswith("_depth")]
     images = {}
     for camera in found if cameras is None else cameras:
         if camera not in found:
-            raise EpisodeError(f"{path}: no camera {camera!r}; it has {', '.join(found) or 'none'}")
+            raise CameraError(f"{path}: no camera {camera!r}; it has {', '.join(found) or 'none'}")
         frames, name = root[f"{_IMAGES}/{camera}"], f"{path}: camera {camera!r}"
         # told by the shape: ACT's files have no attribute `compress`
         if frames.dtype == np.uint8 and frames.ndim == 2 and frames.shape[1]:
-            images[camera] = JpegFrames.from_padded(frames[()], name)
+            if in_memory:
+                images[camera] = JpegFrames.from_padded(frames[()], name)
+                continue
+            for t in (0, len(frames) - 1)[: len(frames)]:
+                trim_jpeg(frames[t], f"{name}: frame {t}")
+            images[camera] = StoredJpegs(StoredRows(frames, path), name)
         else:
             _check_raw(name, frames)
-            images[camera] = frames[()]
+            images[camera] = frames[()] if in_memory else StoredRows(frames, path)
     return images
 
 
-def _write_frames(root: h5py.File, name: str, frames: Frames) -> None:
+def _write_frames(root: h5py.File, name: str, frames: Images) -> None:
     if isinstance(frames, np.ndarray):
         root.create_dataset(name, data=frames, chunks=(1, *frames.shape[1:]))
         return
     jpegs = [frames.encoded(t) for t in range(len(frames))]
     longest = max(map(len, jpegs))
-    dataset = root.create_dataset(name, (len(jpegs), longest), np.uint8, chunks=(1, longest))
+    chunks = (1, min(PAGE, longest))  # those that are not written, only padding, take no room
+    dataset = root.create_dataset(name, (len(jpegs), longest), np.uint8, chunks=chunks)
     for t, jpeg in enumerate(jpegs):
         dataset[t, : len(jpeg)] = jpeg  # the rest of the row is zero
 
@@ -323,6 +329,27 @@ def complete_file(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def file_identity(path: str | Path) -> tuple[int, int]:
+    """Size (bytes) and time of the last change (ns): what tells whether a file is still the same."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove what processes that were killed had begun to write into `folder` (`complete_file`)."""
+    for part in Path(folder).glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+def whole_action(episode: Episode) -> np.ndarray:
+    """(T, A); with a mobile base (T, A + 2), its speeds averaged over five steps (ACT++: utils.py)."""
+    if episode.base_action is None:
+        return episode.action
+    window = np.full(BASE_WINDOW, 1 / BASE_WINDOW)
+    smooth = [np.convolve(speed, window, mode="same") for speed in episode.base_action.T]
+    return np.column_stack([episode.action, *smooth]).astype(np.float32)
 
 
 def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:

@@ -7,60 +7,59 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 
 import cli
-from constants import IMAGE_SIZE, Stream, Task, choose, data_dir, get_task
-from episodes import complete_file
-from policy import POLICIES, Interface, Policy, make_policy, read_checkpoint
-from training import TrainConfig, fit, pick_device
-from utils import Demonstrations, StartSampler, Stats, batches, split_episodes
+from constants import TASKS, Stream, choose, get_task
+from episodes import Episode, complete_file, list_episodes
+from feeding import Data, FeedConfig, load_data, make_feed
+from logs import check_wandb
+from machine import World, join_world, pick_device
+from parallel import Workers
+from policies.base import Interface, Policy
+from policy import POLICIES, make_policy, read_checkpoint
+from schema import Task
+from training import fit
+from training_run import TrainConfig
 
-VALIDATION_SAMPLES = 64  # drawn once, before training; all validations use the same
+ONCE = ("config", "resume", "overwrite", "eval")  # flags of one command, not of a run
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Workers, FeedConfig):
     """Flags of this script; those of the training loop and of the policy come on top."""
 
-    task_name: str = cli.flag(None, "task, e.g. sim_transfer_cube_scripted")
+    task_name: str = cli.flag(
+        None, "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there"
+    )
     ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results")
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
-    dataset_dir: str | None = cli.flag(
-        None, "folder of the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given"
+    config: str | None = cli.flag(
+        None, "config.json of a run, to repeat it; flags that are given beside it count more"
     )
-    camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras the policy sees; the task's own if not given"
-    )
-    image_size: tuple[int, int] = cli.flag(
-        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster"
-    )
-    train_ratio: float = cli.flag(0.9, "share of the episodes that is trained on; the rest validates")
-    early_share: float = cli.flag(
-        0.0, "share of each batch that starts within the first --early_steps of an episode"
-    )
-    early_steps: int = cli.flag(40, "see --early_share")
     resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
     overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
     eval: bool = cli.flag(False, "evaluate the checkpoint of least validation loss in simulation")
     ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint to evaluate")
+    eval_rollouts: int = cli.flag(20, "rollouts of each evaluation while training (--eval_every)")
     num_rollouts: int = cli.flag(50, "rollouts of an evaluation, from starts that no demonstration had")
     num_videos: str = cli.flag(
         "3", "how many of them to film, or all; the rest is not rendered and runs faster"
     )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
+    randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
-    num_workers: int | None = cli.flag(None, "rollouts run side by side; one per core if not given")
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
+        self.check_workers(self.onscreen_render)
+        self.check_augment()
         if min(self.image_size) < 1:
             raise ValueError(f"--image_size is {self.image_size}; height and width must be at least 1")
         if self.num_rollouts < 1:
@@ -72,13 +71,17 @@ class Config:
 def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     """This script's flags, the training loop's, and those of the policy that `--policy_class` names."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--policy_class", default="ACT")
-    name = first.parse_known_args(argv)[0].policy_class
+    first.add_argument("--policy_class")
+    first.add_argument("--config")
+    given = first.parse_known_args(argv)[0]
+    defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
+    name = given.policy_class or defaults.get("policy_class", "ACT")
     policy_config = POLICIES[choose("policy class", name, POLICIES)].Config
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     cli.add_flags(parser, TrainConfig, "training")
     cli.add_flags(parser, policy_config, f"policy {name}")
+    cli.set_defaults(parser, defaults, given.config)
     args = parser.parse_args(argv)
     for needed in ("task_name", "ckpt_dir"):
         if getattr(args, needed) is None:
@@ -86,70 +89,97 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
     config.check()
     training.check()
+    check_wandb(training.wandb)
     return config, training, cli.from_flags(policy_config, args)
 
 
-def train(config: Config, training: TrainConfig, policy_config: object, task: Task) -> None:
-    """Train on the task's episodes and save what comes out."""
+def task_of_files(name: str, dataset_dir: str) -> Task:
+    """A task that is none of ours: what its files tell of it. It has no scene, so it is not simulated."""
+    first = Episode.load(list_episodes(dataset_dir)[0])
+    if not first.images:
+        raise ValueError(f"the episodes in {dataset_dir} have no camera; a policy needs at least one")
+    print(f"{name!r} is none of the tasks in constants.py: all that is known of it is in {dataset_dir}")
+    return Task(name, episode_len=len(first), cameras=tuple(sorted(first.images)), arms=(), fps=first.fps)
+
+
+def train(
+    config: Config, training: TrainConfig, policy_config: object, task: Task, world: World | None = None
+) -> None:
+    """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
+    world = world or World()
+    say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / "policy_last.ckpt"
     resume = config.resume and last.is_file()
     if last.is_file() and not (config.resume or config.overwrite):
         raise ValueError(
             f"{ckpt_dir} holds a run already; add --resume to go on with it, or --overwrite to begin anew"
         )
-    device = pick_device(training.device)
-    dataset_dir = Path(config.dataset_dir or data_dir(task.name))
-    train_paths, val_paths = split_episodes(dataset_dir, config.train_ratio, training.seed)
     cameras = config.camera_names or task.cameras
-    load = partial(Demonstrations, cameras=cameras, image_size=config.image_size)
-    train_data, val_data = load(train_paths), load(val_paths)
-    total = training.steps(len(train_paths))
-    print(f"{len(train_paths)} episodes to train on and {len(val_paths)} to validate, from {dataset_dir}")
+    data = load_data(config, task.name, cameras, training.seed)
+    say(data.text())
+    total = training.steps(len(data.train.paths), world.size)
 
     torch.manual_seed(training.seed)
-    policy = build_policy(config, policy_config, train_data, cameras, task).to(device)
+    device = pick_device(training.device)
+    policy = build_policy(config, policy_config, data, cameras, task).to(device)
     size = sum(parameter.numel() for parameter in policy.parameters())
-    print(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
-    chunk_size = policy_config.chunk_size
-    early = {"early_share": config.early_share, "early_steps": config.early_steps}
-    sampler = StartSampler(train_data.lengths, [training.seed, Stream.TRAIN, 0], **early)
-    val_sampler = StartSampler(val_data.lengths, [training.seed, Stream.TRAIN, 1], **early)
-    val_steps = range(max(1, VALIDATION_SAMPLES // training.batch_size))
-    val_batches = list(batches(val_data, val_sampler, training.batch_size, chunk_size, val_steps))
-
-    def train_batches(steps: range):
-        return batches(train_data, sampler, training.batch_size, chunk_size, steps)
-
+    say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
+    say(training.batch_line(world))
+    feed = make_feed(config, training, world, policy, data)
+    evaluation = make_evaluation(config, training, task)
     ckpt_dir.mkdir(parents=True, exist_ok=True)
-    if not resume:
+    if world.is_first and not resume:
         write_config(ckpt_dir, config, training, policy_config)
-    finished = fit(policy, train_batches, val_batches, training, total, ckpt_dir, resume)
+    finished = fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation)
+    if not world.is_first:
+        return
     if not finished:
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
     print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}")
-    print("evaluate: the same command with --eval")
+    if task.scene:
+        print("evaluate: the same command with --eval")
+
+
+def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callable[[Path], float] | None:
+    """Success rate of a checkpoint, for use while training; None if it is not asked for."""
+    if training.eval_every is None:
+        return None
+    if task.scene is None:
+        raise ValueError(f"--eval_every is {training.eval_every}; {task.name} cannot be simulated")
+    from model_runs import EvalJob
+    from model_runs import evaluate as run_evaluation
+
+    folder = Path(config.ckpt_dir)
+
+    def success_rate(checkpoint: Path) -> float:
+        job = EvalJob(checkpoint, task, training.seed, output_dir=folder, stream=Stream.TRAIN_EVALUATE)
+        summary = run_evaluation(job, config.eval_rollouts, config)
+        return summary.successes / summary.n
+
+    return success_rate
 
 
 def build_policy(
-    config: Config, policy_config: object, data: Demonstrations, cameras: tuple[str, ...], task: Task
+    config: Config, policy_config: object, data: Data, cameras: tuple[str, ...], task: Task
 ) -> Policy:
     """A policy to be trained on `data`."""
-    first = data.episodes[0]
     interface = Interface(
-        state_dim=first.qpos.shape[1],
-        action_dim=first.action.shape[1],
+        state_dim=data.train.qpos[0].shape[1],
+        action_dim=data.train.actions[0].shape[1],
         cameras=tuple(cameras),
         image_size=tuple(config.image_size),
         task=task.name,
-        render_quality=first.render_quality,
+        render_quality=data.train.episodes[0].render_quality,
+        views=data.views,
+        augmentations=config.augmentations(POLICIES[config.policy_class].augmentations),
     )
-    return make_policy(config.policy_class, policy_config, interface, Stats.of(data.episodes))
+    return make_policy(config.policy_class, policy_config, interface, data.stats)
 
 
 def write_config(ckpt_dir: Path, *configs: object) -> None:
-    """Write all flags of the run, for the reader."""
-    flags = {name: value for config in configs for name, value in dataclasses.asdict(config).items()}
+    """Write all flags of the run, for the reader and for --config."""
+    flags = {name: value for config in configs for name, value in cli.flags_of(config).items()}
     with complete_file(ckpt_dir / "config.json") as part:
         part.write_text(json.dumps(flags, indent=2) + "\n", encoding="utf-8")
 
@@ -175,8 +205,9 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         num_videos=num_videos,
         output_dir=Path(config.ckpt_dir),
         device=str(pick_device(training.device)),
+        randomize=config.randomize,
     )
-    summary = run_evaluation(job, config.num_rollouts, config.num_workers, view)
+    summary = run_evaluation(job, config.num_rollouts, config, view)
     folder = Path(config.ckpt_dir)
     print(summary.text())
     if num_videos:
@@ -188,11 +219,13 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
 
 def main() -> None:
     config, training, policy_config = parse_flags(sys.argv[1:])
-    task = get_task(config.task_name)
     if config.eval:
-        evaluate(config, training, task)
-    else:
-        train(config, training, policy_config, task)
+        evaluate(config, training, get_task(config.task_name))
+        return
+    is_ours = config.task_name in TASKS or config.dataset_dir is None
+    task = get_task(config.task_name) if is_ours else task_of_files(config.task_name, config.dataset_dir[0])
+    with join_world(pick_device(training.device)) as world:
+        train(config, training, policy_config, task, world)
 
 
 if __name__ == "__main__":

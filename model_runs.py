@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from constants import Stream, Task
+from constants import Stream
 from episodes import Episode, JpegFrames, complete_file
+from execution import ChunkedExecution, TemporalEnsemble
+from parallel import Workers, spread
 from plots import joint_plot, tile, write_video
-from policy import ChunkedExecution, Observation, TemporalEnsemble, load_policy
+from policies.base import Observation
+from policy import load_policy
+from schema import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
+NEITHER = "neither"  # column of the rollouts that chose nothing
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -40,6 +43,9 @@ class Outcome:
     index: int
     highest_reward: int
     total_reward: float
+    strict_success: bool | None = None  # None where the environment or the task does not tell
+    case: str | None = None  # of a task that has several
+    choice: str | None = None  # what was chosen in the end; None: nothing
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,9 @@ class Summary:
     seed: int
     outcomes: tuple[Outcome, ...]
     stages: tuple[str, ...]
+    strict_label: str = ""  # what strict success means
+    cases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -66,33 +75,70 @@ class Summary:
         return self.reached(len(self.stages))
 
     @property
+    def strict_successes(self) -> int | None:
+        """Rollouts that succeeded strictly; None where nobody could tell."""
+        told = [o.strict_success for o in self.outcomes if o.strict_success is not None]
+        return sum(told) if told else None
+
+    @property
+    def choice_counts(self) -> dict[str, dict[str, int]]:
+        """Rollouts by case, and by what was chosen; empty for a task without cases."""
+        counts = Counter((outcome.case, outcome.choice) for outcome in self.outcomes)
+        return {
+            case: {**{choice: counts[case, choice] for choice in self.choices}, NEITHER: counts[case, None]}
+            for case in self.cases
+        }
+
+    @property
     def mean_return(self) -> float:
         return float(np.mean([outcome.total_reward for outcome in self.outcomes]))
 
     def text(self) -> str:
         """The report that is printed and saved."""
-        low, high = wilson_interval(self.successes, self.n)
         lines = [
-            f"{self.task}: {self.successes} of {self.n} rollouts succeeded: {self.successes / self.n:.1%} "
-            f"(95 % interval {low:.1%} to {high:.1%})",
+            f"{self.task}: {self.successes} of {self.n} rollouts succeeded: {_rate(self.successes, self.n)}",
             f"mean return {self.mean_return:.1f}; {self.execution}; {self.checkpoint}; seed {self.seed}",
         ]
         for number, label in enumerate(self.stages, start=1):
             count = self.reached(number)
             lines.append(f"  reward >= {number} ({label}): {count}/{self.n} = {count / self.n:.0%}")
+        if self.strict_successes is not None:
+            rate = _rate(self.strict_successes, self.n)
+            lines.append(f"  strictly ({self.strict_label}): {self.strict_successes}/{self.n} = {rate}")
+        if self.cases:
+            lines += table_lines("chosen:", self.choice_counts)
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        low, high = wilson_interval(self.successes, self.n)
+        strict = self.strict_successes
         return {
             **asdict(self),
             "rollouts": self.n,
             "successes": self.successes,
             "success_rate": self.successes / self.n,
-            "success_rate_95": [low, high],
+            "success_rate_95": wilson_interval(self.successes, self.n),
+            "strict_successes": strict,
+            "strict_success_rate": None if strict is None else strict / self.n,
+            "strict_success_rate_95": None if strict is None else wilson_interval(strict, self.n),
             "stage_counts": {label: self.reached(i) for i, label in enumerate(self.stages, start=1)},
+            "choice_counts": self.choice_counts,
             "mean_return": self.mean_return,
         }
+
+
+def table_lines(corner: str, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A table of counts by row and column, in lines."""
+    columns = next(iter(counts.values()))
+    width = max(map(len, [corner, *counts]))
+    lines = ["  ".join([f"  {corner:{width}}", *columns])]
+    for row, cells in counts.items():
+        lines.append("  ".join([f"  {row:{width}}", *(f"{n:{len(name)}}" for name, n in cells.items())]))
+    return lines
+
+
+def _rate(successes: int, n: int) -> str:
+    low, high = wilson_interval(successes, n)
+    return f"{successes / n:.1%} (95 % interval {low:.1%} to {high:.1%})"
 
 
 def rollout(
@@ -102,18 +148,20 @@ def rollout(
     rng: np.random.Generator,
     cameras: Sequence[str] = (),
     view: Any = None,
+    case: int | None = None,
 ) -> Episode:
     """Run a policy for one episode.
 
     Args:
         execute: gives the next action (A,) for an observation; extra entries (a mobile base's) are dropped.
-        env: `reset(rng)` and `step(action)`, each returning a dm_env.TimeStep.
+        env: `reset(rng)`, or `reset(rng, case=case)`, and `step(action)`, each returning a dm_env.TimeStep.
         task: length of the episode, and what success is.
         rng: where the start comes from.
         cameras: whose images to keep; none is fastest, as images are rendered only when somebody asks.
         view: shows the first camera as it goes (`plots.LiveView`).
+        case: number of the task's case, if it has several; drawn by the environment if not given.
     """
-    step = env.reset(rng)
+    step = env.reset(rng) if case is None else env.reset(rng, case=case)
     kept = {name: JpegFrames() for name in cameras}
     rows: dict[str, list] = {"qpos": [], "qvel": [], "action": [], "reward": []}
     for _ in range(task.episode_len):
@@ -145,6 +193,9 @@ class EvalJob:
     output_dir: Path = Path(".")
     device: str = "cpu"
     render_quality: str | None = None  # as in training if not given
+    randomize: bool = False  # looks of its own for each rollout
+    stream: Stream = Stream.EVALUATE  # where the starts come from
+    version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
 
 _players: dict[EvalJob, tuple[Callable, Any]] = {}  # policy and environment of this process
@@ -152,22 +203,37 @@ _players: dict[EvalJob, tuple[Callable, Any]] = {}  # policy and environment of 
 
 def _player(job: EvalJob) -> tuple[Callable, Any]:
     if job not in _players:
+        close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
         policy = load_policy(job.checkpoint, job.device, job.task.cameras)
         execute = TemporalEnsemble(policy) if job.temporal_agg else ChunkedExecution(policy)
         quality = job.render_quality or policy.interface.render_quality or "fast"
-        _players[job] = execute, make_sim_env(job.task, quality)
+        _players[job] = execute, make_sim_env(job.task, quality, randomize=job.randomize)
     return _players[job]
 
 
+def close_players() -> None:
+    """Free the environments of this process."""
+    for _, env in _players.values():
+        env.close()
+    _players.clear()
+
+
 def run_one(job: EvalJob, index: int, view: Any = None) -> Outcome:
-    """Rollout `index` of an evaluation; its start depends on the seed and the index alone."""
+    """Rollout `index` of an evaluation; its start depends on the seed and the index alone.
+
+    A task's cases take turns, so that each has its exact share of the rollouts.
+    """
     execute, env = _player(job)
     execute.reset()
-    rng = np.random.default_rng([job.seed, Stream.EVALUATE, index])
+    rng = np.random.default_rng([job.seed, job.stream, index])
+    if job.randomize:
+        env.set_looks([job.seed, Stream.EVALUATE_LOOKS, index])
     is_filmed = index < job.num_videos
-    episode = rollout(execute, env, job.task, rng, job.task.cameras if is_filmed else (), view)
+    cameras, cases = job.task.cameras if is_filmed else (), job.task.cases
+    case = job.task.case_number(index) if cases else None
+    episode = rollout(execute, env, job.task, rng, cameras, view, case)
     if is_filmed:
         stem = job.output_dir / f"rollout_{index}"
         frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
@@ -176,42 +242,47 @@ def run_one(job: EvalJob, index: int, view: Any = None) -> Outcome:
         joint_plot(
             f"{stem}_qpos.png", episode.qpos, episode.action, job.task.state_names, job.task.fps, title
         )
-    return Outcome(index, int(episode.reward.max()), float(episode.reward.sum()))
+    return Outcome(
+        index,
+        highest_reward=int(episode.reward.max()),
+        total_reward=float(episode.reward.sum()),
+        strict_success=getattr(env, "strict_success", None),
+        case=cases[case].label if cases else None,
+        choice=getattr(env, "choice", None),
+    )
 
 
-def evaluate(job: EvalJob, num_rollouts: int, num_workers: int | None = None, view: Any = None) -> Summary:
+def evaluate(job: EvalJob, num_rollouts: int, workers: Workers | None = None, view: Any = None) -> Summary:
     """Run an evaluation, several rollouts at a time; writes `result_<checkpoint>.json` and `.txt`."""
-    workers = 1 if view is not None else min(num_workers or joblib.cpu_count(), num_rollouts)
-    threads = max(1, joblib.cpu_count() // workers)
-    os.environ.setdefault("LP_NUM_THREADS", str(threads))  # of software rendering, in each process
-    jobs = (joblib.delayed(_run_with_threads)(threads, job, i, view) for i in range(num_rollouts))
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    progress = tqdm(parallel(jobs), total=num_rollouts, desc="evaluating", unit="rollout")
+    workers = Workers(num_workers=1) if view is not None else workers or Workers()
+    version = job.checkpoint.stat().st_mtime_ns
+    paths = {"checkpoint": job.checkpoint.resolve(), "output_dir": job.output_dir.resolve()}
+    job = replace(job, **paths, version=version)
+    calls = [(job, index, view) for index in range(num_rollouts)]
+    progress = tqdm(total=num_rollouts, desc="evaluating", unit="rollout")
     outcomes = []
     try:
-        for outcome in progress:
-            outcomes.append(outcome)
-            successes = sum(o.highest_reward == job.task.max_reward for o in outcomes)
-            progress.set_postfix_str(f"success {successes}/{len(outcomes)}")
+        with progress, spread(run_one, calls, workers, progress) as results:
+            for outcome in results:
+                outcomes.append(outcome)
+                successes = sum(o.highest_reward == job.task.max_reward for o in outcomes)
+                progress.set_postfix_str(f"success {successes}/{len(outcomes)}")
     finally:
-        for _, env in _players.values():
-            env.close()
-        _players.clear()
+        close_players()
     summary = Summary(
         task=job.task.name,
         checkpoint=job.checkpoint.name,
-        execution="temporal ensembling" if job.temporal_agg else "chunks executed whole",
+        execution=("temporal ensembling" if job.temporal_agg else "chunks executed whole")
+        + ("; randomized looks" if job.randomize else ""),
         seed=job.seed,
         outcomes=tuple(sorted(outcomes, key=lambda o: o.index)),
         stages=tuple(stage.label for stage in job.task.stages),
+        strict_label=job.task.strict_label,
+        cases=tuple(case.label for case in job.task.cases),
+        choices=tuple(choice.label for choice in job.task.choices),
     )
     write_summary(summary, job.output_dir)
     return summary
-
-
-def _run_with_threads(threads: int, job: EvalJob, index: int, view: Any) -> Outcome:
-    torch.set_num_threads(threads)
-    return run_one(job, index, view)
 
 
 def write_summary(summary: Summary, folder: Path) -> None:

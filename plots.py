@@ -150,7 +150,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
 
     Args:
         path: the file.
-        history: rows with `step` and any of `train/<loss>` and `val/<loss>`.
+        history: rows with `step` and any of `train/<loss>`, `val/<loss>` and `val/<loss> <phase>`.
 
     Raises:
         ValueError: no row holds a loss.
@@ -158,7 +158,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
     from matplotlib.ticker import LogLocator
 
     keys = list(dict.fromkeys(key for row in history for key in row if key.startswith(("train/", "val/"))))
-    losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys))
+    losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys if " " not in key))
     if not losses:
         raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
     columns = min(len(losses), 3)
@@ -172,6 +172,10 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
             if points:
                 panel.plot(*zip(*points, strict=True), label=part, **style)
                 drawn += [value for _, value in points if math.isfinite(value)]
+        for key in (key for key in keys if key.startswith(f"val/{loss} ")):  # by phase of the episode
+            points = [(row["step"], row[key]) for row in history if key in row]
+            panel.plot(*zip(*points, strict=True), label=key.removeprefix("val/"), lw=0.8, ls=":")
+            drawn += [value for _, value in points if math.isfinite(value)]
         if drawn and min(drawn) > 0:
             panel.set_yscale("log")
             panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -201,17 +205,18 @@ def _write_png(figure: Figure, path: str | Path) -> None:
 class LiveView:
     """A window that shows one frame after another (`--onscreen_render`); RuntimeError without a display."""
 
+    advice = "leave out --onscreen_render, or set DISPLAY"
+
     def __init__(self, title: str = ""):
         import matplotlib.pyplot as plt
 
-        advice = "leave out --onscreen_render, or set DISPLAY"
         try:
             self._figure = plt.figure(title or None)
         except ImportError as error:  # a backend was asked for by name and finds no display
-            raise RuntimeError(f"no window ({error}); {advice}") from error
+            raise RuntimeError(f"no window ({error}); {self.advice}") from error
         if self._figure.canvas.required_interactive_framework is None:
             plt.close(self._figure)
-            raise RuntimeError(f"no display to open a window on; {advice}")
+            raise RuntimeError(f"no display to open a window on; {self.advice}")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
         self._image = None

@@ -1,28 +1,33 @@
-"""Record scripted demonstrations of a simulated task, one HDF5 file per episode.
+"""Record demonstrations of a simulated task, scripted or by hand (--teleop), one HDF5 file per episode.
 
-Episode i depends on the seed and on i alone, not on the number of workers or on where an earlier run stopped.
+A scripted episode i depends on the seed and on i alone, not on the number of workers or on where an earlier
+run stopped.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import joblib
 import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import Stream, Task, choose, data_dir, get_task
-from episodes import Episode, JpegFrames, episode_path
+from constants import TASKS, Stream, choose, data_dir, get_task
+from episodes import Episode, JpegFrames, episode_path, remove_unfinished
+from parallel import Workers, spread
+from schema import Task
 
+Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]
 MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Workers):
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted")
@@ -32,10 +37,19 @@ class Config:
     num_episodes: int = cli.flag(50, "episodes to have in the end; those that are there already count")
     onscreen_render: bool = cli.flag(False, "show the first camera in a window while recording (one worker)")
     camera_names: tuple[str, ...] | None = cli.flag(None, "cameras to record; the task's own if not given")
-    num_workers: int | None = cli.flag(None, "processes that record side by side; one per core if not given")
+    teleop: str | None = cli.flag(
+        None, "drive by hand instead of by script, with the keyboard or a gamepad", ("keyboard", "gamepad")
+    )
     seed: int = cli.flag(0, "seed of the starts")
     render_quality: str = cli.flag(
         "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+    )
+    noise: float = cli.flag(
+        0.0, "metres by which every waypoint is moved at most, along each axis, anew for each episode"
+    )
+    no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
+    randomize: bool = cli.flag(
+        False, "vary light, colours, cameras, table and a cable on it, for transfer to a real arm"
     )
     keep_failures: bool = cli.flag(False, "keep every first attempt, also where the script fails")
     overwrite: bool = cli.flag(False, "record anew what is there already")
@@ -46,32 +60,48 @@ class Recorded:
     """What recording one episode took."""
 
     attempts: int
-    successes: int
+    success: bool
+    strict_success: bool
 
 
 _envs: dict = {}  # one per process; building one takes as long as recording 50 steps
 
 
-def _environment(task: Task, render_quality: str):
+def _environment(config: Config, task: Task):
     from ee_sim_env import make_ee_sim_env  # opens OpenGL: only in the processes that render
 
-    key = (task.name, render_quality)
+    key = (task.name, config.render_quality, config.no_props, config.randomize)
     if key not in _envs:
-        _envs[key] = make_ee_sim_env(task, render_quality)
+        quality, has_props = config.render_quality, not config.no_props
+        _envs[key] = make_ee_sim_env(task, quality, has_props=has_props, randomize=config.randomize)
     return _envs[key]
 
 
-def run_script(env, task: Task, rng: np.random.Generator, cameras: tuple[str, ...], view=None) -> Episode:
-    """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not."""
-    from scripted_policy import ScriptedPolicy
+def _dress(env, config: Config, index: int) -> None:
+    """Give the scene the looks of episode `index`, whatever its start and however many attempts it takes."""
+    if config.randomize:
+        env.env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
 
-    step = env.reset(rng)
-    script = ScriptedPolicy(task, env.start_xyz(), env.env.env_state)
+
+def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), view=None) -> Episode | None:
+    """Run one episode in joint space; None if `act` ended it early.
+
+    Args:
+        env: a `sim_env.SimEnv`.
+        task: how long the episode is, and what success is.
+        step: what `env.reset` returned.
+        act: gives the action (D,) for a control step and its observation, or None to end.
+        cameras: whose images to keep.
+        view: shows the first of them as it goes (`plots.LiveView`).
+    """
     images = {name: JpegFrames() for name in cameras}
     qpos, qvel, actions, rewards = [], [], [], []
     for t in range(task.episode_len):
         observation = step.observation
-        action = env.joint_action(script(t)).astype(np.float32)  # driven as saved, so that a replay is exact
+        action = act(t, observation)
+        if action is None:
+            return None
+        action = action.astype(np.float32)  # driven as saved, so that a replay is exact
         for name, frames in images.items():
             frames.append(observation["images"][name])
         if view is not None:
@@ -79,7 +109,7 @@ def run_script(env, task: Task, rng: np.random.Generator, cameras: tuple[str, ..
         qpos.append(observation["qpos"])
         qvel.append(observation["qvel"])
         actions.append(action)
-        step = env.env.step(action)
+        step = env.step(action)
         rewards.append(step.reward)
     return Episode(
         qpos=np.array(qpos, np.float32),
@@ -87,34 +117,124 @@ def run_script(env, task: Task, rng: np.random.Generator, cameras: tuple[str, ..
         action=np.array(actions, np.float32),
         images=images,
         reward=np.array(rewards, np.float32),
-        env_state=env.env.env_state,
+        env_state=env.env_state,
         task=task.name,
         fps=task.fps,
-        success=max(rewards) == task.max_reward,
+        success=max(rewards) == task.max_reward if env.task.has_props else None,
     )
+
+
+def follow(actions: np.ndarray) -> Act:
+    """What `run_episode` drives to repeat recorded actions (T, D)."""
+    return lambda t, _: actions[t]
+
+
+def run_script(
+    env,
+    task: Task,
+    rng: np.random.Generator,
+    cameras: tuple[str, ...],
+    view=None,
+    noise: float = 0.0,
+    case: int | None = None,
+) -> Episode:
+    """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
+
+    Where the task has several cases, it is the one of that number, or one drawn from `rng`.
+
+    Without props, the arms move as they would with them, and `success` is None.
+    """
+    from scripted_policy import ScriptedPolicy
+
+    step = env.reset(rng, case=case)
+    script = ScriptedPolicy(task.variants[env.env.case], env.start_xyz(), env.env.env_state, noise, rng)
+    episode = run_episode(env.env, task, step, lambda t, _: env.joint_action(script(t)), cameras, view)
+    episode.noise = noise
+    return episode
+
+
+def save(episode: Episode, config: Config, index: int) -> None:
+    """Save episode `index` with how it was recorded."""
+    episode.seed, episode.render_quality = config.seed, config.render_quality
+    episode.randomized = config.randomize
+    episode.save(episode_path(config.dataset_dir, index), overwrite=config.overwrite)
 
 
 def record_episode(config: Config, task: Task, index: int, view=None) -> Recorded:
     """Record and save episode `index`; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
-    env = _environment(task, config.render_quality)
+    env = _environment(config, task)
+    _dress(env, config, index)
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        episode = run_script(env, task, rng, config.camera_names, view)
-        if episode.success or config.keep_failures:
-            episode.seed, episode.render_quality = config.seed, config.render_quality
-            episode.save(episode_path(config.dataset_dir, index), overwrite=config.overwrite)
-            return Recorded(attempt, int(episode.success))
+        case = task.case_number(index)
+        episode = run_script(env, task, rng, config.camera_names, view, config.noise, case)
+        if episode.success is not False or config.keep_failures:
+            save(episode, config, index)
+            return Recorded(attempt, bool(episode.success), bool(env.env.strict_success))
     raise RuntimeError(
         f"the script of {task.name} failed {MAX_ATTEMPTS} times running at episode {index} (last reward "
         f"{int(episode.reward.max())} of {task.max_reward}); record with --keep_failures and look at it"
     )
 
 
+def human_task(task: Task) -> Task:
+    """The task's variant that is for demonstrations by hand, or the task itself if it has none."""
+    return TASKS.get(f"{task.name.removesuffix('_scripted')}_human", task)
+
+
+def drive(
+    env, pilot, rng: np.random.Generator, case: int, cameras: tuple[str, ...], progress: str
+) -> Episode | None:
+    """Let the person try, each time from a new start, until an episode is kept; None: the person quits.
+
+    Pictures are made afterwards, by driving the kept actions once more; at the task's pace there is no time.
+    """
+    task = env.env.task.spec
+    while True:
+        step = env.reset(rng, case=case)
+        pilot.begin(progress)
+        driven = run_episode(env.env, task, step, pilot.act)
+        command = pilot.command or pilot.decide("success" if driven.success else "no success")
+        if command == "quit":
+            return None
+        if command == "keep":
+            step = env.env.reset(env_state=driven.env_state)
+            return run_episode(env.env, task, step, follow(driven.action), cameras)
+
+
+def record_by_hand(config: Config, task: Task, missing: Sequence[int]) -> None:
+    """Record what is missing by hand, and say what came out."""
+    from teleop import make_pilot
+
+    env = _environment(config, task)
+    pilot = make_pilot(config.teleop, env, config.camera_names)
+    there, successes = config.num_episodes - len(missing), 0
+    for done, index in enumerate(missing):
+        rng = np.random.default_rng([config.seed, Stream.RECORD, index])
+        progress = f"saved {there + done} of {config.num_episodes}"
+        _dress(env, config, index)
+        episode = drive(env, pilot, rng, task.case_number(index), config.camera_names, progress)
+        if episode is None:
+            print(f"stopped at {progress}, in {config.dataset_dir}. The same command goes on from there.")
+            return
+        save(episode, config, index)
+        successes += episode.success
+    print(f"{len(missing)} episodes by hand, {successes} successful, in {config.dataset_dir}")
+
+
 def missing_episodes(config: Config, task: Task) -> list[int]:
     """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
     if config.overwrite:
         return list(range(config.num_episodes))
-    wanted = (task.name, config.seed, config.render_quality, sorted(config.camera_names), True)
+    wanted = {
+        "task": task.name,
+        "seed": config.seed,
+        "render_quality": config.render_quality,
+        "randomized": config.randomize,
+        "noise": config.noise,
+        "cameras": sorted(config.camera_names),
+        "success": None if config.no_props else True,
+    }
     missing = []
     for index in range(config.num_episodes):
         path = episode_path(config.dataset_dir, index)
@@ -122,11 +242,14 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
             missing.append(index)
             continue
         there = Episode.load(path)
-        success = there.success or config.keep_failures
-        found = (there.task, there.seed, there.render_quality, sorted(there.images), success)
-        if found != wanted:
+        keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
+        success = True if there.success is False and keeps_failures else there.success
+        found = {**vars(there), "cameras": sorted(there.images), "success": success}
+        differing = (name for name, value in wanted.items() if found[name] != value)
+        others = [f"{name} {found[name]!r}, not {wanted[name]!r}" for name in differing]
+        if others:
             raise ValueError(
-                f"{path} has (task, seed, render quality, cameras, success) = {found}, not {wanted}; "
+                f"{path} has {'; '.join(others)}; "
                 "give another --dataset_dir, or --overwrite to record it anew"
             )
     return missing
@@ -135,24 +258,30 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
 def complete(config: Config) -> tuple[Config, Task]:
     """Check the flags before anything is written, and fill in what depends on the task or on the machine."""
     task = get_task(config.task_name)
-    if not task.script:
-        raise ValueError(f"task {task.name!r} has no script to record from")
+    if config.teleop:
+        task = human_task(task)
+        for name in ("overwrite", "noise", "no_props"):
+            if getattr(config, name):
+                raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
+    elif not task.script:
+        raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
     if config.num_episodes < 1:
         raise ValueError(f"--num_episodes is {config.num_episodes}; it must be at least 1")
-    if config.num_workers is not None and config.num_workers < 1:
-        raise ValueError(f"--num_workers is {config.num_workers}; it must be at least 1")
+    config.check_workers(config.onscreen_render)
+    if not 0 <= config.noise < math.inf:
+        raise ValueError(f"--noise is {config.noise}; it must be a length in metres, 0 or more")
     values = {
         **vars(config),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),
         "camera_names": config.camera_names or task.cameras,
-        "num_workers": 1 if config.onscreen_render else config.num_workers or joblib.cpu_count(),
+        "num_workers": 1 if config.onscreen_render else config.num_workers,
     }
     return Config(**values), task
 
 
 def check_cameras(config: Config, task: Task) -> None:
     """ValueError for a camera that the scene lacks."""
-    from sim_env import build_model
+    from scene import build_model
 
     model = build_model(task)
     for name in config.camera_names:
@@ -168,33 +297,50 @@ def record(config: Config, task: Task) -> None:
         print(f"{there} of {config.num_episodes} episodes are in {folder} already")
     if not missing:
         return
+    if config.teleop:
+        record_by_hand(config, task, missing)
+    else:
+        record_scripted(config, task, missing)
+    if episode_path(folder, 0).exists():
+        print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+
+
+def record_scripted(config: Config, task: Task, missing: Sequence[int]) -> None:
+    """Record what is missing by script, several at a time, and say what came out."""
+    folder = Path(config.dataset_dir)
     view = None
     if config.onscreen_render:
         from plots import LiveView
 
         view = LiveView()
     folder.mkdir(parents=True, exist_ok=True)
-    workers = min(config.num_workers, len(missing))
-    # Software rendering starts a thread per core in each process: without this they fight over the cores.
-    os.environ.setdefault("LP_NUM_THREADS", str(max(1, joblib.cpu_count() // workers)))
-    jobs = (joblib.delayed(record_episode)(config, task, index, view) for index in missing)
-    parallel = joblib.Parallel(
-        n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-    )
+    calls = [(config, task, index, view) for index in missing]
+    progress = tqdm(total=len(missing), desc=f"recording {task.name}", unit="episode")
     began = time.perf_counter()
     try:
-        progress = tqdm(parallel(jobs), total=len(missing), desc=f"recording {task.name}", unit="episode")
-        done: list[Recorded] = list(progress)
+        with progress, spread(record_episode, calls, config, progress) as results:
+            done: list[Recorded] = list(results)
     except KeyboardInterrupt:
+        remove_unfinished(folder)
         print(f"\nstopped; the episodes in {folder} are whole. The same command goes on where it stopped.")
         raise
-    attempts, successes = sum(one.attempts for one in done), sum(one.successes for one in done)
     megabytes = sum(episode_path(folder, index).stat().st_size for index in missing) / 1e6
-    print(
-        f"scripted success {successes}/{attempts} ({successes / attempts:.0%}); {len(missing)} episodes, "
-        f"{megabytes:.0f} MB, {time.perf_counter() - began:.0f} s, in {folder}"
-    )
-    print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+    seconds = time.perf_counter() - began
+    said = outcome(config, task, done)
+    print(f"{said}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, in {folder}")
+
+
+def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
+    """How often the script succeeded, in the words of the report."""
+    if config.no_props:
+        return "recorded without props"
+    attempts = sum(one.attempts for one in done)
+    successes = sum(one.success for one in done)
+    said = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
+    if task.strict:
+        strict = sum(one.strict_success for one in done)
+        said = f"{task.strict_label}: {strict} of the {len(done)} kept\n{said}"
+    return said
 
 
 def main() -> None:
@@ -214,4 +360,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    import record_sim_episodes  # under its name, by which the workers import it and keep its environments
+
+    cli.run(record_sim_episodes.main)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from pyquaternion import Quaternion
 
-from constants import Task, Waypoint
+from schema import Task, Waypoint
 
 Pose = tuple[np.ndarray, Quaternion]  # xyz (m) and orientation, both in the world frame
 
@@ -16,26 +16,47 @@ Pose = tuple[np.ndarray, Quaternion]  # xyz (m) and orientation, both in the wor
 class ScriptedPolicy:
     """Follows a task's waypoints: positions and grippers along straight lines, orientations along arcs."""
 
-    def __init__(self, task: Task, start_xyz: Mapping[str, np.ndarray], env_state: np.ndarray) -> None:
-        """`start_xyz`: grip point (m) of each arm at reset, by label; `env_state` (P * 7,): props then."""
+    def __init__(
+        self,
+        task: Task,
+        start_xyz: Mapping[str, np.ndarray],
+        env_state: np.ndarray,
+        noise: float = 0.0,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        """Lay the paths.
+
+        Args:
+            task: whose script to follow; ValueError if it has none for one of its arms.
+            start_xyz: grip point (m) of each arm at reset, by label.
+            env_state: (P * 7,), the props at reset.
+            noise: every waypoint but those at "start" is moved by up to this much (m) along each axis.
+                Waypoints of the same control step move together, so that two arms still meet.
+            rng: where the noise comes from.
+        """
         anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
-        self._paths = [
-            [
-                (point.step, *self._pose({**anchors, "start": start_xyz[arm.label]}, point), point.gripper)
-                for point in task.script
-                if point.arm == arm.label
-            ]
-            for arm in task.arms
-        ]
+        steps = sorted({point.step for point in task.script if point.at != "start"})
+        shifts = {step: rng.uniform(-noise, noise, 3) if noise else np.zeros(3) for step in steps}
+        self._paths = []
+        for arm in task.arms:
+            places = {**anchors, "start": start_xyz[arm.label]}
+            points = [point for point in task.script if point.arm == arm.label]
+            poses = [self._pose(places, point, shifts) for point in points]
+            path = [(point.step, *pose, point.gripper) for point, pose in zip(points, poses, strict=True)]
+            self._paths.append(path)
         if not all(self._paths):
             raise ValueError(f"task {task.name!r} has no script for each of its arms")
 
     @staticmethod
-    def _pose(anchors: Mapping[str, np.ndarray], point: Waypoint) -> Pose:
+    def _pose(anchors: Mapping[str, np.ndarray], point: Waypoint, shifts: Mapping[int, np.ndarray]) -> Pose:
         origin = np.zeros(3) if point.at == "world" else anchors[point.at]
-        axis, degrees = point.turn
+        shift = np.zeros(3) if point.at == "start" else shifts[point.step]
         axes = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
-        return origin + np.array(point.xyz), Quaternion(axis=axes[axis], degrees=degrees)
+        turns = zip(point.turn[::2], point.turn[1::2], strict=True)
+        orientation = Quaternion()
+        for axis, degrees in turns:
+            orientation = Quaternion(axis=axes[axis], degrees=degrees) * orientation
+        return origin + np.array(point.xyz) + shift, orientation
 
     def __call__(self, step: int) -> np.ndarray:
         """End-effector action (8 per arm: xyz, quaternion wxyz, gripper) at a control step."""

@@ -1,4 +1,4 @@
-"""Simulated environments in joint space: one dm_control task for any `constants.Task`.
+"""Simulated environments in joint space: one dm_control task for any `schema.Task`.
 
 Joints, fingers, props and cameras are looked up by name once; afterwards a step is a few array operations.
 The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
@@ -6,100 +6,79 @@ The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 
 from __future__ import annotations
 
-import ctypes.util
-import importlib.resources
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from constants import IMAGE_SIZE, Arm, Task, choose
+from constants import IMAGE_SIZE, choose
+from scene import GL_HELP, build_model, opengl_explained
+from schema import Arm, Prop, Task
+from stages import Judge
 
-GL_HELP = (
-    "no OpenGL library for rendering without a display; on Debian or Ubuntu: "
-    "apt-get install libegl1 libgl1-mesa-dri   (or libosmesa6, with MUJOCO_GL=osmesa)"
-)
-
-
-def choose_gl_backend() -> None:
-    """Set `MUJOCO_GL` if it is unset and there is no display: EGL, else OSMesa, else none (physics alone)."""
-    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    if "MUJOCO_GL" in os.environ or not sys.platform.startswith("linux") or has_display:
-        return
-    libraries = {"egl": "EGL", "osmesa": "OSMesa"}
-    found = (backend for backend, library in libraries.items() if ctypes.util.find_library(library))
-    os.environ["MUJOCO_GL"] = next(found, "disabled")
-
-
-choose_gl_backend()  # dm_control reads the variable when it is imported
-try:
+with opengl_explained():
     import mujoco
     from dm_control import mujoco as dm_mujoco
     from dm_control.mujoco import wrapper
     from dm_control.rl import control
     from dm_env import TimeStep, specs
-except (ImportError, AttributeError) as error:  # how PyOpenGL says that a library is missing
-    if not any(word in str(error) for word in ("EGL", "OSMesa", "'NoneType'")):
-        raise
-    raise ImportError(f"{GL_HELP} ({error})") from error
 
-ASSETS = Path(__file__).resolve().parent / "assets"
-PHYSICS_DT = 0.002  # s; ACT's
-QUALITIES = ("fast", "full")  # fast: neither shadows nor multisampling, six times faster in software
-
-
-def _load_spec(stem: str) -> mujoco.MjSpec:
-    """Read `assets/<stem>.xml`; its mesh files are those of the installed package gym-aloha."""
-    meshes = importlib.resources.files("gym_aloha") / "assets"
-    spec = mujoco.MjSpec.from_file(str(ASSETS / f"{stem}.xml"))
-    for mesh in spec.meshes:
-        mesh.file = str(meshes / Path(mesh.file).name)
-    return spec
-
-
-def build_model(task: Task, render_quality: str = "fast") -> mujoco.MjModel:
-    """Compile the task's scene with its arms attached, each under its own name as prefix."""
-    choose("render quality", render_quality, QUALITIES)
-    if task.scene is None:
-        raise ValueError(f"task {task.name!r} has no scene to simulate; it belongs to a real arm")
-    spec = _load_spec(task.scene)
-    for arm in task.arms:
-        spec.attach(_load_spec(arm.model), frame=spec.frame(arm.name), prefix=f"{arm.name}/")
-        spec.camera(f"{arm.name}/wrist").name = f"{arm.label}_wrist"
-    if render_quality == "fast":
-        spec.visual.quality.offsamples = 0
-    spec.option.timestep = PHYSICS_DT
-    return spec.compile()
+    from randomize import Looks
 
 
 class _ArmIndex:
     """Where one arm's numbers stand in MuJoCo's arrays."""
 
     def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
-        joints = [model.joint(f"{arm.name}/{name}") for name in (*arm.joints, *(f for f, _ in arm.fingers))]
+        joints = [model.joint(f"{arm.name}/{name}") for name in arm.actuators]
         self.qpos = np.array([joint.qposadr[0] for joint in joints])
         self.qvel = np.array([joint.dofadr[0] for joint in joints])
-        self.ctrl = np.array(
-            [model.actuator(f"{arm.name}/{n}").id for n in (*arm.joints, *dict(arm.fingers))]
-        )
+        self.ctrl = np.array([model.actuator(f"{arm.name}/{name}").id for name in arm.actuators])
         self.signs = np.array([sign for _, sign in arm.fingers])
         self.closed, opened = arm.opening
         self.travel = opened - self.closed
+        self.start = np.append(arm.start, arm.start_opening * self.signs)
+        self.start_gripper = (arm.start_opening - self.closed) / self.travel
+        self.reports_command = arm.reports_command
+        self.gripper = self.start_gripper  # as last commanded
+
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Put the arm into its start pose, at rest there, with no command on its way."""
+        data.qpos[self.qpos] = data.ctrl[self.ctrl] = self.start
+        for actuator, target in zip(self.ctrl, self.start, strict=True):
+            samples = model.actuator_history[actuator, 0]
+            if samples:
+                mujoco.mj_initCtrlHistory(model, data, actuator, None, np.full(samples, target))
+        self.gripper = self.start_gripper
 
     def state(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """State (D,) and velocity (D,) of the arm; the gripper is read off its first finger, as ACT does."""
+        """State (D,) and velocity (D,) of the arm; the gripper is read off its first finger, as ACT does.
+
+        One that cannot be read is where it was last sent, at a velocity of zero.
+        """
         n = len(self.qpos) - len(self.signs)
         position, velocity = qpos[self.qpos[: n + 1]], qvel[self.qvel[: n + 1]]
+        if self.reports_command:
+            position[n], velocity[n] = self.gripper, 0.0
+            return position, velocity
         position[n] = (position[n] * self.signs[0] - self.closed) / self.travel
         velocity[n] *= self.signs[0] / self.travel
         return position, velocity
 
     def control(self, action: np.ndarray) -> np.ndarray:
         """Actuator targets for an action (D,): joint angles, then one target per finger."""
-        opening = self.closed + np.clip(action[-1], 0.0, 1.0) * self.travel
+        self.gripper = float(np.clip(action[-1], 0.0, 1.0))
+        opening = self.closed + self.gripper * self.travel
         return np.concatenate([action[:-1], self.signs * opening])
+
+
+def _linked_joints(model: mujoco.MjModel) -> list[tuple[int, int, np.ndarray]]:
+    """Joints that a constraint makes follow another: where both stand in `qpos`, and the polynomial (5,)."""
+    links = np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_JOINT)
+    address = model.jnt_qposadr
+    ends = [(address[model.eq_obj1id[i]], address[model.eq_obj2id[i]]) for i in links]
+    return [(*end, model.eq_data[i, :5]) for end, i in zip(ends, links, strict=True)]
 
 
 class LazyImages(Mapping):
@@ -128,15 +107,29 @@ class LazyImages(Mapping):
         return len(self._sim.cameras)
 
 
+def _distance(xyz: np.ndarray, props: Sequence[Prop]) -> float:
+    """How far (m) props at `xyz` (P, 3) are from their start regions, in all."""
+    low, high = (np.array([getattr(prop, end) for prop in props]).reshape(-1, 3) for end in ("low", "high"))
+    return float(np.linalg.norm(xyz - np.clip(xyz, low, high), axis=1).sum())
+
+
 class SimTask(control.Task):
-    """dm_control task for any `constants.Task`: control, observation and staged reward, all by name."""
+    """dm_control task for any `schema.Task`: control, observation and staged reward, all by name."""
 
     def __init__(
-        self, task: Task, model: mujoco.MjModel, render_quality: str, image_size: tuple[int, int] = IMAGE_SIZE
+        self,
+        task: Task,
+        model: mujoco.MjModel,
+        render_quality: str,
+        image_size: tuple[int, int] = IMAGE_SIZE,
+        has_props: bool = True,
+        looks: Looks | None = None,
     ) -> None:
         self.spec = task
+        self.looks = looks
         self.render_quality = render_quality
         self.image_size = image_size
+        self.has_props = has_props
         self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
         self.moment = 0  # counts the states the simulation has been in
         self.rng: np.random.Generator | None = None
@@ -144,32 +137,39 @@ class SimTask(control.Task):
         self._arms = [_ArmIndex(model, arm) for arm in task.arms]
         self._ctrl = np.concatenate([arm.ctrl for arm in self._arms])
         self._ends = np.cumsum([arm.dim for arm in task.arms])[:-1]
-        self._props = [int(model.joint(f"{prop.name}_joint").qposadr[0]) for prop in task.props]
-        self._n_geoms = model.ngeom
-        self._stages = [
-            ([self._pair(model, p) for p in stage.touch], [self._pair(model, p) for p in stage.clear])
-            for stage in task.stages
-        ]
+        self._linked = _linked_joints(model)
+        self._props = [int(model.joint(f"{p.name}_joint").qposadr[0]) for p in task.props if has_props]
+        judged = task if has_props else replace(task, stages=(), strict=None, choices=())
+        self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])
+        self._variants = task.variants
         self._views: dict[str, dm_mujoco.Camera] = {}
 
-    def _pair(self, model: mujoco.MjModel, pair: tuple[str, str]) -> int:
-        """One number for two geoms, whatever their order."""
-        low, high = sorted(model.geom(name).id for name in pair)
-        return low * self._n_geoms + high
+    def sample_start(self, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
+        """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
 
-    def sample_start(self, rng: np.random.Generator) -> np.ndarray:
-        """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each."""
-        poses = [np.append(rng.uniform(p.low, p.high), [1.0, 0.0, 0.0, 0.0]) for p in self.spec.props]
+        Of the case of that number, or of one that is drawn first.
+        """
+        if case is None:
+            case = rng.integers(len(self._variants)) if self.spec.cases else 0
+        props = self._variants[case].props
+        poses = [np.append(rng.uniform(p.low, p.high), [1.0, 0.0, 0.0, 0.0]) for p in props]
         return np.concatenate(poses) if poses else np.zeros(0)
+
+    @property
+    def case(self) -> int:
+        """Number of this episode's case: the one whose regions the props started in, or nearest to."""
+        xyz = self.start.reshape(-1, 7)[:, :3]
+        return min(range(len(self._variants)), key=lambda case: _distance(xyz, self._variants[case].props))
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr
-        for arm, index in zip(self.spec.arms, self._arms, strict=True):
-            pose = np.append(arm.start, arm.start_opening * index.signs)
-            data.qpos[index.qpos] = pose
-            data.ctrl[index.ctrl] = pose
-        for address, pose in zip(self._props, self.start.reshape(-1, 7), strict=True):
+        for arm in self._arms:
+            arm.place(physics.model.ptr, data)
+        for follower, leader, polynomial in self._linked:
+            data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+        for address, pose in zip(self._props, self.start.reshape(-1, 7), strict=self.has_props):
             data.qpos[address : address + 7] = pose
+        self.judge.reset()
         self.moment += 1
 
     def before_step(self, action: np.ndarray, physics: dm_mujoco.Physics) -> None:
@@ -191,12 +191,12 @@ class SimTask(control.Task):
             "images": LazyImages(self, physics),
         }
 
+    def after_step(self, physics: dm_mujoco.Physics) -> None:
+        self.judge.observe(physics.data.ptr.contact.geom)
+
     def get_reward(self, physics: dm_mujoco.Physics) -> int:
         """Number of the highest stage that holds; 0 if none does."""
-        geoms = np.sort(physics.data.ptr.contact.geom, axis=1)
-        touching = set((geoms[:, 0] * self._n_geoms + geoms[:, 1]).tolist())
-        holds = [touching.issuperset(touch) and touching.isdisjoint(clear) for touch, clear in self._stages]
-        return max((number for number, held in enumerate(holds, start=1) if held), default=0)
+        return self.judge.reward(physics.data.ptr.contact.geom)
 
     def action_spec(self, physics: dm_mujoco.Physics) -> specs.BoundedArray:
         """Bounds of an action (D,): each joint's range (rad), and [0, 1] for the gripper."""
@@ -221,24 +221,35 @@ class SimTask(control.Task):
         if camera not in self._views:
             height, width = self.image_size
             try:
-                self._views[camera] = dm_mujoco.Camera(physics, height, width, camera_id=camera)
+                self._views[camera] = dm_mujoco.Camera(
+                    physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
+                )
             except mujoco.FatalError as error:  # a display that cannot be reached, say
                 raise RuntimeError(f"{GL_HELP} ({error})") from error
             if self.render_quality == "fast":
                 self._views[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         return self._views[camera].render().copy()  # dm_control draws every frame into the same buffer
 
+    def _move_camera(self, camera: str) -> Callable | None:
+        """What dm_control calls before it draws."""
+        return self.looks and (lambda _, scene: self.looks.move_camera(camera, scene))
+
 
 class SimEnv(control.Environment):
     """`reset / step / close` in joint space. Its observations are those of `SimTask.get_observation`."""
 
     def reset(
-        self, rng: np.random.Generator | int | None = None, env_state: np.ndarray | None = None
+        self,
+        rng: np.random.Generator | int | None = None,
+        env_state: np.ndarray | None = None,
+        case: int | None = None,
     ) -> TimeStep:
         """Start an episode: props where `env_state` (P * 7,) says, or drawn from `rng` (a generator or a
-        seed).
+        seed), in the case of that number, or in one that is drawn too.
         """
-        start = self.task.sample_start(np.random.default_rng(rng)) if env_state is None else env_state
+        start = env_state
+        if start is None:
+            start = self.task.sample_start(np.random.default_rng(rng), case)
         if np.shape(start) != (7 * len(self.task.spec.props),):
             raise ValueError(
                 f"env_state has shape {np.shape(start)}; {self.task.spec.name} needs a pose (xyz, wxyz) "
@@ -247,10 +258,40 @@ class SimEnv(control.Environment):
         self.task.start = np.asarray(start, dtype=float)
         return super().reset()
 
+    def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
+        """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.
+
+        ValueError unless the environment was made with `randomize`.
+        """
+        if self.task.looks is None:
+            raise ValueError(
+                f"{self.task.spec.name} was made without randomize=True, so its looks cannot vary"
+            )
+        self.task.moment += 1
+        if rng is None:
+            self.task.looks.restore()
+        else:
+            self.task.looks.draw(np.random.default_rng(rng))
+
     @property
     def env_state(self) -> np.ndarray:
         """Start pose of the props (P * 7,) in this episode."""
         return self.task.start
+
+    @property
+    def case(self) -> int:
+        """As `SimTask.case`."""
+        return self.task.case
+
+    @property
+    def strict_success(self) -> bool | None:
+        """As `stages.Judge.strict_success`; None without props too."""
+        return self.task.judge.strict_success
+
+    @property
+    def choice(self) -> str | None:
+        """As `stages.Judge.choice`."""
+        return self.task.judge.choice
 
     def close(self) -> None:
         """Free the renderers now: left to the interpreter's exit, EGL ones print tracebacks."""
@@ -262,10 +303,19 @@ class SimEnv(control.Environment):
 
 
 def make_sim_env(
-    task: Task, render_quality: str = "fast", image_size: tuple[int, int] = IMAGE_SIZE
+    task: Task,
+    render_quality: str = "fast",
+    image_size: tuple[int, int] = IMAGE_SIZE,
+    has_props: bool = True,
+    randomize: bool = False,
 ) -> SimEnv:
-    """The environment of a simulated task; `image_size` is (height, width) in pixels."""
-    model = build_model(task, render_quality)
+    """The environment of a simulated task; `image_size` is (height, width) in pixels.
+
+    Without props, starts are drawn as ever, nothing is there to be touched, and every reward is 0.
+    With `randomize` its looks can vary: see `SimEnv.set_looks`.
+    """
+    model = build_model(task, render_quality, has_props, randomize)
     physics = dm_mujoco.Physics.from_model(wrapper.MjModel(model))
-    sim_task = SimTask(task, model, render_quality, image_size)
+    looks = Looks(physics.model.ptr, task.arms) if randomize else None
+    sim_task = SimTask(task, model, render_quality, image_size, has_props, looks)
     return SimEnv(physics, sim_task, time_limit=float("inf"), control_timestep=1.0 / task.fps)

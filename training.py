@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import dataclasses
 import math
 import signal
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,226 +17,105 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-import cli
-from plots import loss_plot
-from policy import Policy, read_checkpoint, save_policy
+from logs import Row, RunLog, is_flat, open_log
+from machine import GIGABYTE, World, autocast, free_bytes, keep_freed_memory, training_bytes
+from policies.base import Policy
+from policy import read_checkpoint
+from training_run import Run, TrainConfig
 from utils import Batch
 
-Row = dict[str, float]
+LOOK_EVERY = 2.0  # s between looks at the losses; fetching them waits for the device
+FLAT = (
+    "the validation loss has been flat for a while. On real data, ACT's authors advise to train on for three "
+    "to four times as long as it took to get there: success improves long after the loss"
+)
+ASK_EVERY = 10  # steps between questions to the other processes whether one was told to stop
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Flags of the training loop."""
+class Feed:
+    """What a run is fed with."""
 
-    batch_size: int = cli.flag(8, "samples a step")
-    num_epochs: int = cli.flag(2000, "epochs; one is one random start in each training episode, as in ACT")
-    num_steps: int | None = cli.flag(None, "optimiser steps, instead of --num_epochs")
-    lr: float = cli.flag(1e-5, "learning rate")
-    lr_backbone: float = cli.flag(1e-5, "learning rate of pretrained backbones")
-    weight_decay: float = cli.flag(1e-4, "weight decay of AdamW")
-    lr_schedule: str = cli.flag(
-        "constant", "after the warm-up: constant, or cosine down to zero", ("constant", "cosine")
-    )
-    warmup_steps: int = cli.flag(0, "steps over which the learning rate rises from zero")
-    grad_clip: float | None = cli.flag(None, "largest norm of the gradient")
-    precision: str = cli.flag("auto", "bf16 where the machine computes in it", ("auto", "bf16", "fp32"))
-    validate_every: int | None = cli.flag(None, "steps between validations; 40 times a run if not given")
-    save_every: int | None = cli.flag(None, "steps between checkpoints that are kept; none if not given")
-    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
-    seed: int = cli.flag(0, "seed of everything random")
-
-    def steps(self, n_episodes: int) -> int:
-        """Optimiser steps of the whole run on `n_episodes` training episodes."""
-        if self.num_steps is not None:
-            return self.num_steps
-        return math.ceil(self.num_epochs * n_episodes / self.batch_size)
-
-    def check(self) -> None:
-        """ValueError for the first value that makes no sense."""
-        for name in (
-            "batch_size",
-            "num_epochs",
-            "num_steps",
-            "lr",
-            "validate_every",
-            "save_every",
-            "grad_clip",
-        ):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"--{name} is {value}; it must be positive")
-
-
-def keep_freed_memory() -> None:
-    """Make glibc keep large buffers that are freed, for the next step to reuse.
-
-    By default it gives each back to the system and has it mapped and zeroed anew: hundreds of thousands of
-    page faults a step, a third of the time of ACT at its published size on a CPU. Peak memory hardly changes.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, 2**31 - 1)
-        mallopt(m_top_pad, 2**28)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto`: CUDA where there is one. ValueError if CUDA is asked for and missing."""
-    has_cuda = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if has_cuda else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device is {name!r}; choose auto, cpu or cuda") from None
-    if device.type == "cuda" and not has_cuda:
-        raise ValueError(f"--device is {name!r}, but PyTorch sees no CUDA device; use cpu")
-    return device
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is native, and so faster, on the device."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public, so maybe gone one day
-    return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
-
-
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Mixed precision for a forward pass."""
-    enabled = precision == "bf16" or (precision == "auto" and computes_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
-
-
-def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
-    """Share of the learning rate at a step: linear warm-up, then constant or half a cosine."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.lr_schedule == "constant":
-        return 1.0
-    progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def make_optimiser(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, with a learning rate of its own for what is pretrained."""
-    pretrained = {id(p): p for p in policy.pretrained_parameters() if p.requires_grad}
-    others = [p for p in policy.parameters() if p.requires_grad and id(p) not in pretrained]
-    groups: list[dict[str, Any]] = [{"params": others, "lr": config.lr}]
-    if pretrained:
-        groups.append({"params": list(pretrained.values()), "lr": config.lr_backbone})
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
-
-
-class Run:
-    """A training run; its `state` is what a checkpoint must hold to resume as if it had never stopped."""
-
-    def __init__(self, policy: Policy, config: TrainConfig, total: int) -> None:
-        self.policy, self.config, self.total = policy, config, total
-        self.optimiser = make_optimiser(policy, config)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: learning_rate_factor(step, config, total)
-        )
-        self.step = 0
-        self.best = math.inf  # validation loss
-        self.history: list[Row] = []
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "step": self.step,
-            "total": self.total,
-            "best": self.best,
-            "history": self.history,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-
-    def restore(self, content: dict[str, Any]) -> None:
-        """Go on from a `last` checkpoint; ValueError if the policy or the schedule was another."""
-        _check_same(content, self.policy)
-        state = content["training"]
-        if state["total"] != self.total and self.config.lr_schedule == "cosine":
-            raise ValueError(
-                f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
-                "give the same --num_steps or --num_epochs, or another --ckpt_dir"
-            )
-        self.policy.load_state_dict(content["weights"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step, self.best, self.history = state["step"], state["best"], state["history"]
-        torch.set_rng_state(state["rng"].cpu())
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all([rng.cpu() for rng in state["cuda_rng"]])
-
-    def save(self, ckpt_dir: Path, kind: str) -> None:
-        """`last` can be resumed from; other kinds hold the policy alone."""
-        extra = {"training": self.state()} if kind == "last" else {}
-        save_policy(ckpt_dir / f"policy_{kind}.ckpt", self.policy, step=self.step, **extra)
-
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One optimiser step; the losses stay on the device, so that nothing waits for it."""
-        device = next(self.policy.parameters()).device
-        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-        with autocast(self.config.precision, device):
-            losses = self.policy.loss(batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        if self.config.grad_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.grad_clip)
-        self.optimiser.step()
-        self.schedule.step()
-        self.step += 1
-        return {name: loss.detach() for name, loss in losses.items()}
-
-
-def _check_same(content: dict[str, Any], policy: Policy) -> None:
-    for kind, present in (("config", policy.rebuild_config()), ("interface", policy.interface)):
-        for name, value in dataclasses.asdict(present).items():
-            stored = content[kind][name]
-            if stored != value:
-                raise ValueError(
-                    f"the run to resume has {name} {stored!r}, this command {value!r}; "
-                    "give the same flags, or another --ckpt_dir"
-                )
+    train: Callable[[range], Iterator[Batch]]  # the batches of a range of steps, `accumulate` a step
+    validation: Mapping[str, Sequence[Batch]]  # by phase of the episode; all validations use the same
+    describe: Callable[[int], Sequence[str]]  # the samples of a step: which files, from which of their steps
+    prepare: Callable[[Batch], Batch] = dict  # what is done to a training batch on the device
 
 
 @torch.no_grad()
-def validate(policy: Policy, data: Sequence[Batch], precision: str) -> Row:
-    """Mean losses over fixed batches, with fixed noise: two validations differ only by the weights."""
+def validate(policy: Policy, data: Mapping[str, Sequence[Batch]], amp: str) -> Row:
+    """Mean losses, `val/<loss>`, over all phases alike, and the loss of each, `val/loss <phase>`.
+
+    Batches and noise are fixed: two validations differ only by the weights.
+    """
     device = next(policy.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     sums: dict[str, float] = defaultdict(float)
     policy.eval()
-    for batch in data:
-        with autocast(precision, device):
-            losses = policy.loss({name: tensor.to(device) for name, tensor in batch.items()}, generator)
-        for name, loss in losses.items():
-            sums[f"val/{name}"] += loss.item() / len(data)
+    for phase, batches in data.items():
+        for batch in batches:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            with autocast(amp, device):
+                losses = policy.loss({**batch, **policy.draw_noise(len(batch["qpos"]), generator)})
+            for name, loss in losses.items():
+                sums[f"val/{name}"] += loss.item() / len(batches) / len(data)
+            if len(data) > 1:
+                sums[f"val/loss {phase}"] += losses["loss"].item() / len(batches)
     policy.train()
     return dict(sums)
 
 
-class _Averages:
-    """Mean losses since the last look, summed on the device."""
+class _Losses:
+    """Losses of steps: on the device until somebody looks, then summed up until the next validation."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._pending: dict[int, dict[str, Tensor]] = {}
+        self._waited, self._looked = 0.0, time.monotonic()  # s; for data, since the last look
+        self._sums: dict[str, float] = defaultdict(float)
         self._count = 0
 
-    def add(self, losses: dict[str, Tensor]) -> None:
-        self._sums = {name: self._sums.get(name, 0) + loss.float() for name, loss in losses.items()}
-        self._count += 1
+    def add(self, step: int, losses: dict[str, Tensor], waited: float) -> None:
+        self._pending[step] = losses
+        self._waited += waited
 
-    def take(self) -> Row:
-        means = {f"train/{name}": (total / self._count).item() for name, total in self._sums.items()}
+    @property
+    def age(self) -> float:
+        """Seconds since the last look."""
+        return time.monotonic() - self._looked
+
+    def look(self, feed: Feed, ckpt_dir: Path) -> Row:
+        """Fetch what is pending: means, and the share of time that data was waited for.
+
+        RuntimeError if one is not finite.
+        """
+        names = list(next(iter(self._pending.values())))
+        table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending.values()])
+        for step, values in zip(self._pending, table.tolist(), strict=True):
+            for name, value in zip(names, values, strict=True):
+                if not math.isfinite(value):
+                    _stop_broken(name, value, step, feed, ckpt_dir)
+                self._sums[f"train/{name}"] += value
+        self._count += len(self._pending)
+        means = {f"train/{name}": mean for name, mean in zip(names, table.mean(dim=0).tolist(), strict=True)}
+        wait = self._waited / max(self.age, 1e-9)
+        self._pending, self._waited, self._looked = {}, 0.0, time.monotonic()
+        return {**means, "data wait": wait}
+
+    def row(self, run: Run) -> Row:
+        """Means over all steps since the last row, and over all processes, each of which must ask."""
+        names = list(self._sums)
+        means = torch.tensor([self._sums[name] / self._count for name in names], device=run.device)
         self.__init__()
-        return means
+        return dict(zip(names, run.world.mean(means).tolist(), strict=True))
+
+
+def _stop_broken(name: str, value: float, step: int, feed: Feed, ckpt_dir: Path) -> None:
+    samples = feed.describe(step)
+    raise RuntimeError(
+        f"{name} is {value} at step {step + 1}; its samples: {', '.join(samples)}. Look whether these are "
+        "sound; otherwise try a lower --lr or --grad_clip 1. "
+        f"The last checkpoint in {ckpt_dir} is as it was"
+    )
 
 
 @contextlib.contextmanager
@@ -260,24 +137,64 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _timed_steps(source: Iterator[Batch], accumulate: int) -> Iterator[tuple[list[Batch], float]]:
+    """The batches of each step, and how long (s) they were waited for."""
+    while True:
+        began = time.monotonic()
+        batches = list(islice(source, accumulate))
+        if not batches:
+            return
+        yield batches, time.monotonic() - began
+
+
+def memory_line(run: Run, feed: Feed) -> str:
+    """How much memory the run needs, as far as can be told beforehand, and what to do if there is less."""
+    batch = next(iter(feed.validation.values()))[0]
+    one = {name: tensor[:1].to(run.device) for name, tensor in batch.items() if tensor.ndim}
+    policy = run.policy.eval()  # so that the look leaves no trace
+
+    def forward() -> Tensor:
+        with autocast(run.config.amp, run.device):
+            return policy.loss({**one, **policy.draw_noise(1)})["loss"]
+
+    needed = training_bytes(policy, forward, share=1 / run.config.batch_size) / GIGABYTE
+    policy.train()
+    free = free_bytes(run.device) / GIGABYTE
+    line = f"memory: about {needed:.1f} GB for training, {free:.1f} GB free"
+    if needed < free:
+        return line
+    half = max(1, run.config.batch_size // 2)
+    return (
+        f"{line}. This will hardly fit: try --batch_size {half} --accumulate {2 * run.config.accumulate}, "
+        "a smaller --image_size, or --share_backbone where there are several cameras"
+    )
+
+
 def fit(
     policy: Policy,
-    train_batches: Callable[[range], Iterator[Batch]],
-    val_batches: Sequence[Batch],
+    feed: Feed,
     config: TrainConfig,
     total: int,
     ckpt_dir: Path,
     resume: bool = False,
+    world: World | None = None,
+    evaluate: Callable[[Path], float] | None = None,
 ) -> bool:
     """Train to step `total`; with `resume`, on from `policy_last.ckpt`.
 
     Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
-    `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, and `losses.png`.
+    `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` where it is
+    evaluated, and the log (logs.py).
 
     Args:
         policy: on its device.
-        train_batches: gives the batches of a range of steps.
-        val_batches: what every validation uses.
+        feed: batches.
+        config: flags.
+        total: optimiser steps.
+        ckpt_dir: folder; it is there.
+        resume: go on with the run that is there.
+        world: the processes that train together.
+        evaluate: success rate of a checkpoint in simulation, asked for every `eval_every` steps.
 
     Returns:
         whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
@@ -287,54 +204,114 @@ def fit(
         RuntimeError: the loss is not finite; the last checkpoint stays as it was.
     """
     keep_freed_memory()
-    run = Run(policy, config, total)
+    run = Run(policy, config, total, world, feed.prepare)
     if resume:
-        run.restore(read_checkpoint(ckpt_dir / "policy_last.ckpt", next(policy.parameters()).device))
+        run.restore(read_checkpoint(ckpt_dir / "policy_last.ckpt", run.device))
     policy.train()
+    if run.step == total:
+        return True
+    if not run.world.is_first:
+        return _train(run, feed, ckpt_dir, None, None)
+    print(memory_line(run, feed))
+    with open_log(ckpt_dir, run.step, asdict(config), config.wandb) as log:
+        return _train(run, feed, ckpt_dir, log, evaluate)
+
+
+def _train(
+    run: Run, feed: Feed, ckpt_dir: Path, log: RunLog | None, evaluate: Callable[[Path], float] | None
+) -> bool:
+    """The steps of `fit`; without a log, in a process that only takes part."""
+    config, total = run.config, run.total
     every = config.validate_every or max(1, total // 40)
-    averages = _Averages()
-    progress = tqdm(total=total, initial=run.step, desc="training", unit="step", smoothing=0.05)
-    shown, looked = {}, time.monotonic()
+    losses, shown = _Losses(), {}
+    progress = tqdm(
+        total=total, initial=run.step, desc="training", unit="step", smoothing=0.05, disable=log is None
+    )
     with (
         _stop_signals() as signals,
-        contextlib.closing(train_batches(range(run.step, total))) as source,
+        contextlib.closing(feed.train(range(run.step, total))) as source,
         progress,
     ):
-        for batch in source:
-            averages.add(run.update(batch))
+        for batches, waited in _timed_steps(source, config.accumulate):
+            losses.add(run.step, run.update(batches), waited)
             progress.update()
             is_due = run.step % every == 0 or run.step == total
-            if is_due or signals or time.monotonic() - looked > 2:
-                shown.update(averages.take())
-                _check_finite(shown, run.step, ckpt_dir)
-                looked = time.monotonic()
-            if config.save_every and run.step % config.save_every == 0:
+            is_evaluated = evaluate and config.eval_every and run.step % config.eval_every == 0
+            is_stopped = _is_stopped(run, signals)
+            if is_due or is_evaluated or is_stopped or losses.age > LOOK_EVERY:
+                shown.update(losses.look(feed, ckpt_dir))
+                progress.set_postfix(_short(shown), refresh=False)
+            if log and config.save_every and run.step % config.save_every == 0:
                 run.save(ckpt_dir, f"step_{run.step}_seed_{config.seed}")
+                _remove_old(ckpt_dir, config)
             if is_due:
-                shown.update(validate(policy, val_batches, config.precision))
-                _keep(run, shown, ckpt_dir)
-                looked = time.monotonic()
-            progress.set_postfix({k: f"{v:.4f}" for k, v in shown.items()}, refresh=False)
-            if signals and run.step < total:
-                run.save(ckpt_dir, "last")
+                row = losses.row(run)
+                if log:
+                    shown.update(_validated(run, row, feed, ckpt_dir, log))
+            if is_evaluated:
+                shown.update(_evaluated(run, evaluate, ckpt_dir, log))
+            if is_stopped and run.step < total:
+                if log:
+                    run.save(ckpt_dir, "last")
                 return False
     return True
 
 
-def _check_finite(losses: Row, step: int, ckpt_dir: Path) -> None:
-    broken = [name for name, value in losses.items() if not math.isfinite(value)]
-    if broken:
-        raise RuntimeError(
-            f"{broken[0]} is {losses[broken[0]]} near step {step}; try a lower --lr or --grad_clip 1. "
-            f"The last checkpoint in {ckpt_dir} is as it was"
-        )
+def _is_stopped(run: Run, signals: Sequence[int]) -> bool:
+    """Whether the user has told this process, or any that trains with it, to stop."""
+    if run.world.size == 1:
+        return bool(signals)
+    return run.step % ASK_EVERY == 0 and run.world.any(bool(signals), run.device)
 
 
-def _keep(run: Run, losses: Row, ckpt_dir: Path) -> None:
-    """Note the losses of a validation, and save what is to be saved then."""
-    run.history.append({"step": run.step, **losses})
-    if losses["val/loss"] < run.best:
-        run.best = losses["val/loss"]
+def _validated(run: Run, row: Row, feed: Feed, ckpt_dir: Path, log: RunLog) -> Row:
+    """Validate, note and print the losses, and save what is to be saved then."""
+    row = {**row, **validate(run.result, feed.validation, run.config.amp)}
+    run.history.append({"step": run.step, **row})
+    tqdm.write(_loss_line(run.step, row))
+    if is_flat(run.history) and not is_flat(run.history[:-1]):
+        tqdm.write(FLAT)
+    if row["val/loss"] < run.best:
+        run.best = row["val/loss"]
         run.save(ckpt_dir, "best")
     run.save(ckpt_dir, "last")
-    loss_plot(ckpt_dir / "losses.png", run.history)
+    log.write(run.history)
+    return row
+
+
+def _evaluated(run: Run, evaluate: Callable[[Path], float], ckpt_dir: Path, log: RunLog) -> Row:
+    """Evaluate in simulation, note the success rate, and keep the most successful policy."""
+    row = {"eval/success": evaluate(run.save(ckpt_dir, "last"))}
+    run.history.append({"step": run.step, **row})
+    if row["eval/success"] > run.best_success:
+        run.best_success = row["eval/success"]
+        run.save(ckpt_dir, "best_success")
+    run.save(ckpt_dir, "last")
+    log.write(run.history)
+    return row
+
+
+def _loss_line(step: int, row: Row) -> str:
+    """The losses of a validation for the reader, `loss` by phase of the episode."""
+    prefix = "val/loss "
+    phases = [f"{name.removeprefix(prefix)} {row[name]:.4f}" for name in row if name.startswith(prefix)]
+    by_phase = f" ({', '.join(phases)})" if phases else ""
+    return f"step {step}: training loss {row['train/loss']:.4f}, validation {row['val/loss']:.4f}{by_phase}"
+
+
+def _short(shown: Row) -> dict[str, str]:
+    """What the bar has room for."""
+    return {
+        name: f"{value:.0%}" if name in ("data wait", "eval/success") else f"{value:.4f}"
+        for name, value in shown.items()
+        if " " not in name or name == "data wait"
+    }
+
+
+def _remove_old(ckpt_dir: Path, config: TrainConfig) -> None:
+    """Keep the newest of the checkpoints that are saved every so often."""
+    if config.keep_last is None:
+        return
+    paths = ckpt_dir.glob(f"policy_step_*_seed_{config.seed}.ckpt")
+    for path in sorted(paths, key=lambda path: int(path.name.split("_")[2]))[: -config.keep_last]:
+        path.unlink()

@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from constants import IMAGE_SIZE
 from detr.upstream import convert_upstream
-from utils import Stats
+from stats import Stats
 
 # All that a pickle of plain values and numpy arrays may name, under its old and its present module.
 _ALLOWED = {
@@ -52,8 +50,8 @@ def read_upstream(
         cameras: their names, in the order of training, where there is no config.pkl.
 
     Returns:
-        values of `policy.ACTConfig`, values of `policy.Interface`, statistics, and weights of our
-        `detr.act.ACT`.
+        values of `policy.ACTConfig`, values of `policy.Interface`, statistics (with ranges that the file
+        lacks filled in by `Stats.completed`), and weights of our `detr.act.ACT`.
 
     Raises:
         ValueError: these are no weights of ACT, or the cameras do not fit them.
@@ -63,9 +61,7 @@ def read_upstream(
     stats_path, config_path = path.with_name("dataset_stats.pkl"), path.with_name("config.pkl")
     if not stats_path.is_file():
         raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
-    raw = read_pickle(stats_path)
-    names = ("qpos_mean", "qpos_std", "action_mean", "action_std")
-    stats = Stats(*(torch.tensor(np.asarray(raw[name]), dtype=torch.float32).flatten() for name in names))
+    stats = Stats.completed(read_pickle(stats_path))
     if config_path.is_file():
         cameras = read_pickle(config_path).get("camera_names", cameras)
     cameras = tuple(cameras or ("top",))
@@ -83,5 +79,5 @@ def read_upstream(
     }
     sizes.pop("latent_dim")  # always 32
     no_encoder = not sizes.pop("use_encoder")
-    config = {**sizes, "no_encoder": no_encoder, "num_backbones": count, "pretrained": True}
+    config = {**sizes, "no_encoder": no_encoder, "share_backbone": count == 1, "pretrained": True}
     return config, interface, stats, weights

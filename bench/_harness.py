@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -95,6 +95,16 @@ class Contender:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+
+
+@contextmanager
+def ready(contenders: Mapping[str, Contender]) -> Iterator[dict[str, Callable[[], Result]]]:
+    """What measures each contender, once all have set themselves up; they are let go in the end."""
+    try:
+        yield {name: contender.wait().measure for name, contender in contenders.items()}
+    finally:
+        for contender in contenders.values():
+            contender.close()
 
 
 def serve(setup: AbstractContextManager[Job]) -> None:

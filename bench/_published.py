@@ -16,7 +16,7 @@ from detr.act import kl_divergence, sample_gaussian
 from detr.backbone import build_backbone
 from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import init_xavier
-from policy import IMAGENET_MEAN, IMAGENET_STD
+from policies.base import IMAGENET_MEAN, IMAGENET_STD
 from utils import Batch
 
 LATENT_DIM = 32

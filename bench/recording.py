@@ -27,12 +27,14 @@ from _harness import (
     make_parser,
     medians,
     parse,
+    ready,
     report,
     serve,
     use_one_core,
 )
 
-from constants import IMAGE_SIZE, Stream, Task, get_task
+from constants import IMAGE_SIZE, Stream, get_task
+from schema import Task
 
 CAMERA = "top"
 CORES = os.cpu_count() or 1
@@ -99,7 +101,9 @@ def _save_raw(path: Path, steps: list[tuple[dict, np.ndarray]], actions: list[np
 
 
 @contextmanager
-def ours(task: Task, workers: int, render_quality: str, episodes: int) -> Iterator[Job]:
+def ours(
+    task: Task, workers: int, render_quality: str, episodes: int, cameras: tuple[str, ...] = (CAMERA,)
+) -> Iterator[Job]:
     """So many episodes a worker, through record_sim_episodes.record."""
     import record_sim_episodes
 
@@ -108,7 +112,7 @@ def ours(task: Task, workers: int, render_quality: str, episodes: int) -> Iterat
             task_name=task.name,
             dataset_dir=str(folder),
             num_episodes=episodes,
-            camera_names=(CAMERA,),
+            camera_names=cameras,
             num_workers=workers,
             render_quality=render_quality,
             keep_failures=task.episode_len < 400,  # cut short, the script cannot succeed
@@ -142,12 +146,8 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     # Unset, ACT's way renders with as many threads as there are cores.
     contenders = {ACTS_WAY: Contender(ACTS_WAY)}
     contenders |= {name: Contender(name, {"LP_NUM_THREADS": "1"}) for name in OURS}
-    try:
-        runs = {name: contender.wait().measure for name, contender in contenders.items()}
+    with ready(contenders) as runs:
         results = alternate(runs, args.repeats)
-    finally:
-        for contender in contenders.values():
-            contender.close()
     rows, slowest = [], None
     for name, measured in results.items():
         one = medians(measured)

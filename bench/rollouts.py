@@ -32,7 +32,8 @@ from _harness import (
     serve,
 )
 
-from constants import Stream, Task, get_task
+from constants import Stream, get_task
+from schema import Task
 
 CAMERA = "top"
 CHUNK = 100
@@ -81,8 +82,10 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
 def ours(task: Task, rollouts: int) -> Iterator[Job]:
     """All rollouts, through model_runs.evaluate, on all cores."""
     from model_runs import EvalJob, evaluate
-    from policy import ACTConfig, ACTPolicy, Interface, save_policy
-    from utils import Stats
+    from policies.act import ACTConfig, ACTPolicy
+    from policies.base import Interface
+    from policy import save_policy
+    from stats import Stats
 
     config = ACTConfig(  # as the Makefile's
         chunk_size=CHUNK,
@@ -94,10 +97,11 @@ def ours(task: Task, rollouts: int) -> Iterator[Job]:
         dropout=0.0,
         no_encoder=True,
     )
-    pose, spread = start_pose(task), torch.full((task.dim,), 0.1)
+    moments = {"mean": start_pose(task), "std": torch.full((task.dim,), 0.1)}
+    stats = Stats.completed({f"{of}_{name}": v for of in ("qpos", "action") for name, v in moments.items()})
     torch.manual_seed(0)
     interface = Interface(task.dim, task.dim, (CAMERA,), (120, 160), task.name, "fast")
-    policy = ACTPolicy(config, interface, Stats(pose, spread, pose, spread))
+    policy = ACTPolicy(config, interface, stats)
 
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
         checkpoint = Path(folder) / "policy_best.ckpt"

@@ -16,15 +16,30 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from _harness import Contender, Job, alternate, machine, make_parser, medians, parse, report, serve, timed
+from _harness import (
+    Contender,
+    Job,
+    alternate,
+    machine,
+    make_parser,
+    medians,
+    parse,
+    ready,
+    report,
+    serve,
+    timed,
+)
 from _published import PublishedACT
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 
-from policy import ACTConfig, ACTPolicy, Interface
-from training import Run, TrainConfig, computes_bf16, keep_freed_memory
-from utils import Batch, Stats
+from machine import computes_bf16, keep_freed_memory
+from policies.act import ACTConfig, ACTPolicy
+from policies.base import Interface
+from stats import Stats
+from training_run import Run, TrainConfig
+from utils import Batch
 
 STATE_DIM = 14
 PUBLISHED = "as published (7 decoder layers, float32)"
@@ -36,12 +51,14 @@ class Size:
     """Size of the step; the defaults are ACT's."""
 
     batch: int = 8
+    cameras: int = 1
     image: tuple[int, int] = (480, 640)
     hidden_dim: int = 512
     dim_feedforward: int = 3200
     nheads: int = 8
     enc_layers: int = 4
     chunk_size: int = 100
+    shared: bool = True  # one backbone for all cameras
 
     @property
     def network(self) -> dict[str, int]:
@@ -58,7 +75,9 @@ QUICK = Size(
 def make_batch(size: Size) -> Batch:
     """A batch as `utils.Demonstrations` gives it."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (size.batch, 1, *size.image, 3), dtype=torch.uint8, generator=generator)
+    images = torch.randint(
+        256, (size.batch, size.cameras, *size.image, 3), dtype=torch.uint8, generator=generator
+    )
     return {
         "qpos": torch.randn(size.batch, STATE_DIM, generator=generator),
         "images": images,
@@ -94,25 +113,26 @@ class ContiguousImages(ACTPolicy):
         return super().normalise_images(images).contiguous()
 
 
-def make_run(size: Size, kind: type[ACTPolicy] = ACTPolicy, precision: str = "auto") -> Run:
+def make_run(size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -> Run:
     """Our policy with what trains it; frozen batch norm, as with pretrained weights."""
-    config = ACTConfig(**size.network, norm="frozen_bn", pretrained=True, num_backbones=1)
-    zero, one = torch.zeros(STATE_DIM), torch.ones(STATE_DIM)
-    interface = Interface(STATE_DIM, STATE_DIM, ("top",), size.image)
-    policy = kind(config, interface, Stats(zero, one, zero, one)).train()
-    return Run(policy, TrainConfig(batch_size=size.batch, precision=precision), total=1000)
+    config = ACTConfig(**size.network, norm="frozen_bn", pretrained=True, share_backbone=size.shared)
+    moments = {"mean": torch.zeros(STATE_DIM), "std": torch.ones(STATE_DIM)}
+    stats = Stats.completed({f"{of}_{name}": v for of in ("qpos", "action") for name, v in moments.items()})
+    interface = Interface(STATE_DIM, STATE_DIM, tuple(map(str, range(size.cameras))), size.image)
+    policy = kind(config, interface, stats).train()
+    return Run(policy, TrainConfig(batch_size=size.batch, amp=amp), total=1000)
 
 
 def ours(
-    size: Size, kind: type[ACTPolicy] = ACTPolicy, precision: str = "auto", fused: bool = True
+    size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto", fused: bool = True
 ) -> Callable[[], object]:
-    """A step through `training.Run.update`."""
-    run, batch = make_run(size, kind, precision), make_batch(size)
+    """A step through `training_run.Run.update`."""
+    run, batch = make_run(size, kind, amp), make_batch(size)
     if not fused:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in run.optimiser.param_groups]
         run.optimiser = plain_adamw(groups)
         run.schedule = LambdaLR(run.optimiser, lambda step: 1.0)
-    return lambda: run.update(batch)
+    return lambda: run.update([batch])
 
 
 def with_kept_memory(size: Size) -> Callable[[], object]:
@@ -124,8 +144,8 @@ def with_kept_memory(size: Size) -> Callable[[], object]:
 CONTENDERS: dict[str, Callable[[Size], Callable[[], object]]] = {  # each adds one measure to the one before
     PUBLISHED: partial(published, dec_layers=7),
     "1 decoder layer": partial(published, dec_layers=1),
-    "+ fused attention (our network)": partial(ours, kind=ContiguousImages, precision="fp32", fused=False),
-    "+ channels-last images": partial(ours, precision="fp32", fused=False),
+    "+ fused attention (our network)": partial(ours, kind=ContiguousImages, amp="no", fused=False),
+    "+ channels-last images": partial(ours, amp="no", fused=False),
     "+ bf16 autocast": partial(ours, fused=False),
     "+ fused AdamW": ours,
     "+ freed memory kept = ours": with_kept_memory,
@@ -147,7 +167,7 @@ def contend(name: str, size: Size) -> Iterator[Job]:
 
 def count_flops(size: Size) -> int:
     """Floating-point operations of forward and backward of our network."""
-    run = make_run(size, precision="fp32")
+    run = make_run(size, amp="no")
     counter = FlopCounterMode(display=False)
     with counter, sdpa_kernel(SDPBackend.MATH):  # the counter knows no fused attention on CPUs
         run.policy.loss(make_batch(size))["loss"].backward()
@@ -167,14 +187,9 @@ def compare(args: argparse.Namespace, size: Size) -> None:
     facts = machine()
     flops = count_flops(size)
     side = 256 if args.quick else 2048
-    contenders = {name: Contender(name).wait() for name in CONTENDERS}  # one after the other
-    try:
-        runs = {name: contender.measure for name, contender in contenders.items()}
-        runs[BOUND] = lambda: {"seconds": flops / product_rate(side)}
-        results = alternate(runs, args.repeats)
-    finally:
-        for contender in contenders.values():
-            contender.close()
+    with ready({name: Contender(name) for name in CONTENDERS}) as runs:
+        bound = {BOUND: lambda: {"seconds": flops / product_rate(side)}}
+        results = alternate({**runs, **bound}, args.repeats)
     seconds = {name: medians(result)["seconds"] for name, result in results.items()}
     rate = flops / seconds[BOUND] / 1e9
     seconds[f"{BOUND}: {flops / 1e9:.0f} GFLOP at {rate:.0f} GFLOP/s"] = seconds.pop(BOUND)

@@ -101,7 +101,7 @@ class ACT(nn.Module):
         images: Tensor,
         actions: Tensor | None = None,
         is_pad: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Predict a chunk of actions, with the latent at zero or, given the true ones, from their posterior.
 
@@ -110,7 +110,7 @@ class ACT(nn.Module):
             images: (B, cameras, 3, H, W), ImageNet-normalised.
             actions: (B, chunk, action_dim), normalised; only for training.
             is_pad: (B, chunk) bool, True at actions past the end of the episode.
-            generator: where the latent's noise comes from.
+            noise: (B, latent_dim) standard normal, of the latent; drawn here if not given.
 
         Returns:
             actions (B, chunk, action_dim), normalised; the posterior's mean and log variance (B, latent_dim),
@@ -126,7 +126,7 @@ class ACT(nn.Module):
             latent = self.latent_out_proj(qpos.new_zeros(len(qpos), self.latent_dim))  # (B, d)
         else:
             mu, logvar = self.encode(qpos, actions, is_pad)
-            latent = self.latent_out_proj(sample_gaussian(mu, logvar, generator))  # (B, d)
+            latent = self.latent_out_proj(sample_gaussian(mu, logvar, noise))  # (B, d)
 
         image_tokens, image_pos = self.embed_images(images)
         vectors = torch.stack([latent, self.input_proj_robot_state(qpos)], dim=1)  # (B, 2, d)
@@ -157,10 +157,9 @@ class ACT(nn.Module):
         return torch.cat(tokens, dim=1), torch.cat(positions)
 
 
-def sample_gaussian(mu: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample_gaussian(mu: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:
     """Draw from N(mu, exp(logvar)) so that gradients reach both (Kingma and Welling 2014); any shape."""
-    device = mu.device if generator is None else generator.device
-    noise = torch.randn(mu.shape, generator=generator, device=device).to(mu)
+    noise = torch.randn_like(mu) if noise is None else noise.to(mu)
     return mu + (logvar / 2).exp() * noise
 
 

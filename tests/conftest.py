@@ -1,6 +1,7 @@
 """Tests run side by side on few cores (pytest-xdist): one thread each for torch and for rendering."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -13,3 +14,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for a torch that is imported la
 def _one_torch_thread():
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_goes_on_working():
+    """A script that is interrupted ignores Ctrl-C from then on; here it runs inside the tests' process."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)

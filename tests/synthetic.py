@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from episodes import Episode, JpegFrames, episode_path
-from policy import ACTConfig, ACTPolicy, Interface
-from utils import Batch, Stats
+from policies.act import ACTConfig, ACTPolicy
+from policies.base import Interface
+from stats import Stats
+from utils import Batch
 
 SMALL_FLAGS = [
     *("--backbone", "keypoints", "--hidden_dim", "32", "--dim_feedforward", "64", "--enc_layers", "1"),
@@ -54,10 +56,9 @@ def make_dataset(folder: Path, n: int = 4, **kwargs) -> Path:
 def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
     """Statistics that are neither zero nor one."""
     generator = torch.Generator().manual_seed(0)
-    rand = [
-        torch.rand(dim, generator=generator) + 0.5 for dim in (state_dim, state_dim, action_dim, action_dim)
-    ]
-    return Stats(*rand)
+    dims = {"qpos": state_dim, "action": action_dim}
+    names = [(f"{of}_{moment}", dim) for of, dim in dims.items() for moment in ("mean", "std")]
+    return Stats.completed({name: torch.rand(dim, generator=generator) + 0.5 for name, dim in names})
 
 
 def make_act(cameras: tuple[str, ...] = ("top",), **config) -> ACTPolicy:

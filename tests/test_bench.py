@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from constants import TASKS
+
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 ROWS = {
     "recording.py": [
@@ -15,6 +17,7 @@ ROWS = {
         "ours, one core",
         "ours, all cores",
     ],
+    "scaling.py": ["one process on one core", "--num_workers 2, all cores"],
     "training_step.py": [
         "as published (7 decoder layers, float32)",
         "1 decoder layer",
@@ -25,9 +28,32 @@ ROWS = {
         "+ freed memory kept = ours",
         "bound",
     ],
+    "step_sizes.py": [
+        "1 camera",
+        "2 cameras, a backbone each",
+        "2 cameras, one backbone",
+        "3 cameras, a backbone each",
+        "3 cameras, one backbone",
+        "1 camera once more",
+    ],
+    "whole_step.py": [
+        "ACT's way",
+        "ours, frames read and decoded each time",
+        "ours, frames decoded once",
+    ],
+    "loader.py": ["--cache none", "--cache jpeg", "--cache decoded"],
+    "physics.py": [task.name for task in TASKS.values() if task.script],
     "rollouts.py": [
         "ACT's way: full network, every step rendered",
         "ours: small network, one frame a chunk",
+    ],
+    "shortcut.py": [
+        "uniform start steps",
+        "early: 0.75 of them in the first 8",
+        "early: 0.5 of them in the first 40",
+        "uniform, state dropout 0.5",
+        "uniform, state noise 0.1",
+        "early (0.75, 8), state dropout 0.5",
     ],
 }
 
@@ -36,7 +62,7 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-SLOW = tuple(ROWS)  # they start many processes
+SLOW = set(ROWS) - {"physics.py"}  # they start many processes
 
 
 @pytest.mark.parametrize(

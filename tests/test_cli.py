@@ -17,6 +17,8 @@ class Config:
     optional_size: tuple[int, int] | None = cli.flag(None, "two numbers or none")
     cameras: tuple[str, ...] | None = cli.flag(None, "any number of names")
     limit: int | None = cli.flag(None, "a number or none")
+    boxes: dict[str, tuple[int, int]] | None = cli.flag(None, "two numbers for each of any names")
+    shares: dict[str, float] | None = cli.flag(None, "a number for each of any names")
     hidden: int = 7
 
 
@@ -41,6 +43,11 @@ def test_flags_round_trip():
     assert parse("--cameras", "top").cameras == ("top",)
 
 
+def test_named_values_become_a_dict():
+    config = parse("--boxes", "top=1,-2", "left_wrist=3,4", "--shares", "top=0.5")
+    assert config.boxes == {"top": (1, -2), "left_wrist": (3, 4)} and config.shares == {"top": 0.5}
+
+
 def test_values_have_their_types():
     config = parse("--steps", "6", "--rate", "2", "--size", "1", "2")
     assert type(config.steps) is int and type(config.rate) is float and type(config.size) is tuple
@@ -57,6 +64,13 @@ def test_others_set_what_is_no_flag():
         ("--mode medium", "invalid choice: 'medium'"),
         ("--steps many", "invalid int value: 'many'"),
         ("--size 1", "expected 2 arguments"),
+        ("--boxes top=1", "'top=1' is not of the form NAME=INT,INT"),
+        ("--boxes top=1,2,3", "'top=1,2,3' is not of the form NAME=INT,INT"),
+        ("--boxes top=1,b", "'top=1,b' is not of the form NAME=INT,INT"),
+        ("--boxes =1,2", "'=1,2' is not of the form NAME=INT,INT"),
+        ("--boxes top", "'top' is not of the form NAME=INT,INT"),
+        ("--boxes a=1,2 b=1,2 a=3,4", "argument --boxes: a name is given twice"),
+        ("--shares top=much", "'top=much' is not of the form NAME=FLOAT"),
         ("--hidden 8", "unrecognized arguments: --hidden"),
         ("--ste 6", "unrecognized arguments: --ste"),  # abbreviations would break when a flag is added
     ],

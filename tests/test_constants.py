@@ -1,17 +1,24 @@
 import dataclasses
 import os
-from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 import constants
 from constants import TASKS, Stream, choose, data_dir, get_task
+from schema import mirrored
 
 ASSETS = Path(constants.__file__).parent / "assets"
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 simulated = [task for task in TASKS.values() if task.scene]
 every_simulated = pytest.mark.parametrize("task", simulated, ids=[task.name for task in simulated])
+
+
+def ways(task):
+    """Every way in which a stage of the task can hold."""
+    stages = (*task.stages, *task.choices, *([task.strict] if task.strict else []))
+    return [way for stage in stages for way in stage.ways]
 
 
 def waypoints(task, arm):
@@ -23,6 +30,56 @@ def test_the_readme_task_is_there():
     assert (task.episode_len, task.fps, task.dim, task.max_reward, task.cameras) == (400, 50, 14, 4, ("top",))
     assert task.state_names[0] == "left_waist" and task.state_names[6] == "left_gripper"
     assert task.state_names[7] == "right_waist" and task.state_names[13] == "right_gripper"
+
+
+@pytest.mark.parametrize(
+    ("name", "episode_len", "dim", "max_reward", "props"),
+    [
+        ("sim_transfer_cube_human", 400, 14, 4, ["red_box"]),
+        ("sim_transfer_cube_scripted_mirror", 400, 14, 4, ["red_box"]),
+        ("sim_insertion_scripted", 400, 14, 4, ["red_peg", "blue_socket"]),
+        ("sim_insertion_human", 500, 14, 4, ["red_peg", "blue_socket"]),
+        ("sim_insertion_scripted_mirror", 400, 14, 4, ["red_peg", "blue_socket"]),
+        ("sim_move_cube_scripted", 400, 7, 3, ["red_box", "yellow_box"]),
+        ("sim_move_cube_human", 400, 7, 3, ["red_box", "yellow_box"]),
+    ],
+)
+def test_the_tasks_of_act_plus_plus_are_there(name, episode_len, dim, max_reward, props):
+    task = get_task(name)
+    assert (task.episode_len, task.fps, task.dim, task.max_reward) == (episode_len, 50, dim, max_reward)
+    assert [prop.name for prop in task.props] == props and "top" in task.cameras
+    assert bool(task.script) != name.endswith("human"), "people follow no script"
+    assert task.strict and task.strict_label.endswith("for 10 steps running")
+
+
+def test_mirroring_swaps_left_and_right():
+    task, mirror = get_task("sim_insertion_scripted"), get_task("sim_insertion_scripted_mirror")
+    regions = {prop.name: (prop.low, prop.high) for prop in mirror.props}
+    assert regions["red_peg"] == ((-0.2, 0.4, 0.05), (-0.1, 0.6, 0.05))
+    assert regions["blue_socket"] == ((0.1, 0.4, 0.05), (0.2, 0.6, 0.05))
+    assert mirror.stages[0].touch == (
+        ("socket-*", "vx300s_right/10_right_gripper_finger"),
+        ("red_peg", "vx300s_left/10_left_gripper_finger"),
+    )
+    one, other = (
+        next(p for p in each.script if p.arm == arm and p.step == 285)
+        for each, arm in ((task, "left"), (mirror, "right"))
+    )
+    assert other.xyz == (0.1, 0.5, 0.15) == (-one.xyz[0], *one.xyz[1:])
+    assert (one.turn, other.turn) == (("y", 60.0), ("y", -60.0))
+    transfer = get_task("sim_transfer_cube_scripted")
+    assert "vx300s_left/*" in mirrored(transfer, "m").strict.clear[0][1]
+    assert mirrored(mirrored(transfer, "m"), transfer.name) == transfer, "twice is not at all"
+
+
+def test_mirroring_a_task_with_cases():
+    task = get_task("sim_mycobot320_choose_scripted")
+    mirror = mirrored(task, "m")
+    assert mirror.variants[1].props[1].low[0] == -task.variants[1].props[1].high[0]
+    assert {point.arm for point in mirror.variants[1].script} == {"left"}
+    assert mirror.stages[-1].otherwise.clear == task.stages[-1].otherwise.clear[::-1], "pads swapped"
+    assert mirror.choices[0].otherwise.clear == task.choices[0].otherwise.clear[::-1]
+    assert mirrored(mirror, task.name) == task
 
 
 def test_unknown_task_names_the_nearest_and_all():
@@ -47,7 +104,7 @@ def test_data_dir(monkeypatch):
 
 
 def test_streams_are_apart():
-    assert len(set(map(int, Stream))) == len(Stream) == 3
+    assert len(set(map(int, Stream))) == len(Stream.__members__)
     assert min(Stream) >= 0  # numpy's seeds are
 
 
@@ -78,12 +135,28 @@ def test_arms(task):
 def test_stages_can_be_told_apart(task):
     assert task.max_reward == len(task.stages)
     assert len({stage.label for stage in task.stages}) == task.max_reward
-    for stage in task.stages:
+    assert task.strict_steps > 0
+    assert len({stage.label for stage in task.choices}) == len(task.choices)
+    for stage in ways(task):
         assert stage.touch or stage.clear
         assert not {frozenset(pair) for pair in stage.touch} & {frozenset(pair) for pair in stage.clear}
 
 
 @every_task
+def test_cases(task):
+    assert len(task.variants) == max(1, len(task.cases)) and bool(task.cases) == bool(task.choices)
+    assert len({case.label for case in task.cases}) == len(task.cases)
+    for variant in task.variants:
+        assert [prop.name for prop in variant.props] == [prop.name for prop in task.props]
+        assert not variant.cases and bool(variant.script) == bool(task.script)
+    n = 100 * len(task.variants)
+    shares = [[task.case_number(i) for i in range(n)].count(case) for case in range(len(task.variants))]
+    assert shares == [100] * len(task.variants), "exact shares"
+
+
+@pytest.mark.parametrize(
+    "task", [variant for task in TASKS.values() for variant in task.variants], ids=lambda task: task.name
+)
 def test_script(task):
     if not task.script:
         pytest.skip("no script")
@@ -97,23 +170,26 @@ def test_script(task):
     for point in task.script:
         assert point.at in props | {"start", "world"}
         assert 0 <= point.gripper <= 1 and len(point.xyz) == 3
-        assert point.turn[0] in ("x", "y", "z") and abs(point.turn[1]) <= 180
+        assert len(point.turn) % 2 == 0 and set(point.turn[::2]) <= {"x", "y", "z"}
+        assert all(abs(degrees) <= 180 for degrees in point.turn[1::2])
 
 
 @every_simulated
 def test_everything_named_is_in_the_scene(task):
-    from sim_env import build_model
+    from scene import build_model
 
     assert (ASSETS / f"{task.scene}.xml").is_file()
     model = build_model(task)
-    geoms = Counter(model.geom(i).name for i in range(model.ngeom))
+    geoms = [model.geom(i).name for i in range(model.ngeom)]
+    assert len(set(geoms)) == len(geoms)
     joints = {model.joint(i).name for i in range(model.njnt)}
     assert set(task.cameras) <= {model.camera(i).name for i in range(model.ncam)}
-    for stage in task.stages:
+    for stage in ways(task):
         for pair in (*stage.touch, *stage.clear):
-            assert len(set(pair)) == 2 and all(geoms[name] == 1 for name in pair), pair
-    for prop in task.props:
-        assert geoms[prop.name] and f"{prop.name}_joint" in joints
+            found = [{name for name in geoms if fnmatchcase(name, pattern)} for pattern in pair]
+            assert all(found) and not found[0] & found[1], pair
+    for prop in (*task.props, *(prop for case in task.cases for prop in case.props)):
+        assert f"{prop.name}_joint" in joints
         assert all(low <= high for low, high in zip(prop.low, prop.high, strict=True))
     for arm in task.arms:
         assert {f"{arm.name}/{name}" for name in (*arm.joints, *dict(arm.fingers))} <= joints

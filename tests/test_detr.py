@@ -154,7 +154,7 @@ def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones)
     for name, parameter in act.named_parameters():
         if name.endswith(("bias", "start")):  # some are zero at first and hold back other gradients
             nn.init.normal_(parameter)
-    a_hat, mu, logvar = act(**small_batch(cameras=cameras), generator=seeded())
+    a_hat, mu, logvar = act(**small_batch(cameras=cameras))
     assert a_hat.shape == (3, CHUNK, ACTION)
     loss = a_hat.square().mean()
     if use_encoder:
@@ -224,10 +224,11 @@ def test_padding_does_not_reach_the_posterior():
     assert not torch.allclose(clean[0], unmasked[0])
 
 
-def test_the_latent_is_drawn_from_the_generator_and_reaches_the_answer():
+def test_the_latent_comes_from_the_noise_and_reaches_the_answer():
     act, batch = small_act().eval(), small_batch()
     with torch.no_grad():
-        first, again, other = (act(**batch, generator=seeded(seed))[0] for seed in (1, 1, 2))
+        draws = [torch.randn(len(batch["qpos"]), LATENT, generator=seeded(seed)) for seed in (1, 1, 2)]
+        first, again, other = (act(**batch, noise=noise)[0] for noise in draws)
         zero = act(batch["qpos"], batch["images"])[0]
         act.latent_out_proj.bias += torch.randn(32, generator=seeded())
         shifted = act(batch["qpos"], batch["images"])[0]
@@ -238,7 +239,8 @@ def test_the_latent_is_drawn_from_the_generator_and_reaches_the_answer():
 
 def test_sampled_gaussian_has_the_asked_mean_and_spread():
     mu, logvar = torch.tensor([-1.0, 3.0]), torch.tensor([0.0, math.log(4.0)])
-    draws = sample_gaussian(mu.expand(20_000, -1), logvar.expand(20_000, -1), seeded())
+    noise = torch.randn(20_000, 2, generator=seeded())
+    draws = sample_gaussian(mu.expand(20_000, -1), logvar.expand(20_000, -1), noise)
     torch.testing.assert_close(draws.mean(0), mu, atol=0.05, rtol=0)
     torch.testing.assert_close(draws.std(0), torch.tensor([1.0, 2.0]), atol=0.05, rtol=0)
 

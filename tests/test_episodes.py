@@ -88,13 +88,15 @@ def test_round_trip_keeps_everything(tmp_path, compress):
         seed=7,
         success=False,
         render_quality="full",
+        noise=0.01,
+        randomized=True,
     )
     episode.save(tmp_path / "new" / "episode_0.hdf5")
     loaded = Episode.load(tmp_path / "new" / "episode_0.hdf5")
     for name in ("qpos", "action", "qvel", "base_action", "reward", "env_state"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(episode, name))
         assert getattr(loaded, name).dtype == (np.float64 if name == "env_state" else np.float32)
-    for name in ("sim", "task", "fps", "seed", "success", "render_quality"):
+    for name in ("sim", "task", "fps", "seed", "success", "render_quality", "noise", "randomized"):
         assert getattr(loaded, name) == getattr(episode, name)
         assert type(getattr(loaded, name)) is type(getattr(episode, name))
     assert list(loaded.images) == ["angle", "top"]
@@ -137,7 +139,7 @@ def test_act_plus_plus_reads_our_files(tmp_path, compress):
 def test_reads_files_of_act_and_act_plus_plus(tmp_path, compress, lengths):
     write_as_act(tmp_path / "e.hdf5", red_frames(), compress, lengths, dtype="float64")
     episode = Episode.load(tmp_path / "e.hdf5")
-    assert list(episode.images) == ["top"] and episode.sim and episode.fps == 50
+    assert list(episode.images) == ["top"] and episode.sim and episode.fps == 50 and not episode.randomized
     assert isinstance(episode.images["top"], np.ndarray if compress is None else JpegFrames)
     assert len(episode.images["top"]) == len(episode) == T
     assert_red(episode.images["top"][0])
@@ -324,3 +326,15 @@ def test_missing_dataset_tells_how_to_record(tmp_path):
         FileNotFoundError, match=r"is no folder; .*python3 record_sim_episodes\.py --task_name"
     ):
         list_episodes(tmp_path / "none")
+
+
+def test_padding_takes_no_room(tmp_path):
+    """One frame that compresses badly must not make all others as long in the file."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    frames = jpeg([noise if t == 25 else np.zeros_like(noise) for t in range(50)])
+    numbers = np.zeros((50, D), np.float32)
+    episode = Episode(qpos=numbers, action=numbers, images={"top": frames})
+    episode.save(tmp_path / "episode_0.hdf5")
+    assert (tmp_path / "episode_0.hdf5").stat().st_size < 50 * len(frames.encoded(25)) / 4
+    loaded = Episode.load(tmp_path / "episode_0.hdf5").images["top"]
+    assert all(np.array_equal(loaded.encoded(t), frames.encoded(t)) for t in range(50))

@@ -6,14 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from synthetic import SMALL_FLAGS, make_dataset
+from synthetic import SMALL_FLAGS, make_dataset, make_episode
 
 import imitate_episodes
-from policy import read_checkpoint
+import logs
+from episodes import Episode, episode_path, list_episodes
+from policy import load_policy, read_checkpoint
+from views import View
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "imitate_episodes.py"
@@ -45,9 +50,11 @@ def test_train_then_evaluate(dataset, tmp_path):
     assert "evaluate: the same command with --eval" in trained.stdout
     assert {p.name for p in run.iterdir()} == {
         "config.json",
+        "history.csv",
         "losses.png",
         "policy_best.ckpt",
         "policy_last.ckpt",
+        "tensorboard",
     }
     assert json.loads((run / "config.json").read_text())["num_steps"] == 6
     flags = ("--eval", "--num_rollouts", "2", "--num_videos", "1", "--temporal_agg")
@@ -95,19 +102,120 @@ def test_two_runs_of_a_command_give_the_same_policy(dataset, tmp_path, monkeypat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_views_and_augmentation_reach_training_and_the_checkpoint(dataset, tmp_path, monkeypatch):
+    flags = ("--crop", "top=8,4,120,92", "--augment", "color", "crop", "--state_dropout", "0.5")
+    flags += ("--state_noise", "0.1", "--zero_camera", "top=0.2", "--num_steps", "3")
+    call(dataset, tmp_path / "run", *flags, monkeypatch=monkeypatch)
+    policy = load_policy(tmp_path / "run" / "policy_last.ckpt")
+    assert policy.interface.views == {"top": View((96, 128), crop=(8, 4, 120, 92))}
+    assert policy.interface.augmentations == ("crop", "color")
+    call(dataset, tmp_path / "run", *flags[:-1], "5", "--resume", monkeypatch=monkeypatch)
+    assert read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["step"] == 5
+    with pytest.raises(ValueError, match="the run to resume has views"):
+        call(dataset, tmp_path / "run", *flags[2:-1], "7", "--resume", monkeypatch=monkeypatch)
+
+
+def test_any_other_dataset_is_trained_on_as_its_files_say(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        episode = make_episode(rng, steps=20 + i, cameras=("wrist", "front"), dim=6)
+        episode.base_action = rng.normal(size=(20 + i, 2))
+        episode.task = ""
+        episode.save(episode_path(tmp_path / "mine", i))
+    call(
+        tmp_path / "mine",
+        tmp_path / "run",
+        "--num_steps",
+        "2",
+        "--task_name",
+        "mine",
+        monkeypatch=monkeypatch,
+    )
+    printed = capsys.readouterr().out
+    assert "'mine' is none of the tasks" in printed and "--eval" not in printed
+    interface = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["interface"]
+    assert interface["state_dim"] == 6 and interface["action_dim"] == 8
+    assert list(interface["cameras"]) == ["front", "wrist"]
+    episode.base_action = None
+    episode.save(episode_path(tmp_path / "mine", 3))
+    with pytest.raises(ValueError, match="has [68] entries a step, but .* has [68]"):
+        call(tmp_path / "mine", tmp_path / "other", "--task_name", "mine", monkeypatch=monkeypatch)
+
+
+def test_several_datasets_are_trained_on_together(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for name, n in (("a", 5), ("b", 2), ("c_mirror", 1)):
+        for i in range(n):
+            make_episode(rng, steps=12).save(episode_path(tmp_path / name, i))
+    far = make_episode(rng, steps=12)
+    far.qpos += 5
+    far.save(episode_path(tmp_path / "far", 0))
+    folders = [str(tmp_path / name) for name in ("a", "b", "c_mirror")]
+    flags = (
+        "--num_steps",
+        "2",
+        "--dataset_dir",
+        *folders,
+        "--sample_weights",
+        "7",
+        "2",
+        "1",
+        "--cache",
+        "jpeg",
+    )
+    call(tmp_path, tmp_path / "run", *flags, monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    assert "7 episodes to train on and 1 to validate" in printed and "--cache jpeg" in printed
+    stats = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["weights"]
+    loaded = [Episode.load(path).qpos for folder in folders for path in list_episodes(folder)]
+    np.testing.assert_allclose(stats["qpos_mean"], np.concatenate(loaded).mean(axis=0), atol=1e-5)
+    assert (tmp_path / "b" / "dataset_stats.json").is_file()
+    flags = (*flags, "--skip_mirrored_data", "--stats_dir", str(tmp_path / "far"))
+    call(tmp_path, tmp_path / "other", *flags, monkeypatch=monkeypatch)
+    assert "6 episodes to train on and 1 to validate" in capsys.readouterr().out
+    stats = read_checkpoint(tmp_path / "other" / "policy_last.ckpt")["weights"]
+    np.testing.assert_allclose(stats["qpos_mean"], far.qpos.mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flag", "kind", "message"),
+    [
+        ("--dataset_dir", "dim", "has 7 entries a step, but"),
+        ("--dataset_dir", "camera", ", unlike "),
+        ("--stats_dir", "dim", "has 7 entries a step, but"),
+    ],
+)
+def test_datasets_that_do_not_go_together_are_refused(dataset, tmp_path, monkeypatch, flag, kind, message):
+    changes = {"dim": {"dim": 7}, "camera": {"cameras": ("front",)}}[kind]
+    make_episode(np.random.default_rng(0), **changes).save(episode_path(tmp_path / "b", 0))
+    folders = [str(dataset), str(tmp_path / "b")] if flag == "--dataset_dir" else [str(tmp_path / "b")]
+    with pytest.raises(ValueError, match=message) as caught:
+        call(dataset, tmp_path / "run", "--num_steps", "2", flag, *folders, monkeypatch=monkeypatch)
+    assert str(tmp_path / "b") in str(caught.value) and str(dataset) in str(caught.value)
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--task_name", "sim_tranfer_cube"), "did you mean 'sim_transfer_cube_scripted'?"),
+        (("--task_name", "sim_transfer_cube_script", "--eval"), "did you mean 'sim_transfer_cube_scripted'?"),
         (("--camera_names", "left"), "no camera 'left'"),
         (("--policy_class", "ATC"), "unknown policy class 'ATC'; did you mean 'ACT'?"),
         (("--batch_size", "0"), "--batch_size is 0"),
         (("--nheads", "5"), "multiple of 5 heads"),
         (("--backbone", "resnet81"), "unknown backbone 'resnet81'"),
         (("--dataset_dir", "nowhere"), "record some first: python3 record_sim_episodes.py"),
+        (("--sample_weights", "1", "2"), "--sample_weights is 1.0 2.0; give one number"),
+        (("--skip_mirrored_data", "--stats_dir", "nowhere"), "record some first"),
         (("--eval",), "no checkpoint"),
         (("--eval", "--num_videos", "many"), "--num_videos is 'many'"),
         (("--image_size", "0", "64"), "--image_size is (0, 64)"),
+        (("--early_share", "2"), "--early_share is 2.0"),
+        (("--crop", "top=0,0,129,96"), "--crop top=0,0,129,96: x0,y0,x1,y1 must satisfy 0 <= x0 < x1 <= 128"),
+        (("--mask_outside", "angle=0,0,9,9"), "unknown camera of --mask_outside 'angle'; choose from top"),
+        (("--zero_camera", "top=2"), "--zero_camera top=2; it must lie in [0, 1]"),
+        (("--augment", "none", "crop"), "--augment is none crop; none must stand alone"),
+        (("--state_dropout", "2"), "--state_dropout is 2.0"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(dataset, tmp_path, monkeypatch, flags, message):
@@ -123,3 +231,37 @@ def test_help_shows_defaults():
     for flag in ("--kl_weight", "--chunk_size", "--temporal_agg", "--onscreen_render", "--num_epochs"):
         assert flag in shown.stdout
     assert "(default: 2000)" in shown.stdout
+
+
+# --- --config
+
+
+def test_config_json_repeats_a_run(tmp_path):
+    flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "a", "--image_size", "48", "64"]
+    first = imitate_episodes.parse_flags([*flags, "--no_encoder", "--lr", "0.1", "--resume", "--seed", "4"])
+    imitate_episodes.write_config(tmp_path, *first)
+    path = str(tmp_path / "config.json")
+    again = imitate_episodes.parse_flags(["--config", path])
+    assert again == (replace(first[0], resume=False, config=path), *first[1:])
+    other = imitate_episodes.parse_flags(["--config", path, "--ckpt_dir", "b", "--lr", "0.2"])
+    assert other[0].ckpt_dir == "b" and other[1] == replace(first[1], lr=0.2) and other[2] == first[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no JSON file of flags"),
+        ("[1]", "must hold an object"),
+        ('{"learning_rate": 1}', "has the flag 'learning_rate'; this script has .*lr"),
+    ],
+)
+def test_a_config_that_is_none_is_refused(tmp_path, content, said):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=said):
+        imitate_episodes.parse_flags(["--config", str(tmp_path / "config.json")])
+
+
+def test_wandb_is_asked_for_before_training(monkeypatch):
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None if name == "wandb" else name)
+    with pytest.raises(ImportError, match="--wandb needs the package wandb"):
+        imitate_episodes.parse_flags(["--task_name", "t", "--ckpt_dir", "c", "--wandb", "mine"])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from synthetic import make_act
 import model_runs
 from constants import TASKS, Stream
 from model_runs import EvalJob, Outcome, Summary, evaluate, rollout, run_one, wilson_interval
+from parallel import PACKAGES, Workers
 from policy import save_policy
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -76,14 +78,65 @@ def test_summary_counts_stages():
     assert summary.mean_return == 9 / 4
     assert "2 of 4 rollouts succeeded: 50.0% (95 % interval 15.0% to 85.0%)" in summary.text()
     assert "reward >= 1 (touched): 3/4 = 75%" in summary.text()
+    assert "strictly" not in summary.text() and summary.as_dict()["strict_successes"] is None
+
+
+def test_strict_success_is_reported_beside_the_papers():
+    outcomes = tuple(Outcome(i, 4, 4.0, strict) for i, strict in enumerate((True, False, False, True, False)))
+    stages = tuple(stage.label for stage in TASK.stages)
+    summary = Summary("t", "policy_best.ckpt", "chunks", 0, outcomes, stages, TASK.strict_label)
+    assert (summary.successes, summary.strict_successes) == (5, 2)
+    lines = summary.text().splitlines()
+    assert lines[0].startswith("t: 5 of 5 rollouts succeeded: 100.0%"), "the paper's is the headline"
+    wanted = (
+        "  strictly (held by the receiving gripper alone for 10 steps running): 2/5 = 40.0% (95 % interval "
+    )
+    assert lines[-1] == wanted + "11.8% to 76.9%)"
+    written = json.loads(json.dumps(summary.as_dict()))
+    assert (written["strict_successes"], written["strict_success_rate"]) == (2, 0.4)
+    assert written["strict_success_rate_95"] == pytest.approx([0.1176, 0.7693], abs=1e-4)
+    assert [one["strict_success"] for one in written["outcomes"]] == [o.strict_success for o in outcomes]
+
+
+def test_choices_are_counted_by_case():
+    seen = [("B1 free", "B1")] * 3 + [("B1 occupied", "B2")] * 2 + [("B1 occupied", "B1"), ("B1 free", None)]
+    outcomes = tuple(Outcome(i, 3, 3.0, case=case, choice=choice) for i, (case, choice) in enumerate(seen))
+    summary = Summary(
+        *("t", "policy_best.ckpt", "chunks", 0, outcomes, ("touched", "lifted", "placed")),
+        cases=("B1 free", "B1 occupied"),
+        choices=("B1", "B2"),
+    )
+    assert summary.text().splitlines()[-3:] == [
+        "  chosen:      B1  B2  neither",
+        "  B1 free       3   0        1",
+        "  B1 occupied   1   2        0",
+    ]
+    written = json.loads(json.dumps(summary.as_dict()))
+    assert written["choice_counts"] == {
+        "B1 free": {"B1": 3, "B2": 0, "neither": 1},
+        "B1 occupied": {"B1": 1, "B2": 2, "neither": 0},
+    }
+    assert written["outcomes"][6]["case"] == "B1 free" and written["outcomes"][6]["choice"] is None
+    plain = dataclasses.replace(summary, cases=(), choices=())
+    assert "chosen" not in plain.text() and plain.as_dict()["choice_counts"] == {}
+
+
+@pytest.mark.parametrize("told", [True, False, None])
+def test_an_outcome_notes_strict_success(job, monkeypatch, told):
+    env = CountingEnv()
+    if told is not None:  # environments other than the simulator need not tell
+        env.strict_success = told
+    stay = Mock(side_effect=lambda seen: seen["qpos"])
+    monkeypatch.setitem(model_runs._players, job, (stay, env))
+    assert run_one(job, 0) == Outcome(0, highest_reward=4, total_reward=4.0, strict_success=told)
 
 
 def test_evaluation_writes_results_videos_and_plots(job):
     job = dataclasses.replace(job, num_videos=1)
-    summary = evaluate(job, num_rollouts=3, num_workers=1)
+    summary = evaluate(job, num_rollouts=3, workers=Workers(1))
     assert [outcome.index for outcome in summary.outcomes] == [0, 1, 2]
     result = json.loads((job.output_dir / "result_policy_best.json").read_text())
-    assert result["rollouts"] == 3 and result["success_rate"] == 0
+    assert result["rollouts"] == 3 and result["success_rate"] == 0 == result["strict_success_rate"]
     assert set(result["stage_counts"]) == {"touched", "lifted", "handed over", "transferred"}
     assert "0 of 3 rollouts succeeded" in (job.output_dir / "result_policy_best.txt").read_text()
     assert (job.output_dir / "rollout_0.mp4").stat().st_size > 1000
@@ -91,8 +144,10 @@ def test_evaluation_writes_results_videos_and_plots(job):
     assert not (job.output_dir / "rollout_1.mp4").exists()
 
 
-def test_outcomes_do_not_depend_on_the_number_of_workers(job):
-    assert evaluate(job, 4, num_workers=1).outcomes == evaluate(job, 4, num_workers=2).outcomes
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_outcomes_do_not_depend_on_the_workers(job, backend):
+    pytest.importorskip(PACKAGES[backend])
+    assert evaluate(job, 4, Workers(1)).outcomes == evaluate(job, 4, Workers(2, backend)).outcomes
 
 
 def record_starts(monkeypatch) -> list:
@@ -131,14 +186,25 @@ def test_evaluation_renders_as_training_did(tmp_path, job):
     model_runs._players.clear()
 
 
+def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
+    from sim_env import SimEnv
+
+    looks = []
+    monkeypatch.setattr(SimEnv, "set_looks", lambda self, rng: looks.append(rng))
+    assert "looks" not in evaluate(job, 2, Workers(1)).text() and not looks
+    summary = evaluate(dataclasses.replace(job, randomize=True, seed=6), 2, Workers(1))
+    assert looks == [[6, Stream.EVALUATE_LOOKS, 0], [6, Stream.EVALUATE_LOOKS, 1]]
+    assert "chunks executed whole; randomized looks" in summary.text()
+
+
 def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):
     from sim_env import SimTask
 
     rendered = []
     render = SimTask.render
     monkeypatch.setattr(SimTask, "render", lambda *args: rendered.append(args) or render(*args))
-    evaluate(job, num_rollouts=2, num_workers=1)
+    evaluate(job, num_rollouts=2, workers=Workers(1))
     assert len(rendered) == 2 * 3  # 25 steps in chunks of 10
     rendered.clear()
-    evaluate(dataclasses.replace(job, temporal_agg=True), num_rollouts=1, num_workers=1)
+    evaluate(dataclasses.replace(job, temporal_agg=True), num_rollouts=1, workers=Workers(1))
     assert len(rendered) == 25

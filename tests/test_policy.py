@@ -8,16 +8,9 @@ import pytest
 import torch
 from synthetic import make_act, make_batch, make_stats, reference_weight
 
-from policy import (
-    POLICIES,
-    ChunkedExecution,
-    Interface,
-    TemporalEnsemble,
-    load_policy,
-    make_policy,
-    read_checkpoint,
-    save_policy,
-)
+from execution import ChunkedExecution, TemporalEnsemble
+from policies.base import Interface
+from policy import POLICIES, load_policy, make_policy, read_checkpoint, save_policy
 
 REFERENCE = Path(__file__).parent / "reference"
 MAKERS = {"ACT": make_act}
@@ -72,8 +65,9 @@ class TestContracts:
         policy = MAKERS[name]().eval()
         batch = make_batch()
         changed = {**batch, "actions": batch["actions"].masked_fill(batch["is_pad"][..., None], 9.0)}
+        noise = policy.draw_noise(len(batch["qpos"]))
         with torch.no_grad():
-            first, second = (policy.loss(b, torch.Generator().manual_seed(0)) for b in (batch, changed))
+            first, second = (policy.loss({**b, **noise}) for b in (batch, changed))
         torch.testing.assert_close(first["loss"], second["loss"])
 
 
@@ -214,6 +208,32 @@ def test_an_upstream_policy_acts_and_saves_as_ours(upstream_run, tmp_path):
         actions = policy.act(obs)
         assert actions.shape == (1, 20, 16)
         assert torch.equal(load_policy(tmp_path / "ours.ckpt").act(obs), actions)
+
+
+def test_ranges_are_kept_where_a_file_has_them_and_filled_in_where_not(upstream_run):
+    folder, _ = upstream_run
+    path = folder / "dataset_stats.pkl"
+    known = {
+        **pickle.loads(path.read_bytes()),
+        "action_min": np.full(16, -7.0),
+        "action_max": np.full(16, 5.0),
+    }
+    path.write_bytes(pickle.dumps(known))
+    policy = load_policy(folder / "policy_best.ckpt")
+    assert (policy.action_min == -7).all() and (policy.action_max == 5).all()
+    assert (policy.qpos_min == -3).all() and (policy.qpos_max == 3).all()  # mean 0, deviation 1
+
+
+def test_a_checkpoint_of_before_there_were_ranges_loads(tmp_path):
+    policy = make_act().eval()
+    save_policy(tmp_path / "new.ckpt", policy)
+    content = read_checkpoint(tmp_path / "new.ckpt")
+    ranges = {f"{of}_{end}" for of in ("qpos", "action") for end in ("min", "max")}
+    content["weights"] = {name: value for name, value in content["weights"].items() if name not in ranges}
+    torch.save({**content, "format_version": 1}, tmp_path / "old.ckpt")
+    obs = {"qpos": torch.zeros(1, 14), "images": torch.zeros(1, 1, 48, 64, 3, dtype=torch.uint8)}
+    with torch.no_grad():
+        assert torch.equal(load_policy(tmp_path / "old.ckpt").act(obs), policy.act(obs))
 
 
 def test_an_upstream_checkpoint_needs_its_statistics(upstream_run):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import imitate_episodes
+import replay_episodes
 import visualize_episodes
-from constants import get_task
+from constants import TASKS, get_task
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
@@ -46,6 +47,12 @@ def test_visualize_episodes(command, monkeypatch):
     assert args.dataset_dir and args.episode_idx == 0
 
 
+@pytest.mark.parametrize("command", commands("replay_episodes"))
+def test_replay_episodes(command):
+    args = replay_episodes.parse_args(arguments(command))
+    assert args.dataset_dir and args.episode_idx == 0
+
+
 def test_both_editions_have_the_same_commands_and_flags():
     english, korean = (path.read_text(encoding="utf-8") for path in READMES)
     for pattern in (r"^ {4}\S.*$", r"`[^`\n]+`", r"@\w+@"):
@@ -68,10 +75,20 @@ def test_make_demo_trains_and_evaluates_the_same_policy():
     trained, evaluated = (imitate_episodes.parse_flags(words[2:]) for words in (train, evaluate))
     assert trained[1:] == evaluated[1:]
     assert evaluated[0].eval and evaluated[0].num_rollouts == 50 and trained[0].resume
-    assert record[record.index("--dataset_dir") + 1] == trained[0].dataset_dir
+    assert (record[record.index("--dataset_dir") + 1],) == trained[0].dataset_dir
     readme = READMES[0].read_text(encoding="utf-8")
     for words in (" ".join(train),):
-        for flag in re.findall(
-            r"--(image_size|backbone|early_share|early_steps|no_encoder|num_steps)\b", words
-        ):
+        for flag in re.findall(r"--(image_size|backbone|no_encoder|num_steps)\b", words):
             assert f"--{flag}" in readme
+
+
+def test_pictures_are_there():
+    for path in READMES:
+        pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text(encoding="utf-8"))
+        assert pictures and all((ROOT / picture).is_file() for picture in pictures)
+
+
+def test_every_task_is_named():
+    for path in READMES:
+        text = path.read_text(encoding="utf-8")
+        assert all(f"`{name}`" in text for name in TASKS)

@@ -3,20 +3,26 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
+import psutil
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 import cli
 import constants
+import parallel
 import record_sim_episodes as script
-from constants import IMAGE_SIZE, Stage, Stream, get_task
+from constants import IMAGE_SIZE, Stream, get_task
 from episodes import Episode, JpegFrames, episode_path, list_episodes
+from parallel import PACKAGES
+from schema import Stage
 from sim_env import SimEnv, make_sim_env
 
 ROOT = Path(script.__file__).parent
@@ -64,7 +70,8 @@ def contents(path):
         for camera, frames in episode.images.items()
     }
     numbers = {name: getattr(episode, name) for name in ("qpos", "qvel", "action", "reward", "env_state")}
-    others = {name: getattr(episode, name) for name in ("task", "seed", "success", "fps", "render_quality")}
+    attributes = ("task", "seed", "success", "fps", "render_quality", "noise", "randomized")
+    others = {name: getattr(episode, name) for name in attributes}
     return {**{name: value.tobytes() for name, value in numbers.items()}, **others, "jpegs": jpegs}
 
 
@@ -91,6 +98,7 @@ def test_the_readmes_command(tmp_path):
     done = run_as_user(f"python3 record_sim_episodes.py {flags}", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "scripted success 1/1 (100%); 1 episodes" in done.stdout
+    assert "held by the receiving gripper alone for 10 steps running: 1 of the 1 kept" in done.stdout
     assert "1/1" in done.stderr and "Traceback" not in done.stderr  # the progress bar; EGL at exit
     assert [path.name for path in (tmp_path / "episodes").iterdir()] == ["episode_0.hdf5"]
     episode = Episode.load(tmp_path / "episodes" / "episode_0.hdf5")
@@ -115,6 +123,7 @@ def test_every_command_of_the_readmes_is_understood(readme, monkeypatch, tmp_pat
     assert commands
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "record", lambda config, task: None)
+    monkeypatch.setattr(parallel.importlib.util, "find_spec", lambda name: "there")
     for command in commands:
         flags = shlex.split(re.sub(r"<[^>]*>", "folder", command.split("`")[0]), comments=True)
         monkeypatch.setattr(sys, "argv", ["record_sim_episodes.py", *flags])
@@ -142,10 +151,9 @@ def test_replayed_actions_give_the_same_episode(record):
     step = env.reset(env_state=episode.env_state)
     for t, action in enumerate(episode.action):
         if t in (0, 3):  # the image belongs to the same moment as the joints
-            _, jpeg = cv2.imencode(
-                ".jpg", step.observation["images"]["top"], (cv2.IMWRITE_JPEG_QUALITY, constants.JPEG_QUALITY)
-            )
-            assert np.array_equal(jpeg.ravel(), episode.images["top"].encoded(t))
+            frames = JpegFrames()
+            frames.append(step.observation["images"]["top"])
+            assert np.array_equal(frames.encoded(0), episode.images["top"].encoded(t))
         seen["qpos"].append(step.observation["qpos"])
         seen["qvel"].append(step.observation["qvel"])
         step = env.step(action)
@@ -184,13 +192,43 @@ def test_starts_come_from_the_recording_stream(record):
     env.close()
 
 
-def test_any_number_of_workers_records_the_same(record):
-    from joblib.externals.loky import get_reusable_executor
-
-    one, two = record(episodes=3, folder="one"), record(episodes=3, folder="two", workers=2)
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_any_number_of_workers_records_the_same_anywhere(record, backend):
+    pytest.importorskip(PACKAGES[backend])
+    one = record(episodes=3, folder="one")
+    two = record("--backend", backend, episodes=3, folder="two", workers=2)
     get_reusable_executor().shutdown(wait=True)
     assert dataset(one) == dataset(two) and len(dataset(one)) == 3
     assert len({episode["env_state"] for episode in dataset(one).values()}) == 3
+
+
+def test_noise_changes_the_motion_and_nothing_else(record):
+    clean, noisy = (record(*flags, folder=str(len(flags))) for flags in ((), ("--noise", "0.01")))
+    again = record("--noise", "0.01", folder="again", episodes=1)
+    assert dataset(again)["episode_0.hdf5"] == dataset(noisy)["episode_0.hdf5"]
+    moved = []
+    for one, other in zip(list_episodes(clean), list_episodes(noisy), strict=True):
+        one, other = Episode.load(one), Episode.load(other)
+        assert (one.noise, other.noise) == (0.0, 0.01)
+        assert np.array_equal(one.env_state, other.env_state) and np.array_equal(one.qpos[0], other.qpos[0])
+        moved.append(other.action - one.action)
+    assert all(1e-6 < np.abs(each).max() < 0.05 for each in moved)
+    assert not np.allclose(*moved, atol=1e-6), "each episode has its own"
+
+
+def test_without_props_the_arms_move_the_same_over_an_empty_table(record, capsys):
+    there = Episode.load(episode_path(record(episodes=1, folder="there"), 0))
+    capsys.readouterr()
+    folder = record("--no_props", episodes=1, folder="gone")
+    gone = Episode.load(episode_path(folder, 0))
+    assert "recorded without props; 1 episodes" in capsys.readouterr().out
+    assert np.array_equal(there.env_state, gone.env_state) and np.array_equal(there.action, gone.action)
+    assert gone.success is None and gone.reward.max() == 0
+    difference = np.abs(there.images["top"][0].astype(int) - gone.images["top"][0])
+    assert 30 < (difference.max(axis=2) > 60).sum() < 3000, "the cube is all that is missing"
+    before = state(folder)
+    record("--no_props", episodes=1, folder="gone")
+    assert state(folder) == before
 
 
 def test_render_quality_is_stored_and_seen(record):
@@ -199,6 +237,33 @@ def test_render_quality_is_stored_and_seen(record):
     assert (fast.render_quality, full.render_quality) == ("fast", "full")
     assert np.array_equal(fast.qpos, full.qpos)
     assert not np.array_equal(fast.images["top"][0], full.images["top"][0])
+
+
+def test_randomize_changes_pictures_alone(record):
+    from joblib.externals.loky import get_reusable_executor
+
+    usual, folder = dataset(record(folder="usual")), record("--randomize", folder="varied")
+    varied = dataset(folder)
+    one, other = (Episode.load(path).images["top"][0].astype(int) for path in list_episodes(folder))
+    assert np.abs(one - other).mean() > 5, "each episode has a look of its own"
+    for name, episode in varied.items():
+        changed = {entry for entry, value in episode.items() if value != usual[name][entry]}
+        assert changed == {"jpegs", "randomized"} and episode["randomized"]
+    assert dataset(record("--randomize", folder="two", workers=2)) == varied
+    get_reusable_executor().shutdown(wait=True)
+
+
+def test_the_look_of_an_episode_does_not_depend_on_attempts(record, monkeypatch):
+    folder = record("--randomize", episodes=1, folder="first")
+    start = Episode.load(episode_path(folder, 0)).env_state
+    fail_first(monkeypatch, 1)
+    again = Episode.load(episode_path(record("--randomize", episodes=1, folder="second"), 0))
+    assert not np.array_equal(again.env_state, start)
+    env = make_sim_env(SHORT, randomize=True)
+    env.set_looks([0, Stream.RECORD_LOOKS, 0])
+    image = env.reset(env_state=again.env_state).observation["images"]["top"]
+    env.close()
+    assert np.abs(again.images["top"][0].astype(int) - image).mean() < 2
 
 
 def test_renderers_are_closed_at_the_end(record, monkeypatch):
@@ -258,15 +323,17 @@ def test_more_episodes_are_added(record):
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        (
-            ("--seed", "1"),
-            "('sim_short', 0, 'fast', ['top'], True), not ('sim_short', 1, 'fast', ['top'], True)",
-        ),
-        (("--camera_names", "top", "angle"), "not ('sim_short', 0, 'fast', ['angle', 'top'], True)"),
-        (("--render_quality", "full"), "not ('sim_short', 0, 'full', ['top'], True)"),
-        (("--task_name", "sim_hopeless"), "not ('sim_hopeless', 0, 'fast', ['top'], True)"),
+        (("--seed", "1"), "has seed 0, not 1; give"),
+        (("--camera_names", "top", "angle"), "has cameras ['top'], not ['angle', 'top']; give"),
+        (("--render_quality", "full"), "has render_quality 'fast', not 'full'; give"),
+        (("--randomize",), "has randomized False, not True; give"),
+        (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
+        (("--no_props",), "has success True, not None; give"),
+        (("--no_props", "--keep_failures"), "has success True, not None; give"),
+        (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
+        (("--seed", "1", "--randomize"), "has seed 0, not 1; randomized False, not True; give"),
     ],
-    ids=["seed", "cameras", "quality", "task"],
+    ids=["seed", "cameras", "quality", "looks", "noise", "no props", "no props, all kept", "task", "two"],
 )
 def test_episodes_of_another_kind_are_never_mixed(record, flags, found):
     folder = record(episodes=1)
@@ -326,6 +393,48 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(record, monkeypatch, 
     assert dataset(folder) == wanted
 
 
+SHORT_TASK = """
+import dataclasses, sys
+import cli, constants, record_sim_episodes as script
+transfer = constants.get_task("sim_transfer_cube_scripted")
+in_the_air = constants.Stage("in the air", touch=(), clear=(("red_box", "table"),))
+constants.TASKS["sim_short"] = dataclasses.replace(
+    transfer, name="sim_short", episode_len=5, stages=(in_the_air,)
+)
+cli.run(script.main)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals to a process group")
+@pytest.mark.parametrize(("number", "whom"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)])
+def test_a_signal_leaves_whole_files_and_no_worker(tmp_path, number, whom):
+    folder = tmp_path / "data"
+    flags = f"--task_name sim_short --num_episodes 1000 --num_workers 2 --dataset_dir {folder}".split()
+    run = subprocess.Popen(
+        [sys.executable, "-c", SHORT_TASK, *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while run.poll() is None and len(list(folder.glob("episode_*"))) < 4:
+            time.sleep(0.05)
+        family = psutil.Process(run.pid).children(recursive=True)
+        assert len(family) >= 2
+        whom(run.pid, number)  # Ctrl-C reaches all processes of a terminal
+        said, _ = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode == 130 and "The same command goes on where it stopped." in said
+    assert "Traceback" not in said and "Error" not in said
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    assert all(path.name.startswith("episode_") for path in folder.iterdir())
+    assert all(Episode.load(path).success for path in list_episodes(folder))
+
+
 # --- scripts that fail
 
 
@@ -354,6 +463,7 @@ def test_a_failed_attempt_is_not_kept(record, monkeypatch, capsys):
 
 def test_keep_failures_keeps_first_attempts(record, capsys):
     folder = record("--keep_failures", task=HOPELESS)
+    record("--keep_failures", task=HOPELESS)  # finds them again
     assert "scripted success 0/2 (0%); 2 episodes" in capsys.readouterr().out
     episodes = [Episode.load(path) for path in list_episodes(folder)]
     assert [(e.success, e.reward.max(), len(e)) for e in episodes] == [(False, 0, 3)] * 2
@@ -378,6 +488,9 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--camera_names", "top", "tip"), "unknown camera 'tip'; did you mean 'top'?"),
         (("--num_episodes", "0"), "--num_episodes is 0; it must be at least 1"),
         (("--num_workers", "0"), "--num_workers is 0; it must be at least 1"),
+        (("--noise", "-0.01"), "--noise is -0.01; it must be a length in metres, 0 or more"),
+        (("--noise", "nan"), "--noise is nan; it must be a length in metres, 0 or more"),
+        (("--noise", "inf"), "--noise is inf; it must be a length in metres, 0 or more"),
     ],
 )
 def test_wrong_flags_write_nothing(record, tmp_path, flags, said):
@@ -405,7 +518,7 @@ def test_where_episodes_go_by_default(monkeypatch, tmp_path):
     monkeypatch.delenv("ACT_DATA_DIR", raising=False)
     config, task = script.complete(script.Config(task_name="sim_short"))
     assert Path(config.dataset_dir) == (tmp_path / "data" / "sim_short").resolve() and task is SHORT
-    assert config.camera_names == ("top",) and config.num_workers >= 1 and config.num_episodes == 50
+    assert config.camera_names == ("top",) and config.num_episodes == 50
     monkeypatch.setenv("ACT_DATA_DIR", str(tmp_path / "elsewhere"))
     config, _ = script.complete(script.Config(task_name="sim_short"))
     assert Path(config.dataset_dir) == (tmp_path / "elsewhere" / "sim_short").resolve()

@@ -5,9 +5,10 @@ import pytest
 import torch
 from synthetic import make_dataset, make_episode
 
-import utils
-from episodes import EpisodeError, episode_path
-from utils import Demonstrations, StartSampler, Stats, batches, resize_image, split_episodes
+from episodes import EpisodeError, episode_path, list_episodes, whole_action
+from frames import resize_image
+from sampling import PHASES, Shares, StartSampler, batches, phase_batches
+from utils import Demonstrations, list_datasets, split_episodes
 
 
 def test_an_epoch_is_one_start_in_each_episode():
@@ -42,26 +43,55 @@ def test_early_share_draws_that_share_from_the_first_steps():
     assert max(start for _, start in everything.draw(0, 500)) == 39
 
 
+def test_a_mobile_base_widens_the_action_by_its_smoothed_speeds():
+    episode = make_episode(np.random.default_rng(0), steps=20)
+    assert whole_action(episode) is episode.action
+    episode.base_action = np.random.default_rng(1).normal(size=(20, 2)).astype(np.float32)
+    whole = whole_action(episode)
+    assert whole.shape == (20, 16) and whole.dtype == np.float32
+    assert np.array_equal(whole[:, :14], episode.action)
+    for t in range(2, 18):
+        np.testing.assert_allclose(whole[t, 14:], episode.base_action[t - 2 : t + 3].mean(axis=0), atol=1e-6)
+
+
+def test_datasets_are_mixed_by_weight_and_each_takes_turns():
+    sizes, weights = (20, 5, 10), (0.7, 0.1, 0.2)
+    sampler = StartSampler(np.full(35, 50), [3, 1], sizes=sizes, weights=weights)
+    episodes = np.array([episode for episode, _ in sampler.draw(0, 35 * 400)])
+    dataset = np.searchsorted(np.cumsum(sizes), episodes, side="right")
+    np.testing.assert_allclose(np.bincount(dataset) / len(dataset), weights, atol=0.02)
+    for number, size in enumerate(sizes):
+        counts = np.bincount(episodes[dataset == number] - sum(sizes[:number]), minlength=size)
+        np.testing.assert_allclose(counts / counts.mean(), 1, atol=0.15)
+    for number in range(50):  # within an epoch none comes twice as long as another has not come
+        epoch = sampler.epoch(number)[:, 0]
+        counts = np.bincount(epoch[epoch < 20], minlength=20)
+        assert counts.max() - counts.min() <= 1
+    assert sampler.draw(1000, 50) == sampler.draw(990, 60)[10:]
+
+
+def test_a_dataset_without_weight_is_never_drawn_and_one_alone_is_as_if_there_were_no_others():
+    lengths = np.array([30, 40, 50])
+    alone = StartSampler(lengths, [7, 1]).draw(0, 20)
+    assert StartSampler(lengths, [7, 1], sizes=(3,), weights=(1.0,)).draw(0, 20) == alone
+    drawn = StartSampler(lengths, [7, 1], sizes=(2, 1), weights=(0.0, 1.0)).draw(0, 20)
+    assert {episode for episode, _ in drawn} == {2}
+
+
+def test_samples_of_one_dataset_stay_as_they_were():
+    """As drawn before there could be several: a run of then can be repeated."""
+    before = [(0, 2), (2, 2), (1, 2), (2, 7), (0, 3), (1, 31), (1, 28), (2, 2)]
+    assert StartSampler(np.array([30, 40, 50]), [7, 1], early_share=0.5, early_steps=5).draw(0, 8) == before
+
+
 @pytest.mark.parametrize("bad", [{"early_share": 1.5}, {"early_share": 0.5, "early_steps": 0}])
 def test_bad_shares_are_refused(bad):
     with pytest.raises(ValueError, match=r"--early_"):
         StartSampler(np.array([10]), [0, 1], **bad)
 
 
-def test_statistics_are_those_of_all_steps_and_never_tiny():
-    rng = np.random.default_rng(0)
-    episodes = [make_episode(rng, steps) for steps in (10, 20)]
-    for episode in episodes:
-        episode.qpos[:, 3] = 0.25  # a joint that never moves
-    stats = Stats.of(episodes)
-    rows = np.concatenate([episode.qpos for episode in episodes])
-    np.testing.assert_allclose(stats.qpos_mean, rows.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(stats.qpos_std[:3], rows.std(axis=0)[:3], atol=1e-5)
-    assert stats.qpos_std[3] == pytest.approx(0.01)
-
-
 def test_a_batch_holds_what_the_files_hold(tmp_path):
-    data = Demonstrations(utils.list_episodes(make_dataset(tmp_path, n=2)), ("top",), (48, 64))
+    data = Demonstrations(list_episodes(make_dataset(tmp_path, n=2)), ("top",), (48, 64))
     batch = data.batch([(1, 25), (0, 3)], chunk_size=10)
     second, first = data.episodes[1], data.episodes[0]
     assert batch["images"].shape == (2, 1, 48, 64, 3) and batch["images"].dtype == torch.uint8
@@ -69,28 +99,24 @@ def test_a_batch_holds_what_the_files_hold(tmp_path):
     np.testing.assert_array_equal(batch["actions"][0, :5], second.action[25:])
     np.testing.assert_array_equal(batch["actions"][1], first.action[3:13])
     assert batch["is_pad"].tolist() == [[False] * 5 + [True] * 5, [False] * 10]
-    expected = resize_image(second.images["top"][25], (48, 64))
+    expected = resize_image(second.images["top"].reduced(25, (48, 64)), (48, 64))
     np.testing.assert_array_equal(batch["images"][0, 0], expected)
 
 
-@pytest.mark.parametrize("fits", [True, False])
-def test_frames_are_the_same_whether_they_fit_in_memory_or_not(tmp_path, monkeypatch, fits):
-    monkeypatch.setattr(utils, "CACHE_SHARE", 0.5 if fits else 0.0)
-    data = Demonstrations(
-        utils.list_episodes(make_dataset(tmp_path, n=2, cameras=("a", "b"))), ("b", "a"), (48, 64)
-    )
-    assert data.frames.cached is fits
-    for _ in range(2):  # decoded, then from the cache
-        expected = resize_image(data.episodes[1].images["b"][4], (48, 64))
-        np.testing.assert_array_equal(data.frames(1, 4)[0], expected)
+def test_samples_are_described_by_file_and_step(tmp_path):
+    data = Demonstrations(list_episodes(make_dataset(tmp_path, n=2)), ("top",), (48, 64))
+    assert data.describe([(1, 25), (0, 3)]) == [
+        f"{episode_path(tmp_path, 1)}, step 25",
+        f"{episode_path(tmp_path, 0)}, step 3",
+    ]
 
 
 def test_batches_come_in_order_whatever_the_number_of_threads(tmp_path):
-    data = Demonstrations(utils.list_episodes(make_dataset(tmp_path)), ("top",), (48, 64))
+    data = Demonstrations(list_episodes(make_dataset(tmp_path)), ("top",), (48, 64))
     runs = []
     for workers in (1, 3):
         sampler = StartSampler(data.lengths, [0, 1])
-        runs.append(list(batches(data, sampler, 3, 10, range(4, 16), workers)))
+        runs.append(list(batches(data, sampler, Shares(3), 10, range(4, 16), workers)))
     assert len(runs[0]) == len(runs[1]) == 12
     for one, other in zip(*runs, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -98,30 +124,101 @@ def test_batches_come_in_order_whatever_the_number_of_threads(tmp_path):
     assert torch.equal(runs[0][0]["actions"], expected["actions"])
 
 
+def test_processes_and_accumulated_batches_share_the_samples_of_one_large_batch(tmp_path):
+    data = Demonstrations(list_episodes(make_dataset(tmp_path)), ("top",), (48, 64))
+    sampler = StartSampler(data.lengths, [0, 1])
+    whole = list(batches(data, sampler, Shares(12), 10, range(2, 4)))
+    parts = [list(batches(data, sampler, Shares(2, 3, rank, 2), 10, range(2, 4))) for rank in range(2)]
+    for step in range(2):
+        mine = [parts[rank][3 * step + number] for number in range(3) for rank in range(2)]
+        for name in ("qpos", "images", "actions", "is_pad"):
+            assert torch.equal(torch.cat([batch[name] for batch in mine]), whole[step][name])
+        assert whole[step]["valid_steps"] == (~whole[step]["is_pad"]).sum()
+        share = pytest.approx(float(whole[step]["valid_steps"]) / 6)
+        assert all(float(batch["valid_steps"]) == share for batch in mine)
+
+
+def test_phases_are_drawn_from_their_part_of_the_episodes(tmp_path):
+    data = Demonstrations(list_episodes(make_dataset(tmp_path, steps=60)), ("top",), (48, 64))
+    drawn = []
+    data.batch = lambda samples, chunk_size: drawn.append(samples) or {}
+    found = phase_batches(data, 40, 16, 10, [0, 1, 1])
+    assert list(found) == list(PHASES) and [len(batches) for batches in found.values()] == [3] * 4
+    for number, (low, high) in enumerate(PHASES.values()):
+        starts = np.array([start for batch in drawn[3 * number : 3 * number + 3] for _, start in batch])
+        assert len(starts) == 40 and (int(60 * low) <= starts).all() and (starts < 60 * high).all()
+        assert len(set(starts)) >= min(3, int(60 * (high - low)))
+
+
+def test_samples_are_described(tmp_path):
+    data = Demonstrations(list_episodes(make_dataset(tmp_path, n=2)), ("top",), (48, 64))
+    assert data.describe([(1, 7)]) == [f"{tmp_path / 'episode_1.hdf5'}, step 7"]
+
+
 def test_the_split_is_random_complete_and_given_by_the_seed(tmp_path):
     make_dataset(tmp_path, n=10, steps=2)
-    train, val = split_episodes(tmp_path, 0.8, seed=0)
+    train, val = split_episodes(list_episodes(tmp_path), 0.8, seed=0)
     assert len(train) == 8 and len(val) == 2 and not set(train) & set(val)
-    assert split_episodes(tmp_path, 0.8, seed=0) == (train, val)
-    assert any(split_episodes(tmp_path, 0.8, seed=s)[1] != val for s in range(1, 5))
-    assert [len(part) for part in split_episodes(tmp_path, 0.999, seed=0)] == [9, 1]
+    assert split_episodes(list_episodes(tmp_path), 0.8, seed=0) == (train, val)
+    assert any(split_episodes(list_episodes(tmp_path), 0.8, seed=s)[1] != val for s in range(1, 5))
+    assert [len(part) for part in split_episodes(list_episodes(tmp_path), 0.999, seed=0)] == [9, 1]
 
 
 def test_a_split_needs_two_episodes_and_a_share(tmp_path):
     make_dataset(tmp_path, n=1, steps=2)
     with pytest.raises(ValueError, match="at least 2"):
-        split_episodes(tmp_path, 0.8, seed=0)
+        split_episodes(list_episodes(tmp_path), 0.8, seed=0)
     with pytest.raises(ValueError, match="--train_ratio is 1.5"):
-        split_episodes(tmp_path, 1.5, seed=0)
+        split_episodes(list_episodes(tmp_path), 1.5, seed=0)
 
 
 def test_episodes_that_do_not_go_together_are_refused(tmp_path):
     make_dataset(tmp_path, n=1)
     make_episode(np.random.default_rng(0), dim=7).save(episode_path(tmp_path, 1))
     with pytest.raises(EpisodeError, match="episode_1.*qpos has 7 entries"):
-        Demonstrations(utils.list_episodes(tmp_path), ("top",), (48, 64))
+        Demonstrations(list_episodes(tmp_path), ("top",), (48, 64))
     other = make_episode(np.random.default_rng(0))
     other.render_quality = "full"
     other.save(episode_path(tmp_path, 1), overwrite=True)
     with pytest.raises(EpisodeError, match="rendered 'full'"):
-        Demonstrations(utils.list_episodes(tmp_path), ("top",), (48, 64))
+        Demonstrations(list_episodes(tmp_path), ("top",), (48, 64))
+
+
+def test_a_missing_camera_is_refused_naming_both_files(tmp_path):
+    make_dataset(tmp_path / "a", n=1, cameras=("top", "wrist"))
+    make_dataset(tmp_path / "b", n=1, cameras=("wrist",))
+    paths = [episode_path(tmp_path / name, 0) for name in "ab"]
+    with pytest.raises(
+        EpisodeError, match=r"b/episode_0.hdf5: no camera 'top'; .*, unlike .*a/episode_0.hdf5$"
+    ):
+        Demonstrations(paths, ("top",), (48, 64))
+
+
+def test_datasets_may_be_rendered_differently(tmp_path):
+    make_dataset(tmp_path / "a", n=1)
+    real = make_episode(np.random.default_rng(0))
+    real.render_quality = ""
+    real.save(episode_path(tmp_path / "b", 0))
+    data = Demonstrations([episode_path(tmp_path / name, 0) for name in "ab"], ("top",), (48, 64))
+    assert len(data.episodes) == 2
+
+
+def test_folders_have_their_weights_and_mirrored_ones_can_be_left_out(tmp_path):
+    for name in ("a", "b_mirror", "c"):
+        make_dataset(tmp_path / name, n=2, steps=2)
+    make_episode(np.random.default_rng(0), steps=2).save(episode_path(tmp_path / "c", 0, mirror=True))
+    folders = [tmp_path / name for name in ("a", "b_mirror", "c")]
+    paths, weights = list_datasets(folders, (7, 2, 1))
+    assert [len(part) for part in paths] == [2, 2, 3] and weights == pytest.approx([0.7, 0.2, 0.1])
+    assert list_datasets(folders)[1] == pytest.approx([1 / 3] * 3)
+    paths, weights = list_datasets(folders, (7, 2, 1), skip_mirrored=True)
+    assert [len(part) for part in paths] == [2, 2] and weights == pytest.approx([7 / 8, 1 / 8])
+    with pytest.raises(ValueError, match="no episode is left of .*b_mirror"):
+        list_datasets([tmp_path / "b_mirror"], skip_mirrored=True)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (2.0, -1.0)])
+def test_weights_that_make_no_sense_are_refused(tmp_path, weights):
+    make_dataset(tmp_path, n=1, steps=2)
+    with pytest.raises(ValueError, match="--sample_weights is .* each of the 2 folders"):
+        list_datasets([tmp_path, tmp_path], weights)

@@ -1,0 +1,58 @@
+"""Pictures of every scene for the READMEs, from all of its cameras, three fifths into a scripted episode.
+
+python3 -m docs.scenes
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from constants import TASKS
+from ee_sim_env import make_ee_sim_env
+from plots import tile
+from schema import Task
+from scripted_policy import ScriptedPolicy
+
+DOCS = Path(__file__).resolve().parent
+SIZE = (240, 320)  # height, width (pixels) of each camera's picture
+PER_ROW = 4
+SEED, SHARE = 1, 0.6  # of the start; of the episode that has passed
+
+
+def named(image: np.ndarray, name: str) -> np.ndarray:
+    """The image with its camera's name in a corner, legible on any ground."""
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(image, name, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, thickness, cv2.LINE_AA)
+    return image
+
+
+def scene_picture(task: Task) -> np.ndarray:
+    """What all cameras see of a task's last case, some in a row; the last row is filled up with white."""
+    case = len(task.variants) - 1
+    env = make_ee_sim_env(task, render_quality="full", image_size=SIZE)
+    step = env.reset(SEED, case=case)
+    script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env.env_state)
+    for t in range(round(SHARE * task.episode_len)):
+        step = env.step(script(t))
+    images = [named(image, name) for name, image in step.observation["images"].items()]
+    env.close()
+    columns = min(PER_ROW, len(images))
+    images += [np.full_like(images[0], 255)] * (-len(images) % columns)
+    rows = [tile(images[i : i + columns]) for i in range(0, len(images), columns)]
+    return np.concatenate(rows)
+
+
+def main() -> None:
+    """Write `<scene>.jpg` beside this script."""
+    scenes = {task.scene: task for task in reversed(TASKS.values()) if task.scene and task.script}
+    for scene, task in tqdm(scenes.items(), unit="picture"):
+        picture = cv2.cvtColor(scene_picture(task), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(DOCS / f"{scene}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What a run is fed with: from the flags to the episodes, and to batches for training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cli
+from augment import Augmentation, AugmentConfig, centre_crop
+from constants import IMAGE_SIZE, Stream, data_dir
+from frames import CACHES
+from machine import World
+from policies.base import Policy
+from sampling import Shares, StartSampler, batches, phase_batches
+from stats import Stats, check_widths, dataset_stats
+from training import Feed
+from training_run import TrainConfig
+from utils import Demonstrations, check_alike, list_datasets, split_episodes
+from views import View, ViewConfig
+
+PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
+
+
+@dataclass(frozen=True)
+class FeedConfig(AugmentConfig, ViewConfig):
+    """Flags of the episodes, of what is seen of them, and of how they are sampled."""
+
+    dataset_dir: tuple[str, ...] | None = cli.flag(
+        None,
+        "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
+        "data/<task> if not given",
+    )
+    sample_weights: tuple[float, ...] | None = cli.flag(
+        None, "how often samples come from each folder, e.g. 7 2 1; all the same if not given"
+    )
+    stats_dir: tuple[str, ...] | None = cli.flag(
+        None, "folders whose episodes tell how to normalise; those of --dataset_dir if not given"
+    )
+    skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras the policy sees; the task's own if not given"
+    )
+    image_size: tuple[int, int] = cli.flag(
+        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster"
+    )
+    cache: str = cli.flag(
+        "auto",
+        "frames in memory: none, their JPEGs, or decoded at --image_size; auto: what fits into half of the "
+        "free memory",
+        CACHES,
+    )
+    train_ratio: float = cli.flag(
+        0.8, "share of the (first folder's) episodes that is trained on; the rest validates"
+    )
+    early_share: float = cli.flag(
+        0.0, "share of each batch that starts within the first --early_steps of an episode"
+    )
+    early_steps: int = cli.flag(40, "see --early_share")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a policy is trained and validated on."""
+
+    train: Demonstrations
+    validation: Demonstrations
+    folders: tuple[Path, ...]
+    sizes: tuple[int, ...]  # training episodes of each folder
+    weights: tuple[float, ...]  # share of the samples that comes from each folder
+    stats: Stats
+    views: dict[str, View]  # of the cameras that are not simply seen whole
+
+    def text(self) -> str:
+        """How much there is, from where, for the user."""
+        folders = ", ".join(map(str, self.folders))
+        n_train, n_validation = len(self.train.paths), len(self.validation.paths)
+        count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
+        return f"{count}\n{self.train.frames}"
+
+
+def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:
+    """Episodes of all folders, those that validate of the first alone; frames are cached for training."""
+    dataset_dirs = config.dataset_dir or (data_dir(task_name),)
+    datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
+    first, val_paths = split_episodes(datasets[0], config.train_ratio, seed)
+    train_paths = [first, *datasets[1:]]
+    views = config.views(cameras, first[0])
+    load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
+    validation = load(val_paths, cache="none")  # each of its frames is read once
+    train = load([path for paths in train_paths for path in paths], cache=config.cache)
+    check_alike(train, validation)
+    sources = datasets
+    if config.stats_dir:
+        sources, _ = list_datasets(config.stats_dir, None, config.skip_mirrored_data)
+    stats = dataset_stats(sources)
+    for name, mean, width in (
+        ("qpos", stats.qpos_mean, train.qpos[0].shape[1]),
+        ("action (with base_action)", stats.action_mean, train.actions[0].shape[1]),
+    ):
+        check_widths(name, [train.paths[0], sources[0][0]], [width, len(mean)])
+    folders = tuple(paths[0].parent for paths in datasets)
+    return Data(train, validation, folders, tuple(map(len, train_paths)), tuple(weights), stats, views)
+
+
+def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: Policy, data: Data) -> Feed:
+    """Batches for training, changed at random as the flags say, and for validation."""
+    key, chunk_size = [training.seed, Stream.TRAIN], policy.config.chunk_size
+    early, mixture = (config.early_share, config.early_steps), (data.sizes, data.weights)
+    sampler = StartSampler(data.train.lengths, [*key, 0], *early, *mixture)
+    shares = Shares(training.batch_size, training.accumulate, world.rank, world.size)
+    pin = policy.qpos_mean.is_cuda
+    validation = phase_batches(data.validation, PHASE_SAMPLES, training.batch_size, chunk_size, [*key, 1])
+    for batch in (batch for phase in validation.values() for batch in phase):
+        batch["images"] = centre_crop(batch["images"], policy.interface.augmentations)
+    return Feed(
+        train=lambda steps: batches(data.train, sampler, shares, chunk_size, steps, pin=pin),
+        validation=validation,
+        describe=lambda step: data.train.describe(sampler.draw(step * shares.samples, shares.samples)),
+        prepare=Augmentation(
+            policy.interface.augmentations,
+            policy.qpos_mean,
+            policy.qpos_std,
+            config.state_dropout,
+            config.state_noise,
+            config.darkness(policy.interface.cameras),
+        ),
+    )

@@ -1,0 +1,144 @@
+"""Every simulated task as a Gymnasium environment, registered when this module is imported.
+
+    import gymnasium
+    import gym_env  # registers
+    env = gymnasium.make("act/TransferCube-v0", obs_type="pixels_agent_pos")
+
+Observations, options and success are those of gym-aloha (env.py). Two things differ: the action space holds
+the joints' ranges, where gym-aloha's says [-1, 1] and means radians all the same; and all cameras of the task
+are seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from constants import IMAGE_SIZE, TASKS, choose, get_task
+from schema import Task
+from sim_env import make_sim_env
+
+OBS_TYPES = ("pixels", "pixels_agent_pos")
+POSITION_BOUND = 1000.0  # of `agent_pos`; gym-aloha's, wide enough for anything
+
+
+class TaskEnv(gymnasium.Env):
+    """A task in joint space. Action (D,): per arm, joint angles (rad) and the gripper in [0 closed, 1 open].
+
+    `reset(seed)` draws the start of the props, and the case if there are several;
+    `reset(options={"env_state": pose})` sets it, (7,) a prop: xyz (m) and quaternion wxyz. Each `info` has
+    `is_success`, and `env_state`, the start of this episode.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(
+        self,
+        task: str,
+        obs_type: str = "pixels",
+        render_mode: str | None = "rgb_array",
+        observation_width: int = IMAGE_SIZE[1],
+        observation_height: int = IMAGE_SIZE[0],
+        visualization_width: int = IMAGE_SIZE[1],
+        visualization_height: int = IMAGE_SIZE[0],
+        render_quality: str = "fast",
+    ) -> None:
+        """
+        Args:
+            task: a name of `constants.TASKS`.
+            obs_type: "pixels", {camera: (H, W, 3) uint8}, or "pixels_agent_pos", {"pixels": the same,
+                "agent_pos": (D,)}.
+            render_mode: "rgb_array", or None: `render` is not used.
+            observation_width, observation_height: of the observation's images (pixels).
+            visualization_width, visualization_height: of what `render` returns (pixels).
+            render_quality: see `scene.QUALITIES`.
+        """
+        self.task = get_task(task)
+        self.obs_type = choose("obs_type", obs_type, OBS_TYPES)
+        if render_mode is not None:
+            choose("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": self.task.fps}
+        self._render_size = {"height": visualization_height, "width": visualization_width}
+        self._env = make_sim_env(self.task, render_quality, (observation_height, observation_width))
+        bounds = self._env.action_spec()
+        self.action_space = spaces.Box(
+            bounds.minimum.astype(np.float32), bounds.maximum.astype(np.float32), dtype=np.float32
+        )
+        image = spaces.Box(0, 255, (observation_height, observation_width, 3), np.uint8)
+        self.observation_space = self._layout(
+            spaces.Dict(dict.fromkeys(self.task.cameras, image)),
+            spaces.Box(-POSITION_BOUND, POSITION_BOUND, (self.task.dim,), np.float64),
+            spaces.Dict,
+        )
+
+    def _layout(self, pixels: Any, agent_pos: Any, kind: type = dict) -> Any:
+        """An observation, or the space of one, from its parts."""
+        return pixels if self.obs_type == "pixels" else kind({"pixels": pixels, "agent_pos": agent_pos})
+
+    def _observe(self, observation: dict) -> dict:
+        images = observation["images"]
+        return self._layout({camera: images[camera] for camera in self.task.cameras}, observation["qpos"])
+
+    def _info(self, is_success: bool) -> dict[str, Any]:
+        return {"is_success": is_success, "env_state": self._env.env_state.copy()}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict, dict[str, Any]]:
+        super().reset(seed=seed)
+        step = self._env.reset(self.np_random, (options or {}).get("env_state"))
+        return self._observe(step.observation), self._info(is_success=False)
+
+    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict[str, Any]]:
+        step = self._env.step(action)
+        is_success = bool(step.reward == self.task.max_reward)
+        return self._observe(step.observation), float(step.reward), is_success, False, self._info(is_success)
+
+    def render(self) -> np.ndarray | None:
+        """The task's first camera (H, W, 3) uint8 RGB, or None without a render mode."""
+        if self.render_mode is None:
+            return None
+        has_shadows = self._env.task.render_quality == "full"
+        return self._env.physics.render(
+            **self._render_size,
+            camera_id=self.task.cameras[0],
+            render_flag_overrides={"shadow": has_shadows},
+        )
+
+    def close(self) -> None:
+        """Free the renderers."""
+        self._env.close()
+
+
+def env_ids(tasks: Iterable[Task]) -> dict[str, Task]:
+    """Ids of the environments that these tasks are: `sim_transfer_cube_scripted` is `act/TransferCube-v0`.
+
+    Tasks that differ in name and script only are datasets on one environment, which has one id, without
+    `Scripted`. Where something else differs (the length, say), the id says so: `act/InsertionHuman-v0`.
+    """
+    found: dict[str, Task] = {}
+    simulated = [task for task in tasks if task.scene]
+    for task in sorted(simulated, key=lambda task: "scripted" not in task.name.split("_")):
+        if any(replace(other, name=task.name, script=task.script) == task for other in found.values()):
+            continue
+        words = [word for word in task.name.split("_") if word not in ("sim", "scripted")]
+        name = f"act/{''.join(word[0].upper() + word[1:] for word in words)}-v0"
+        if name in found:
+            raise ValueError(f"tasks {found[name].name!r} and {task.name!r} are both {name}; rename one")
+        found[name] = task
+    return found
+
+
+for _id, _task in env_ids(TASKS.values()).items():
+    gymnasium.register(
+        _id,
+        entry_point="gym_env:TaskEnv",
+        max_episode_steps=_task.episode_len,
+        kwargs={"task": _task.name},
+    )

@@ -1,0 +1,114 @@
+"""What every policy is: what it learns (`loss`), what it does (`act`), and what it is connected to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from augment import centre_crop
+from frames import resize_image
+from stats import Stats
+from utils import Batch
+from views import View
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a policy is connected to: stored with it, so that one file is enough to run it."""
+
+    state_dim: int
+    action_dim: int
+    cameras: tuple[str, ...]
+    image_size: tuple[int, int]  # height, width (pixels) that it sees; larger frames are scaled down
+    task: str = ""
+    render_quality: str = ""  # of the simulated images it was trained on
+    # of the cameras that it does not simply see whole
+    views: dict[str, View] = dataclasses.field(default_factory=dict)
+    augmentations: tuple[str, ...] = ()  # of the images in training
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Interface:
+        """What `dataclasses.asdict` made of one."""
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        views = {camera: View.from_plain(view) for camera, view in values.get("views", {}).items()}
+        return cls(**{**values, "views": views})
+
+
+class Policy(nn.Module):
+    """Maps an observation to a chunk of actions. Takes and gives robot units; normalises inside.
+
+    A subclass names its `Config`, builds its networks in `__init__`, and defines `loss` and `act`.
+    """
+
+    Config: ClassVar[type]
+    augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
+
+    def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:
+        super().__init__()
+        self.config, self.interface = config, interface
+        for field in dataclasses.fields(stats):
+            self.register_buffer(field.name, getattr(stats, field.name).clone())
+        self.register_buffer("image_mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("image_std", 255 * torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses of a batch (`utils.Demonstrations.batch`): `loss` is minimised, every entry is logged.
+
+        The batch holds what `draw_noise` gives, too.
+        """
+        raise NotImplementedError
+
+    def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        """The random numbers that the loss of so many samples depends on, a row a sample."""
+        return {}
+
+    def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
+        """Actions (B, chunk, A) for `qpos` (B, D) and `images` (B, cameras, H, W, 3) uint8."""
+        raise NotImplementedError
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Parameters that start from pretrained weights; trained at `--lr_backbone`."""
+        return []
+
+    def rebuild_config(self) -> Any:
+        """The config from which `load_policy` builds the same networks, without reading any other file."""
+        return self.config
+
+    def normalise_qpos(self, qpos: Tensor) -> Tensor:
+        return (qpos - self.qpos_mean) / self.qpos_std
+
+    def normalise_actions(self, actions: Tensor) -> Tensor:
+        return (actions - self.action_mean) / self.action_std
+
+    def denormalise_actions(self, actions: Tensor) -> Tensor:
+        return actions * self.action_std + self.action_mean
+
+    def normalise_images(self, images: Tensor) -> Tensor:
+        """(B, cameras, H, W, 3) uint8 -> (B, cameras, 3, H, W), normalised; channels stay last in memory."""
+        return (images.movedim(-1, -3).float() - self.image_mean) / self.image_std
+
+    def observe(self, observations: Sequence[Observation]) -> Batch:
+        """Batch B observations of an environment; shows of their images what the policy sees, at its size."""
+        size, views = self.interface.image_size, self.interface.views
+        images = [
+            [views.get(c, resize_image)(o["images"][c], size) for c in self.interface.cameras]
+            for o in observations
+        ]
+        qpos = np.stack([o["qpos"] for o in observations]).astype(np.float32)
+        device = self.qpos_mean.device
+        return {
+            "qpos": torch.from_numpy(qpos).to(device),
+            "images": centre_crop(
+                torch.from_numpy(np.array(images)).to(device), self.interface.augmentations
+            ),
+        }

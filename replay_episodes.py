@@ -1,0 +1,182 @@
+"""Replay recorded episodes in their simulated task, from their recorded starts.
+
+    python3 replay_episodes.py --dataset_dir data/sim_transfer_cube_scripted --episode_idx 0
+
+sends the recorded actions once more and says what they earned, against what was recorded, and how far the
+joints are from the recorded ones. Without `--episode_idx`: all episodes of the folder. (ACT++:
+replay_episodes.py replays on the real arm.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import cli
+from constants import Stream, get_task
+from episodes import Episode, EpisodeError
+from plots import tile, write_video
+from record_sim_episodes import follow, run_episode
+from schema import Task
+from visualize_episodes import find_files
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--dataset_dir", type=Path, help="folder of the episodes")
+    parser.add_argument("--episode_idx", type=int, help="number of the episode; all of them if not given")
+    parser.add_argument("--ismirror", action="store_true", help="take mirror_episode_<number>.hdf5")
+    parser.add_argument("--dataset_path", type=Path, help="one episode file, instead of a folder")
+    parser.add_argument("--task_name", help="task to replay in; the one that the file names if not given")
+    parser.add_argument("--seed", type=int, help="draw the start of episodes whose file has none")
+    parser.add_argument("--onscreen_render", action="store_true", help="show the first camera in a window")
+    parser.add_argument("--video", type=Path, help="write what the task's cameras see of one episode (MP4)")
+    args = parser.parse_args(argv)
+    if (args.dataset_dir is None) == (args.dataset_path is None):
+        parser.error("give one of --dataset_dir and --dataset_path")
+    return args
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What replaying one episode came to."""
+
+    name: str
+    reward: int  # the highest
+    recorded_reward: int | None  # None where the file has none
+    max_reward: int
+    joint_error: np.ndarray  # (T, J) rad, replayed minus recorded, of the joints `joints`
+    joints: tuple[str, ...]
+
+    def text(self) -> str:
+        """One line."""
+        recorded = "not recorded" if self.recorded_reward is None else f"recorded {self.recorded_reward}"
+        step, worst = np.unravel_index(np.abs(self.joint_error).argmax(), self.joint_error.shape)
+        return (
+            f"{self.name}: highest reward {self.reward} of {self.max_reward} ({recorded}); "
+            f"{error_text(self.joint_error)} ({self.joints[worst]}, step {step})"
+        )
+
+
+def error_text(errors: np.ndarray) -> str:
+    """Root mean square and maximum of joint errors (rad)."""
+    return f"joint error rms {np.sqrt(np.mean(errors**2)):.5f} rad, max {np.abs(errors).max():.5f} rad"
+
+
+def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
+    """The simulated task of an episode, as long as the episode; EpisodeError if they do not fit."""
+    if not (task_name or episode.task):
+        raise EpisodeError(f"{path}: the file names no task; add --task_name")
+    try:
+        task = get_task(task_name or episode.task)
+    except ValueError as error:
+        hint = "" if task_name else " (--task_name replaces the name in the file)"
+        raise EpisodeError(f"{path}: {error}{hint}") from None
+    if task.scene is None:
+        raise EpisodeError(f"{path}: task {task.name!r} belongs to a real arm; --task_name a simulated one")
+    for name in ("qpos", "action"):
+        found = getattr(episode, name).shape[1]
+        if found != task.dim:
+            raise EpisodeError(f"{path}: {name} has {found} entries a step; {task.name} has {task.dim}")
+    return replace(task, episode_len=len(episode))
+
+
+def check(path: Path, args: argparse.Namespace) -> Task:
+    """The task of an episode that can be replayed; EpisodeError says why one cannot."""
+    episode = Episode.load(path, cameras=())
+    task = task_of(path, episode, args.task_name)
+    if episode.env_state is None and args.seed is None:
+        raise EpisodeError(
+            f"{path}: no /env_state, so it is unknown where the props started (ACT's files do not say); "
+            "--seed 0 draws a start, from which the actions may well miss"
+        )
+    return task
+
+
+def replay(
+    path: Path, env, task: Task, rng: np.random.Generator | None, cameras: tuple[str, ...] = (), view=None
+) -> tuple[Replay, Episode]:
+    """Replay one file in `env`, a `sim_env.SimEnv` of `task`; `rng` draws the start where the file has none.
+
+    Returns what came of it, and the episode as replayed, with the images of `cameras`.
+    """
+    recorded = Episode.load(path, cameras=())
+    step = env.reset(rng, recorded.env_state)
+    episode = run_episode(env, task, step, follow(recorded.action), cameras, view)
+    joints = [i for i, name in enumerate(task.state_names) if not name.endswith("gripper")]
+    outcome = Replay(
+        name=path.stem,
+        reward=int(episode.reward.max()),
+        recorded_reward=None if recorded.reward is None else int(recorded.reward.max()),
+        max_reward=task.max_reward,
+        joint_error=(episode.qpos - recorded.qpos)[:, joints],
+        joints=tuple(task.state_names[i] for i in joints),
+    )
+    return outcome, episode
+
+
+def summary(done: Sequence[Replay], seconds: float) -> str:
+    """One line about all of them."""
+    n = len(done)
+    told = [one for one in done if one.recorded_reward is not None]
+    same = sum(one.reward == one.recorded_reward for one in told)
+    successes = sum(one.reward == one.max_reward for one in done)
+    errors = np.concatenate([one.joint_error.ravel() for one in done])
+    return (
+        f"{n} episodes in {seconds:.0f} s: success {successes}/{n}; highest reward as recorded in "
+        f"{same}/{len(told)}; {error_text(errors)}"
+    )
+
+
+def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: argparse.Namespace) -> None:
+    """Replay each file in its task, printing a line about each and one about all; write the video."""
+    from sim_env import make_sim_env  # opens OpenGL
+
+    view = None
+    if args.onscreen_render:
+        from plots import LiveView
+
+        view = LiveView()
+    began, done, envs = time.perf_counter(), [], {}
+    try:
+        for i, path in enumerate(tqdm(paths, desc="replaying", unit="episode", disable=len(paths) == 1)):
+            task = tasks[i]
+            if task.name not in envs:
+                envs[task.name] = make_sim_env(task)
+            rng = None if args.seed is None else np.random.default_rng([args.seed, Stream.RECORD, i])
+            cameras = task.cameras if args.video or view else ()
+            outcome, episode = replay(path, envs[task.name], task, rng, cameras, view)
+            done.append(outcome)
+            tqdm.write(outcome.text())
+    finally:
+        for env in envs.values():
+            env.close()
+    if len(done) > 1:
+        print(summary(done, time.perf_counter() - began))
+    if args.video:
+        args.video.parent.mkdir(parents=True, exist_ok=True)
+        frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
+        write_video(args.video, frames, episode.fps)
+        print(f"video {args.video}")
+
+
+def main() -> None:
+    args = parse_args()
+    if args.dataset_path:
+        paths = [args.dataset_path]
+    else:
+        paths = find_files(args.dataset_dir, args.episode_idx, args.ismirror)
+    if args.video and len(paths) > 1:
+        raise ValueError(f"--video takes one episode, not {len(paths)}; add --episode_idx")
+    tasks = [check(path, args) for path in tqdm(paths, desc="checking", disable=len(paths) == 1)]
+    replay_all(paths, tasks, args)
+
+
+if __name__ == "__main__":
+    cli.run(main)

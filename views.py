@@ -1,0 +1,115 @@
+"""Which part of a camera's image a policy sees. Training, evaluation and the arm apply the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cli
+from constants import choose
+from episodes import Episode
+from frames import resize_image
+
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); x1 and y1 are outside
+
+
+@dataclass(frozen=True)
+class View:
+    """What is done to each frame of a camera before the policy sees it."""
+
+    frame_size: tuple[int, int] | None = None  # height, width (pixels) of the frames that the boxes are for
+    crop: Box | None = None  # the rest is cut away
+    mask_outside: Box | None = None  # the rest is black
+    is_dark: bool = False  # all of it is black
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> View:
+        """What `dataclasses.asdict` made of one."""
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+    def __call__(self, image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+        """(H, W, 3) uint8, whole and as large as recorded, to `image_size` (height, width)."""
+        if self.is_dark:
+            return np.zeros((*image_size, 3), np.uint8)
+        if self.frame_size and image.shape[:2] != self.frame_size:
+            sizes = ["x".join(map(str, size)) for size in (image.shape[:2], self.frame_size)]
+            raise ValueError(
+                "a frame is {} (height x width); --crop and --mask_outside are for {}".format(*sizes)
+            )
+        if self.mask_outside:
+            x0, y0, x1, y1 = self.mask_outside
+            masked = np.zeros_like(image)
+            masked[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+            image = masked
+        if self.crop:
+            x0, y0, x1, y1 = self.crop
+            image = image[y0:y1, x0:x1]
+        return resize_image(image, image_size)
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """Flags of which part of the images a policy sees, by camera."""
+
+    crop: dict[str, Box] | None = cli.flag(
+        None,
+        "box of a camera's image that is kept, x0,y0,x1,y1 in pixels of the recorded frame, e.g. "
+        "top=80,0,560,480; the rest is cut away before scaling to --image_size",
+    )
+    mask_outside: dict[str, Box] | None = cli.flag(
+        None, "box of a camera's image outside which all is black, given as for --crop"
+    )
+    zero_camera: dict[str, float] | None = cli.flag(
+        None,
+        "probability that a camera's image is all black in training, e.g. top=0.3; with 1 it always is, in "
+        "evaluation too",
+    )
+
+    def views(self, cameras: Sequence[str], path: Path) -> dict[str, View]:
+        """How those of the cameras are seen that are not simply seen whole.
+
+        Args:
+            cameras: those of the policy.
+            path: an episode, for the size of its frames.
+
+        Raises:
+            ValueError: the policy has no such camera, a box is empty or not inside the frame, or a
+                probability is none.
+        """
+        boxes = {"crop": self.crop or {}, "mask_outside": self.mask_outside or {}}
+        zero = self.zero_camera or {}
+        for flag, values in {**boxes, "zero_camera": zero}.items():
+            for camera in values:
+                choose(f"camera of --{flag}", camera, cameras)
+        for camera, probability in zero.items():
+            if not 0 <= probability <= 1:
+                raise ValueError(f"--zero_camera {camera}={probability:g}; it must lie in [0, 1]")
+        boxed = [camera for camera in cameras if any(camera in values for values in boxes.values())]
+        images = Episode.load(path, boxed, in_memory=False).images if boxed else {}
+        parts: dict[str, dict[str, Any]] = {c: {"frame_size": images[c][0].shape[:2]} for c in boxed}
+        for flag, values in boxes.items():
+            for camera, box in values.items():
+                _check_box(flag, camera, box, parts[camera]["frame_size"])
+                parts[camera][flag] = tuple(box)
+        for camera in (camera for camera, probability in zero.items() if probability == 1):
+            parts.setdefault(camera, {})["is_dark"] = True
+        return {camera: View(**part) for camera, part in parts.items()}
+
+    def darkness(self, cameras: Sequence[str]) -> tuple[float, ...]:
+        """Probability with which each camera's image becomes black in training; 0 if its view is already."""
+        shares = self.zero_camera or {}
+        return tuple(shares.get(camera, 0.0) % 1 for camera in cameras)
+
+
+def _check_box(flag: str, camera: str, box: Box, frame_size: tuple[int, int]) -> None:
+    x0, y0, x1, y1 = box
+    height, width = frame_size
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise ValueError(
+            f"--{flag} {camera}={x0},{y0},{x1},{y1}: x0,y0,x1,y1 must satisfy 0 <= x0 < x1 <= {width} and "
+            f"0 <= y0 < y1 <= {height}, as the frames are {height}x{width}"
+        )
