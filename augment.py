@@ -114,21 +114,22 @@ class Augmentation:
         return {**batch, "images": self.images(batch["images"]), "qpos": self.state(batch["qpos"])}
 
     def images(self, images: Tensor) -> Tensor:
-        """(B, cameras, H, W, 3) uint8, changed."""
+        """(B, ..., cameras, H, W, 3) uint8, changed; a sample's past like its present."""
         if self._names:
             height, width = images.shape[-3:-1]
             change = v2.Compose([t for name in self._names for t in _transforms(name, height, width)])
             images = torch.stack([change(sample.movedim(-1, -3)).movedim(-3, -1) for sample in images])
         if self._darkness is not None:
-            is_dark = torch.rand(images.shape[:2], device=images.device) < self._darkness  # (B, cameras)
+            cameras = (len(images), *[1] * (images.ndim - 5), images.shape[-4])  # (B, ..., cameras)
+            is_dark = torch.rand(cameras, device=images.device) < self._darkness
             images = images.masked_fill(is_dark[..., None, None, None], 0)
         return images
 
     def state(self, qpos: Tensor) -> Tensor:
-        """(B, D), changed."""
+        """(B, ..., D), changed."""
         if self._noise:
             qpos = qpos + self._noise * self._std * torch.randn_like(qpos)
         if self._dropout:
-            is_dropped = torch.rand(len(qpos), 1, device=qpos.device) < self._dropout
-            qpos = torch.where(is_dropped, self._mean, qpos)
+            is_dropped = torch.rand(len(qpos), device=qpos.device) < self._dropout
+            qpos = torch.where(is_dropped.view(-1, *[1] * (qpos.ndim - 1)), self._mean, qpos)
         return qpos

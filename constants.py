@@ -28,6 +28,7 @@ class Stream(IntEnum):
     RECORD_LOOKS = 3
     EVALUATE_LOOKS = 4
     TRAIN_EVALUATE = 5  # evaluations while training
+    ACT = 6  # what a policy draws in a rollout
 
 
 def _viperx(label: str) -> Arm:

@@ -106,16 +106,18 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
 
 def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: Policy, data: Data) -> Feed:
     """Batches for training, changed at random as the flags say, and for validation."""
-    key, chunk_size = [training.seed, Stream.TRAIN], policy.config.chunk_size
+    key, chunk_size, history = [training.seed, Stream.TRAIN], policy.chunk_size, policy.observation_horizon
     early, mixture = (config.early_share, config.early_steps), (data.sizes, data.weights)
     sampler = StartSampler(data.train.lengths, [*key, 0], *early, *mixture)
+    pin = policy.device.type == "cuda"
     shares = Shares(training.batch_size, training.accumulate, world.rank, world.size)
-    pin = policy.qpos_mean.is_cuda
-    validation = phase_batches(data.validation, PHASE_SAMPLES, training.batch_size, chunk_size, [*key, 1])
+    validation = phase_batches(
+        data.validation, PHASE_SAMPLES, training.batch_size, chunk_size, [*key, 1], history
+    )
     for batch in (batch for phase in validation.values() for batch in phase):
         batch["images"] = centre_crop(batch["images"], policy.interface.augmentations)
     return Feed(
-        train=lambda steps: batches(data.train, sampler, shares, chunk_size, steps, pin=pin),
+        train=partial(batches, data.train, sampler, shares, chunk_size, pin=pin, history=history),
         validation=validation,
         describe=lambda step: data.train.describe(sampler.draw(step * shares.samples, shares.samples)),
         prepare=Augmentation(

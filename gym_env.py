@@ -98,7 +98,8 @@ class TaskEnv(gymnasium.Env):
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict[str, Any]]:
         step = self._env.step(action)
         is_success = bool(step.reward == self.task.max_reward)
-        return self._observe(step.observation), float(step.reward), is_success, False, self._info(is_success)
+        is_over = is_success or step.last()
+        return self._observe(step.observation), float(step.reward), is_over, False, self._info(is_success)
 
     def render(self) -> np.ndarray | None:
         """The task's first camera (H, W, 3) uint8 RGB, or None without a render mode."""

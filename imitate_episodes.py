@@ -7,9 +7,11 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +25,12 @@ from logs import check_wandb
 from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
-from policy import POLICIES, make_policy, read_checkpoint
+from policy import POLICIES, finish_policy, make_policy, read_checkpoint
 from schema import Task
 from training import fit
 from training_run import TrainConfig
 
-ONCE = ("config", "resume", "overwrite", "eval")  # flags of one command, not of a run
+ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of one command, not of a run
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,12 @@ class Config(Workers, FeedConfig):
     )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
     randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
+    query_every: int | None = cli.flag(
+        None,
+        "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
+    )
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
+    chunk_seconds: float | None = cli.flag(None, "length of a chunk in seconds, instead of in steps")
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
@@ -66,6 +73,20 @@ class Config(Workers, FeedConfig):
             raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
         if self.num_videos != "all" and not self.num_videos.isdecimal():
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
+        if self.query_every is not None and (self.query_every < 1 or self.temporal_agg):
+            raise ValueError(
+                f"--query_every is {self.query_every}; it must be at least 1, and --temporal_agg, which "
+                "asks at every step, has no use for it"
+            )
+
+    def chunk_steps(self, fps: int) -> int:
+        """Control steps in --chunk_seconds; ValueError if there is none."""
+        steps = round(self.chunk_seconds * fps) if math.isfinite(self.chunk_seconds) else 0
+        if steps < 1:
+            raise ValueError(
+                f"--chunk_seconds is {self.chunk_seconds}; it must be at least {1 / fps:g}, a control step"
+            )
+        return steps
 
 
 def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
@@ -89,8 +110,19 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
     config.check()
     training.check()
+    if config.chunk_seconds is not None:
+        check_chunk_flags(name, argv)
     check_wandb(training.wandb)
     return config, training, cli.from_flags(policy_config, args)
+
+
+def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
+    """ValueError where --chunk_seconds contradicts a flag that is there, or means nothing."""
+    field = POLICIES[name].chunk_field
+    if field is None:
+        raise ValueError(f"--chunk_seconds is given, but {name} predicts one action at a time")
+    if f"--{field}" in (word.partition("=")[0] for word in argv):
+        raise ValueError(f"--chunk_seconds and --{field} are two ways to say one thing; give one of them")
 
 
 def task_of_files(name: str, dataset_dir: str) -> Task:
@@ -137,6 +169,9 @@ def train(
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
     print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}")
+    if policy.needs_finish:
+        for name in ("policy_best.ckpt", "policy_last.ckpt"):
+            finish_policy(ckpt_dir / name, data.train, data.validation, ckpt_dir, device)
     if task.scene:
         print("evaluate: the same command with --eval")
 
@@ -147,6 +182,10 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
         return None
     if task.scene is None:
         raise ValueError(f"--eval_every is {training.eval_every}; {task.name} cannot be simulated")
+    if POLICIES[config.policy_class].needs_finish:
+        raise ValueError(
+            f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
+        )
     from model_runs import EvalJob
     from model_runs import evaluate as run_evaluation
 
@@ -202,6 +241,7 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         task=task,
         seed=training.seed,
         temporal_agg=config.temporal_agg,
+        query_every=config.query_every,
         num_videos=num_videos,
         output_dir=Path(config.ckpt_dir),
         device=str(pick_device(training.device)),
@@ -224,6 +264,9 @@ def main() -> None:
         return
     is_ours = config.task_name in TASKS or config.dataset_dir is None
     task = get_task(config.task_name) if is_ours else task_of_files(config.task_name, config.dataset_dir[0])
+    if config.chunk_seconds is not None:
+        field = POLICIES[config.policy_class].chunk_field
+        policy_config = dataclasses.replace(policy_config, **{field: config.chunk_steps(task.fps)})
     with join_world(pick_device(training.device)) as world:
         train(config, training, policy_config, task, world)
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from constants import Stream
 from episodes import Episode, JpegFrames, complete_file
-from execution import ChunkedExecution, TemporalEnsemble
+from execution import ChunkedExecution, Execution, TemporalEnsemble
 from parallel import Workers, spread
 from plots import joint_plot, tile, write_video
 from policies.base import Observation
@@ -46,6 +46,7 @@ class Outcome:
     strict_success: bool | None = None  # None where the environment or the task does not tell
     case: str | None = None  # of a task that has several
     choice: str | None = None  # what was chosen in the end; None: nothing
+    unstable_at: int | None = None  # step at which the simulation became unstable, and the rollout ended
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,9 @@ class Summary:
         if self.strict_successes is not None:
             rate = _rate(self.strict_successes, self.n)
             lines.append(f"  strictly ({self.strict_label}): {self.strict_successes}/{self.n} = {rate}")
+        unstable = sum(outcome.unstable_at is not None for outcome in self.outcomes)
+        if unstable:
+            lines.append(f"  {unstable} of them ended early: actions so wild that the simulation broke")
         if self.cases:
             lines += table_lines("chosen:", self.choice_counts)
         return "\n".join(lines)
@@ -154,7 +158,8 @@ def rollout(
 
     Args:
         execute: gives the next action (A,) for an observation; extra entries (a mobile base's) are dropped.
-        env: `reset(rng)`, or `reset(rng, case=case)`, and `step(action)`, each returning a dm_env.TimeStep.
+        env: `reset(rng)`, or `reset(rng, case=case)`, and `step(action)`, each returning a dm_env.TimeStep;
+            the episode ends early with one that is `last()`.
         task: length of the episode, and what success is.
         rng: where the start comes from.
         cameras: whose images to keep; none is fastest, as images are rendered only when somebody asks.
@@ -175,6 +180,8 @@ def rollout(
         values = (observation["qpos"], observation["qvel"], action, step.reward)
         for name, value in zip(rows, values, strict=True):
             rows[name].append(value)
+        if step.last():
+            break
     arrays = {name: np.array(values, np.float32) for name, values in rows.items()}
     return Episode(
         **arrays, images=kept, task=task.name, fps=task.fps, success=arrays["reward"].max() == task.max_reward
@@ -189,6 +196,7 @@ class EvalJob:
     task: Task
     seed: int = 0
     temporal_agg: bool = False
+    query_every: int | None = None  # actions of a chunk that are executed; the policy's own if not given
     num_videos: int = 0
     output_dir: Path = Path(".")
     device: str = "cpu"
@@ -197,17 +205,24 @@ class EvalJob:
     stream: Stream = Stream.EVALUATE  # where the starts come from
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
+    @property
+    def execution(self) -> str:
+        """How chunks are executed, for the reader."""
+        if self.temporal_agg:
+            return "temporal ensembling"
+        return f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
 
-_players: dict[EvalJob, tuple[Callable, Any]] = {}  # policy and environment of this process
+
+_players: dict[EvalJob, tuple[Execution, Any]] = {}  # policy and environment of this process
 
 
-def _player(job: EvalJob) -> tuple[Callable, Any]:
+def _player(job: EvalJob) -> tuple[Execution, Any]:
     if job not in _players:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
         policy = load_policy(job.checkpoint, job.device, job.task.cameras)
-        execute = TemporalEnsemble(policy) if job.temporal_agg else ChunkedExecution(policy)
+        execute = TemporalEnsemble(policy) if job.temporal_agg else ChunkedExecution(policy, job.query_every)
         quality = job.render_quality or policy.interface.render_quality or "fast"
         _players[job] = execute, make_sim_env(job.task, quality, randomize=job.randomize)
     return _players[job]
@@ -226,7 +241,7 @@ def run_one(job: EvalJob, index: int, view: Any = None) -> Outcome:
     A task's cases take turns, so that each has its exact share of the rollouts.
     """
     execute, env = _player(job)
-    execute.reset()
+    execute.reset([job.seed, Stream.ACT, index])
     rng = np.random.default_rng([job.seed, job.stream, index])
     if job.randomize:
         env.set_looks([job.seed, Stream.EVALUATE_LOOKS, index])
@@ -249,6 +264,7 @@ def run_one(job: EvalJob, index: int, view: Any = None) -> Outcome:
         strict_success=getattr(env, "strict_success", None),
         case=cases[case].label if cases else None,
         choice=getattr(env, "choice", None),
+        unstable_at=len(episode.reward) if len(episode.reward) < job.task.episode_len else None,
     )
 
 
@@ -272,8 +288,7 @@ def evaluate(job: EvalJob, num_rollouts: int, workers: Workers | None = None, vi
     summary = Summary(
         task=job.task.name,
         checkpoint=job.checkpoint.name,
-        execution=("temporal ensembling" if job.temporal_agg else "chunks executed whole")
-        + ("; randomized looks" if job.randomize else ""),
+        execution=job.execution + ("; randomized looks" if job.randomize else ""),
         seed=job.seed,
         outcomes=tuple(sorted(outcomes, key=lambda o: o.index)),
         stages=tuple(stage.label for stage in job.task.stages),

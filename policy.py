@@ -20,6 +20,7 @@ from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
 from stats import Stats
 from upstream import read_upstream
+from utils import Demonstrations
 
 FORMAT_VERSION = 2  # 1 had no ranges among the statistics
 POLICIES: dict[str, type[Policy]] = {"ACT": ACTPolicy}
@@ -83,3 +84,18 @@ def load_policy(
     policy = kind(kind.Config(**content["config"]), interface, stats)
     policy.load_state_dict({**dataclasses.asdict(stats), **content["weights"]})
     return policy.to(device).eval()
+
+
+def finish_policy(
+    path: Path,
+    train: Demonstrations,
+    validation: Demonstrations,
+    output_dir: Path,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Do to a checkpoint what its policy wants done at the end (`Policy.finish`); all else in it stays."""
+    content = read_checkpoint(path)
+    policy = load_policy(path, device)
+    policy.finish(train, validation, output_dir)
+    kept = {name: content[name] for name in ("step", "training") if name in content}
+    save_policy(path, policy, **kept)

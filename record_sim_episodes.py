@@ -111,6 +111,8 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
         actions.append(action)
         step = env.step(action)
         rewards.append(step.reward)
+        if step.last():
+            raise RuntimeError(f"{task.name}: the simulation became unstable after step {len(rewards)}")
     return Episode(
         qpos=np.array(qpos, np.float32),
         qvel=np.array(qvel, np.float32),

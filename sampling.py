@@ -17,7 +17,7 @@ from utils import Batch, Demonstrations
 
 PREFETCH = 4  # batches built ahead
 LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
-PHASES = {  # shares of an episode
+PHASES = {
     "start": (0, 0.05),
     "early": (0.05, 1 / 3),
     "middle": (1 / 3, 2 / 3),
@@ -129,16 +129,17 @@ def batches(
     steps: range,
     num_workers: int = LOADER_THREADS,
     pin: bool = False,
+    history: int = 1,
 ) -> Iterator[Batch]:
     """The batches of training steps `steps`, built ahead by threads: decoding and copying release Python's
-    lock. `pin` as for `Demonstrations.batch`.
+    lock. `pin` and `history` as for `Demonstrations.batch`.
     """
     with ThreadPoolExecutor(num_workers) as pool:
         queue: list[Future[Batch]] = []
         todo = _step_batches(data, sampler, shares, chunk_size, steps)
         while True:
             for samples, valid in todo:
-                queue.append(pool.submit(data.batch, samples, chunk_size, valid, pin))
+                queue.append(pool.submit(data.batch, samples, chunk_size, valid, pin, history))
                 if len(queue) > max(PREFETCH, num_workers):
                     break
             if not queue:
@@ -152,7 +153,12 @@ def batches(
 
 
 def phase_batches(
-    data: Demonstrations, samples: int, batch_size: int, chunk_size: int, key: Sequence[int]
+    data: Demonstrations,
+    samples: int,
+    batch_size: int,
+    chunk_size: int,
+    key: Sequence[int],
+    history: int = 1,
 ) -> dict[str, list[Batch]]:
     """Batches of starts drawn from each phase of the episodes, so many samples each; `key` seeds the draw.
 
@@ -166,7 +172,7 @@ def phase_batches(
         shares = rng.uniform(low, high, samples)
         drawn = [(int(i), int(share * data.lengths[i])) for i, share in zip(episodes, shares, strict=True)]
         found[phase] = [
-            data.batch(drawn[first : first + batch_size], chunk_size)
+            data.batch(drawn[first : first + batch_size], chunk_size, history=history)
             for first in range(0, samples, batch_size)
         ]
     return found

@@ -22,7 +22,7 @@ with opengl_explained():
     from dm_control import mujoco as dm_mujoco
     from dm_control.mujoco import wrapper
     from dm_control.rl import control
-    from dm_env import TimeStep, specs
+    from dm_env import StepType, TimeStep, specs
 
     from randomize import Looks
 
@@ -257,6 +257,16 @@ class SimEnv(control.Environment):
             )
         self.task.start = np.asarray(start, dtype=float)
         return super().reset()
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """As dm_control's, but a simulation that becomes unstable (wild actions) ends the episode: no reward,
+        and `last()` is true.
+        """
+        try:
+            return super().step(action)
+        except control.PhysicsError:
+            self._reset_next_step = True  # dm_control's own mark of an episode that is over
+            return TimeStep(StepType.LAST, 0, 0.0, self.task.get_observation(self.physics))
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
         """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.

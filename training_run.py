@@ -50,7 +50,9 @@ class TrainConfig:
     warmup_steps: int = cli.flag(0, "steps over which the learning rate rises from zero")
     grad_clip: float | None = cli.flag(None, "largest norm of the gradient")
     ema: float | None = cli.flag(
-        None, "decay of a moving average of the weights, e.g. 0.999, which is then validated, saved and used"
+        None,
+        "decay of a moving average of the weights, e.g. 0.999, which is then validated, saved and used; 0: "
+        "without; the policy's own if not given",
     )
     amp: str = cli.flag(
         "auto",
@@ -88,7 +90,7 @@ class TrainConfig:
             if value is not None and value <= 0:
                 raise ValueError(f"--{name} is {value}; it must be positive")
         if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError(f"--ema is {self.ema}; it must lie in [0, 1), e.g. 0.999")
+            raise ValueError(f"--ema is {self.ema}; it must lie in [0, 1), e.g. 0.999, or 0 for none")
 
 
 def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
@@ -170,7 +172,8 @@ class Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: learning_rate_factor(step, config, total)
         )
-        self.average = None if config.ema is None else average_weights(policy, config.ema)
+        decay = policy.ema if config.ema is None else config.ema
+        self.average = average_weights(policy, decay) if decay else None
         self._loss = self.world.wrap(_Loss(policy))
         if config.compile:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # which uses CUDA graphs
@@ -206,6 +209,7 @@ class Run:
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.grad_clip)
         self.optimiser.step()
         self.schedule.step()
+        self.policy.after_step()
         if self.average is not None:
             self.average.update_parameters(self.policy)
         self.step += 1

@@ -58,9 +58,17 @@ class Demonstrations:
         chunk_size: int,
         valid_steps: float | None = None,
         pin: bool = False,
+        history: int = 1,
     ) -> Batch:
-        """Samples (episode, step) as tensors, in robot units; with `pin`, in memory that a GPU copies from
-        while everything else goes on.
+        """Samples (episode, step) as tensors, in robot units.
+
+        Args:
+            samples: episodes and their steps.
+            chunk_size: actions from each step on.
+            valid_steps: see below.
+            pin: in memory that a GPU copies from while everything else goes on.
+            history: observations up to the sample's step; the first of the episode stands for those before
+                it. With more than one, qpos is (B, history, D) and images likewise, oldest first.
 
         Returns:
             qpos (B, D), images (B, cameras, H, W, 3) uint8, actions (B, chunk, A), is_pad (B, chunk), True
@@ -70,8 +78,10 @@ class Demonstrations:
         qpos, images, actions, pads = [], [], [], []
         for index, step in samples:
             chunk = self.actions[index][step : step + chunk_size]
-            qpos.append(self.qpos[index][step])
-            images.append(self.frames(index, step))
+            past = [max(0, step - back) for back in reversed(range(history))]
+            seen = [self.frames(index, t) for t in past]
+            qpos.append(self.qpos[index][past if history > 1 else step])
+            images.append(np.stack(seen) if history > 1 else seen[0])
             actions.append(np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))))
             pads.append(np.arange(chunk_size) >= len(chunk))
         named = {"qpos": qpos, "images": images, "actions": actions, "is_pad": pads}

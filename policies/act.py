@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -11,14 +10,14 @@ from torch import Tensor, nn
 
 import cli
 from detr.act import ACT, kl_divergence
-from detr.backbone import BACKBONES, build_backbone, init_backbone
 from policies.base import Interface, Policy
+from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
 from stats import Stats
 from utils import Batch
 
 
 @dataclass(frozen=True)
-class ACTConfig:
+class ACTConfig(VisionConfig):
     """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III) but for dec_layers."""
 
     chunk_size: int = cli.flag(100, "actions predicted at once")
@@ -30,11 +29,6 @@ class ACTConfig:
     dec_layers: int = cli.flag(1, "decoder layers (ACT computes seven and uses the first)")
     dropout: float = cli.flag(0.1, "dropout")
     no_encoder: bool = cli.flag(False, "leave the CVAE out: plain regression")
-    backbone: str = cli.flag("resnet18", f"one of {', '.join(BACKBONES)}")
-    backbone_weights: str = cli.flag("auto", "imagenet, none, a file, or auto: imagenet where it exists")
-    norm: str | None = None  # of the backbone, as built; set when a policy is rebuilt
-    share_backbone: bool = cli.flag(False, "one backbone for all cameras, as the original ACT; saves memory")
-    pretrained: bool = False
 
 
 class ACTPolicy(Policy):
@@ -53,7 +47,7 @@ class ACTPolicy(Policy):
                 f"--hidden_dim is {config.hidden_dim}; it must be a multiple of {config.nheads} heads"
             )
         self.network = ACT(
-            backbones=self._build_backbones(),
+            backbones=make_backbones(config, interface.cameras),
             state_dim=interface.state_dim,
             action_dim=interface.action_dim,
             chunk_size=config.chunk_size,
@@ -66,25 +60,11 @@ class ACTPolicy(Policy):
             use_encoder=not config.no_encoder,
         )
 
-    def _build_backbones(self) -> list[nn.Module]:
-        count = 1 if self.config.share_backbone else len(self.interface.cameras)
-        if self.config.norm is None:
-            return [init_backbone(self.config.backbone, self.config.backbone_weights) for _ in range(count)]
-        name, norm, pretrained = self.config.backbone, self.config.norm, self.config.pretrained
-        return [build_backbone(name, norm, pretrained) for _ in range(count)]
-
     def rebuild_config(self) -> ACTConfig:
-        built = self.network.backbones[0]
-        return dataclasses.replace(
-            self.config,
-            norm=built.norm,
-            pretrained=built.pretrained,
-        )
+        return rebuilt(self.config, self.network.backbones[0])
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
-        return [
-            p for backbone in self.network.backbones if backbone.pretrained for p in backbone.parameters()
-        ]
+        return pretrained_parameters(self.network.backbones)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         is_pad = batch["is_pad"]
@@ -107,7 +87,7 @@ class ACTPolicy(Policy):
         if self.config.no_encoder:
             return {}
         shape = (samples, self.network.latent_dim)
-        return {"noise": torch.randn(shape, generator=generator, device=self.qpos_mean.device)}
+        return {"noise": torch.randn(shape, generator=generator, device=self.device)}
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
         images = self.normalise_images(obs["images"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from augment import centre_crop
 from frames import resize_image
 from stats import Stats
-from utils import Batch
+from utils import Batch, Demonstrations
 from views import View
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -47,11 +48,21 @@ class Interface:
 class Policy(nn.Module):
     """Maps an observation to a chunk of actions. Takes and gives robot units; normalises inside.
 
-    A subclass names its `Config`, builds its networks in `__init__`, and defines `loss` and `act`.
+    A subclass names its `Config`, builds its networks in `__init__`, and defines `loss` and `act`. The rest
+    it changes only where it differs.
+
+    Where `observation_horizon` is 1, `qpos` is (B, D) and `images` are (B, cameras, H, W, 3). A policy that
+    looks back h > 1 steps gets (B, h, D) and (B, h, cameras, H, W, 3), oldest first; the first step of an
+    episode stands for those before it. The chunk of actions begins at the newest of them.
     """
 
     Config: ClassVar[type]
     augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
+    ema: ClassVar[float | None] = None  # decay of the average of the weights, unless --ema says other
+    # field of `Config` that tells the length of a chunk; None where it is always 1
+    chunk_field: ClassVar[str | None] = "chunk_size"
+    needs_finish: ClassVar[bool] = False  # does not act before `finish`
+    observation_horizon: int = 1  # observations that it looks at, up to the present one
 
     def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:
         super().__init__()
@@ -68,13 +79,39 @@ class Policy(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def device(self) -> torch.device:
+        return self.qpos_mean.device
+
+    @property
+    def chunk_size(self) -> int:
+        """Actions that `act` predicts at once."""
+        return getattr(self.config, self.chunk_field) if self.chunk_field else 1
+
+    @property
+    def execution_horizon(self) -> int:
+        """Actions of a chunk that are executed before the next is asked for, unless somebody says other."""
+        return self.chunk_size
+
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
         """The random numbers that the loss of so many samples depends on, a row a sample."""
         return {}
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
-        """Actions (B, chunk, A) for `qpos` (B, D) and `images` (B, cameras, H, W, 3) uint8."""
+        """Actions (B, chunk, A) for `qpos` (B, D) and `images` (B, cameras, H, W, 3) uint8.
+
+        `generator` is where a policy that draws its actions takes its random numbers from.
+        """
         raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def finish(self, train: Demonstrations, validation: Demonstrations, output_dir: Path) -> None:
+        """Called once training has come to its end, on the policies that are kept, if `needs_finish`.
+
+        What it learns belongs into buffers, so that the checkpoint holds it; pictures go to `output_dir`.
+        """
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Parameters that start from pretrained weights; trained at `--lr_backbone`."""
@@ -94,7 +131,7 @@ class Policy(nn.Module):
         return actions * self.action_std + self.action_mean
 
     def normalise_images(self, images: Tensor) -> Tensor:
-        """(B, cameras, H, W, 3) uint8 -> (B, cameras, 3, H, W), normalised; channels stay last in memory."""
+        """(..., H, W, 3) uint8 -> (..., 3, H, W), normalised; channels stay last in memory."""
         return (images.movedim(-1, -3).float() - self.image_mean) / self.image_std
 
     def observe(self, observations: Sequence[Observation]) -> Batch:
@@ -105,10 +142,8 @@ class Policy(nn.Module):
             for o in observations
         ]
         qpos = np.stack([o["qpos"] for o in observations]).astype(np.float32)
-        device = self.qpos_mean.device
+        shown = torch.from_numpy(np.array(images)).to(self.device)
         return {
-            "qpos": torch.from_numpy(qpos).to(device),
-            "images": centre_crop(
-                torch.from_numpy(np.array(images)).to(device), self.interface.augmentations
-            ),
+            "qpos": torch.from_numpy(qpos).to(self.device),
+            "images": centre_crop(shown, self.interface.augmentations),
         }

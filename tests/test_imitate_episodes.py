@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from synthetic import SMALL_FLAGS, make_dataset, make_episode
 import imitate_episodes
 import logs
 from episodes import Episode, episode_path, list_episodes
+from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint
 from views import View
 
@@ -64,6 +66,52 @@ def test_train_then_evaluate(dataset, tmp_path):
     for name in ("rollout_0.mp4", "rollout_0_qpos.png", "result_policy_best.json"):
         assert (run / name).is_file()
     assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
+
+
+def test_chunks_may_be_given_in_seconds(dataset, tmp_path, monkeypatch):
+    flags = [
+        flag for flag in command(dataset, tmp_path / "run", "--num_steps", "1") if flag != "--chunk_size"
+    ]
+    flags.remove("10")  # steps
+    for seconds, message in (("0", "at least 0.02"), ("nan", "at least 0.02")):
+        monkeypatch.setattr(sys, "argv", [*flags[1:], "--chunk_seconds", seconds])
+        with pytest.raises(ValueError, match=message):
+            imitate_episodes.main()
+    monkeypatch.setattr(sys, "argv", [*flags[1:], "--chunk_seconds", "0.3", "--chunk_size=4"])
+    with pytest.raises(ValueError, match="--chunk_seconds and --chunk_size are two ways"):
+        imitate_episodes.main()
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(sys, "argv", [*flags[1:], "--chunk_seconds", "0.3"])
+    imitate_episodes.main()
+    assert load_policy(tmp_path / "run" / "policy_last.ckpt").config.chunk_size == 15  # at 50 steps a second
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["chunk_size"] == 15
+    again = tmp_path / "again"
+    flags = ("--config", str(tmp_path / "run" / "config.json"), "--ckpt_dir", str(again))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *flags])
+    imitate_episodes.main()
+    assert load_policy(again / "policy_last.ckpt").config.chunk_size == 15
+
+
+def test_a_policy_is_finished_when_its_training_is_over(dataset, tmp_path, monkeypatch):
+    """And when the run was killed before that."""
+
+    def finish(self, train, validation, output_dir):
+        assert output_dir == tmp_path / "run"
+        self.action_max.fill_(len(train.paths) + 10 * len(validation.paths))
+
+    monkeypatch.setattr(ACTPolicy, "needs_finish", True)
+    monkeypatch.setattr(ACTPolicy, "finish", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        call(dataset, tmp_path / "run", "--num_steps", "2", monkeypatch=monkeypatch)
+    monkeypatch.setattr(ACTPolicy, "finish", finish)
+    call(dataset, tmp_path / "run", "--num_steps", "2", "--resume", monkeypatch=monkeypatch)
+    for name in ("policy_best.ckpt", "policy_last.ckpt"):
+        assert (load_policy(tmp_path / "run" / name).action_max == 3 + 10).all()
+    call(dataset, tmp_path / "run", "--num_steps", "4", "--resume", monkeypatch=monkeypatch)
+    assert read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["step"] == 4
+    with pytest.raises(ValueError, match="--eval_every is 2; ACT acts only after its training"):
+        call(dataset, tmp_path / "other", "--num_steps", "4", "--eval_every", "2", monkeypatch=monkeypatch)
+    assert not (tmp_path / "other").exists()
 
 
 def test_ctrl_c_saves_and_resume_goes_on(dataset, tmp_path, monkeypatch):

@@ -7,12 +7,15 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
+from dm_env import StepType, TimeStep
 from synthetic import make_act
 
 import model_runs
 from constants import TASKS, Stream
 from model_runs import EvalJob, Outcome, Summary, evaluate, rollout, run_one, wilson_interval
 from parallel import PACKAGES, Workers
+from policies.act import ACTPolicy
 from policy import save_policy
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -58,7 +61,7 @@ class CountingEnv:
         state = np.full(14, float(self.t))
         image = np.full((8, 8, 3), self.t, np.uint8)
         observation = {"qpos": state, "qvel": state, "images": {"top": image}}
-        return SimpleNamespace(observation=observation, reward=reward)
+        return TimeStep(StepType.MID, reward, 1.0, observation)
 
 
 def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
@@ -69,6 +72,25 @@ def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
     np.testing.assert_array_equal(episode.action, episode.qpos + 0.5)  # a base's two entries are dropped
     assert episode.reward.tolist() == [0, 0, 4] + 22 * [0]
     assert episode.images["top"][9].mean() == pytest.approx(9, abs=1)
+
+
+def test_a_rollout_ends_where_the_environment_does():
+    env = CountingEnv()
+    step = env.step
+    env.step = lambda action: step(action)._replace(step_type=StepType.LAST if env.t == 5 else StepType.MID)
+    episode = rollout(lambda o: o["qpos"], env, SHORT, None, ("top",))
+    assert len(episode) == 5 == len(episode.images["top"]) and episode.success
+
+
+def test_a_simulation_that_breaks_down_is_a_failed_rollout(job, monkeypatch):
+    def wild(self, obs, generator=None):
+        return torch.full((1, 10, 14), torch.nan)
+
+    monkeypatch.setattr(ACTPolicy, "act", wild)
+    summary = evaluate(dataclasses.replace(job, num_videos=1), 2, Workers(1))
+    assert [outcome.highest_reward for outcome in summary.outcomes] == [0, 0]
+    assert all(1 <= outcome.unstable_at < SHORT.episode_len for outcome in summary.outcomes)
+    assert "2 of them ended early" in summary.text()
 
 
 def test_summary_counts_stages():
@@ -155,7 +177,7 @@ def record_starts(monkeypatch) -> list:
 
     def note(execute, env, task, rng, *args):
         starts.append(env.task.sample_start(rng))
-        return SimpleNamespace(reward=np.zeros(1), success=False)
+        return SimpleNamespace(reward=np.zeros(task.episode_len), success=False)
 
     monkeypatch.setattr(model_runs, "rollout", note)
     return starts
@@ -176,6 +198,14 @@ def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, 
     model_runs._players.clear()
 
 
+def test_a_part_of_each_chunk_is_executed_if_asked_for(job, monkeypatch):
+    asked = []
+    act = ACTPolicy.act
+    monkeypatch.setattr(ACTPolicy, "act", lambda *args: asked.append(args) or act(*args))
+    summary = evaluate(dataclasses.replace(job, query_every=5), 1, Workers(1))
+    assert len(asked) == 5 and "5 actions of each chunk" in summary.text()  # of 25 steps
+
+
 def test_evaluation_renders_as_training_did(tmp_path, job):
     policy = make_act()
     policy.interface = dataclasses.replace(policy.interface, render_quality="full")
@@ -194,7 +224,7 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     assert "looks" not in evaluate(job, 2, Workers(1)).text() and not looks
     summary = evaluate(dataclasses.replace(job, randomize=True, seed=6), 2, Workers(1))
     assert looks == [[6, Stream.EVALUATE_LOOKS, 0], [6, Stream.EVALUATE_LOOKS, 1]]
-    assert "chunks executed whole; randomized looks" in summary.text()
+    assert "one chunk after another; randomized looks" in summary.text()
 
 
 def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):

@@ -109,26 +109,77 @@ def test_act_uses_pretrained_backbones_at_their_own_rate_and_rebuilds_them(tmp_p
 
 
 class CountingPolicy:
-    """Predicts, at its n-th call, n * 100 + the place in the chunk."""
+    """Predicts, at its n-th call, n * 100 + the place in the chunk; keeps what it was shown."""
 
-    def __init__(self, chunk: int = 4):
-        self.calls, self.chunk = 0, chunk
+    device = torch.device("cpu")
+
+    def __init__(self, chunk: int = 4, horizon: int = 1, executed: int | None = None):
+        self.calls, self.chunk_size = 0, chunk
+        self.observation_horizon, self.execution_horizon = horizon, executed or chunk
+        self.seen, self.drawn = [], []
 
     def observe(self, observations):
-        return observations
+        return {"qpos": torch.tensor(observations)}
 
-    def act(self, obs):
+    def act(self, obs, generator=None):
         self.calls += 1
-        return (100.0 * self.calls + torch.arange(self.chunk)).view(1, -1, 1).expand(1, -1, 2)
+        self.seen.append(obs["qpos"].flatten().tolist())
+        self.drawn.append(torch.rand(1, generator=generator).item())
+        return (100.0 * self.calls + torch.arange(self.chunk_size)).view(1, -1, 1).expand(1, -1, 2)
 
 
 def test_chunks_are_executed_whole():
     policy = CountingPolicy()
     execute = ChunkedExecution(policy)
-    values = [execute(None)[0] for _ in range(9)]
+    values = [execute(t)[0] for t in range(9)]
     assert values == [100, 101, 102, 103, 200, 201, 202, 203, 300] and policy.calls == 3
     execute.reset()
-    assert execute(None)[0] == 400
+    assert execute(0)[0] == 400
+
+
+@pytest.mark.parametrize(("policy", "query_every"), [({"executed": 2}, None), ({}, 2)])
+def test_a_part_of_each_chunk_is_executed(policy, query_every):
+    execute = ChunkedExecution(CountingPolicy(**policy), query_every)
+    assert [execute(t)[0] for t in range(5)] == [100, 101, 200, 201, 300]
+
+
+def test_chunks_are_asked_for_as_often_as_they_can_be():
+    with pytest.raises(ValueError, match="--query_every is 5; the policy's chunks have 1 to 4"):
+        ChunkedExecution(CountingPolicy(), 5)
+
+
+@pytest.mark.parametrize("query_every", [1, 2, 3, 4])
+def test_the_newest_observations_are_kept(query_every):
+    policy = CountingPolicy(horizon=3)
+    execute = ChunkedExecution(policy, query_every)
+    for episode in range(2):
+        for t in range(9):
+            execute(10 * episode + t)
+        execute.reset()
+    asked = range(0, 9, query_every)
+    expected = [[10 * e + max(0, t - back) for back in (2, 1, 0)] for e in range(2) for t in asked]
+    assert policy.seen == expected
+
+
+def test_only_observations_that_count_are_looked_at():
+    policy = CountingPolicy(chunk=8, horizon=2)
+    looked = []
+    policy.observe = lambda observations: looked.append(observations[0]) or {"qpos": torch.zeros(1)}
+    execute = ChunkedExecution(policy)
+    for t in range(17):
+        execute(t)
+    assert looked == [0, 7, 8, 15, 16]
+
+
+@pytest.mark.parametrize("kind", [ChunkedExecution, TemporalEnsemble])
+def test_what_a_policy_draws_depends_on_the_key_alone(kind):
+    policy = CountingPolicy(chunk=1)
+    execute = kind(policy)
+    for key in ([0, 1], [0, 2], [0, 1]):
+        execute.reset(key)
+        execute(0), execute(0)
+    first, second, again = (tuple(policy.drawn[i : i + 2]) for i in (0, 2, 4))
+    assert first == again and len({*first, *second}) == 4
 
 
 def test_temporal_ensemble_equals_brute_force():
@@ -138,7 +189,7 @@ def test_temporal_ensemble_equals_brute_force():
     made = iter(range(steps))
 
     class Table(CountingPolicy):
-        def act(self, obs):
+        def act(self, obs, generator=None):
             s = next(made)
             return torch.from_numpy(table[s, s : s + chunk])[None]
 
@@ -147,19 +198,19 @@ def test_temporal_ensemble_equals_brute_force():
         predictions = [table[s, t] for s in range(max(0, t - chunk + 1), t + 1)]  # oldest first
         weights = [np.exp(-decay * i) for i in range(len(predictions))]
         expected = sum(w * p for w, p in zip(weights, predictions, strict=True)) / sum(weights)
-        np.testing.assert_allclose(execute(None), expected)
+        np.testing.assert_allclose(execute(t), expected)
 
 
 def test_ensemble_counts_zero_predictions():
     """ACT drops a prediction when any of its entries equals zero."""
 
     class Zero(CountingPolicy):
-        def act(self, obs):
+        def act(self, obs, generator=None):
             self.calls += 1
             return torch.full((1, 4, 2), 0.0 if self.calls == 1 else 1.0)
 
     execute = TemporalEnsemble(Zero(), decay=0.0)
-    assert [execute(None)[0] for _ in range(3)] == pytest.approx([0, 1 / 2, 2 / 3])
+    assert [execute(t)[0] for t in range(3)] == pytest.approx([0, 1 / 2, 2 / 3])
 
 
 @pytest.fixture

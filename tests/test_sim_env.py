@@ -199,6 +199,13 @@ def test_gripper_velocity_has_the_units_of_its_position(env):
     assert np.allclose(seen[-2]["qvel"][grippers], slope, rtol=0.2)
 
 
+def test_a_simulation_that_becomes_unstable_ends_the_episode(env):
+    env.reset(0)
+    step = env.step(np.full(env.task.spec.dim, np.nan))
+    assert step.last() and step.reward == 0
+    assert env.reset(0).first() and not env.step(np.zeros(env.task.spec.dim)).last()
+
+
 @pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: np.append(s, 0), lambda s: s.reshape(-1, 7)])
 def test_start_of_wrong_shape_is_refused(env, change):
     start = np.ones(7 * len(env.task.spec.props))

@@ -21,6 +21,7 @@ import training
 import training_run
 from logs import is_flat
 from machine import pick_device
+from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint
 from training import Feed, fit, validate
 from training_run import DROPOUT, Run, TrainConfig, learning_rate_factor, make_optimiser, step_seed
@@ -271,6 +272,16 @@ def test_a_run_with_an_average_resumes_bit_for_bit(tmp_path):
     assert_equal(one["training"]["weights"], other["training"]["weights"])
     with pytest.raises(ValueError, match="the run to resume was with --ema; give the same flags"):
         train(tmp_path / "parts", 12, resume=True)
+
+
+def test_a_policy_may_want_an_average_and_a_call_after_each_step(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(ACTPolicy, "ema", 0.9)
+    monkeypatch.setattr(ACTPolicy, "after_step", lambda self: calls.append(self))
+    wanted = Run(policy_of_seed(1), config(), 8)
+    wanted.update([make_batch()]), wanted.update([make_batch()])
+    assert wanted.average is not None and calls == [wanted.policy] * 2
+    assert Run(policy_of_seed(1), config(ema=0.0), 8).average is None
 
 
 def test_accumulated_batches_equal_one_large_batch():

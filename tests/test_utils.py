@@ -54,6 +54,18 @@ def test_a_mobile_base_widens_the_action_by_its_smoothed_speeds():
         np.testing.assert_allclose(whole[t, 14:], episode.base_action[t - 2 : t + 3].mean(axis=0), atol=1e-6)
 
 
+def test_history_ends_with_the_present_and_begins_with_the_first_step(tmp_path):
+    data = Demonstrations(list_episodes(make_dataset(tmp_path, 2)), ("top",), (48, 64), cache="jpeg")
+    batch = data.batch([(0, 0), (1, 1), (1, 7)], 4, history=3)
+    assert batch["qpos"].shape == (3, 3, 14) and batch["images"].shape == (3, 3, 1, 48, 64, 3)
+    for row, (index, steps) in enumerate([(0, (0, 0, 0)), (1, (0, 0, 1)), (1, (5, 6, 7))]):
+        for place, step in enumerate(steps):
+            alone = data.batch([(index, step)], 4)
+            for name in ("qpos", "images"):
+                assert torch.equal(batch[name][row, place], alone[name][0])
+    assert torch.equal(batch["actions"], data.batch([(0, 0), (1, 1), (1, 7)], 4)["actions"])
+
+
 def test_datasets_are_mixed_by_weight_and_each_takes_turns():
     sizes, weights = (20, 5, 10), (0.7, 0.1, 0.2)
     sampler = StartSampler(np.full(35, 50), [3, 1], sizes=sizes, weights=weights)
