@@ -83,8 +83,8 @@ def test_a_rollout_ends_where_the_environment_does():
 
 
 def test_a_simulation_that_breaks_down_is_a_failed_rollout(job, monkeypatch):
-    def wild(self, obs, generator=None):
-        return torch.full((1, 10, 14), torch.nan)
+    def wild(self, obs, generator):
+        return 10 * torch.randn((1, 10, 14), generator=generator)  # rad
 
     monkeypatch.setattr(ACTPolicy, "act", wild)
     summary = evaluate(dataclasses.replace(job, num_videos=1), 2, Workers(1))

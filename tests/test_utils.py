@@ -153,7 +153,7 @@ def test_processes_and_accumulated_batches_share_the_samples_of_one_large_batch(
 def test_phases_are_drawn_from_their_part_of_the_episodes(tmp_path):
     data = Demonstrations(list_episodes(make_dataset(tmp_path, steps=60)), ("top",), (48, 64))
     drawn = []
-    data.batch = lambda samples, chunk_size: drawn.append(samples) or {}
+    data.batch = lambda samples, chunk_size, history: drawn.append(samples) or {}
     found = phase_batches(data, 40, 16, 10, [0, 1, 1])
     assert list(found) == list(PHASES) and [len(batches) for batches in found.values()] == [3] * 4
     for number, (low, high) in enumerate(PHASES.values()):
