@@ -25,7 +25,7 @@ from logs import check_wandb
 from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
-from policy import POLICIES, finish_policy, make_policy, read_checkpoint
+from policy import POLICIES, change_policy, make_policy, read_checkpoint
 from schema import Task
 from training import fit
 from training_run import TrainConfig
@@ -171,7 +171,9 @@ def train(
     print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}")
     if policy.needs_finish:
         for name in ("policy_best.ckpt", "policy_last.ckpt"):
-            finish_policy(ckpt_dir / name, data.train, data.validation, ckpt_dir, device)
+            change_policy(
+                ckpt_dir / name, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), device
+            )
     if task.scene:
         print("evaluate: the same command with --eval")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
 from stats import Stats
 from upstream import read_upstream
-from utils import Demonstrations
 
 FORMAT_VERSION = 2  # 1 had no ranges among the statistics
 POLICIES: dict[str, type[Policy]] = {"ACT": ACTPolicy}
@@ -86,16 +85,10 @@ def load_policy(
     return policy.to(device).eval()
 
 
-def finish_policy(
-    path: Path,
-    train: Demonstrations,
-    validation: Demonstrations,
-    output_dir: Path,
-    device: str | torch.device = "cpu",
-) -> None:
-    """Do to a checkpoint what its policy wants done at the end (`Policy.finish`); all else in it stays."""
+def change_policy(path: Path, change: Callable[[Policy], object], device: str | torch.device = "cpu") -> None:
+    """Change the policy in a checkpoint of ours; all else in the file stays."""
     content = read_checkpoint(path)
     policy = load_policy(path, device)
-    policy.finish(train, validation, output_dir)
+    change(policy)
     kept = {name: content[name] for name in ("step", "training") if name in content}
     save_policy(path, policy, **kept)

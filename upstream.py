@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from constants import IMAGE_SIZE
+from detr.latent import CodeLatent
 from detr.upstream import convert_upstream
 from stats import Stats
 
@@ -57,14 +58,15 @@ def read_upstream(
         ValueError: these are no weights of ACT, or the cameras do not fit them.
         FileNotFoundError: no dataset_stats.pkl.
     """
-    weights, sizes = convert_upstream(content)
     stats_path, config_path = path.with_name("dataset_stats.pkl"), path.with_name("config.pkl")
+    written = read_pickle(config_path) if config_path.is_file() else {}
+    made = written.get("policy_config", {})
+    is_vq = bool(made.get("vq"))
+    weights, sizes = convert_upstream(content, (made["vq_class"], made["vq_dim"]) if is_vq else None)
     if not stats_path.is_file():
         raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
     stats = Stats.completed(read_pickle(stats_path))
-    if config_path.is_file():
-        cameras = read_pickle(config_path).get("camera_names", cameras)
-    cameras = tuple(cameras or ("top",))
+    cameras = tuple(written.get("camera_names", cameras) or ("top",))
     count = sizes.pop("num_backbones")
     if count not in (1, len(cameras)):
         raise ValueError(
@@ -77,7 +79,9 @@ def read_upstream(
         "image_size": IMAGE_SIZE,
         "render_quality": "full",
     }
-    sizes.pop("latent_dim")  # always 32
-    no_encoder = not sizes.pop("use_encoder")
-    config = {**sizes, "no_encoder": no_encoder, "share_backbone": count == 1, "pretrained": True}
+    config = {**sizes, "share_backbone": count == 1, "pretrained": True}
+    latent = config.pop("latent")  # a Gaussian one has always 32 numbers
+    config["no_encoder"] = latent is None
+    if isinstance(latent, CodeLatent):
+        config |= {"use_vq": True, "vq_class": latent.classes, "vq_dim": latent.values}
     return config, interface, stats, weights

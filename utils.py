@@ -52,6 +52,11 @@ class Demonstrations:
         """Samples (episode, step) as the user knows them: file and step."""
         return [f"{self.paths[index]}, step {step}" for index, step in samples]
 
+    def chunk(self, index: int, step: int, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Actions (chunk, A) of an episode from a step on, and which of them (chunk,) lie past its end: 0."""
+        chunk = self.actions[index][step : step + chunk_size]
+        return np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))), np.arange(chunk_size) >= len(chunk)
+
     def batch(
         self,
         samples: Sequence[tuple[int, int]],
@@ -77,13 +82,13 @@ class Demonstrations:
         """
         qpos, images, actions, pads = [], [], [], []
         for index, step in samples:
-            chunk = self.actions[index][step : step + chunk_size]
+            chunk, is_pad = self.chunk(index, step, chunk_size)
             past = [max(0, step - back) for back in reversed(range(history))]
             seen = [self.frames(index, t) for t in past]
             qpos.append(self.qpos[index][past if history > 1 else step])
             images.append(np.stack(seen) if history > 1 else seen[0])
-            actions.append(np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))))
-            pads.append(np.arange(chunk_size) >= len(chunk))
+            actions.append(chunk)
+            pads.append(is_pad)
         named = {"qpos": qpos, "images": images, "actions": actions, "is_pad": pads}
         batch = {name: torch.from_numpy(np.stack(rows)) for name, rows in named.items()}
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps

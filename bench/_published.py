@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detr.act import kl_divergence, sample_gaussian
 from detr.backbone import build_backbone
+from detr.latent import kl_divergence, sample_gaussian
 from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import init_xavier
 from policies.base import IMAGENET_MEAN, IMAGENET_STD
@@ -139,7 +139,7 @@ class PublishedACT(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         """ACT's loss for `qpos`, `images` (B, 1, 3, H, W), `actions` and `is_pad`."""
         mu, logvar = self._posterior(batch["qpos"], batch["actions"], batch["is_pad"])
-        latent = self.latent_out_proj(sample_gaussian(mu, logvar))
+        latent = self.latent_out_proj(sample_gaussian(mu, logvar, torch.randn_like(mu)))
         predicted, _ = self._decode(latent, batch["qpos"], batch["images"][:, 0])
         errors = F.l1_loss(predicted, batch["actions"], reduction="none")
         return (errors * ~batch["is_pad"][..., None]).mean() + 10 * kl_divergence(mu, logvar)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from detr.latent import CodeLatent, GaussianLatent
 from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import Encoder, Transformer
 
@@ -28,7 +29,7 @@ class ACT(nn.Module):
         chunk_size: actions predicted at once.
         hidden_dim: width of the tokens, a multiple of 4 and of `nheads`.
         enc_layers: layers of the observation's encoder, and of the CVAE's.
-        use_encoder: train a CVAE; False leaves a plain regression.
+        latent: what the CVAE squeezes the actions through; None leaves a plain regression.
 
     Raises:
         ValueError: the backbones differ in `out_channels`, or a size does not fit.
@@ -46,8 +47,7 @@ class ACT(nn.Module):
         enc_layers: int = 4,
         dec_layers: int = 1,
         dropout: float = 0.1,
-        latent_dim: int = 32,
-        use_encoder: bool = True,
+        latent: GaussianLatent | CodeLatent | None = None,
     ) -> None:
         super().__init__()
         channels = {backbone.out_channels for backbone in backbones}
@@ -63,20 +63,19 @@ class ACT(nn.Module):
         self.transformer = Transformer(hidden_dim, nheads, dim_feedforward, enc_layers, dec_layers, dropout)
         self.action_head = nn.Linear(hidden_dim, action_dim)
 
-        self.use_encoder = use_encoder
-        self.latent_dim = latent_dim
-        if use_encoder:
+        self.latent = latent
+        if latent is not None:
             self.encoder = Encoder(enc_layers, hidden_dim, nheads, dim_feedforward, dropout)
             self.cls_embed = nn.Embedding(1, hidden_dim)
             self.encoder_joint_proj = nn.Linear(state_dim, hidden_dim)
             self.encoder_action_proj = nn.Linear(action_dim, hidden_dim)
-            self.latent_proj = nn.Linear(hidden_dim, 2 * latent_dim)  # mean, log variance
-            self.latent_out_proj = nn.Linear(latent_dim, hidden_dim)
+            self.latent_proj = nn.Linear(hidden_dim, latent.info_dim)
+            self.latent_out_proj = nn.Linear(latent.dim, hidden_dim)
         else:  # what is left of latent_out_proj when the latent is always zero: its bias
             self.latent_token = nn.Parameter(torch.zeros(hidden_dim))
 
-    def encode(self, qpos: Tensor, actions: Tensor, is_pad: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The posterior of the latent, given what was done.
+    def encode(self, qpos: Tensor, actions: Tensor, is_pad: Tensor | None = None) -> Tensor:
+        """What is to be known of the latent, given what was done.
 
         Args:
             qpos: (B, state_dim), normalised.
@@ -84,7 +83,7 @@ class ACT(nn.Module):
             is_pad: (B, chunk) bool, True past the end of the episode.
 
         Returns:
-            mean and log variance, each (B, latent_dim) float32.
+            (B, latent.info_dim) float32.
         """
         cls = self.cls_embed.weight.expand(len(qpos), 1, -1)  # (B, 1, d)
         joints = self.encoder_joint_proj(qpos)[:, None]  # (B, 1, d)
@@ -92,8 +91,7 @@ class ACT(nn.Module):
         pos = sinusoid_table(tokens.shape[1], tokens.shape[2], tokens.device)
         padding = None if is_pad is None else nn.functional.pad(is_pad, (2, 0), value=False)  # (B, 2 + chunk)
         summary = self.encoder(tokens, pos, padding)[:, 0]  # (B, d), at the CLS token
-        mu, logvar = self.latent_proj(summary).float().chunk(2, dim=-1)
-        return mu, logvar
+        return self.latent_proj(summary).float()
 
     def forward(
         self,
@@ -102,38 +100,42 @@ class ACT(nn.Module):
         actions: Tensor | None = None,
         is_pad: Tensor | None = None,
         noise: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Predict a chunk of actions, with the latent at zero or, given the true ones, from their posterior.
+        latent: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Predict a chunk of actions, with the latent as given, as the true actions say, or the likely one.
 
         Args:
             qpos: (B, state_dim), normalised.
             images: (B, cameras, 3, H, W), ImageNet-normalised.
             actions: (B, chunk, action_dim), normalised; only for training.
             is_pad: (B, chunk) bool, True at actions past the end of the episode.
-            noise: (B, latent_dim) standard normal, of the latent; drawn here if not given.
+            noise: of `latent.draw_noise`; drawn here if not given.
+            latent: (B, latent.dim), for use without actions; `latent.likely()` if not given.
 
         Returns:
-            actions (B, chunk, action_dim), normalised; the posterior's mean and log variance (B, latent_dim),
-            or None without `actions` or without the CVAE.
+            actions (B, chunk, action_dim), normalised; what `encode` gives, or None without `actions` or
+            without the CVAE.
 
         Raises:
             ValueError: the number of cameras is not that of the backbones.
         """
-        mu = logvar = None
-        if not self.use_encoder:
-            latent = self.latent_token.expand(len(qpos), -1)  # (B, d)
+        info = None
+        if self.latent is None:
+            token = self.latent_token.expand(len(qpos), -1)  # (B, d)
         elif actions is None:
-            latent = self.latent_out_proj(qpos.new_zeros(len(qpos), self.latent_dim))  # (B, d)
+            latent = self.latent.likely().to(qpos).expand(len(qpos), -1) if latent is None else latent
+            token = self.latent_out_proj(latent)  # (B, d)
         else:
-            mu, logvar = self.encode(qpos, actions, is_pad)
-            latent = self.latent_out_proj(sample_gaussian(mu, logvar, noise))  # (B, d)
+            info = self.encode(qpos, actions, is_pad)
+            noise = self.latent.draw_noise(len(qpos), None, qpos.device) if noise is None else noise
+            token = self.latent_out_proj(self.latent.sample(info, noise))  # (B, d)
 
         image_tokens, image_pos = self.embed_images(images)
-        vectors = torch.stack([latent, self.input_proj_robot_state(qpos)], dim=1)  # (B, 2, d)
+        vectors = torch.stack([token, self.input_proj_robot_state(qpos)], dim=1)  # (B, 2, d)
         tokens = torch.cat([vectors, image_tokens], dim=1)  # (B, 2 + N, d)
         pos = torch.cat([self.additional_pos_embed.weight, image_pos])  # (2 + N, d)
         hidden = self.transformer(tokens, pos, self.query_embed.weight)  # (B, chunk, d)
-        return self.action_head(hidden), mu, logvar
+        return self.action_head(hidden), info
 
     def embed_images(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Turn images (B, cameras, 3, H, W) into tokens (B, N, d) at positions (N, d), camera after camera.
@@ -155,14 +157,3 @@ class ACT(nn.Module):
             tokens.append(x)
             positions.append(sine_position_2d(h, w, dim, x.device).repeat(x.shape[1] // (h * w), 1))
         return torch.cat(tokens, dim=1), torch.cat(positions)
-
-
-def sample_gaussian(mu: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Draw from N(mu, exp(logvar)) so that gradients reach both (Kingma and Welling 2014); any shape."""
-    noise = torch.randn_like(mu) if noise is None else noise.to(mu)
-    return mu + (logvar / 2).exp() * noise
-
-
-def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, 1)) of (B, latent_dim): summed over the latent, mean over the batch."""
-    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1).mean()

@@ -1,10 +1,13 @@
 """Read the weights of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus) into our `ACT`."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
+
+from detr.latent import CodeLatent, GaussianLatent
 
 # What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of
 # the first (after decoder.norm), for the answer (detr_vae.py, forward); the others and is_pad_head learnt
@@ -33,8 +36,14 @@ RESNETS = {
 }
 
 
-def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def convert_upstream(
+    state_dict: Mapping[str, Tensor], codes: tuple[int, int] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Translate a state dict of ACT or ACT++, with or without the prefix `model.` of its policy.
+
+    Args:
+        state_dict: the weights.
+        codes: of the VQ variant, number of codes and values of each, whose product alone the weights tell.
 
     Returns:
         the state dict of our `ACT`, and the sizes to build it with: `backbone`, `norm` and `num_backbones`
@@ -42,18 +51,21 @@ def convert_upstream(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor
         arguments of `ACT`. The number of heads leaves no trace in the weights; upstream has always 8.
 
     Raises:
-        ValueError: these are no weights of ACT, or those of its VQ variant.
+        ValueError: these are no weights of ACT, or those of its VQ variant and `codes` do not fit.
     """
     weights = {k.removeprefix("model."): v for k, v in state_dict.items()}
     _refuse_others(weights)
+    latent = _read_latent(weights, codes)
     weights = {
         re.sub(r"^(backbones\.\d+)\.0\.body\.", r"\1.", k): v
         for k, v in weights.items()
         if not DROPPED.match(k)
     }
     _fold_first_self_attention(weights)
-    config = _read_sizes(weights)
-    if not config["use_encoder"]:  # upstream keeps the CVAE's projections even then, untrained
+    config = {**_read_sizes(weights), "latent": latent}
+    if isinstance(latent, CodeLatent):  # upstream does not count its codes
+        weights["latent.frequencies"] = latent.frequencies
+    if latent is None:  # upstream keeps the CVAE's projections even then, untrained
         weights["latent_token"] = weights.pop("latent_out_proj.bias")
         weights = {k: v for k, v in weights.items() if not k.startswith(CVAE_ONLY)}
     return weights, config
@@ -63,13 +75,23 @@ def _refuse_others(weights: Mapping[str, Tensor]) -> None:
     missing = [k for k in REQUIRED if k not in weights]
     if missing:
         raise ValueError(f"not a state dict of ACT or ACT++: {', '.join(missing)} missing")
-    latent = weights["latent_out_proj.weight"].shape[1]
-    projected = weights["latent_proj.weight"].shape[0]
-    if projected != 2 * latent:  # a Gaussian has a mean and a variance per number, a code has neither
+
+
+def _read_latent(
+    weights: Mapping[str, Tensor], codes: tuple[int, int] | None
+) -> GaussianLatent | CodeLatent | None:
+    if not any(k.startswith("encoder.layers.") for k in weights):
+        return None
+    taken, projected = weights["latent_out_proj.weight"].shape[1], weights["latent_proj.weight"].shape[0]
+    if projected == 2 * taken:  # a Gaussian has a mean and a variance per number, a code has neither
+        return GaussianLatent(taken)
+    if codes is None or math.prod(codes) != taken:
+        told = "not given" if codes is None else f"{codes[0]} and {codes[1]}"
         raise ValueError(
-            f"a VQ checkpoint (latent_proj gives {projected} numbers, latent_out_proj takes {latent}); "
-            "only ACT with its Gaussian latent can be loaded"
+            f"a VQ checkpoint whose codes take {taken} numbers: vq_class times vq_dim must be as many, but "
+            f"they are {told}"
         )
+    return CodeLatent(*codes)
 
 
 def _fold_first_self_attention(weights: dict[str, Tensor]) -> None:
@@ -92,8 +114,6 @@ def _read_sizes(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         "nheads": 8,
         "enc_layers": _count(weights, r"transformer\.encoder\.layers\.(\d+)\."),
         "dec_layers": 1,
-        "latent_dim": weights["latent_out_proj.weight"].shape[1],
-        "use_encoder": any(k.startswith("encoder.layers.") for k in weights),
         "backbone": _resnet_name(weights),
         "norm": "frozen_bn" if "backbones.0.bn1.running_mean" in weights else "group_norm",
         "num_backbones": _count(weights, r"backbones\.(\d+)\."),

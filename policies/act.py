@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import cli
-from detr.act import ACT, kl_divergence
+from detr.act import ACT
+from detr.latent import CodeLatent, GaussianLatent
+from detr.latent_prior import LatentPrior
 from policies.base import Interface, Policy
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
 from stats import Stats
@@ -29,6 +31,11 @@ class ACTConfig(VisionConfig):
     dec_layers: int = cli.flag(1, "decoder layers (ACT computes seven and uses the first)")
     dropout: float = cli.flag(0.1, "dropout")
     no_encoder: bool = cli.flag(False, "leave the CVAE out: plain regression")
+    use_vq: bool = cli.flag(
+        False, "codes instead of the Gaussian latent; train_latent_model.py then adds a prior"
+    )
+    vq_class: int = cli.flag(32, "number of codes")
+    vq_dim: int = cli.flag(32, "values that each code can have")
 
 
 class ACTPolicy(Policy):
@@ -36,6 +43,9 @@ class ACTPolicy(Policy):
 
     Differs from ACT in that the loss is averaged over the action steps that exist, in all batches of an
     optimiser step alike (`valid_steps`); ACT divides by the padding too.
+
+    With `use_vq` it acts with codes that its prior draws, once that is trained (train_latent_model.py), and
+    until then with each code's most frequent value.
     """
 
     Config = ACTConfig
@@ -45,6 +55,10 @@ class ACTPolicy(Policy):
         if config.hidden_dim % config.nheads:
             raise ValueError(
                 f"--hidden_dim is {config.hidden_dim}; it must be a multiple of {config.nheads} heads"
+            )
+        if config.no_encoder and config.use_vq:
+            raise ValueError(
+                "--use_vq gives the CVAE codes, and --no_encoder leaves it out; give one of them"
             )
         self.network = ACT(
             backbones=make_backbones(config, interface.cameras),
@@ -57,7 +71,17 @@ class ACTPolicy(Policy):
             enc_layers=config.enc_layers,
             dec_layers=config.dec_layers,
             dropout=config.dropout,
-            use_encoder=not config.no_encoder,
+            latent=self._make_latent(),
+        )
+        if config.use_vq:
+            self.prior = LatentPrior(config.vq_class, config.vq_dim).requires_grad_(False)
+            self.register_buffer("has_prior", torch.tensor(False))
+
+    def _make_latent(self) -> GaussianLatent | CodeLatent | None:
+        if self.config.no_encoder:
+            return None
+        return (
+            CodeLatent(self.config.vq_class, self.config.vq_dim) if self.config.use_vq else GaussianLatent()
         )
 
     def rebuild_config(self) -> ACTConfig:
@@ -69,7 +93,7 @@ class ACTPolicy(Policy):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         is_pad = batch["is_pad"]
         actions = self.normalise_actions(batch["actions"])
-        predicted, mu, logvar = self.network(
+        predicted, info = self.network(
             self.normalise_qpos(batch["qpos"]),
             self.normalise_images(batch["images"]),
             actions,
@@ -78,18 +102,22 @@ class ACTPolicy(Policy):
         )
         errors = F.l1_loss(predicted.float(), actions, reduction="none").mean(dim=-1)  # (B, chunk)
         l1 = errors.masked_fill(is_pad, 0).sum() / batch.get("valid_steps", (~is_pad).sum())
-        if mu is None:
-            return {"loss": l1, "l1": l1}
-        kl = kl_divergence(mu, logvar)
-        return {"loss": l1 + self.config.kl_weight * kl, "l1": l1, "kl": kl}
+        measures = {} if info is None else self.network.latent.measures(info)
+        return {"loss": l1 + self.config.kl_weight * measures.get("kl", 0), "l1": l1, **measures}
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
-        if self.config.no_encoder:
+        if self.network.latent is None:
             return {}
-        shape = (samples, self.network.latent_dim)
-        return {"noise": torch.randn(shape, generator=generator, device=self.device)}
+        return {"noise": self.network.latent.draw_noise(samples, generator, self.device)}
+
+    def after_step(self) -> None:
+        if self.config.use_vq:
+            self.has_prior.fill_(False)  # it was trained on codes that mean something else now
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
+        latent = None
+        if self.config.use_vq and self.has_prior:
+            latent = self.network.latent.one_hot(self.prior.generate(len(obs["qpos"]), generator))
         images = self.normalise_images(obs["images"])
-        actions, _, _ = self.network(self.normalise_qpos(obs["qpos"]), images)
+        actions, _ = self.network(self.normalise_qpos(obs["qpos"]), images, latent=latent)
         return self.denormalise_actions(actions.float())

@@ -17,6 +17,7 @@ FLOORS = {
     "replay_episodes": 4,
     "edit_episodes": 4,
     "train_backbone": 4,
+    "train_latent_model": 4,
     "model_runs": 3,
     "training": 3,
     "training_run": 3,

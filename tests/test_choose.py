@@ -130,7 +130,7 @@ def test_evaluated_cases_take_turns(env, monkeypatch):
     def stay(_):
         return home
 
-    stay.reset = lambda: None
+    stay.reset = lambda key: None
     monkeypatch.setitem(model_runs._players, job, (stay, env.env))
     outcomes = [run_one(job, index) for index in range(4)]
     assert [one.case for one in outcomes] == ["B1 free", "B1 occupied"] * 2

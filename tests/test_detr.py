@@ -15,14 +15,16 @@ from synthetic import reference_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.act import ACT, kl_divergence, sample_gaussian
+from detr.act import ACT
 from detr.backbone import BACKBONES, NORMS, build_backbone, init_backbone, register_backbone
 from detr.keypoints import SpatialSoftmax, cell_centres
+from detr.latent import CodeLatent, GaussianLatent
 from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import Attention, Decoder, Dropout
 from detr.upstream import convert_upstream
 
 REFERENCE = Path(__file__).parent / "reference" / "act_upstream.npz"
+VQ_REFERENCE = REFERENCE.with_name("act_upstream_vq.npz")
 STATE, ACTION, CHUNK, LATENT = 7, 8, 6, 4
 
 
@@ -39,9 +41,16 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small_act(num_backbones: int = 1, **changes: object) -> ACT:
+LATENTS = {
+    "no CVAE": lambda: None,
+    "gaussian": lambda: GaussianLatent(LATENT),
+    "codes": lambda: CodeLatent(3, 4),
+}
+
+
+def small_act(num_backbones: int = 1, kind: str = "gaussian", **changes: object) -> ACT:
     torch.manual_seed(0)
-    sizes = {"hidden_dim": 32, "dim_feedforward": 48, "nheads": 4, "enc_layers": 2, "latent_dim": LATENT}
+    sizes = {"hidden_dim": 32, "dim_feedforward": 48, "nheads": 4, "enc_layers": 2, "latent": LATENTS[kind]()}
     backbones = [build_backbone("keypoints") for _ in range(num_backbones)]
     return ACT(backbones, STATE, ACTION, CHUNK, **{**sizes, **changes})
 
@@ -67,31 +76,54 @@ def reference() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def upstream_weights(reference: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return weights_of(reference)
+
+
+def weights_of(reference: dict[str, np.ndarray]) -> dict[str, Tensor]:
     names = zip(reference["names"].tolist(), reference["shapes"].tolist(), strict=True)
     shapes = {name: tuple(int(n) for n in shape.split(",") if n) for name, shape in names}
     return {name: torch.from_numpy(reference_weight(name, shape)) for name, shape in shapes.items()}
 
 
-def act_from_upstream(upstream: dict[str, Tensor]) -> ACT:
-    weights, config = convert_upstream(upstream)
+def act_from_upstream(upstream: dict[str, Tensor], codes: tuple[int, int] | None = None) -> ACT:
+    weights, config = convert_upstream(upstream, codes)
     name, norm, count = config.pop("backbone"), config.pop("norm"), config.pop("num_backbones")
     act = ACT([build_backbone(name, norm, pretrained=True) for _ in range(count)], **config)
     act.load_state_dict(weights)
     return act.eval()
 
 
+def inputs_of(reference: dict[str, np.ndarray]) -> list[Tensor]:
+    """qpos, normalised images, actions, is_pad."""
+    qpos, image, actions, is_pad = (
+        torch.from_numpy(reference[k]) for k in ("qpos", "image", "actions", "is_pad")
+    )
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
+    return [qpos, (image - mean) / std, actions, is_pad]
+
+
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_reproduces_upstream(reference, upstream_weights, prefix):
     act = act_from_upstream({prefix + name: value for name, value in upstream_weights.items()})
-    inputs = {k: torch.from_numpy(reference[k]) for k in ("qpos", "image", "actions", "is_pad")}
-    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
-    images = (inputs["image"] - mean) / std
+    qpos, images, *done = inputs_of(reference)
     with torch.no_grad():
-        a_hat, no_mu, no_logvar = act(inputs["qpos"], images)
-        mu, logvar = act.encode(inputs["qpos"], inputs["actions"], inputs["is_pad"])
-    assert no_mu is None and no_logvar is None
+        a_hat, info = act(qpos, images)
+        mu, logvar = act.encode(qpos, *done).chunk(2, dim=-1)
+    assert info is None
     for ours, name in ((a_hat, "a_hat"), (mu, "mu"), (logvar, "logvar")):
         np.testing.assert_allclose(ours.numpy(), reference[name], atol=1e-4, rtol=0, err_msg=name)
+
+
+def test_reproduces_upstreams_vq_variant():
+    with np.load(VQ_REFERENCE) as file:
+        reference = dict(file)
+    act = act_from_upstream(weights_of(reference), codes=(8, 4))
+    qpos, images, *done = inputs_of(reference)
+    with torch.no_grad():
+        a_hat, _ = act(qpos, images, latent=torch.from_numpy(reference["vq_sample"]).flatten(1))
+        probs = act.latent.probabilities(act.encode(qpos, *done))
+    np.testing.assert_allclose(a_hat, reference["a_hat"], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(probs, reference["vq_probs"], atol=1e-4, rtol=0)
 
 
 def test_reads_the_sizes_of_an_upstream_checkpoint(reference, upstream_weights):
@@ -107,7 +139,7 @@ def test_reads_the_sizes_of_an_upstream_checkpoint(reference, upstream_weights):
         "enc_layers",
     ):
         assert config[key] == told[key], key
-    assert config["dec_layers"] == 1 and config["latent_dim"] == 32 and config["use_encoder"]
+    assert config["dec_layers"] == 1 and config["latent"].dim == 32
     assert (config["backbone"], config["norm"], config["num_backbones"]) == ("resnet18", "frozen_bn", 1)
 
 
@@ -125,7 +157,7 @@ def test_knows_upstreams_resnets_by_their_blocks(upstream_weights, name):
 def test_upstream_without_cvae_keeps_its_latent_token(upstream_weights):
     plain = {k: v for k, v in upstream_weights.items() if not k.startswith("encoder.layers.")}
     act = act_from_upstream(plain)
-    assert not act.use_encoder
+    assert act.latent is None
     assert torch.equal(act.latent_token, upstream_weights["latent_out_proj.bias"])
     batch = {
         "qpos": torch.randn(1, 14, generator=seeded()),
@@ -135,10 +167,13 @@ def test_upstream_without_cvae_keeps_its_latent_token(upstream_weights):
         assert torch.equal(act(**batch)[0], act_from_upstream(upstream_weights)(**batch)[0])
 
 
-def test_refuses_vq_and_foreign_checkpoints(upstream_weights):
+def test_refuses_codes_that_do_not_fit_and_foreign_checkpoints(upstream_weights):
     vq = upstream_weights | {"latent_proj.weight": torch.zeros(32, 64), "latent_proj.bias": torch.zeros(32)}
-    with pytest.raises(ValueError, match="VQ"):
+    with pytest.raises(ValueError, match="a VQ checkpoint whose codes take 32 numbers.*not given"):
         convert_upstream(vq)
+    with pytest.raises(ValueError, match="but they are 8 and 5"):
+        convert_upstream(vq, (8, 5))
+    assert convert_upstream(vq, (8, 4))[1]["latent"].classes == 8
     with pytest.raises(ValueError, match=r"not a state dict of ACT.*query_embed"):
         convert_upstream({"fc.weight": torch.zeros(2, 2)})
 
@@ -146,22 +181,22 @@ def test_refuses_vq_and_foreign_checkpoints(upstream_weights):
 # ACT
 
 
-@pytest.mark.parametrize("use_encoder", [True, False])
+@pytest.mark.parametrize("kind", LATENTS)
 @pytest.mark.parametrize("dec_layers", [1, 2])
 @pytest.mark.parametrize(("cameras", "num_backbones"), [(1, 1), (3, 3), (3, 1)])
-def test_every_parameter_learns(use_encoder, dec_layers, cameras, num_backbones):
-    act = small_act(num_backbones, use_encoder=use_encoder, dec_layers=dec_layers)
+def test_every_parameter_learns(kind, dec_layers, cameras, num_backbones):
+    act = small_act(num_backbones, kind, dec_layers=dec_layers)
     for name, parameter in act.named_parameters():
         if name.endswith(("bias", "start")):  # some are zero at first and hold back other gradients
             nn.init.normal_(parameter)
-    a_hat, mu, logvar = act(**small_batch(cameras=cameras))
+    a_hat, info = act(**small_batch(cameras=cameras))
     assert a_hat.shape == (3, CHUNK, ACTION)
     loss = a_hat.square().mean()
-    if use_encoder:
-        assert mu.shape == logvar.shape == (3, LATENT)
-        loss = loss + kl_divergence(mu, logvar)
+    if act.latent is not None:
+        assert info.shape == (3, act.latent.info_dim)
+        loss = loss + sum(act.latent.measures(info).values())
     else:
-        assert mu is None and logvar is None
+        assert info is None
         assert not any(name.startswith(("encoder", "latent_proj", "cls_embed")) for name in act.state_dict())
     loss.backward()
     for name, parameter in act.named_parameters():
@@ -235,23 +270,6 @@ def test_the_latent_comes_from_the_noise_and_reaches_the_answer():
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
     assert not torch.allclose(zero, shifted), "the latent's bias must count even when the latent is zero"
-
-
-def test_sampled_gaussian_has_the_asked_mean_and_spread():
-    mu, logvar = torch.tensor([-1.0, 3.0]), torch.tensor([0.0, math.log(4.0)])
-    noise = torch.randn(20_000, 2, generator=seeded())
-    draws = sample_gaussian(mu.expand(20_000, -1), logvar.expand(20_000, -1), noise)
-    torch.testing.assert_close(draws.mean(0), mu, atol=0.05, rtol=0)
-    torch.testing.assert_close(draws.std(0), torch.tensor([1.0, 2.0]), atol=0.05, rtol=0)
-
-
-def test_kl_divergence_is_torchs():
-    mu, logvar = torch.randn(5, LATENT, generator=seeded()), torch.randn(5, LATENT, generator=seeded(1))
-    distributions = torch.distributions
-    posterior, prior = distributions.Normal(mu, (logvar / 2).exp()), distributions.Normal(0.0, 1.0)
-    expected = distributions.kl_divergence(posterior, prior).sum(1).mean()
-    torch.testing.assert_close(kl_divergence(mu, logvar), expected)
-    assert kl_divergence(torch.zeros(2, 3), torch.zeros(2, 3)) == 0
 
 
 def test_batch_order_does_not_matter_camera_order_does():

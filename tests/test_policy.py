@@ -71,7 +71,9 @@ class TestContracts:
         torch.testing.assert_close(first["loss"], second["loss"])
 
 
-@pytest.mark.parametrize("config", [{}, {"no_encoder": True}, {"dec_layers": 2}])
+@pytest.mark.parametrize(
+    "config", [{}, {"no_encoder": True}, {"dec_layers": 2}, {"use_vq": True, "vq_dim": 4}]
+)
 def test_act_overfits_a_batch(config):
     policy = make_act(dropout=0.0, kl_weight=0.01, **config).train()
     batch = make_batch(padded=0)
@@ -242,10 +244,9 @@ def test_load_policy_reproduces_act_plus_plus(upstream_run):
     assert policy.interface.cameras == ("top",)
     images = (torch.from_numpy(data["image"]) - policy.image_mean / 255) / (policy.image_std / 255)
     with torch.no_grad():
-        a_hat, _, _ = policy.network(torch.from_numpy(data["qpos"]), images)
-        mu, logvar = policy.network.encode(
-            *(torch.from_numpy(data[n]) for n in ("qpos", "actions", "is_pad"))
-        )
+        a_hat, _ = policy.network(torch.from_numpy(data["qpos"]), images)
+        info = policy.network.encode(*(torch.from_numpy(data[n]) for n in ("qpos", "actions", "is_pad")))
+    mu, logvar = info.chunk(2, dim=-1)
     for found, name in ((a_hat, "a_hat"), (mu, "mu"), (logvar, "logvar")):
         np.testing.assert_allclose(found, data[name], atol=1e-4)
 

@@ -1,0 +1,54 @@
+"""Which codes are likely: the autoregressive prior of ACT with a `CodeLatent`.
+
+Source: `Latent_Model_Transformer` of ACT++, detr/models/latent_model.py: three causal blocks of width 256,
+one code after another, whatever the observation. Differs in that its blocks are torch's, with pre-norm.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from detr.latent import draw_codes
+
+
+class LatentPrior(nn.Module):
+    """Probability of each code given those before it.
+
+    Args:
+        classes: number of codes.
+        values: that each can have.
+    """
+
+    def __init__(
+        self, classes: int, values: int, dim: int = 256, heads: int = 8, layers: int = 3, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.classes, self.values = classes, values
+        self.embed = nn.Embedding(values + 1, dim)  # the last stands before the first code
+        self.place = nn.Parameter(0.02 * torch.randn(classes, dim))
+        block = nn.TransformerEncoderLayer(
+            dim, heads, 4 * dim, dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, layers, nn.LayerNorm(dim), enable_nested_tensor=False)
+        self.head = nn.Linear(dim, values)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits (B, n + 1, values) of the first codes, up to the one after those given, (B, n < classes)."""
+        start = codes.new_full((len(codes), 1), self.values)
+        tokens = self.embed(torch.cat([start, codes], dim=1))  # (B, n + 1, d)
+        n = tokens.shape[1]
+        earlier = nn.Transformer.generate_square_subsequent_mask(n, tokens.device, tokens.dtype)
+        return self.head(self.blocks(tokens + self.place[:n], mask=earlier, is_causal=True))
+
+    def loss(self, codes: Tensor) -> Tensor:
+        """Mean cross entropy (nats per code) of codes (B, classes)."""
+        return nn.functional.cross_entropy(self(codes[:, :-1]).transpose(1, 2), codes)
+
+    def generate(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw codes (samples, classes)."""
+        device = self.place.device
+        noise = torch.rand((samples, self.classes), generator=generator, device=device)
+        codes = torch.empty((samples, 0), dtype=torch.int64, device=device)
+        for number in range(self.classes):
+            probs = self(codes)[:, -1:].softmax(dim=-1)  # (samples, 1, values)
+            codes = torch.cat([codes, draw_codes(probs, noise[:, number, None])], dim=1)
+        return codes
