@@ -65,7 +65,7 @@ def test_robomimics_resnet_is_the_resnet_in_other_names():
     assert (ours.norm, ours.pretrained, ours.out_channels) == ("group_norm", False, 512)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in ours.modules())
     pairs = zip(ours.state_dict(), plain.state_dict().values(), strict=True)
-    ours.load_state_dict({name: value for name, value in pairs})
+    ours.load_state_dict(dict(pairs))
     image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours(image), plain(image))
 
