@@ -36,7 +36,9 @@ class DiffusionConfig(VisionConfig):
         1, "noises that the prediction of each sample is trained on at once; its images are encoded only once"
     )
     down_dims: tuple[int, ...] = cli.flag((256, 512, 1024), "channels of the U-Net's levels")
-    backbone: str = cli.flag("robomimic_resnet18", VisionConfig.__dataclass_fields__["backbone"].metadata["help"])
+    backbone: str = cli.flag(
+        "robomimic_resnet18", VisionConfig.__dataclass_fields__["backbone"].metadata["help"]
+    )
 
     def __post_init__(self) -> None:
         """ValueError for the first value that does not fit."""
@@ -110,7 +112,9 @@ class DiffusionPolicy(Policy):
         """What is observed as one vector (B, cond_dim) a sample; shapes as told in `Policy`."""
         batch, horizon = len(obs["qpos"]), self.observation_horizon
         qpos = self.normalise_qpos(obs["qpos"]).reshape(batch * horizon, -1)
-        images = obs["images"].reshape(batch * horizon, *obs["images"].shape[-4:])  # (B * h, cameras, H, W, 3)
+        images = obs["images"].reshape(
+            batch * horizon, *obs["images"].shape[-4:]
+        )  # (B * h, cameras, H, W, 3)
         views = self.normalise_images(images).unbind(1)
         encoded = [e(view) for e, view in zip(self._encoder_of_each_camera(), views, strict=True)]
         return torch.cat([qpos, *encoded], dim=-1).reshape(batch, -1)

@@ -1,6 +1,5 @@
 """Diffusion Policy: what it samples, its loss, its horizons, the average of its weights."""
 
-import copy
 import os
 import signal
 
@@ -11,7 +10,7 @@ from synthetic import make_batch, make_diffusion
 
 from execution import ChunkedExecution
 from policies.base import Interface
-from policies.diffusion import DiffusionConfig, DiffusionPolicy, make_scheduler
+from policies.diffusion import DiffusionConfig, DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from stats import Stats
 from training import Feed, fit
@@ -32,80 +31,94 @@ def make_past(batch_size: int = 3, horizon: int = 2, **kwargs):
 # --- what it samples
 
 
+SAMPLERS = [{}, {"scheduler": "ddpm", "num_inference_timesteps": 100}]
+EVERY_SAMPLER = pytest.mark.parametrize("sampler", SAMPLERS, ids=["ddim", "ddpm"])
+TOY_STATS = Stats.completed(
+    {
+        **{"qpos_mean": [0.0], "qpos_std": [1.0], "action_mean": [0.0], "action_std": [1.0]},
+        **{"qpos_min": [0.0], "qpos_max": [1.0], "action_min": [-1.0], "action_max": [1.0]},
+    }
+)
+
+
 class Blind(DiffusionPolicy):
-    """Sees its state alone, so that the sampler can be tried on a toy."""
+    """Sees its state alone, which is one number, as are its actions: the sampler's toy.
+
+    Where the state is 1, all actions of a chunk are -0.8 or all are 0.8; where it is 0, they are 0.2.
+    """
+
+    def __init__(self, **config) -> None:
+        torch.manual_seed(0)
+        toy = {"prediction_horizon": 4, "action_horizon": 4, "observation_horizon": 1, "down_dims": (32,)}
+        config = DiffusionConfig(**{"backbone": "keypoints", **toy, **config})
+        super().__init__(config, Interface(1, 1, ("top",), (32, 32)), TOY_STATS)
 
     def condition(self, obs):
         state = self.normalise_qpos(obs["qpos"])
         return torch.cat([state, state.new_zeros(len(state), 64)], dim=1)
 
-
-def toy_batch(generator: torch.Generator, samples: int = 128):
-    """Where the state is 1, all actions of a chunk are -0.8 or all are 0.8; where it is 0, they are 0.2."""
-    state = torch.randint(2, (samples, 1), generator=generator).float()
-    mode = 0.8 * (2.0 * torch.randint(2, (samples, 1), generator=generator) - 1)
-    actions = torch.where(state > 0, mode, torch.tensor(0.2))[:, None].expand(-1, 4, 1)
-    return {"qpos": state, "actions": actions, "is_pad": torch.zeros(samples, 4, dtype=torch.bool)}
+    def samples(self, state: float) -> torch.Tensor:
+        """300 chunks (300, 4) that are drawn in a state."""
+        with torch.no_grad():
+            return self.eval().act({"qpos": torch.full((300, 1), state)}, seeded(1))[..., 0]
 
 
-@pytest.fixture(scope="module")
-def toy():
-    """A policy that has learned the toy."""
-    torch.manual_seed(0)
-    sizes = {"prediction_horizon": 4, "action_horizon": 4, "observation_horizon": 1, "down_dims": (16, 32)}
-    config = DiffusionConfig(backbone="keypoints", noise_draws=2, **sizes)
-    stats = Stats.completed(
-        {
-            **{"qpos_mean": [0.0], "qpos_std": [1.0], "action_mean": [0.0], "action_std": [1.0]},
-            **{"qpos_min": [0.0], "qpos_max": [1.0], "action_min": [-1.0], "action_max": [1.0]},
-        }
-    )
-    policy = Blind(config, Interface(1, 1, ("top",), (32, 32)), stats)
-    optimiser = torch.optim.Adam(policy.network.parameters(), lr=3e-3)
-    generator = seeded()
-    for step in range(300):
-        optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / 300)
-        batch = toy_batch(generator)
+class PerfectNoise(torch.nn.Module):
+    """What a network that has learned the toy to perfection would say, from the distribution itself."""
+
+    def __init__(self, policy: Blind) -> None:
+        super().__init__()
+        self.alphas = policy.scheduler.alphas_cumprod
+
+    def forward(self, actions, timesteps, cond):
+        alpha = self.alphas[timesteps].view(-1, 1, 1)
+        towards = torch.tanh(0.8 * alpha.sqrt() * actions.sum(dim=1, keepdim=True) / (1 - alpha))
+        clean = torch.where(cond[:, :1, None] > 0, 0.8 * towards, torch.tensor(0.2)).expand_as(actions)
+        return (actions - alpha.sqrt() * clean) / (1 - alpha).sqrt()  # (B, chunk, 1)
+
+
+def check_modes(chunks: torch.Tensor, share: float, tolerance: float) -> None:
+    is_mode = ((chunks.abs() - 0.8).abs() < tolerance).all(dim=1)
+    assert is_mode.float().mean() >= share
+    signs = chunks[is_mode].sign()
+    assert (signs == signs[:, :1]).all()  # a chunk keeps to its mode
+    assert 0.4 < (signs[:, 0] > 0).float().mean() < 0.6
+
+
+@EVERY_SAMPLER
+def test_with_a_perfect_network_the_distribution_is_recovered(sampler):
+    policy = Blind(**sampler)
+    policy.network = PerfectNoise(policy)
+    check_modes(policy.samples(1.0), share=0.99, tolerance=0.1)
+    torch.testing.assert_close(policy.samples(0.0), torch.full((300, 4), 0.2), rtol=0, atol=0.02)
+
+
+@pytest.mark.slow
+def test_two_modes_are_learned_and_few_steps_of_ddim_agree_with_all_of_ddpm():
+    policy = Blind(noise_draws=2)
+    optimiser = torch.optim.Adam(policy.network.parameters())
+    generator, steps = seeded(), 600
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
+        state = torch.randint(2, (128, 1), generator=generator).float()
+        mode = 0.8 * (2.0 * torch.randint(2, (128, 1), generator=generator) - 1)
+        actions = torch.where(state > 0, mode, torch.tensor(0.2))[:, None].expand(-1, 4, 1)
+        batch = {"qpos": state, "actions": actions, "is_pad": torch.zeros(128, 4, dtype=torch.bool)}
         optimiser.zero_grad()
         policy.loss({**batch, **policy.draw_noise(128, generator)})["loss"].backward()
         optimiser.step()
-    return policy.eval()
+    found = []
+    for sampler in SAMPLERS:
+        other = Blind(**sampler)
+        other.load_state_dict(policy.state_dict())
+        check_modes(other.samples(1.0), share=0.95, tolerance=0.15)
+        assert (other.samples(0.0) - 0.2).abs().mean() < 0.05
+        found.append(other.samples(1.0).sort(dim=0).values)
+    levels = [30, 60, 90, 210, 240, 270]  # of 300, away from the middle where the modes part
+    torch.testing.assert_close(found[0][levels], found[1][levels], rtol=0, atol=0.1)
 
 
-def samples_of(policy: DiffusionPolicy, state: float, **config) -> torch.Tensor:
-    """300 chunks (300, 4) that are drawn in a state, with another sampler if so said."""
-    other = copy.copy(policy)
-    other.config = DiffusionConfig(**{**vars(policy.config), **config})
-    other.scheduler = make_scheduler(other.config)
-    with torch.no_grad():
-        return other.act({"qpos": torch.full((300, 1), state)}, seeded(1))[..., 0]
-
-
-SAMPLERS = [{}, {"scheduler": "ddpm", "num_inference_timesteps": 100}]
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=["ddim", "ddpm"])
-def test_both_modes_are_found_and_nothing_between(toy, sampler):
-    chunks = samples_of(toy, 1.0, **sampler)
-    is_mode = ((chunks.abs() - 0.8).abs() < 0.15).all(dim=1)
-    assert is_mode.float().mean() > 0.93
-    signs = chunks[is_mode].sign()
-    assert (signs == signs[:, :1]).all()  # a chunk keeps to its mode
-    assert 0.35 < (signs[:, 0] > 0).float().mean() < 0.65
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=["ddim", "ddpm"])
-def test_one_mode_is_found_where_there_is_one(toy, sampler):
-    assert (samples_of(toy, 0.0, **sampler) - 0.2).abs().mean() < 0.05
-
-
-def test_few_steps_of_ddim_and_all_of_ddpm_agree_in_distribution(toy):
-    quick, full = (samples_of(toy, 1.0, **sampler).sort(dim=0).values for sampler in SAMPLERS)
-    levels = [30, 60, 240, 270]  # of 300, away from the middle where the modes part
-    torch.testing.assert_close(quick[levels], full[levels], rtol=0, atol=0.12)
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=["ddim", "ddpm"])
+@EVERY_SAMPLER
 def test_the_generator_decides(sampler):
     policy, batch = make_diffusion(**sampler).eval(), make_batch()
     with torch.no_grad():
@@ -301,9 +314,7 @@ def test_two_batches_a_step_are_one_of_twice_the_size():
         run = Run(policy, config, 2)
         whole = make_batch(4)
         whole["valid_steps"] = (~whole["is_pad"]).sum() / accumulate
-        parts = [
-            {n: t[i : i + size] if t.ndim else t for n, t in whole.items()} for i in range(0, 4, size)
-        ]
+        parts = [{n: t[i : i + size] if t.ndim else t for n, t in whole.items()} for i in range(0, 4, size)]
         run.update(parts)
         weights.append(run.policy.network.head[1].weight.detach().clone())
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-6)
