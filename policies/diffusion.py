@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import cli
+from detr.backbone import BACKBONES
 from detr.spatial import CameraEncoder
 from detr.unet import ConditionalUNet
 from policies.base import Interface, Policy
@@ -18,6 +19,7 @@ from stats import Stats
 from utils import Batch
 
 SCHEDULERS = ("ddim", "ddpm")
+PREDICTIONS = ("epsilon", "sample")
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,13 @@ class DiffusionConfig(VisionConfig):
         1, "noises that the prediction of each sample is trained on at once; its images are encoded only once"
     )
     down_dims: tuple[int, ...] = cli.flag((256, 512, 1024), "channels of the U-Net's levels")
-    backbone: str = cli.flag(
-        "robomimic_resnet18", VisionConfig.__dataclass_fields__["backbone"].metadata["help"]
+    prediction_type: str = cli.flag(
+        "epsilon",
+        "what the network tells: epsilon, the noise; or sample, the actions, whose error then weighs the same "
+        "however noisy they are",
+        PREDICTIONS,
     )
+    backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
 
     def __post_init__(self) -> None:
         """ValueError for the first value that does not fit."""
@@ -138,7 +144,8 @@ class DiffusionPolicy(Policy):
         noisy = self.scheduler.add_noise(actions, noise, timesteps)  # (B * draws, chunk, A)
         cond = self.condition(batch).repeat_interleave(draws, dim=0)
         predicted = self.network(noisy, timesteps, cond)
-        errors = F.mse_loss(predicted.float(), noise, reduction="none").mean(dim=-1)  # (B * draws, chunk)
+        target = noise if self.config.prediction_type == "epsilon" else actions
+        errors = F.mse_loss(predicted.float(), target, reduction="none").mean(dim=-1)  # (B * draws, chunk)
         errors = errors.unflatten(0, (-1, draws)).mean(dim=1)  # (B, chunk)
         mse = errors.masked_fill(is_pad, 0).sum() / batch.get("valid_steps", (~is_pad).sum())
         return {"loss": mse}
@@ -185,6 +192,6 @@ def make_scheduler(config: DiffusionConfig) -> Any:
     return kind(
         num_train_timesteps=config.num_train_timesteps,
         beta_schedule="squaredcos_cap_v2",
-        prediction_type="epsilon",
+        prediction_type=config.prediction_type,
         clip_sample=True,
     )
