@@ -40,8 +40,8 @@ class DiffusionConfig(VisionConfig):
     down_dims: tuple[int, ...] = cli.flag((256, 512, 1024), "channels of the U-Net's levels")
     prediction_type: str = cli.flag(
         "epsilon",
-        "what the network tells: epsilon, the noise; or sample, the actions, whose error then weighs the same "
-        "however noisy they are",
+        "what the network tells: epsilon, the noise; or sample, the actions, whose error then weighs "
+        "the same however noisy they are",
         PREDICTIONS,
     )
     backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
@@ -75,6 +75,7 @@ class DiffusionPolicy(Policy):
     Config = DiffusionConfig
     chunk_field = "prediction_horizon"
     ema = 0.999
+    training_defaults = {"lr": 1e-3, "lr_schedule": "cosine", "warmup_steps": 100, "grad_clip": 1.0}
 
     def __init__(self, config: DiffusionConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)

@@ -6,8 +6,9 @@ import signal
 import numpy as np
 import pytest
 import torch
-from synthetic import make_batch, make_diffusion
+from synthetic import make_batch, make_dataset, make_diffusion
 
+import imitate_episodes
 from execution import ChunkedExecution
 from policies.base import Interface
 from policies.diffusion import DiffusionConfig, DiffusionPolicy
@@ -63,18 +64,19 @@ class Blind(DiffusionPolicy):
             return self.eval().act({"qpos": torch.full((300, 1), state)}, seeded(1))[..., 0]
 
 
-class PerfectNoise(torch.nn.Module):
+class Perfect(torch.nn.Module):
     """What a network that has learned the toy to perfection would say, from the distribution itself."""
 
     def __init__(self, policy: Blind) -> None:
         super().__init__()
         self.alphas = policy.scheduler.alphas_cumprod
+        self.is_noise = policy.config.prediction_type == "epsilon"
 
     def forward(self, actions, timesteps, cond):
         alpha = self.alphas[timesteps].view(-1, 1, 1)
         towards = torch.tanh(0.8 * alpha.sqrt() * actions.sum(dim=1, keepdim=True) / (1 - alpha))
         clean = torch.where(cond[:, :1, None] > 0, 0.8 * towards, torch.tensor(0.2)).expand_as(actions)
-        return (actions - alpha.sqrt() * clean) / (1 - alpha).sqrt()  # (B, chunk, 1)
+        return (actions - alpha.sqrt() * clean) / (1 - alpha).sqrt() if self.is_noise else clean
 
 
 def check_modes(chunks: torch.Tensor, share: float, tolerance: float) -> None:
@@ -86,9 +88,10 @@ def check_modes(chunks: torch.Tensor, share: float, tolerance: float) -> None:
 
 
 @EVERY_SAMPLER
-def test_with_a_perfect_network_the_distribution_is_recovered(sampler):
-    policy = Blind(**sampler)
-    policy.network = PerfectNoise(policy)
+@pytest.mark.parametrize("prediction", ["epsilon", "sample"])
+def test_with_a_perfect_network_the_distribution_is_recovered(sampler, prediction):
+    policy = Blind(**sampler, prediction_type=prediction)
+    policy.network = Perfect(policy)
     check_modes(policy.samples(1.0), share=0.99, tolerance=0.1)
     torch.testing.assert_close(policy.samples(0.0), torch.full((300, 4), 0.2), rtol=0, atol=0.02)
 
@@ -140,8 +143,9 @@ def test_actions_and_states_are_scaled_to_their_ranges():
 # --- the loss
 
 
-def test_loss_is_the_mean_over_steps_that_exist_of_the_error_in_the_noise():
-    policy, batch = make_diffusion().eval(), make_batch()
+@pytest.mark.parametrize("prediction", ["epsilon", "sample"])
+def test_loss_is_the_mean_error_over_steps_that_exist(prediction):
+    policy, batch = make_diffusion(prediction_type=prediction).eval(), make_batch()
     noise = policy.draw_noise(3, seeded())
     with torch.no_grad():
         actions = policy.normalise_actions(batch["actions"])
@@ -149,7 +153,8 @@ def test_loss_is_the_mean_over_steps_that_exist_of_the_error_in_the_noise():
         alphas = policy.scheduler.alphas_cumprod[noise["timesteps"][:, 0]].view(3, 1, 1)
         noisy = alphas.sqrt() * actions + (1 - alphas).sqrt() * noise["noise"][:, 0]
         predicted = policy.network(noisy, noise["timesteps"][:, 0], policy.condition(batch))
-        errors = (predicted - noise["noise"][:, 0]).square().mean(dim=-1)
+        target = noise["noise"][:, 0] if prediction == "epsilon" else actions
+        errors = (predicted - target).square().mean(dim=-1)
         expected = errors[~batch["is_pad"]].mean()
         torch.testing.assert_close(policy.loss({**batch, **noise})["loss"], expected)
         shared = policy.loss({**batch, **noise, "valid_steps": torch.tensor(13.0)})["loss"]
@@ -318,3 +323,56 @@ def test_two_batches_a_step_are_one_of_twice_the_size():
         run.update(parts)
         weights.append(run.policy.network.head[1].weight.detach().clone())
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-6)
+
+
+# --- the script
+
+
+def run_script(monkeypatch, dataset, run, *flags: str) -> None:
+    small = "--backbone keypoints --down_dims 16 --image_size 48 64 --batch_size 4 --num_steps 4 --amp no"
+    command = f"x --policy_class Diffusion --task_name any --dataset_dir {dataset} --ckpt_dir {run} {small}"
+    monkeypatch.setattr("sys.argv", [*command.split(), *flags])
+    imitate_episodes.main()
+
+
+def test_the_script_trains_and_resumes_with_history_and_average(tmp_path, monkeypatch):
+    data = make_dataset(tmp_path / "data")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    flags = ("--lr_schedule", "constant")  # which may be resumed to another length
+    run_script(monkeypatch, data, whole, *flags)
+    run_script(monkeypatch, data, parts, *flags, "--num_steps", "2")
+    run_script(monkeypatch, data, parts, *flags, "--resume")
+    one, other = (load_policy(run / "policy_last.ckpt") for run in (whole, parts))
+    assert one.observation_horizon == DiffusionConfig.observation_horizon
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    run_script(monkeypatch, data, tmp_path / "plain", *flags, "--ema", "0")
+    plain = load_policy(tmp_path / "plain" / "policy_last.ckpt").state_dict()
+    raw = read_checkpoint(whole / "policy_last.ckpt")["training"]["weights"]
+    assert all(torch.equal(value, raw[name]) for name, value in plain.items())
+
+
+def test_the_length_of_a_chunk_in_seconds_is_the_prediction_horizon(tmp_path, monkeypatch):
+    data = make_dataset(tmp_path / "data")
+    flags = ("--action_horizon", "5", "--chunk_seconds")
+    run_script(monkeypatch, data, tmp_path / "run", *flags, "0.2")  # at 50 steps a second
+    assert load_policy(tmp_path / "run" / "policy_last.ckpt").chunk_size == 10
+    with pytest.raises(ValueError, match="--action_horizon is 5; .* --prediction_horizon, which is 4"):
+        run_script(monkeypatch, data, tmp_path / "short", *flags, "0.08")
+    assert not (tmp_path / "short").exists()
+
+
+def test_a_policy_has_its_own_defaults_of_training_unless_told_other(tmp_path):
+    places = ["--task_name", "any", "--ckpt_dir", "somewhere"]
+    ours = ["--policy_class", "Diffusion", *places]
+    own = DiffusionPolicy.training_defaults
+
+    def flags(*argv: str) -> dict:
+        training = vars(imitate_episodes.parse_flags(list(argv))[1])
+        return {name: training[name] for name in own}
+
+    assert own and flags(*ours) == own
+    assert flags(*places) == {name: getattr(TrainConfig, name) for name in own}  # ACT's are as ever
+    config = tmp_path / "config.json"
+    config.write_text('{"policy_class": "Diffusion", "lr": 0.5}')
+    assert flags("--config", str(config), *places) == {**own, "lr": 0.5}
+    assert flags("--config", str(config), *places, "--lr", "0.25") == {**own, "lr": 0.25}
