@@ -97,11 +97,12 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     given = first.parse_known_args(argv)[0]
     defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
     name = given.policy_class or defaults.get("policy_class", "ACT")
-    policy_config = POLICIES[choose("policy class", name, POLICIES)].Config
+    kind = POLICIES[choose("policy class", name, POLICIES)]
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     cli.add_flags(parser, TrainConfig, "training")
-    cli.add_flags(parser, policy_config, f"policy {name}")
+    cli.add_flags(parser, kind.Config, f"policy {name}")
+    parser.set_defaults(**kind.training_defaults)
     cli.set_defaults(parser, defaults, given.config)
     args = parser.parse_args(argv)
     for needed in ("task_name", "ckpt_dir"):
@@ -113,7 +114,7 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     if config.chunk_seconds is not None:
         check_chunk_flags(name, argv)
     check_wandb(training.wandb)
-    return config, training, cli.from_flags(policy_config, args)
+    return config, training, cli.from_flags(kind.Config, args)
 
 
 def check_chunk_flags(name: str, argv: Sequence[str]) -> None:

@@ -18,11 +18,12 @@ from constants import choose
 from episodes import complete_file
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
+from policies.diffusion import DiffusionPolicy
 from stats import Stats
 from upstream import read_upstream
 
 FORMAT_VERSION = 2  # 1 had no ranges among the statistics
-POLICIES: dict[str, type[Policy]] = {"ACT": ACTPolicy}
+POLICIES: dict[str, type[Policy]] = {"ACT": ACTPolicy, "Diffusion": DiffusionPolicy}
 
 
 def make_policy(policy_class: str, config: Any, interface: Interface, stats: Stats) -> Policy:

@@ -20,6 +20,7 @@ import torchvision
 from torch import Tensor, nn
 
 from detr.keypoints import Keypoints
+from detr.spatial import robomimic_nets
 
 DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -67,6 +68,26 @@ def keypoints(name: str, norm: str) -> nn.Module:
     if norm != "batch_norm":
         raise ValueError(f"backbone {name!r} has batch_norm, not {norm!r}")
     return Keypoints()
+
+
+@register_backbone("robomimic_resnet18")
+def robomimic_resnet18(name: str, norm: str) -> nn.Module:
+    """robomimic's ResNet18Conv, the image encoder of ACT++'s Diffusion Policy; stride 32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision as torchvision no longer likes it
+        net = robomimic_nets().ResNet18Conv(pretrained=False)
+    _replace_batch_norm(net, norm)
+    net.out_channels = 512
+    return net
+
+
+def _replace_batch_norm(module: nn.Module, norm: str) -> None:
+    """Put another norm in place of each batch norm, as fresh as those were."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, NORMS[norm](child.num_features))
+        else:
+            _replace_batch_norm(child, norm)
 
 
 def build_backbone(name: str, norm: str | None = None, pretrained: bool = False) -> nn.Module:

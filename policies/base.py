@@ -59,6 +59,8 @@ class Policy(nn.Module):
     Config: ClassVar[type]
     augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
     ema: ClassVar[float | None] = None  # decay of the average of the weights, unless --ema says other
+    # flags of training (TrainConfig) that it learns well with, unless the command line says other
+    training_defaults: ClassVar[Mapping[str, Any]] = {}
     # field of `Config` that tells the length of a chunk; None where it is always 1
     chunk_field: ClassVar[str | None] = "chunk_size"
     needs_finish: ClassVar[bool] = False  # does not act before `finish`

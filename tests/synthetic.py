@@ -11,6 +11,7 @@ import torch
 from episodes import Episode, JpegFrames, episode_path
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface
+from policies.diffusion import DiffusionConfig, DiffusionPolicy
 from stats import Stats
 from utils import Batch
 
@@ -67,6 +68,15 @@ def make_act(cameras: tuple[str, ...] = ("top",), **config) -> ACTPolicy:
     small = {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10}
     interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
     return ACTPolicy(ACTConfig(**{"backbone": "keypoints", **small, **config}), interface, make_stats())
+
+
+def make_diffusion(cameras: tuple[str, ...] = ("top",), **config) -> DiffusionPolicy:
+    """A small Diffusion Policy with random weights."""
+    torch.manual_seed(0)
+    horizons = {"observation_horizon": 1, "action_horizon": 10, "prediction_horizon": 10}
+    small = {"backbone": "keypoints", "down_dims": (16, 32), **horizons}
+    interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
+    return DiffusionPolicy(DiffusionConfig(**{**small, **config}), interface, make_stats())
 
 
 def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: int = 4) -> Batch:

@@ -6,19 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import make_act, make_batch, make_stats, reference_weight
+from synthetic import make_act, make_batch, make_diffusion, make_stats, reference_weight
 
 from execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Interface
 from policy import POLICIES, load_policy, make_policy, read_checkpoint, save_policy
 
 REFERENCE = Path(__file__).parent / "reference"
-MAKERS = {"ACT": make_act}
+MAKERS = {"ACT": make_act, "Diffusion": make_diffusion}
 
 
 def observation(seed: int = 0) -> dict:
     rng = np.random.default_rng(seed)
     return {"qpos": rng.random(14), "images": {"top": rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)}}
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def test_every_policy_is_tested():
@@ -35,21 +39,26 @@ class TestContracts:
         assert all(p.grad is not None for p in policy.parameters() if p.requires_grad)
 
     def test_act_gives_a_chunk_in_robot_units(self, name):
+        """Where the actions that it learned from are other by a factor and a shift, so are those it gives."""
         policy = MAKERS[name]().eval()
+        obs = policy.observe([observation(), observation(1)])
         with torch.no_grad():
-            for parameter in policy.parameters():  # silent networks: what is left is the mean action
-                parameter.zero_()
-            actions = policy.act(policy.observe([observation(), observation(1)]))
-        assert actions.shape == (2, 10, 14)
-        torch.testing.assert_close(actions, policy.action_mean.expand(2, 10, 14))
+            actions = policy.act(obs, seeded())
+            for moment in ("mean", "min", "max"):
+                getattr(policy, f"action_{moment}").mul_(3).add_(1)
+            policy.action_std.mul_(3)
+            assert actions.shape == (2, 10, 14)
+            torch.testing.assert_close(policy.act(obs, seeded()), 3 * actions + 1)
 
-    def test_permuting_the_batch_permutes_the_actions(self, name):
+    def test_the_actions_for_an_observation_do_not_depend_on_its_neighbours(self, name):
         policy = MAKERS[name]().eval()
-        observations = [observation(seed) for seed in range(3)]
         with torch.no_grad():
-            straight = policy.act(policy.observe(observations))
-            turned = policy.act(policy.observe(observations[::-1]))
-        torch.testing.assert_close(straight.flip(0), turned, rtol=1e-4, atol=1e-5)
+            actions = policy.act(policy.observe([observation(seed) for seed in range(3)]), seeded())
+            for place in range(3):
+                others = [observation(seed if seed == place else 10 + seed) for seed in range(3)]
+                found = policy.act(policy.observe(others), seeded())
+                torch.testing.assert_close(found[place], actions[place], rtol=1e-4, atol=1e-5)
+                assert not torch.allclose(found, actions)
 
     def test_a_checkpoint_gives_identical_actions_and_is_plain(self, name, tmp_path):
         policy = MAKERS[name]().eval()
@@ -59,7 +68,7 @@ class TestContracts:
         assert loaded.interface == policy.interface
         with torch.no_grad():
             obs = policy.observe([observation()])
-            assert torch.equal(policy.act(obs), loaded.act(obs))
+            assert torch.equal(policy.act(obs, seeded()), loaded.act(obs, seeded()))
 
     def test_padding_does_not_matter(self, name):
         policy = MAKERS[name]().eval()
