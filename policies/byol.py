@@ -9,7 +9,6 @@ teach a network not to see that.
 import torch
 import torch.nn.functional as F
 from byol_pytorch import BYOL
-from byol_pytorch.byol_pytorch import MLP
 from torch import Tensor, nn
 
 from augment import BRIGHTNESS, CONTRAST, SATURATION
@@ -60,7 +59,7 @@ def make_learner(net: nn.Module) -> BYOL:
     `learner(views)` is its loss, of two views stacked as the channels of one picture, (B, 6, H, W);
     `learner.update_moving_average()` must follow each optimiser step.
     """
-    learner = BYOL(
+    return BYOL(
         net,
         image_size=64,  # of a picture that it is tried on; pictures may have any
         hidden_layer=-1,
@@ -72,12 +71,11 @@ def make_learner(net: nn.Module) -> BYOL:
         sync_batchnorm=False,
         use_simplicial_embeddings=False,
     )
-    return learner
 
 
 def _first_view(views: Tensor) -> Tensor:
-    return views[:, :3]
+    return views[:, :3].contiguous(memory_format=torch.channels_last)
 
 
 def _second_view(views: Tensor) -> Tensor:
-    return views[:, -3:]
+    return views[:, -3:].contiguous(memory_format=torch.channels_last)

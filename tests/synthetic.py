@@ -11,6 +11,8 @@ import torch
 from episodes import Episode, JpegFrames, episode_path
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface
+from policies.cnnmlp import CNNMLPConfig, CNNMLPPolicy
+from policies.vinn import VINNConfig, VINNPolicy
 from stats import Stats
 from utils import Batch
 
@@ -61,12 +63,38 @@ def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
     return Stats.completed({name: torch.rand(dim, generator=generator) + 0.5 for name, dim in names})
 
 
+def small_interface(cameras: tuple[str, ...] = ("top",)) -> Interface:
+    """What made-up policies are connected to."""
+    return Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
+
+
 def make_act(cameras: tuple[str, ...] = ("top",), **config) -> ACTPolicy:
     """A small ACT policy with random weights."""
     torch.manual_seed(0)
     small = {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10}
-    interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
-    return ACTPolicy(ACTConfig(**{"backbone": "keypoints", **small, **config}), interface, make_stats())
+    config = {"backbone": "keypoints", **small, **config}
+    return ACTPolicy(ACTConfig(**config), small_interface(cameras), make_stats())
+
+
+def make_cnnmlp(cameras: tuple[str, ...] = ("top",), **config) -> CNNMLPPolicy:
+    """A small CNNMLP policy with random weights."""
+    torch.manual_seed(0)
+    config = {"backbone": "keypoints", "hidden_dim": 32, **config}
+    return CNNMLPPolicy(CNNMLPConfig(**config), small_interface(cameras), make_stats())
+
+
+def make_vinn(cameras: tuple[str, ...] = ("top",), frames: int = 60, **config) -> VINNPolicy:
+    """A small VINN policy with random weights, which remembers made-up frames of two episodes."""
+    torch.manual_seed(0)
+    config = {"backbone": "keypoints", "chunk_size": 10, "k": 3, "state_weight": 0.5, **config}
+    policy = VINNPolicy(VINNConfig(**config), small_interface(cameras), make_stats()).eval()
+    if frames:
+        shape = (frames, len(cameras), 48, 64, 3)
+        with torch.no_grad():
+            seen = policy.features(torch.randint(0, 256, shape, dtype=torch.uint8))
+        lengths = torch.tensor([frames // 3, frames - frames // 3])
+        policy.memory.fill(seen, torch.randn(frames, 14), torch.randn(frames, 14), lengths)
+    return policy
 
 
 def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: int = 4) -> Batch:

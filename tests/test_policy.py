@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import make_act, make_batch, make_stats, reference_weight
+from synthetic import make_act, make_batch, make_cnnmlp, make_stats, make_vinn, reference_weight
 
 from execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Interface
 from policy import POLICIES, load_policy, make_policy, read_checkpoint, save_policy
 
 REFERENCE = Path(__file__).parent / "reference"
-MAKERS = {"ACT": make_act}
+MAKERS = {"ACT": make_act, "CNNMLP": make_cnnmlp, "VINN": make_vinn}
 
 
 def observation(seed: int = 0) -> dict:
@@ -40,8 +40,9 @@ class TestContracts:
             for parameter in policy.parameters():  # silent networks: what is left is the mean action
                 parameter.zero_()
             actions = policy.act(policy.observe([observation(), observation(1)]))
-        assert actions.shape == (2, 10, 14)
-        torch.testing.assert_close(actions, policy.action_mean.expand(2, 10, 14))
+        assert actions.shape == (2, policy.chunk_size, 14) and actions.isfinite().all()
+        if not policy.needs_finish:  # else it was not only the networks that learnt
+            torch.testing.assert_close(actions, policy.action_mean.expand_as(actions))
 
     def test_permuting_the_batch_permutes_the_actions(self, name):
         policy = MAKERS[name]().eval()
