@@ -12,7 +12,9 @@ Source: Pari et al. 2021, "The Surprising Effectiveness of Representation Learni
 import torch
 from torch import Tensor, nn
 
-MAX_WIDTH = 256  # of the features in memory; what is wider is projected on its principal directions
+# of the features in memory; what is wider is projected on its principal directions: of 512 features of
+# `keypoints` 128 hold everything
+MAX_WIDTH = 128
 UNIT_FRAMES = 500  # by which the unit of a distance is measured
 TINY = 1e-6  # in place of a spread or distance of zero
 FLOATS_AT_ONCE = 10_000_000  # of the chunks that are compared at once, so that they fit into memory

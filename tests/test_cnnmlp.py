@@ -1,11 +1,14 @@
 """CNNMLP: shapes, learning, cameras, and the script."""
 
+import sys
+
 import pytest
 import torch
-from synthetic import make_batch, make_cnnmlp
+from synthetic import make_batch, make_cnnmlp, make_dataset
 
+import imitate_episodes
 from detr.cnnmlp import mlp
-from policy import load_policy, save_policy
+from policy import load_policy, read_checkpoint, save_policy
 
 
 def test_mlp_has_a_relu_between_layers_only():
@@ -51,11 +54,11 @@ def test_it_overfits_a_batch():
     policy, batch = make_cnnmlp().train(), make_batch()
     optimiser = torch.optim.Adam(policy.parameters(), lr=3e-3)
     before = policy.loss(batch)["loss"].item()
-    for _ in range(100):
+    for _ in range(40):
         optimiser.zero_grad()
         policy.loss(batch)["loss"].backward()
         optimiser.step()
-    assert policy.eval().loss(batch)["loss"].item() < 0.1 * before
+    assert policy.eval().loss(batch)["loss"].item() < 0.2 * before
 
 
 def test_pretrained_backbones_learn_at_their_own_rate(tmp_path):
@@ -73,3 +76,23 @@ def test_pretrained_backbones_learn_at_their_own_rate(tmp_path):
 def test_sizes_that_make_no_sense_are_refused(name):
     with pytest.raises(ValueError, match=f"--{name} is 0; it must be at least 1"):
         make_cnnmlp(**{name: 0})
+
+
+def test_the_script_trains_it_and_goes_on(tmp_path, monkeypatch):
+    dataset, run = make_dataset(tmp_path / "data", 2), tmp_path / "run"
+    flags = (
+        "--task_name",
+        "sim_transfer_cube_scripted",
+        "--dataset_dir",
+        str(dataset),
+        "--ckpt_dir",
+        str(run),
+    )
+    flags += ("--policy_class", "CNNMLP", "--backbone", "keypoints", "--image_size", "48", "64")
+    for steps, more in (("2", ()), ("3", ("--resume",))):
+        monkeypatch.setattr(sys, "argv", ["x", *flags, "--num_steps", steps, *more])
+        imitate_episodes.main()
+    assert read_checkpoint(run / "policy_last.ckpt")["step"] == 3
+    with pytest.raises(ValueError, match="CNNMLP predicts one action at a time"):
+        monkeypatch.setattr(sys, "argv", ["x", *flags, "--chunk_seconds", "1"])
+        imitate_episodes.main()

@@ -1,5 +1,6 @@
 """VINN: the search against brute force, the choice of k, features, what a checkpoint holds, and BYOL."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from synthetic import make_act, make_batch, make_dataset, make_vinn
 
+import imitate_episodes
 from detr.neighbours import MAX_WIDTH, Memory, errors_by_k, nearest, principal_directions, usual_distance
 from episodes import list_episodes
 from policies.byol import NUMBERS, changed_view
@@ -406,3 +408,50 @@ def test_validation_is_the_same_every_time_and_one_sample_trains():
     assert first == second and torch.equal(torch.get_rng_state(), state)
     one = {name: tensor[:1] for name, tensor in batch.items()}
     assert policy.train().loss(one)["loss"].isfinite()
+
+
+# --- the script
+
+FLAGS = ("--backbone", "keypoints", "--image_size", "48", "64", "--chunk_size", "10", "--batch_size", "4")
+
+
+def call(dataset: Path, run: Path, *flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = (
+        "--task_name",
+        "sim_transfer_cube_scripted",
+        "--dataset_dir",
+        str(dataset),
+        "--ckpt_dir",
+        str(run),
+    )
+    monkeypatch.setattr(sys, "argv", ["x", *places, "--policy_class", "VINN", *FLAGS, *flags])
+    imitate_episodes.main()
+
+
+def test_a_run_ends_with_a_memory_also_when_it_was_killed_at_the_end(tmp_path, monkeypatch, capsys):
+    dataset, run = make_dataset(tmp_path / "data", 3), tmp_path / "run"
+    with monkeypatch.context() as killed:
+        killed.setattr(VINNPolicy, "finish", lambda *args: sys.exit(9))
+        with pytest.raises(SystemExit):
+            call(dataset, run, "--num_steps", "2", monkeypatch=monkeypatch)
+    with pytest.raises(RuntimeError, match="no memory"):
+        load_policy(run / "policy_best.ckpt").act(make_batch())
+    call(dataset, run, "--num_steps", "2", "--resume", monkeypatch=monkeypatch)
+    assert "closest to what was demonstrated" in capsys.readouterr().out
+    for name in ("policy_best.ckpt", "policy_last.ckpt"):
+        policy = load_policy(run / name)
+        assert len(policy.memory) == 60 and policy.act(make_batch()).shape == (3, 10, 14)
+    assert (run / "k_select.png").is_file() and (run / "losses.png").is_file()
+    call(dataset, run, "--num_steps", "3", "--resume", monkeypatch=monkeypatch)  # and trains on from there
+    assert read_checkpoint(run / "policy_last.ckpt")["step"] == 3
+
+
+def test_features_that_need_no_training_take_no_steps(tmp_path, monkeypatch, capsys):
+    dataset, run = make_dataset(tmp_path / "data", 3), tmp_path / "run"
+    flags = ("--features", "backbone", "--backbone_weights", "none")
+    call(dataset, run, *flags, monkeypatch=monkeypatch)
+    assert "trained 0 steps" in capsys.readouterr().out
+    assert len(load_policy(run / "policy_best.ckpt").memory) == 60
+    with pytest.raises(ValueError, match="holds a run already"):
+        call(dataset, run, *flags, monkeypatch=monkeypatch)
+    call(dataset, run, *flags, "--resume", monkeypatch=monkeypatch)
