@@ -1,8 +1,8 @@
 """A query of VINN's memory: ours, against comparing the query with every frame, camera by camera.
 
-On one core. Features are random, 512 a camera, as those of a ResNet-18; what is measured is the search and
-the average of the chunks of actions, not the backbone. Where features are no wider than what the memory keeps,
-both give the same actions.
+On one core. Features are random, 512 a camera, as those of a ResNet-18. What is measured is the search and
+the average of the chunks of actions, not the backbone. Both give the same actions where features are no
+wider than what the memory keeps.
 """
 
 from __future__ import annotations
