@@ -238,7 +238,7 @@ def test_finish_remembers_every_frame_and_a_checkpoint_needs_no_dataset(tmp_path
     for name in ("policy_best.ckpt", "policy_last.ckpt"):
         save_policy(tmp_path / name, policy, step=3)
     checkpoints = [tmp_path / "policy_best.ckpt", tmp_path / "policy_last.ckpt"]
-    finish_policies(checkpoints, train, validation, tmp_path)
+    finish_policies(checkpoints, lambda policy: policy.finish(train, validation, tmp_path))
     for path in paths:
         path.unlink()
     best, last = map(load_policy, checkpoints)
@@ -256,7 +256,7 @@ def test_files_of_one_step_are_finished_once(tmp_path, monkeypatch):
     paths = [tmp_path / f"{i}.ckpt" for i in range(3)]
     for path, step in zip(paths, (3, 3, 5), strict=True):
         save_policy(path, make_vinn(), step=step)
-    finish_policies(paths, None, None, tmp_path)
+    finish_policies(paths, lambda policy: policy.finish(None, None, tmp_path))
     assert len(calls) == 2
 
 
@@ -266,7 +266,7 @@ def test_an_average_of_the_weights_can_be_resumed_after_finish(tmp_path):
     run.update([make_batch()])
     run.save(tmp_path, "last")
     data = groups(np.random.default_rng(0), 2)
-    finish_policies([tmp_path / "policy_last.ckpt"], data, data, tmp_path)
+    finish_policies([tmp_path / "policy_last.ckpt"], lambda policy: policy.finish(data, data, tmp_path))
     assert len(load_policy(tmp_path / "policy_last.ckpt").memory) == 48
     again = Run(make_vinn(frames=0).train(), config, 8)
     again.restore(read_checkpoint(tmp_path / "policy_last.ckpt"))
