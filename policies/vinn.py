@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from plots import k_plot
 from policies.base import Interface, Policy
 from policies.byol import NUMBERS, changed_view, make_learner
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
+from sampling import PHASES
 from stats import Stats
 from utils import Batch, Demonstrations
 
 BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-STATE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-QUERIES = 500  # frames of the validation episodes on which k and the state's weight are chosen
+STATE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+QUERIES = 120  # frames of each phase of the validation episodes, on which k and the state's weight are chosen
 FRAMES_AT_ONCE = 64
 
 
@@ -196,9 +198,11 @@ class VINNPolicy(Policy):
         return torch.cat(features), torch.cat(states)
 
     def _choose(self, data: Demonstrations, output_dir: Path) -> None:
-        """Take the number of neighbours and the state's weight that come closest to what was demonstrated."""
-        every = [(e, step) for e, length in enumerate(data.lengths) for step in range(length)]
-        samples = every[:: -(-len(every) // QUERIES)]
+        """Take the number of neighbours and the state's weight that come closest to what was demonstrated.
+
+        All phases of an episode count alike, as in `training.validate`: the start is short, and decides.
+        """
+        samples = [sample for phase in PHASES.values() for sample in _spread(data.lengths, phase)]
         features, states = self._look(data, samples, "choosing k")
         visual, from_states = self.memory.distances(features, states)
         batch = data.batch(samples, self.chunk_size)
@@ -225,6 +229,13 @@ class VINNPolicy(Policy):
             )
         features, states = self.features(obs["images"]), self.normalise_qpos(obs["qpos"])
         return self.memory.predict(features, states, int(self.k), self.state_weight, self.chunk_size)
+
+
+def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, int]]:
+    """QUERIES samples (episode, step), evenly spread over a phase of the episodes; all if they are fewer."""
+    low, high = phase
+    every = [(e, step) for e, n in enumerate(lengths) for step in range(int(low * n), math.ceil(high * n))]
+    return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
 
 
 def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
