@@ -25,7 +25,7 @@ from logs import check_wandb
 from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
-from policy import POLICIES, change_policy, make_policy, read_checkpoint
+from policy import POLICIES, finish_policies, make_policy, read_checkpoint, save_policy
 from schema import Task
 from training import fit
 from training_run import TrainConfig
@@ -150,11 +150,10 @@ def train(
     cameras = config.camera_names or task.cameras
     data = load_data(config, task.name, cameras, training.seed)
     say(data.text())
-    total = training.steps(len(data.train.paths), world.size)
-
     torch.manual_seed(training.seed)
     device = pick_device(training.device)
     policy = build_policy(config, policy_config, data, cameras, task).to(device)
+    total = training.steps(len(data.train.paths), world.size) if policy.trains else 0
     size = sum(parameter.numel() for parameter in policy.parameters())
     say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
     say(training.batch_line(world))
@@ -163,18 +162,19 @@ def train(
     ckpt_dir.mkdir(parents=True, exist_ok=True)
     if world.is_first and not resume:
         write_config(ckpt_dir, config, training, policy_config)
-    finished = fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation)
+    finished = total == 0 or fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation)
     if not world.is_first:
         return
     if not finished:
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
-    print(f"trained {total} steps; checkpoints and losses.png are in {ckpt_dir}")
+    checkpoints = [ckpt_dir / "policy_best.ckpt", last]
+    if not policy.trains:
+        for path in checkpoints:
+            save_policy(path, policy, step=0)
     if policy.needs_finish:
-        for name in ("policy_best.ckpt", "policy_last.ckpt"):
-            change_policy(
-                ckpt_dir / name, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), device
-            )
+        finish_policies(checkpoints, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), device)
+    print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
 

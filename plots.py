@@ -189,6 +189,35 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
     _write_png(figure, path)
 
 
+def k_plot(
+    path: str | Path,
+    ks: Sequence[int],
+    errors: Mapping[float, Sequence[float]],
+    chosen: tuple[int, float],
+) -> None:
+    """Write a PNG of the error over the number of neighbours, a line for each weight of the state (VINN).
+
+    Args:
+        path: the file.
+        ks: numbers of neighbours.
+        errors: by weight, the error at each of them.
+        chosen: number and weight that were taken.
+    """
+    figure = _figure(6.5, 4.5)
+    panel = figure.subplots()
+    for weight, line in errors.items():
+        panel.plot(ks, line, marker="o", ms=3, label=f"state weight {weight:g}")
+    k, weight = chosen
+    error = errors[weight][list(ks).index(k)]
+    panel.plot(k, error, "*", ms=14, color="black", label=f"chosen: k {k}, state weight {weight:g}")
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.set_xlabel("neighbours (k)")
+    panel.set_ylabel("error of the chunk (standard deviations of an action)")
+    panel.legend()
+    _write_png(figure, path)
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

@@ -7,23 +7,31 @@ To add a policy: a module in policies/ with its config and its subclass of `Poli
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from checkpoints import read_checkpoint
 from constants import choose
 from episodes import complete_file
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
+from policies.cnnmlp import CNNMLPPolicy
 from policies.diffusion import DiffusionPolicy
+from policies.vinn import VINNPolicy
 from stats import Stats
 from upstream import read_upstream
 
 FORMAT_VERSION = 2  # 1 had no ranges among the statistics
-POLICIES: dict[str, type[Policy]] = {"ACT": ACTPolicy, "Diffusion": DiffusionPolicy}
+POLICIES: dict[str, type[Policy]] = {
+    "ACT": ACTPolicy,
+    "Diffusion": DiffusionPolicy,
+    "VINN": VINNPolicy,
+    "CNNMLP": CNNMLPPolicy,
+}
 
 
 def make_policy(policy_class: str, config: Any, interface: Interface, stats: Stats) -> Policy:
@@ -44,18 +52,6 @@ def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
     }
     with complete_file(path) as part:
         torch.save(content, part)
-
-
-def read_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Content of a checkpoint; FileNotFoundError, or ValueError if it is no torch file of plain values."""
-    path = Path(path)
-    if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.ckpt"))
-        raise FileNotFoundError(f"no checkpoint {path}; in that folder: {', '.join(there) or 'none'}")
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {str(error).splitlines()[0]}") from error
 
 
 def load_policy(
@@ -86,10 +82,32 @@ def load_policy(
     return policy.to(device).eval()
 
 
-def change_policy(path: Path, change: Callable[[Policy], object], device: str | torch.device = "cpu") -> None:
-    """Change the policy in a checkpoint of ours; all else in the file stays."""
+def change_policy(
+    path: Path, change: Callable[[Policy], object], device: str | torch.device = "cpu"
+) -> Policy:
+    """Change the policy in a checkpoint of ours; all else in the file stays. Returns the policy."""
     content = read_checkpoint(path)
     policy = load_policy(path, device)
     change(policy)
     kept = {name: content[name] for name in ("step", "training") if name in content}
     save_policy(path, policy, **kept)
+    return policy
+
+
+def finish_policies(
+    paths: Sequence[Path], finish: Callable[[Policy], object], device: str | torch.device = "cpu"
+) -> None:
+    """Finish the policies of a run (`Policy.finish`). Files of one step hold the same policy, which is
+    finished once.
+    """
+    finished: dict[int, Policy] = {}
+    for path in paths:
+        step = read_checkpoint(path)["step"]
+        if step in finished:
+            change_policy(path, partial(_become, finished[step]), device)
+        else:
+            finished[step] = change_policy(path, finish, device)
+
+
+def _become(model: Policy, policy: Policy) -> None:
+    policy.load_state_dict(model.state_dict())

@@ -272,6 +272,7 @@ class Run:
         if self.average is not None:
             self.average.module.load_state_dict(content["weights"])
             self.average.n_averaged.fill_(state["step"])
+            self.average.module.train()  # as the policy itself; what was learnt in `finish` counts no more
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.best, self.history = state["step"], state["best"], state["history"]

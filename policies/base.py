@@ -64,6 +64,7 @@ class Policy(nn.Module):
     # field of `Config` that tells the length of a chunk; None where it is always 1
     chunk_field: ClassVar[str | None] = "chunk_size"
     needs_finish: ClassVar[bool] = False  # does not act before `finish`
+    trains: bool = True  # False: there is nothing to train, only to finish
     observation_horizon: int = 1  # observations that it looks at, up to the present one
 
     def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -24,6 +26,8 @@ class VisionConfig:
     pretrained: bool = False
 
 
+# the n-th backbone's weights, in a policy's state dict
+BACKBONE_WEIGHT = re.compile(r"(?:network\.backbones\.(\d+)|nets\.(\d+)\.backbone)\.(.+)")
 Config = TypeVar("Config", bound=VisionConfig)
 
 
@@ -45,3 +49,38 @@ def rebuilt(config: Config, backbone: nn.Module) -> Config:
 def pretrained_parameters(backbones: Iterable[nn.Module]) -> list[nn.Parameter]:
     """Parameters of those backbones that start from pretrained weights."""
     return [p for backbone in backbones if backbone.pretrained for p in backbone.parameters()]
+
+
+def trained_backbones(
+    content: Mapping[str, Any], cameras: Sequence[str]
+) -> tuple[dict[str, Any], list[nn.Module]]:
+    """The backbones of a trained policy, one for each camera, or a single one if they were shared.
+
+    Args:
+        content: its checkpoint (`checkpoints.read_checkpoint`).
+        cameras: of them, the ones that are wanted.
+
+    Returns:
+        what `VisionConfig` must say of them, and the backbones with their weights.
+
+    Raises:
+        ValueError: it has none, or not for such a camera.
+    """
+    config, found = content.get("config", {}), defaultdict(dict)
+    for name, value in content.get("weights", {}).items():
+        if match := BACKBONE_WEIGHT.fullmatch(name):
+            found[int(match[1] or match[2])][match[3]] = value
+    if not found or not config.get("norm"):
+        raise ValueError(
+            f"a policy {content.get('policy_class', 'of ACT or ACT++')} has no backbones to take"
+        )
+    known = list(content["interface"]["cameras"])
+    missing = [camera for camera in cameras if camera not in known]
+    if missing:
+        raise ValueError(f"that policy never saw camera {missing[0]!r}; it saw {', '.join(known)}")
+    fields = {field.name: config[field.name] for field in dataclasses.fields(VisionConfig)}
+    places = [0] if fields["share_backbone"] else [known.index(camera) for camera in cameras]
+    backbones = [build_backbone(config["backbone"], config["norm"], config["pretrained"]) for _ in places]
+    for place, backbone in zip(places, backbones, strict=True):
+        backbone.load_state_dict(found[place])
+    return fields, backbones

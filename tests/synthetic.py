@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from episodes import Episode, JpegFrames, episode_path
-from policies.act import ACTConfig, ACTPolicy
-from policies.base import Interface
-from policies.diffusion import DiffusionConfig, DiffusionPolicy
+from policies.base import Interface, Policy
+from policy import POLICIES, make_policy
 from stats import Stats
 from utils import Batch
 
@@ -62,21 +62,42 @@ def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
     return Stats.completed({name: torch.rand(dim, generator=generator) + 0.5 for name, dim in names})
 
 
-def make_act(cameras: tuple[str, ...] = ("top",), **config) -> ACTPolicy:
-    """A small ACT policy with random weights."""
-    torch.manual_seed(0)
-    small = {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10}
-    interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
-    return ACTPolicy(ACTConfig(**{"backbone": "keypoints", **small, **config}), interface, make_stats())
+SMALL = {
+    "ACT": {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10},
+    "Diffusion": {
+        "down_dims": (16, 32),
+        "observation_horizon": 1,
+        "action_horizon": 10,
+        "prediction_horizon": 10,
+    },
+    "VINN": {"chunk_size": 10, "k": 3, "state_weight": 0.5},
+    "CNNMLP": {"hidden_dim": 32},
+}
 
 
-def make_diffusion(cameras: tuple[str, ...] = ("top",), **config) -> DiffusionPolicy:
-    """A small Diffusion Policy with random weights."""
+def make_small(
+    name: str, cameras: tuple[str, ...] = ("top",), dim: int = 14, frames: int = 60, **config
+) -> Policy:
+    """A small policy with random weights; one that acts from memory remembers as many made-up frames."""
     torch.manual_seed(0)
-    horizons = {"observation_horizon": 1, "action_horizon": 10, "prediction_horizon": 10}
-    small = {"backbone": "keypoints", "down_dims": (16, 32), **horizons}
-    interface = Interface(14, 14, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
-    return DiffusionPolicy(DiffusionConfig(**{**small, **config}), interface, make_stats())
+    config = {"backbone": "keypoints", **SMALL[name], **config}
+    interface = Interface(dim, dim, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
+    policy = make_policy(name, POLICIES[name].Config(**config), interface, make_stats(dim, dim))
+    if policy.needs_finish and frames:
+        _remember(policy.eval(), frames)
+    return policy
+
+
+@torch.no_grad()
+def _remember(policy: Policy, frames: int) -> None:
+    """Fill VINN's memory with made-up frames of two episodes."""
+    dim, cameras = policy.interface.state_dim, len(policy.interface.cameras)
+    images = torch.randint(0, 256, (frames, cameras, 48, 64, 3), dtype=torch.uint8)
+    lengths = torch.tensor([frames // 3, frames - frames // 3])
+    policy.memory.fill(policy.features(images), torch.randn(frames, dim), torch.randn(frames, dim), lengths)
+
+
+make_act, make_diffusion, make_vinn, make_cnnmlp = (partial(make_small, name) for name in SMALL)
 
 
 def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: int = 4) -> Batch:

@@ -34,6 +34,7 @@ FLOORS = {
     "frames": 1,
     "stats": 1,
     "utils": 1,
+    "checkpoints": 1,
     "sampling": 1,
     "augment": 1,
     "views": 1,

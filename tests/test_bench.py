@@ -47,6 +47,10 @@ ROWS = {
         "ACT's way: full network, every step rendered",
         "ours: small network, one frame a chunk",
     ],
+    "vinn_query.py": [
+        "brute force: every frame, camera by camera",
+        "ours: one product with the memory",
+    ],
     "shortcut.py": [
         "uniform start steps",
         "early: 0.75 of them in the first 8",
@@ -62,7 +66,7 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-SLOW = set(ROWS) - {"physics.py"}  # they start many processes
+SLOW = set(ROWS) - {"physics.py", "vinn_query.py"}  # they start many processes
 
 
 @pytest.mark.parametrize(

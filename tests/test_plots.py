@@ -100,6 +100,12 @@ def test_loss_plot(tmp_path):
         plots.loss_plot(tmp_path / "loss.png", [{"step": 0}])
 
 
+def test_k_plot(tmp_path):
+    plots.k_plot(tmp_path / "k.png", [1, 2, 4], {0.0: [0.3, 0.2, 0.4], 1.0: [0.2, 0.1, 0.1]}, (2, 1.0))
+    assert_picture(tmp_path / "k.png")
+    assert os.listdir(tmp_path) == ["k.png"]
+
+
 def test_plots_need_no_pyplot(tmp_path):
     code = "import sys, plots; plots.loss_plot(sys.argv[1], [{'step': 0, 'train/l1': 1}]); "
     code += "assert 'matplotlib.pyplot' not in sys.modules"

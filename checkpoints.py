@@ -1,0 +1,21 @@
+"""Checkpoint files: plain values and tensors."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def read_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Content of a checkpoint; FileNotFoundError, or ValueError if it is no torch file of plain values."""
+    path = Path(path)
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.ckpt"))
+        raise FileNotFoundError(f"no checkpoint {path}; in that folder: {', '.join(there) or 'none'}")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,81 @@
+"""Features learnt without labels: BYOL, which asks that two changed views of a picture look alike.
+
+Source: Grill et al. 2020, "Bootstrap your own latent" (arXiv:2006.07733), as VINN uses it (Pari et al. 2021,
+section III-B); the learner itself is the package byol-pytorch. The views are ours. They are mild: what a
+picture of a task tells is where things are, and views cropped as hard as for ImageNet (to 8 % of the picture)
+teach a network not to see that.
+"""
+
+import torch
+import torch.nn.functional as F
+from byol_pytorch import BYOL
+from torch import Tensor, nn
+
+from augment import BRIGHTNESS, CONTRAST, SATURATION
+
+NUMBERS = 7  # uniform random numbers that a view depends on
+GRAY_SHARE = 0.2  # of the views, without colour (Grill et al., appendix B)
+PROJECTION, HIDDEN = 128, 1024  # widths of the projector and predictor; BYOL's are 256 and 4096, for ImageNet
+DECAY = 0.99  # of the target's moving average: half of it is from the last 70 steps
+GRAY = (0.299, 0.587, 0.114)  # how bright red, green and blue are (ITU-R BT.601)
+
+
+def changed_view(images: Tensor, numbers: Tensor, crop: float) -> Tensor:
+    """Each image cropped, resized to what it was, and its colours changed, as its numbers say.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        numbers: (B, NUMBERS) in [0, 1).
+        crop: share of each side that a crop keeps at least.
+    """
+    side, x, y, brightness, contrast, saturation, gray = numbers.unbind(dim=1)  # (B,) each
+    side = crop + (1 - crop) * side
+    zero = torch.zeros_like(side)
+    rows = [(side, zero, (1 - side) * (2 * x - 1)), (zero, side, (1 - side) * (2 * y - 1))]
+    places = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (B, 2, 3)
+    grid = F.affine_grid(places, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    images = images * _factor(brightness, BRIGHTNESS)
+    mean = _gray(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = mean + (images - mean) * _factor(contrast, CONTRAST)
+    is_coloured = (gray >= GRAY_SHARE).float()[:, None, None, None]
+    colour = images - _gray(images)
+    return (_gray(images) + colour * _factor(saturation, SATURATION) * is_coloured).clamp(0, 1)
+
+
+def _factor(number: Tensor, most: float) -> Tensor:
+    """(B,) in [0, 1) to a factor of 1 - most to 1 + most, (B, 1, 1, 1)."""
+    return (1 + most * (2 * number - 1))[:, None, None, None]
+
+
+def _gray(images: Tensor) -> Tensor:
+    """(B, 3, H, W) to (B, 1, H, W)."""
+    return (images * images.new_tensor(GRAY).view(3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def make_learner(net: nn.Module) -> BYOL:
+    """BYOL for a network that maps (B, 3, H, W) to features (B, f).
+
+    `learner(views)` is its loss, of two views stacked as the channels of one picture, (B, 6, H, W);
+    `learner.update_moving_average()` must follow each optimiser step.
+    """
+    return BYOL(
+        net,
+        image_size=64,  # of a picture that it is tried on; pictures may have any
+        hidden_layer=-1,
+        projection_size=PROJECTION,
+        projection_hidden_size=HIDDEN,
+        augment_fn=_first_view,
+        augment_fn2=_second_view,
+        moving_average_decay=DECAY,
+        sync_batchnorm=False,
+        use_simplicial_embeddings=False,
+    )
+
+
+def _first_view(views: Tensor) -> Tensor:
+    return views[:, :3].contiguous(memory_format=torch.channels_last)
+
+
+def _second_view(views: Tensor) -> Tensor:
+    return views[:, -3:].contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,255 @@
+"""VINN."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import cli
+from augment import centre_crop
+from checkpoints import read_checkpoint
+from detr.neighbours import Memory, errors_by_k
+from plots import k_plot
+from policies.base import Interface, Policy
+from policies.byol import NUMBERS, changed_view, make_learner
+from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
+from sampling import PHASES
+from stats import Stats
+from utils import Batch, Demonstrations
+
+BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
+KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+STATE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+QUERIES = 120  # frames of each phase of the validation episodes, on which k and the state's weight are chosen
+FRAMES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class VINNConfig(VisionConfig):
+    """Flags of VINN."""
+
+    chunk_size: int = cli.flag(100, "actions taken from each neighbour")
+    features: str = cli.flag(
+        BYOL,
+        "where features come from: byol trains them without labels; backbone takes the weights as they are "
+        "(--backbone_weights), policy those of a trained policy (--features_from); these two train nothing",
+        FEATURES,
+    )
+    features_from: str | None = cli.flag(
+        None, "checkpoint, e.g. runs/act/policy_best.ckpt: --features policy"
+    )
+    cells: int = cli.flag(
+        4, "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN"
+    )
+    byol_crop: float = cli.flag(0.8, "share of each side that the views keep at least which BYOL compares")
+    k: int | None = cli.flag(None, "neighbours that are averaged; chosen on validation episodes if not given")
+    state_weight: float | None = cli.flag(
+        None, "weight of the state's distance beside the picture's; chosen likewise if not given"
+    )
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        if (self.features == POLICY) != (self.features_from is not None) and self.norm is None:
+            raise ValueError(
+                f"--features is {self.features}, --features_from {self.features_from}; "
+                "--features policy needs --features_from CHECKPOINT, the others have no use for it"
+            )
+        for name, least in (("chunk_size", 1), ("cells", 1), ("k", 1), ("state_weight", 0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value < float("inf"):
+                raise ValueError(f"--{name} is {value}; it must be at least {least}")
+        if not 0 < self.byol_crop <= 1:
+            raise ValueError(f"--byol_crop is {self.byol_crop}; it must lie in (0, 1]")
+
+
+class Features(nn.Module):
+    """A backbone whose map is averaged to at most `cells` a side: (B, 3, H, W) to features (B, f), as many as
+    images of `image_size` (H, W) have.
+    """
+
+    def __init__(self, backbone: nn.Module, cells: int, image_size: Sequence[int]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        with torch.no_grad():
+            seen = backbone.eval()(torch.zeros(1, 3, *image_size))  # (1, C, h, w)
+        backbone.train()
+        self._size = [min(side, cells) for side in seen.shape[2:]]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(self.backbone(images), self._size).flatten(1)
+
+
+class VINNPolicy(Policy):
+    """Does what was done in the moments most like the present one (Pari et al. 2021, arXiv:2112.01511; ACT++:
+    vinn_*.py).
+
+    What is trained are features (`policies.byol`); the demonstrations go into memory at the end
+    (`detr.neighbours`). It differs from VINN in that a neighbour gives a chunk of actions, as in ACT++.
+    """
+
+    Config = VINNConfig
+    needs_finish = True
+
+    def __init__(self, config: VINNConfig, interface: Interface, stats: Stats) -> None:
+        config.check()
+        backbones = None
+        if config.features == POLICY and config.norm is None:
+            content = read_checkpoint(config.features_from)
+            _check_seen_alike(content, interface)
+            fields, backbones = trained_backbones(content, interface.cameras)
+            config = dataclasses.replace(config, **fields)
+        super().__init__(config, interface, stats)
+        backbones = backbones or make_backbones(config, interface.cameras)
+        self.nets = nn.ModuleList(Features(b, config.cells, interface.image_size) for b in backbones)
+        self.learners = nn.ModuleList(map(make_learner, self.nets) if self.trains else [])
+        if not self.trains:
+            self.requires_grad_(False)
+        self.memory = Memory()
+        self.register_buffer("k", torch.tensor(config.k or 0))
+        self.register_buffer("state_weight", torch.tensor(config.state_weight or 0.0))
+
+    @property
+    def trains(self) -> bool:
+        return self.config.features == BYOL
+
+    def rebuild_config(self) -> VINNConfig:
+        return rebuilt(self.config, self.nets[0].backbone)
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        return pretrained_parameters(net.backbone for net in self.nets)
+
+    def train(self, mode: bool = True) -> VINNPolicy:
+        """As every module; what is trained further forgets what it remembers, as its features change."""
+        if mode:
+            self.memory.clear()
+        return super().train(mode)
+
+    # --- features
+
+    def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        shape = (samples, len(self.interface.cameras), 2, NUMBERS)
+        return {"views": torch.rand(shape, generator=generator, device=self.device)}
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        numbers = batch["views"] if "views" in batch else self.draw_noise(len(batch["images"]))["views"]
+        images = batch["images"].movedim(-1, -3).float() / 255  # (B, cameras, 3, H, W)
+        images, numbers = self._by_learner(images), self._by_learner(numbers)
+        losses = {}
+        for name, learner, pictures, number in zip(
+            self.interface.cameras, self.learners, images, numbers, strict=False
+        ):
+            views = [changed_view(pictures, number[:, i], self.config.byol_crop) for i in (0, 1)]
+            pair = torch.cat(
+                [(255 * v - self.image_mean) / self.image_std for v in views], dim=1
+            )  # (B, 6, H, W)
+            # batch norm, while it learns, needs more than one sample: a single one is shown twice
+            losses[f"byol_{name}"] = learner(pair if len(pair) > 1 else pair.repeat(2, 1, 1, 1))
+        mean = torch.stack(list(losses.values())).mean()
+        return {"loss": mean, **(losses if len(losses) > 1 else {})}
+
+    def _by_learner(self, rows: Tensor) -> list[Tensor]:
+        """(B, cameras, ...) to (B, ...) for each learner, or (B * cameras, ...) for one that has them all."""
+        return list(rows.unbind(1)) if len(self.nets) > 1 else [rows.flatten(0, 1)]
+
+    def after_step(self) -> None:
+        for learner in self.learners:
+            learner.update_moving_average()
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, cameras, H, W, 3) uint8 to (B, cameras, f)."""
+        shown = self.normalise_images(images)
+        nets = self.nets if len(self.nets) > 1 else [self.nets[0]] * shown.shape[1]
+        seen = [net(pictures) for net, pictures in zip(nets, shown.unbind(1), strict=True)]
+        return torch.stack(seen, dim=1).float()
+
+    # --- memory
+
+    @torch.no_grad()
+    def finish(self, train: Demonstrations, validation: Demonstrations, output_dir: Path) -> None:
+        every = [(e, step) for e, length in enumerate(train.lengths) for step in range(length)]
+        features, states = self._look(train, every, "remembering")
+        actions = torch.from_numpy(np.concatenate(train.actions)).float().to(self.device)
+        self.memory.fill(features, states, actions, torch.from_numpy(train.lengths).to(self.device))
+        if self.config.k is None or self.config.state_weight is None:
+            self._choose(validation, output_dir)
+
+    def _look(
+        self, data: Demonstrations, samples: Sequence[tuple[int, int]], title: str
+    ) -> tuple[Tensor, Tensor]:
+        """Features (n, cameras, f) and normalised states (n, D) of samples (episode, step)."""
+        features, states = [], []
+        with tqdm(total=len(samples), desc=title, unit="frame") as progress:
+            for first in range(0, len(samples), FRAMES_AT_ONCE):
+                batch = data.batch(samples[first : first + FRAMES_AT_ONCE], chunk_size=1)
+                images = centre_crop(batch["images"], self.interface.augmentations)
+                features.append(self.features(images.to(self.device)))
+                states.append(self.normalise_qpos(batch["qpos"].to(self.device)))
+                progress.update(len(images))
+        return torch.cat(features), torch.cat(states)
+
+    def _choose(self, data: Demonstrations, output_dir: Path) -> None:
+        """Take the number of neighbours and the state's weight that come closest to what was demonstrated.
+
+        All phases of an episode count alike, as in `training.validate`: the start is short, and decides.
+        """
+        samples = [sample for phase in PHASES.values() for sample in _spread(data.lengths, phase)]
+        features, states = self._look(data, samples, "choosing k")
+        visual, from_states = self.memory.distances(features, states)
+        batch = data.batch(samples, self.chunk_size)
+        targets = hold_last(batch["actions"], batch["is_pad"]).to(self.device)
+        ks = [k for k in KS if k <= len(self.memory)] if self.config.k is None else [self.config.k]
+        weights = STATE_WEIGHTS if self.config.state_weight is None else [self.config.state_weight]
+        errors = {
+            w: errors_by_k(self.memory, visual + w * from_states, targets, self.action_std, ks)
+            for w in tqdm(weights, desc="choosing k", unit="weight")
+        }
+        weight, place = min(itertools.product(errors, range(len(ks))), key=lambda at: errors[at[0]][at[1]])
+        self.k.fill_(ks[place])
+        self.state_weight.fill_(weight)
+        k_plot(output_dir / "k_select.png", ks, errors, (ks[place], weight))
+        print(
+            f"k {ks[place]} and state weight {weight:g}: of {len(ks)} times {len(errors)}, closest to what "
+            f"was demonstrated in the validation episodes; error {errors[weight][place]:.4f} (k_select.png)"
+        )
+
+    def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
+        if not len(self.memory):
+            raise RuntimeError(
+                "VINN has no memory yet: its training did not come to the end; go on with --resume"
+            )
+        features, states = self.features(obs["images"]), self.normalise_qpos(obs["qpos"])
+        return self.memory.predict(features, states, int(self.k), self.state_weight, self.chunk_size)
+
+
+def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, int]]:
+    """QUERIES samples (episode, step), evenly spread over a phase of the episodes; all if they are fewer."""
+    low, high = phase
+    every = [(e, step) for e, n in enumerate(lengths) for step in range(int(low * n), math.ceil(high * n))]
+    return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
+
+
+def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
+    """Chunks (B, chunk, A) whose padding (B, chunk) is replaced by the last action before it."""
+    steps = torch.arange(actions.shape[1]).minimum((~is_pad).sum(dim=1, keepdim=True) - 1)  # (B, chunk)
+    return actions.gather(1, steps[..., None].expand_as(actions))
+
+
+def _check_seen_alike(content: dict, interface: Interface) -> None:
+    """ValueError unless the policy of a checkpoint saw pictures as this one does."""
+    stored = Interface.from_plain(content["interface"]) if "interface" in content else interface
+    for name in ("image_size", "views"):
+        if getattr(stored, name) != getattr(interface, name):
+            raise ValueError(
+                f"--features_from is a policy with {name} {getattr(stored, name)}, here it is "
+                f"{getattr(interface, name)}; give the flags that it was trained with"
+            )
