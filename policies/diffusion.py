@@ -34,22 +34,18 @@ class DiffusionConfig(VisionConfig):
     scheduler: str = cli.flag(
         "ddim", "how: ddim, which needs few steps; or ddpm, made for all of them", SCHEDULERS
     )
-    noise_draws: int = cli.flag(
-        1, "noises that the prediction of each sample is trained on at once; its images are encoded only once"
-    )
     down_dims: tuple[int, ...] = cli.flag((256, 512, 1024), "channels of the U-Net's levels")
     prediction_type: str = cli.flag(
-        "epsilon",
-        "what the network tells: epsilon, the noise; or sample, the actions, whose error then weighs "
-        "the same however noisy they are",
+        "sample",
+        "what the network tells: sample, the actions, which is learned soon; or epsilon, the noise, as in "
+        "the original",
         PREDICTIONS,
     )
     backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
 
     def __post_init__(self) -> None:
         """ValueError for the first value that does not fit."""
-        counts = ("observation_horizon", "action_horizon", "num_inference_timesteps", "noise_draws")
-        for name in counts:
+        for name in ("observation_horizon", "action_horizon", "num_inference_timesteps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least 1")
         for name, limit in (
@@ -127,27 +123,23 @@ class DiffusionPolicy(Policy):
         return torch.cat([qpos, *encoded], dim=-1).reshape(batch, -1)
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
-        """Noise (B, draws, chunk, A), and of each draw the diffusion step (B, draws) that it belongs to."""
-        draws, device = self.config.noise_draws, self.device
-        shape = (samples, draws, self.chunk_size, self.interface.action_dim)
+        """Noise (B, chunk, A), and the diffusion steps (B,) at which it is mixed in."""
+        shape = (samples, self.chunk_size, self.interface.action_dim)
         steps = self.config.num_train_timesteps
         return {
-            "noise": torch.randn(shape, generator=generator, device=device),
-            "timesteps": torch.randint(steps, shape[:2], generator=generator, device=device),
+            "noise": torch.randn(shape, generator=generator, device=self.device),
+            "timesteps": torch.randint(steps, shape[:1], generator=generator, device=self.device),
         }
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         is_pad = batch["is_pad"]
-        drawn = {**self.draw_noise(len(is_pad)), **batch}
-        noise, timesteps = drawn["noise"].flatten(0, 1), drawn["timesteps"].flatten()
-        draws = self.config.noise_draws
-        actions = self.normalise_actions(_held(batch["actions"], is_pad)).repeat_interleave(draws, dim=0)
-        noisy = self.scheduler.add_noise(actions, noise, timesteps)  # (B * draws, chunk, A)
-        cond = self.condition(batch).repeat_interleave(draws, dim=0)
-        predicted = self.network(noisy, timesteps, cond)
+        batch = {**self.draw_noise(len(is_pad)), **batch}
+        noise, timesteps = batch["noise"], batch["timesteps"]
+        actions = self.normalise_actions(_held(batch["actions"], is_pad))  # (B, chunk, A)
+        noisy = self.scheduler.add_noise(actions, noise, timesteps)
+        predicted = self.network(noisy, timesteps, self.condition(batch))
         target = noise if self.config.prediction_type == "epsilon" else actions
-        errors = F.mse_loss(predicted.float(), target, reduction="none").mean(dim=-1)  # (B * draws, chunk)
-        errors = errors.unflatten(0, (-1, draws)).mean(dim=1)  # (B, chunk)
+        errors = F.mse_loss(predicted.float(), target, reduction="none").mean(dim=-1)  # (B, chunk)
         mse = errors.masked_fill(is_pad, 0).sum() / batch.get("valid_steps", (~is_pad).sum())
         return {"loss": mse}
 

@@ -97,10 +97,11 @@ def test_with_a_perfect_network_the_distribution_is_recovered(sampler, predictio
 
 
 @pytest.mark.slow
-def test_two_modes_are_learned_and_few_steps_of_ddim_agree_with_all_of_ddpm():
-    policy = Blind(noise_draws=2)
+@pytest.mark.parametrize(("prediction", "steps"), [("sample", 400), ("epsilon", 600)])
+def test_two_modes_are_learned_and_few_steps_of_ddim_agree_with_all_of_ddpm(prediction, steps):
+    policy = Blind(prediction_type=prediction)
     optimiser = torch.optim.Adam(policy.network.parameters())
-    generator, steps = seeded(), 600
+    generator = seeded()
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
         state = torch.randint(2, (128, 1), generator=generator).float()
@@ -112,9 +113,9 @@ def test_two_modes_are_learned_and_few_steps_of_ddim_agree_with_all_of_ddpm():
         optimiser.step()
     found = []
     for sampler in SAMPLERS:
-        other = Blind(**sampler)
+        other = Blind(**sampler, prediction_type=prediction)
         other.load_state_dict(policy.state_dict())
-        check_modes(other.samples(1.0), share=0.95, tolerance=0.15)
+        check_modes(other.samples(1.0), share=0.9, tolerance=0.15)
         assert (other.samples(0.0) - 0.2).abs().mean() < 0.05
         found.append(other.samples(1.0).sort(dim=0).values)
     levels = [30, 60, 90, 210, 240, 270]  # of 300, away from the middle where the modes part
@@ -150,10 +151,10 @@ def test_loss_is_the_mean_error_over_steps_that_exist(prediction):
     with torch.no_grad():
         actions = policy.normalise_actions(batch["actions"])
         actions[0, 6:] = actions[0, 5]  # the last one goes on through the padding
-        alphas = policy.scheduler.alphas_cumprod[noise["timesteps"][:, 0]].view(3, 1, 1)
-        noisy = alphas.sqrt() * actions + (1 - alphas).sqrt() * noise["noise"][:, 0]
-        predicted = policy.network(noisy, noise["timesteps"][:, 0], policy.condition(batch))
-        target = noise["noise"][:, 0] if prediction == "epsilon" else actions
+        alphas = policy.scheduler.alphas_cumprod[noise["timesteps"]].view(3, 1, 1)
+        noisy = alphas.sqrt() * actions + (1 - alphas).sqrt() * noise["noise"]
+        predicted = policy.network(noisy, noise["timesteps"], policy.condition(batch))
+        target = noise["noise"] if prediction == "epsilon" else actions
         errors = (predicted - target).square().mean(dim=-1)
         expected = errors[~batch["is_pad"]].mean()
         torch.testing.assert_close(policy.loss({**batch, **noise})["loss"], expected)
@@ -169,19 +170,6 @@ def test_permuting_batch_and_noise_does_not_change_the_loss():
         straight = policy.loss({**batch, **noise})["loss"]
         torch.testing.assert_close(policy.loss(turned)["loss"], straight)
         assert not torch.isclose(policy.loss({**turned, **noise})["loss"], straight)
-
-
-def test_several_draws_are_the_mean_of_each_alone():
-    policy, batch = make_diffusion(noise_draws=3).eval(), make_batch()
-    noise = policy.draw_noise(3, seeded())
-    single = make_diffusion().eval()
-    single.load_state_dict(policy.state_dict())
-    with torch.no_grad():
-        each = [
-            single.loss({**batch, **{name: tensor[:, i : i + 1] for name, tensor in noise.items()}})["loss"]
-            for i in range(3)
-        ]
-        torch.testing.assert_close(policy.loss({**batch, **noise})["loss"], sum(each) / 3)
 
 
 # --- horizons
@@ -233,7 +221,6 @@ def test_so_many_actions_are_executed_as_the_flag_says():
         ({"prediction_horizon": 0, "action_horizon": 0}, "must be at least 1"),
         ({"num_inference_timesteps": 0}, "--num_inference_timesteps is 0"),
         ({"num_inference_timesteps": 101}, "101; .* --num_train_timesteps, which is 100"),
-        ({"noise_draws": 0}, "--noise_draws is 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(config, words):
