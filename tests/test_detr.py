@@ -138,7 +138,7 @@ def test_reads_the_sizes_of_an_upstream_checkpoint(reference, upstream_weights):
     assert (config["backbone"], config["norm"], config["num_backbones"]) == ("resnet18", "frozen_bn", 1)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_knows_upstreams_resnets_by_their_blocks(upstream_weights, name):
     with torch.device("meta"):
         body = build_backbone(name, "frozen_bn").state_dict()
