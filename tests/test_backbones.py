@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchvision
 from backbone_names import LARGE, MEMBERS, NAMES, each_backbone, needs_timm
+from synthetic import make_act, make_batch
 from torch import nn
 
 from detr import timm_models
@@ -18,6 +19,7 @@ from detr.backbone import BACKBONES, build_backbone, init_backbone, register_bac
 from detr.keypoints import SpatialSoftmax, cell_centres
 from detr.norms import NORMS, group_norm
 from detr.residual_attention import FORMS, AttentionModule, Hourglass, ResidualAttention
+from policy import load_policy, save_policy
 
 SIZES = ((32, 32), (48, 64), (65, 97))  # height, width (pixels); not all multiples of 32
 
@@ -480,3 +482,15 @@ def test_one_registered_function_is_a_backbone(monkeypatch):
     assert act(torch.zeros(3, 7), images)[0].shape == (3, 6, 8)
     with pytest.raises(ValueError, match="registered twice"):
         register_backbone("patches")(patches)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["residual_attention_18", "residual_attention_cifar", pytest.param("timm:test_vit", marks=needs_timm)],
+)
+def test_a_policy_with_it_comes_back_from_its_checkpoint(name, tmp_path):
+    policy = make_act(("top", "wrist"), backbone=name, backbone_weights="none").eval()
+    save_policy(tmp_path / "a.ckpt", policy)
+    loaded, batch = load_policy(tmp_path / "a.ckpt"), make_batch(2, cameras=2)
+    with torch.no_grad():
+        assert torch.equal(loaded.act(batch), policy.act(batch))
