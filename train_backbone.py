@@ -86,7 +86,8 @@ def test_one(run: ClassifierRun, test: Images) -> Row:
     run.model.load_weights(torch.load(run.folder / BEST, weights_only=True))
     loss, confusion = evaluate(run.model, test, run.config.amp, desc="test images")
     result = {"val/accuracy": run.best, "test/accuracy": accuracy(confusion), "test/loss": loss}
-    title = f"{run.config.backbone}, {run.optimiser_name}: {result['test/accuracy']:.1%} of {len(test)} (%)"
+    right = f"{result['test/accuracy']:.1%} of {len(test)} right"
+    title = f"{run.config.backbone}, {run.optimiser_name}: {right}; cells in %"
     confusion_plot(run.folder / "confusion.png", confusion.numpy(), test.classes, title)
     with complete_file(run.folder / "result.json") as part:
         content = {**result, "confusion": confusion.tolist(), "classes": test.classes}

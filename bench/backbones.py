@@ -12,9 +12,10 @@ import argparse
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
 import torch
-from _harness import alternate, machine, make_parser, medians, parse, report, timed
+from _harness import alternate, machine, make_parser, parse, report, timed
 from torch import Tensor, nn
 
 from detr.backbone import BACKBONES, build_backbone
@@ -88,8 +89,9 @@ def measure(name: str, norm: str | None, size: Size, repeats: int) -> tuple[str,
         channels, h, w = backbone(make_images(1, size.image))[0].shape
     strides = [whole // part for whole, part in zip(size.image, (h, w), strict=True)]
     contenders = {"reference": make_jobs(build(REFERENCE, norm), size), name: make_jobs(backbone, size)}
-    times = {key: medians(results) for key, results in alternate(contenders, repeats).items()}
-    ratios = [times[name][what] / times["reference"][what] for what in ("forward", "step")]
+    results = alternate(contenders, repeats)
+    rounds = list(zip(results[name], results["reference"], strict=True))  # a busy moment slows down both
+    ratios = [median(ours[what] / theirs[what] for ours, theirs in rounds) for what in ("forward", "step")]
     return (
         name,
         f"{parameters / 1e6:.2f}",
