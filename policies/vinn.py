@@ -37,7 +37,7 @@ FRAMES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class VINNConfig(VisionConfig):
-    """Flags of VINN. Defaults as they did best on the transfer of a cube."""
+    """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
 
     backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
     chunk_size: int = cli.flag(100, "actions taken from each neighbour")
