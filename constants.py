@@ -17,6 +17,8 @@ from schema import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of red, green, blue in [0, 1]; what networks take for grey
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Stream(IntEnum):

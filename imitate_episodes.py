@@ -168,15 +168,22 @@ def train(
     if not finished:
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
-    checkpoints = [ckpt_dir / "policy_best.ckpt", last]
+    complete(policy, data, ckpt_dir)
+    print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
+    if task.scene:
+        print("evaluate: the same command with --eval")
+
+
+def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
+    """What is left to do to a run's checkpoints when all its steps are done (`Policy.finish`)."""
+    checkpoints = [ckpt_dir / "policy_best.ckpt", ckpt_dir / "policy_last.ckpt"]
     if not policy.trains:
         for path in checkpoints:
             save_policy(path, policy, step=0)
     if policy.needs_finish:
-        finish_policies(checkpoints, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), device)
-    print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
-    if task.scene:
-        print("evaluate: the same command with --eval")
+        finish_policies(
+            checkpoints, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), policy.device
+        )
 
 
 def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callable[[Path], float] | None:

@@ -218,14 +218,60 @@ def k_plot(
     _write_png(figure, path)
 
 
+def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """Write a PNG of accuracies over epochs, a panel for each run, all to the same scale.
+
+    Args:
+        path: the file.
+        histories: by name of the run: rows with `epoch`, `train/accuracy` and `val/accuracy`, in [0, 1].
+    """
+    figure = _figure(5.5 * len(histories), 4.0)
+    panels = figure.subplots(1, len(histories), squeeze=False, sharey=True).ravel()
+    for panel, (name, rows) in zip(panels, histories.items(), strict=True):
+        for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
+            points = [(row["epoch"], 100 * row[f"{part}/accuracy"]) for row in rows]
+            panel.plot(*zip(*points, strict=True), label=part, **style)
+        panel.set_title(name, loc="left", fontsize=10)
+        panel.set_xlabel("epoch")
+        panel.legend(loc="lower right")
+    panels[0].set_ylabel("accuracy (%)")
+    _write_png(figure, path)
+
+
+def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[str], title: str) -> None:
+    """Write a PNG of how often (%) images of a class (row) were taken for which (column).
+
+    Args:
+        path: the file.
+        confusion: (classes, classes) counts.
+        classes: their names.
+        title: above the picture.
+    """
+    shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    figure = _figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
+    panel = figure.subplots()
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for row, column in np.ndindex(*shares.shape):
+        color = "white" if shares[row, column] > 50 else "black"
+        panel.text(
+            column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=color, fontsize=8
+        )
+    panel.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    panel.set_yticks(range(len(classes)), classes)
+    panel.set_xlabel("taken for")
+    panel.set_ylabel("is")
+    panel.set_title(title, loc="left", fontsize=10)
+    _write_png(figure, path, grid=False)
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _write_png(figure: Figure, path: str | Path) -> None:
-    for panel in figure.axes:
+def _write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
+    for panel in figure.axes if grid else ():
         panel.grid(alpha=0.3)
     with complete_file(path) as part:
         figure.savefig(part, format="png", dpi=110)

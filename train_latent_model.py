@@ -6,6 +6,7 @@ python3 train_latent_model.py --ckpt_dir runs/act_vq
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from torch import Tensor
 from tqdm import tqdm, trange
 
 import cli
+import imitate_episodes
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
-from imitate_episodes import parse_flags
 from machine import pick_device
 from plots import loss_plot
 from policies.base import Policy
@@ -50,7 +51,7 @@ class Config:
 def load_episodes(config: Config, policy: Policy) -> tuple[Demonstrations, Demonstrations]:
     """The episodes that the policy was trained and validated on."""
     path = Path(config.ckpt_dir) / "config.json"
-    run, training, _ = parse_flags(["--config", str(path), "--ckpt_dir", config.ckpt_dir])
+    run, training, _ = imitate_episodes.parse_flags(["--config", str(path), "--ckpt_dir", config.ckpt_dir])
     run = dataclasses.replace(run, cache="none", dataset_dir=config.dataset_dir or run.dataset_dir)
     data = load_data(run, run.task_name, policy.interface.cameras, training.seed)
     return data.train, data.validation
@@ -140,14 +141,19 @@ def train(config: Config) -> None:
     tqdm.write(f"{checkpoint} has the prior now, and evaluation uses it; losses: {picture}")
 
 
-def main() -> None:
+def parse_flags(argv: list[str]) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args())
+    config = cli.from_flags(Config, parser.parse_args(argv))
     if config.ckpt_dir is None:
         parser.error("--ckpt_dir is required")
     config.check()
-    train(config)
+    return config
+
+
+def main() -> None:
+    train(parse_flags(sys.argv[1:]))
 
 
 if __name__ == "__main__":

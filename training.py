@@ -119,7 +119,7 @@ def _stop_broken(name: str, value: float, step: int, feed: Feed, ckpt_dir: Path)
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Collects Ctrl-C and termination, so that the step is finished and saved before the run ends."""
     received: list[int] = []
 
@@ -228,7 +228,7 @@ def _train(
         total=total, initial=run.step, desc="training", unit="step", smoothing=0.05, disable=log is None
     )
     with (
-        _stop_signals() as signals,
+        stop_signals() as signals,
         contextlib.closing(feed.train(range(run.step, total))) as source,
         progress,
     ):

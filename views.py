@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 import cli
-from constants import choose
+from constants import IMAGENET_MEAN, choose
 from episodes import Episode
 from frames import resize_image
 
+ROI_WEIGHT = 0.5  # outside --roi
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); x1 and y1 are outside
 
 
@@ -22,6 +24,8 @@ class View:
     """What is done to each frame of a camera before the policy sees it."""
 
     frame_size: tuple[int, int] | None = None  # height, width (pixels) of the frames that the boxes are for
+    roi: Box | None = None  # the rest loses contrast
+    roi_weight: float = 1.0  # how much of it the rest keeps, in [0, 1]
     crop: Box | None = None  # the rest is cut away
     mask_outside: Box | None = None  # the rest is black
     is_dark: bool = False  # all of it is black
@@ -38,8 +42,10 @@ class View:
         if self.frame_size and image.shape[:2] != self.frame_size:
             sizes = ["x".join(map(str, size)) for size in (image.shape[:2], self.frame_size)]
             raise ValueError(
-                "a frame is {} (height x width); --crop and --mask_outside are for {}".format(*sizes)
+                "a frame is {} (height x width); --roi, --crop and --mask_outside are for {}".format(*sizes)
             )
+        if self.roi:
+            image = weight_outside(image, self.roi, self.roi_weight)
         if self.mask_outside:
             x0, y0, x1, y1 = self.mask_outside
             masked = np.zeros_like(image)
@@ -51,10 +57,32 @@ class View:
         return resize_image(image, image_size)
 
 
+def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
+    """(H, W, 3) uint8 with `weight` times its contrast outside the box.
+
+    The difference to ImageNet's mean colour is what is weighted, so that it is as if the normalised image
+    were multiplied by a map, 1 inside the box and `weight` outside (a map of a user's fork of ACT++, which
+    had 1.5 inside and 0.5 outside): but for the rounding to 8 bits.
+    """
+    mean = 255 * np.array(IMAGENET_MEAN)  # (3,)
+    values = np.arange(256)[:, None]
+    table = np.rint(mean + weight * (values - mean)).astype(np.uint8)  # (256, 3): by value, by channel
+    weighted = cv2.LUT(image, table[None])
+    x0, y0, x1, y1 = box
+    weighted[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return weighted
+
+
 @dataclass(frozen=True)
 class ViewConfig:
     """Flags of which part of the images a policy sees, by camera."""
 
+    roi: dict[str, Box] | None = cli.flag(
+        None, "box of a camera's image that matters most, given as for --crop; the rest loses contrast"
+    )
+    roi_weight: dict[str, float] | None = cli.flag(
+        None, f"how much contrast the rest keeps, in [0, 1], e.g. top=0.3; {ROI_WEIGHT} if not given"
+    )
     crop: dict[str, Box] | None = cli.flag(
         None,
         "box of a camera's image that is kept, x0,y0,x1,y1 in pixels of the recorded frame, e.g. "
@@ -77,17 +105,23 @@ class ViewConfig:
             path: an episode, for the size of its frames.
 
         Raises:
-            ValueError: the policy has no such camera, a box is empty or not inside the frame, or a
-                probability is none.
+            ValueError: the policy has no such camera, a box is empty or not inside the frame, a weight or
+                probability is not in [0, 1], or a weight has no box.
         """
-        boxes = {"crop": self.crop or {}, "mask_outside": self.mask_outside or {}}
-        zero = self.zero_camera or {}
-        for flag, values in {**boxes, "zero_camera": zero}.items():
+        boxes = {"roi": self.roi or {}, "crop": self.crop or {}, "mask_outside": self.mask_outside or {}}
+        shares = {"roi_weight": self.roi_weight or {}, "zero_camera": self.zero_camera or {}}
+        for flag, values in {**boxes, **shares}.items():
             for camera in values:
                 choose(f"camera of --{flag}", camera, cameras)
-        for camera, probability in zero.items():
-            if not 0 <= probability <= 1:
-                raise ValueError(f"--zero_camera {camera}={probability:g}; it must lie in [0, 1]")
+        for flag, values in shares.items():
+            for camera, share in values.items():
+                if not 0 <= share <= 1:
+                    raise ValueError(f"--{flag} {camera}={share:g}; it must lie in [0, 1]")
+        for camera in shares["roi_weight"]:
+            if camera not in boxes["roi"]:
+                raise ValueError(
+                    f"--roi_weight {camera} weights nothing; give the box: --roi {camera}=x0,y0,x1,y1"
+                )
         boxed = [camera for camera in cameras if any(camera in values for values in boxes.values())]
         images = Episode.load(path, boxed, in_memory=False).images if boxed else {}
         parts: dict[str, dict[str, Any]] = {c: {"frame_size": images[c][0].shape[:2]} for c in boxed}
@@ -95,7 +129,9 @@ class ViewConfig:
             for camera, box in values.items():
                 _check_box(flag, camera, box, parts[camera]["frame_size"])
                 parts[camera][flag] = tuple(box)
-        for camera in (camera for camera, probability in zero.items() if probability == 1):
+        for camera in boxes["roi"]:
+            parts[camera]["roi_weight"] = shares["roi_weight"].get(camera, ROI_WEIGHT)
+        for camera in (camera for camera, share in shares["zero_camera"].items() if share == 1):
             parts.setdefault(camera, {})["is_dark"] = True
         return {camera: View(**part) for camera, part in parts.items()}
 

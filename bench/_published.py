@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from constants import IMAGENET_MEAN, IMAGENET_STD
 from detr.backbone import build_backbone
 from detr.latent import kl_divergence, sample_gaussian
 from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import init_xavier
-from policies.base import IMAGENET_MEAN, IMAGENET_STD
 from utils import Batch
 
 LATENT_DIM = 32

@@ -19,15 +19,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from detr import timm_models
 from detr.keypoints import Keypoints
+from detr.norms import NORMS, replace_batch_norm
+from detr.residual_attention import FORMS, ResidualAttention
 from detr.spatial import robomimic_nets
 
 DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "frozen_bn": torchvision.ops.FrozenBatchNorm2d,  # keeps what pretraining measured; useless from scratch
-    "group_norm": lambda channels: nn.GroupNorm(channels // 16, channels),  # small batches do not disturb it
-    "batch_norm": nn.BatchNorm2d,
-}
 
 Builder = Callable[[str, str], nn.Module]
 BACKBONES: dict[str, Builder] = {}
@@ -36,7 +34,8 @@ BACKBONES: dict[str, Builder] = {}
 def register_backbone(*names: str, scratch_norm: str = "group_norm") -> Callable[[Builder], Builder]:
     """Make a function `(name, norm) -> module with out_channels` known under `names`.
 
-    `scratch_norm` is the key of `NORMS` that random weights are trained with.
+    A name `family:NAME` stands for every name that begins with `family:`. `scratch_norm` is the key of
+    `NORMS` that random weights are trained with.
     """
 
     def register(build: Builder) -> Builder:
@@ -50,7 +49,7 @@ def register_backbone(*names: str, scratch_norm: str = "group_norm") -> Callable
     return register
 
 
-@register_backbone("resnet18", "resnet34", "resnet50")
+@register_backbone("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 def resnet(name: str, norm: str) -> nn.Module:
     """torchvision's ResNet (He et al. 2016) up to layer4, as in DETR, models/backbone.py; stride 32."""
     net = torchvision.models.get_model(name, weights=None, norm_layer=NORMS[norm])
@@ -76,25 +75,28 @@ def robomimic_resnet18(name: str, norm: str) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision as torchvision no longer likes it
         net = robomimic_nets().ResNet18Conv(pretrained=False)
-    _replace_batch_norm(net, norm)
+    replace_batch_norm(net, NORMS[norm])
     net.out_channels = 512
     return net
 
 
-def _replace_batch_norm(module: nn.Module, norm: str) -> None:
-    """Put another norm in place of each batch norm, as fresh as those were."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, NORMS[norm](child.num_features))
-        else:
-            _replace_batch_norm(child, norm)
+@register_backbone(*FORMS)
+def residual_attention(name: str, norm: str) -> nn.Module:
+    """Features that pass through masks of their own making (Wang et al. 2017)."""
+    return ResidualAttention(FORMS[name], NORMS[norm])
+
+
+@register_backbone(f"{timm_models.PREFIX}NAME")
+def timm_model(name: str, norm: str) -> nn.Module:
+    """Any model of the package timm that has feature maps; those without batch norm keep what they have."""
+    return timm_models.build(name, norm)
 
 
 def build_backbone(name: str, norm: str | None = None, pretrained: bool = False) -> nn.Module:
     """Build the architecture with random weights; reads no file and no network.
 
     Args:
-        name: a key of `BACKBONES`.
+        name: a key of `BACKBONES`, or one of a family.
         norm: a key of `NORMS`; if not given, what it trains with from scratch.
         pretrained: what the module is to say about the weights that the caller will load into it.
 
@@ -103,11 +105,12 @@ def build_backbone(name: str, norm: str | None = None, pretrained: bool = False)
 
     Raises:
         ValueError: unknown name or norm.
+        ImportError: the package that has it is missing.
     """
-    _check_choice("backbone", name, BACKBONES)
-    norm = norm or BACKBONES[name].scratch_norm
+    builder = _find_builder(name)
+    norm = norm or builder.scratch_norm
     _check_choice("norm", norm, NORMS)
-    backbone = BACKBONES[name](name, norm)
+    backbone = builder(name, norm)
     backbone.norm = norm
     backbone.pretrained = pretrained
     return backbone
@@ -121,18 +124,20 @@ def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
     module's `norm` and `pretrained`, and rebuild it by `build_backbone`.
 
     Args:
-        name: a key of `BACKBONES`.
-        weights: "imagenet": torchvision's, downloaded or from its cache; where that fails (no network), warns
-            and falls back on random weights. "none": random. A path: a state dict in torchvision's names,
-            `fc.*` ignored, GroupNorm if it holds no running statistics. "auto": "imagenet" where such weights
-            exist, else "none".
+        name: a key of `BACKBONES`, or one of a family.
+        weights: "imagenet": torchvision's or timm's, downloaded or from their cache; where that fails (no
+            network), warns and falls back on random weights. "none": random. A path: a state dict in the
+            backbone's names (of a ResNet: torchvision's), as train_backbone.py writes it; `fc.*` ignored,
+            GroupNorm if it holds no running statistics. "auto": "imagenet" where such weights exist, else
+            "none".
 
     Raises:
         ValueError: unknown name, no ImageNet weights for it, or a file that does not fit.
         FileNotFoundError: `weights` is a path to nothing.
+        ImportError: the package that has it is missing.
     """
-    _check_choice("backbone", name, BACKBONES)
-    has_imagenet = name in torchvision.models.list_models(module=torchvision.models)
+    scratch_norm = _find_builder(name).scratch_norm
+    has_imagenet = _has_imagenet_weights(name)
     if weights == "auto":
         weights = "imagenet" if has_imagenet else "none"
     if weights == "none":
@@ -145,15 +150,23 @@ def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
         state = _imagenet_weights(name)
     except (OSError, http.client.HTTPException) as error:
         warnings.warn(
-            f"no ImageNet weights for {name} ({error}): starting from random weights with GroupNorm instead; "
-            "name a file with --backbone_weights PATH to start from pretrained ones",
+            f"no ImageNet weights for {name} ({error}): starting from random weights with {scratch_norm} "
+            "instead; name a file with --backbone_weights PATH to start from pretrained ones",
             stacklevel=2,
         )
         return build_backbone(name)
     return _with_weights(name, state, source="the ImageNet weights")
 
 
+def _has_imagenet_weights(name: str) -> bool:
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.has_weights(name)
+    return name in torchvision.models.list_models(module=torchvision.models)
+
+
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.fetch_weights(name, DOWNLOAD_TIMEOUT)
     # IMAGENET1K_V1 are those that DETR, ACT and ACT++ start from.
     with _socket_timeout(DOWNLOAD_TIMEOUT):
         return torchvision.models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)
@@ -186,7 +199,7 @@ def _read_weights(path: Path) -> Mapping[str, Tensor]:
 
 def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Module:
     has_statistics = any(key.endswith("running_mean") for key in state)
-    scratch_norm = BACKBONES[name].scratch_norm
+    scratch_norm = _find_builder(name).scratch_norm
     norm = "frozen_bn" if has_statistics and scratch_norm != "batch_norm" else scratch_norm
     backbone = build_backbone(name, norm, pretrained=True)
     body = {key: value for key, value in state.items() if not key.startswith("fc.")}
@@ -195,6 +208,14 @@ def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Mod
     except RuntimeError as error:
         raise ValueError(f"{source} does not fit backbone {name!r}: {str(error)[:400]}") from error
     return backbone
+
+
+def _find_builder(name: str) -> Builder:
+    family, colon, _ = name.partition(":")
+    key = f"{family}:NAME" if colon else name
+    if key not in BACKBONES:
+        _check_choice("backbone", name, BACKBONES)
+    return BACKBONES[key]
 
 
 def _check_choice(kind: str, value: str, choices: Mapping[str, object]) -> None:

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from augment import centre_crop
+from constants import IMAGENET_MEAN, IMAGENET_STD
 from frames import resize_image
 from stats import Stats
 from utils import Batch, Demonstrations
 from views import View
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}
 
 

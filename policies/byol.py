@@ -1,9 +1,9 @@
 """Features learnt without labels: BYOL, which asks that two changed views of a picture look alike.
 
-Source: Grill et al. 2020, "Bootstrap your own latent" (arXiv:2006.07733), as VINN uses it (Pari et al. 2021,
-section III-B); the learner itself is the package byol-pytorch. The views are ours. They are mild: what a
-picture of a task tells is where things are, and views cropped as hard as for ImageNet (to 8 % of the picture)
-teach a network not to see that.
+Source: Grill et al. 2020, "Bootstrap your own latent" (arXiv:2006.07733), as VINN uses it (Pari et al.
+2021, section III-B); the learner itself is the package byol-pytorch. The views are ours. They are mild:
+what a picture of a task tells is where things are, and views cropped as hard as for ImageNet (to 8 % of the
+picture) ask a network not to see that.
 """
 
 import torch

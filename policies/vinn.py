@@ -18,6 +18,7 @@ from tqdm import tqdm
 import cli
 from augment import centre_crop
 from checkpoints import read_checkpoint
+from detr.backbone import BACKBONES
 from detr.neighbours import Memory, errors_by_k
 from plots import k_plot
 from policies.base import Interface, Policy
@@ -36,8 +37,9 @@ FRAMES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class VINNConfig(VisionConfig):
-    """Flags of VINN."""
+    """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
 
+    backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
     chunk_size: int = cli.flag(100, "actions taken from each neighbour")
     features: str = cli.flag(
         BYOL,
@@ -51,7 +53,7 @@ class VINNConfig(VisionConfig):
     cells: int = cli.flag(
         4, "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN"
     )
-    byol_crop: float = cli.flag(0.8, "share of each side that the views keep at least which BYOL compares")
+    byol_crop: float = cli.flag(0.9, "share of each side that the views keep at least which BYOL compares")
     k: int | None = cli.flag(None, "neighbours that are averaged; chosen on validation episodes if not given")
     state_weight: float | None = cli.flag(
         None, "weight of the state's distance beside the picture's; chosen likewise if not given"

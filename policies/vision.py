@@ -27,7 +27,7 @@ class VisionConfig:
 
 
 # the n-th backbone's weights, in a policy's state dict
-BACKBONE_WEIGHT = re.compile(r"(?:network\.backbones\.(\d+)|nets\.(\d+)\.backbone)\.(.+)")
+BACKBONE_WEIGHT = re.compile(r"(?:network\.backbones\.(\d+)|(?:nets|encoders)\.(\d+)\.backbone)\.(.+)")
 Config = TypeVar("Config", bound=VisionConfig)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from constants import TASKS
+from detr.backbone import BACKBONES
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 ROWS = {
@@ -51,6 +52,7 @@ ROWS = {
         "brute force: every frame, camera by camera",
         "ours: one product with the memory",
     ],
+    "backbones.py": [name for name in BACKBONES if ":" not in name],
     "shortcut.py": [
         "uniform start steps",
         "early: 0.75 of them in the first 8",

@@ -152,10 +152,12 @@ def test_two_runs_of_a_command_give_the_same_policy(dataset, tmp_path, monkeypat
 
 def test_views_and_augmentation_reach_training_and_the_checkpoint(dataset, tmp_path, monkeypatch):
     flags = ("--crop", "top=8,4,120,92", "--augment", "color", "crop", "--state_dropout", "0.5")
-    flags += ("--state_noise", "0.1", "--zero_camera", "top=0.2", "--num_steps", "3")
+    flags += ("--roi", "top=9,9,60,60", "--roi_weight", "top=0.3", "--state_noise", "0.1")
+    flags += ("--zero_camera", "top=0.2", "--num_steps", "3")
     call(dataset, tmp_path / "run", *flags, monkeypatch=monkeypatch)
     policy = load_policy(tmp_path / "run" / "policy_last.ckpt")
-    assert policy.interface.views == {"top": View((96, 128), crop=(8, 4, 120, 92))}
+    view = View((96, 128), roi=(9, 9, 60, 60), roi_weight=0.3, crop=(8, 4, 120, 92))
+    assert policy.interface.views == {"top": view}
     assert policy.interface.augmentations == ("crop", "color")
     call(dataset, tmp_path / "run", *flags[:-1], "5", "--resume", monkeypatch=monkeypatch)
     assert read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["step"] == 5

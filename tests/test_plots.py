@@ -141,3 +141,31 @@ def test_live_view_shows_the_latest_frame(monkeypatch):
     assert np.asarray(canvas.buffer_rgba())[..., 0].max() == 255  # closed: the last frame stays
     view.close()
     assert not plt.get_fignums()
+
+
+def test_accuracies_of_two_runs_stand_side_by_side(tmp_path):
+    rows = [{"epoch": e, "train/accuracy": 0.2 * e, "val/accuracy": 0.1 * e} for e in (1, 2, 3)]
+    plots.accuracy_plot(tmp_path / "one.png", {"sgd": rows})
+    plots.accuracy_plot(tmp_path / "two.png", {"sgd": rows, "adam": rows[:1]})
+    assert_picture(tmp_path / "one.png")
+    one, two = (cv2.imread(str(tmp_path / name)) for name in ("one.png", "two.png"))
+    assert two.shape[1] > 1.8 * one.shape[1] and sorted(os.listdir(tmp_path)) == ["one.png", "two.png"]
+
+
+def test_a_confusion_matrix_shows_shares_of_each_row(tmp_path):
+    """Cells are dark where images were taken for that class; a class without images breaks nothing."""
+    counts = np.array([[30, 0, 0], [1, 1, 0], [0, 0, 0]])
+    plots.confusion_plot(tmp_path / "c.png", counts, ["cat", "dog", "ship"], "three classes")
+    assert_picture(tmp_path / "c.png")
+    picture = cv2.imread(str(tmp_path / "c.png"))
+    blue_only = picture[..., 0].astype(int) - picture[..., 2]
+    full, half = ((np.abs(blue_only - depth) < 4).sum() for depth in blue_of_shares())
+    assert full > 500 and 1.5 < half / full < 2.5  # one cell of 100 %, two of 50 %
+
+
+def blue_of_shares() -> list[int]:
+    """How much bluer than red cells of 100 % and 50 % are."""
+    import matplotlib
+
+    colours = [np.array(matplotlib.colormaps["Blues"](share)[:3]) * 255 for share in (1.0, 0.5)]
+    return [int(colour[2]) - int(colour[0]) for colour in colours]

@@ -9,8 +9,11 @@ import pytest
 
 import imitate_episodes
 import replay_episodes
+import train_backbone
+import train_latent_model
 import visualize_episodes
 from constants import TASKS, get_task
+from policy import POLICIES
 
 ROOT = Path(__file__).resolve().parents[1]
 READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
@@ -32,12 +35,26 @@ def arguments(command: str) -> list[str]:
     return shlex.split(re.sub(r"<[^>]*>", "somewhere", command))[2:]
 
 
-@pytest.mark.parametrize("command", USERS_OWN + commands("imitate_episodes"))
+@pytest.mark.parametrize("command", commands("imitate_episodes"))
 def test_imitate_episodes(command):
-    config, training, policy = imitate_episodes.parse_flags(arguments(command))
+    config, _, policy = imitate_episodes.parse_flags(arguments(command))
     assert get_task(config.task_name) and config.ckpt_dir == "somewhere"
+    assert type(policy) is POLICIES[config.policy_class].Config
+
+
+@pytest.mark.parametrize("command", USERS_OWN)
+def test_imitate_episodes_as_ever(command):
+    config, training, policy = imitate_episodes.parse_flags(arguments(command))
     assert (policy.kl_weight, policy.hidden_dim, training.batch_size, training.lr) == (10, 512, 8, 1e-5)
     assert config.eval == ("--eval" in command) and config.temporal_agg == ("--temporal_agg" in command)
+
+
+@pytest.mark.parametrize("script", [train_latent_model, train_backbone])
+def test_trainers_of_parts(script):
+    found = commands(script.__name__)
+    assert found
+    for command in found:
+        assert script.parse_flags(arguments(command))
 
 
 @pytest.mark.parametrize("command", commands("visualize_episodes"))

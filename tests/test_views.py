@@ -13,12 +13,14 @@ from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface
 from policy import load_policy, save_policy
 from utils import Demonstrations
-from views import View, ViewConfig
+from views import ROI_WEIGHT, View, ViewConfig
 
 FRAME = (96, 128)
 SIZE = (48, 64)
 CAMERAS = ("top", "left", "right")
 CONFIG = ViewConfig(
+    roi={"left": (10, 10, 50, 90)},
+    roi_weight={"left": 0.25},
     crop={"top": (10, 20, 100, 90)},
     mask_outside={"top": (30, 5, 80, 60), "left": (0, 0, 64, 96)},
     zero_camera={"right": 1.0, "left": 0.5},
@@ -75,8 +77,44 @@ def test_a_dark_camera_is_black_at_the_policys_size():
     assert np.array_equal(View(is_dark=True)(noise(), SIZE), np.zeros((*SIZE, 3), np.uint8))
 
 
+def test_outside_the_region_the_normalised_image_is_weighted():
+    """What a map over the network's input does, 1 inside and the weight outside, to half a grey level."""
+    image, box = noise(), (30, 5, 80, 60)
+    kept = image.copy()
+    policy = make_policy({})
+    for weight in (0.0, 0.3, 1.0):
+        seen = View(FRAME, roi=box, roi_weight=weight)(image, FRAME)
+        weights = np.full((*FRAME, 1), weight)
+        weights[5:60, 30:80] = 1
+        found, whole = (policy.normalise_images(torch.from_numpy(x)[None, None])[0, 0] for x in (seen, image))
+        expected = whole * torch.from_numpy(weights).permute(2, 0, 1).float()
+        torch.testing.assert_close(found, expected, atol=0.501 / 255 / 0.224, rtol=0)
+        assert np.array_equal(seen[5:60, 30:80], image[5:60, 30:80])
+    assert np.array_equal(image, kept)
+
+
+def test_a_region_weights_first_and_black_stays_black():
+    image = noise()
+    seen = View(FRAME, roi=(40, 20, 60, 40), roi_weight=0.5, mask_outside=(30, 5, 80, 60))(image, FRAME)
+    weighted = View(FRAME, roi=(40, 20, 60, 40), roi_weight=0.5)(image, FRAME)
+    assert np.array_equal(seen[5:60, 30:80], weighted[5:60, 30:80])
+    assert np.count_nonzero(seen) == np.count_nonzero(weighted[5:60, 30:80])
+    cropped = View(FRAME, roi=(40, 20, 60, 40), roi_weight=0.5, crop=(30, 10, 94, 58))(image, SIZE)
+    assert np.array_equal(cropped, weighted[10:58, 30:94])
+
+
+def test_only_the_cameras_that_are_named_are_weighted(path):
+    views = ViewConfig(roi={"top": (0, 0, 9, 9), "left": (1, 1, 9, 9)}, roi_weight={"left": 0.0}).views(
+        CAMERAS, path
+    )
+    assert set(views) == {"top", "left"}
+    assert (views["top"].roi_weight, views["left"].roi_weight) == (ROI_WEIGHT, 0.0)
+
+
 def test_boxes_are_refused_on_frames_of_another_size():
-    with pytest.raises(ValueError, match="a frame is 48x64 .*--crop and --mask_outside are for 96x128"):
+    with pytest.raises(
+        ValueError, match="a frame is 48x64 .*--roi, --crop and --mask_outside are for 96x128"
+    ):
         View(FRAME, crop=(0, 0, 10, 10))(resize_image(noise(), SIZE), SIZE)
 
 
@@ -135,6 +173,11 @@ def test_only_cameras_that_are_sometimes_dark_are_darkened_at_random(path):
         ({"crop": {"top": (-1, 0, 9, 9)}}, "--crop top=-1,0,9,9: "),
         ({"mask_outside": {"left": (5, 5, 5, 9)}}, "--mask_outside left=5,5,5,9: "),
         ({"mask_outside": {"left": (0, 9, 5, 3)}}, "--mask_outside left=0,9,5,3: "),
+        ({"roi": {"tpo": (0, 0, 9, 9)}}, "unknown camera of --roi 'tpo'; did you mean 'top'"),
+        ({"roi": {"top": (0, 0, 9, 97)}}, "--roi top=0,0,9,97: "),
+        ({"roi": {"top": (0, 0, 9, 9)}, "roi_weight": {"top": 1.5}}, "--roi_weight top=1.5; it must lie in"),
+        ({"roi_weight": {"top": 0.5}}, "--roi_weight top weights nothing; give the box: --roi top="),
+        ({"roi_weight": {"front": 0.5}}, "unknown camera of --roi_weight 'front'"),
         ({"zero_camera": {"top": 1.5}}, "--zero_camera top=1.5; it must lie in"),
     ],
 )

@@ -1,0 +1,75 @@
+"""Every policy on episodes: robots of any kind, chunks longer than an episode, two episodes by heart."""
+
+import pytest
+import torch
+from synthetic import make_dataset, make_small
+
+from episodes import list_episodes
+from policies.base import Policy
+from policy import POLICIES
+from stats import dataset_stats
+from training_run import Run, TrainConfig
+from utils import Demonstrations
+
+OVERFIT = {  # flags with which two episodes are soon known by heart, steps
+    "ACT": ({"dropout": 0.0, "kl_weight": 0.01}, 300),
+    "Diffusion": ({"prediction_type": "sample", "noise_draws": 8, "down_dims": (32, 64)}, 600),
+    "VINN": ({"k": 1}, 1),
+    "CNNMLP": ({}, 300),
+}
+
+
+def load(folder, cameras=("top",), **episodes) -> Demonstrations:
+    """Two made-up episodes."""
+    paths = list_episodes(make_dataset(folder, 2, cameras=cameras, **episodes))
+    return Demonstrations(paths, cameras, (48, 64))
+
+
+def learn(policy: Policy, data: Demonstrations, samples, steps: int, folder) -> None:
+    """Train on the same samples again and again, and finish."""
+    run = Run(
+        policy.train(), TrainConfig(lr=3e-3, lr_schedule="cosine", grad_clip=1.0, amp="no", ema=0.0), steps
+    )
+    batch = data.batch(samples, policy.chunk_size, history=policy.observation_horizon)
+    for _ in range(steps):
+        run.update([batch])
+    policy.eval()
+    if policy.needs_finish:
+        policy.finish(data, data, folder)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize(
+    ("dim", "cameras"), [(7, ("top",)), (14, ("top", "wrist")), (7, ("top", "left_wrist", "right_wrist"))]
+)
+def test_one_and_two_arms_up_to_three_cameras_chunks_longer_than_the_episode(name, dim, cameras, tmp_path):
+    data = load(tmp_path, cameras, steps=6, dim=dim)
+    policy = make_small(name, cameras, dim, frames=0)
+    learn(policy, data, [(0, 0), (1, 5)], 2, tmp_path)
+    batch = data.batch([(0, 3), (1, 0), (1, 2)], policy.chunk_size, history=policy.observation_horizon)
+    with torch.inference_mode():
+        actions = policy.act(batch)
+    assert actions.shape == (3, policy.chunk_size, dim) and actions.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "Diffusion" else ()) for n in POLICIES]
+)
+def test_overfits_two_episodes(name, tmp_path):
+    """At the first step, where the picture alone tells them apart, as well as later."""
+    data = load(tmp_path)
+    config, steps = OVERFIT[name]
+    policy = make_small(name, **config)
+    for field, value in vars(dataset_stats([data.paths])).items():
+        getattr(policy, field).copy_(value)
+    samples = [(episode, step) for episode in (0, 1) for step in (0, 10, 20)]
+    batch = data.batch(samples, policy.chunk_size, history=policy.observation_horizon)
+
+    @torch.inference_mode()
+    def error() -> float:
+        actions = policy.act(batch, torch.Generator().manual_seed(0))
+        return (actions - batch["actions"]).abs().mean().item()
+
+    before = error()
+    learn(policy, data, samples, steps, tmp_path)
+    assert error() < 0.1 * before, (error(), before)
