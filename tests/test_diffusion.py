@@ -215,7 +215,7 @@ def test_so_many_actions_are_executed_as_the_flag_says():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"action_horizon": 17}, "--action_horizon is 17; .* --prediction_horizon, which is 16"),
+        ({"action_horizon": 101}, "--action_horizon is 101; .* --prediction_horizon, which is 100"),
         ({"action_horizon": 0}, "--action_horizon is 0; it must be at least 1"),
         ({"observation_horizon": 0}, "--observation_horizon is 0"),
         ({"prediction_horizon": 0, "action_horizon": 0}, "must be at least 1"),
@@ -316,8 +316,9 @@ def test_two_batches_a_step_are_one_of_twice_the_size():
 
 
 def run_script(monkeypatch, dataset, run, *flags: str) -> None:
-    small = "--backbone keypoints --down_dims 16 --image_size 48 64 --batch_size 4 --num_steps 4 --amp no"
-    command = f"x --policy_class Diffusion --task_name any --dataset_dir {dataset} --ckpt_dir {run} {small}"
+    places = f"--task_name any --dataset_dir {dataset} --ckpt_dir {run}"
+    small = "--backbone keypoints --down_dims 16 --observation_horizon 2 --image_size 48 64"
+    command = f"x --policy_class Diffusion {places} {small} --batch_size 4 --num_steps 4 --amp no"
     monkeypatch.setattr("sys.argv", [*command.split(), *flags])
     imitate_episodes.main()
 
@@ -330,7 +331,7 @@ def test_the_script_trains_and_resumes_with_history_and_average(tmp_path, monkey
     run_script(monkeypatch, data, parts, *flags, "--num_steps", "2")
     run_script(monkeypatch, data, parts, *flags, "--resume")
     one, other = (load_policy(run / "policy_last.ckpt") for run in (whole, parts))
-    assert one.observation_horizon == DiffusionConfig.observation_horizon
+    assert one.observation_horizon == 2
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
     run_script(monkeypatch, data, tmp_path / "plain", *flags, "--ema", "0")
     plain = load_policy(tmp_path / "plain" / "policy_last.ckpt").state_dict()
