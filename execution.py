@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from machine import autocast
 from policies.base import Observation, Policy
 from utils import Batch
 
@@ -15,10 +16,14 @@ from utils import Batch
 class Execution:
     """What all ways have in common: the newest observations, as many as the policy looks back, and random
     numbers of the episode's own.
+
+    Args:
+        policy: gives the chunks.
+        amp: mixed precision, as for `machine.autocast`.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, amp: str = "auto") -> None:
+        self._policy, self._amp = policy, amp
         self.reset()
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -37,7 +42,8 @@ class Execution:
         latest = self._seen[-1]
         if self._policy.observation_horizon > 1:
             latest = {name: torch.stack([seen[name] for seen in self._seen], dim=1) for name in latest}
-        return self._policy.act(latest, self._generator)[0].cpu().numpy()
+        with autocast(self._amp, self._policy.device):
+            return self._policy.act(latest, self._generator)[0].cpu().numpy()
 
 
 class ChunkedExecution(Execution):
@@ -46,18 +52,19 @@ class ChunkedExecution(Execution):
     Args:
         policy: gives the chunks.
         query_every: actions of each that are executed; the policy's own `execution_horizon` if not given.
+        amp: as for `Execution`.
 
     Raises:
         ValueError: a chunk is not that long.
     """
 
-    def __init__(self, policy: Policy, query_every: int | None = None) -> None:
+    def __init__(self, policy: Policy, query_every: int | None = None, amp: str = "auto") -> None:
         if query_every is not None and not 1 <= query_every <= policy.chunk_size:
             raise ValueError(
                 f"--query_every is {query_every}; the policy's chunks have 1 to {policy.chunk_size}"
             )
         self._count = query_every or policy.execution_horizon
-        super().__init__(policy)
+        super().__init__(policy, amp)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
@@ -80,9 +87,9 @@ class TemporalEnsemble(Execution):
     imitate_episodes.py).
     """
 
-    def __init__(self, policy: Policy, decay: float = 0.01) -> None:
+    def __init__(self, policy: Policy, decay: float = 0.01, amp: str = "auto") -> None:
         self._decay = decay
-        super().__init__(policy)
+        super().__init__(policy, amp)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)

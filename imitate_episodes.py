@@ -202,7 +202,8 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
     folder = Path(config.ckpt_dir)
 
     def success_rate(checkpoint: Path) -> float:
-        job = EvalJob(checkpoint, task, training.seed, output_dir=folder, stream=Stream.TRAIN_EVALUATE)
+        stream = Stream.TRAIN_EVALUATE
+        job = EvalJob(checkpoint, task, training.seed, output_dir=folder, stream=stream, amp=training.amp)
         summary = run_evaluation(job, config.eval_rollouts, config)
         return summary.successes / summary.n
 
@@ -255,6 +256,7 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         num_videos=num_videos,
         output_dir=Path(config.ckpt_dir),
         device=str(pick_device(training.device)),
+        amp=training.amp,
         randomize=config.randomize,
     )
     summary = run_evaluation(job, config.num_rollouts, config, view)

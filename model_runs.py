@@ -200,6 +200,7 @@ class EvalJob:
     num_videos: int = 0
     output_dir: Path = Path(".")
     device: str = "cpu"
+    amp: str = "auto"  # mixed precision
     render_quality: str | None = None  # as in training if not given
     randomize: bool = False  # looks of its own for each rollout
     stream: Stream = Stream.EVALUATE  # where the starts come from
@@ -222,7 +223,10 @@ def _player(job: EvalJob) -> tuple[Execution, Any]:
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
         policy = load_policy(job.checkpoint, job.device, job.task.cameras)
-        execute = TemporalEnsemble(policy) if job.temporal_agg else ChunkedExecution(policy, job.query_every)
+        if job.temporal_agg:
+            execute: Execution = TemporalEnsemble(policy, amp=job.amp)
+        else:
+            execute = ChunkedExecution(policy, job.query_every, job.amp)
         quality = job.render_quality or policy.interface.render_quality or "fast"
         _players[job] = execute, make_sim_env(job.task, quality, randomize=job.randomize)
     return _players[job]

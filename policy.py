@@ -35,8 +35,12 @@ POLICIES: dict[str, type[Policy]] = {
 
 
 def make_policy(policy_class: str, config: Any, interface: Interface, stats: Stats) -> Policy:
-    """Build a policy to be trained; `config` is its class's `Config`."""
-    return POLICIES[choose("policy class", policy_class, POLICIES)](config, interface, stats)
+    """Build a policy with the weights that training starts from; `config` is its class's `Config`.
+
+    The weights of convolutions have their channels last in memory, as images have: fastest on all devices.
+    """
+    kind = POLICIES[choose("policy class", policy_class, POLICIES)]
+    return kind(config, interface, stats).to(memory_format=torch.channels_last)
 
 
 def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
@@ -67,17 +71,17 @@ def load_policy(
     content = read_checkpoint(path, device)
     if "policy_class" not in content:
         config, interface, stats, weights = read_upstream(content, Path(path), cameras)
-        policy = ACTPolicy(ACTConfig(**config), Interface(**interface), stats)
+        policy = make_policy("ACT", ACTConfig(**config), Interface(**interface), stats)
         policy.network.load_state_dict(weights)
         return policy.to(device).eval()
     if content["format_version"] > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format {content['format_version']}, newer than {FORMAT_VERSION}: update this code"
         )
-    kind = POLICIES[choose("policy class", content["policy_class"], POLICIES)]
+    name = choose("policy class", content["policy_class"], POLICIES)
     interface = Interface.from_plain(content["interface"])
     stats = Stats.completed(content["weights"])
-    policy = kind(kind.Config(**content["config"]), interface, stats)
+    policy = make_policy(name, POLICIES[name].Config(**content["config"]), interface, stats)
     policy.load_state_dict({**dataclasses.asdict(stats), **content["weights"]})
     return policy.to(device).eval()
 

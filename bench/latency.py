@@ -1,7 +1,8 @@
 """How long a policy thinks: one observation in, one chunk of actions out, by policy and by backbone.
 
 Batch 1, one camera, on all cores, from the camera's frame to actions in robot units. The first row is ACT++'s
-network, which computes seven decoder layers. ResNets have frozen batch norm, as with ImageNet weights.
+network in float32, which computes seven decoder layers. Ours are in bf16 where the machine computes in it.
+ResNets have frozen batch norm, as with ImageNet weights.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -16,13 +18,14 @@ import numpy as np
 import torch
 from _harness import alternate, machine, make_parser, parse, report, timed
 from _published import PublishedACT
+from torch import nn
 
-from machine import keep_freed_memory
+from machine import autocast, keep_freed_memory
 from policies.base import Interface, Policy
-from policy import POLICIES
+from policy import POLICIES, make_policy
 from stats import Stats
 
-PUBLISHED = "ACT++'s network"
+PUBLISHED, PUBLISHED_CHUNK = "ACT++'s network", 100
 DIM = 14  # of state and action
 CAMERA = "top"
 FRAME = (480, 640)  # height, width (pixels) that the camera gives
@@ -37,12 +40,12 @@ def observation() -> dict[str, Any]:
     return {"qpos": np.zeros(DIM), "images": {CAMERA: frame}}
 
 
-def build(kind: type[Policy], image_size: tuple[int, int], **flags: Any) -> Policy:
+def build(name: str, image_size: tuple[int, int], **flags: Any) -> Policy:
     """An untrained policy, ready to act, with its default flags but for `flags`."""
     zeros, ones = torch.zeros(DIM), torch.ones(DIM)
     moments = {"qpos_mean": zeros, "qpos_std": ones, "action_mean": zeros, "action_std": ones}
     interface = Interface(DIM, DIM, (CAMERA,), image_size)
-    policy = kind(kind.Config(**flags), interface, Stats.completed(moments)).eval()
+    policy = make_policy(name, POLICIES[name].Config(**flags), interface, Stats.completed(moments)).eval()
     if policy.needs_finish:
         _remember(policy)
     return policy
@@ -62,11 +65,11 @@ def policies(image_size: tuple[int, int]) -> dict[str, Policy]:
     found = {}
     for name, kind in POLICIES.items():
         own = next(field.default for field in fields(kind.Config) if field.name == "backbone")
-        found[name] = build(kind, image_size, **(FROZEN if own == "resnet18" else {}))
-    for name in BACKBONES:
-        frozen = FROZEN if name.startswith("resnet") else {}
-        flags = {"backbone": name, "backbone_weights": "none", **frozen}
-        found[f"ACT, {name}"] = build(POLICIES["ACT"], image_size, **flags)
+        found[name] = build(name, image_size, **(FROZEN if own == "resnet18" else {}))
+    for backbone in BACKBONES:
+        frozen = FROZEN if backbone.startswith("resnet") else {}
+        flags = {"backbone": backbone, "backbone_weights": "none", **frozen}
+        found[f"ACT, {backbone}"] = build("ACT", image_size, **flags)
     return found
 
 
@@ -79,14 +82,15 @@ def call(policy: Policy) -> Callable[[], object]:
         batch = policy.observe([seen])
         if horizon > 1:
             batch = {name: torch.stack([tensor] * horizon, dim=1) for name, tensor in batch.items()}
-        return policy.act(batch).numpy()
+        with autocast("auto", policy.device):
+            return policy.act(batch).numpy()
 
     return act
 
 
-def published(image_size: tuple[int, int]) -> Callable[[], object]:
+def published(network: PublishedACT, image_size: tuple[int, int]) -> Callable[[], object]:
     """As ACT++ does it: the frame to floats, then the network."""
-    network, seen = PublishedACT(DIM).eval(), observation()
+    seen = observation()
 
     @torch.inference_mode()
     def act() -> object:
@@ -101,28 +105,23 @@ def compare(args: argparse.Namespace) -> None:
     """Measure all and print the table."""
     facts, size = machine(), tuple(args.image_size)
     keep_freed_memory()
-    found = policies(size)
-    calls = {PUBLISHED: published(size), **{name: call(policy) for name, policy in found.items()}}
+    networks: dict[str, nn.Module] = {PUBLISHED: PublishedACT(DIM).eval(), **policies(size)}
+    calls = {
+        name: published(network, size) if name == PUBLISHED else call(network)
+        for name, network in networks.items()
+    }
     for act in calls.values():  # to warm up
         act()
-    seconds = alternate({name: lambda act=act: timed(act) for name, act in calls.items()}, args.repeats)
-    times = {name: median(values) for name, values in seconds.items()}
+    seconds = alternate({name: partial(timed, act) for name, act in calls.items()}, args.repeats)
+    times = {name: 1000 * median(values) for name, values in seconds.items()}  # ms
     rows = []
-    for name, spent in times.items():
-        policy = found.get(name)
-        size_told = sum(p.numel() for p in policy.parameters()) / 1e6 if policy else 0
-        steps = policy.execution_horizon if policy else 100
-        rows.append(
-            (
-                name,
-                f"{size_told:.1f} M" if policy else "-",
-                f"{1000 * spent:.0f} ms",
-                f"{spent / times['ACT']:.2f}x",
-                f"{1000 * spent / steps:.1f} ms",
-            )
-        )
+    for name, network in networks.items():
+        millions = sum(p.numel() for p in network.parameters()) / 1e6
+        per_action = times[name] / getattr(network, "execution_horizon", PUBLISHED_CHUNK)
+        ratio = times[name] / times["ACT"]
+        rows.append((name, f"{millions:.1f}", f"{times[name]:.0f}", f"{ratio:.2f}x", f"{per_action:.1f}"))
     title = f"Time to think at {size[0]}x{size[1]}, one camera, batch 1, by policy and by ACT's backbone"
-    header = ("policy", "parameters", "time", "of ACT's", "per action executed")
+    header = ("policy", "M parameters", "ms", "of ACT's", "ms per action executed")
     report(title, f"{facts}, {torch.get_num_threads()} threads", header, rows)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from constants import TASKS
 from detr.backbone import BACKBONES
+from policy import POLICIES
 
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 ROWS = {
@@ -36,6 +37,13 @@ ROWS = {
         "3 cameras, a backbone each",
         "3 cameras, one backbone",
         "1 camera once more",
+    ],
+    "latency.py": [
+        "ACT++'s network",
+        *POLICIES,
+        *(f"ACT, resnet{n}" for n in (34, 50, 101, 152)),
+        "ACT, residual_attention_18",
+        "ACT, keypoints",
     ],
     "whole_step.py": [
         "ACT's way",

@@ -38,7 +38,7 @@ def arguments(command: str) -> list[str]:
 @pytest.mark.parametrize("command", commands("imitate_episodes"))
 def test_imitate_episodes(command):
     config, _, policy = imitate_episodes.parse_flags(arguments(command))
-    assert get_task(config.task_name) and config.ckpt_dir == "somewhere"
+    assert get_task(config.task_name) and config.ckpt_dir
     assert type(policy) is POLICIES[config.policy_class].Config
 
 
