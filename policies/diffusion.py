@@ -26,9 +26,10 @@ PREDICTIONS = ("epsilon", "sample")
 class DiffusionConfig(VisionConfig):
     """Flags of Diffusion Policy.
 
-    The defaults are what learned the transfer of a cube within minutes on two cores. Those of the original
-    code are --observation_horizon 2 --action_horizon 8 --prediction_horizon 16 --down_dims 256 512 1024
-    --prediction_type epsilon, at --lr 1e-4.
+    The defaults, but for the backbone, are what learned the transfer of a cube in 1000 steps of 32 samples,
+    with --backbone keypoints --augment none. Those of the original code are --observation_horizon 2
+    --action_horizon 8 --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon, at
+    --lr 1e-4.
     """
 
     observation_horizon: int = cli.flag(1, "observations that it looks at, up to the present one")
