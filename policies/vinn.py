@@ -230,7 +230,8 @@ class VINNPolicy(Policy):
                 "VINN has no memory yet: its training did not come to the end; go on with --resume"
             )
         features, states = self.features(obs["images"]), self.normalise_qpos(obs["qpos"])
-        return self.memory.predict(features, states, int(self.k), self.state_weight, self.chunk_size)
+        with torch.autocast(self.device.type, enabled=False):  # bfloat16 is too coarse to tell who is nearest
+            return self.memory.predict(features, states, int(self.k), self.state_weight, self.chunk_size)
 
 
 def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, int]]:

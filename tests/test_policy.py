@@ -70,6 +70,16 @@ class TestContracts:
             obs = policy.observe([observation()])
             assert torch.equal(policy.act(obs, seeded()), loaded.act(obs, seeded()))
 
+    def test_acts_alike_in_mixed_precision(self, name):
+        policy = make_small(name).eval()
+        obs = policy.observe([observation(seed) for seed in range(4)])
+        with torch.no_grad():
+            exact = policy.act(obs, seeded())
+            with torch.autocast("cpu", torch.bfloat16):
+                mixed = policy.act(obs, seeded())
+        assert mixed.dtype == torch.float32
+        assert (mixed - exact).abs().median() < 0.03 * exact.std()  # a neighbour or two may be another
+
     def test_padding_does_not_matter(self, name):
         policy = make_small(name).eval()
         batch = make_batch()
