@@ -1,10 +1,12 @@
 """Every policy on episodes: robots of any kind, chunks longer than an episode, two episodes by heart."""
 
+import numpy as np
 import pytest
 import torch
 from synthetic import make_dataset, make_small
 
 from episodes import list_episodes
+from execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Policy
 from policy import POLICIES
 from stats import dataset_stats
@@ -50,6 +52,25 @@ def test_one_and_two_arms_up_to_three_cameras_chunks_longer_than_the_episode(nam
     with torch.inference_mode():
         actions = policy.act(batch)
     assert actions.shape == (3, policy.chunk_size, dim) and actions.isfinite().all()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("kind", [ChunkedExecution, TemporalEnsemble])
+def test_every_policy_is_executed_either_way(name, kind):
+    """As an environment shows it one observation after the other; an episode can be repeated exactly."""
+    flags = {"observation_horizon": 2, "action_horizon": 4} if name == "Diffusion" else {}
+    execute = kind(make_small(name, **flags).eval())
+    rng = np.random.default_rng(0)
+    shown = [
+        {"qpos": rng.random(14), "images": {"top": rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)}}
+        for _ in range(13)
+    ]
+    episodes = []
+    for key in ([0, 1], [0, 1]):
+        execute.reset(key)
+        episodes.append(np.stack([execute(observation) for observation in shown]))
+    assert episodes[0].shape == (13, 14) and np.isfinite(episodes[0]).all()
+    assert np.array_equal(*episodes) and len(np.unique(episodes[0], axis=0)) == 13
 
 
 @pytest.mark.parametrize(
