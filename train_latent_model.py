@@ -19,7 +19,7 @@ import imitate_episodes
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
-from machine import pick_device
+from machine import autocast, keep_freed_memory, pick_device
 from plots import loss_plot
 from policies.base import Policy
 from policy import change_policy, load_policy
@@ -35,8 +35,8 @@ class Config:
     ckpt_dir: str = cli.flag(None, "folder of the policy's run; its config.json tells where the episodes are")
     ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint that gets the prior")
     dataset_dir: tuple[str, ...] | None = cli.flag(None, "folders of the episodes; the run's if not given")
-    num_steps: int = cli.flag(2000, "optimiser steps")
-    batch_size: int = cli.flag(256, "chunks of actions at once")
+    num_steps: int = cli.flag(1000, "optimiser steps")
+    batch_size: int = cli.flag(64, "chunks of actions at once")
     lr: float = cli.flag(3e-4, "learning rate")
     device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
     seed: int = cli.flag(0, "seed of everything random")
@@ -88,12 +88,13 @@ def fit_prior(prior: LatentPrior, train: Tensor, validation: Tensor, config: Con
         return draw_codes(probs, torch.rand(probs.shape[:2], generator=generator, device=probs.device))
 
     torch.manual_seed(config.seed)  # dropout
-    optimiser = torch.optim.AdamW(prior.parameters(), lr=config.lr)
+    optimiser = torch.optim.AdamW(prior.parameters(), lr=config.lr, fused=True)
     held_out, every = draw(validation), max(1, config.num_steps // VALIDATIONS)
     history, losses, best = [], [], {}
     for step in (progress := trange(1, config.num_steps + 1, desc="training the prior", unit="step")):
         rows = torch.randint(len(train), (config.batch_size,), generator=generator, device=train.device)
-        loss = prior.train().loss(draw(train[rows]))
+        with autocast("auto", train.device):
+            loss = prior.train().loss(draw(train[rows]))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -119,6 +120,7 @@ def frequencies_loss(train: Tensor, validation: Tensor) -> float:
 
 def train(config: Config) -> None:
     """Train the prior and put it into the checkpoint."""
+    keep_freed_memory()
     checkpoint = Path(config.ckpt_dir) / config.ckpt_name
     device = pick_device(config.device)
     policy = load_policy(checkpoint, device)
