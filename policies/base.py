@@ -69,6 +69,8 @@ class Policy(nn.Module):
     def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:
         super().__init__()
         self.config, self.interface = config, interface
+        if self.chunk_size < 1:
+            raise ValueError(f"--{self.chunk_field} is {self.chunk_size}; it must be at least 1")
         for field in dataclasses.fields(stats):
             self.register_buffer(field.name, getattr(stats, field.name).clone())
         self.register_buffer("image_mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)

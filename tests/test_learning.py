@@ -15,7 +15,7 @@ from utils import Demonstrations
 
 OVERFIT = {  # flags with which two episodes are soon known by heart, steps
     "ACT": ({"dropout": 0.0, "kl_weight": 0.01}, 300),
-    "Diffusion": ({"prediction_type": "sample", "noise_draws": 8, "down_dims": (32, 64)}, 600),
+    "Diffusion": ({"down_dims": (32, 64)}, 1500),
     "VINN": ({"k": 1}, 1),
     "CNNMLP": ({}, 300),
 }

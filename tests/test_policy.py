@@ -335,6 +335,13 @@ def test_missing_and_broken_checkpoints_are_named(tmp_path):
         read_checkpoint(tmp_path / "half.ckpt")
 
 
+@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if kind.chunk_field])
+def test_a_chunk_has_a_step_at_least(name):
+    field, others = POLICIES[name].chunk_field, {"action_horizon": 1} if name == "Diffusion" else {}
+    with pytest.raises(ValueError, match=f"--{field}.* 0"):
+        make_small(name, **{field: 0, **others})
+
+
 def test_unknown_policy_class():
     with pytest.raises(ValueError, match="choose from"):
         make_policy("ATC", None, Interface(14, 14, ("top",), (48, 64)), make_stats())
