@@ -64,9 +64,8 @@ def encode(policy: Policy, data: Demonstrations, batch_size: int) -> Tensor:
     samples = [(index, step) for index, length in enumerate(data.lengths) for step in range(length)]
     for first in trange(0, len(samples), batch_size, desc="codes of all chunks", leave=False):
         chosen = samples[first : first + batch_size]
-        chunks = [data.chunk(index, step, policy.chunk_size) for index, step in chosen]
+        actions, is_pad = data.chunks(chosen, policy.chunk_size)
         qpos = torch.stack([torch.from_numpy(data.qpos[index][step]) for index, step in chosen])
-        actions, is_pad = (torch.stack([torch.from_numpy(part[i]) for part in chunks]) for i in (0, 1))
         info = network.encode(
             policy.normalise_qpos(qpos.to(policy.device)),
             policy.normalise_actions(actions.to(policy.device)),

@@ -52,10 +52,16 @@ class Demonstrations:
         """Samples (episode, step) as the user knows them: file and step."""
         return [f"{self.paths[index]}, step {step}" for index, step in samples]
 
-    def chunk(self, index: int, step: int, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Actions (chunk, A) of an episode from a step on, and which of them (chunk,) lie past its end: 0."""
-        chunk = self.actions[index][step : step + chunk_size]
-        return np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))), np.arange(chunk_size) >= len(chunk)
+    def chunks(self, samples: Sequence[tuple[int, int]], chunk_size: int) -> tuple[Tensor, Tensor]:
+        """Actions (B, chunk, A) from each sample (episode, step) on, and is_pad (B, chunk): True past the end
+        of the episode, where they are 0.
+        """
+        actions, pads = [], []
+        for index, step in samples:
+            chunk = self.actions[index][step : step + chunk_size]
+            actions.append(np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))))
+            pads.append(np.arange(chunk_size) >= len(chunk))
+        return torch.from_numpy(np.stack(actions)), torch.from_numpy(np.stack(pads))
 
     def batch(
         self,
@@ -80,20 +86,24 @@ class Demonstrations:
             past the end of the episode, and valid_steps (), by which a sum over the chunks' steps is
             divided: as given, or how many of this batch are no padding.
         """
-        qpos, images, actions, pads = [], [], [], []
+        qpos, images = [], []
         for index, step in samples:
-            chunk, is_pad = self.chunk(index, step, chunk_size)
             past = [max(0, step - back) for back in reversed(range(history))]
             seen = [self.frames(index, t) for t in past]
             qpos.append(self.qpos[index][past if history > 1 else step])
             images.append(np.stack(seen) if history > 1 else seen[0])
-            actions.append(chunk)
-            pads.append(is_pad)
-        named = {"qpos": qpos, "images": images, "actions": actions, "is_pad": pads}
-        batch = {name: torch.from_numpy(np.stack(rows)) for name, rows in named.items()}
+        batch = {n: torch.from_numpy(np.stack(rows)) for n, rows in (("qpos", qpos), ("images", images))}
+        batch["actions"], batch["is_pad"] = self.chunks(samples, chunk_size)
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps
         batch["valid_steps"] = torch.as_tensor(valid, dtype=torch.float32)
         return {name: tensor.pin_memory() for name, tensor in batch.items()} if pin else batch
+
+
+def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
+    """Chunks (B, chunk, A) whose padding (B, chunk) is replaced by the last action before it."""
+    steps = torch.arange(actions.shape[1], device=actions.device)
+    last = (~is_pad).sum(dim=1, keepdim=True) - 1  # (B, 1)
+    return actions.take_along_dim(torch.minimum(steps, last)[..., None], dim=1)
 
 
 def check_alike(*datasets: Demonstrations) -> None:

@@ -16,7 +16,7 @@ from detr.unet import ConditionalUNet
 from policies.base import Interface, Policy
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
 from stats import Stats
-from utils import Batch
+from utils import Batch, hold_last
 
 SCHEDULERS = ("ddim", "ddpm")
 PREDICTIONS = ("epsilon", "sample")
@@ -141,7 +141,8 @@ class DiffusionPolicy(Policy):
         is_pad = batch["is_pad"]
         batch = {**self.draw_noise(len(is_pad)), **batch}
         noise, timesteps = batch["noise"], batch["timesteps"]
-        actions = self.normalise_actions(_held(batch["actions"], is_pad))  # (B, chunk, A)
+        # the network sees the whole chunk: behind its end, what it will itself go on with
+        actions = self.normalise_actions(hold_last(batch["actions"], is_pad))  # (B, chunk, A)
         noisy = self.scheduler.add_noise(actions, noise, timesteps)
         predicted = self.network(noisy, timesteps, self.condition(batch))
         target = noise if self.config.prediction_type == "epsilon" else actions
@@ -165,16 +166,6 @@ class DiffusionPolicy(Policy):
             predicted = self.network(actions, timesteps, cond).float()
             actions = self.scheduler.step(predicted, step, actions, generator=generator).prev_sample
         return self.denormalise_actions(actions)
-
-
-def _held(actions: Tensor, is_pad: Tensor) -> Tensor:
-    """Actions (B, chunk, A) whose last one before the padding (B, chunk) goes on through it.
-
-    The network sees the whole chunk; what it sees behind the end is to look like what it will make of it.
-    """
-    steps = torch.arange(actions.shape[1], device=actions.device)
-    last = (~is_pad).sum(dim=1, keepdim=True) - 1
-    return actions.take_along_dim(torch.minimum(steps, last)[..., None], dim=1)
 
 
 def make_scheduler(config: DiffusionConfig) -> Any:

@@ -26,7 +26,7 @@ from policies.byol import NUMBERS, changed_view, make_learner
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
 from sampling import PHASES
 from stats import Stats
-from utils import Batch, Demonstrations
+from utils import Batch, Demonstrations, hold_last
 
 BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -207,8 +207,7 @@ class VINNPolicy(Policy):
         samples = [sample for phase in PHASES.values() for sample in _spread(data.lengths, phase)]
         features, states = self._look(data, samples, "choosing k")
         visual, from_states = self.memory.distances(features, states)
-        batch = data.batch(samples, self.chunk_size)
-        targets = hold_last(batch["actions"], batch["is_pad"]).to(self.device)
+        targets = hold_last(*data.chunks(samples, self.chunk_size)).to(self.device)
         ks = [k for k in KS if k <= len(self.memory)] if self.config.k is None else [self.config.k]
         weights = STATE_WEIGHTS if self.config.state_weight is None else [self.config.state_weight]
         errors = {
@@ -239,12 +238,6 @@ def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, 
     low, high = phase
     every = [(e, step) for e, n in enumerate(lengths) for step in range(int(low * n), math.ceil(high * n))]
     return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
-
-
-def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
-    """Chunks (B, chunk, A) whose padding (B, chunk) is replaced by the last action before it."""
-    steps = torch.arange(actions.shape[1]).minimum((~is_pad).sum(dim=1, keepdim=True) - 1)  # (B, chunk)
-    return actions.gather(1, steps[..., None].expand_as(actions))
 
 
 def _check_seen_alike(content: dict, interface: Interface) -> None:

@@ -12,10 +12,10 @@ import imitate_episodes
 from detr.neighbours import MAX_WIDTH, Memory, errors_by_k, nearest, principal_directions, usual_distance
 from episodes import list_episodes
 from policies.byol import NUMBERS, changed_view
-from policies.vinn import VINNPolicy, hold_last
+from policies.vinn import VINNPolicy
 from policy import finish_policies, load_policy, read_checkpoint, save_policy
 from training_run import Run, TrainConfig
-from utils import Demonstrations
+from utils import Demonstrations, hold_last
 
 LENGTHS = (7, 12, 11)
 
@@ -154,20 +154,16 @@ class Told:
         self.lengths = np.array([len(a) for a in actions])
         self.paths = [Path(f"{i}") for i in range(len(actions))]
 
+    chunks = Demonstrations.chunks
+
     def batch(self, samples, chunk_size):
         images = np.zeros((len(samples), 1, 48, 64, 3), np.uint8)
         for row, (e, t) in enumerate(samples):
             images[row, 0] = self.shown[e][t]
-        chunks = [self.actions[e][t : t + chunk_size] for e, t in samples]
-        padded = [np.pad(c, ((0, chunk_size - len(c)), (0, 0))) for c in chunks]
-        pads = [np.arange(chunk_size) >= len(c) for c in chunks]
-        named = {
-            "images": images,
-            "qpos": [self.qpos[e][t] for e, t in samples],
-            "actions": padded,
-            "is_pad": pads,
-        }
-        return {name: torch.from_numpy(np.stack(rows)) for name, rows in named.items()}
+        qpos = np.stack([self.qpos[e][t] for e, t in samples])
+        batch = {"images": torch.from_numpy(images), "qpos": torch.from_numpy(qpos)}
+        batch["actions"], batch["is_pad"] = self.chunks(samples, chunk_size)
+        return batch
 
 
 def groups(rng: np.random.Generator, episodes: int) -> Told:
