@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from synthetic import SMALL_FLAGS, make_act, make_batch, make_dataset
+from tqdm import tqdm
 
 import machine
 import training
@@ -442,6 +444,7 @@ def test_a_run_that_is_killed_at_any_moment_can_be_resumed(tmp_path):
         child = os.fork()
         if child == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            tqdm.set_lock(threading.RLock())  # its own is shared with this process, and dies locked
             train(last.parent, 100_000, resume=last.is_file(), validate_every=1)
             os._exit(1)
         time.sleep(rng.uniform(0.3, 1.0))
