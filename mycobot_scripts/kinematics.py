@@ -1,0 +1,51 @@
+"""Forward kinematics of the myCobot 320, in its base frame: z up, origin at its foot. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+OFFSET = 0.08878  # m from the plane of the upper arm to that of the forearm (mycobot_ros, 2022)
+    0.08878  # m between the planes of upper arm and forearm, by the maker's description (mycobot_ros: 2022)
+)
+FIRMWARE_OFFSET = 0.08778  # m; with it `get_coords` of a real arm is met to 0.17 mm
+TOOL_LENGTH = 0.150  # m from the flange to the point between the finger tips
+
+# Modified Denavit-Hartenberg parameters (Craig), equal to the joints of mycobot_320_{m5,pi}_2022:
+# alpha (rad), a (m), d (m; None: the offset), joint angle at zero (rad)
+_HALF = np.pi / 2
+_LINKS = (
+    (0.0, 0.0, 0.1739, 0.0),
+    (_HALF, 0.0, 0.0, _HALF),
+    (0.0, 0.135, 0.0, 0.0),
+    (0.0, 0.120, None, _HALF),
+    (_HALF, 0.0, 0.095, 0.0),
+    (-_HALF, 0.0, 0.0655, 0.0),
+)
+
+
+def forward(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.ndarray]:
+    """Flange at joint angles (6,) in rad: position (3,) in m, and rotation (3, 3), base from flange."""
+    position, rotation = np.zeros(3), np.eye(3)
+    for (alpha, a, d, zero), angle in zip(_LINKS, joints, strict=True):
+        c, s, ca, sa = np.cos(angle + zero), np.sin(angle + zero), np.cos(alpha), np.sin(alpha)
+        d = offset if d is None else d
+        position = position + rotation @ np.array([a, -d * sa, d * ca])
+        rotation = rotation @ np.array([[c, -s, 0.0], [s * ca, c * ca, -sa], [s * sa, c * sa, ca]])
+    return position, rotation
+
+
+def tool_point(joints: np.ndarray, length: float = TOOL_LENGTH) -> np.ndarray:
+    """Point (3,) in m between the finger tips, `length` (m) ahead of the flange, at joints (6,) in rad."""
+    position, rotation = forward(joints)
+    return position + length * rotation[:, 2]
+
+
+def coords(joints: np.ndarray, offset: float = FIRMWARE_OFFSET) -> np.ndarray:
+    """What the arm's `get_coords` says (6,): flange x, y, z (mm), then rx, ry, rz (degrees).
+
+    The rotation is Rz(rz) Ry(ry) Rx(rx).
+    """
+    position, r = forward(joints, offset)
+    rx, rz = np.arctan2(r[2, 1], r[2, 2]), np.arctan2(r[1, 0], r[0, 0])
+    ry = np.arctan2(-r[2, 0], np.hypot(r[0, 0], r[1, 0]))
+    return np.concatenate([1000 * position, np.degrees([rx, ry, rz])])
