@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 OFFSET = 0.08878  # m from the plane of the upper arm to that of the forearm (mycobot_ros, 2022)
-    0.08878  # m between the planes of upper arm and forearm, by the maker's description (mycobot_ros: 2022)
-)
 FIRMWARE_OFFSET = 0.08778  # m; with it `get_coords` of a real arm is met to 0.17 mm
 TOOL_LENGTH = 0.150  # m from the flange to the point between the finger tips
 
