@@ -177,7 +177,7 @@ class Recovered:
 
 
 def recover(folder: str | Path, success: bool | None = None) -> Recovered:
-    """Make an episode of a journal, and remove it; ValueError where that cannot be, the journal left as it is.
+    """Make an episode of a journal and remove it; ValueError where that cannot be, the journal left as it is.
 
     The file is that which was being recorded, or the next free number if somebody has recorded that since.
     """
