@@ -11,7 +11,7 @@ import pytest
 from constants import get_task
 from episodes import Episode
 from mycobot_scripts import import_recordings
-from mycobot_scripts.motions import Motion
+from mycobot_scripts.waypoints import Motion
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = get_task("mycobot320_move_cube")

@@ -1,4 +1,4 @@
-"""Motions: waypoints in joint space with a number of frames to each, as JSON files; they become actions.
+"""Waypoints in joint space with a number of frames to each, as JSON files; they become actions.
 
     {"fps": 10, "waypoints": [{"frames": 0, "degrees": [-3.07, 33.39, ...], "gripper": 0.7}, ...]}
 

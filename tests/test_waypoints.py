@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from constants import MYCOBOT
-from mycobot_scripts.motions import Motion, Pose, motion_through, names
+from mycobot_scripts.waypoints import Motion, Pose, motion_through, names
 from mycobot_scripts.safety import Guard, Limits
 
 HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
