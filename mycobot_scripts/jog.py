@@ -20,6 +20,7 @@ HELD = (
 )
 COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture"}
 MODES = ("tool", "joint")
+_NO_WAY = "a way: out of reach"
 
 
 class TerminalPad(Keyboard):
@@ -75,8 +76,9 @@ class Jog:
             leads = np.abs(wanted - present[:JOINTS])
             if (leads <= np.maximum(MAX_LEAD, np.abs(joints - present[:JOINTS]))).all():
                 joints = wanted
-            else:
-                self.waits_for = "the arm"
+            else:  # where the arm is nearly stretched, a small move of the tool asks for a jump
+                is_jump = (np.abs(wanted - joints) > MAX_LEAD / 2).any()
+                self.waits_for = _NO_WAY if is_jump else "the arm"
         gripper = np.clip(self._target[JOINTS] + rates[JOINTS] * GRIPPER_SPEED * dt, 0, 1)
         self._target = np.append(joints, gripper)
         return self._target.copy()
@@ -93,7 +95,7 @@ class Jog:
             tip - self._length * turned[:, 2], turned, joints, -self._reach, self._reach, iterations=20
         )
         if there is None:
-            self.waits_for = "a way: out of reach"
+            self.waits_for = _NO_WAY
             return joints
         return there
 
