@@ -1,23 +1,26 @@
 """What the arm may do: limits on every command, and what stops a run.
 
-`Guard.clamp` makes a command harmless, and counts what it changed. What no clamping mends (a policy that gives
-NaN, an arm that does not follow, a camera that is dead) raises `SafetyStop`: whoever drives the arm then holds
-it, and says why.
+`Guard.clamp` makes a command harmless, and counts what it changed. What no clamping mends (a policy that
+gives NaN, an arm that does not follow, a camera that is dead) raises `SafetyStop`: whoever drives the arm
+then holds it, and says why.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cli import flag
 from mycobot_scripts.kinematics import TOOL_LENGTH, tool_point
+from mycobot_scripts.protocol import ANGLE_MAX
 from mycobot_scripts.units import JOINTS, on_the_wire
 
-HARD_LIMITS = np.array([168.0, 135.0, 145.0, 145.0, 168.0, 180.0])  # degrees either way; pymycobot enforces them
+HARD_LIMITS = np.array(ANGLE_MAX)  # degrees, either way
+WINDOW = 1.5  # s; longer than the arm lags behind what it is told
+MIN_RANGE = 0.4  # rad, and share of the gripper's travel: what a training range is taken to be at least
 _TINY = 1e-9  # m; rounding of floats
 _BISECTIONS = 10
 _SLIDES = 3  # iterations towards the nearest tool point that is allowed
@@ -32,8 +35,8 @@ class Limits:
     """What the arm may do. Degrees where people read them; everything else as in qpos."""
 
     joint_margin: float = flag(2.0, "degrees kept from each joint's limit (168 135 145 145 168 180)")
-    max_step: float = flag(20.0, "largest change of a joint from one command to the next, degrees")
-    gripper_step: float = flag(0.1, "largest change of the gripper from one command to the next, 1 = all of it")
+    max_step: float = flag(20.0, "largest change of a joint per command, degrees")
+    gripper_step: float = flag(0.1, "largest change of the gripper per command, share of its travel")
     start_speed: float = flag(20.0, "speed of the move to the start pose, degrees a second")
     table_height: float = flag(0.0, "height of the table above the arm's foot, m")
     clearance: float = flag(0.02, "how far above the table the tool point stays, m")
@@ -44,7 +47,7 @@ class Limits:
     range_margin: float = flag(0.5, "how far a policy may leave its training range, as a share of that range")
     stale: float = flag(0.8, "oldest state or camera picture that a run goes on with, s")
     frozen: float = flag(3.0, "how long a camera may show the same picture while the arm moves, s")
-    max_deviation: float = flag(12.0, "how far a joint may be from all it was told in the last 1.5 s, degrees")
+    max_deviation: float = flag(12.0, "how far a joint may be from what it was told lately, degrees")
     deviation_time: float = flag(1.0, "how long it may be, s")
     max_temperature: float = flag(65.0, "hottest servo, degrees Celsius")
     max_current: float = flag(2500.0, "largest current of a servo, mA")
@@ -54,17 +57,16 @@ class Limits:
             if not getattr(self, name) > 0:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be above 0")
         if not 0 <= self.joint_margin < HARD_LIMITS.min():
-            raise ValueError(f"--joint_margin is {self.joint_margin}; it must be 0 to {HARD_LIMITS.min():.0f}")
+            most = HARD_LIMITS.min()
+            raise ValueError(f"--joint_margin is {self.joint_margin}; it must be 0 to {most:.0f}")
         for name in ("box_x", "box_y"):
             low, high = getattr(self, name)
             if not low < high:
                 raise ValueError(f"--{name} is {low} {high}; the first must be less than the second")
         if not self.clearance < self.max_height:
-            raise ValueError(f"--max_height is {self.max_height}; it must be above --clearance {self.clearance}")
-
-
-WINDOW = 1.5  # s; longer than the arm lags behind what it is told
-MIN_RANGE = np.append(np.full(JOINTS, 0.4), 0.4)  # rad, and share: a training range is taken to be this at least
+            raise ValueError(
+                f"--max_height is {self.max_height}; --clearance {self.clearance} is not below it"
+            )
 
 
 class Guard:
@@ -172,7 +174,7 @@ class Guard:
     def check_action(
         self, action: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None
     ) -> None:
-        """SafetyStop if a policy's action (7,) is not finite, or far outside its training range `low` to `high`."""
+        """SafetyStop if a policy's action (7,) is not finite, or far outside its training range (7,) each."""
         action = np.asarray(action, dtype=float)
         if action.shape != self.start.shape or not np.isfinite(action).all():
             raise SafetyStop(f"the policy gave {action.tolist()}; an action is 7 finite numbers")
@@ -186,7 +188,8 @@ class Guard:
             value, bounds = action[worst], (low[worst], high[worst])
             name, unit = "the gripper", ""
             if worst < JOINTS:
-                value, bounds, name, unit = np.degrees(value), np.degrees(bounds), f"joint {worst + 1}", " degrees"
+                value, bounds = np.degrees(value), np.degrees(bounds)
+                name, unit = f"joint {worst + 1}", " degrees"
             raise SafetyStop(
                 f"the policy sends {name} to {value:.2f}{unit}; in training it was {bounds[0]:.2f} to "
                 f"{bounds[1]:.2f} (--range_margin {self.limits.range_margin})"
@@ -194,16 +197,17 @@ class Guard:
 
     def note(self, time: float, target: np.ndarray) -> None:
         """The arm was told `target` (7,) at `time` (s)."""
-        self._asked.append((time, target[:JOINTS].copy()))
-        while len(self._asked) > 1 and self._asked[1][0] < time - WINDOW:
-            self._asked.popleft()
+        asked = self._asked
+        asked.append((time, target[:JOINTS].copy()))
+        while len(asked) > 1 and asked[1][0] < time - WINDOW:
+            asked.popleft()
 
     def check_state(self, time: float, qpos: np.ndarray, now: float) -> None:
         """SafetyStop if the state (7,), read at `time` (s), is stale, or far from what was asked for."""
         age = now - time
         if age > self.limits.stale:
             raise SafetyStop(
-                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}); look at the cable and power"
+                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power"
             )
         joint, apart = self._apart(time, qpos)
         self.deviation = max(self.deviation, apart)
@@ -214,8 +218,8 @@ class Guard:
         if time - self._apart_since >= self.limits.deviation_time:
             raise SafetyStop(
                 f"joint {joint + 1} is {apart:.1f} degrees from what it was told for "
-                f"{time - self._apart_since:.1f} s (--max_deviation {self.limits.max_deviation}): stuck, pushed, "
-                "or without power"
+                f"{time - self._apart_since:.1f} s (--max_deviation {self.limits.max_deviation}): "
+                "stuck, pushed, or without power"
             )
 
     def _apart(self, time: float, qpos: np.ndarray) -> tuple[int, float]:
@@ -259,9 +263,9 @@ class Guard:
             )
 
     def report(self) -> str:
-        """One line: what was clamped."""
-        if not self.clamped:
-            return f"{self.commands} commands, none clamped"
-        kinds: Mapping[str, int] = dict(self.clamped.most_common())
-        words = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
-        return f"{self.commands} commands, clamped: {words}"
+        """One line: what was clamped, and how well the arm did what it was told."""
+        words = ", ".join(f"{kind} {count}" for kind, count in self.clamped.most_common()) or "none"
+        return (
+            f"{self.commands} commands, clamped: {words}; joints at most {self.deviation:.1f} degrees "
+            "from what they were told"
+        )

@@ -1,0 +1,170 @@
+"""The serial line to the arm: one request at a time, each with its reply or none.
+
+pymycobot opens the port and answers whatever is asked now and then. What is asked many times a second goes
+round it: pymycobot 4 notices a lost reply after 0.5 s, and sends every command up to three times, which on
+firmware that does not acknowledge writes makes 1.5 s of each.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mycobot_scripts.protocol import Command, Parser, encode
+
+BAUD = 115200
+SERVICE = 0.03  # s that the arm works on a command; 28 to 30 ms on a real 320 (zoskek8)
+_POLL = 0.02  # s that one read of the port waits
+_QUIET = 0.045  # s without a byte, after which no reply is on its way
+# vendor and product of CH9102, CH340, CH340K and CP2104
+_USB = {(0x1A86, 0x55D4), (0x1A86, 0x7523), (0x1A86, 0x7522), (0x10C4, 0xEA60)}
+_PI_UARTS = ("/dev/ttyAMA0", "/dev/ttyAMA1", "/dev/serial0")
+INSTALL = "the arm needs the packages pymycobot and pyserial: pip install pymycobot"
+
+
+def find_port() -> str:
+    """The serial port that an arm is on. RuntimeError, with what to do, if there is none or more than one."""
+    try:
+        from serial.tools import list_ports
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    found = sorted(port.device for port in list_ports.comports() if (port.vid, port.pid) in _USB)
+    if not found and _is_raspberry_pi():
+        found = [path for path in _PI_UARTS if os.path.exists(path)][:1]
+    if not found:
+        others = sorted(port.device for port in list_ports.comports()) + sorted(glob.glob("/dev/ttyACM*"))
+        hint = f"; other ports: {', '.join(dict.fromkeys(others))}" if others else ""
+        raise RuntimeError(
+            f"no serial port looks like a myCobot 320's; plug it in, switch it on, or name it by --port{hint}"
+        )
+    if len(found) > 1:
+        raise RuntimeError(f"there may be an arm on each of {', '.join(found)}; choose one by --port")
+    return found[0]
+
+
+def _is_raspberry_pi() -> bool:
+    try:
+        with open("/proc/device-tree/model", encoding="utf-8") as file:
+            return "Raspberry Pi" in file.read()
+    except OSError:
+        return False
+
+
+def _open(port: str) -> Any:
+    """pymycobot's arm on a port; RuntimeError, with what to do, if the port cannot be opened."""
+    try:
+        from pymycobot import MyCobot320
+        from serial import SerialException
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    try:
+        return MyCobot320(port, BAUD, timeout=_POLL)
+    except (SerialException, OSError, ValueError) as error:
+        advice = "is it the right one, and free? --port auto looks for the arm"
+        if isinstance(error, OSError) and "Permission" in str(error):
+            advice = "sudo usermod -a -G dialout $USER, then log in again"
+            if sys.platform == "win32":
+                advice = "another program has it open"
+        raise RuntimeError(f"port {port} cannot be opened ({error}); {advice}") from None
+
+
+class Link:
+    """The arm's port. Not for two threads at once.
+
+    Args:
+        port: its name; `auto` finds it.
+        window: how long to wait for a reply, s.
+        gap: how long the line is quiet before a command that moves something, s.
+        now: monotonic clock, s.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        window: float = 0.1,
+        gap: float = 0.02,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.port = find_port() if port == "auto" else port
+        self.arm = _open(self.port)  # for whatever is asked now and then
+        self._serial = self.arm._serial_port
+        self._serial.write_timeout = 1.0
+        self._window, self._gap, self._now, self._sleep = window, gap, now, sleep
+        self._busy_until = now()  # when the last reply came, or a command without one is done
+        self.latencies: deque[float] = deque(maxlen=50_000)  # s, of requests that were answered
+        self.answered = self.lost = 0
+        self._owed = 0  # replies that did not come in time, and may still come
+
+    def request(self, command: Command, payload: bytes = b"", window: float | None = None) -> bytes | None:
+        """Send a command; the payload of its reply, or None if none comes within the window. OSError if the
+        port fails.
+        """
+        began = self._now()
+        self._write(command, payload)
+        parser, deadline = Parser(), began + (self._window if window is None else window)
+        while self._now() < deadline:
+            for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
+                if frame.command == command:
+                    self._busy_until = self._now()
+                    self.latencies.append(self._busy_until - began)
+                    self.answered += 1
+                    if self._owed:
+                        self._drain()
+                    return frame.payload
+        self._busy_until = self._now()
+        self.lost += 1
+        self._owed += 1
+        return None
+
+    def _drain(self) -> None:
+        """Let replies that are late come in: otherwise each would answer the next request, and commands wait in
+        a queue from then on.
+        """
+        quiet, deadline = self._now() + _QUIET, self._now() + _QUIET * (1 + self._owed)
+        while self._now() < min(quiet, deadline):
+            if self._serial.read(max(1, self._serial.in_waiting)):
+                quiet = self._now() + _QUIET
+        self._owed, self._busy_until = 0, self._now()
+
+    def tell(self, command: Command, payload: bytes = b"") -> None:
+        """Send a command that nobody acknowledges. OSError if the port fails."""
+        self._write(command, payload)
+        self._busy_until = self._now() + SERVICE
+
+    def quiet(self) -> None:
+        """Wait until the line has been quiet for the gap."""
+        left = self._busy_until + self._gap - self._now()
+        if left > 0:
+            self._sleep(left)
+
+    def _write(self, command: Command, payload: bytes) -> None:
+        self._serial.reset_input_buffer()  # replies that came too late are nobody's
+        self._serial.write(encode(command, payload))
+        self._serial.flush()
+
+    def lend(self, question: Callable[[Any], Any]) -> Any:
+        """What `question(arm)` returns or raises, with pymycobot's arm."""
+        self.quiet()
+        try:
+            return question(self.arm)
+        finally:
+            self._busy_until = self._now()
+
+    def latency(self) -> tuple[float, float]:
+        """Median and 99th percentile of a round trip, s; NaN before the first."""
+        if not self.latencies:
+            return float("nan"), float("nan")
+        median, slowest = np.percentile(list(self.latencies), [50, 99])
+        return float(median), float(slowest)
+
+    def close(self) -> None:
+        self._serial.close()
