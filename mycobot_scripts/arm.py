@@ -21,6 +21,7 @@ DETECTIONS = 3  # tries to have a write acknowledged: replies get lost now and t
 READINGS = 10  # tries to read the state at the start
 MISSING_ACKS = 5  # one after the other, until writes are taken to be silent after all
 MAX_SPEED, JITTER = 300.0, 5.0  # degrees a second, degrees: a reading that jumps further is none
+LATENESS = 0.03  # s that a command may be late before a reading is left out
 PATIENCE = 5.0  # s that a look at the servos' health waits for a moment without commands
 VELOCITY_SPAN = 0.15  # s that a velocity is taken over; readings come in steps of 0.09 degrees
 STANDSTILL, SETTLING = 2.0, 0.4  # degrees that the arm may still go, and s, after it was stopped
@@ -126,6 +127,7 @@ class Arm:
         self._sent = on_the_wire(qpos)  # the last command
         self._told: int | None = None  # what the gripper was told last, 0 to 100
         self._is_unconfirmed = False  # the last command to the arm may not have arrived
+        self._skipped = False  # the last reading was left out
         self._stopped: tuple[float, np.ndarray] | None = None  # when (s) and where (7,)
         self._gripper_due = self._health_due = now
         self.state = ArmState(now, qpos, np.zeros(JOINTS + 1), self._sent)
@@ -150,12 +152,18 @@ class Arm:
     def update(self, spare: float) -> None:
         """Read the state; then tell the gripper what it does not know yet, or look after the servos.
 
-        `spare` (s): the next command is due after that; what can wait does not delay it.
+        `spare` (s): the next command is due after that; what can wait does not delay it. Arm, reading and
+        gripper take more than the tenth of a second between commands: a reading that would make the delay
+        grow is left out, but never two running.
         """
-        began = time.monotonic()
+        due = time.monotonic() + spare
         if self._is_unconfirmed and not self.released:
             self._move()
-        self._read()
+        if self._skipped or spare + LATENESS > SERVICE + self.config.command_gap / 1000:
+            self._read()
+            self._skipped = False
+        else:
+            self._skipped = True
         now = time.monotonic()
         value = to_degrees(self._sent)[1] if self._counts["arm"] else self._told
         if value != self._told and now >= self._gripper_due:
@@ -163,7 +171,7 @@ class Arm:
             self._told = value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._told
             self._gripper_due = time.monotonic() + self.config.gripper_period / 1000
             self._counts["gripper"] += 1
-        elif now >= self._health_due and (now - began + SERVICE < spare or now > self._health_due + PATIENCE):
+        elif now >= self._health_due and (now + SERVICE < due or now > self._health_due + PATIENCE):
             self._look_after()
 
     def stop(self) -> None:

@@ -126,8 +126,8 @@ class Link:
         return None
 
     def _drain(self) -> None:
-        """Let replies that are late come in: otherwise each would answer the next request, and commands wait in
-        a queue from then on.
+        """Let late replies come in: otherwise each would answer the next request, and commands would queue up
+        from then on.
         """
         quiet, deadline = self._now() + _QUIET, self._now() + _QUIET * (1 + self._owed)
         while self._now() < min(quiet, deadline):
