@@ -111,7 +111,7 @@ class Link:
         began = self._now()
         self._write(command, payload)
         parser, deadline = Parser(), began + (self._window if window is None else window)
-        while self._now() < deadline:
+        while self._now() < deadline or self._serial.in_waiting:  # a reply is not lost if we are late
             for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
                 if frame.command == command:
                     self._busy_until = self._now()
