@@ -2,7 +2,7 @@
 
 `TakeOver` stands between a policy's execution and the arm. `m` hands the arm to the person: it goes to where
 it was last sent and waits; keys or a gamepad then drive it (`jog.py`), or `g` lets it be guided by hand. `p`
-gives it back: the policy looks anew and goes on. What was driven meanwhile is a demonstration of how to mend it.
+gives it back: the policy looks anew and goes on. What was driven meanwhile shows how to mend what went wrong.
 """
 
 from __future__ import annotations
