@@ -1,7 +1,7 @@
 """A serial port that is none: a pseudo-terminal behind which the emulated firmware answers.
 
-It is as slow as the arm. What goes wrong on the wire happens here: lost and late replies, commands that garble
-each other, a cable that is pulled.
+It is as slow as the arm. What goes wrong on the wire happens here: lost and late replies, commands that
+garble each other, a cable that is pulled.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def test_networks_import_nothing_of_ours():
     ("packages", "owners"),
     [
         ({"h5py"}, {"episodes"}),
-        (SIMULATOR, {"sim_env", "scene", "randomize", "ee_sim_env", "gym_env"}),
+        (SIMULATOR, {"sim_env", "scene", "randomize", "ee_sim_env", "gym_env", "mycobot_scripts"}),
         (ARM, {"mycobot_scripts"}),
         ({"pygame"}, {"devices"}),
         ({"joblib", "ray", "dask"}, {"parallel"}),

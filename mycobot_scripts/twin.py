@@ -1,0 +1,130 @@
+"""The stand-in arm: a myCobot 320 task in MuJoCo, in real time, with a serial port and cameras.
+
+Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its cameras as to any IP camera
+(`cv2.VideoCapture(url)`). The first line of its output names both.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cli  # noqa: E402
+from constants import MYCOBOT, TASKS, get_task  # noqa: E402
+from mycobot_scripts.faults import Faults  # noqa: E402
+from mycobot_scripts.motion import SPEED_AT_20  # noqa: E402
+from schema import Task  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Config:
+    """Flags of this script."""
+
+    task_name: str = cli.flag("sim_mycobot320_choose_scripted", "simulated task of a myCobot 320")
+    view: bool = cli.flag(False, "show the cameras and the state in a browser")
+    legacy: bool = cli.flag(False, "silent firmware, which acknowledges no command, as before pymycobot 4")
+    no_delays: bool = cli.flag(False, "answer at once, not after 30 ms as the arm does")
+    speed_at_20: float = cli.flag(
+        round(SPEED_AT_20, 6), "top speed of a joint (degrees a second) at speed 20; others in proportion"
+    )
+    camera_fps: float = cli.flag(15.0, "pictures a second of each camera, while somebody looks")
+    http_port: int = cli.flag(0, "port of the cameras on 127.0.0.1; 0: any that is free")
+    render_quality: str = cli.flag(
+        "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+    )
+    seed: int = cli.flag(0, "seed of the first start")
+    end_with_stdin: bool = cli.flag(False, "end when standard input is closed, so as to outlive no parent")
+
+
+def check(config: Config) -> Task:
+    """The task; ValueError for a flag that cannot be."""
+    task = get_task(config.task_name)
+    if task.scene is None or task.arms != (MYCOBOT,):
+        fit = [name for name, other in TASKS.items() if other.scene and other.arms == (MYCOBOT,)]
+        raise ValueError(f"task {task.name!r} has no myCobot 320 in simulation; choose from {', '.join(fit)}")
+    for name in ("speed_at_20", "camera_fps"):
+        if not 0 < getattr(config, name) < float("inf"):
+            raise ValueError(f"--{name} is {getattr(config, name)}; it must be above 0")
+    if not 0 <= config.http_port <= 65535:
+        raise ValueError(f"--http_port is {config.http_port}; it must be 0 to 65535")
+    return task
+
+
+def check_cameras(faults: Faults, cameras: list[str]) -> None:
+    """ValueError for a fault of a camera that is not there."""
+    for flag in ("freeze_camera", "drop_camera"):
+        for name, seconds in (getattr(faults, flag) or {}).items():
+            if name not in cameras or not seconds >= 0:
+                raise ValueError(
+                    f"--{flag} {name}={seconds}: it must be one of {', '.join(cameras)}, and 0 s or more"
+                )
+
+
+def serve(config: Config, faults: Faults, task: Task) -> None:
+    """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
+    from mycobot_scripts.firmware import Firmware, serve_pty  # these open OpenGL
+    from mycobot_scripts.twin_http import TwinServer
+    from mycobot_scripts.world import World
+
+    world = World(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
+    try:
+        check_cameras(faults, list(world.feeds))
+        firmware = Firmware(world, faults, acks=not config.legacy, speed_at_20=config.speed_at_20)
+        server = TwinServer(world, firmware, config.http_port)
+        port = serve_pty(firmware, delays=not config.no_delays)
+        try:
+            announce(task, port.port, server.url, list(world.feeds))
+            if config.view:
+                webbrowser.open(server.url)
+            if config.end_with_stdin:
+                threading.Thread(target=_follow_stdin, args=(world,), daemon=True).start()
+            world.run()
+        finally:
+            world.stop()
+            server.close()
+            port.close()
+    finally:
+        world.close()
+
+
+def _follow_stdin(world) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    world.stop()
+
+
+def announce(task: Task, port: str, url: str, cameras: list[str]) -> None:
+    """One line for programs, then some for people."""
+    named = ",".join(f"{name}={url}/{name}" for name in cameras)
+    print(f"twin port={port} cameras={named}", flush=True)
+    print(
+        f"{task.name} runs in real time, until Ctrl-C.\n"
+        f"look at it: {url}/ in a browser\n"
+        f"talk to it: python3 -c \"import pymycobot; print(pymycobot.MyCobot320('{port}').get_angles())\"",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, Config)
+    cli.add_flags(parser, Faults, "faults")
+    args = parser.parse_args()
+    config, faults = cli.from_flags(Config, args), cli.from_flags(Faults, args)
+    faults.check()
+    task = check(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        serve(config, faults, task)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)

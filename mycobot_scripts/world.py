@@ -1,0 +1,354 @@
+"""The MuJoCo twin of a myCobot 320 task in real time: physics, cameras and judge in one thread, and the arm's
+body (`body.Body`) for the emulated firmware, whose commands and questions come from other threads.
+
+The simulation keeps to the wall clock: after a picture it catches up. Commands take effect at the step of the
+time they came at, and states are told as they were at the time asked about, so that pictures delay neither.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from constants import IMAGE_SIZE
+from mycobot_scripts.body import ALL_JOINTS, BodyState
+from mycobot_scripts.faults import Faults
+from mycobot_scripts.feeds import Feed
+from schema import Task
+from sim_env import make_sim_env
+
+TURN = 0.004  # s between looks at the clock
+MAX_BURST = 25  # steps at a time, before anybody else has a turn
+MAX_LAG = 1.0  # s; what the simulation is further behind is given up: the machine is too slow
+MEMORY = 2.0  # s for which states are remembered
+PATIENCE = 5.0  # s that a question waits for the simulation at most
+STUCK = 1e6  # Nm s/rad, damping of a joint that no longer moves
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the twin tells of itself."""
+
+    reward: int
+    highest_reward: int
+    max_reward: int
+    success: bool
+    strict_success: bool | None
+    case: int
+    case_label: str | None
+    choice: str | None
+    qpos: list[float]  # (7,) rad, and the gripper as last commanded
+    gripper: float  # as it is
+    env_state: list[float]
+    time: float  # s, simulated since the reset
+    lag: float  # s, behind the wall clock
+    slipped: float  # s, given up since the start
+    unstable: int  # times that the simulation broke, and began anew
+
+
+class World:
+    """A simulated task that runs by itself; `run` in the thread that made it, everything else in any.
+
+    Args:
+        task: a task of one myCobot 320 in simulation.
+        faults: what is wrong: stuck joint, cameras.
+        camera_fps: pictures a second of each camera, while somebody looks.
+        render_quality: as for `make_sim_env`.
+        seed: of the start.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        faults: Faults | None = None,
+        camera_fps: float = 15.0,
+        render_quality: str = "fast",
+        image_size: tuple[int, int] = IMAGE_SIZE,
+        seed: int = 0,
+    ) -> None:
+        self.task, self.faults = task, faults or Faults()
+        self._env = make_sim_env(task, render_quality, image_size)
+        self._sim = self._env.task
+        self._physics = self._env.physics
+        self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
+        arm = task.arms[0]
+        joints = [self._model.joint(f"{arm.name}/{name}") for name in arm.actuators]
+        self._qpos = np.array([joint.qposadr[0] for joint in joints])
+        self._dofs = np.array([joint.dofadr[0] for joint in joints])
+        self._motors = np.array([self._model.actuator(f"{arm.name}/{name}").id for name in arm.actuators])
+        self._closed, self._travel = arm.opening[0], arm.opening[1] - arm.opening[0]
+        self._gains = self._model.actuator_gainprm.copy(), self._model.actuator_biasprm.copy()
+        self._stiff = self._model.dof_damping[self._dofs].copy()
+        self._dt = self._model.opt.timestep
+        self._steps_judged = round(1 / (task.fps * self._dt))
+        self._on = np.ones(6, bool)
+        self._hand: np.ndarray | None = None
+        self._stuck_at: float | None = None  # s
+        self._turn = threading.Condition()
+        self._commands: deque[tuple[float, Callable[[], Any], Future | None]] = deque()
+        self._states: deque[tuple[float, BodyState]] = deque(maxlen=round(MEMORY / self._dt))
+        self.slipped, self._broken = 0.0, 0
+        self.feeds = {name: Feed(name, camera_fps, self.faults) for name in self._sim.cameras}
+        self._stopped = threading.Event()
+        for camera in self.feeds:  # the first picture of each takes a second
+            self._sim.render(self._physics, camera)
+        self._put(self._sim.sample_start(np.random.default_rng(seed)), arm=True)
+
+    # --- the thread that runs it
+
+    def run(self) -> None:
+        """Keep to the wall clock until `stop`."""
+        self._epoch = self.now() - self._data.time
+        while not self._stopped.is_set():
+            self._catch_up()
+            feed = min(self.feeds.values(), key=lambda feed: feed.due)
+            if feed.is_due(self.now()):
+                image = None if feed.is_frozen else self._sim.render(self._physics, feed.name)
+                feed.publish(image, self._epoch + self._data.time)
+            else:
+                time.sleep(TURN)
+
+    def stop(self) -> None:
+        """End `run`, from any thread."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Free the simulation, after `run`, in its thread."""
+        self._stopped.set()
+        for feed in self.feeds.values():
+            feed.close()
+        with self._turn:
+            self._turn.notify_all()
+        self._env.close()
+
+    def _catch_up(self) -> None:
+        """Step until the simulation is where the clock is."""
+        while not self._stopped.is_set():
+            behind = self.now() - self._epoch - self._data.time
+            if behind > MAX_LAG:
+                self.slipped += behind - MAX_LAG / 2
+                self._epoch += behind - MAX_LAG / 2
+            steps = min(int(behind / self._dt), MAX_BURST)
+            for _ in range(steps):
+                self._step()
+            with self._turn:
+                self._turn.notify_all()
+            if steps < MAX_BURST:
+                return
+
+    def _step(self) -> None:
+        at = self._epoch + self._data.time
+        while self._commands and self._commands[0][0] <= at:
+            _, command, answer = self._commands.popleft()
+            self._obey(command, answer)
+        at = self._epoch + self._data.time  # a reset sets it back
+        if self._stuck_at is not None and at >= self._stuck_at:
+            self._model.dof_damping[self._dofs[self.faults.stuck_joint - 1]] = STUCK
+        self._fall()
+        mujoco.mj_step2(self._model, self._data)
+        mujoco.mj_step1(self._model, self._data)
+        self._count += 1
+        if self._count % self._steps_judged == 0:
+            self._judge()
+        self._states.append((at + self._dt, self._state()))
+
+    @staticmethod
+    def _obey(command: Callable[[], Any], answer: Future | None) -> None:
+        try:
+            result = command()
+        except Exception as error:
+            if answer is None:
+                raise
+            answer.set_exception(error)
+        else:
+            if answer is not None:
+                answer.set_result(result)
+
+    def _fall(self) -> None:
+        """Joints without motors, and without a hand, bear the arm's weight themselves."""
+        off = self._dofs[:6][~self._on]
+        self._data.qfrc_applied[self._dofs[:6]] = 0.0
+        if self._hand is None:
+            self._data.qfrc_applied[off] = -self._data.qfrc_gravcomp[off]
+
+    def _judge(self) -> None:
+        if self._data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or self._data.time == 0.0:
+            self._broken += 1
+            self._put(self._sim.start, arm=True)
+            return
+        self._sim.after_step(self._physics)
+        self._reward = int(self._sim.get_reward(self._physics))
+        self._highest = max(self._highest, self._reward)
+
+    def _state(self) -> BodyState:
+        qpos, qvel = self._data.qpos[self._qpos], self._data.qvel[self._dofs]
+        torques = self._data.actuator_force[self._motors[:6]] + self._data.qfrc_gravcomp[self._dofs[:6]]
+        opening = (qpos[6] - self._closed) / self._travel
+        return BodyState(
+            qpos[:6], qvel[:6], torques * self._on, float(opening), float(qvel[6] / self._travel)
+        )
+
+    def _put(self, start: np.ndarray, arm: bool) -> None:
+        """Begin an episode with the props at `start`, and the arm at its start pose or where it is."""
+        kept = None if arm else (self._data.qpos.copy(), self._data.qvel.copy(), self._action.copy())
+        self._env.reset(env_state=start)
+        self._action = self._sim.get_observation(self._physics)["qpos"]
+        self._count, self._reward, self._highest = 0, 0, 0
+        self._epoch = self.now()
+        if kept is not None:
+            self._leave_arm(*kept)
+        else:
+            self._set_motors(ALL_JOINTS, on=True)
+        self._states.clear()
+        self._states.append((self._epoch, self._state()))
+
+    def _leave_arm(self, qpos: np.ndarray, qvel: np.ndarray, action: np.ndarray) -> None:
+        """After a reset, put all but the props back to where they were."""
+        props = {self._model.joint(f"{prop.name}_joint").id for prop in self.task.props}
+        for joint in set(range(self._model.njnt)) - props:
+            address, dof = self._model.jnt_qposadr[joint], self._model.jnt_dofadr[joint]
+            self._data.qpos[address], self._data.qvel[dof] = qpos[address], qvel[dof]
+        mujoco.mj_forward(self._model, self._data)
+        self._command(action)
+        for motor in self._motors:
+            self._forget(motor)
+
+    def _command(self, action: np.ndarray) -> None:
+        self._action = action
+        self._sim.before_step(action, self._physics)
+
+    def _forget(self, motor: int) -> None:
+        """Nothing but a motor's present command is on its way to it."""
+        samples = self._model.actuator_history[motor, 0]
+        if samples:
+            commands = np.full(samples, self._data.ctrl[motor])
+            mujoco.mj_initCtrlHistory(self._model, self._data, motor, None, commands)
+
+    def _set_motors(self, joints: Iterable[int], on: bool) -> None:
+        for joint in joints:
+            self._on[joint] = on
+            motor = self._motors[joint]
+            for now, at_first in zip(
+                (self._model.actuator_gainprm, self._model.actuator_biasprm), self._gains, strict=True
+            ):
+                now[motor] = at_first[motor] if on or self._hand is not None else 0.0
+
+    # --- from any thread: the arm's body
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def state(self, at: float) -> BodyState:
+        deadline = self.now() + PATIENCE
+        with self._turn:
+            while (
+                self._states[-1][0] < at - self._dt and self.now() < deadline and not self._stopped.is_set()
+            ):
+                self._turn.wait(0.1)
+            latest, state = self._states[-1]
+            back = min(max(round((latest - at) / self._dt), 0), len(self._states) - 1)
+            return self._states[-1 - back][1] if back else state
+
+    def move(self, joints: np.ndarray, speed: float, at: float) -> None:
+        def command() -> None:
+            force = self._stiff[:6] * speed
+            self._model.actuator_forcerange[self._motors[:6]] = np.column_stack([-force, force])
+            self._command(np.append(np.where(self._on, joints, self._action[:6]), self._action[6]))
+
+        self._post(command, at)
+
+    def hold(self, at: float, joints: Iterable[int] = ALL_JOINTS) -> None:
+        self._post(lambda: self._hold(list(joints)), at)
+
+    def set_gripper(self, opening: float, at: float) -> None:
+        self._post(lambda: self._command(np.append(self._action[:6], opening)), at)
+
+    def set_torque(self, joints: Iterable[int], on: bool, at: float) -> None:
+        def command() -> None:
+            self._set_motors(list(joints), on)
+            self._hold(list(joints))
+
+        self._post(command, at)
+
+    def _hold(self, joints: list[int]) -> None:
+        action = self._action.copy()
+        action[joints] = self._data.qpos[self._qpos[joints]]
+        self._command(action)
+        for joint in joints:
+            self._forget(self._motors[joint])
+
+    # --- from any thread: the rest
+
+    def reset(self, start: np.ndarray | None, case: int | None, rng: np.random.Generator, arm: bool) -> Told:
+        """Begin an episode: props where `start` (P * 7,) says, or drawn from `rng` in a case or in any."""
+
+        def command() -> Told:
+            self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
+            return self._tell()
+
+        return self._ask(command)
+
+    def guide(self, joints: np.ndarray | None) -> Told:
+        """A hand brings the joints whose motors are off to angles (6,) in rad, and holds; None lets go."""
+
+        def command() -> Told:
+            self._hand = joints
+            off = [joint for joint in ALL_JOINTS if not self._on[joint]]
+            self._set_motors(off, on=False)
+            if joints is not None:
+                action = self._action.copy()
+                action[off] = np.asarray(joints)[off]
+                self._command(action)
+            return self._tell()
+
+        return self._ask(command)
+
+    def tell(self) -> Told:
+        """How the episode stands."""
+        return self._ask(self._tell)
+
+    def stick(self, at: float) -> None:
+        """The joint that is to stick sticks from then on (s)."""
+        self._stuck_at = at if self.faults.stuck_joint else None
+
+    def _tell(self) -> Told:
+        qpos = self._sim.get_observation(self._physics)["qpos"]
+        cases = self.task.cases
+        return Told(
+            reward=self._reward,
+            highest_reward=self._highest,
+            max_reward=self.task.max_reward,
+            success=self._highest == self.task.max_reward,
+            strict_success=self._env.strict_success,
+            case=self._env.case,
+            case_label=cases[self._env.case].label if cases else None,
+            choice=self._env.choice,
+            qpos=qpos.tolist(),
+            gripper=self._state().gripper,
+            env_state=self._sim.start.tolist(),
+            time=self._data.time,
+            lag=self.now() - self._epoch - self._data.time,
+            slipped=self.slipped,
+            unstable=self._broken,
+        )
+
+    def _post(self, command: Callable[[], Any], at: float) -> None:
+        self._commands.append((at, command, None))
+
+    def _ask(self, command: Callable[[], Any]) -> Any:
+        answer: Future = Future()
+        self._commands.append((self.now(), command, answer))
+        return answer.result(timeout=PATIENCE)
+
+
+def as_json(told: Told) -> dict[str, Any]:
+    """What is told, for `json.dumps`."""
+    return asdict(told)
