@@ -9,18 +9,18 @@ from mycobot_scripts.kinematics import forward
 
 REACH = np.radians([168, 135, 145, 145, 168, 180.0])
 PICK = np.radians((-3.95, 66.53, 8.17, 6.32, -88.59, -1.84))
-POINT = np.array([-0.28, -0.07, 0.06])  # m
+NEAR = np.radians((0, 45, 60, -20, -88, 0))
+POINT = np.array([-0.25, -0.07, 0.06])  # m
 
 
 def touching(point: np.ndarray, length: float, turns) -> list[np.ndarray]:
     """Joints of poses that hold the tip at a point, leaning by some angles (degrees)."""
     _, orientation = forward(PICK)
     poses = []
-    near = PICK
     for turn in turns:
         leaning = rotation(np.array(turn)) @ orientation
-        joints = solve(point - length * leaning[:, 2], leaning, near, -REACH, REACH, iterations=300)
-        assert joints is not None
+        joints = solve(point - length * leaning[:, 2], leaning, NEAR, -REACH, REACH, iterations=300)
+        assert joints is not None, turn
         poses.append(joints)
     return poses
 
@@ -28,7 +28,7 @@ def touching(point: np.ndarray, length: float, turns) -> list[np.ndarray]:
 @pytest.mark.parametrize("length", [0.12, 0.15, 0.18])
 def test_a_known_tip_is_found(length):
     point = POINT
-    poses = touching(point, length, [(0, 0, 0), (25, 0, 0), (-25, 0, 0), (0, 15, 0), (0, -25, 0)])
+    poses = touching(point, length, [(0, 0, 0), (25, 0, 0), (-25, 0, 0), (0, 15, 0), (-35, 0, 0)])
     tip = fit_tip(poses)
     assert tip.length == pytest.approx(length, abs=1e-4) and tip.is_good
     np.testing.assert_allclose(tip.point, point, atol=1e-4)
@@ -41,7 +41,7 @@ def test_a_known_tip_is_found(length):
 
 
 def test_poses_that_touch_different_points_are_noticed():
-    poses = touching(POINT, 0.15, [(0, 0, 0), (20, 0, 0), (-20, 0, 0)])
+    poses = touching(POINT, 0.15, [(0, 0, 0), (25, 0, 0), (-25, 0, 0)])
     poses[1] = poses[1] + np.radians([5, 0, 0, 0, 0, 0])
     assert not fit_tip(poses).is_good
 
