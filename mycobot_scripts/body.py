@@ -53,6 +53,9 @@ class Body(Protocol):
     def set_torque(self, joints: Iterable[int], on: bool, at: float) -> None:
         """Switch the motors of these joints on, where they are, or off."""
 
+    def stick(self, joint: int, at: float) -> None:
+        """A joint never moves again."""
+
 
 class KinematicBody:
     """A body without physics: each joint follows its target late, as a first-order lag, at a limited speed.
@@ -70,6 +73,7 @@ class KinematicBody:
         self._speed = np.full(7, MYCOBOT.max_speed)
         self._speed[6] = MYCOBOT.max_speed / (MYCOBOT.opening[1] - MYCOBOT.opening[0])  # ranges a second
         self._on = np.ones(7, bool)
+        self._stuck = np.zeros(7, bool)
         self._time = clock()  # s, of `_position`
 
     @staticmethod
@@ -107,6 +111,10 @@ class KinematicBody:
         self.hold(at, which)
         self._on[which] = on
 
+    def stick(self, joint: int, at: float) -> None:
+        self._advance(at)
+        self._stuck[joint] = True
+
     def place(self, joints: np.ndarray, at: float) -> None:
         """Bring the joints whose motors are off to angles (6,) in rad, at once."""
         self._advance(at)
@@ -124,7 +132,7 @@ class KinematicBody:
             while self._coming and self._coming[0][0] <= self._time:
                 _, which, target = self._coming.popleft()
                 self._target[which] = target
-            left = np.where(self._on, self._target - self._position, 0.0)
+            left = np.where(self._on & ~self._stuck, self._target - self._position, 0.0)
             if not self._coming and np.abs(left).max() < 1e-6:  # at rest
                 self._velocity[:] = 0.0
                 self._time += (steps - 1) * STEP

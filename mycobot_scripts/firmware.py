@@ -57,6 +57,7 @@ class Firmware:
         self.servos = Servos(body, self.motion, self.faults)
         self.settings = Settings()
         self.is_powered = True
+        self.stuck_from: float | None = None  # s
         self._lock = threading.Lock()
         self._unanswered: tuple[Frame, float] | None = None
         parts = (self.gripper, self.servos, self.settings)
@@ -79,7 +80,7 @@ class Firmware:
         Commands that the firmware does not know, or that are too short, are ignored.
         """
         with self._lock:
-            self.motion.tick(at)
+            self._tick(at)
             if not self.is_powered and frame.command not in self._basic:
                 return None
             try:
@@ -95,7 +96,18 @@ class Firmware:
     def tick(self, at: float) -> None:
         """Go on with what takes its time; to be called every 20 ms or so."""
         with self._lock:
-            self.motion.tick(at)
+            self._tick(at)
+
+    def _tick(self, at: float) -> None:
+        self.motion.tick(at)
+        if self.stuck_from is not None and at >= self.stuck_from:
+            self.body.stick(self.faults.stuck_joint - 1, at)
+            self.stuck_from = None
+
+    def begin(self, at: float) -> None:
+        """The first command came: from now on some faults are counted."""
+        if self.faults.stuck_joint:
+            self.stuck_from = at + self.faults.stuck_after
 
     def placed(self, at: float) -> None:
         """The body was put elsewhere by a higher power: no motion is on its way any more."""

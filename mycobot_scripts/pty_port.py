@@ -100,7 +100,9 @@ class PtyPort:
             except queue.Empty:
                 self._firmware.tick(self._firmware.body.now())
             else:
-                self._began = self._began or arrived
+                if self._began is None:
+                    self._began = arrived
+                    self._firmware.begin(arrived)
                 self._answer(frame, arrived)
             if self._is_pulled():
                 self._ended.set()

@@ -44,6 +44,8 @@ class Config:
 
 def check(config: Config) -> Task:
     """The task; ValueError for a flag that cannot be."""
+    if sys.platform == "win32":
+        raise RuntimeError("Windows has no pseudo-terminals; run the twin in WSL or on Linux or macOS")
     task = get_task(config.task_name)
     if task.scene is None or task.arms != (MYCOBOT,):
         fit = [name for name, other in TASKS.items() if other.scene and other.arms == (MYCOBOT,)]

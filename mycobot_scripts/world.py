@@ -59,7 +59,7 @@ class World:
 
     Args:
         task: a task of one myCobot 320 in simulation.
-        faults: what is wrong: stuck joint, cameras.
+        faults: what is wrong with the cameras.
         camera_fps: pictures a second of each camera, while somebody looks.
         render_quality: as for `make_sim_env`.
         seed: of the start.
@@ -74,7 +74,7 @@ class World:
         image_size: tuple[int, int] = IMAGE_SIZE,
         seed: int = 0,
     ) -> None:
-        self.task, self.faults = task, faults or Faults()
+        self.task = task
         self._env = make_sim_env(task, render_quality, image_size)
         self._sim = self._env.task
         self._physics = self._env.physics
@@ -91,13 +91,12 @@ class World:
         self._steps_judged = round(1 / (task.fps * self._dt))
         self._on = np.ones(6, bool)
         self._hand: np.ndarray | None = None
-        self._stuck_at: float | None = None  # s
         self._turn = threading.Condition()
         self._commands: deque[tuple[float, Callable[[], Any], Future | None]] = deque()
         self._states: deque[tuple[float, BodyState]] = deque(maxlen=round(MEMORY / self._dt))
         self.slipped, self._broken = 0.0, 0
-        self.feeds = {name: Feed(name, camera_fps, self.faults) for name in self._sim.cameras}
-        self._stopped = threading.Event()
+        self.feeds = {name: Feed(name, camera_fps, faults or Faults()) for name in self._sim.cameras}
+        self._stopped, self._runs = threading.Event(), False
         for camera in self.feeds:  # the first picture of each takes a second
             self._sim.render(self._physics, camera)
         self._put(self._sim.sample_start(np.random.default_rng(seed)), arm=True)
@@ -106,7 +105,7 @@ class World:
 
     def run(self) -> None:
         """Keep to the wall clock until `stop`."""
-        self._epoch = self.now() - self._data.time
+        self._epoch, self._runs = self.now() - self._data.time, True
         while not self._stopped.is_set():
             self._catch_up()
             feed = min(self.feeds.values(), key=lambda feed: feed.due)
@@ -115,6 +114,7 @@ class World:
                 feed.publish(image, self._epoch + self._data.time)
             else:
                 time.sleep(TURN)
+        self._runs = False
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -137,9 +137,9 @@ class World:
                 self.slipped += behind - MAX_LAG / 2
                 self._epoch += behind - MAX_LAG / 2
             steps = min(int(behind / self._dt), MAX_BURST)
-            for _ in range(steps):
-                self._step()
             with self._turn:
+                for _ in range(steps):
+                    self._step()
                 self._turn.notify_all()
             if steps < MAX_BURST:
                 return
@@ -150,8 +150,6 @@ class World:
             _, command, answer = self._commands.popleft()
             self._obey(command, answer)
         at = self._epoch + self._data.time  # a reset sets it back
-        if self._stuck_at is not None and at >= self._stuck_at:
-            self._model.dof_damping[self._dofs[self.faults.stuck_joint - 1]] = STUCK
         self._fall()
         mujoco.mj_step2(self._model, self._data)
         mujoco.mj_step1(self._model, self._data)
@@ -247,15 +245,10 @@ class World:
         return time.monotonic()
 
     def state(self, at: float) -> BodyState:
-        deadline = self.now() + PATIENCE
         with self._turn:
-            while (
-                self._states[-1][0] < at - self._dt and self.now() < deadline and not self._stopped.is_set()
-            ):
-                self._turn.wait(0.1)
-            latest, state = self._states[-1]
-            back = min(max(round((latest - at) / self._dt), 0), len(self._states) - 1)
-            return self._states[-1 - back][1] if back else state
+            self._turn.wait_for(lambda: not self._runs or self._states[-1][0] > at - self._dt, PATIENCE)
+            back = round((self._states[-1][0] - at) / self._dt)
+            return self._states[-1 - min(max(back, 0), len(self._states) - 1)][1]
 
     def move(self, joints: np.ndarray, speed: float, at: float) -> None:
         def command() -> None:
@@ -275,6 +268,12 @@ class World:
         def command() -> None:
             self._set_motors(list(joints), on)
             self._hold(list(joints))
+
+        self._post(command, at)
+
+    def stick(self, joint: int, at: float) -> None:
+        def command() -> None:
+            self._model.dof_damping[self._dofs[joint]] = STUCK
 
         self._post(command, at)
 
@@ -314,10 +313,6 @@ class World:
     def tell(self) -> Told:
         """How the episode stands."""
         return self._ask(self._tell)
-
-    def stick(self, at: float) -> None:
-        """The joint that is to stick sticks from then on (s)."""
-        self._stuck_at = at if self.faults.stuck_joint else None
 
     def _tell(self) -> Told:
         qpos = self._sim.get_observation(self._physics)["qpos"]
