@@ -27,7 +27,7 @@ class ArmFile:
     port: str = "auto"  # serial port
     home_degrees: tuple[float, ...] = tuple(round(float(a), 2) for a in np.degrees(MYCOBOT.start))
     home_gripper: float = round((MYCOBOT.start_opening - _CLOSED) / (_OPEN - _CLOSED), 4)  # 0 closed, 1 open
-    gripper_mode: int = 0  # of GRIPPER_MODES
+    gripper_mode: int | None = None  # of GRIPPER_MODES, set whenever a script begins; None: left as it is
     table_height_m: float = 0.0  # above the arm's foot
     tool_length_m: float = TOOL_LENGTH  # from the flange to the point between the finger tips
     cameras: dict[str, str] = field(default_factory=dict)  # name: number, device path or URL
@@ -38,9 +38,8 @@ class ArmFile:
         within = bool((np.abs(home) <= HARD_LIMITS).all())
         _require(within, "home_degrees", home.tolist(), f"within {HARD_LIMITS.tolist()} either way")
         _require(0 <= self.home_gripper <= 1, "home_gripper", self.home_gripper, "0 (closed) to 1 (open)")
-        _require(
-            self.gripper_mode in GRIPPER_MODES, "gripper_mode", self.gripper_mode, f"one of {GRIPPER_MODES}"
-        )
+        known = (None, *GRIPPER_MODES)
+        _require(self.gripper_mode in known, "gripper_mode", self.gripper_mode, f"one of {GRIPPER_MODES}")
         _require(abs(self.table_height_m) < 0.5, "table_height_m", self.table_height_m, "metres, -0.5 to 0.5")
         _require(0 < self.tool_length_m < 0.5, "tool_length_m", self.tool_length_m, "metres, up to 0.5")
 
@@ -53,7 +52,8 @@ class ArmFile:
         """Defaults of scripts' flags, by name."""
         return {
             "port": self.port,
-            "cameras": self.cameras or None,
+            "cameras": ",".join(f"{name}={source}" for name, source in self.cameras.items()) or None,
+            "gripper_mode": self.gripper_mode,
             "table_height": self.table_height_m,
             "tool_length": self.tool_length_m,
         }

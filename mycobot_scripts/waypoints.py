@@ -2,7 +2,8 @@
 
     {"fps": 10, "waypoints": [{"frames": 0, "degrees": [-3.07, 33.39, ...], "gripper": 0.7}, ...]}
 
-The first waypoint is where the motion begins. `sequences/` holds the user's two (act-plus-plus_one:
+The first waypoint is where the motion begins. `props` (optional) says where the things it moves stand in
+simulation: {"cube": [x, y, z]} in m. `sequences/` holds the user's two (act-plus-plus_one:
 action_cal.py); `record_episodes.py --guide` writes more.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from constants import choose
 from episodes import complete_file
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.units import JOINTS, to_state
+from schema import Task
 
 FOLDER = Path(__file__).with_name("sequences")
 
@@ -58,6 +60,7 @@ class Motion:
 
     poses: tuple[Pose, ...]
     fps: int  # control steps a second that the frames are counted in
+    props: dict[str, tuple[float, ...]] = field(default_factory=dict)  # start (m) of simulated things
 
     def __len__(self) -> int:
         return sum(pose.frames for pose in self.poses)
@@ -68,6 +71,11 @@ class Motion:
             [np.linspace(a.qpos, b.qpos, b.frames) for a, b in pairwise(self.poses)], dtype=np.float32
         )
 
+    def env_state(self, task: Task, rng: np.random.Generator) -> np.ndarray:
+        """Start (7 P,) of a simulated task's props: as the motion needs them, others as the task draws."""
+        places = [self.props.get(prop.name) or rng.uniform(prop.low, prop.high) for prop in task.props]
+        return np.concatenate([[*place, 1.0, 0.0, 0.0, 0.0] for place in places])
+
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all; its folder is made if need be."""
         path = Path(path)
@@ -76,11 +84,11 @@ class Motion:
             for pose in self.poses
         ]
         lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
+        props = f'  "props": {json.dumps(self.props)},\n' if self.props else ""
+        text = f'{{\n  "fps": {self.fps},\n{props}  "waypoints": [\n{lines}\n  ]\n}}\n'
         path.parent.mkdir(parents=True, exist_ok=True)
         with complete_file(path) as part:
-            part.write_text(
-                f'{{\n  "fps": {self.fps},\n  "waypoints": [\n{lines}\n  ]\n}}\n', encoding="utf-8"
-            )
+            part.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, name: str | Path) -> Motion:
@@ -95,8 +103,9 @@ class Motion:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             rows = [(row["frames"], tuple(row["degrees"]), row["gripper"]) for row in values["waypoints"]]
-            motion = cls(tuple(Pose(*row) for row in rows), int(values["fps"]))
-        except (ValueError, TypeError, KeyError) as error:
+            props = {prop: tuple(map(float, place)) for prop, place in values.get("props", {}).items()}
+            motion = cls(tuple(Pose(*row) for row in rows), int(values["fps"]), props)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no file of waypoints ({type(error).__name__}: {error})") from None
         motion.check(str(path))
         return motion
@@ -107,6 +116,9 @@ class Motion:
             raise ValueError(f"{source} has {len(self.poses)} waypoints; a motion needs at least 2")
         if self.fps < 1:
             raise ValueError(f"{source}: fps is {self.fps}; it must be at least 1")
+        for prop, place in self.props.items():
+            if len(place) != 3 or not np.isfinite(place).all():
+                raise ValueError(f"{source}: prop {prop!r} is at {list(place)}; it must be 3 numbers, in m")
         for i, pose in enumerate(self.poses):
             pose.check(f"{source}: waypoint {i}", is_first=i == 0)
 

@@ -22,6 +22,7 @@ def test_written_and_read_back(tmp_path, monkeypatch):
         port="/dev/ttyACM0",
         home_degrees=(1.5, -2, 3, 4, 5, 6),
         home_gripper=0.5,
+        gripper_mode=0,
         table_height_m=-0.012,
         tool_length_m=0.16,
         cameras={"top": "/dev/v4l/by-id/usb-cam-index0", "right_wrist": "2"},
@@ -31,7 +32,8 @@ def test_written_and_read_back(tmp_path, monkeypatch):
     assert found == arm
     assert found.flags() == {
         "port": "/dev/ttyACM0",
-        "cameras": arm.cameras,
+        "cameras": "top=/dev/v4l/by-id/usb-cam-index0,right_wrist=2",
+        "gripper_mode": 0,
         "table_height": -0.012,
         "tool_length": 0.16,
     }

@@ -1,11 +1,13 @@
 """Waypoints to actions; the user's two sequences as they were given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from constants import MYCOBOT
-from mycobot_scripts.waypoints import Motion, Pose, motion_through, names
+from constants import MYCOBOT, get_task
 from mycobot_scripts.safety import Guard, Limits
+from mycobot_scripts.waypoints import Motion, Pose, motion_through, names
 
 HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
 # act-plus-plus_one, action_cal.py: where each stretch of frames ends, degrees
@@ -97,3 +99,18 @@ def test_unknown_names():
         Motion.load("pickandmov")
     with pytest.raises(FileNotFoundError, match="no such file of waypoints; by name there are pickandmove, "):
         Motion.load("mine.json")
+
+
+def test_props_stand_where_the_motion_needs_them(tmp_path):
+    choose_task = get_task("sim_mycobot320_choose_scripted")
+    rng = np.random.default_rng(0)
+    state = Motion.load("pickandmove_after").env_state(choose_task, rng).reshape(2, 7)
+    np.testing.assert_allclose(
+        state, [[-0.3726, -0.0686, 0.06, 1, 0, 0, 0], [-0.265, -0.224, 0.112, 1, 0, 0, 0]]
+    )
+    free = replace(Motion.load("pickandmove"), props={}).env_state(choose_task, rng).reshape(2, 7)
+    for place, prop in zip(free[:, :3], choose_task.props, strict=True):
+        assert (place >= prop.low).all() and (place <= prop.high).all()
+    replace(Motion.load("pickandmove"), props={"cube": (0.1, 0.2)}).save(tmp_path / "bad.json")
+    with pytest.raises(ValueError, match=r"prop 'cube' is at \[0.1, 0.2\]; it must be 3 numbers"):
+        Motion.load(tmp_path / "bad.json")
