@@ -44,6 +44,7 @@ FLOORS = {
     "sim_env": 1,
     "scene": 1,
     "stages": 1,
+    "starts": 1,
     "randomize": 1,
     "scripted_policy": 1,
     "plots": 1,
