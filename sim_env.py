@@ -16,6 +16,7 @@ from constants import IMAGE_SIZE, choose
 from scene import GL_HELP, build_model, opengl_explained
 from schema import Arm, Prop, Task
 from stages import Judge
+from starts import sample_start
 
 with opengl_explained():
     import mujoco
@@ -145,15 +146,8 @@ class SimTask(control.Task):
         self._views: dict[str, dm_mujoco.Camera] = {}
 
     def sample_start(self, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
-        """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
-
-        Of the case of that number, or of one that is drawn first.
-        """
-        if case is None:
-            case = rng.integers(len(self._variants)) if self.spec.cases else 0
-        props = self._variants[case].props
-        poses = [np.append(rng.uniform(p.low, p.high), [1.0, 0.0, 0.0, 0.0]) for p in props]
-        return np.concatenate(poses) if poses else np.zeros(0)
+        """As `starts.sample_start`."""
+        return sample_start(self.spec, rng, case)
 
     @property
     def case(self) -> int:

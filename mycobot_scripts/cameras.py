@@ -106,8 +106,8 @@ def lock(capture: Any) -> dict[str, bool]:
 class Stream:
     """An MJPEG stream over HTTP: parts of a multipart/x-mixed-replace answer, each a JPEG.
 
-    Of a stream of 10 pictures a second, cv2.VideoCapture hands each out only when the next has come: 95 ms after
-    it was made, where this takes 22 ms (medians).
+    Of a stream of 10 pictures a second, cv2.VideoCapture hands each out only when the next has come: 95 ms
+    after it was made, where this takes 22 ms (medians).
 
     Args:
         url: its address.

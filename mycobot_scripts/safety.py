@@ -202,14 +202,17 @@ class Guard:
         while len(asked) > 1 and asked[1][0] < time - WINDOW:
             asked.popleft()
 
-    def check_state(self, time: float, qpos: np.ndarray, now: float) -> None:
-        """SafetyStop if the state (7,), read at `time` (s), is stale, or far from what was asked for."""
+    def check_state(self, time: float, qpos: np.ndarray, now: float, follows: bool = True) -> None:
+        """SafetyStop if the state (7,), read at `time` (s), is stale, or far from what was asked for.
+
+        An arm that is guided by hand does not follow.
+        """
         age = now - time
         if age > self.limits.stale:
             raise SafetyStop(
                 f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power"
             )
-        joint, apart = self._apart(time, qpos)
+        joint, apart = self._apart(time, qpos) if follows else (0, 0.0)
         self.deviation = max(self.deviation, apart)
         if apart <= self.limits.max_deviation:
             self._apart_since = None

@@ -1,0 +1,310 @@
+"""The arm as an environment: `reset / step / close`, as the simulator has them, in real time.
+
+    with MyCobotRobot(task, servo, cameras, guard) as robot:
+        step = robot.reset()
+        while not step.last():
+            step = robot.step(policy(step.observation))
+
+An action is sent at once; `step` then waits for the next deadline and returns what is seen at it. Deadlines
+are a fixed grid, so that nothing drifts. Whatever must not go on makes the arm hold, sets `stopped` to the
+reason, and returns a last step: an episode that is stopped is still an episode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mycobot_scripts.cameras import Camera, close_cameras
+from mycobot_scripts.safety import Guard, SafetyStop
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.timing import Timing
+from mycobot_scripts.units import JOINTS, on_the_wire
+from schema import Task
+
+ARRIVAL, ARRIVED = (
+    5.0,
+    3.0,
+)  # s to reach the start pose after the last command, and degrees that count as there
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """What is seen at a deadline; like dm_env's."""
+
+    observation: Mapping[str, Any]  # qpos (7,), qvel (7,), images {camera: (H, W, 3) uint8 RGB}
+    reward: float = 0.0  # of a scene that tells; otherwise 0
+    is_last: bool = False
+
+    def last(self) -> bool:
+        return self.is_last
+
+
+class Scene(Protocol):
+    """What stands around the arm, where something other than a person takes care of it: the twin's."""
+
+    def reset(self, rng: np.random.Generator | None, case: int | None) -> None:
+        """Put the props where an episode starts."""
+
+    @property
+    def reward(self) -> float:
+        """The present reward."""
+
+
+class MyCobotRobot:
+    """A myCobot 320 and its cameras, as an environment of a task.
+
+    Args:
+        task: which cameras there are, and the start pose.
+        servo: the arm; started by whoever made it, or by `with`.
+        cameras: by name; all that the task names.
+        guard: the servo's own.
+        fps: steps a second; the task's if not given.
+        action_range: lowest and highest action (7,) each of the training data, if known.
+        scene: who puts the props back and tells the reward.
+        confirm: asked before the first motion, with a text; whether to go on.
+        asked_to_stop: called at every step; a reason to stop, or None.
+        say: tells the person what is going on.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        servo: Servo,
+        cameras: Mapping[str, Camera],
+        guard: Guard,
+        fps: float | None = None,
+        action_range: tuple[np.ndarray, np.ndarray] | None = None,
+        scene: Scene | None = None,
+        confirm: Callable[[str], bool] | None = None,
+        asked_to_stop: Callable[[], str | None] = lambda: None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        missing = [name for name in task.cameras if name not in cameras]
+        if missing:
+            raise ValueError(
+                f"{task.name} sees with {', '.join(task.cameras)}; --cameras lacks {', '.join(missing)}"
+            )
+        self.task, self.servo, self.cameras, self.guard = task, servo, cameras, guard
+        self.period = 1 / (fps or task.fps)  # s
+        self.stopped: str | None = None  # why the episode was ended
+        self.timing = Timing(task.cameras)
+        self._action_range = action_range or (None, None)
+        self._scene, self._confirm = scene, confirm
+        self._asked_to_stop, self._say = asked_to_stop, say
+        self._stop_event = threading.Event()
+        self._stop_reason = ""
+        self._path: deque[tuple[float, np.ndarray]] = deque(maxlen=1000)  # time (s) and joints (6,)
+
+    # --- an episode
+
+    def reset(self, rng: np.random.Generator | None = None, case: int | None = None) -> TimeStep:
+        """Move slowly to the start pose, have the props put back, and begin.
+
+        `rng` and `case` are for the scene. The step is `last()` if the arm did not get there.
+        """
+        self.stopped = None
+        self._stop_event.clear()
+        self.guard.reset()
+        self._path.clear()
+        try:
+            self._check()
+            self._move_to_start()
+            if self._scene is not None:
+                self._scene.reset(rng, case)
+        except (SafetyStop, RuntimeError, OSError) as error:
+            return self._stop(str(error))
+        except KeyboardInterrupt:
+            return self._stop("Ctrl-C")
+        self.timing = Timing(self.task.cameras)
+        self._deadline = time.monotonic()
+        return self._see()
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Send an action (7,), wait for the next deadline, and look.
+
+        The step is `last()` if the run was stopped: `stopped` then says why.
+        """
+        if self.stopped is not None:
+            return self._see(is_last=True)
+        try:
+            self._check()
+            self._send(action)
+            self._wait()
+            self._check()
+        except (SafetyStop, RuntimeError, OSError) as error:
+            return self._stop(str(error))
+        except KeyboardInterrupt:
+            return self._stop("Ctrl-C")
+        return self._see()
+
+    def request_stop(self, reason: str) -> None:
+        """Stop as soon as may be; from any thread, or a signal handler."""
+        self._stop_reason = self._stop_reason if self._stop_event.is_set() else reason
+        self._stop_event.set()
+
+    @contextlib.contextmanager
+    def interrupts_stop(self) -> Iterator[None]:
+        """Inside, Ctrl-C stops the arm and ends the episode in order; a second one is as ever."""
+        before = signal.getsignal(signal.SIGINT)
+
+        def stop(*_: Any) -> None:
+            signal.signal(signal.SIGINT, before)
+            self.request_stop("Ctrl-C")
+
+        signal.signal(signal.SIGINT, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def close(self, release: bool = False) -> None:
+        """The arm holds its pose, unless `release`; cameras and port are closed."""
+        try:
+            self.servo.close(release)
+        finally:
+            close_cameras(self.cameras)
+
+    def __enter__(self) -> MyCobotRobot:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """What the scene tells besides: `strict_success`, `choice`."""
+        if name in ("strict_success", "choice") and self._scene is not None:
+            return getattr(self._scene, name)
+        raise AttributeError(name)
+
+    def report(self) -> str:
+        """Lines about the last episode: rate, ages, clamps, the line to the arm."""
+        lines = [self.timing.text(1 / self.period), self.guard.report(), self.servo.stats.text()]
+        return "\n".join(([f"stopped: {self.stopped}"] if self.stopped else []) + lines)
+
+    # --- parts of a step
+
+    def _send(self, action: np.ndarray) -> None:
+        if self.servo.released:
+            return  # a hand guides the arm
+        self.guard.check_action(action, *self._action_range)
+        self.servo.send(action)
+
+    def _wait(self) -> None:
+        """Until the next deadline; those that have passed already are left out."""
+        self._deadline += self.period
+        late = time.monotonic() - self._deadline
+        if late > self.period:
+            missed = math.floor(late / self.period)
+            self._deadline += missed * self.period
+            self.timing.missed += missed
+        self._stop_event.wait(max(0.0, self._deadline - time.monotonic()))
+
+    def _check(self) -> None:
+        """SafetyStop or RuntimeError if the run must not go on."""
+        reason = self._asked_to_stop()
+        if reason:
+            raise SafetyStop(reason)
+        if self._stop_event.is_set():
+            raise SafetyStop(self._stop_reason)
+        if self.servo.error is not None:
+            raise SafetyStop(f"the line to the arm has failed: {self.servo.error}")
+        now, state = time.monotonic(), self.servo.latest
+        self._path.append((state.time, state.qpos[:JOINTS]))
+        self.guard.check_state(state.time, state.qpos, now, follows=not self.servo.released)
+        self.guard.check_servos(self.servo.temperatures, self.servo.currents)
+        for name in self.task.cameras:
+            frame = self.cameras[name].latest
+            moved = self._moved(frame.changed)
+            self.guard.check_camera(name, now - frame.time, frame.time - frame.changed, moved)
+
+    def _moved(self, since: float) -> float:
+        """How far (degrees) the joint that moved most went since a time (s)."""
+        path = [joints for moment, joints in self._path if moment >= since]
+        return float(np.degrees(np.ptp(path, axis=0).max())) if path else 0.0
+
+    def _see(self, is_last: bool = False) -> TimeStep:
+        state, now = self.servo.latest, time.monotonic()
+        frames = {name: self.cameras[name].latest for name in self.task.cameras}
+        observation = {
+            "qpos": state.qpos.copy(),
+            "qvel": state.qvel.copy(),
+            "images": {name: frame.image for name, frame in frames.items()},
+        }
+        ages = {name: now - frame.time for name, frame in frames.items()}
+        if not is_last:
+            self.timing.add(now, now - self._deadline, now - state.time, ages)
+        reward = 0.0 if self._scene is None else self._scene.reward
+        return TimeStep(observation, reward, is_last)
+
+    def _stop(self, reason: str) -> TimeStep:
+        """Hold, and say why."""
+        self.stopped = reason
+        try:
+            self.servo.hold()
+            held = "the arm holds its pose"
+        except (RuntimeError, OSError, TimeoutError) as error:
+            held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
+        self._say(f"stopped: {reason}; {held}")
+        return self._see(is_last=True)
+
+    # --- to the start pose
+
+    def _move_to_start(self) -> None:
+        """SafetyStop if the arm cannot get to the start pose, or somebody objects."""
+        start = on_the_wire(self.guard.start)
+        path = self._path_to(start)
+        if self._confirm is not None:
+            far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
+            text = (
+                f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"
+            )
+            if not self._confirm(text):
+                raise SafetyStop("the motion was not confirmed")
+            self._confirm = None  # before the first motion only
+        self._deadline = time.monotonic()
+        for target in path:
+            self._send_checked(target)
+        deadline = time.monotonic() + ARRIVAL
+        while time.monotonic() < deadline:
+            self._send_checked(start)
+            if not np.array_equal(self.servo.latest.target, start):
+                continue
+            if np.degrees(np.abs(self.servo.latest.qpos - start)[:JOINTS].max()) <= ARRIVED:
+                return
+        self._explain(start)
+
+    def _send_checked(self, target: np.ndarray) -> None:
+        self.servo.send(target)
+        self._wait()
+        self._check()
+
+    def _path_to(self, start: np.ndarray) -> Sequence[np.ndarray]:
+        """Commands from where the arm is to a pose (7,), at the speed of such moves."""
+        limits, here = self.guard.limits, self.servo.latest.target
+        seconds = np.degrees(np.abs(start - here)[:JOINTS].max()) / limits.start_speed
+        steps = math.ceil(seconds / self.period)
+        steps = max(1, steps, math.ceil(abs(start - here)[JOINTS] / limits.gripper_step))
+        return [here + (start - here) * n / steps for n in range(1, steps + 1)]
+
+    def _explain(self, start: np.ndarray) -> None:
+        """SafetyStop that says what keeps the arm from its start pose."""
+        state = self.servo.latest
+        apart = np.degrees(np.abs(state.qpos - start)[:JOINTS])
+        joint = int(apart.argmax())
+        if not np.array_equal(state.target, start):
+            raise SafetyStop(
+                f"the limits keep the arm from its start pose: {self.guard.report()}; move it closer by hand"
+            )
+        raise SafetyStop(
+            f"the arm does not reach its start pose: joint {joint + 1} is {apart[joint]:.1f} degrees away"
+        )
