@@ -34,7 +34,7 @@ MAX_WAITING = 100  # steps that may wait for a slow disk
 _ENDING = ".recording"
 _MARK = b"STEP"
 _HEAD = struct.Struct("<4sII")  # mark, bytes of the contents, their CRC-32
-_STEP = struct.Struct("<dfH")  # time (s), reward, D; then qpos, qvel, action: D float32 each
+_STEP = struct.Struct("<dfH")  # time (s), reward or NaN, D; then qpos, qvel, action: D float32 each
 _LENGTH = struct.Struct("<I")  # of a JPEG, before it
 
 
@@ -57,7 +57,7 @@ class Step:
     qvel: np.ndarray  # (D,) per second
     action: np.ndarray  # (D,) as sent
     images: Mapping[str, np.ndarray]  # by camera: (H, W, 3) uint8 RGB
-    reward: float = 0.0
+    reward: float | None = None  # what the action earned; None where nobody tells
 
 
 class Recording:
@@ -202,7 +202,7 @@ def recover(folder: str | Path, success: bool | None = None) -> Recovered:
     episode = Episode(
         **{name: np.stack([getattr(step, name) for step in steps]) for name in ("qpos", "qvel", "action")},
         images=images,
-        reward=np.array([step.reward for step in steps], np.float32),
+        reward=None if any(step.reward is None for step in steps) else [step.reward for step in steps],
         time=times - times[0],
         success=success,
         **facts,
@@ -264,7 +264,7 @@ def _write_whole(file: Any, data: bytes) -> None:
 
 
 def _record(step: Step, cameras: Sequence[str]) -> bytes:
-    parts = [_STEP.pack(step.time, step.reward, len(step.qpos))]
+    parts = [_STEP.pack(step.time, np.nan if step.reward is None else step.reward, len(step.qpos))]
     parts += [np.asarray(row, "<f4").tobytes() for row in (step.qpos, step.qvel, step.action)]
     for camera in cameras:
         jpeg = encode_jpeg(step.images[camera]).tobytes()
@@ -314,4 +314,4 @@ def _parse(contents: memoryview, cameras: Sequence[str]) -> Step:
         at += _LENGTH.size
         images[camera] = np.frombuffer(contents, np.uint8, length, at)
         at += length
-    return Step(moment, *rows, images, reward)
+    return Step(moment, *rows, images, None if np.isnan(reward) else reward)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,10 @@ def test_a_number_that_another_process_has_now_does_not_count(tmp_path):
     facts["process"] = [os.getppid(), 12.5]  # began long ago: our parent has its number by chance
     header.write_text(json.dumps(facts))
     assert recover(header.parent).steps == 5
+
+
+def test_without_rewards_the_episode_has_none(tmp_path):
+    made = Recording(tmp_path / "episode_0.hdf5", ("top", "wrist"), **FACTS)
+    for t in range(3):
+        made.append(replace(make_step(t), reward=None))
+    assert Episode.load(made.finish()).reward is None
