@@ -31,10 +31,8 @@ from mycobot_scripts.timing import Timing
 from mycobot_scripts.units import JOINTS, on_the_wire
 from schema import Task
 
-ARRIVAL, ARRIVED = (
-    5.0,
-    3.0,
-)  # s to reach the start pose after the last command, and degrees that count as there
+ARRIVAL = 5.0  # s to reach the start pose after the last command
+ARRIVED, AT_REST = 3.0, 5.0  # degrees from it, and degrees a second, that count as there
 
 
 @dataclass(frozen=True)
@@ -279,7 +277,9 @@ class MyCobotRobot:
             self._send_checked(start)
             if not np.array_equal(self.servo.latest.target, start):
                 continue
-            if np.degrees(np.abs(self.servo.latest.qpos - start)[:JOINTS].max()) <= ARRIVED:
+            state = self.servo.latest
+            apart, speed = (np.degrees(np.abs(x)[:JOINTS].max()) for x in (state.qpos - start, state.qvel))
+            if apart <= ARRIVED and speed <= AT_REST:
                 return
         self._explain(start)
 
