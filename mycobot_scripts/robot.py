@@ -33,6 +33,7 @@ from schema import Task
 
 ARRIVAL = 5.0  # s to reach the start pose after the last command
 ARRIVED, AT_REST = 3.0, 5.0  # degrees from it, and degrees a second, that count as there
+POLL = 0.005  # s
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class MyCobotRobot:
             self._move_to_start()
             if self._scene is not None:
                 self._scene.reset(rng, case)
+                self._look_anew()
         except (SafetyStop, RuntimeError, OSError) as error:
             return self._stop(str(error))
         except KeyboardInterrupt:
@@ -224,6 +226,15 @@ class MyCobotRobot:
             frame = self.cameras[name].latest
             moved = self._moved(frame.changed)
             self.guard.check_camera(name, now - frame.time, frame.time - frame.changed, moved)
+
+    def _look_anew(self) -> None:
+        """Wait for pictures that were begun after now: the second one to come of each camera."""
+        counts = {name: self.cameras[name].count for name in self.task.cameras}
+        deadline = time.monotonic() + self.guard.limits.stale
+        while any(self.cameras[name].count < count + 2 for name, count in counts.items()):
+            if time.monotonic() > deadline:
+                return  # `_check` says of which camera
+            time.sleep(POLL)
 
     def _moved(self, since: float) -> float:
         """How far (degrees) the joint that moved most went since a time (s)."""

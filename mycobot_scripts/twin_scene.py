@@ -24,16 +24,20 @@ class TwinScene:
 
     def __init__(self, twin: TwinHandle, task: Task) -> None:
         self._twin, self._task = twin, task
+        self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
+        self.places_arm = True  # exactly at the task's start pose; else it stays where it has moved to
         self._told: dict[str, Any] = twin.state()
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
         self._thread.start()
 
     def reset(self, rng: np.random.Generator | None = None, case: int | None = None) -> None:
-        """Begin an episode: props drawn as in a simulated one, the arm exactly at its start pose."""
-        start = sample_start(self._task, np.random.default_rng(rng), case)
+        """Begin an episode: props at `start`, or drawn as in a simulated one."""
+        start = self.start
+        if start is None:
+            start = sample_start(self._task, np.random.default_rng(rng), case)
         with self._lock:
-            self._told = self._twin.reset(env_state=start)
+            self._told = self._twin.reset(env_state=start, arm=self.places_arm)
 
     @property
     def told(self) -> dict[str, Any]:
