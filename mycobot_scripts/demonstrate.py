@@ -1,0 +1,172 @@
+"""How the arm is moved in a demonstration: along waypoints, by a task's script, by hand, by keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from devices import Device
+from mycobot_scripts.jog import Jog
+from mycobot_scripts.keys import Keys, legend
+from mycobot_scripts.recording import Recording, Step
+from mycobot_scripts.robot import MyCobotRobot, TimeStep
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.session import hold_it
+from mycobot_scripts.units import JOINTS, to_degrees
+from schema import Task
+
+Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]  # step, observation: action (7,), or None to end
+
+
+def follow(actions: np.ndarray) -> Act:
+    """Send actions (T, 7), one a step."""
+    return lambda t, _: actions[t] if t < len(actions) else None
+
+
+def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray:
+    """(T, 7) of a simulated task's script, for props that start at `env_state` (P * 7,)."""
+    from ee_sim_env import make_ee_sim_env  # opens OpenGL, and needs MuJoCo
+    from scripted_policy import ScriptedPolicy
+
+    env = make_ee_sim_env(task, image_size=(48, 64))
+    try:
+        env.reset(env_state=env_state)
+        script = ScriptedPolicy(task.variants[case], env.start_xyz(), env_state)
+        return np.array([env.joint_action(script(t)) for t in range(task.episode_len)], np.float32)
+    finally:
+        env.close()
+
+
+def perform(
+    robot: MyCobotRobot, step: TimeStep, act: Act, length: int, recording: Recording, rewarded: bool = False
+) -> str | None:
+    """Move the arm and record it, until `act` ends it or `length` steps are done.
+
+    An action is recorded as it was sent: within the limits, and rounded to what the wire can say.
+
+    Args:
+        robot: the arm.
+        step: what `robot.reset` returned.
+        act: gives the actions.
+        length: steps at most.
+        recording: takes the steps.
+        rewarded: whether the robot's rewards mean anything.
+
+    Returns:
+        Why it was stopped; None if it was not.
+    """
+    for t in range(length):
+        if step.last():
+            break
+        observation, moment = step.observation, time.monotonic()
+        action = act(t, observation)
+        if action is None:
+            break
+        step = robot.step(action)
+        sent = robot.servo.latest.target
+        recording.append(
+            Step(
+                moment,
+                *(observation["qpos"], observation["qvel"], sent, observation["images"]),
+                reward=step.reward if rewarded else None,
+            )
+        )
+    return robot.stopped
+
+
+@dataclass
+class Jogging:
+    """A person drives; `act` is for `perform`."""
+
+    device: Device
+    jog: Jog
+    fps: float
+    length: int
+    wish: str | None = None  # keep, redo, quit or stop, once it was pressed
+
+    def begin(self, target: np.ndarray) -> None:
+        """Start from the last command (7,)."""
+        self.wish = None
+        self.jog.begin(target)
+        print(self.device.help)
+        print(
+            legend([("enter", "done"), ("backspace", "redo"), ("q", "stop"), ("tab", "tool or joint space")])
+        )
+
+    def act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
+        given = self.device.read(time.monotonic())
+        for wish in ("stop", "quit", "redo", "keep"):
+            if wish in given.commands:
+                self.wish = wish
+                return None
+        if "other arm" in given.commands:
+            self.jog.switch()
+        action = self.jog.step(given.rates, 1 / self.fps, observation["qpos"])
+        waits = f"   waits for {self.jog.waits_for}" if self.jog.waits_for else ""
+        line = f"\r{self.jog.mode} space   step {t} of {self.length}   gripper {action[JOINTS]:.2f}{waits}"
+        print(f"{line:<78}", end="", flush=True)
+        return action
+
+
+class Guiding:
+    """A person moves the arm by hand through poses, which a key captures.
+
+    Args:
+        servo: the arm; its servos are released meanwhile.
+        keys: the keyboard.
+        gripper: where it is now, 0 closed to 1 open.
+        speed: of the gripper, 1 to 100.
+    """
+
+    help = legend(
+        [("space", "capture this pose"), ("o c", "open, close the gripper"), ("backspace", "forget the last")]
+        + [("enter", "done"), ("q", "quit")]
+    )
+
+    def __init__(self, servo: Servo, keys: Keys, gripper: float) -> None:
+        self._servo, self._keys, self._gripper = servo, keys, gripper
+        self.poses: list[np.ndarray] = []  # (7,) each
+
+    def capture(self) -> list[np.ndarray] | None:
+        """The poses (7,), at least two; None if the person quits. The servos hold the arm afterwards."""
+        if not hold_it(self._keys, " so that you can guide it"):
+            return None
+        self._servo.release()
+        print(self.help)
+        try:
+            while True:
+                wish = self._look()
+                if wish == "q" or (wish == "enter" and len(self.poses) >= 2):
+                    return self.poses if wish == "enter" else None
+                if wish == "enter":
+                    print(f"\n{len(self.poses)} poses; capture at least 2")
+        finally:
+            self._servo.focus()
+            print("\nthe arm holds itself again; you can let go")
+
+    def _look(self) -> str | None:
+        """Do what was pressed; the key that ends it, or None."""
+        here = np.append(self._servo.latest.qpos[:JOINTS], self._gripper)
+        degrees, percent = to_degrees(here)
+        angles = " ".join(f"{angle:7.2f}" for angle in degrees)
+        print(f"\r{len(self.poses):>3} captured   {angles} deg   gripper {percent:>3}", end="", flush=True)
+        for key in self._keys.poll():
+            if key == "space":
+                self.poses.append(here)
+            elif key == "backspace" and self.poses:
+                self.poses.pop()
+            elif key in ("o", "c"):
+                self._grip(1.0 if key == "o" else 0.2)
+            elif key in ("enter", "q", "escape"):
+                return "q" if key == "escape" else key
+        time.sleep(0.05)
+        return None
+
+    def _grip(self, opening: float) -> None:
+        self._gripper = opening
+        percent, config = round(100 * opening), self._servo.config
+        self._servo.ask(lambda arm: arm.set_gripper_value(percent, config.gripper_speed, config.gripper_type))

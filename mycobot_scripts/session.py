@@ -1,0 +1,223 @@
+"""An arm, or its twin, made ready from a script's flags: port, cameras, limits, and who may stop it.
+
+parser = cli.make_parser(__doc__)
+add_robot_flags(parser)
+setup = read_setup(parser)                    # the arm's own file gives defaults
+with open_keys() as keys, open_session(setup, task, keys) as session:
+    step = session.robot.reset()
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import cli
+from constants import MYCOBOT, TASKS, Stream
+from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
+from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
+from mycobot_scripts.keys import Keys
+from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.safety import Guard, Limits
+from mycobot_scripts.servo import Servo, ServoConfig
+from mycobot_scripts.twin_client import TwinHandle, start_twin
+from mycobot_scripts.twin_scene import TwinScene
+from schema import Task
+
+ROBOTS = ("mycobot320", "twin")
+
+
+@dataclass(frozen=True)
+class RobotConfig:
+    """Which arm, and how a person has a say."""
+
+    robot: str = cli.flag("mycobot320", "the real arm, or the stand-in, which is started for you", ROBOTS)
+    port: str = cli.flag("auto", "serial port of the arm; auto looks for it")
+    cameras: str | None = cli.flag(
+        None, "cameras by name: numbers, paths or URLs, e.g. top=1,right_wrist=/dev/v4l/by-id/NAME"
+    )
+    arm_file: str | None = cli.flag(
+        None,
+        f"the arm's own values (check_arm.py --calibrate); {DEFAULT_PATH}, if there is one, if not given",
+    )
+    confirm: bool = cli.flag(False, "ask before the first motion")
+    release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that the flags say about the arm."""
+
+    config: RobotConfig
+    limits: Limits
+    servo: ServoConfig
+    arm: ArmFile
+    args: argparse.Namespace  # all flags of the script
+
+
+def add_robot_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of the arm, of its servo loop, and of its limits."""
+    cli.add_flags(parser, RobotConfig, "the arm")
+    cli.add_flags(parser, ServoConfig, "how the arm is spoken to")
+    cli.add_flags(parser, Limits, "what the arm may do")
+
+
+def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Setup:
+    """Parse a command line whose defaults are the arm's own file's."""
+    first, _ = parser.parse_known_args(argv)
+    is_real = first.robot == "mycobot320"  # the file is about the real arm's desk
+    arm = ArmFile.load(first.arm_file) if is_real or first.arm_file else ArmFile()
+    parser.set_defaults(**arm.flags())
+    args = parser.parse_args(argv)
+    groups = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
+    return Setup(*groups, arm, args)
+
+
+def parse_cameras(text: str | None) -> dict[str, str]:
+    """`top=1,right_wrist=0` as a dict; ValueError for what is not of that form."""
+    found: dict[str, str] = {}
+    for word in re.split(r",(?=\w+=)", text) if text else ():
+        name, equals, source = word.partition("=")
+        if not (equals and name and source):
+            raise ValueError(f"--cameras has {word!r}; it takes name=source, e.g. top=1,right_wrist=0")
+        if name in found:
+            raise ValueError(f"--cameras names {name} twice")
+        found[name] = source
+    return found
+
+
+def check_task(task: Task, robot: str) -> None:
+    """ValueError unless the arm, or its twin, can do a task."""
+    is_twin = robot == "twin"
+    if task.arms != (MYCOBOT,) or (task.scene is not None) != is_twin:
+        fit = [t.name for t in TASKS.values() if t.arms == (MYCOBOT,) and (t.scene is not None) == is_twin]
+        what = "the twin plays" if is_twin else "the real arm does"
+        raise ValueError(f"--task_name is {task.name}; {what} {', '.join(fit)}")
+
+
+def camera_sources(setup: Setup, task: Task) -> dict[str, str]:
+    """Sources of the task's cameras; ValueError, with what there is, if one is not given."""
+    given = parse_cameras(setup.config.cameras)
+    missing = [name for name in task.cameras if name not in given]
+    if missing:
+        example = ",".join(f"{name}={i}" for i, name in enumerate(task.cameras))
+        raise ValueError(
+            f"--cameras lacks {', '.join(missing)}; give all that {task.name} sees with, e.g. --cameras "
+            f"{example}; {cameras_text()}"
+        )
+    return {name: given[name] for name in task.cameras}
+
+
+@dataclass
+class Session:
+    """An arm that is ready."""
+
+    setup: Setup
+    task: Task
+    servo: Servo
+    cameras: Mapping[str, Camera]
+    guard: Guard
+    robot: MyCobotRobot
+    keys: Keys
+    stop_key: StopKey
+    twin: TwinHandle | None = None
+    scene: TwinScene | None = None
+
+    @property
+    def is_twin(self) -> bool:
+        return self.twin is not None
+
+    def start_at(self, pose: np.ndarray) -> None:
+        """Episodes begin at a pose (7,)."""
+        self.guard.start = np.asarray(pose, dtype=float)
+        if self.scene is not None:
+            home = np.append(MYCOBOT.start, self.setup.arm.home[-1])
+            self.scene.places_arm = bool(np.allclose(pose, home, atol=1e-3))
+
+
+@contextlib.contextmanager
+def open_session(
+    setup: Setup, task: Task, keys: Keys, twin_flags: Mapping[str, object] | None = None
+) -> Iterator[Session]:
+    """Start the twin if it is asked for, open port and cameras; in the end the arm holds its pose.
+
+    `q` stops whatever `Session.robot` does.
+    """
+    check_task(task, setup.config.robot)
+    with contextlib.ExitStack() as stack:
+        twin = scene = None
+        if setup.config.robot == "twin":
+            print(f"starting the twin of {task.name}", flush=True)
+            twin = stack.enter_context(start_twin(task.name, **(twin_flags or {})))
+            print(f"look at it: {twin.url}/ in a browser", flush=True)
+            port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
+            scene = TwinScene(twin, task)
+            stack.callback(scene.close)
+        else:
+            port, sources = setup.config.port, camera_sources(setup, task)
+        cameras = open_cameras(sources)
+        stack.callback(close_cameras, cameras)
+        guard = Guard(setup.limits, setup.arm.home)
+        servo = Servo(port, guard, setup.servo).start()
+        stack.callback(close_servo, servo, keys, setup.config.release)
+        stop_key = StopKey(keys)
+        robot = MyCobotRobot(
+            *(task, servo, cameras, guard),
+            scene=scene,
+            confirm=confirm_by(keys) if setup.config.confirm else None,
+            asked_to_stop=stop_key,
+        )
+        yield Session(setup, task, servo, cameras, guard, robot, keys, stop_key, twin, scene)
+
+
+class StopKey:
+    """A robot's `asked_to_stop`: `q`, as long as it `listens`. Keys that it reads are nobody else's."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys, self.listens = keys, True
+
+    def __call__(self) -> str | None:
+        return "q was pressed" if self.listens and "q" in self._keys.poll() else None
+
+
+def confirm_by(keys: Keys):
+    """A robot's `confirm`: asks a question and waits for y or n."""
+    return lambda text: keys.ask(f"{text} [y/n]", {"y": True, "enter": True, "n": False, "q": False})
+
+
+def hold_it(keys: Keys, why: str) -> bool:
+    """Ask the person to hold the arm before its servos are released; whether they do."""
+    question = (
+        f"The servos are going to be released{why}, and the arm drops. Hold it, then press enter (n: no)"
+    )
+    return keys.ask(question, {"enter": True, "y": True, "n": False, "q": False, "escape": False})
+
+
+def close_servo(servo: Servo, keys: Keys, release: bool) -> None:
+    """Leave the arm holding its pose, or released, if that was asked for and somebody holds it."""
+    try:
+        release = release and servo.error is None and hold_it(keys, "")
+    except (RuntimeError, KeyboardInterrupt) as error:
+        release = False
+        print(f"the servos stay on ({error or 'Ctrl-C'})")
+    servo.close(release)
+    if servo.error is not None:
+        print(f"the arm goes no further than its last command: {servo.error}")
+    else:
+        print("the servos are released" if release else "the arm holds its pose")
+
+
+def start_rng(seed: int, episode: int) -> np.random.Generator:
+    """Where the start of a recorded episode comes from, on the twin as in simulation."""
+    return np.random.default_rng([seed, Stream.RECORD, episode])
+
+
+def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
+    """Facts of an episode that is recorded (`recording.Recording`)."""
+    quality = {"render_quality": "fast"} if is_twin else {}
+    return {"task": task.name, "fps": task.fps, "sim": is_twin, **quality}
