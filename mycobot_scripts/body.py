@@ -6,7 +6,6 @@ takes effect, or is asked about, so that a thread that is late by some milliseco
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -126,8 +125,7 @@ class KinematicBody:
 
     def _advance(self, at: float) -> None:
         """Follow the targets up to a time."""
-        steps = math.floor((at - self._time) / STEP)
-        for _ in range(steps):
+        while self._time + STEP <= at:
             self._time += STEP
             while self._coming and self._coming[0][0] <= self._time:
                 _, which, target = self._coming.popleft()
@@ -135,7 +133,6 @@ class KinematicBody:
             left = np.where(self._on & ~self._stuck, self._target - self._position, 0.0)
             if not self._coming and np.abs(left).max() < 1e-6:  # at rest
                 self._velocity[:] = 0.0
-                self._time += (steps - 1) * STEP
-                break
+                self._time = max(self._time, at)
             self._velocity = np.clip(left / MYCOBOT.time_constant, -self._speed, self._speed)
             self._position += self._velocity * STEP
