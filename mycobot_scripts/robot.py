@@ -126,7 +126,7 @@ class MyCobotRobot:
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
         self.timing = Timing(self.task.cameras)
-        self._deadline = time.monotonic()
+        self._deadline, self._has_begun = time.monotonic(), False
         return self._see()
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -138,6 +138,8 @@ class MyCobotRobot:
             return self._see(is_last=True)
         try:
             self._check()
+            if not self._has_begun:  # time begins with the first action, however long that took
+                self._deadline, self._has_begun = time.monotonic(), True
             self._send(action)
             self._wait()
             self._check()

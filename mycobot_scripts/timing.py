@@ -10,7 +10,7 @@ LATE = 0.01  # s after its deadline from which a step counts as late
 
 
 class Timing:
-    """Grows by a row a step; the first is the start's."""
+    """Grows by a row a step; row 0 is what was seen before the first action."""
 
     def __init__(self, cameras: Sequence[str]) -> None:
         self.missed = 0  # deadlines that nothing was done at
@@ -35,21 +35,21 @@ class Timing:
     @property
     def rate(self) -> float:
         """Steps a second that were achieved; NaN for less than two."""
-        time = self.arrays()["time"]
-        return (len(time) - 1) / float(time[-1]) if len(time) > 1 else float("nan")
+        time = self.arrays()["time"][1:]
+        return (len(time) - 1) / float(time[-1] - time[0]) if len(time) > 1 else float("nan")
 
     @property
     def late_steps(self) -> int:
-        return int((self.arrays()["late"] > LATE).sum())
+        return int((self.arrays()["late"][1:] > LATE).sum())
 
     @property
     def longest(self) -> float:
         """The longest time between two steps, s."""
-        return float(np.diff(self.arrays()["time"]).max(initial=0.0))
+        return float(np.diff(self.arrays()["time"][1:]).max(initial=0.0))
 
     def text(self, fps: float) -> str:
         """Two lines; `fps` is what was asked for."""
-        if not len(self):
+        if len(self) < 2:
             return "no steps"
         columns = self.arrays()
         ages = "; ".join(
@@ -58,7 +58,7 @@ class Timing:
             if "age" in name.split("_")
         )
         return (
-            f"{self.rate:.2f} steps a second of {fps:g}; {self.late_steps} of {len(self)} more than "
+            f"{self.rate:.2f} steps a second of {fps:g}; {self.late_steps} of {len(self) - 1} more than "
             f"{1000 * LATE:.0f} ms late, {self.missed} left out, longest pause {1000 * self.longest:.0f} ms\n"
             f"ages when seen (median, 99 %): {ages}"
         )
