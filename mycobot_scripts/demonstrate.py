@@ -16,7 +16,7 @@ from mycobot_scripts.recording import Recording, Step
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import hold_it
-from mycobot_scripts.units import JOINTS, to_degrees
+from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees
 from schema import Task
 
 Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]  # step, observation: action (7,), or None to end
@@ -59,22 +59,18 @@ def perform(
     Returns:
         Why it was stopped; None if it was not.
     """
+    moment = time.monotonic()
     for t in range(length):
-        if step.last():
-            break
-        observation, moment = step.observation, time.monotonic()
-        action = act(t, observation)
+        action = None if step.last() else act(t, step.observation)
         if action is None:
             break
+        seen, clamped = step.observation, robot.guard.clamped.total()
         step = robot.step(action)
-        sent = robot.servo.latest.target
-        recording.append(
-            Step(
-                moment,
-                *(observation["qpos"], observation["qvel"], sent, observation["images"]),
-                reward=step.reward if rewarded else None,
-            )
-        )
+        is_clamped = robot.guard.clamped.total() > clamped
+        sent = robot.servo.latest.target if is_clamped else on_the_wire(action)
+        reward = step.reward if rewarded else None
+        recording.append(Step(moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
+        moment = time.monotonic()
     return robot.stopped
 
 
