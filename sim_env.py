@@ -74,7 +74,7 @@ class _ArmIndex:
         return np.concatenate([action[:-1], self.signs * opening])
 
 
-def _linked_joints(model: mujoco.MjModel) -> list[tuple[int, int, np.ndarray]]:
+def linked_joints(model: mujoco.MjModel) -> list[tuple[int, int, np.ndarray]]:
     """Joints that a constraint makes follow another: where both stand in `qpos`, and the polynomial (5,)."""
     links = np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_JOINT)
     address = model.jnt_qposadr
@@ -138,7 +138,7 @@ class SimTask(control.Task):
         self._arms = [_ArmIndex(model, arm) for arm in task.arms]
         self._ctrl = np.concatenate([arm.ctrl for arm in self._arms])
         self._ends = np.cumsum([arm.dim for arm in task.arms])[:-1]
-        self._linked = _linked_joints(model)
+        self._linked = linked_joints(model)
         self._props = [int(model.joint(f"{p.name}_joint").qposadr[0]) for p in task.props if has_props]
         judged = task if has_props else replace(task, stages=(), strict=None, choices=())
         self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])

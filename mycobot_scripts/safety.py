@@ -139,6 +139,14 @@ class Guard:
         side = "table" if axis == 2 and below[2] > 0 else "box"
         return max(0.0, float(beyond[axis])), side
 
+    def beyond(self, target: np.ndarray) -> str | None:
+        """Which limit a finite target (7,) is beyond, wherever the arm is: joint limit, table, box, or none."""
+        joints = target[:JOINTS]
+        if (joints < self._low[:JOINTS]).any() or (joints > self._high[:JOINTS]).any():
+            return "joint limit"
+        depth, side = self.outside(joints)
+        return side if depth > _TINY else None
+
     def _keep_tool_in(self, target: np.ndarray, previous: np.ndarray) -> np.ndarray:
         """Slide along the side that the tool point would pass; failing that, go as far as is allowed."""
         allowed = self.outside(previous[:JOINTS])[0] + _TINY
