@@ -84,7 +84,6 @@ def record(setup: Setup, config: RecordConfig, task: Task) -> None:
         print(f"{there} of {config.num_episodes} episodes are in {config.dataset_dir} already")
     if not missing:
         return
-    Path(config.dataset_dir).mkdir(parents=True, exist_ok=True)
     done = 0
     with open_keys() as keys, open_session(setup, task, keys) as session:
         recorder = Recorder(session, config)

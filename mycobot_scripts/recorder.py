@@ -120,10 +120,10 @@ class Recorder:
             stopped = self._perform(act, recording, index)
             return self._stopped(recording) if stopped else self._decide(recording, index)
         except BaseException:
-            if len(recording):
+            if recording.is_open and len(recording):
                 recording.abandon()
                 print(f"\n{recording.folder} keeps what was recorded; --recover makes an episode of it")
-            else:
+            elif recording.is_open:
                 recording.discard()
             raise
 
@@ -177,11 +177,7 @@ class Recorder:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""
         reason = self._session.robot.stopped or "q was pressed"
         is_wish = reason in ("q was pressed", "Ctrl-C")
-        if self._is_automatic:
-            if is_wish:
-                return self._end(recording, "quit")
-            raise RuntimeError(reason)
-        if not len(recording):
+        if self._is_automatic or not len(recording):
             self._end(recording, "quit")
             if is_wish:
                 return "quit"

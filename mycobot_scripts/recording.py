@@ -98,6 +98,11 @@ class Recording:
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been neither finished nor discarded."""
+        return self.folder.exists()
+
     def append(self, step: Step) -> None:
         """Keep a step. EpisodeError if it does not fit those before; OSError if the disk fails or cannot keep
         up, with what is there already kept.

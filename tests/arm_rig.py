@@ -1,0 +1,100 @@
+"""An arm to test scripts on, in this process: emulated firmware on a pseudo-terminal, a body without physics,
+cameras that show noise, and a person whose keys are known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from constants import get_task
+from mycobot_scripts.arm_file import ArmFile
+from mycobot_scripts.body import KinematicBody
+from mycobot_scripts.cameras import Camera, close_cameras
+from mycobot_scripts.faults import Faults
+from mycobot_scripts.firmware import Firmware, serve_pty
+from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.safety import Guard, Limits
+from mycobot_scripts.servo import Servo, ServoConfig
+from mycobot_scripts.session import RobotConfig, Session, Setup, StopKey
+
+SIZE = (48, 64)  # of the cameras' pictures
+# A loaded machine must not fail a test: what depends on its speed is generous.
+LIMITS = Limits(stale=20.0, frozen=60.0, start_speed=60.0, max_deviation=60.0)
+SERVO = ServoConfig(speed=60, reply_window=1000.0)
+
+
+class Person:
+    """Answers questions with the next of `answers`, and presses keys when `press` says so."""
+
+    def __init__(self, *answers: str, press: Callable[[], list[str]] = list) -> None:
+        self.answers, self.press = list(answers), press
+        self.questions: list[str] = []
+
+    def poll(self) -> list[str]:
+        return self.press()
+
+    def ask(self, question, answers):
+        self.questions.append(question)
+        if not self.answers:
+            raise RuntimeError(f"nobody answers {question!r}")
+        return answers[self.answers.pop(0)]
+
+    def line(self, prompt: str) -> str:
+        self.questions.append(prompt)
+        return self.answers.pop(0)
+
+
+class Noise:
+    """A camera that sees grey noise, 30 times a second."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def read(self) -> np.ndarray:
+        time.sleep(1 / 30)
+        return self._rng.integers(100, 120, (*SIZE, 3)).astype(np.uint8)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Rig:
+    """A session, and the arm's body behind it."""
+
+    session: Session
+    body: KinematicBody
+    person: Person = field(default_factory=Person)
+
+    def joints(self) -> np.ndarray:
+        """Where the arm is (6,), rad."""
+        return self.body.state(self.body.now()).joints
+
+
+@contextlib.contextmanager
+def make_rig(
+    person: Person, limits: Limits = LIMITS, faults: Faults | None = None, **changes
+) -> Iterator[Rig]:
+    """An arm that is ready; `changes` are of its task."""
+    task = replace(get_task("mycobot320_move_cube"), **changes)
+    arm = ArmFile()
+    setup = Setup(RobotConfig(), limits, SERVO, arm, argparse.Namespace())
+    body, guard = KinematicBody(), Guard(limits, arm.home)
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(serve_pty(Firmware(body, faults or Faults()), delays=False))
+        cameras = {name: Camera(name, "noise", size=SIZE, opener=lambda *_: Noise()) for name in task.cameras}
+        stack.callback(close_cameras, cameras)
+        for camera in cameras.values():
+            camera.wait()
+        servo = Servo(port.port, guard, SERVO).start()
+        stack.callback(servo.close)
+        stop_key = StopKey(person)
+        robot = MyCobotRobot(task, servo, cameras, guard, asked_to_stop=stop_key)
+        session = Session(setup, task, servo, cameras, guard, robot, person, stop_key)
+        yield Rig(session, body, person)

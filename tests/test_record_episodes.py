@@ -1,0 +1,257 @@
+"""Recording demonstrations: along waypoints, by hand, by keys; what is kept, and what is never lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arm_rig import Person, make_rig
+
+from episodes import Episode, episode_path
+from mycobot_scripts import record_episodes
+from mycobot_scripts.recorder import RecordConfig, Recorder
+from mycobot_scripts.recording import journal_path, list_journals
+from mycobot_scripts.units import on_the_wire
+from mycobot_scripts.waypoints import Motion, Pose, names
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
+THERE = (2.0, 30.0, 38.0, 4.0, -85.0, -10.0)
+MOTION = Motion((Pose(0, HOME, 0.7), Pose(8, THERE, 0.7), Pose(4, THERE, 0.4)), fps=10)
+
+
+@pytest.fixture
+def sequence(tmp_path):
+    MOTION.save(tmp_path / "short.json")
+    return str(tmp_path / "short.json")
+
+
+def config(tmp_path, **flags) -> RecordConfig:
+    return RecordConfig(task_name="mycobot320_move_cube", dataset_dir=str(tmp_path / "data"), **flags)
+
+
+def recorded(rig, settings, episodes: int = 1) -> list[bool]:
+    recorder = Recorder(rig.session, settings)
+    assert recorder.prepare()
+    return [recorder.record(index) for index in range(episodes)]
+
+
+def pressed_while_recording(tmp_path, key: str, after: int = 3):
+    """Presses a key once so many steps are in the journal of episode 0."""
+    journal = journal_path(episode_path(tmp_path / "data", 0)) / "steps.bin"
+    done = []
+
+    def press() -> list[str]:
+        if done or not journal.exists() or journal.read_bytes().count(b"STEP") < after:
+            return []
+        done.append(key)
+        return [key]
+
+    return press
+
+
+def test_waypoints_are_played_and_recorded_as_sent(tmp_path, sequence, capsys):
+    with make_rig(Person("enter", "k", "enter", "f")) as rig:
+        assert recorded(rig, config(tmp_path, sequence=sequence), episodes=2) == [True, True]
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert (episode.task, episode.fps, episode.sim, episode.success) == (
+        "mycobot320_move_cube",
+        10,
+        False,
+        True,
+    )
+    assert len(episode) == 12 and sorted(episode.images) == ["right_wrist", "top"]
+    sent = [on_the_wire(action) for action in MOTION.actions()]
+    np.testing.assert_allclose(episode.action, sent, atol=1e-6)
+    np.testing.assert_allclose(
+        episode.qpos[0, :6], np.radians(HOME), atol=np.radians(4)
+    )  # from the start pose
+    np.testing.assert_array_equal(episode.qpos[0, 6], np.float32(0.7))
+    assert episode.time[0] == 0 and (np.diff(episode.time) > 0.01).all() and episode.reward is None
+    assert np.abs(episode.qvel[:, :6]).max() > 0.05
+    assert episode.images["top"][5].shape == (48, 64, 3)
+    assert Episode.load(episode_path(tmp_path / "data", 1)).success is False
+    assert list_journals(tmp_path / "data") == []
+    assert "put everything to its place" in rig.person.questions[0]
+    assert "steps a second of 10" in capsys.readouterr().out
+
+
+def test_what_is_done_again_replaces_nothing(tmp_path, sequence):
+    with make_rig(Person("enter", "r", "enter", "k")) as rig:
+        assert recorded(rig, config(tmp_path, sequence=sequence)) == [True]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["episode_0.hdf5"]
+
+
+def test_quitting(tmp_path, sequence):
+    with make_rig(Person("enter", "q")) as rig:
+        assert recorded(rig, config(tmp_path, sequence=sequence)) == [False]
+        rig.person.answers = ["q"]
+        assert recorded(rig, config(tmp_path, sequence=sequence)) == [False]
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_q_stops_the_arm_and_the_person_decides(tmp_path, sequence):
+    with make_rig(Person("enter", "k", press=pressed_while_recording(tmp_path, "q"))) as rig:
+        assert recorded(rig, config(tmp_path, sequence=sequence)) == [True]
+        assert "stopped (q was pressed)" in rig.person.questions[-1]
+        time.sleep(0.7)
+        before = rig.joints()
+        time.sleep(0.3)
+        np.testing.assert_allclose(rig.joints(), before, atol=1e-4)
+        assert np.abs(before - np.radians(THERE)).max() > np.radians(0.5)
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert 3 <= len(episode) < 12 and episode.success is False
+
+
+def test_ctrl_c_stops_the_arm_in_order(tmp_path, sequence):
+    due = pressed_while_recording(tmp_path, "Ctrl-C")
+
+    def press() -> list[str]:
+        if due():
+            os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    with make_rig(Person("enter", "r", "enter", "k", press=press)) as rig:
+        assert recorded(rig, config(tmp_path, sequence=sequence)) == [True]
+    assert "stopped (Ctrl-C)" in rig.person.questions[1]
+    assert len(Episode.load(episode_path(tmp_path / "data", 0))) == 12
+
+
+def test_an_error_while_recording_loses_nothing(tmp_path, sequence, capsys):
+    """Nobody is there to answer in the end: the recording waits for --recover."""
+    with make_rig(Person("enter")) as rig, pytest.raises(RuntimeError, match="nobody answers"):
+        recorded(rig, config(tmp_path, sequence=sequence))
+    assert "keeps what was recorded; --recover makes an episode of it" in capsys.readouterr().out
+    flags = ["--task_name", "mycobot320_move_cube", "--dataset_dir", str(tmp_path / "data")]
+    with pytest.raises(ValueError, match="episode_0.recording was cut off; the same command with --recover"):
+        record_episodes.main([*flags, "--sequence", sequence, "--cameras", "top=1,right_wrist=0"])
+    record_episodes.main([*flags, "--recover"])
+    assert "12 steps; whether it succeeded is not known" in capsys.readouterr().out
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert len(episode) == 12 and episode.success is None
+    record_episodes.main([*flags, "--recover"])
+    assert "no recording was cut off" in capsys.readouterr().out
+
+
+def test_poses_shown_by_hand_are_played_and_recorded(tmp_path):
+    """The hand brings the arm to two poses; closed in the second."""
+    person = Person("y", "enter", "k")
+    with make_rig(person, episode_len=200) as rig:
+        settings = config(tmp_path, guide=True, guide_speed=40.0)
+        script = iter([["space"], ["c"], "move", ["space"], ["space"], ["backspace"], ["enter"]])
+        poses = [np.radians(THERE)]
+
+        def press() -> list[str]:
+            if not rig.session.servo.released:
+                return []
+            keys = next(script, [])
+            if keys != "move":
+                return keys
+            rig.body.place(poses[0], rig.body.now())
+            deadline = time.monotonic() + 10
+            while np.abs(rig.session.servo.latest.qpos[:6] - poses[0]).max() > 0.01:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            return []
+
+        person.press = press
+        assert recorded(rig, settings) == [True]
+        assert not rig.session.servo.released
+    assert "Hold it, then press enter" in person.questions[0] and len(person.questions) == 3
+    motion = Motion.load(tmp_path / "data" / "sequences" / "guided_0.json")
+    assert len(motion.poses) == 2 and motion.poses[1].gripper == 0.2
+    np.testing.assert_allclose(motion.poses[1].degrees, THERE, atol=0.2)
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert len(episode) == len(motion)
+    np.testing.assert_allclose(episode.action, [on_the_wire(a) for a in motion.actions()], atol=1e-6)
+
+
+def test_servos_are_released_only_after_a_yes(tmp_path):
+    with make_rig(Person("n")) as rig:
+        assert not Recorder(rig.session, config(tmp_path, guide=True)).prepare()
+        assert not rig.session.servo.released
+
+
+def test_jogging(tmp_path):
+    """Joint space, joint 1 for some steps, then done."""
+    person = Person("enter", "k")
+    with make_rig(person, episode_len=60) as rig:
+        script = iter([["tab"], [], *[["d"]] * 8, [], [], ["enter"]])
+        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        assert recorded(rig, config(tmp_path, jog="keyboard")) == [True]
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert 10 <= len(episode) < 60
+    moved = np.degrees(episode.action[-1] - episode.action[0])
+    assert moved[0] > 5 and np.abs(moved[1:6]).max() < 0.02
+
+
+def test_stopping_while_jogging_and_doing_it_again(tmp_path):
+    person = Person("enter", "r", "enter", "k")
+    with make_rig(person, episode_len=6) as rig:
+        script = iter([[], [], ["q"]])
+        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        assert recorded(rig, config(tmp_path, jog="keyboard")) == [True]
+    assert "stopped (q was pressed)" in person.questions[1]
+    assert len(Episode.load(episode_path(tmp_path / "data", 0))) == 6
+
+
+MOVE = ["--task_name", "mycobot320_move_cube"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "--task_name is missing"),
+        (["--task_name", "mycobot320_move_cub"], "did you mean 'mycobot320_move_cube'"),
+        (["--task_name", "sim_transfer_cube_scripted"], "the real arm does mycobot320_move_cube, "),
+        ([*MOVE, "--robot", "twin"], "the twin plays sim_mycobot320_move_cube_scripted, "),
+        (MOVE, "has no script; say how to move: --sequence, --guide or --jog"),
+        ([*MOVE, "--guide", "--jog", "keyboard"], "--guide does not go with --jog"),
+        ([*MOVE, "--sequence", "pick"], f"choose from {', '.join(names())}"),
+        ([*MOVE, "--guide", "--num_episodes", "0"], "--num_episodes is 0; it must be at least 1"),
+        ([*MOVE, "--guide"], "--cameras lacks top, right_wrist; .* top=0,"),
+        ([*MOVE, "--guide", "--cameras", "top"], "--cameras has 'top'; it takes name=source"),
+        ([*MOVE, "--guide", "--arm_file", "none.json"], "no such arm file"),
+    ],
+)
+def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypatch, flags, said):
+    monkeypatch.chdir(tmp_path)
+    with open(os.devnull) as nothing, pytest.raises((ValueError, OSError), match=said) as error:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        record_episodes.main(flags)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_whole_script_on_the_twin(tmp_path, sequence):
+    """From any folder, keys from standard input: the twin is started, moves, is asked, and ends."""
+    flags = ["--robot", "twin", "--task_name", "sim_mycobot320_move_cube_scripted", "--num_episodes", "1"]
+    flags += ["--dataset_dir", str(tmp_path / "data"), "--sequence", sequence, "--stale", "20", "--ask"]
+    command = [sys.executable, str(ROOT / "mycobot_scripts" / "record_episodes.py"), *flags]
+    with subprocess.Popen(
+        command, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        timer = threading.Timer(120, process.kill)
+        timer.start()
+        said = []
+        while "[k]eep" not in "".join(said[-40:]):
+            said.append(process.stdout.read(1))
+            assert said[-1], "".join(said)
+        process.stdin.write("k")
+        process.stdin.flush()
+        said.append(process.stdout.read())
+        timer.cancel()
+    text = "".join(said)
+    assert process.returncode == 0, text
+    assert "no success; [k]eep" in text and "the arm holds its pose" in text
+    assert "1 of 1 episodes" in text and "visualize_episodes.py" in text
+    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    assert len(episode) == 12 and episode.sim and episode.success is False and episode.seed == 0
+    assert episode.images["top"].shape == (480, 640) and episode.render_quality == "fast"
+    np.testing.assert_allclose(episode.env_state[2], 0.06)
+    assert list_journals(tmp_path / "data") == []
