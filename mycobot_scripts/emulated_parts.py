@@ -160,6 +160,10 @@ class Servos:
             for joint in joints:
                 self._motion.brake(joint + 1, at)
 
+    def reset(self) -> None:
+        """All motors are on."""
+        self._on[:] = True
+
     @staticmethod
     def _joint(number: int) -> int:
         if not 1 <= number <= 6:

@@ -110,10 +110,11 @@ class Firmware:
             self.stuck_from = at + self.faults.stuck_after
 
     def placed(self, at: float) -> None:
-        """The body was put elsewhere by a higher power: no motion is on its way any more."""
+        """The body was put elsewhere by a higher power: no motion is on its way, and all motors are on."""
         with self._lock:
             self.motion.reset(at)
             self.gripper.reset(at)
+            self.servos.reset()
 
     def unanswered(self, frame: Frame, at: float) -> None:
         """The reply to a frame did not reach the client in time, and so the frame may come again."""

@@ -119,7 +119,9 @@ class TwinHandle:
         except urllib.error.HTTPError as error:
             raise ValueError(f"twin: {json.load(error)['error']}") from None
         except OSError as error:
-            raise RuntimeError(f"the twin does not answer ({error})") from None
+            ended = self.process.poll() is not None and not self._log.closed
+            said = self._said()[-1:] if ended else []
+            raise RuntimeError(f"the twin does not answer ({(said or [error])[0]})") from None
 
     def close(self) -> None:
         """End it; its port and cameras are gone afterwards."""

@@ -99,8 +99,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
         world = self.server.world
         start, case, rng = read_reset(world, body)
-        told = world.reset(start, case, rng, bool(body.get("arm", True)))
-        self.server.firmware.placed(world.now())
+        with_arm = bool(body.get("arm", True))
+        told = world.reset(start, case, rng, with_arm)
+        if with_arm:
+            self.server.firmware.placed(world.now())
         return as_json(told)
 
     def _guide(self, body: dict[str, Any]) -> dict[str, Any]:

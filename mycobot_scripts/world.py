@@ -106,15 +106,23 @@ class World:
     def run(self) -> None:
         """Keep to the wall clock until `stop`."""
         self._epoch, self._runs = self.now() - self._data.time, True
-        while not self._stopped.is_set():
-            self._catch_up()
-            feed = min(self.feeds.values(), key=lambda feed: feed.due)
-            if feed.is_due(self.now()):
-                image = None if feed.is_frozen else self._sim.render(self._physics, feed.name)
-                feed.publish(image, self._epoch + self._data.time)
-            else:
-                time.sleep(TURN)
-        self._runs = False
+        try:
+            while not self._stopped.is_set():
+                self._catch_up()
+                self._look()
+        finally:
+            self._runs = False
+            with self._turn:
+                self._turn.notify_all()
+
+    def _look(self) -> None:
+        """Take the picture that is due, or rest if none is."""
+        feed = min(self.feeds.values(), key=lambda feed: feed.due)
+        if not feed.is_due(self.now()):
+            time.sleep(TURN)
+            return
+        image = None if feed.is_frozen else self._sim.render(self._physics, feed.name)
+        feed.publish(image, self._epoch + self._data.time)
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -125,8 +133,6 @@ class World:
         self._stopped.set()
         for feed in self.feeds.values():
             feed.close()
-        with self._turn:
-            self._turn.notify_all()
         self._env.close()
 
     def _catch_up(self) -> None:
@@ -204,6 +210,7 @@ class World:
         if kept is not None:
             self._leave_arm(*kept)
         else:
+            self._hand = None
             self._set_motors(ALL_JOINTS, on=True)
         self._states.clear()
         self._states.append((self._epoch, self._state()))
@@ -227,8 +234,9 @@ class World:
         """Nothing but a motor's present command is on its way to it."""
         samples = self._model.actuator_history[motor, 0]
         if samples:
+            times = self._data.time + self._dt * np.arange(-samples, 0)  # its own are out of order
             commands = np.full(samples, self._data.ctrl[motor])
-            mujoco.mj_initCtrlHistory(self._model, self._data, motor, None, commands)
+            mujoco.mj_initCtrlHistory(self._model, self._data, motor, times, commands)
 
     def _set_motors(self, joints: Iterable[int], on: bool) -> None:
         for joint in joints:
