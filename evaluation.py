@@ -46,6 +46,8 @@ def rollout(
     kept = {name: JpegFrames() for name in cameras}
     rows: dict[str, list] = {"qpos": [], "qvel": [], "action": [], "reward": []}
     for _ in range(task.episode_len):
+        if step.last():
+            break
         observation = step.observation
         for name, frames in kept.items():
             frames.append(observation["images"][name])
@@ -56,11 +58,13 @@ def rollout(
         values = (observation["qpos"], observation["qvel"], action, step.reward)
         for name, value in zip(rows, values, strict=True):
             rows[name].append(value)
-        if step.last():
-            break
     arrays = {name: np.array(values, np.float32) for name, values in rows.items()}
     return Episode(
-        **arrays, images=kept, task=task.name, fps=task.fps, success=arrays["reward"].max() == task.max_reward
+        **arrays,
+        images=kept,
+        task=task.name,
+        fps=task.fps,
+        success=bool(arrays["reward"].max(initial=0) == task.max_reward) if task.stages else None,
     )
 
 

@@ -33,7 +33,13 @@ class Execution:
         self._policy, self._amp = policy, amp
         self._now: Callable[[], float] = time.monotonic
         self.latencies: list[float] = []  # s that each chunk took
+        self.held = 0  # steps at which the last action was repeated, as no other had come in time
         self.reset()
+
+    @property
+    def remaining(self) -> int:
+        """Actions of the present chunk that are to come; 0 where there is no such thing."""
+        return 0
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """Forget the last episode; `key` seeds what the policy draws in the next."""
@@ -89,6 +95,10 @@ class ChunkedExecution(Execution):
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
         self._queue: list[np.ndarray] = []
+
+    @property
+    def remaining(self) -> int:
+        return len(self._queue)
 
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
@@ -162,7 +172,6 @@ class _Background(Execution):
         self._pending: Future[np.ndarray] | None = None
         super().__init__(policy, amp)
         self._now = now
-        self.held = 0  # steps at which the last action was repeated, as no other had come in time
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         self._forget()
@@ -226,6 +235,10 @@ class BackgroundExecution(_Background):
         self._chunk: np.ndarray | None = None
         self._first = 0  # step that its first action is for
         self._end = 0  # step at which the next chunk is needed
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self._end - self._step - 1)
 
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:

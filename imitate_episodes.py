@@ -223,6 +223,8 @@ def build_policy(
         render_quality=data.train.episodes[0].render_quality,
         views=data.views,
         augmentations=config.augmentations(POLICIES[config.policy_class].augmentations),
+        fps=float(data.train.episodes[0].fps),
+        episode_len=int(max(data.train.lengths)),
     )
     return make_policy(config.policy_class, policy_config, interface, data.stats)
 

@@ -39,6 +39,7 @@ class Outcome:
     case: str | None = None  # of a task that has several
     choice: str | None = None  # what was chosen in the end; None: nothing
     unstable_at: int | None = None  # step at which the simulation became unstable, and the rollout ended
+    stopped: str | None = None  # why a run on an arm was stopped
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class Summary:
         unstable = sum(outcome.unstable_at is not None for outcome in self.outcomes)
         if unstable:
             lines.append(f"  {unstable} of them ended early: actions so wild that the simulation broke")
+        reasons = Counter(outcome.stopped for outcome in self.outcomes if outcome.stopped)
+        lines += [f"  {count} stopped: {reason}" for reason, count in reasons.most_common()]
         if self.cases:
             lines += table_lines("chosen:", self.choice_counts)
         return "\n".join(lines)

@@ -314,8 +314,8 @@ def _check_same(content: dict[str, Any], policy: Policy) -> None:
         (asdict(interface), policy.interface),
     ):
         for name, value in asdict(present).items():
-            if stored.get(name) != value:
+            if stored.get(name, value) != value:  # what an older version did not store is no difference
                 raise ValueError(
-                    f"the run to resume has {name} {stored.get(name)!r}, this command {value!r}; "
+                    f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
                     "give the same flags, or another --ckpt_dir"
                 )

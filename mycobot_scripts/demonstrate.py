@@ -12,11 +12,12 @@ import numpy as np
 from devices import Device
 from mycobot_scripts.jog import Jog
 from mycobot_scripts.keys import Keys, legend
-from mycobot_scripts.recording import Recording, Step
+from mycobot_scripts.recorded import RecordedRobot
+from mycobot_scripts.recording import Recording
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import hold_it
-from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees
+from mycobot_scripts.units import JOINTS, to_degrees
 from schema import Task
 
 Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]  # step, observation: action (7,), or None to end
@@ -46,8 +47,6 @@ def perform(
 ) -> str | None:
     """Move the arm and record it, until `act` ends it or `length` steps are done.
 
-    An action is recorded as it was sent: within the limits, and rounded to what the wire can say.
-
     Args:
         robot: the arm.
         step: what `robot.reset` returned.
@@ -59,18 +58,13 @@ def perform(
     Returns:
         Why it was stopped; None if it was not.
     """
-    moment = time.monotonic()
+    recorded = RecordedRobot(robot, recording, rewarded)
+    recorded.begin(step)
     for t in range(length):
         action = None if step.last() else act(t, step.observation)
         if action is None:
             break
-        seen, clamped = step.observation, robot.guard.clamped.total()
-        step = robot.step(action)
-        is_clamped = robot.guard.clamped.total() > clamped
-        sent = robot.servo.latest.target if is_clamped else on_the_wire(action)
-        reward = step.reward if rewarded else None
-        recording.append(Step(moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
-        moment = time.monotonic()
+        step = recorded.step(action)
     return robot.stopped
 
 

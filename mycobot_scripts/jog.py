@@ -18,7 +18,7 @@ MAX_LEAD = np.radians(10)  # rad; a target further ahead than this waits for the
 HELD = (
     0.15  # s that a key counts as held after a terminal sent it; held keys are sent about 30 times a second
 )
-COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture"}
+COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
 

@@ -142,11 +142,15 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    setup: Setup, task: Task, keys: Keys, twin_flags: Mapping[str, object] | None = None
+    setup: Setup,
+    task: Task,
+    keys: Keys,
+    twin_flags: Mapping[str, object] | None = None,
+    action_range: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Session]:
     """Start the twin if it is asked for, open port and cameras; in the end the arm holds its pose.
 
-    `q` stops whatever `Session.robot` does.
+    `q` stops whatever `Session.robot` does; so do actions far outside the `action_range`, if it is given.
     """
     check_task(task, setup.config.robot)
     with contextlib.ExitStack() as stack:
@@ -168,6 +172,7 @@ def open_session(
         stop_key = StopKey(keys)
         robot = MyCobotRobot(
             *(task, servo, cameras, guard),
+            action_range=action_range,
             scene=scene,
             confirm=confirm_by(keys) if setup.config.confirm else None,
             asked_to_stop=stop_key,

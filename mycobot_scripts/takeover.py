@@ -72,7 +72,7 @@ class TakeOver:
     """Calls like an execution (`execution.ChunkedExecution`), whose actions a person may replace.
 
     Args:
-        execution: the policy's; `reset(key)` makes it look anew.
+        execution: the policy's (`policy_runs.Parts`); `look_anew(key)` makes it forget what it has seen.
         device: what the person holds; its commands are `jog.COMMANDS`, and `other arm`: tool or joint space.
         jog: turns what is held into targets.
         fps: calls a second.
@@ -80,6 +80,7 @@ class TakeOver:
         servo: what is released for guiding by hand; None: guiding is refused.
         confirm: asks the person to hold the arm, before it is released; whether they do.
         on_stop: called when `q` is pressed; it stops the arm.
+        on_next: called when `n` is pressed: the present part of the run is done.
         say: tells the person what is going on.
         now: clock, s.
     """
@@ -94,12 +95,13 @@ class TakeOver:
         servo: Releasable | None = None,
         confirm: Callable[[], bool] = lambda: False,
         on_stop: Callable[[str], None] = lambda reason: None,
+        on_next: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = print,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._execution, self._device, self._jog, self._fps = execution, device, jog, fps
         self._corrections, self._servo, self._confirm = corrections, servo, confirm
-        self._on_stop, self._say, self._now = on_stop, say, now
+        self._on_stop, self._on_next, self._say, self._now = on_stop, on_next, say, now
         self.mode = "policy"  # or: jog, guide
         self._key: tuple[int, ...] = (0,)
         self._last: np.ndarray | None = None  # the last action
@@ -117,6 +119,8 @@ class TakeOver:
         qpos = np.asarray(observation["qpos"], dtype=float)
         if "stop" in given.commands:
             self._on_stop("q was pressed")
+        if "next" in given.commands:
+            self._on_next()
         if "take over" in given.commands and self.mode == "policy":
             self._take(qpos if self._last is None else self._last)
         elif "give back" in given.commands and self.mode != "policy":
@@ -149,7 +153,7 @@ class TakeOver:
         if self.mode == "guide":
             self._switch_guiding(qpos)
         self.finish()
-        self._execution.reset((*self._key, self.takeovers))
+        self._execution.look_anew((*self._key, self.takeovers))
         self._say("the policy goes on")
 
     def _switch_guiding(self, qpos: np.ndarray) -> None:

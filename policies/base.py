@@ -35,6 +35,8 @@ class Interface:
     # of the cameras that it does not simply see whole
     views: dict[str, View] = dataclasses.field(default_factory=dict)
     augmentations: tuple[str, ...] = ()  # of the images in training
+    fps: float = 0.0  # steps a second of the demonstrations; 0: not known
+    episode_len: int = 0  # steps of the longest of them; 0: not known
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Interface:

@@ -1,0 +1,352 @@
+"""Run a trained policy on the myCobot 320, or on its twin.
+
+    python3 model_runs.py --ckpt_dir runs/choose --task_name mycobot320_choose --cameras top=1,right_wrist=0
+    python3 model_runs.py --ckpt_dir runs/choose --task_name sim_mycobot320_choose_scripted --robot twin
+
+Every run is saved as an episode. The twin says by itself whether it succeeded, and starts where
+`imitate_episodes.py --eval` starts; on the real arm you are asked. Keys: q stops, m takes the arm over (then
+keys or a gamepad drive it, g: guide it by hand, p: give it back), n: on to the next checkpoint.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cli
+from constants import IMAGE_SIZE, Stream, get_task
+from episodes import Episode, episode_path
+from evaluation import rollout
+from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
+from machine import pick_device
+from mycobot_scripts.jog import Jog, make_device
+from mycobot_scripts.keys import Keys, open_keys
+from mycobot_scripts.policy_runs import (
+    Guarded,
+    Parts,
+    RunView,
+    action_range,
+    load_policies,
+    trained_fps,
+    warm_up,
+)
+from mycobot_scripts.recorded import RecordedRobot
+from mycobot_scripts.recording import Recording, journal_path
+from mycobot_scripts.session import (
+    Session,
+    Setup,
+    add_robot_flags,
+    as_recorded,
+    check_task,
+    hold_it,
+    open_session,
+    read_setup,
+)
+from mycobot_scripts.takeover import Corrections, TakeOver
+from outcomes import Outcome, Summary, write_summary
+from policies.base import Policy
+from schema import Task
+
+SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
+TOLD = "success, as you said"  # what a run on the real arm may come to
+BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
+RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Flags of this script; those of the arm come on top."""
+
+    ckpt_dir: tuple[str, ...] = cli.flag(None, "folder of the checkpoint; several run one after the other")
+    task_name: str = cli.flag(None, "task, e.g. mycobot320_choose, or a simulated one of the twin")
+    ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint in each folder")
+    num_rollouts: int = cli.flag(1, "runs")
+    output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
+    fps: float | None = cli.flag(None, "steps a second; those of the demonstrations if not given")
+    seconds: tuple[float, ...] | None = cli.flag(
+        None, "length of a run, one for each checkpoint; that of the longest demonstration if not given"
+    )
+    temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
+    query_every: int | None = cli.flag(
+        None, "actions of a chunk that are executed before the next; the policy's own if not given"
+    )
+    sync: bool = cli.flag(False, "wait for each chunk, instead of having it computed in the background")
+    dry_run: bool = cli.flag(
+        False, "play each chunk on the twin's body first, and refuse it on a limit or a collision"
+    )
+    view: bool = cli.flag(False, "show cameras, state and progress in a window")
+    take_over: str = cli.flag(
+        "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
+    )
+    seed: int = cli.flag(0, "seed of the twin's starts; start i of a seed is that of --eval")
+    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
+    amp: str = cli.flag("auto", "mixed precision: bf16 or no", ("auto", "bf16", "no"))
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        for name in ("ckpt_dir", "task_name"):
+            if not getattr(self, name):
+                raise ValueError(f"--{name} is missing")
+        if self.num_rollouts < 1:
+            raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
+        if self.fps is not None and not 0 < self.fps <= 50:
+            raise ValueError(f"--fps is {self.fps}; it must be above 0, and at most 50")
+        if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
+            raise ValueError(
+                f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
+            )
+        if self.seconds is not None and min(self.seconds) <= 0:
+            raise ValueError(f"--seconds is {min(self.seconds)}; it must be above 0")
+        if self.query_every is not None and self.temporal_agg:
+            raise ValueError("--query_every does not go with --temporal_agg, which asks whenever it can")
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        return [Path(folder) / self.ckpt_name for folder in self.ckpt_dir]
+
+    @property
+    def execution(self) -> str:
+        """How chunks are executed, for the reader."""
+        way = "temporal ensembling" if self.temporal_agg else "one chunk after another"
+        if self.query_every:
+            way = f"{self.query_every} actions of each chunk"
+        return f"{way}, {'waited for' if self.sync else 'in the background'}"
+
+
+def make_execution(policy: Any, config: Config, fps: float) -> Execution:
+    """How a policy's chunks are executed."""
+    if config.temporal_agg:
+        if config.sync:
+            return TemporalEnsemble(policy, amp=config.amp)
+        return BackgroundEnsemble(policy, fps, amp=config.amp)
+    if config.sync:
+        return ChunkedExecution(policy, config.query_every, config.amp)
+    return BackgroundExecution(policy, fps, config.query_every, amp=config.amp)
+
+
+class Runner:
+    """Runs policies on an arm that is ready.
+
+    Args:
+        session: the arm; its task has the run's steps a second and length.
+        config: flags.
+        policies: run one after the other.
+        lengths: steps of each.
+    """
+
+    def __init__(
+        self, session: Session, config: Config, policies: Sequence[Policy], lengths: Sequence[int]
+    ) -> None:
+        self._session, self._config, self._task = session, config, session.task
+        self._folder = output_dir(config)
+        robot, fps = session.robot, session.task.fps
+        if config.dry_run:
+            from mycobot_scripts.rehearsal import Rehearsal, Rehearsed  # needs MuJoCo
+
+            rehearsal = Rehearsal(self._task, session.setup.limits)
+            policies = [Rehearsed(policy, rehearsal, robot.request_stop) for policy in policies]
+        self._executions = [make_execution(policy, config, fps) for policy in policies]
+        self._parts = Parts(self._executions, lengths)
+        self._corrections = Corrections(self._folder / "corrections", self._task, session.is_twin)
+        self._take_over = TakeOver(
+            self._parts,
+            make_device(config.take_over, session.keys),
+            Jog("tool", session.setup.limits.tool_length),
+            fps,
+            self._corrections,
+            session.servo,
+            confirm=lambda: hold_it(session.keys, " so that you can guide it"),
+            on_stop=robot.request_stop,
+            on_next=self._parts.advance,
+        )
+        self._view = RunView(self._task.cameras) if config.view else None
+        self._n_corrections = 0
+
+    def run(self, index: int) -> Outcome | None:
+        """Run number `index`; None if the person quits before it."""
+        session, task = self._session, self._task
+        case = task.case_number(index) if task.cases else None
+        if not session.is_twin and not self._ready(index):
+            return None
+        print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
+        self._take_over.reset([self._config.seed, Stream.ACT, index])
+        session.stop_key.listens = True
+        with session.robot.interrupts_stop():
+            start = session.robot.reset(self._start(index), case)
+            if start.last():
+                return self._outcome(index, case, None, None)
+            session.stop_key.listens = False  # from here on whoever may take over reads the keys
+            recording = self._begin_recording()
+            try:
+                recorded = RecordedRobot(session.robot, recording, session.is_twin)
+                recorded.begin(start)
+                episode = rollout(Guarded(self._act, session.robot.request_stop), recorded, task)
+                self._take_over.finish()
+                return self._outcome(index, case, episode, recording)
+            except BaseException:
+                recording.abandon()
+                print(f"{recording.folder} keeps what was recorded; {RECOVER} {self._folder}")
+                raise
+
+    def _start(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self._config.seed, Stream.EVALUATE, index])
+
+    def _ready(self, index: int) -> bool:
+        question = f"run {index}: put everything to its place, then press enter (q: quit)"
+        return self._session.keys.ask(question, {"enter": True, "q": False})
+
+    def _begin_recording(self) -> Recording:
+        facts = as_recorded(self._task, self._session.is_twin)
+        if self._session.is_twin:
+            facts |= {"seed": self._config.seed, "env_state": np.array(self._session.scene.told["env_state"])}
+        return Recording(free_episode(self._folder), self._task.cameras, **facts)
+
+    def _act(self, observation: Mapping[str, Any]) -> np.ndarray:
+        action = self._take_over(observation)
+        if self._view is not None:
+            parts = self._parts
+            progress = (
+                f"part {parts.part + 1}, {parts.left} steps left; chunk: {parts.remaining} actions left"
+            )
+            self._view.show(
+                observation, [f"{self._take_over.mode}; {progress}", self._session.guard.report()]
+            )
+        return action
+
+    def _outcome(
+        self, index: int, case: int | None, episode: Episode | None, recording: Recording | None
+    ) -> Outcome:
+        """Find out how a run went, save it, and say so."""
+        session, task = self._session, self._task
+        told = self._told(episode is not None)
+        outcome = Outcome(
+            index,
+            total_reward=0.0 if episode is None else float(episode.reward.sum()),
+            case=None if case is None else task.cases[case].label,
+            stopped=session.robot.stopped,
+            **told,
+        )
+        if recording is not None:
+            success = outcome.highest_reward == max(1, task.max_reward)
+            print(f"saved {recording.finish(success)}: {'success' if success else 'no success'}")
+            print(session.robot.report())
+            print(latency_line(self._parts), flush=True)
+        for path in self._corrections.paths[self._n_corrections :]:
+            print(f"a correction: {path}")
+        self._n_corrections = len(self._corrections.paths)
+        return outcome
+
+    def _told(self, has_run: bool) -> dict[str, Any]:
+        """What the twin, or the person, says of a run."""
+        if not has_run:
+            return {"highest_reward": 0}
+        if not self._session.is_twin:
+            answer = self._session.keys.ask("did it succeed? [y/n]", {"y": 1, "enter": 1, "n": 0})
+            return {"highest_reward": answer}
+        time.sleep(SETTLING)
+        told = self._session.twin.state()
+        return {name: told[name] for name in ("highest_reward", "strict_success", "choice")}
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._take_over.finish()
+        self._parts.close()
+        if self._view is not None:
+            self._view.close()
+
+
+def latency_line(parts: Parts) -> str:
+    """How long the policy took, and how often nothing had come in time."""
+    latencies = 1000 * np.array(parts.latencies or [np.nan])
+    median, slowest = np.percentile(latencies, [50, 99])
+    held = f"; the arm held for {parts.held} steps, waiting for a chunk" if parts.held else ""
+    return f"policy: {len(parts.latencies)} chunks, {median:.0f} ms (99 %: {slowest:.0f} ms){held}"
+
+
+def free_episode(folder: Path) -> Path:
+    """The first episode file, by number, that is not there."""
+    numbers = (n for n in itertools.count() if not episode_path(folder, n).exists())
+    return next(path for n in numbers if not journal_path(path := episode_path(folder, n)).exists())
+
+
+def output_dir(config: Config) -> Path:
+    return Path(config.output_dir or Path(config.ckpt_dir[0]) / "arm").resolve()
+
+
+def summarise(outcomes: Sequence[Outcome], config: Config, task: Task) -> Summary:
+    """What all runs came to."""
+    return Summary(
+        task=task.name,
+        checkpoint=" + ".join(map(str, config.checkpoints)),
+        execution=config.execution,
+        seed=config.seed,
+        outcomes=tuple(outcomes),
+        stages=tuple(stage.label for stage in task.stages) or (TOLD,),
+        strict_label=task.strict_label,
+        cases=tuple(case.label for case in task.cases),
+        choices=tuple(choice.label for choice in task.choices),
+    )
+
+
+def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: float) -> list[int]:
+    """Steps that each policy has."""
+    if config.seconds is not None:
+        return [max(1, round(seconds * fps)) for seconds in config.seconds]
+    return [policy.interface.episode_len or task.episode_len for policy in policies]
+
+
+def run_all(
+    config: Config, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
+) -> Summary | None:
+    """Do the runs; what they came to, or None if there was none."""
+    fps = config.fps or trained_fps(policies, task)
+    steps = part_lengths(config, policies, task, fps)
+    task = replace(task, fps=fps, episode_len=sum(steps))
+    for policy in policies:
+        warm_up(policy, setup.arm.home, *IMAGE_SIZE)
+    outcomes: list[Outcome] = []
+    with open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session:
+        runner = Runner(session, config, policies, steps)
+        try:
+            for index in range(config.num_rollouts):
+                outcome = runner.run(index)
+                if outcome is None:
+                    break
+                outcomes.append(outcome)
+                if outcome.stopped in BY_HAND:
+                    break
+        finally:
+            runner.close()
+    return summarise(outcomes, config, task) if outcomes else None
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, Config)
+    add_robot_flags(parser)
+    setup = read_setup(parser, argv)
+    config = cli.from_flags(Config, setup.args)
+    config.check()
+    task = get_task(config.task_name)
+    check_task(task, setup.config.robot)
+    policies = load_policies(config.checkpoints, task, pick_device(config.device))
+    folder = output_dir(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_keys() as keys:
+        summary = run_all(config, setup, policies, task, keys)
+    if summary is None:
+        print("no run was made")
+        return
+    write_summary(summary, folder)
+    print(summary.text())
+    print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+
+
+if __name__ == "__main__":
+    cli.run(main)
