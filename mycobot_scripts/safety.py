@@ -140,7 +140,7 @@ class Guard:
         return max(0.0, float(beyond[axis])), side
 
     def beyond(self, target: np.ndarray) -> str | None:
-        """Which limit a finite target (7,) is beyond, wherever the arm is: joint limit, table, box, or none."""
+        """Which limit a finite target (7,) is beyond: joint limit, table, box, or none."""
         joints = target[:JOINTS]
         if (joints < self._low[:JOINTS]).any() or (joints > self._high[:JOINTS]).any():
             return "joint limit"
