@@ -12,8 +12,7 @@ import numpy as np
 from devices import Device
 from mycobot_scripts.jog import Jog
 from mycobot_scripts.keys import Keys, legend
-from mycobot_scripts.recorded import RecordedRobot
-from mycobot_scripts.recording import Recording
+from mycobot_scripts.recorded import RecordedRobot, Steps
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import hold_it
@@ -43,7 +42,7 @@ def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray
 
 
 def perform(
-    robot: MyCobotRobot, step: TimeStep, act: Act, length: int, recording: Recording, rewarded: bool = False
+    robot: MyCobotRobot, step: TimeStep, act: Act, length: int, steps: Steps, rewarded: bool = False
 ) -> str | None:
     """Move the arm and record it, until `act` ends it or `length` steps are done.
 
@@ -52,13 +51,13 @@ def perform(
         step: what `robot.reset` returned.
         act: gives the actions.
         length: steps at most.
-        recording: takes the steps.
+        steps: takes them.
         rewarded: whether the robot's rewards mean anything.
 
     Returns:
         Why it was stopped; None if it was not.
     """
-    recorded = RecordedRobot(robot, recording, rewarded)
+    recorded = RecordedRobot(robot, steps, rewarded)
     recorded.begin(step)
     for t in range(length):
         action = None if step.last() else act(t, step.observation)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from mycobot_scripts.recording import Recording, Step
+from mycobot_scripts.recording import Step
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.units import on_the_wire
+
+
+class Steps(Protocol):
+    """What keeps steps: a `Recording`."""
+
+    def append(self, step: Step) -> None: ...
 
 
 class RecordedRobot:
@@ -23,7 +29,7 @@ class RecordedRobot:
         rewarded: whether the robot's rewards mean anything.
     """
 
-    def __init__(self, robot: MyCobotRobot, recording: Recording, rewarded: bool = False) -> None:
+    def __init__(self, robot: MyCobotRobot, recording: Steps, rewarded: bool = False) -> None:
         self.robot, self._recording, self._rewarded = robot, recording, rewarded
 
     def reset(self, *args: Any, **kwargs: Any) -> TimeStep:

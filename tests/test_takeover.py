@@ -24,6 +24,8 @@ class Execution:
         self.resets.append(tuple(key))
         self.calls = 0
 
+    look_anew = reset
+
     def __call__(self, observation) -> np.ndarray:
         self.calls += 1
         return POSE + 0.01 * self.calls
@@ -156,6 +158,12 @@ def test_q_stops_whoever_drives(tmp_path):
     stopped = []
     run(Person({3: "stop"}), 5, tmp_path, on_stop=stopped.append)
     assert stopped == ["q was pressed"]
+
+
+def test_n_ends_a_part_of_the_run(tmp_path):
+    parts = []
+    run(Person({2: "next"}), 5, tmp_path, on_next=lambda: parts.append(1))
+    assert parts == [1]
 
 
 @pytest.mark.parametrize("command", ["give back", "guide"])

@@ -1,0 +1,143 @@
+"""Replay a recorded episode on the arm or on its twin, and say how well each joint follows.
+
+    python3 mycobot_scripts/replay_episode.py --dataset_dir data/mycobot320_move_cube --episode_idx 0
+    python3 mycobot_scripts/replay_episode.py --robot twin --dataset_path data/NAME/episode_0.hdf5
+
+goes slowly to where the episode began, sends its actions once more, and prints error and lag of each joint
+against what it was told and against the recording; a plot is written beside the episode.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+
+import cli
+from constants import MYCOBOT, TASKS, get_task
+from episodes import Episode, EpisodeError, episode_path
+from mycobot_scripts.demonstrate import follow, perform
+from mycobot_scripts.keys import open_keys
+from mycobot_scripts.recording import Step
+from mycobot_scripts.safety import HARD_LIMITS
+from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup
+from mycobot_scripts.tracking import table, tracking
+from mycobot_scripts.units import JOINTS
+from plots import joint_plot
+from schema import Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """Flags of this script."""
+
+    dataset_dir: str | None = cli.flag(None, "folder of the episode")
+    episode_idx: int = cli.flag(0, "number of the episode")
+    dataset_path: str | None = cli.flag(None, "the episode's file, instead of a folder")
+    task_name: str | None = cli.flag(None, "task; the one that the file names if not given")
+    output_dir: str | None = cli.flag(None, "where to write the plot; beside the episode if not given")
+
+
+class Memory(list):
+    """Takes the steps of `perform`, and keeps all but the pictures."""
+
+    def append(self, step: Step) -> None:
+        super().append(replace(step, images={}))
+
+    def rows(self, name: str) -> np.ndarray:
+        return np.array([getattr(step, name) for step in self])
+
+
+def load(config: Config, robot: str) -> tuple[Path, Episode, Task]:
+    """The episode, and its task without cameras; ValueError says why it cannot be replayed."""
+    if (config.dataset_dir is None) == (config.dataset_path is None):
+        raise ValueError("give one of --dataset_dir and --dataset_path")
+    path = Path(config.dataset_path or episode_path(config.dataset_dir, config.episode_idx))
+    episode = Episode.load(path, cameras=())
+    if not (config.task_name or episode.task):
+        raise EpisodeError(f"{path}: the file names no task; add --task_name")
+    task = get_task(config.task_name or episode.task)
+    for name in ("qpos", "action"):
+        rows = getattr(episode, name)
+        if rows.shape[1] != JOINTS + 1 or task.arms != (MYCOBOT,):
+            raise EpisodeError(
+                f"{path}: {name} has {rows.shape[1]} entries a step, of {task.name}; it is of another arm"
+            )
+        if (np.abs(np.degrees(rows[:, :JOINTS])) > HARD_LIMITS + 1).any():
+            raise EpisodeError(
+                f"{path}: {name} goes beyond what the joints can; if it is in degrees, make it ours by "
+                "import_recordings.py"
+            )
+    if robot == "twin" and task.scene is None:
+        played = [t.name for t in TASKS.values() if t.scene and t.arms == (MYCOBOT,)]
+        raise ValueError(
+            f"{path} is of {task.name}, which has no twin; --task_name one of {', '.join(played)}"
+        )
+    scene = task.scene if robot == "twin" else None
+    return path, episode, replace(task, scene=scene, cameras=(), fps=episode.fps, episode_len=len(episode))
+
+
+def replay(session: Session, episode: Episode) -> Memory:
+    """Send the episode's actions from where it began; RuntimeError if the run was stopped."""
+    session.start_at(np.clip(episode.qpos[0], [-np.inf] * JOINTS + [0], [np.inf] * JOINTS + [1]))
+    if session.scene is not None:
+        session.scene.start = episode.env_state
+    steps = Memory()
+    with session.robot.interrupts_stop():
+        step = session.robot.reset()
+        stopped = perform(session.robot, step, follow(episode.action), len(episode), steps, session.is_twin)
+    print(session.robot.report())
+    if stopped:
+        raise RuntimeError(f"stopped after {len(steps)} of {len(episode)} steps: {stopped}")
+    return steps
+
+
+def report(episode: Episode, steps: Memory) -> str:
+    """How the joints followed, and how far they were from the recording."""
+    time, measured = steps.rows("time"), steps.rows("qpos")
+    followed = tracking(steps.rows("action"), measured, time)
+    again = np.degrees(measured - episode.qpos[: len(measured)])[:, :JOINTS]
+    rms = " ".join(f"{value:.2f}" for value in np.sqrt(np.mean(again**2, axis=0)))
+    worst = " ".join(f"{value:.2f}" for value in np.abs(again).max(0))
+    return (
+        f"against what it was told:\n{table(followed)}\n"
+        f"against the recording, joints 1 to 6: rms {rms} deg, max {worst} deg"
+    )
+
+
+def run(setup: Setup, config: Config) -> None:
+    """Replay, report, plot."""
+    path, episode, task = load(config, setup.config.robot)
+    with open_keys() as keys, open_session(setup, task, keys) as session:
+        print(f"{path}: {len(episode)} steps at {episode.fps} a second (q: stop)", flush=True)
+        steps = replay(session, episode)
+        told = session.twin.state() if session.twin else None
+    print(report(episode, steps))
+    if told and episode.env_state is not None:
+        recorded = "" if episode.reward is None else f" (recorded: {int(episode.reward.max())})"
+        print(f"highest reward {told['highest_reward']} of {told['max_reward']}{recorded}")
+    elif told:
+        print("the file does not say where the props started; the twin drew a place")
+    plot = Path(config.output_dir or path.parent) / f"{path.stem}_replay.png"
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    title = f"{path.stem} replayed"
+    joint_plot(plot, steps.rows("qpos"), steps.rows("action"), task.state_names, episode.fps, title)
+    print(f"plot {plot}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, Config)
+    add_robot_flags(parser)
+    setup = read_setup(parser, argv)
+    run(setup, cli.from_flags(Config, setup.args))
+
+
+if __name__ == "__main__":
+    cli.run(main)
