@@ -175,6 +175,7 @@ class Camera:
         self.name, self.source, self.size = name, source, size
         self.error: str | None = None  # why there is no picture just now
         self.count, self.lost = 0, 0  # pictures, and times that the camera was lost
+        self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
         self._open = lambda: opener(source, fps, size)
         self._latest: Frame | None = None
         self._print = 0  # checksum of the newest picture
@@ -229,6 +230,7 @@ class Camera:
             source = None
             try:
                 source = self._open()
+                self.locked = getattr(source, "locked", {})
                 while not self._ending.is_set():
                     self._keep(source.read())
             except (OSError, ValueError, cv2.error) as error:
