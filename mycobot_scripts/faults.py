@@ -29,6 +29,9 @@ class Faults:
     )
     stuck_joint: int = cli.flag(0, "joint (1 to 6) that no longer moves; 0: none")
     stuck_after: float = cli.flag(0.0, "seconds after the first command until it sticks")
+    play: float = cli.flag(
+        0.0, "degrees by which joints stop short of where they are sent; about 0.4 on a real arm"
+    )
     hot_joint: int = cli.flag(0, "joint (1 to 6) whose servo is at 80 degrees Celsius; 0: none")
     overload_joint: int = cli.flag(0, "joint (1 to 6) whose servo takes 3000 mA; 0: none")
     freeze_camera: dict[str, float] | None = cli.flag(
@@ -44,10 +47,10 @@ class Faults:
         for name in ("lose_replies", "late_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be a share, 0 to 1")
-        for name in ("corrupt_ms", "late_ms", "stuck_after", "disconnect_after"):
+        for name in ("corrupt_ms", "late_ms", "stuck_after", "disconnect_after", "play"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
-                raise ValueError(f"--{name} is {value}; it must be a time, 0 or more")
+                raise ValueError(f"--{name} is {value}; it must be 0 or more")
         for name in ("stuck_joint", "hot_joint", "overload_joint"):
             if not 0 <= getattr(self, name) <= 6:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be a joint (1 to 6) or 0")

@@ -52,7 +52,7 @@ class Firmware:
         speed_at_20: float = SPEED_AT_20,
     ) -> None:
         self.body, self.faults, self.acks = body, faults or Faults(), acks
-        self.motion = Motion(body, speed_at_20)
+        self.motion = Motion(body, speed_at_20, self.faults.play)
         self.gripper = Gripper(body, self.faults)
         self.servos = Servos(body, self.motion, self.faults)
         self.settings = Settings()

@@ -33,11 +33,11 @@ class Motion:
     Args:
         body: what moves.
         speed_at_20: degrees/s of the fastest joint at speed 20; others in proportion, up to `TOP_SPEED`.
+        play: degrees by which joints stop short of their targets.
     """
 
-    def __init__(self, body: Body, speed_at_20: float = SPEED_AT_20) -> None:
-        self._body = body
-        self._speed_at_20 = speed_at_20
+    def __init__(self, body: Body, speed_at_20: float = SPEED_AT_20, play: float = 0.0) -> None:
+        self._body, self._speed_at_20, self._play = body, speed_at_20, play
         self.zero = np.zeros(6)  # degrees by which "calibrated" joints count from elsewhere
         self.low, self.high = np.array(protocol.ANGLE_MIN), np.array(protocol.ANGLE_MAX)
         self.fresh_mode = QUEUE
@@ -175,4 +175,6 @@ class Motion:
         self._target, self._speed, self._since = np.array(degrees, float), speed, at
         self.is_paused = False
         limit = min(self._speed_at_20 * max(speed, 1) / 20, TOP_SPEED)
-        self._body.move(np.radians(self._target + self.zero), np.radians(limit), at)
+        way = self._target - self.degrees(at)
+        goal = self._target - np.clip(way, -self._play, self._play)
+        self._body.move(np.radians(goal + self.zero), np.radians(limit), at)

@@ -6,6 +6,7 @@ Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its came
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -83,7 +84,7 @@ def serve(config: Config, faults: Faults, task: Task) -> None:
         try:
             announce(task, port.port, server.url, list(world.feeds))
             if config.view:
-                webbrowser.open(server.url)
+                show(server.url)
             if config.end_with_stdin:
                 threading.Thread(target=_follow_stdin, args=(world,), daemon=True).start()
             world.run()
@@ -99,6 +100,13 @@ def _follow_stdin(world) -> None:
     while sys.stdin.buffer.read(4096):
         pass
     world.stop()
+
+
+def show(url: str) -> None:
+    """Open a page in a browser, if there is a screen for one."""
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if (sys.platform.startswith("linux") and not has_display) or not webbrowser.open(url):
+        print(f"no browser could be opened here; open {url}/ yourself", flush=True)
 
 
 def announce(task: Task, port: str, url: str, cameras: list[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import serial
 from pymycobot import MyCobot320
-from scipy.optimize import curve_fit
+from step_response import fitted_steps
 
 from constants import MYCOBOT
 from mycobot_scripts import kinematics, protocol
@@ -326,6 +326,18 @@ def test_encoders(bench):
     bench.ask(Command.SET_ENCODER, b"\x01" + protocol.int16s(2048 + 512) + bytes([50]))
     bench.wait(3)
     assert bench.angles[0] == pytest.approx(45, abs=0.1)
+
+
+def test_joints_with_play_stop_short_of_their_target():
+    bench = Bench(play=0.4)
+    bench.ask(Command.SET_FRESH_MODE, b"\x01")
+    for target in (20, 0):
+        bench.send([target, 0, 0, 0, 0, 0])
+        bench.wait(3)
+        assert bench.angles[0] == pytest.approx(target - 0.4 if target else 0.4, abs=0.1)
+        assert (
+            bench.ask(Command.IS_IN_POSITION, protocol.encode_angles([target] + [0] * 5) + b"\x00") == b"\x01"
+        )
 
 
 def test_a_queue_is_not_held_up_for_ever_by_a_stuck_joint():
@@ -691,40 +703,9 @@ def test_no_wrong_value_in_many_round_trips(n, delays):
     assert failed <= n / 10_000, "three losses running: one in a million"
 
 
-def first_order(t, delay, time_constant, size):
-    t = np.asarray(t)
-    return np.where(t < delay, 0, size * (1 - np.exp(-np.maximum(t - delay, 0) / time_constant)))
-
-
-def fitted_step(arm, joint=2, size=-15.0):
-    """Delay and time constant (s) that a step of one joint looks like through pymycobot.
-
-    Measured as on a real arm: the clock starts before the call.
-    """
-    start = np.array(arm.get_angles())
-    target = start.copy()
-    target[joint] += size
-    began, times, seen = time.perf_counter(), [], []
-    arm.send_angles(target.tolist(), 20)
-    while time.perf_counter() < began + 1.5:
-        asked = time.perf_counter()
-        angles = arm.get_angles()
-        times.append((asked + time.perf_counter()) / 2 - began)  # the reading lies in the middle
-        seen.append(angles[joint] - start[joint])
-    (delay, time_constant, _), _ = curve_fit(
-        first_order, np.array(times), np.array(seen), p0=(0.2, 0.1, size)
-    )
-    return delay, time_constant
-
-
 def test_a_step_of_15_degrees_looks_like_the_real_arms():
     arm, port, _ = arm_with(delays=True)
     with port:
-        arm.set_fresh_mode(1)
-        fits = []
-        for size in (-15, 15, -15):  # a busy machine spoils one, hardly the median
-            fits.append(fitted_step(arm, size=size))
-            time.sleep(0.5)
-        delay, time_constant = np.median(fits, axis=0)
-        assert delay == pytest.approx(0.23, abs=0.04) and time_constant == pytest.approx(0.10, abs=0.04), fits
+        delay, time_constant = fitted_steps(arm)
+        assert delay == pytest.approx(0.23, abs=0.04) and time_constant == pytest.approx(0.10, abs=0.04)
         arm.close()

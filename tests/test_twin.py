@@ -15,6 +15,7 @@ import psutil
 import pytest
 import serial
 from pymycobot import MyCobot320
+from step_response import fitted_steps
 
 from constants import MYCOBOT, Stream, get_task
 from mycobot_scripts import kinematics
@@ -112,7 +113,8 @@ def test_the_arm_that_pymycobot_moves_is_the_one_that_is_seen(twin, arm):
     assert np.abs(after.astype(int) - before).mean() > 2
     assert np.degrees(twin.state()["qpos"][:6]) == pytest.approx([40, 20, 30, 0, -80, 0], abs=0.5)
     assert arm.get_angles() == pytest.approx([40, 20, 30, 0, -80, 0], abs=0.6)
-    assert arm.get_coords() == pytest.approx(kinematics.coords(np.radians(arm.get_angles())), abs=0.2)
+    both = arm.get_angles_coords()
+    assert both[6:] == pytest.approx(kinematics.coords(np.radians(both[:6])), abs=0.11)
 
 
 def test_starts_are_those_of_an_evaluation(twin):
@@ -192,6 +194,22 @@ def test_the_gripper_lifts_the_cube(twin, arm):
     assert told["gripper"] > 0.3, "the cube keeps it open"
     assert arm.get_pro_gripper_status() == 2, "it holds something"
     assert told["qpos"][6] == pytest.approx(0.2), "as commanded"
+
+
+def test_stop_holds_it_where_it_is(twin, arm):
+    arm.send_angles([80, 20, 30, 0, -80, 0], 20)
+    until(lambda: arm.get_angles()[0] > 10)
+    arm.stop()
+    time.sleep(0.5)
+    there = arm.get_angles()
+    assert there[0] < 60 and arm.is_moving() == 0
+    time.sleep(0.5)
+    assert arm.get_angles() == pytest.approx(there, abs=0.2)
+
+
+def test_a_step_of_15_degrees_looks_like_the_real_arms(twin, arm):
+    delay, time_constant = fitted_steps(arm)
+    assert delay == pytest.approx(0.23, abs=0.04) and time_constant == pytest.approx(0.10, abs=0.04)
 
 
 def test_released_joints_sink_and_a_hand_moves_them(twin, arm):
