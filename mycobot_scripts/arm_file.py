@@ -48,6 +48,11 @@ class ArmFile:
         """Start pose (7,): rad, and gripper."""
         return to_state(self.home_degrees, 100 * self.home_gripper)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the table and the tip have been measured."""
+        return (self.table_height_m, self.tool_length_m) != (ArmFile.table_height_m, ArmFile.tool_length_m)
+
     def flags(self) -> dict[str, Any]:
         """Defaults of scripts' flags, by name."""
         return {

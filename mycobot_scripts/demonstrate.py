@@ -108,7 +108,7 @@ class Guiding:
         servo: the arm; its servos are released meanwhile.
         keys: the keyboard.
         gripper: where it is now, 0 closed to 1 open.
-        speed: of the gripper, 1 to 100.
+        at_least: poses to capture.
     """
 
     help = legend(
@@ -116,12 +116,12 @@ class Guiding:
         + [("enter", "done"), ("q", "quit")]
     )
 
-    def __init__(self, servo: Servo, keys: Keys, gripper: float) -> None:
-        self._servo, self._keys, self._gripper = servo, keys, gripper
+    def __init__(self, servo: Servo, keys: Keys, gripper: float, at_least: int = 2) -> None:
+        self._servo, self._keys, self._gripper, self._at_least = servo, keys, gripper, at_least
         self.poses: list[np.ndarray] = []  # (7,) each
 
     def capture(self) -> list[np.ndarray] | None:
-        """The poses (7,), at least two; None if the person quits. The servos hold the arm afterwards."""
+        """The poses (7,); None if the person quits. The servos hold the arm afterwards."""
         if not hold_it(self._keys, " so that you can guide it"):
             return None
         self._servo.release()
@@ -129,10 +129,10 @@ class Guiding:
         try:
             while True:
                 wish = self._look()
-                if wish == "q" or (wish == "enter" and len(self.poses) >= 2):
+                if wish == "q" or (wish == "enter" and len(self.poses) >= self._at_least):
                     return self.poses if wish == "enter" else None
                 if wish == "enter":
-                    print(f"\n{len(self.poses)} poses; capture at least 2")
+                    print(f"\n{len(self.poses)} poses; capture at least {self._at_least}")
         finally:
             self._servo.focus()
             print("\nthe arm holds itself again; you can let go")

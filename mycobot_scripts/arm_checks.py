@@ -1,0 +1,202 @@
+"""Checks of the arm: what it says of itself, how fast it talks, how late it moves, what its gripper does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from mycobot_scripts.findings import Finding, judged
+from mycobot_scripts.protocol import GRIPPER_UNREADABLE, Command
+from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.safety import HARD_LIMITS, Limits, SafetyStop
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.units import JOINTS
+
+NO_ANSWER = -1  # pymycobot's word for it
+WAVE, STEP_SIZE, MOVED = 3.0, 6.0, 0.5  # degrees: of the wave, of a step, and what counts as having moved
+WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, until a step must show
+STEPS = 5
+GRIPPER_TIME = 2.0  # s in which the gripper has opened or closed
+SLOW, GOOD_LOSS = 0.060, 0.01  # s of a round trip, share of lost replies
+OPEN, CLOSED = 1.0, 0.2
+USUAL_LAG = (0.15, 0.6)  # s from a command until it shows
+
+
+def check_firmware(servo: Servo) -> Iterator[Finding]:
+    """Versions, power, servos, errors."""
+    version = servo.ask(lambda arm: arm.get_system_version())
+    board = servo.ask(lambda arm: arm.get_basic_version())
+    known = version != NO_ANSWER
+    names = f"servo board {version if known else '?'}, base {board if board != NO_ANSWER else '?'}"
+    yield judged("firmware", known, names, "it does not say; look at the arm's screen", "look")
+    powered = servo.ask(lambda arm: arm.is_power_on())
+    yield judged("power", powered == 1, "on" if powered == 1 else f"says {powered}", "switch it on, wait 3 s")
+    enabled = servo.ask(lambda arm: arm.is_all_servo_enable())
+    advice = "release the emergency stop, switch the arm off and on; a servo may have lost its cable"
+    text = "all answer" if enabled == 1 else f"is_all_servo_enable says {enabled}"
+    yield judged("servos", enabled == 1, text, advice)
+    error = servo.ask(lambda arm: arm.get_error_information())
+    advice = "1 to 6: that joint is past its limit; 16 to 19: collision; 32 to 34: no way to a pose"
+    yield judged("error state", error in (0, NO_ANSWER), f"{error}", advice, "look")
+    kind = (
+        "acknowledged"
+        if servo.stats.acknowledged
+        else "silent: commands are sent without waiting for a reply"
+    )
+    yield Finding("commands", "ok", f"{kind}")
+
+
+def check_limits(servo: Servo) -> Iterator[Finding]:
+    """The firmware's own joint limits against those that scripts keep to."""
+    found = [
+        servo.ask(lambda arm, n=n: (arm.get_joint_min_angle(n), arm.get_joint_max_angle(n)))
+        for n in range(1, JOINTS + 1)
+    ]
+    text = "  ".join(f"{low:g} to {high:g}" for low, high in found)
+    if any(NO_ANSWER in pair for pair in found):
+        yield Finding(
+            "joint limits", "look", f"not all told: {text}", "scripts keep to pymycobot's in any case"
+        )
+        return
+    low, high = np.array(found, dtype=float).T
+    narrower = np.flatnonzero((low > -HARD_LIMITS) | (high < HARD_LIMITS)) + 1
+    advice = (
+        f"joints {', '.join(map(str, narrower))} stop earlier than pymycobot's limits; raise --joint_margin"
+    )
+    yield judged("joint limits", not len(narrower), f"{text} deg", advice, "look")
+
+
+def check_health(servo: Servo, limits: Limits) -> Iterator[Finding]:
+    """Temperatures, currents, voltages of the servos."""
+    temperatures = servo.ask(lambda arm: arm.get_servo_temps())
+    currents = servo.ask(lambda arm: arm.get_servo_currents())
+    voltages = servo.ask(lambda arm: arm.get_servo_voltages())
+    for name, values, unit, limit in (
+        ("temperatures", temperatures, "degrees C", limits.max_temperature),
+        ("currents", currents, "mA", limits.max_current),
+    ):
+        if values == NO_ANSWER:
+            yield Finding(name, "look", "not told", "scripts cannot watch over them")
+            continue
+        advice = (
+            "let it cool, look for what it pushes against" if unit == "mA" else "let it cool before you go on"
+        )
+        said = f"{' '.join(f'{value:g}' for value in values)} {unit}"
+        yield judged(name, max(values) <= limit, said, f"above {limit:g}: {advice}")
+    if voltages != NO_ANSWER:
+        yield Finding(
+            "voltages", "ok", f"{' '.join(f'{value:g}' for value in voltages)} (as the servos tell)"
+        )
+
+
+def check_line(servo: Servo, seconds: float = 3.0) -> Iterator[Finding]:
+    """How fast and how surely the arm answers, without moving."""
+    before, moments = servo.stats, set()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        moments.add(servo.latest.time)
+        time.sleep(0.002)
+    after = servo.stats
+    lost = (after.lost - before.lost) / max(
+        1, after.round_trips + after.lost - before.round_trips - before.lost
+    )
+    text = (
+        f"{(len(moments) - 1) / seconds:.1f} readings a second, round trip {after.median_ms:.0f} ms "
+        f"(99 %: {after.p99_ms:.0f} ms), {lost:.1%} lost"
+    )
+    advice = "try another USB cable and port; nothing else may use the arm's port"
+    yield judged("line", lost <= GOOD_LOSS and after.median_ms <= 1000 * SLOW, text, advice, "look")
+
+
+def check_motion(robot: MyCobotRobot) -> Iterator[Finding]:
+    """Swings joint 6 by a few degrees: commands a second that get through, and when they show.
+
+    SafetyStop if the run is stopped.
+    """
+    servo, fps = robot.servo, 1 / robot.period
+    start, count = robot.guard.start, round(WAVE_TIME * fps)
+    before = servo.stats
+    for t in range(count):
+        angle = WAVE * np.sin(2 * np.pi * t / count * 2)
+        _go(robot, start + np.radians(angle) * np.eye(JOINTS + 1)[5])
+    sent = servo.stats.arm_commands - before.arm_commands
+    rate = sent / WAVE_TIME
+    late = robot.timing.late_steps
+    text = f"{rate:.1f} a second of {fps:g}; {robot.timing.rate:.2f} steps a second, {late} late"
+    advice = "close other programs; --command_gap 0 saves 20 ms a command where the arm bears it"
+    yield judged("command rate", rate > 0.97 * fps, text, advice)
+    _rest(robot, start)
+    lags = [_lag(robot, start, sign) for sign in (1, -1, 1, -1, 1)[:STEPS]]
+    seen = [lag for lag in lags if lag is not None]
+    if len(seen) < len(lags):
+        text = (
+            f"joint 6 did not move within {PATIENCE:g} s at {len(lags) - len(seen)} of {len(lags)} commands"
+        )
+        yield Finding("motion", "bad", text, "is the arm powered, and its emergency stop released?")
+        return
+    text = f"a command shows in the angles after {np.median(seen):.2f} s ({min(seen):.2f} to {max(seen):.2f})"
+    usual = USUAL_LAG[0] <= np.median(seen) <= USUAL_LAG[1]
+    yield judged(
+        "lag", usual, text, f"usual is {USUAL_LAG[0]} to {USUAL_LAG[1]} s; record and run alike", "look"
+    )
+
+
+def _go(robot: MyCobotRobot, action: np.ndarray) -> None:
+    if robot.step(action).last():
+        raise SafetyStop(robot.stopped)
+
+
+def _rest(robot: MyCobotRobot, pose: np.ndarray, seconds: float = PAUSE) -> None:
+    for _ in range(round(seconds / robot.period)):
+        _go(robot, pose)
+
+
+def _lag(robot: MyCobotRobot, start: np.ndarray, sign: int) -> float | None:
+    """Seconds from a step of joint 6 until a reading shows it; None if none does. Then back."""
+    servo = robot.servo
+    before = np.degrees(servo.latest.qpos[5])
+    target = start + np.radians(sign * STEP_SIZE) * np.eye(JOINTS + 1)[5]
+    began = time.monotonic()
+    servo.send(target)
+    lag = None
+    while lag is None and time.monotonic() - began < PATIENCE:
+        state = servo.latest
+        if abs(np.degrees(state.qpos[5]) - before) > MOVED:
+            lag = state.time - began
+        time.sleep(0.002)
+    _rest(robot, target, 0.3)
+    _rest(robot, start)
+    return lag
+
+
+def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
+    """Opens and closes it, and reads it where it can be read. SafetyStop if the run is stopped."""
+    mode = robot.servo.ask(lambda arm: arm.get_gripper_mode())
+    text = {0: "transparent (RS-485)", 1: "port IO"}.get(mode, f"not told ({mode})")
+    advice = "if it does not move: check_arm.py --calibrate sets it; from port IO back it takes a power cycle"
+    yield Finding("gripper mode", "ok" if mode in (0, 1) else "look", text, "" if mode in (0, 1) else advice)
+    values = {}
+    for opening in (OPEN, CLOSED):
+        move_gripper(robot, opening)
+        values[opening] = read_gripper(robot.servo)
+    said = ", ".join(f"{value} at {round(100 * opening)}" for opening, value in values.items())
+    if any(value is None for value in values.values()):
+        text, advice = f"cannot be read ({said})", "its state is its last command; see below whether it moves"
+        yield Finding("gripper", "look", text, advice)
+        return
+    follows = all(abs(value - 100 * opening) <= 10 for opening, value in values.items())
+    advice = "set its mode (--calibrate), look at its cable; a power cycle frees one that is stuck"
+    yield judged("gripper", follows, f"reads {said}; --read_gripper makes it part of the state", advice)
+
+
+def move_gripper(robot: MyCobotRobot, opening: float, seconds: float = GRIPPER_TIME) -> None:
+    """Bring it to an opening (0 to 1), the arm standing at its start pose."""
+    _rest(robot, np.append(robot.guard.start[:JOINTS], opening), seconds)
+
+
+def read_gripper(servo: Servo) -> int | None:
+    """What it says (0 to 100); None where it cannot be read."""
+    value = servo.ask(lambda arm: arm._mesg(int(Command.GET_GRIPPER_VALUE), has_reply=True))
+    return value if isinstance(value, int) and 0 <= value <= 100 and value != GRIPPER_UNREADABLE else None

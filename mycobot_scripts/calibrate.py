@@ -1,0 +1,136 @@
+"""Shows and sets what is particular to an arm and its desk: gripper mode, start pose, tip, table, cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from mycobot_scripts.arm_file import DEFAULT_PATH, GRIPPER_MODES, ArmFile
+from mycobot_scripts.calibration import fit_tip, table_height
+from mycobot_scripts.demonstrate import Guiding
+from mycobot_scripts.keys import Keys
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.session import Setup
+from mycobot_scripts.units import JOINTS
+
+LEVEL = 0.005  # m; touches of one table that are further apart are wrong
+MENU = "set [g]ripper mode, [h]ome pose, [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
+
+
+class Calibration:
+    """A person measures; the arm's file is only written in the end.
+
+    Args:
+        servo: the arm.
+        keys: the keyboard.
+        arm: values to begin with.
+    """
+
+    def __init__(self, servo: Servo, keys: Keys, arm: ArmFile) -> None:
+        self._servo, self._keys, self.arm = servo, keys, arm
+
+    def text(self) -> str:
+        """What the file will hold."""
+        arm = self.arm
+        mode = GRIPPER_MODES.get(arm.gripper_mode, "left as it is")
+        home = " ".join(f"{angle:g}" for angle in arm.home_degrees)
+        cameras = ", ".join(f"{name}={source}" for name, source in arm.cameras.items()) or "none"
+        return (
+            f"gripper mode  {arm.gripper_mode if arm.gripper_mode is not None else '-'} ({mode})\n"
+            f"home pose     {home} deg, gripper {arm.home_gripper:g}\n"
+            f"tip           {1000 * arm.tool_length_m:.0f} mm ahead of the flange\n"
+            f"table         {1000 * arm.table_height_m:.0f} mm above the arm's foot\n"
+            f"cameras       {cameras}\n"
+            f"port          {arm.port}"
+        )
+
+    def gripper_mode(self) -> None:
+        """Show the mode, and set another."""
+        mode = self._servo.ask(lambda arm: arm.get_gripper_mode())
+        print(f"the gripper's mode is {mode} ({GRIPPER_MODES.get(mode, 'unknown')})")
+        question = f"set it to [0] {GRIPPER_MODES[0]}, [1] {GRIPPER_MODES[1]}, or [l]eave it as it is?"
+        wanted = self._keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
+        if wanted is not None:
+            self._servo.ask(lambda arm: arm.set_gripper_mode(wanted))
+            print("set; scripts set it whenever they begin. From port IO back it takes a power cycle.")
+        self.arm = replace(self.arm, gripper_mode=wanted)
+
+    def home(self) -> None:
+        """Take a pose that the person leads the arm to for the start pose."""
+        poses = self._guided("Lead the arm to where episodes are to begin; the last pose captured counts.", 1)
+        if poses:
+            degrees = tuple(round(float(angle), 2) for angle in np.degrees(poses[-1][:JOINTS]))
+            self.arm = replace(self.arm, home_degrees=degrees)
+
+    def tip(self) -> None:
+        """Measure the tip's distance ahead of the flange, by touching one point from several sides."""
+        poses = self._guided(
+            "Mark a point on the table. Close the gripper (c), then touch the point with its tips and capture\n"
+            "that, five times, leaning the gripper to another side each time, by 30 degrees or more.",
+            3,
+        )
+        if not poses:
+            return
+        try:
+            tip = fit_tip([pose[:JOINTS] for pose in poses])
+        except ValueError as error:
+            print(f"not measured: {error}")
+            return
+        print(
+            f"the tip is {1000 * tip.length:.0f} mm ahead of the flange, give or take "
+            f"{1000 * tip.uncertainty:.0f}; the touches miss one point by {1000 * tip.residual:.1f} mm"
+        )
+        if tip.is_good or self._keys.ask(
+            "that is not sure; take it all the same? [y/n]", {"y": True, "n": False}
+        ):
+            self.arm = replace(self.arm, tool_length_m=round(tip.length, 4))
+
+    def table(self) -> None:
+        """Measure the table's height, by touching it at some places."""
+        poses = self._guided(
+            "Close the gripper (c), then touch the table at three places far apart, the gripper pointing\n"
+            "straight down, and capture each.",
+            1,
+        )
+        if not poses:
+            return
+        height, spread = table_height([pose[:JOINTS] for pose in poses], self.arm.tool_length_m)
+        apart = f"the touches are {1000 * spread:.0f} mm apart in height"
+        print(f"the table is {1000 * height:.0f} mm above the arm's foot; {apart}")
+        if spread > LEVEL:
+            print(
+                f"that is more than {1000 * LEVEL:.0f} mm: measure the tip first, and hold it straight down"
+            )
+        if abs(height) < 0.5:
+            self.arm = replace(self.arm, table_height_m=round(height, 4))
+
+    def _guided(self, what: str, at_least: int) -> list[np.ndarray] | None:
+        print(what)
+        gripper = float(self._servo.latest.qpos[JOINTS])
+        return Guiding(self._servo, self._keys, gripper, at_least).capture()
+
+
+def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -> None:
+    """Have a person show and set the values, and write the arm's file if they say so."""
+    is_real = setup.config.robot == "mycobot320"
+    arm = replace(setup.arm, cameras=sources, port=setup.config.port) if is_real else setup.arm
+    path = setup.config.arm_file or DEFAULT_PATH
+    work = Calibration(servo, keys, arm)
+    steps: dict[str, Callable[[], None]] = {
+        "g": work.gripper_mode,
+        "h": work.home,
+        "t": work.tip,
+        "z": work.table,
+    }
+    while True:
+        print(f"\n{work.text()}")
+        choice = keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
+        if choice == "s":
+            print(f"saved {work.arm.save(path)}; scripts that run in its folder take it")
+            return
+        if choice == "q":
+            print("nothing was saved")
+            return
+        steps[choice]()

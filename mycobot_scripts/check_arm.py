@@ -1,0 +1,251 @@
+"""Check the arm, its gripper and its cameras, and say what is wrong and what to do about it.
+
+    python3 mycobot_scripts/check_arm.py --cameras top=1,right_wrist=0
+    python3 mycobot_scripts/check_arm.py --robot twin
+
+looks first and asks before it moves: to the start pose, a few degrees of joint 6, then to where the first
+sequence picks, to see whether the cameras see the gripper there. Pictures and report.json go to check_arm/.
+`--calibrate` shows and sets gripper mode, start pose, table height and the tip's offset, in mycobot320.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+
+import cli
+from constants import get_task
+from mycobot_scripts import arm_checks
+from mycobot_scripts.calibrate import calibrate
+from mycobot_scripts.camera_checks import check_camera, check_visibility
+from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
+from mycobot_scripts.findings import Finding, summary, write
+from mycobot_scripts.keys import Keys, open_keys
+from mycobot_scripts.kinematics import tool_point
+from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.safety import Guard, SafetyStop
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.session import (
+    Setup,
+    StopKey,
+    add_robot_flags,
+    check_task,
+    close_servo,
+    parse_cameras,
+    read_setup,
+)
+from mycobot_scripts.twin_client import start_twin
+from mycobot_scripts.units import JOINTS
+from mycobot_scripts.waypoints import Motion
+from schema import Task
+
+TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Flags of this script."""
+
+    task_name: str | None = cli.flag(None, f"task to be ready for; {REAL_TASK}, or its twin's, if not given")
+    sequence: str = cli.flag("pickandmove", "waypoints; the arm picks where their gripper first closes")
+    output_dir: str = cli.flag("check_arm", "folder for pictures and report")
+    still: bool = cli.flag(False, "leave out all that moves the arm")
+    yes: bool = cli.flag(False, "move without asking")
+    calibrate: bool = cli.flag(False, "show and set gripper mode, start pose, table height, tip")
+
+
+class Checker:
+    """Collects findings, printing each at once."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def add(self, findings: Iterator[Finding] | list[Finding]) -> None:
+        for finding in findings:
+            self.findings.append(finding)
+            print(finding.line(), flush=True)
+
+    def attempt(self, what: str, check: Callable[[], Iterator[Finding]]) -> bool:
+        """Run a check; what goes wrong in it is a finding too. Whether it came to its end."""
+        try:
+            self.add(check())
+        except (SafetyStop, RuntimeError, OSError, TimeoutError) as error:
+            self.add([Finding(what, "bad", str(error), "mend that, then check again")])
+            return False
+        return True
+
+
+def picking_pose(motion: Motion) -> np.ndarray:
+    """The pose (7,) in which the gripper first closes."""
+    grippers = np.array([pose.gripper for pose in motion.poses])
+    closing = np.flatnonzero(np.diff(grippers) < 0)
+    return motion.poses[int(closing[0]) if len(closing) else 0].qpos
+
+
+def connect(port: str, guard: Guard, setup: Setup, checker: Checker) -> Servo | None:
+    """The arm on a port; None, with a finding, if there is none."""
+    try:
+        servo = Servo(port, guard, setup.servo).start()
+    except (RuntimeError, OSError, ImportError) as error:
+        what, _, advice = str(error).partition("; ")
+        checker.add([Finding("port", "bad", what, advice)])
+        return None
+    degrees = " ".join(f"{angle:.2f}" for angle in np.degrees(servo.latest.qpos[:JOINTS]))
+    checker.add([Finding("port", "ok", f"{servo.port}; the arm is at {degrees} deg")])
+    return servo
+
+
+def connect_cameras(
+    sources: dict[str, str], task: Task, checker: Checker, stack: contextlib.ExitStack
+) -> dict[str, Camera]:
+    """Those cameras that give pictures."""
+    cameras = {}
+    for name, source in sources.items():
+        camera = Camera(name, source)
+        stack.callback(camera.close)
+        try:
+            cameras[name] = camera.wait()
+        except RuntimeError as error:
+            checker.add([Finding(f"camera {name}", "bad", str(error), cameras_text())])
+    missing = [name for name in task.cameras if name not in sources]
+    if missing:
+        found = f"{task.name} sees with {', '.join(task.cameras)}; not given: {', '.join(missing)}"
+        example = ",".join(f"{name}={source}" for name, source in zip(missing, _some_cameras(), strict=False))
+        checker.add([Finding("cameras", "bad", found, f"--cameras {example}; {cameras_text()}")])
+    return cameras
+
+
+def _some_cameras() -> list[str]:
+    return find_cameras() or ["0", "1", "2"]
+
+
+def check_table(setup: Setup, pick: np.ndarray) -> Iterator[Finding]:
+    """What scripts take the table and the tip for."""
+    limits = setup.limits
+    height = float(tool_point(pick[:JOINTS], limits.tool_length)[2]) - limits.table_height
+    table, length = 1000 * limits.table_height, 1000 * limits.tool_length
+    text = (
+        f"{table:.0f} mm above the arm's foot; the tip, {length:.0f} mm ahead of the flange, is "
+        f"{1000 * height:.0f} mm above it where it picks"
+    )
+    is_measured = setup.arm.is_calibrated
+    advice = "these are the defaults; check_arm.py --calibrate measures both"
+    yield Finding("table, tip", "ok" if is_measured else "look", text, "" if is_measured else advice)
+    if height < limits.clearance:
+        advice = "the sequence goes through the table, or one of the two is wrong: --calibrate"
+        yield Finding(
+            "clearance", "bad", f"the tip must stay {1000 * limits.clearance:.0f} mm above it", advice
+        )
+
+
+def look(
+    servo: Servo | None, cameras: dict[str, Camera], setup: Setup, fps: int, folder: Path, checker: Checker
+) -> None:
+    """All that does not move the arm."""
+    for what, check in (
+        ("firmware", lambda: arm_checks.check_firmware(servo)),
+        ("joint limits", lambda: arm_checks.check_limits(servo)),
+        ("servos", lambda: arm_checks.check_health(servo, setup.limits)),
+        ("line", lambda: arm_checks.check_line(servo)),
+    ):
+        if servo is not None:
+            checker.attempt(what, check)
+    has_noise = setup.config.robot != "twin"
+    for name, camera in cameras.items():
+        checker.attempt(f"camera {name}", lambda camera=camera: check_camera(camera, fps, folder, has_noise))
+
+
+def move(
+    robot: MyCobotRobot, pick: np.ndarray, cameras: dict[str, Camera], folder: Path, checker: Checker
+) -> None:
+    """All that moves it: rates and gripper at the start pose, then whether cameras see it where it picks."""
+    home = robot.guard.start
+
+    def start_pose() -> Iterator[Finding]:
+        if robot.reset().last():
+            raise SafetyStop(robot.stopped)
+        yield Finding("start pose", "ok", "reached")
+
+    def visibility() -> Iterator[Finding]:
+        robot.guard.start = np.append(pick[:JOINTS], arm_checks.OPEN)
+        try:
+            if robot.reset().last():
+                raise SafetyStop(robot.stopped)
+            yield from check_visibility(robot, cameras, folder)
+        finally:
+            robot.guard.start = home
+
+    if not checker.attempt("start pose", start_pose):
+        return
+    for what, check in (
+        ("motion", lambda: arm_checks.check_motion(robot)),
+        ("gripper", lambda: arm_checks.check_gripper(robot)),
+        ("gripper visible", visibility),
+        ("start pose", start_pose),
+    ):
+        if (what != "gripper visible" or cameras) and not checker.attempt(what, check):
+            return
+
+
+def may_move(config: Config, keys: Keys) -> bool:
+    """Whether the person lets the arm move."""
+    if config.still:
+        return False
+    where = "to its start pose, a bit of joint 6, the gripper, to where it picks"
+    answers = {"y": True, "enter": True, "n": False, "q": False}
+    return config.yes or keys.ask(f"The arm is going to move: {where}. Is the way clear? [y/n]", answers)
+
+
+def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
+    """All checks, or the calibration."""
+    pick, folder, checker = picking_pose(Motion.load(config.sequence)), Path(config.output_dir), Checker()
+    with contextlib.ExitStack() as stack:
+        port, sources = setup.config.port, parse_cameras(setup.config.cameras)
+        if setup.config.robot == "twin":
+            twin = stack.enter_context(start_twin(task.name))
+            port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
+        guard = Guard(setup.limits, setup.arm.home)
+        servo = connect(port, guard, setup, checker)
+        if servo is not None:
+            stack.callback(close_servo, servo, keys, setup.config.release)
+        if config.calibrate:
+            if servo is not None:
+                calibrate(servo, keys, setup, sources)
+            return checker.findings
+        cameras = connect_cameras(sources, task, checker, stack)
+        look(servo, cameras, setup, task.fps, folder, checker)
+        checker.add(check_table(setup, pick))
+        if servo is not None and may_move(config, keys):
+            seeing = replace(task, cameras=tuple(cameras))  # those that work
+            robot = MyCobotRobot(seeing, servo, cameras, guard, asked_to_stop=StopKey(keys))
+            with robot.interrupts_stop():
+                move(robot, pick, cameras, folder, checker)
+    write(folder / "report.json", checker.findings)
+    print(f"{summary(checker.findings)}; {folder / 'report.json'}")
+    return checker.findings
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, Config)
+    add_robot_flags(parser)
+    setup = read_setup(parser, argv)
+    config = cli.from_flags(Config, setup.args)
+    task = get_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK))
+    check_task(task, setup.config.robot)
+    with open_keys() as keys:
+        findings = run(setup, config, task, keys)
+    if any(finding.level == "bad" for finding in findings):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    cli.run(main)
