@@ -7,66 +7,22 @@ then holds it, and says why.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from cli import flag
-from mycobot_scripts.kinematics import TOOL_LENGTH, tool_point
-from mycobot_scripts.protocol import ANGLE_MAX
+from mycobot_scripts.following import Following
+from mycobot_scripts.kinematics import tool_point
+from mycobot_scripts.limits import HARD_LIMITS, Limits, SafetyStop
 from mycobot_scripts.units import JOINTS, on_the_wire
 
-HARD_LIMITS = np.array(ANGLE_MAX)  # degrees, either way
-WINDOW = 1.5  # s; longer than the arm lags behind what it is told
+__all__ = ["HARD_LIMITS", "Guard", "Limits", "SafetyStop"]
+
 MIN_RANGE = 0.4  # rad, and share of the gripper's travel: what a training range is taken to be at least
 _TINY = 1e-9  # m; rounding of floats
 _BISECTIONS = 10
 _SLIDES = 3  # iterations towards the nearest tool point that is allowed
-
-
-class SafetyStop(RuntimeError):
-    """The run must end; the message says why, in one line."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the arm may do. Degrees where people read them; everything else as in qpos."""
-
-    joint_margin: float = flag(2.0, "degrees kept from each joint's limit (168 135 145 145 168 180)")
-    max_step: float = flag(20.0, "largest change of a joint per command, degrees")
-    gripper_step: float = flag(0.1, "largest change of the gripper per command, share of its travel")
-    start_speed: float = flag(20.0, "speed of the move to the start pose, degrees a second")
-    table_height: float = flag(0.0, "height of the table above the arm's foot, m")
-    clearance: float = flag(0.02, "how far above the table the tool point stays, m")
-    box_x: tuple[float, float] = flag((-0.5, 0.5), "where the tool point may be along the base's x axis, m")
-    box_y: tuple[float, float] = flag((-0.5, 0.5), "where the tool point may be along the base's y axis, m")
-    max_height: float = flag(0.6, "how far above the table the tool point may rise, m")
-    tool_length: float = flag(TOOL_LENGTH, "from the flange to the point between the finger tips, m")
-    range_margin: float = flag(0.5, "how far a policy may leave its training range, as a share of that range")
-    stale: float = flag(0.8, "oldest state or camera picture that a run goes on with, s")
-    frozen: float = flag(3.0, "how long a camera may show the same picture while the arm moves, s")
-    max_deviation: float = flag(12.0, "how far a joint may be from what it was told lately, degrees")
-    deviation_time: float = flag(1.0, "how long it may be, s")
-    max_temperature: float = flag(65.0, "hottest servo, degrees Celsius")
-    max_current: float = flag(2500.0, "largest current of a servo, mA")
-
-    def __post_init__(self) -> None:
-        for name in ("max_step", "gripper_step", "start_speed", "tool_length", "stale", "frozen"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be above 0")
-        if not 0 <= self.joint_margin < HARD_LIMITS.min():
-            most = HARD_LIMITS.min()
-            raise ValueError(f"--joint_margin is {self.joint_margin}; it must be 0 to {most:.0f}")
-        for name in ("box_x", "box_y"):
-            low, high = getattr(self, name)
-            if not low < high:
-                raise ValueError(f"--{name} is {low} {high}; the first must be less than the second")
-        if not self.clearance < self.max_height:
-            raise ValueError(
-                f"--max_height is {self.max_height}; --clearance {self.clearance} is not below it"
-            )
 
 
 class Guard:
@@ -91,9 +47,7 @@ class Guard:
         """Forget counts, and what the arm was told."""
         self.clamped: Counter[str] = Counter()  # commands that were changed, by kind
         self.commands = 0
-        self.deviation = 0.0  # degrees; the largest that was seen
-        self._asked: deque[tuple[float, np.ndarray]] = deque()  # time (s) and target that the arm was told
-        self._apart_since: float | None = None
+        self._following = Following(self.limits)
 
     # --- commands
 
@@ -205,10 +159,7 @@ class Guard:
 
     def note(self, time: float, target: np.ndarray) -> None:
         """The arm was told `target` (7,) at `time` (s)."""
-        asked = self._asked
-        asked.append((time, target[:JOINTS].copy()))
-        while len(asked) > 1 and asked[1][0] < time - WINDOW:
-            asked.popleft()
+        self._following.note(time, target)
 
     def check_state(self, time: float, qpos: np.ndarray, now: float, follows: bool = True) -> None:
         """SafetyStop if the state (7,), read at `time` (s), is stale, or far from what was asked for.
@@ -220,29 +171,15 @@ class Guard:
             raise SafetyStop(
                 f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power"
             )
-        joint, apart = self._apart(time, qpos) if follows else (0, 0.0)
-        self.deviation = max(self.deviation, apart)
-        if apart <= self.limits.max_deviation:
-            self._apart_since = None
-            return
-        self._apart_since = time if self._apart_since is None else self._apart_since
-        if time - self._apart_since >= self.limits.deviation_time:
-            raise SafetyStop(
-                f"joint {joint + 1} is {apart:.1f} degrees from what it was told for "
-                f"{time - self._apart_since:.1f} s (--max_deviation {self.limits.max_deviation}): "
-                "stuck, pushed, or without power"
-            )
+        if follows:
+            self._following.check(time, qpos)
+        else:
+            self._following.pause()
 
-    def _apart(self, time: float, qpos: np.ndarray) -> tuple[int, float]:
-        """The joint furthest from the range of its recent targets, and how far (degrees)."""
-        asked = list(self._asked)  # another thread appends
-        if not asked:
-            return 0, 0.0
-        first = max((i for i, (told, _) in enumerate(asked) if told <= time - WINDOW), default=0)
-        recent = np.array([target for _, target in asked[first:]])
-        beyond = np.maximum(recent.min(0) - qpos[:JOINTS], qpos[:JOINTS] - recent.max(0))
-        joint = int(beyond.argmax())
-        return joint, max(0.0, float(np.degrees(beyond[joint])))
+    @property
+    def deviation(self) -> float:
+        """The furthest (degrees) that a joint was from all that it was told lately."""
+        return self._following.deviation
 
     def check_servos(self, temperatures: Sequence[float], currents: Sequence[float]) -> None:
         """SafetyStop if a servo is too hot (degrees Celsius) or draws too much (mA)."""

@@ -213,12 +213,12 @@ def test_stale_states_stop():
         guard.check_state(10.0, START, 10.81)
 
 
-def run_joint(guard, measured, seconds=6.0, rate=20):
+def run_joint(guard, measured, seconds=6.0, rate=20, swing=15.0):
     """Targets of joint 2 that swing at 30 degrees a second; `measured(time, told)` is what the arm says."""
     told = []
     for n in range(int(seconds * rate)):
         time, target = n / rate, START.copy()
-        target[1] += np.radians(15 - abs(30 * time % 60 - 30) / 1)
+        target[1] += np.radians(swing - abs(30 * time % (4 * swing) - 2 * swing))
         told.append(target)
         guard.note(time, target)
         qpos = START.copy()
@@ -232,9 +232,22 @@ def test_an_arm_that_lags_by_half_a_second_is_no_reason_to_stop():
     assert guard.deviation < 1
 
 
-def test_a_stuck_joint_stops():
+@pytest.mark.parametrize("swing", [8.0, 15.0, 45.0])
+def test_a_stuck_joint_stops(swing):
+    with pytest.raises(
+        SafetyStop, match=r"joint 2 went 0\.0 degrees in \d\.\d s in which it was told to go 1\d"
+    ):
+        run_joint(make_guard(), lambda time, told: told[0], swing=swing)
+
+
+def test_a_joint_that_is_elsewhere_stops():
+    """It moves, but not where it is told to."""
     with pytest.raises(SafetyStop, match=r"joint 2 is \d+\.\d degrees from what it was told for 1\.\d s"):
-        run_joint(make_guard(), lambda time, told: START[1] - 0.6)
+        run_joint(make_guard(), lambda time, told: told[max(0, len(told) - 8)] - 0.6)
+
+
+def test_a_joint_that_begins_to_move_late_is_no_reason_to_stop():
+    run_joint(make_guard(), lambda time, told: told[max(0, len(told) - 15)], seconds=30, swing=60.0)
 
 
 def test_one_odd_reading_is_reported_and_does_not_stop():

@@ -1,0 +1,361 @@
+"""The arm as an environment: to the start pose, deadlines, and everything that ends a run in order."""
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from emulated import START, emulated, eventually, fake_cameras, make_guard, our_threads
+
+from constants import get_task
+from model_runs import rollout
+from mycobot_scripts.faults import Faults
+from mycobot_scripts.protocol import Command
+from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.servo import Servo, ServoConfig
+from mycobot_scripts.timing import Timing
+
+TASK = get_task("mycobot320_move_cube")
+CALM = {
+    "stale": 30.0,
+    "frozen": 60.0,
+    "start_speed": 60.0,
+    "max_deviation": 90.0,
+}  # on a machine however busy
+FAST = {"command_gap": 0.0, "gripper_period": 0.0, "state_period": 5.0, "health_period": 0.05, "speed": 60}
+
+
+@contextlib.contextmanager
+def a_robot(faults=None, acks=True, delays=False, offset=None, limits=None, fps=20, servo=None, **flags):
+    """A robot on the emulated arm, with noise for cameras; `.firmware`, `.said`."""
+    guard, said = make_guard(**{**CALM, **(limits or {})}), []
+    with (
+        emulated(faults, acks, delays, offset) as firmware,
+        fake_cameras(TASK.cameras) as cameras,
+        Servo(firmware.port, guard, ServoConfig(**{**FAST, **(servo or {})})) as servo_loop,
+        MyCobotRobot(TASK, servo_loop, cameras, guard, fps, say=said.append, **flags) as robot,
+    ):
+        robot.firmware, robot.said = firmware, said
+        yield robot
+
+
+def until_stopped(robot, action=None, steps=400):
+    """The last step of a run that goes to and fro; AssertionError if it goes on for ever."""
+    for n in range(steps):
+        target = START.copy()
+        target[0] += 0.4 * np.sin(n / 10)
+        step = robot.step(target if action is None else action(n, target))
+        if step.last():
+            return step
+    raise AssertionError("it was not stopped")
+
+
+# --- an episode
+
+
+def test_reset_goes_slowly_to_the_start_pose():
+    offset = np.radians([20, -10, 5, 0, 0, 30])
+    with a_robot(offset=offset, limits={"start_speed": 30.0}) as robot:
+        began = time.monotonic()
+        step = robot.reset()
+        assert not step.last() and robot.stopped is None
+        assert time.monotonic() - began > 0.9, "30 degrees at 30 degrees a second"
+        assert np.degrees(np.abs(step.observation["qpos"] - START)[:6].max()) <= 3
+        steps = np.diff(robot.firmware.told_angles(), axis=0)
+        assert np.abs(steps).max() <= 30 / 20 + 0.02, "degrees from one command to the next"
+        assert np.allclose(robot.firmware.told_angles()[-1], np.degrees(START[:6]))
+        assert robot.firmware.told_grippers()[-1] == 70
+
+
+def test_what_is_seen():
+    with a_robot() as robot:
+        observation = robot.reset().observation
+        assert observation["qpos"].shape == observation["qvel"].shape == (7,)
+        assert set(observation["images"]) == {"top", "right_wrist"}
+        assert observation["images"]["top"].shape == (480, 640, 3)
+        again = robot.step(START)
+        assert again.reward == 0 and not np.array_equal(
+            again.observation["images"]["top"], observation["images"]["top"]
+        )
+
+
+def test_an_action_is_sent_at_once_and_seen_at_the_next_deadline():
+    with a_robot(fps=2) as robot:
+        robot.reset()
+        count, began = robot.servo.stats.arm_commands, time.monotonic()
+        thread = threading.Thread(target=robot.step, args=(START + 0.02,))
+        thread.start()
+        assert eventually(lambda: robot.servo.stats.arm_commands > count)
+        sent = time.monotonic() - began
+        thread.join()
+        assert sent < time.monotonic() - began and time.monotonic() - began >= 0.49
+
+
+def test_deadlines_do_not_drift():
+    """However long each step takes, the n-th deadline is n periods after the first."""
+    with a_robot(fps=20) as robot:
+        robot.reset()
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            time.sleep(rng.uniform(0, 0.03))
+            robot.step(START)
+        columns = robot.timing.arrays()
+        deadlines = (columns["time"] - columns["late"])[1:]
+        periods = np.diff(deadlines) / 0.05
+        assert np.allclose(periods, np.round(periods), atol=1e-6) and periods.min() > 0.99
+        assert (columns["late"][1:] > -1e-3).all() and len(robot.timing) == 21
+
+
+def test_deadlines_that_were_missed_are_left_out():
+    with a_robot(fps=20) as robot:
+        robot.reset()
+        robot.step(START)
+        time.sleep(0.4)
+        robot.step(START)
+        assert robot.timing.missed >= 6
+        robot.step(START)
+        columns = robot.timing.arrays()
+        assert (columns["time"] - columns["late"])[-1] - (columns["time"] - columns["late"])[-2] >= 0.049
+
+
+def test_time_begins_with_the_first_action():
+    with a_robot(fps=20) as robot:
+        robot.reset()
+        time.sleep(0.3)  # a policy that thinks about the first
+        robot.step(START)
+        assert robot.timing.missed == 0 or robot.timing.arrays()["late"][1] > 0.05
+
+
+@pytest.mark.parametrize("acks", [True, False])
+def test_an_episode_in_real_time(acks):
+    """As `model_runs` runs it, on an arm that takes its time: every step has its command."""
+    with a_robot(
+        acks=acks, delays=True, fps=10, servo={"command_gap": 20.0, "gripper_period": 150.0}
+    ) as robot:
+        actions = iter(np.linspace(START, START + np.radians([15, 0, 0, 0, 0, 0, 0]), 12))
+        episode = rollout(
+            lambda observation: next(actions), robot, replace(TASK, episode_len=12), None, TASK.cameras
+        )
+        assert len(episode) == 12 and set(episode.images) == set(TASK.cameras)
+        assert episode.qpos[-1, 0] > episode.qpos[0, 0] + 0.05 and robot.stopped is None
+        assert robot.servo.stats.acknowledged == acks
+        assert robot.servo.stats.lost <= (4 if acks else 12)
+        report = robot.report()
+    for word in ("steps a second of 10", "ages when seen", "commands, clamped", "servo line"):
+        assert word in report
+
+
+# --- what ends it
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (np.full(7, np.nan), "the policy gave"),
+        (START + np.append(np.zeros(5), [2.0, 0.0]), "the policy sends joint 6 to .* in training it was"),
+    ],
+)
+def test_policies_out_of_their_mind(bad, reason):
+    with a_robot(action_range=(START - 0.5, START + 0.5)) as robot:
+        robot.reset()
+        commands = len(robot.firmware.told_angles())
+        step = until_stopped(robot, lambda n, target: bad if n == 3 else START)
+        assert robot.stopped and re.search(reason, robot.stopped)
+        assert set(step.observation) == {"qpos", "qvel", "images"}, "the episode has its last picture"
+        assert (
+            eventually(lambda: robot.firmware.sent(Command.STOP))
+            and "the arm holds its pose" in robot.said[-1]
+        )
+        assert len(robot.firmware.told_angles()) <= commands + 3
+        sent = len(robot.firmware.told_angles())
+        assert robot.step(START).last() and robot.step(START).last(), "it stays stopped"
+        assert len(robot.firmware.told_angles()) == sent
+        assert not robot.reset().last() and robot.stopped is None, "until the next reset"
+
+
+FAULTS = {
+    "stuck joint": (
+        Faults(stuck_joint=1, stuck_after=0.0),
+        {"max_deviation": 12.0},
+        "joint 1 went 0.0 degrees in",
+    ),
+    "hot servo": (Faults(hot_joint=2), {}, "servo 2 is at 80 degrees Celsius"),
+    "overloaded servo": (Faults(overload_joint=4), {}, "servo 4 is at 3000 mA"),
+    "pulled cable": (Faults(disconnect_after=1.5), {}, "the line to the arm has failed"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_the_arm(fault):
+    faults, limits, reason = FAULTS[fault]
+    with a_robot(faults, limits=limits) as robot:
+        step = robot.reset()
+        if not step.last():
+            step = until_stopped(robot)
+        assert reason in robot.stopped and len(robot.said) == 1
+    assert our_threads() == []
+
+
+def test_a_line_that_falls_silent_makes_the_state_stale():
+    with a_robot(limits={"stale": 1.0}) as robot:
+        robot.reset()
+        robot.firmware.alter = {command: lambda payload: None for command in Command}
+        until_stopped(robot)
+        assert "the arm's state is" in robot.stopped
+
+
+@pytest.mark.parametrize(
+    ("faults", "acks"),
+    [
+        (Faults(lose_replies=0.01), True),
+        (Faults(lose_replies=0.01), False),
+        (Faults(late_share=0.05, late_ms=60), True),
+        (Faults(gripper_255=True, corrupt_ms=15), True),
+        (Faults(gripper_255=True, corrupt_ms=15), False),
+    ],
+)
+def test_faults_that_are_survived(faults, acks):
+    config = {"command_gap": 20.0, "gripper_period": 150.0}
+    with a_robot(faults, acks, delays=True, fps=10, servo=config) as robot:
+        robot.reset()
+        for n in range(15):
+            target = START + np.append(np.radians([n, 0, 0, 0, 0, 0]), -0.02 * n)
+            assert not robot.step(target).last(), robot.stopped
+        told = robot.firmware.told_angles()
+        assert np.abs(told - np.degrees(START[:6]))[:, 1:].max() < 0.006, "nothing was garbled"
+
+
+def test_a_camera_that_drops_out():
+    with a_robot(limits={"stale": 1.0}) as robot:
+        robot.reset()
+        robot.cameras["top"].noise.gone.set()
+        until_stopped(robot)
+        assert "camera 'top' gave no picture for" in robot.stopped
+
+
+def test_a_camera_that_freezes_while_the_arm_moves():
+    with a_robot(limits={"frozen": 0.5, "max_deviation": 10.0, "deviation_time": 60.0}) as robot:
+        robot.reset()
+        for camera in robot.cameras.values():
+            camera.noise.frozen = True
+        for _ in range(20):
+            assert not robot.step(START).last(), "a scene that does not move may look the same"
+        until_stopped(robot)
+        assert "has shown the same picture" in robot.stopped
+
+
+def test_a_key_or_another_thread():
+    asked = []
+    with a_robot(asked_to_stop=lambda: "q was pressed" if asked else None) as robot:
+        robot.reset()
+        asked.append(True)
+        assert robot.step(START).last() and robot.stopped == "q was pressed"
+        asked.clear()
+        robot.reset()
+        threading.Timer(0.1, robot.request_stop, ["enough"]).start()
+        until_stopped(robot)
+        assert robot.stopped == "enough" and robot.firmware.sent(Command.STOP)
+
+
+def test_a_stop_does_not_wait_for_the_next_deadline():
+    with a_robot(fps=0.05) as robot:
+        robot._deadline, robot._has_begun = time.monotonic(), True
+        threading.Timer(0.2, robot.request_stop, ["enough"]).start()
+        began = time.monotonic()
+        assert robot.step(START).last() and time.monotonic() - began < 15
+
+
+def test_ctrl_c_ends_the_episode_in_order():
+    with a_robot() as robot, robot.interrupts_stop():
+        robot.reset()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert until_stopped(robot).last() and robot.stopped == "Ctrl-C"
+        with pytest.raises(KeyboardInterrupt):  # the second is as ever
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+
+def test_ctrl_c_without_more_ado():
+    with a_robot(fps=0.2) as robot:
+        robot._deadline, robot._has_begun = time.monotonic(), True
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        assert robot.step(START).last() and robot.stopped == "Ctrl-C"
+        assert robot.firmware.sent(Command.STOP)
+
+
+def test_an_exception_in_between_leaves_the_arm_holding():
+    with pytest.raises(ZeroDivisionError), a_robot() as robot:
+        robot.reset()
+        port = robot.servo._arm.link._serial
+        raise ZeroDivisionError
+    assert not port.is_open and our_threads() == []
+    assert robot.firmware.sent(Command.STOP) and not robot.firmware.sent(Command.RELEASE_ALL_SERVOS)
+
+
+# --- the start
+
+
+def test_the_first_motion_is_confirmed_once():
+    asked = []
+    with a_robot(
+        offset=np.radians([10, 0, 0, 0, 0, 0]), confirm=lambda text: asked.append(text) or True
+    ) as robot:
+        assert not robot.reset().last() and not robot.reset().last()
+    assert len(asked) == 1 and asked[0].startswith("The arm moves to its start pose: 10 degrees in 0.")
+
+
+def test_a_motion_that_is_not_confirmed_does_not_happen():
+    with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0]), confirm=lambda text: False) as robot:
+        assert robot.reset().last() and robot.stopped == "the motion was not confirmed"
+        assert not len(robot.firmware.told_angles())
+
+
+def test_a_start_pose_that_the_limits_forbid_is_told(monkeypatch):
+    monkeypatch.setattr("mycobot_scripts.robot.ARRIVAL", 0.5)
+    with a_robot(limits={"box_x": (-0.3, 0.3)}, offset=np.radians([90, 0, 0, 0, 0, 0])) as robot:
+        assert robot.reset().last()
+        assert "the limits keep the arm from its start pose" in robot.stopped and "box" in robot.stopped
+
+
+def test_an_arm_that_does_not_arrive_is_told(monkeypatch):
+    monkeypatch.setattr("mycobot_scripts.robot.ARRIVAL", 0.5)
+    with a_robot(Faults(stuck_joint=1), offset=np.radians([10, 0, 0, 0, 0, 0])) as robot:
+        assert robot.reset().last()
+        assert "joint 1 is 10" in robot.stopped or "joint 1 is 9" in robot.stopped
+
+
+def test_an_arm_guided_by_hand_is_told_nothing():
+    with a_robot(limits={"max_deviation": 5.0, "deviation_time": 0.1}) as robot:
+        robot.reset()
+        robot.servo.release()
+        sent = len(robot.firmware.told_angles())
+        robot.firmware.body.place(START[:6] + 0.3, robot.firmware.body.now())
+        for _ in range(10):
+            step = robot.step(START)
+            assert not step.last()
+        assert np.allclose(step.observation["qpos"][:6], START[:6] + 0.3, atol=0.01)
+        assert len(robot.firmware.told_angles()) == sent
+        robot.servo.focus()
+        assert not robot.step(robot.servo.latest.target).last()
+
+
+def test_cameras_that_the_task_sees_with_must_be_there():
+    with pytest.raises(
+        ValueError, match="mycobot320_move_cube sees with top, right_wrist; --cameras lacks top"
+    ):
+        MyCobotRobot(TASK, None, {"right_wrist": None}, make_guard())
+
+
+def test_timing_of_nothing():
+    timing = Timing(["top"])
+    assert timing.text(10) == "no steps" and np.isnan(timing.rate) and timing.longest == 0
+    timing.add(5.0, 0.0, 0.04, {"top": 0.03})
+    for n in range(1, 11):
+        timing.add(5.5 + n / 10 + 0.02 * (n == 7), 0.02 * (n == 7), 0.04, {"top": 0.03 + 0.1 * (n == 3)})
+    assert timing.rate == pytest.approx(10) and timing.late_steps == 1
+    assert timing.longest == pytest.approx(0.12) and "state 40, 40 ms; top 30, 120 ms" in timing.text(10)
