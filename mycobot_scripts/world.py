@@ -22,6 +22,7 @@ from constants import IMAGE_SIZE
 from mycobot_scripts.body import ALL_JOINTS, BodyState
 from mycobot_scripts.faults import Faults
 from mycobot_scripts.feeds import Feed
+from mycobot_scripts.simulated_arm import SimulatedArm
 from schema import Task
 from sim_env import make_sim_env
 
@@ -30,7 +31,11 @@ MAX_BURST = 25  # steps at a time, before anybody else has a turn
 MAX_LAG = 1.0  # s; what the simulation is further behind is given up: the machine is too slow
 MEMORY = 2.0  # s for which states are remembered
 PATIENCE = 5.0  # s that a question waits for the simulation at most
-STUCK = 1e6  # Nm s/rad, damping of a joint that no longer moves
+BROKEN = (
+    mujoco.mjtWarning.mjWARN_BADQPOS,
+    mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC,
+)
 
 
 @dataclass(frozen=True)
@@ -79,18 +84,9 @@ class World:
         self._sim = self._env.task
         self._physics = self._env.physics
         self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
-        arm = task.arms[0]
-        joints = [self._model.joint(f"{arm.name}/{name}") for name in arm.actuators]
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        self._dofs = np.array([joint.dofadr[0] for joint in joints])
-        self._motors = np.array([self._model.actuator(f"{arm.name}/{name}").id for name in arm.actuators])
-        self._closed, self._travel = arm.opening[0], arm.opening[1] - arm.opening[0]
-        self._gains = self._model.actuator_gainprm.copy(), self._model.actuator_biasprm.copy()
-        self._stiff = self._model.dof_damping[self._dofs].copy()
+        self._arm = SimulatedArm(self._model, self._data, task.arms[0], self._act)
         self._dt = self._model.opt.timestep
         self._steps_judged = round(1 / (task.fps * self._dt))
-        self._on = np.ones(6, bool)
-        self._hand: np.ndarray | None = None
         self._turn = threading.Condition()
         self._commands: deque[tuple[float, Callable[[], Any], Future | None]] = deque()
         self._states: deque[tuple[float, BodyState]] = deque(maxlen=round(MEMORY / self._dt))
@@ -146,6 +142,7 @@ class World:
             with self._turn:
                 for _ in range(steps):
                     self._step()
+                self._mend()
                 self._turn.notify_all()
             if steps < MAX_BURST:
                 return
@@ -156,13 +153,13 @@ class World:
             _, command, answer = self._commands.popleft()
             self._obey(command, answer)
         at = self._epoch + self._data.time  # a reset sets it back
-        self._fall()
+        self._arm.before_step()
         mujoco.mj_step2(self._model, self._data)
         mujoco.mj_step1(self._model, self._data)
+        self._states.append((at + self._dt, self._arm.state()))
         self._count += 1
         if self._count % self._steps_judged == 0:
             self._judge()
-        self._states.append((at + self._dt, self._state()))
 
     @staticmethod
     def _obey(command: Callable[[], Any], answer: Future | None) -> None:
@@ -176,76 +173,41 @@ class World:
             if answer is not None:
                 answer.set_result(result)
 
-    def _fall(self) -> None:
-        """Joints without motors, and without a hand, bear the arm's weight themselves."""
-        off = self._dofs[:6][~self._on]
-        self._data.qfrc_applied[self._dofs[:6]] = 0.0
-        if self._hand is None:
-            self._data.qfrc_applied[off] = -self._data.qfrc_gravcomp[off]
-
     def _judge(self) -> None:
-        if self._data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or self._data.time == 0.0:
-            self._broken += 1
-            self._put(self._sim.start, arm=True)
-            return
         self._sim.after_step(self._physics)
         self._reward = int(self._sim.get_reward(self._physics))
         self._highest = max(self._highest, self._reward)
 
-    def _state(self) -> BodyState:
-        qpos, qvel = self._data.qpos[self._qpos], self._data.qvel[self._dofs]
-        torques = self._data.actuator_force[self._motors[:6]] + self._data.qfrc_gravcomp[self._dofs[:6]]
-        opening = (qpos[6] - self._closed) / self._travel
-        return BodyState(
-            qpos[:6], qvel[:6], torques * self._on, float(opening), float(qvel[6] / self._travel)
-        )
+    def _mend(self) -> None:
+        """Begin anew if the simulation broke, which MuJoCo mends by its zero pose."""
+        if any(self._data.warning[kind].number for kind in BROKEN):
+            self._broken += 1
+            self._put(self._sim.start, arm=True)
+
+    def _act(self, action: np.ndarray) -> None:
+        self._sim.before_step(action, self._physics)
 
     def _put(self, start: np.ndarray, arm: bool) -> None:
         """Begin an episode with the props at `start`, and the arm at its start pose or where it is."""
-        kept = None if arm else (self._data.qpos.copy(), self._data.qvel.copy(), self._action.copy())
+        qpos, qvel, action = self._data.qpos.copy(), self._data.qvel.copy(), self._arm.action
         self._env.reset(env_state=start)
-        self._action = self._sim.get_observation(self._physics)["qpos"]
         self._count, self._reward, self._highest = 0, 0, 0
         self._epoch = self.now()
-        if kept is not None:
-            self._leave_arm(*kept)
+        if arm:
+            self._arm.reset(self._sim.get_observation(self._physics)["qpos"])
         else:
-            self._hand = None
-            self._set_motors(ALL_JOINTS, on=True)
+            self._leave_arm(qpos, qvel)
+            self._arm.stand(action)
         self._states.clear()
-        self._states.append((self._epoch, self._state()))
+        self._states.append((self._epoch, self._arm.state()))
 
-    def _leave_arm(self, qpos: np.ndarray, qvel: np.ndarray, action: np.ndarray) -> None:
+    def _leave_arm(self, qpos: np.ndarray, qvel: np.ndarray) -> None:
         """After a reset, put all but the props back to where they were."""
         props = {self._model.joint(f"{prop.name}_joint").id for prop in self.task.props}
         for joint in set(range(self._model.njnt)) - props:
             address, dof = self._model.jnt_qposadr[joint], self._model.jnt_dofadr[joint]
             self._data.qpos[address], self._data.qvel[dof] = qpos[address], qvel[dof]
         mujoco.mj_forward(self._model, self._data)
-        self._command(action)
-        for motor in self._motors:
-            self._forget(motor)
-
-    def _command(self, action: np.ndarray) -> None:
-        self._action = action
-        self._sim.before_step(action, self._physics)
-
-    def _forget(self, motor: int) -> None:
-        """Nothing but a motor's present command is on its way to it."""
-        samples = self._model.actuator_history[motor, 0]
-        if samples:
-            times = self._data.time + self._dt * np.arange(-samples, 0)  # its own are out of order
-            commands = np.full(samples, self._data.ctrl[motor])
-            mujoco.mj_initCtrlHistory(self._model, self._data, motor, times, commands)
-
-    def _set_motors(self, joints: Iterable[int], on: bool) -> None:
-        for joint in joints:
-            self._on[joint] = on
-            motor = self._motors[joint]
-            for now, at_first in zip(
-                (self._model.actuator_gainprm, self._model.actuator_biasprm), self._gains, strict=True
-            ):
-                now[motor] = at_first[motor] if on or self._hand is not None else 0.0
 
     # --- from any thread: the arm's body
 
@@ -259,38 +221,19 @@ class World:
             return self._states[-1 - min(max(back, 0), len(self._states) - 1)][1]
 
     def move(self, joints: np.ndarray, speed: float, at: float) -> None:
-        def command() -> None:
-            force = self._stiff[:6] * speed
-            self._model.actuator_forcerange[self._motors[:6]] = np.column_stack([-force, force])
-            self._command(np.append(np.where(self._on, joints, self._action[:6]), self._action[6]))
-
-        self._post(command, at)
+        self._post(lambda: self._arm.move(joints, speed), at)
 
     def hold(self, at: float, joints: Iterable[int] = ALL_JOINTS) -> None:
-        self._post(lambda: self._hold(list(joints)), at)
+        self._post(lambda: self._arm.hold(list(joints)), at)
 
     def set_gripper(self, opening: float, at: float) -> None:
-        self._post(lambda: self._command(np.append(self._action[:6], opening)), at)
+        self._post(lambda: self._arm.set_gripper(opening), at)
 
     def set_torque(self, joints: Iterable[int], on: bool, at: float) -> None:
-        def command() -> None:
-            self._set_motors(list(joints), on)
-            self._hold(list(joints))
-
-        self._post(command, at)
+        self._post(lambda: self._arm.set_torque(list(joints), on), at)
 
     def stick(self, joint: int, at: float) -> None:
-        def command() -> None:
-            self._model.dof_damping[self._dofs[joint]] = STUCK
-
-        self._post(command, at)
-
-    def _hold(self, joints: list[int]) -> None:
-        action = self._action.copy()
-        action[joints] = self._data.qpos[self._qpos[joints]]
-        self._command(action)
-        for joint in joints:
-            self._forget(self._motors[joint])
+        self._post(lambda: self._arm.stick(joint), at)
 
     # --- from any thread: the rest
 
@@ -307,13 +250,7 @@ class World:
         """A hand brings the joints whose motors are off to angles (6,) in rad, and holds; None lets go."""
 
         def command() -> Told:
-            self._hand = joints
-            off = [joint for joint in ALL_JOINTS if not self._on[joint]]
-            self._set_motors(off, on=False)
-            if joints is not None:
-                action = self._action.copy()
-                action[off] = np.asarray(joints)[off]
-                self._command(action)
+            self._arm.guide(joints)
             return self._tell()
 
         return self._ask(command)
@@ -335,7 +272,7 @@ class World:
             case_label=cases[self._env.case].label if cases else None,
             choice=self._env.choice,
             qpos=qpos.tolist(),
-            gripper=self._state().gripper,
+            gripper=self._arm.state().gripper,
             env_state=self._sim.start.tolist(),
             time=self._data.time,
             lag=self.now() - self._epoch - self._data.time,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,9 +19,14 @@ from pymycobot import MyCobot320
 from step_response import fitted_steps
 
 from constants import MYCOBOT, Stream, get_task
+from ee_sim_env import make_ee_sim_env
 from mycobot_scripts import kinematics
 from mycobot_scripts.twin_client import TWIN, start_twin
+from mycobot_scripts.units import to_degrees
+from mycobot_scripts.world import World
+from record_sim_episodes import run_script
 from sim_env import make_sim_env
+from teleop import Pacer
 
 TASK = get_task("sim_mycobot320_choose_scripted")
 HOME = np.degrees(MYCOBOT.start)
@@ -237,6 +243,47 @@ def test_time_is_kept(twin):
     simulated = after["time"] - before["time"] + after["slipped"] - before["slipped"]
     assert simulated == pytest.approx(ended - began, abs=1.1) and after["lag"] < 1.1
     assert after["unstable"] == 0
+
+
+def test_a_simulation_that_breaks_begins_anew():
+    world = World(TASK)
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    try:
+        world._ask(lambda: world._data.qvel.__setitem__(0, 1e15))
+        until(lambda: world.tell().unstable == 1)
+        assert world.tell().qpos == pytest.approx([*MYCOBOT.start, 0.7], abs=0.01)
+        time.sleep(0.2)
+        assert world.tell().unstable == 1
+    finally:
+        world.stop()
+        runner.join()
+        world.close()
+
+
+@pytest.mark.slow
+def test_a_script_that_succeeds_in_simulation_succeeds_in_real_time():
+    """The simulator's actions, sent through pymycobot at the task's pace."""
+    env, outcomes = make_ee_sim_env(TASK), []
+    with start_twin(TASK.name) as handle:
+        arm = MyCobot320(handle.port)
+        arm.set_fresh_mode(1)
+        for index in range(6):
+            rng = np.random.default_rng([0, Stream.RECORD, index])
+            episode = run_script(env, TASK, rng, (), case=TASK.case_number(index))
+            handle.reset(env_state=episode.env_state)
+            pacer, sent = Pacer(TASK.fps), None
+            for action in episode.action:
+                angles, gripper = to_degrees(action)
+                arm.send_angles(angles, 20)
+                if gripper != sent:
+                    arm.set_gripper_value(gripper, 20, 1)
+                    sent = gripper
+                pacer.wait()
+            outcomes.append((episode.success, handle.state()["success"]))
+        arm.close()
+    env.env.close()
+    assert sum(real for _, real in outcomes) >= sum(simulated for simulated, _ in outcomes) - 1 > 3, outcomes
 
 
 # --- starting and ending
