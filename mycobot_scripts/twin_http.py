@@ -45,7 +45,12 @@ class TwinServer(ThreadingHTTPServer):
 
     def __init__(self, world: World, firmware: Firmware, port: int = 0) -> None:
         self.world, self.firmware = world, firmware
-        super().__init__(("127.0.0.1", port), _Handler)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise ValueError(
+                f"--http_port {port} cannot be had ({error.strerror}); 0 takes any free"
+            ) from None
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="http", daemon=True)
         self._thread.start()
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -363,6 +364,14 @@ def test_wrong_flags_end_in_one_line(flags, why):
     with pytest.raises(RuntimeError, match=why) as caught:
         start_twin(**flags)
     assert "\n" not in str(caught.value)
+
+
+def test_a_port_that_is_taken_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(RuntimeError, match="--http_port .* cannot be had"):
+            start_twin(TASK.name, http_port=taken.getsockname()[1])
 
 
 # --- faults, of several kinds at once: each start takes seconds
