@@ -77,7 +77,8 @@ class Rehearsal:
         if not counts.any():
             return None
         deepest = int(np.where(counts, depths, -np.inf).argmax())
-        one, other = sorted(self._names[i].split("/")[-1] for i in pairs[deepest])
+        pair = sorted(pairs[deepest], key=lambda geom: not self._is_arm[geom])  # the arm's part first
+        one, other = (self._names[geom].split("/")[-1] for geom in pair)
         return f"{one} would be {1000 * depths[deepest]:.0f} mm inside {other}"
 
     def _is_below(self, body: str, number: int) -> bool:
