@@ -18,7 +18,7 @@ NO_ANSWER = -1  # pymycobot's word for it
 WAVE, STEP_SIZE, MOVED = 3.0, 6.0, 0.5  # degrees: of the wave, of a step, and what counts as having moved
 WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, until a step must show
 STEPS = 5
-GRIPPER_TIME = 2.0  # s in which the gripper has opened or closed
+GRIPPER_TIME = 2.5  # s in which the gripper has opened or closed
 SLOW, GOOD_LOSS = 0.060, 0.01  # s of a round trip, share of lost replies
 OPEN, CLOSED = 1.0, 0.2
 USUAL_LAG = (0.15, 0.6)  # s from a command until it shows
@@ -127,7 +127,7 @@ def check_motion(robot: MyCobotRobot) -> Iterator[Finding]:
     text = f"{rate:.1f} a second of {fps:g}; {robot.timing.rate:.2f} steps a second, {late} late"
     advice = "close other programs; --command_gap 0 saves 20 ms a command where the arm bears it"
     yield judged("command rate", rate > 0.97 * fps, text, advice)
-    _rest(robot, start)
+    _rest(robot, start, PAUSE)
     lags = [_lag(robot, start, sign) for sign in (1, -1, 1, -1, 1)[:STEPS]]
     seen = [lag for lag in lags if lag is not None]
     if len(seen) < len(lags):
@@ -148,7 +148,7 @@ def _go(robot: MyCobotRobot, action: np.ndarray) -> None:
         raise SafetyStop(robot.stopped)
 
 
-def _rest(robot: MyCobotRobot, pose: np.ndarray, seconds: float = PAUSE) -> None:
+def _rest(robot: MyCobotRobot, pose: np.ndarray, seconds: float) -> None:
     for _ in range(round(seconds / robot.period)):
         _go(robot, pose)
 
@@ -167,7 +167,7 @@ def _lag(robot: MyCobotRobot, start: np.ndarray, sign: int) -> float | None:
             lag = state.time - began
         time.sleep(0.002)
     _rest(robot, target, 0.3)
-    _rest(robot, start)
+    _rest(robot, start, PAUSE)
     return lag
 
 
@@ -175,7 +175,7 @@ def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
     """Opens and closes it, and reads it where it can be read. SafetyStop if the run is stopped."""
     mode = robot.servo.ask(lambda arm: arm.get_gripper_mode())
     text = {0: "transparent (RS-485)", 1: "port IO"}.get(mode, f"not told ({mode})")
-    advice = "if it does not move: check_arm.py --calibrate sets it; from port IO back it takes a power cycle"
+    advice = "if it does not move: check_arm.py --calibrate sets it; back to port IO takes a power cycle"
     yield Finding("gripper mode", "ok" if mode in (0, 1) else "look", text, "" if mode in (0, 1) else advice)
     values = {}
     for opening in (OPEN, CLOSED):
@@ -191,9 +191,9 @@ def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
     yield judged("gripper", follows, f"reads {said}; --read_gripper makes it part of the state", advice)
 
 
-def move_gripper(robot: MyCobotRobot, opening: float, seconds: float = GRIPPER_TIME) -> None:
+def move_gripper(robot: MyCobotRobot, opening: float) -> None:
     """Bring it to an opening (0 to 1), the arm standing at its start pose."""
-    _rest(robot, np.append(robot.guard.start[:JOINTS], opening), seconds)
+    _rest(robot, np.append(robot.guard.start[:JOINTS], opening), GRIPPER_TIME)
 
 
 def read_gripper(servo: Servo) -> int | None:

@@ -54,7 +54,7 @@ class Calibration:
         wanted = self._keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
             self._servo.ask(lambda arm: arm.set_gripper_mode(wanted))
-            print("set; scripts set it whenever they begin. From port IO back it takes a power cycle.")
+            print("set; scripts set it whenever they begin. Back to port IO, it takes a power cycle.")
         self.arm = replace(self.arm, gripper_mode=wanted)
 
     def home(self) -> None:
@@ -67,7 +67,7 @@ class Calibration:
     def tip(self) -> None:
         """Measure the tip's distance ahead of the flange, by touching one point from several sides."""
         poses = self._guided(
-            "Mark a point on the table. Close the gripper (c), then touch the point with its tips and capture\n"
+            "Mark a point on the table. Close the gripper (c), touch the point with its tips and capture\n"
             "that, five times, leaning the gripper to another side each time, by 30 degrees or more.",
             3,
         )
