@@ -703,6 +703,7 @@ def test_no_wrong_value_in_many_round_trips(n, delays):
     assert failed <= n / 10_000, "three losses running: one in a million"
 
 
+@pytest.mark.slow
 def test_a_step_of_15_degrees_looks_like_the_real_arms():
     arm, port, _ = arm_with(delays=True)
     with port:

@@ -397,6 +397,7 @@ def test_faults_of_cameras_and_arm():
         arm.close()
 
 
+@pytest.mark.slow
 def test_silent_firmware_moves_the_arm_all_the_same():
     with start_twin(TASK.name, legacy=True) as handle:
         arm = MyCobot320(handle.port)
