@@ -214,7 +214,7 @@ class Arm:
     def _angles(self, tries: int = 1) -> list[float] | None:
         """Joint angles (degrees) of a reply that can be one."""
         for _ in range(tries):
-            reply = self.link.request(Command.GET_ANGLES)
+            reply = self.link.ask(Command.GET_ANGLES)
             if reply is None:
                 continue
             angles = decode_angles(reply) if len(reply) == 2 * JOINTS else []
@@ -225,7 +225,7 @@ class Arm:
 
     def _opening(self) -> float | None:
         """Opening (0 to 1) of a gripper that can be read; a real 320 says 255."""
-        reply = self.link.request(Command.GET_GRIPPER_VALUE)
+        reply = self.link.ask(Command.GET_GRIPPER_VALUE)
         return reply[0] / 100 if reply and len(reply) == 1 and reply[0] <= 100 else None
 
     def _read(self) -> None:
@@ -270,7 +270,7 @@ class Arm:
         """Read temperatures or currents, in turn."""
         kind = self._health[0]
         command = {"temperatures": Command.GET_SERVO_TEMPS, "currents": Command.GET_SERVO_CURRENTS}[kind]
-        reply = self.link.request(command)
+        reply = self.link.ask(command)
         if reply is not None and len(reply) in (JOINTS, 2 * JOINTS):
             values = list(reply) if len(reply) == JOINTS else to_int16s(reply)
             setattr(self, kind, [float(value) for value in values])

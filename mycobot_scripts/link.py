@@ -22,7 +22,8 @@ from mycobot_scripts.protocol import Command, Parser, encode
 BAUD = 115200
 SERVICE = 0.03  # s that the arm works on a command; 28 to 30 ms on a real 320 (zoskek8)
 _POLL = 0.02  # s that one read of the port waits
-_QUIET = 0.045  # s without a byte, after which no reply is on its way
+# what every firmware answers, and nobody else asks while the arm runs
+_PROBES = (Command.IS_CONTROLLER_CONNECTED, Command.IS_PAUSED, Command.IS_MOVING, Command.IS_POWER_ON)
 # vendor and product of CH9102, CH340, CH340K and CP2104
 _USB = {(0x1A86, 0x55D4), (0x1A86, 0x7523), (0x1A86, 0x7522), (0x10C4, 0xEA60)}
 _PI_UARTS = ("/dev/ttyAMA0", "/dev/ttyAMA1", "/dev/serial0")
@@ -102,38 +103,46 @@ class Link:
         self._busy_until = now()  # when the last reply came, or a command without one is done
         self.latencies: deque[float] = deque(maxlen=50_000)  # s, of requests that were answered
         self.answered = self.lost = 0
-        self._owed = 0  # replies that did not come in time, and may still come
+        self._owed = False  # a reply did not come in time, and may still come
+        self._probes = deque(_PROBES)
+
+    def ask(self, command: Command, payload: bytes = b"") -> bytes | None:
+        """Ask something; the payload of the reply to this very question, or None. OSError if the port fails.
+
+        After a reply that did not come in time, one that comes may be its: the line is brought in step first.
+        """
+        if self._owed and not self._is_in_step():
+            return None
+        return self.request(command, payload)
 
     def request(self, command: Command, payload: bytes = b"", window: float | None = None) -> bytes | None:
-        """Send a command; the payload of its reply, or None if none comes within the window. OSError if the
-        port fails.
+        """Send a command; the payload of its reply, or None if none comes within the window (s).
+
+        OSError if the port fails.
         """
         began = self._now()
         self._write(command, payload)
         parser, deadline = Parser(), began + (self._window if window is None else window)
-        while self._now() < deadline or self._serial.in_waiting:  # a reply is not lost if we are late
+        while self._now() < deadline or self._serial.in_waiting:  # we may be late ourselves
             for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
                 if frame.command == command:
                     self._busy_until = self._now()
                     self.latencies.append(self._busy_until - began)
                     self.answered += 1
-                    if self._owed:
-                        self._drain()
                     return frame.payload
         self._busy_until = self._now()
         self.lost += 1
-        self._owed += 1
+        self._owed = True
         return None
 
-    def _drain(self) -> None:
-        """Let late replies come in: otherwise each would answer the next request, and commands would queue up
-        from then on.
+    def _is_in_step(self) -> bool:
+        """Asks something else: when that is answered, all that was asked before has been, as the arm does one
+        thing after the other. Each time another thing, lest it be answered by what was asked the last time.
         """
-        quiet, deadline = self._now() + _QUIET, self._now() + _QUIET * (1 + self._owed)
-        while self._now() < min(quiet, deadline):
-            if self._serial.read(max(1, self._serial.in_waiting)):
-                quiet = self._now() + _QUIET
-        self._owed, self._busy_until = 0, self._now()
+        self._probes.rotate()
+        if self.request(self._probes[0]) is not None:
+            self._owed = False
+        return not self._owed
 
     def tell(self, command: Command, payload: bytes = b"") -> None:
         """Send a command that nobody acknowledges. OSError if the port fails."""
