@@ -25,7 +25,7 @@ def rollout(
     execute: Callable[[Observation], np.ndarray],
     env: Any,
     task: Task,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None = None,
     cameras: Sequence[str] = (),
     view: Any = None,
     case: int | None = None,
@@ -37,7 +37,7 @@ def rollout(
         env: `reset(rng)`, or `reset(rng, case=case)`, and `step(action)`, each returning a dm_env.TimeStep;
             the episode ends early with one that is `last()`.
         task: length of the episode, and what success is.
-        rng: where the start comes from.
+        rng: where the start comes from, unless the environment has one already.
         cameras: whose images to keep; none is fastest, as images are rendered only when somebody asks.
         view: shows the first camera as it goes (`plots.LiveView`).
         case: number of the task's case, if it has several; drawn by the environment if not given.

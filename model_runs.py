@@ -184,8 +184,7 @@ class Runner:
             session.stop_key.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
-                recorded = RecordedRobot(session.robot, recording, session.is_twin)
-                recorded.begin(start)
+                recorded = RecordedRobot(session.robot, start, recording, session.is_twin)
                 episode = rollout(Guarded(self._act, session.robot.request_stop), recorded, task)
                 self._take_over.finish()
                 return self._outcome(index, case, episode, recording)

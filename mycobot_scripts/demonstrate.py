@@ -57,8 +57,7 @@ def perform(
     Returns:
         Why it was stopped; None if it was not.
     """
-    recorded = RecordedRobot(robot, steps, rewarded)
-    recorded.begin(step)
+    recorded = RecordedRobot(robot, step, steps, rewarded)
     for t in range(length):
         action = None if step.last() else act(t, step.observation)
         if action is None:

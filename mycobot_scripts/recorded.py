@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,33 +19,34 @@ class Steps(Protocol):
 
 
 class RecordedRobot:
-    """`reset` and `step` of a robot; each step goes to a recording.
+    """An episode on a robot that has begun; each of its steps goes to a recording.
 
     An action is recorded as it was sent: within the limits, and rounded to what the wire can say.
 
     Args:
         robot: the arm.
+        start: what its `reset` returned.
         recording: takes the steps.
         rewarded: whether the robot's rewards mean anything.
     """
 
-    def __init__(self, robot: MyCobotRobot, recording: Steps, rewarded: bool = False) -> None:
-        self.robot, self._recording, self._rewarded = robot, recording, rewarded
+    def __init__(
+        self, robot: MyCobotRobot, start: TimeStep, recording: Steps, rewarded: bool = False
+    ) -> None:
+        self._robot, self._recording, self._rewarded = robot, recording, rewarded
+        self._step, self._moment = start, time.monotonic()
 
-    def reset(self, *args: Any, **kwargs: Any) -> TimeStep:
-        return self.begin(self.robot.reset(*args, **kwargs))
-
-    def begin(self, step: TimeStep) -> TimeStep:
-        """Go on from a step that `robot.reset` has returned."""
-        self._seen, self._moment = step.observation, time.monotonic()
-        return step
+    def reset(self, rng: np.random.Generator | None = None) -> TimeStep:
+        """Where the episode stands; it has its start already."""
+        return self._step
 
     def step(self, action: np.ndarray) -> TimeStep:
-        robot, seen = self.robot, self._seen
+        robot, seen = self._robot, self._step.observation
         clamped = robot.guard.clamped.total()
         step = robot.step(action)
         is_clamped = robot.guard.clamped.total() > clamped
         sent = robot.servo.latest.target if is_clamped else on_the_wire(action)
         reward = step.reward if self._rewarded else None
         self._recording.append(Step(self._moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
-        return self.begin(step)
+        self._step, self._moment = step, time.monotonic()
+        return step
