@@ -135,6 +135,11 @@ class Arm:
 
     # --- commands
 
+    @property
+    def sent(self) -> np.ndarray:
+        """The last command (7,), as it was allowed."""
+        return self._sent
+
     def command(self, target: np.ndarray) -> None:
         """Send the arm towards `target` (7,), as far as is allowed; `update` tells the gripper."""
         self._go(self.guard.clamp(target, self._sent))

@@ -68,6 +68,11 @@ class Servo:
         return self._arm.state
 
     @property
+    def sent(self) -> np.ndarray:
+        """The last command (7,), as it was allowed; `latest.target` tells it once the arm has been read."""
+        return self._arm.sent
+
+    @property
     def temperatures(self) -> list[float]:
         """Degrees Celsius, of each servo; [] until known."""
         return self._arm.temperatures
