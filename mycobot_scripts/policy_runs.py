@@ -186,8 +186,8 @@ def load_policies(paths: Sequence[Path], task: Task, device: torch.device) -> li
             raise ValueError(f"{path} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
         if seen.state_dim != task.dim or seen.action_dim < task.dim:
             raise ValueError(
-                f"{path} has states of {seen.state_dim} numbers and actions of {seen.action_dim}; the arm has "
-                f"{task.dim}"
+                f"{path} has states of {seen.state_dim} numbers and actions of {seen.action_dim}; the arm "
+                f"has {task.dim}"
             )
         policies.append(policy)
     return policies

@@ -45,7 +45,7 @@ class RecordedRobot:
         clamped = robot.guard.clamped.total()
         step = robot.step(action)
         is_clamped = robot.guard.clamped.total() > clamped
-        sent = robot.servo.sent if is_clamped else on_the_wire(action)
+        sent = robot.servo.sent if is_clamped or step.last() else on_the_wire(action)
         reward = step.reward if self._rewarded else None
         self._recording.append(Step(self._moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
         self._step, self._moment = step, time.monotonic()
