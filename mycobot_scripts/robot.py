@@ -263,7 +263,7 @@ class MyCobotRobot:
         try:
             self.servo.hold()
             held = "the arm holds its pose"
-        except (RuntimeError, OSError, TimeoutError) as error:
+        except (RuntimeError, OSError) as error:
             held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
         self._say(f"stopped: {reason}; {held}")
         return self._see(is_last=True)

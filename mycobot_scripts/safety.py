@@ -212,7 +212,8 @@ class Guard:
 
     def report(self) -> str:
         """One line: what was clamped, and how well the arm did what it was told."""
-        words = ", ".join(f"{kind} {count}" for kind, count in self.clamped.most_common()) or "none"
+        kinds = Counter(dict(self.clamped))  # the servo's thread may be counting
+        words = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common()) or "none"
         return (
             f"{self.commands} commands, clamped: {words}; joints at most {self.deviation:.1f} degrees "
             "from what they were told"

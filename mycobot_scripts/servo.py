@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
@@ -125,7 +126,7 @@ class Servo:
     def ask(self, question: Callable[[Any], Any], timeout: float = 30.0) -> Any:
         """What `question(arm)` returns or raises, called on the servo thread with pymycobot's `MyCobot320`.
 
-        Commands and readings wait meanwhile. TimeoutError if it takes longer than `timeout` (s).
+        Commands and readings wait meanwhile. RuntimeError if it takes longer than `timeout` (s).
         """
         return self._do(lambda: self._arm.link.lend(question), timeout)
 
@@ -137,7 +138,7 @@ class Servo:
         try:
             if self._thread.is_alive() and self.error is None:
                 self._do(self._arm.release if release else self._arm.stop, timeout=5.0)
-        except (RuntimeError, OSError, TimeoutError) as error:
+        except (RuntimeError, OSError) as error:
             self.error = self.error or error
         finally:
             with self._wake:
@@ -170,7 +171,10 @@ class Servo:
         with self._wake:
             self._jobs.append((job, future))
             self._wake.notify()
-        return future.result(timeout)
+        try:
+            return future.result(timeout)
+        except futures.TimeoutError:
+            raise RuntimeError(f"the servo loop does not answer; {timeout:.0f} s were not enough") from None
 
     # --- the thread
 

@@ -14,11 +14,15 @@ from emulated import START, emulated, eventually, fake_cameras, make_guard, our_
 
 from constants import get_task
 from model_runs import rollout
+from mycobot_scripts.cameras import open_cameras
 from mycobot_scripts.faults import Faults
 from mycobot_scripts.protocol import Command
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.servo import Servo, ServoConfig
 from mycobot_scripts.timing import Timing
+from mycobot_scripts.twin_client import start_twin
+from mycobot_scripts.twin_scene import TwinScene
+from starts import sample_start
 
 TASK = get_task("mycobot320_move_cube")
 CALM = {
@@ -359,3 +363,31 @@ def test_timing_of_nothing():
         timing.add(5.5 + n / 10 + 0.02 * (n == 7), 0.02 * (n == 7), 0.04, {"top": 0.03 + 0.1 * (n == 3)})
     assert timing.rate == pytest.approx(10) and timing.late_steps == 1
     assert timing.longest == pytest.approx(0.12) and "state 40, 40 ms; top 30, 120 ms" in timing.text(10)
+
+
+# --- the twin
+
+
+def test_a_rollout_on_the_twin():
+    """The arm that is moved is the one the cameras see, and its props start where a simulated one's do."""
+    task = replace(get_task("sim_mycobot320_move_cube_scripted"), episode_len=15)
+    guard = make_guard(**CALM)
+    with contextlib.ExitStack() as stack:
+        twin = stack.enter_context(start_twin(task.name, camera_fps=10))
+        scene = TwinScene(twin, task)
+        stack.callback(scene.close)
+        servo = stack.enter_context(Servo(twin.port, guard, ServoConfig(speed=60, reply_window=1000.0)))
+        cameras = open_cameras(twin.cameras)
+        robot = stack.enter_context(MyCobotRobot(task, servo, cameras, guard, scene=scene))
+        targets = iter(np.linspace(START, START + np.radians([40, 0, 0, 0, 0, 0, 0]), 15))
+        episode = rollout(
+            lambda observation: next(targets), robot, task, np.random.default_rng(5), task.cameras
+        )
+        assert robot.stopped is None and len(episode) == 15 and episode.reward.max() == 0
+        assert robot.strict_success is False and not hasattr(robot, "nothing")
+        assert np.allclose(scene.told["env_state"], sample_start(task, np.random.default_rng(5)))
+        assert episode.qpos[-1, 0] > episode.qpos[0, 0] + 0.1
+        assert np.allclose(scene.told["qpos"][:6], servo.latest.qpos[:6], atol=0.3)
+        first, last = (episode.images["right_wrist"][t].astype(int) for t in (0, 14))
+        assert np.abs(first - last).mean() > 2, "the wrist camera went along"
+    assert our_threads() == []

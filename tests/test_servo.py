@@ -332,6 +332,8 @@ def test_questions_are_answered_on_the_servo_thread():
         assert servo.ask(lambda arm: arm.get_servo_temps()) == [38] * 6
         with pytest.raises(ZeroDivisionError):
             servo.ask(lambda arm: 1 / 0)
+        with pytest.raises(RuntimeError, match="the servo loop does not answer"):
+            servo.ask(lambda arm: time.sleep(0.3), timeout=0.05)
         servo.send(turned(3))
         assert eventually(lambda: servo.stats.arm_commands == 1), "and the loop goes on"
 
