@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TWIN = Path(__file__).resolve().parent / "twin.py"
-START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 10.0, 10.0  # s
+START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
 _READY = re.compile(r"twin port=(\S+) cameras=(\S+)")
 
 

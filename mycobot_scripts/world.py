@@ -30,7 +30,7 @@ TURN = 0.004  # s between looks at the clock
 MAX_BURST = 25  # steps at a time, before anybody else has a turn
 MAX_LAG = 1.0  # s; what the simulation is further behind is given up: the machine is too slow
 MEMORY = 2.0  # s for which states are remembered
-PATIENCE = 5.0  # s that a question waits for the simulation at most
+PATIENCE = 20.0  # s that a question waits for the simulation at most
 BROKEN = (
     mujoco.mjtWarning.mjWARN_BADQPOS,
     mujoco.mjtWarning.mjWARN_BADQVEL,

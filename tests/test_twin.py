@@ -204,7 +204,7 @@ def test_the_gripper_lifts_the_cube(twin, arm):
 
 
 def test_stop_holds_it_where_it_is(twin, arm):
-    arm.send_angles([80, 20, 30, 0, -80, 0], 20)
+    arm.send_angles([80, 20, 30, 0, -80, 0], 10)
     until(lambda: arm.get_angles()[0] > 10)
     arm.stop()
     time.sleep(0.5)
@@ -216,7 +216,7 @@ def test_stop_holds_it_where_it_is(twin, arm):
 
 def test_a_step_of_15_degrees_looks_like_the_real_arms(twin, arm):
     delay, time_constant = fitted_steps(arm)
-    assert delay == pytest.approx(0.23, abs=0.04) and time_constant == pytest.approx(0.10, abs=0.04)
+    assert delay == pytest.approx(0.23, abs=0.06) and time_constant == pytest.approx(0.10, abs=0.06)
 
 
 def test_released_joints_sink_and_a_hand_moves_them(twin, arm):
