@@ -1,8 +1,8 @@
 """The loop on the arm, on the twin with real delays: does it keep its pace with a slow policy?
 
-A policy that thinks for 0.4 s gives chunks of 20 actions, all of which are executed, 10 a second: a chunk ends
-every two seconds. Wanted: 10.0 +- 0.1 steps a second, no pause over 120 ms. The twin runs on this machine too,
-which should have nothing else to do.
+A policy that thinks for 0.4 s gives chunks of 20 actions, all of which are executed, 10 a second: a chunk
+ends every two seconds. Wanted: 10.0 +- 0.1 steps a second, no pause over 120 ms. The twin runs on this
+machine too, which should have nothing else to do.
 """
 
 from __future__ import annotations

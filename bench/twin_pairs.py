@@ -1,4 +1,4 @@
-"""The same policy from the same starts: simulated (`imitate_episodes.py --eval`), and on the twin in real time.
+"""The same policy from the same starts, simulated (`imitate_episodes.py --eval`) and on the real-time twin.
 
 On the twin everything is as on the arm: serial port, servo loop, cameras, safety. The difference of the
 success rates has the 95 % interval of Agresti and Min (2005) for matched pairs.
