@@ -81,9 +81,7 @@ class Jogging:
         self.wish = None
         self.jog.begin(target)
         print(self.device.help)
-        print(
-            legend([("enter", "done"), ("backspace", "redo"), ("q", "stop"), ("tab", "tool or joint space")])
-        )
+        print(legend([("enter", "done"), ("backspace", "redo"), ("q", "stop")]))
 
     def act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
         given = self.device.read(time.monotonic())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from devices import Device, Gamepad, Input, Keyboard
+from devices import SLOW, SLOW_KEY, Device, Gamepad, Input, Keyboard
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.kinematics import TOOL_LENGTH, forward
@@ -21,21 +21,30 @@ HELD = (
 COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
+_HELP = Keyboard.help.replace("other arm", "tool or joint space").replace("x: slow", "x: slow, fast")
 
 
 class TerminalPad(Keyboard):
-    """The keys of a terminal, which tells of presses and never of releases: one that repeats is held."""
+    """The keys of a terminal, which tells of presses and never of releases: one that repeats is held.
+
+    It tells of one key at a time, too: the one for slow is pressed, and pressed again.
+    """
+
+    help = _HELP
 
     def __init__(self, keys: Keys) -> None:
         super().__init__(self._events)
         self._keys, self._down = keys, {}
         self._names: list[str] = []
-        self._now = 0.0
+        self._now, self._is_slow = 0.0, False
 
     def read(self, now: float) -> Input:
         """As `Keyboard.read`; the commands of COMMANDS too."""
-        self._now, self._names = now, self._keys.poll()
+        names = self._keys.poll()
+        self._is_slow ^= names.count(SLOW_KEY) % 2 == 1
+        self._now, self._names = now, [name for name in names if name != SLOW_KEY]
         given = super().read(now)
+        given = Input(given.rates * (SLOW if self._is_slow else 1.0), given.commands)
         return given | Input(commands=frozenset(COMMANDS[n] for n in self._names if n in COMMANDS))
 
     def _events(self) -> list[tuple[str, bool]]:

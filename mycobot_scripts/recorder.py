@@ -18,6 +18,7 @@ from mycobot_scripts.waypoints import Motion, motion_through
 from starts import sample_start
 
 MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
+JOG_TIME = 60  # s that a person drives at most; enter ends it
 SETTLING = 1.0  # s after the last step in which the twin may still find a success: arm and gripper lag
 ANSWERS = {"k": "keep", "enter": "keep", "f": "failure", "r": "redo", "backspace": "redo", "q": "quit"}
 
@@ -53,7 +54,8 @@ class Recorder:
         self._session, self._config, self._task = session, config, session.task
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None
-        self._length = config.episode_len or self._task.episode_len
+        usual = JOG_TIME * self._task.fps if config.jog else self._task.episode_len
+        self._length = config.episode_len or usual
 
     def prepare(self) -> bool:
         """Have the person show the poses, if asked for; False if the person quits."""
@@ -155,6 +157,8 @@ class Recorder:
                 session.stop_key.listens = False  # from here on the device reads the keys
                 jogging.begin(session.servo.latest.target)
             stopped = perform(session.robot, step, act, self._length, recording, session.is_twin)
+        if jogging is not None:
+            print()  # ends the status line
         if jogging is not None and jogging.wish == "stop":
             session.servo.hold()
             stopped = "q was pressed"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from constants import MYCOBOT
-from devices import RATES, Input
+from devices import RATES, SLOW, Input
 from mycobot_scripts.jog import GRIPPER_SPEED, HELD, JOINT_SPEED, MAX_LEAD, TOOL_SPEEDS, Jog, TerminalPad
 from mycobot_scripts.kinematics import forward, tool_point
 
@@ -100,6 +100,16 @@ def test_a_tap_lasts_a_moment_and_a_repeating_key_is_held():
     assert not seen[25:50].any()  # until it repeats
     assert seen[51:138].all()  # held
     assert not seen[137 + round(100 * HELD) + 10 :].any()
+
+
+def test_slow_is_switched_on_and_off():
+    keys = Typed((0.0, "x"), (0.1, "w"), (0.5, "x"), (0.6, "w"))
+    pad, seen = TerminalPad(keys), []
+    for moment in (0.0, 0.1, 0.3, 0.5, 0.6):
+        keys.now = moment
+        seen.append(pad.read(moment).rates[RATES.index("y")])
+    assert [seen[i] for i in (0, 1, 3, 4)] == [0, SLOW, 0, 1]
+    assert "tab t: tool or joint space" in pad.help and "x: slow, fast" in pad.help
 
 
 def test_commands_come_once():
