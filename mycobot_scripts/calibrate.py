@@ -15,6 +15,7 @@ from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import Setup
 from mycobot_scripts.units import JOINTS
 
+TWIN_PATH = "mycobot320_twin.json"  # never taken for the real arm's
 LEVEL = 0.005  # m; touches of one table that are further apart are wrong
 MENU = "set [g]ripper mode, [h]ome pose, [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
 
@@ -116,7 +117,7 @@ def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -
     """Have a person show and set the values, and write the arm's file if they say so."""
     is_real = setup.config.robot == "mycobot320"
     arm = replace(setup.arm, cameras=sources, port=setup.config.port) if is_real else setup.arm
-    path = setup.config.arm_file or DEFAULT_PATH
+    path = setup.config.arm_file or (DEFAULT_PATH if is_real else TWIN_PATH)
     work = Calibration(servo, keys, arm)
     steps: dict[str, Callable[[], None]] = {
         "g": work.gripper_mode,
@@ -128,7 +129,9 @@ def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -
         print(f"\n{work.text()}")
         choice = keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
         if choice == "s":
-            print(f"saved {work.arm.save(path)}; scripts that run in its folder take it")
+            print(
+                f"saved {work.arm.save(path)}; scripts {'that run in its folder' if is_real else 'with --arm_file'} take it"
+            )
             return
         if choice == "q":
             print("nothing was saved")

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from mycobot_scripts.check_arm import Checker, Config, move, picking_pose
 from mycobot_scripts.faults import Faults
 from mycobot_scripts.findings import Finding, summary
 from mycobot_scripts.firmware import Firmware, serve_pty
+from mycobot_scripts.session import RobotConfig
 from mycobot_scripts.waypoints import Motion
 
 
@@ -264,6 +266,10 @@ def test_the_menu_saves_only_when_told(tmp_path, monkeypatch, capsys):
         assert not list(tmp_path.iterdir()) and person.questions[0] == MENU
         person.answers = ["s"]
         check_arm.calibrate(rig.session.servo, person, rig.session.setup, {"top": "1"})
+        twin = replace(rig.session.setup, config=RobotConfig(robot="twin"))
+        person.answers = ["s"]
+        check_arm.calibrate(rig.session.servo, person, twin, {"top": "http://127.0.0.1:1/top"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mycobot320.json", "mycobot320_twin.json"]
     assert ArmFile.load(DEFAULT_PATH).cameras == {"top": "1"}
     assert "saved mycobot320.json" in capsys.readouterr().out
     assert Config().output_dir == "check_arm"
