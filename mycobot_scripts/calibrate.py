@@ -129,9 +129,8 @@ def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -
         print(f"\n{work.text()}")
         choice = keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
         if choice == "s":
-            print(
-                f"saved {work.arm.save(path)}; scripts {'that run in its folder' if is_real else 'with --arm_file'} take it"
-            )
+            readers = "scripts that run in this folder" if is_real else "with --arm_file, scripts"
+            print(f"saved {work.arm.save(path)}; {readers} take it")
             return
         if choice == "q":
             print("nothing was saved")
