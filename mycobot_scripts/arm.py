@@ -17,7 +17,7 @@ from mycobot_scripts.protocol import Command, decode_angles, encode_angles, to_i
 from mycobot_scripts.safety import Guard
 from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees, to_state
 
-DETECTIONS = 3  # tries to have a write acknowledged: replies get lost now and then
+DETECTION, DETECTIONS = 0.3, 3  # s, and tries, to have a write acknowledged: replies get lost now and then
 READINGS = 10  # tries to read the state at the start
 MISSING_ACKS = 5  # one after the other, until writes are taken to be silent after all
 MAX_SPEED, JITTER = 300.0, 5.0  # degrees a second, degrees: a reading that jumps further is none
@@ -115,7 +115,7 @@ class Arm:
         if link.request(Command.IS_POWER_ON) == b"\x00":
             link.request(Command.POWER_ON, window=3.0)
         # 1: the latest target wins, none is queued
-        replies = (link.request(Command.SET_FRESH_MODE, b"\x01") for _ in range(DETECTIONS))
+        replies = (link.request(Command.SET_FRESH_MODE, b"\x01", DETECTION) for _ in range(DETECTIONS))
         self.acknowledged = any(reply is not None for reply in replies)
         if config.gripper_mode is not None:
             self._tell(Command.SET_GRIPPER_MODE, bytes([config.gripper_mode]))

@@ -22,6 +22,7 @@ from mycobot_scripts.protocol import Command, Parser, encode
 BAUD = 115200
 SERVICE = 0.03  # s that the arm works on a command; 28 to 30 ms on a real 320 (zoskek8)
 _POLL = 0.02  # s that one read of the port waits
+_PATIENCE = 4  # windows
 # what every firmware answers, and nobody else asks while the arm runs
 _PROBES = (Command.IS_CONTROLLER_CONNECTED, Command.IS_PAUSED, Command.IS_MOVING, Command.IS_POWER_ON)
 # vendor and product of CH9102, CH340, CH340K and CP2104
@@ -138,9 +139,10 @@ class Link:
     def _is_in_step(self) -> bool:
         """Asks something else: when that is answered, all that was asked before has been, as the arm does one
         thing after the other. Each time another thing, lest it be answered by what was asked the last time.
+        A line that is merely slow, on a machine that has much to do, gets its time.
         """
         self._probes.rotate()
-        if self.request(self._probes[0]) is not None:
+        if self.request(self._probes[0], window=_PATIENCE * self._window) is not None:
             self._owed = False
         return not self._owed
 
