@@ -44,7 +44,9 @@ class SimulatedArm:
     def state(self) -> BodyState:
         """Where it is."""
         qpos, qvel = self._data.qpos[self._qpos], self._data.qvel[self._dofs]
-        torques = self._data.actuator_force[self._motors[:6]] + self._data.qfrc_gravcomp[self._dofs[:6]]
+        # The joints' damping is how the model keeps to its top speed; no motor works against it.
+        driven = self._data.actuator_force[self._motors[:6]] - self._damping[:6] * qvel[:6]
+        torques = driven + self._data.qfrc_gravcomp[self._dofs[:6]]
         opening, speed = (qpos[6] - self._closed) / self._travel, qvel[6] / self._travel
         return BodyState(qpos[:6], qvel[:6], torques * self._on, float(opening), float(speed))
 
