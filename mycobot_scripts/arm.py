@@ -18,6 +18,7 @@ from mycobot_scripts.safety import Guard
 from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees, to_state
 
 DETECTION, DETECTIONS = 0.3, 3  # s, and tries, to have a write acknowledged: replies get lost now and then
+INSISTENCE = 3  # times that a stop is sent at most, until it is acknowledged
 READINGS = 10  # tries to read the state at the start
 MISSING_ACKS = 5  # one after the other, until writes are taken to be silent after all
 MAX_SPEED, JITTER = 300.0, 5.0  # degrees a second, degrees: a reading that jumps further is none
@@ -106,14 +107,14 @@ class Arm:
         self.released = False
         self._counts = {"arm": 0, "gripper": 0, "rejected": 0}
         self._missing_acks, self._health = 0, ["temperatures", "currents"]
+        if link.request(Command.IS_POWER_ON) == b"\x00":  # nothing else is answered without
+            link.request(Command.POWER_ON, window=3.0)
         angles = self._angles(READINGS)
         if angles is None:
             raise RuntimeError(
                 f"nothing answers on {link.port}; is the arm on, and its screen on Transponder? "
                 "python3 mycobot_scripts/check_arm.py says more"
             )
-        if link.request(Command.IS_POWER_ON) == b"\x00":
-            link.request(Command.POWER_ON, window=3.0)
         # 1: the latest target wins, none is queued
         replies = (link.request(Command.SET_FRESH_MODE, b"\x01", DETECTION) for _ in range(DETECTIONS))
         self.acknowledged = any(reply is not None for reply in replies)
@@ -184,7 +185,7 @@ class Arm:
         self._is_unconfirmed = False
         if self.released:
             return
-        self._tell(Command.STOP)
+        self._insist(Command.STOP)
         self._read()
         self._stand()
         self._stopped = (time.monotonic(), self.state.qpos)
@@ -192,12 +193,12 @@ class Arm:
     def release(self) -> None:
         """Let the arm be moved by hand: it drops unless somebody holds it."""
         self.stop()
-        self._tell(Command.RELEASE_ALL_SERVOS)
+        self._insist(Command.RELEASE_ALL_SERVOS)
         self.released, self._stopped = True, None
 
     def focus(self) -> None:
         """Hold the arm where it is, after `release`."""
-        self._tell(Command.FOCUS_SERVO, b"\x00")
+        self._insist(Command.FOCUS_SERVO, b"\x00")
         self._read()
         self._stand()
         self._go(self.guard.clamp(self._sent, self._sent))
@@ -213,6 +214,10 @@ class Arm:
         self._missing_acks = 0 if heard else self._missing_acks + 1
         self.acknowledged = self._missing_acks < MISSING_ACKS
         return heard
+
+    def _insist(self, command: Command, payload: bytes = b"") -> None:
+        """Send what must be heard, again if it was not."""
+        any(self._tell(command, payload) for _ in range(INSISTENCE))
 
     # --- readings
 

@@ -297,6 +297,14 @@ def test_hold_stops_the_arm_where_it_is():
         assert eventually(lambda: servo.latest.qpos[0] > where[0] + np.radians(1.5)), "it goes on from there"
 
 
+def test_a_stop_that_is_not_acknowledged_is_sent_again():
+    with emulated() as firmware, make_servo(firmware, reply_window=50.0) as servo:
+        lost = iter([None])
+        firmware.alter = {Command.STOP: lambda payload: next(lost, payload)}
+        servo.hold()
+        assert len(firmware.sent(Command.STOP)) >= 2
+
+
 def test_firmware_that_ignores_stop_is_told_to_stay():
     with emulated(acks=False) as firmware, make_servo(firmware, make_guard(max_step=160.0)) as servo:
         firmware._writes[Command.STOP] = lambda payload, at: True
@@ -351,9 +359,10 @@ def test_what_is_no_target_is_refused_by_the_one_who_sends(bad):
 
 def test_power_is_switched_on():
     with emulated() as firmware:
-        firmware.alter = {Command.IS_POWER_ON: lambda payload: b"\x00"}
-        with make_servo(firmware):
-            assert firmware.sent(Command.POWER_ON) == [b""]
+        firmware.is_powered = False  # then it answers little else
+        with make_servo(firmware) as servo:
+            assert firmware.is_powered and firmware.sent(Command.POWER_ON) == [b""]
+            assert np.degrees(np.abs(servo.latest.qpos - START)[:6].max()) < 0.1
 
 
 def test_the_grippers_mode_is_set_if_one_is_given():
