@@ -22,6 +22,7 @@ from step_response import fitted_steps
 from constants import MYCOBOT, Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts import kinematics
+from mycobot_scripts.safety import Limits
 from mycobot_scripts.twin_client import TWIN, start_twin
 from mycobot_scripts.units import to_degrees
 from mycobot_scripts.world import World
@@ -234,6 +235,18 @@ def test_released_joints_sink_and_a_hand_moves_them(twin, arm):
     twin.guide(None)
     time.sleep(1)
     assert arm.get_angles() == pytest.approx(guided, abs=1), "it holds"
+
+
+def test_a_fast_move_is_no_collision(twin, arm):
+    """Servos' currents stay below what scripts stop at, but for milliseconds of acceleration."""
+    twin.reset()
+    currents, there = [], np.degrees(MYCOBOT.start)
+    for target in ([*there[:2], there[2] + 60, there[3] - 50, *there[4:]], list(there)):
+        arm.send_angles([float(angle) for angle in target], 20)
+        until(lambda: arm.is_moving() == 1)
+        while arm.is_moving() == 1:
+            currents.append(max(arm.get_servo_currents()))
+    assert 200 < np.percentile(currents, 80) < 0.3 * Limits.max_current
 
 
 def test_time_is_kept(twin):
