@@ -241,7 +241,7 @@ def test_a_fast_move_is_no_collision(twin, arm):
     """Servos' currents stay below what scripts stop at, but for milliseconds of acceleration."""
     twin.reset()
     currents, there = [], np.degrees(MYCOBOT.start)
-    for target in ([*there[:2], there[2] + 60, there[3] - 50, *there[4:]], list(there)):
+    for target in ([*there[:2], there[2] + 35, there[3] - 30, *there[4:]], list(there)):
         arm.send_angles([float(angle) for angle in target], 20)
         until(lambda: arm.is_moving() == 1)
         while arm.is_moving() == 1:
