@@ -328,6 +328,15 @@ _MYCOBOT_CHOOSE = replace(
     ),
     choices=_CHOICES,
 )
+
+
+def _real(task: Task, name: str) -> Task:
+    """A simulated task's counterpart on the real arm: nobody but a person knows how it went."""
+    return replace(
+        task, name=name, scene=None, props=(), stages=(), strict=None, script=(), cases=(), choices=()
+    )
+
+
 # People's demonstrations are data sets of the same scenes, and follow no script.
 _ALL = (
     _TRANSFER,
@@ -340,6 +349,8 @@ _ALL = (
     replace(_MOVE, name="sim_move_cube_human", script=()),
     _MYCOBOT_MOVE,
     _MYCOBOT_CHOOSE,
+    _real(_MYCOBOT_MOVE, "mycobot320_move_cube"),
+    _real(_MYCOBOT_CHOOSE, "mycobot320_choose"),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}

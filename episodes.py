@@ -6,7 +6,7 @@
     /base_action                  (T, 2) float32                optional
     /observations/images/<camera> (T, H, W, 3) uint8, or (T, L) uint8: one JPEG a row, padded with zeros
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
-    /reward, /env_state           (T,) float32, (7 P,) float64  ours, optional
+    /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
     attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
                                   render_quality, noise, randomized
 
@@ -41,7 +41,9 @@ _DATASETS = {  # field: dataset; one row (or one number) a step
     "qvel": "/observations/qvel",
     "base_action": "/base_action",
     "reward": "/reward",
+    "time": "/time",
 }
+_NUMBERS = ("/reward", "/time")  # one number a step
 
 
 class CameraError(EpisodeError):
@@ -107,6 +109,9 @@ class Episode:
     qvel: np.ndarray | None = None  # (T, D) float32, per second
     base_action: np.ndarray | None = None  # (T, 2) float32, linear and angular speed of a mobile base
     reward: np.ndarray | None = None  # (T,) float32; reward[t] is what action[t] earned
+    time: np.ndarray | None = (
+        None  # (T,) float32, s since the first step: when each was seen, on a real clock
+    )
     env_state: np.ndarray | None = None  # (7 P,) float64, start of each prop: xyz (m), quaternion wxyz
     sim: bool = True
     task: str = ""
@@ -138,7 +143,7 @@ class Episode:
     def check(self, source: str | Path = "episode") -> None:
         """Raise EpisodeError, beginning with `source`, unless the episode can be saved and used."""
         for name, array in self._arrays():
-            _check_numbers(f"{source}: {name}", array, 1 if name == "/reward" else 2)
+            _check_numbers(f"{source}: {name}", array, 1 if name in _NUMBERS else 2)
         if not len(self):
             raise EpisodeError(f"{source}: the episode has no steps; at least one is needed")
         for name, array in self._arrays():

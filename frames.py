@@ -38,6 +38,14 @@ def trim_jpeg(row: np.ndarray, name: str) -> np.ndarray:
     return jpeg
 
 
+def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
+    """The JPEG (n,) uint8 of a frame (H, W, 3) uint8 RGB."""
+    # a code fitted to each frame: an eighth smaller, the same pixels
+    options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
+    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
+    return jpeg.ravel()
+
+
 class JpegFrames(Sequence):
     """The T frames of one camera, each kept as its JPEG bytes and decoded whenever it is asked for.
 
@@ -51,9 +59,9 @@ class JpegFrames(Sequence):
         self._shape: tuple[int, int] | None = None
 
     @classmethod
-    def from_padded(cls, rows: np.ndarray, name: str = "frames") -> JpegFrames:
-        """Take (T, L) uint8, one zero-padded JPEG a row, without its padding; EpisodeError unless each is
-        whole.
+    def from_padded(cls, rows: Sequence[np.ndarray] | np.ndarray, name: str = "frames") -> JpegFrames:
+        """Take T rows of uint8, (T, L) or each as long as it is, of one JPEG and padding zeros; EpisodeError
+        unless each is whole.
         """
         frames = cls(name=name)
         frames._encoded = [trim_jpeg(row, f"{name}: frame {t}").copy() for t, row in enumerate(rows)]
@@ -72,10 +80,7 @@ class JpegFrames(Sequence):
             raise EpisodeError(f"{self.name}: frame is {rgb.dtype} {rgb.shape}; it must be uint8 (H, W, 3)")
         if len(self) and rgb.shape[:2] != self.shape:
             raise EpisodeError(f"{self.name}: frame {len(self)} is {rgb.shape[:2]}; frame 0 is {self.shape}")
-        # a code fitted to each frame: an eighth smaller, the same pixels
-        options = (cv2.IMWRITE_JPEG_QUALITY, self.quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
-        _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
-        self._encoded.append(jpeg.ravel())
+        self._encoded.append(encode_jpeg(rgb, self.quality))
         self._shape = rgb.shape[:2]
 
     def encoded(self, t: int) -> np.ndarray:
