@@ -26,13 +26,17 @@ BLUE, ORANGE = "tab:blue", "tab:orange"  # measured and commanded; training and 
 MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, key_every: int | None = None
+) -> None:
     """Write an MP4 that browsers play (H.264, yuv420p, index first).
 
     Args:
         path: the file.
         frames: (H, W, 3) uint8 RGB each, of one size, taken one at a time; an odd size is padded by a pixel.
         fps: frames a second.
+        key_every: frames between those that stand for themselves, for players that jump about; at the
+            encoder's choice if not given.
 
     Raises:
         ValueError: there are no frames, or one is not as the first.
@@ -43,7 +47,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     if first is None:
         raise ValueError(f"{path}: no frames; a video needs at least one")
     with complete_file(path) as part:
-        command = _ffmpeg_command(part, first.shape[:2], fps)
+        command = _ffmpeg_command(part, first.shape[:2], fps, key_every)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
             try:
                 _feed(encoder.stdin, chain([first], frames), first.shape)
@@ -54,8 +58,10 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
             raise RuntimeError(f"{path}: ffmpeg failed: {' '.join(log.decode(errors='replace').split())}")
 
 
-def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
+def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float, key_every: int | None) -> list[str]:
     import imageio_ffmpeg
+
+    keys = ("-g", str(key_every), "-bf", "0") if key_every else ()  # no frame refers to a later one
 
     even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # as yuv420p wants it
     tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")  # else players guess
@@ -63,7 +69,7 @@ def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
         *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}", "-i", "-"),
         *("-vf", f"{even},scale=out_color_matrix=bt709", *tags),
-        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *keys),
         *("-movflags", "+faststart", "-f", "mp4", str(path)),
     ]
 

@@ -47,6 +47,8 @@ FLOORS = {
     "randomize": 1,
     "scripted_policy": 1,
     "plots": 1,
+    "pages": 1,
+    "viewer": 1,
     "devices": 1,
     "parallel": 1,
     "machine": 1,

@@ -1,0 +1,39 @@
+"""Pages for a browser, each one file that needs no server and no network, made of a template in assets/."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from episodes import complete_file
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+
+def write_page(path: Path, stem: str, **parts: str) -> None:
+    """Write the page `assets/<stem>.html`.
+
+    `{{style}}` and `{{script}}` in it become the files beside it that end in .css and .js, other names `parts`,
+    which are HTML.
+    """
+    for part, ending in (("style", "css"), ("script", "js")):
+        file = ASSETS / f"{stem}.{ending}"
+        if file.is_file():
+            parts[part] = file.read_text(encoding="utf-8")
+    template = (ASSETS / f"{stem}.html").read_text(encoding="utf-8")
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+    with complete_file(path) as part:
+        part.write_text(page, encoding="utf-8")
+
+
+def text(value: Any) -> str:
+    """A value as HTML."""
+    return escape(str(value))
+
+
+def script_json(data: Any) -> str:
+    """JSON that may stand inside a script element, whatever its strings are."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
