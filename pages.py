@@ -16,8 +16,8 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 def write_page(path: Path, stem: str, **parts: str) -> None:
     """Write the page `assets/<stem>.html`.
 
-    `{{style}}` and `{{script}}` in it become the files beside it that end in .css and .js, other names `parts`,
-    which are HTML.
+    In it, `{{style}}` and `{{script}}` become the files beside it that end in .css and .js, and other names
+    `parts`, which are HTML.
     """
     for part, ending in (("style", "css"), ("script", "js")):
         file = ASSETS / f"{stem}.{ending}"

@@ -106,6 +106,8 @@ def _each(frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 def _facts(episode: Episode, path: Path) -> list[str]:
     """What else is known of an episode, for the reader."""
     facts = ["simulation" if episode.sim else "real arm", f"{path.stat().st_size / 1e6:.1f} MB"]
+    if episode.time is not None and episode.time[-1] > 0:
+        facts.append(f"{(len(episode) - 1) / episode.time[-1]:.1f} fps by the clock")
     if episode.seed is not None:
         facts.append(f"seed {episode.seed}")
     if episode.render_quality:
