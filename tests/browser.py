@@ -18,8 +18,8 @@ def require_chromium():
 
 
 @contextmanager
-def chromium(width=1400, height=900):
-    """A driver; what the page's script complains about fails the test."""
+def chromium(width=1400, height=900, complaints=False):
+    """A driver; a page's complaints, such as errors of its script, fail the test unless they are expected."""
     require_chromium()
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -35,7 +35,7 @@ def chromium(width=1400, height=900):
     try:
         yield driver
         severe = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-        assert severe == []
+        assert bool(severe) == complaints, severe
     finally:
         driver.quit()
 
