@@ -123,7 +123,7 @@ def joint_plot(
         raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
     columns = 2 if len(names) > 2 and len(names) % 2 == 0 else 1
     rows = len(names) // columns
-    figure = _figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
+    figure = new_figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
     time = np.arange(len(qpos)) / fps
     for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
@@ -138,7 +138,7 @@ def joint_plot(
     figure.align_ylabels()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     figure.suptitle(title, x=0.01, ha="left")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def _scale_joint(panel: Axes, is_gripper: bool) -> None:
@@ -169,7 +169,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
         raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
     columns = min(len(losses), 3)
     rows = math.ceil(len(losses) / columns)
-    figure = _figure(5.5 * columns, 3.6 * rows)
+    figure = new_figure(5.5 * columns, 3.6 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, loss in zip(panels, losses, strict=False):
         drawn = []
@@ -192,7 +192,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
         panel.legend()
     for panel in panels[len(losses) :]:
         panel.remove()
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def k_plot(
@@ -209,7 +209,7 @@ def k_plot(
         errors: by weight, the error at each of them.
         chosen: number and weight that were taken.
     """
-    figure = _figure(6.5, 4.5)
+    figure = new_figure(6.5, 4.5)
     panel = figure.subplots()
     for weight, line in errors.items():
         panel.plot(ks, line, marker="o", ms=3, label=f"state weight {weight:g}")
@@ -221,7 +221,7 @@ def k_plot(
     panel.set_xlabel("neighbours (k)")
     panel.set_ylabel("error of the chunk (standard deviations of an action)")
     panel.legend()
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
@@ -231,7 +231,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
         path: the file.
         histories: by name of the run: rows with `epoch`, `train/accuracy` and `val/accuracy`, in [0, 1].
     """
-    figure = _figure(5.5 * len(histories), 4.0)
+    figure = new_figure(5.5 * len(histories), 4.0)
     panels = figure.subplots(1, len(histories), squeeze=False, sharey=True).ravel()
     for panel, (name, rows) in zip(panels, histories.items(), strict=True):
         for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
@@ -241,7 +241,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
         panel.set_xlabel("epoch")
         panel.legend(loc="lower right")
     panels[0].set_ylabel("accuracy (%)")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[str], title: str) -> None:
@@ -254,7 +254,7 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
         title: above the picture.
     """
     shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    figure = _figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
+    figure = new_figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
     panel = figure.subplots()
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for row, column in np.ndindex(*shares.shape):
@@ -267,16 +267,16 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
     panel.set_xlabel("taken for")
     panel.set_ylabel("is")
     panel.set_title(title, loc="left", fontsize=10)
-    _write_png(figure, path, grid=False)
+    write_png(figure, path, grid=False)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
+def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
     for panel in figure.axes if grid else ():
         panel.grid(alpha=0.3)
     with complete_file(path) as part:
