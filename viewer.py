@@ -20,12 +20,10 @@ from episodes import Episode, complete_file, remove_unfinished
 from pages import script_json, text, write_page
 from parallel import Workers, spread
 from plots import write_video
+from series import Series, camera_order, series_of
 
 KEY_EVERY = 10  # frames between key frames: a jump decodes no more than these
 DECIMALS = 4  # of what is drawn: 0.0001 rad is a hundredth of a pixel
-SPEEDS = ("linear speed", "angular speed")  # of a mobile base, as ACT++ orders them
-
-Series = dict[str, Any]  # one plot: group, name, unit, and `state`, `command` (T,), each if there is one
 
 
 def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> Path:
@@ -62,14 +60,14 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
     """Write what the page shows of one episode; returns its entry in the list."""
     episode = Episode.load(path, in_memory=False)
     cameras = []
-    for camera in _camera_order(episode):
+    for camera in camera_order(episode):
         frames = episode.images[camera]
         height, width = frames[0].shape[:2]
         video = output_dir / f"{path.stem}_{_file_name(camera)}.mp4"
         if not _is_current(video, path):
             write_video(video, _each(frames), episode.fps, key_every=KEY_EVERY)
         cameras.append({"name": camera, "video": video.name, "width": width, "height": height})
-    data = {"series": series(episode), "reward": _rounded(episode.reward)}
+    data = {"series": [_plain(one) for one in series_of(episode)], "reward": _rounded(episode.reward)}
     with complete_file(output_dir / f"{path.stem}.js") as part:
         part.write_text(f"loaded({script_json(path.stem)}, {script_json(data)});\n", encoding="utf-8")
     return {
@@ -82,13 +80,6 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
         "facts": _facts(episode, path),
         "cameras": cameras,
     }
-
-
-def _camera_order(episode: Episode) -> list[str]:
-    """The task's own first, as it has them."""
-    known = TASKS[episode.task].cameras if episode.task in TASKS else ()
-    own = [camera for camera in known if camera in episode.images]
-    return own + sorted(set(episode.images) - set(own))
 
 
 def _file_name(camera: str) -> str:
@@ -119,35 +110,11 @@ def _facts(episode: Episode, path: Path) -> list[str]:
     return facts
 
 
+def _plain(series: Series) -> dict[str, Any]:
+    """For the page's script."""
+    values = {"state": _rounded(series.state), "command": _rounded(series.command)}
+    return {"group": series.group, "name": series.name, "unit": series.unit, **values}
+
+
 def _rounded(values: np.ndarray | None) -> list[float] | None:
     return None if values is None else np.round(values.astype(float), DECIMALS).tolist()
-
-
-def joint_names(episode: Episode) -> list[tuple[str, str, str]]:
-    """Group, name and unit of each entry of the state: by arm where the task is ours, else by number."""
-    task, dim = TASKS.get(episode.task), episode.qpos.shape[1]
-    if task is None or task.dim != dim:  # recorded elsewhere: the file does not tell
-        return [("joints", f"joint {i}", "as recorded") for i in range(dim)]
-    return [
-        (f"{arm.label} arm", name.replace("_", " "), "0 closed, 1 open" if name == "gripper" else "rad")
-        for arm in task.arms
-        for name in (*arm.joints, "gripper")
-    ]
-
-
-def series(episode: Episode) -> list[Series]:
-    """All that is plotted over the steps of an episode, but its reward."""
-    drawn, width = [], episode.action.shape[1]
-    for i, (group, name, unit) in enumerate(joint_names(episode)):
-        command = {"command": _rounded(episode.action[:, i])} if i < width else {}
-        state = _rounded(episode.qpos[:, i])
-        drawn.append({"group": group, "name": name, "unit": unit, "state": state, **command})
-    for i in range(episode.qpos.shape[1], width):
-        command = _rounded(episode.action[:, i])
-        drawn.append(
-            {"group": "more actions", "name": f"action {i}", "unit": "as recorded", "command": command}
-        )
-    if episode.base_action is not None:
-        for name, speed in zip(SPEEDS, episode.base_action.T, strict=True):
-            drawn.append({"group": "base", "name": name, "unit": "as recorded", "command": _rounded(speed)})
-    return drawn

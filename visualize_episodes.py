@@ -7,11 +7,13 @@ against command), named as by ACT's visualize_episodes.py. Reads files of ACT, A
 
     python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --html
 
-writes one page for all of them, `html/index.html` in the dataset's folder: open it in a browser.
+writes one page for all of them, `html/index.html` in the dataset's folder: open it in a browser. With
+`--rerun` it writes `episode_0.rrd` each, for the Rerun viewer: cameras, joints, and the arms in 3-D.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +42,17 @@ class Config(Workers):
     html: bool = cli.flag(
         False, "write one page instead, index.html with a video per camera: all episodes, beside their plots"
     )
+    rerun: bool = cli.flag(
+        False, "write <episode>.rrd instead, for the Rerun viewer: cameras, joints, and the arms in 3-D"
+    )
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
         self.check_workers()
+        if self.html and self.rerun:
+            raise ValueError("--html and --rerun are two things to write; give one of them")
+        if self.rerun and importlib.util.find_spec("rerun") is None:
+            raise ImportError("--rerun needs the package rerun-sdk: pip install rerun-sdk")
         if self.html and self.episode_idx is not None:
             raise ValueError(
                 f"--episode_idx is {self.episode_idx}; a page (--html) is of the whole dataset: leave one out"
@@ -96,6 +105,16 @@ def visualize(path: Path, output_dir: Path) -> str:
     return "\n".join([*lines, f"  plot  {plot}"])
 
 
+def record_rerun(path: Path, output_dir: Path) -> str:
+    """Write the Rerun recording of one episode file, and return what to print about it."""
+    from rerun_file import write_rerun  # an optional package
+
+    episode = Episode.load(path)
+    made = output_dir / f"{path.stem}.rrd"
+    note = write_rerun(made, episode, path.stem)
+    return f"{describe(path.stem, episode)}\n  {note}\n  look at it: rerun {made}"
+
+
 def describe(name: str, episode: Episode) -> str:
     """One line: length, cameras and outcome of an episode."""
     sizes = []
@@ -122,9 +141,10 @@ def main() -> None:
         return
     output_dir = config.output_dir or config.dataset_dir
     output_dir.mkdir(parents=True, exist_ok=True)
+    write = record_rerun if config.rerun else visualize
     calls = [(path, output_dir) for path in paths]
     progress = tqdm(total=len(calls), unit="episode", disable=len(calls) == 1)
-    with progress, spread(visualize, calls, config, progress) as results:
+    with progress, spread(write, calls, config, progress) as results:
         for said in results:
             tqdm.write(said)
 

@@ -14,6 +14,7 @@ import viewer
 from constants import TASKS
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from parallel import Workers
+from series import SPEEDS
 from viewer import write_viewer
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -102,8 +103,8 @@ def test_numbers_are_those_of_the_episode(dataset, page):
 def test_a_foreign_episode_is_drawn_too(page):
     _, data = read_numbers(page, "episode_10")
     assert data["reward"] is None
-    assert [s["name"] for s in data["series"]] == [*(f"joint {i}" for i in range(3)), *viewer.SPEEDS]
-    assert "state" not in data["series"][-1] and data["series"][-1]["command"] == [1.0] * 20
+    assert [s["name"] for s in data["series"]] == [*(f"joint {i}" for i in range(3)), *SPEEDS]
+    assert data["series"][-1]["state"] is None and data["series"][-1]["command"] == [1.0] * 20
 
 
 def read_numbers(page, stem):
@@ -259,7 +260,7 @@ def test_cameras_and_cursor_play_in_step(opened):
     assert np.ptp(times) < 0.5
     press(opened, " ")
     stopped = step(opened)
-    assert 15 <= stopped and shown_steps(opened) == [stopped, stopped]
+    assert stopped >= 15 and shown_steps(opened) == [stopped, stopped]
     opened.execute_script("setSpeed(4)")
     press(opened, " ")
     wait_until(opened, "!view.playing")
