@@ -196,8 +196,8 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
         raise ValueError(
             f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
         )
-    from model_runs import EvalJob
-    from model_runs import evaluate as run_evaluation
+    from evaluation import EvalJob
+    from evaluation import evaluate as run_evaluation
 
     folder = Path(config.ckpt_dir)
 
@@ -236,8 +236,8 @@ def write_config(ckpt_dir: Path, *configs: object) -> None:
 
 def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
     """Evaluate a checkpoint in simulation; print the report and where everything is."""
-    from model_runs import EvalJob
-    from model_runs import evaluate as run_evaluation
+    from evaluation import EvalJob
+    from evaluation import evaluate as run_evaluation
 
     num_videos = config.num_rollouts if config.num_videos == "all" else int(config.num_videos)
     checkpoint = Path(config.ckpt_dir) / config.ckpt_name

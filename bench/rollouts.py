@@ -80,8 +80,8 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
 
 @contextmanager
 def ours(task: Task, rollouts: int) -> Iterator[Job]:
-    """All rollouts, through model_runs.evaluate, on all cores."""
-    from model_runs import EvalJob, evaluate
+    """All rollouts, through evaluation.evaluate, on all cores."""
+    from evaluation import EvalJob, evaluate
     from policies.act import ACTConfig, ACTPolicy
     from policies.base import Interface
     from policy import save_policy

@@ -20,7 +20,7 @@ from statistics import median
 
 from _harness import ROOT, TASK, machine, make_parser, parse, report
 
-from model_runs import wilson_interval
+from outcomes import wilson_interval
 from policy import read_checkpoint
 
 UNIFORM = "--early_share 0"

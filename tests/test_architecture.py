@@ -18,7 +18,9 @@ FLOORS = {
     "edit_episodes": 4,
     "train_backbone": 4,
     "train_latent_model": 4,
-    "model_runs": 3,
+    "model_runs": 4,
+    "evaluation": 3,
+    "outcomes": 2,
     "training": 3,
     "training_run": 3,
     "feeding": 3,
@@ -168,7 +170,7 @@ def test_training_imports_without_simulator_and_arm():
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({sorted(SIMULATOR | ARM)!r}))\n"  # None: cannot be imported
-        "import imitate_episodes, model_runs, policy, training, utils\n"
+        "import evaluation, imitate_episodes, policy, training, utils\n"
         "assert 'sim_env' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

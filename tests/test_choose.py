@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import model_runs
+import evaluation
 from constants import Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode, episode_path
-from model_runs import EvalJob, Outcome, Summary, run_one
+from evaluation import EvalJob, run_one
+from outcomes import Outcome, Summary
 from record_sim_episodes import Config, follow, record_episode, run_episode, run_script
 
 TASK = get_task("sim_mycobot320_choose_scripted")
@@ -131,7 +132,7 @@ def test_evaluated_cases_take_turns(env, monkeypatch):
         return home
 
     stay.reset = lambda key: None
-    monkeypatch.setitem(model_runs._players, job, (stay, env.env))
+    monkeypatch.setitem(evaluation._players, job, (stay, env.env))
     outcomes = [run_one(job, index) for index in range(4)]
     assert [one.case for one in outcomes] == ["B1 free", "B1 occupied"] * 2
     assert {one.choice for one in outcomes} == {None}

@@ -11,9 +11,10 @@ import torch
 from dm_env import StepType, TimeStep
 from synthetic import make_act
 
-import model_runs
+import evaluation
 from constants import TASKS, Stream
-from model_runs import EvalJob, Outcome, Summary, evaluate, rollout, run_one, wilson_interval
+from evaluation import EvalJob, evaluate, rollout, run_one
+from outcomes import Outcome, Summary, wilson_interval
 from parallel import PACKAGES, Workers
 from policies.act import ACTPolicy
 from policy import save_policy
@@ -149,7 +150,7 @@ def test_an_outcome_notes_strict_success(job, monkeypatch, told):
     if told is not None:  # environments other than the simulator need not tell
         env.strict_success = told
     stay = Mock(side_effect=lambda seen: seen["qpos"])
-    monkeypatch.setitem(model_runs._players, job, (stay, env))
+    monkeypatch.setitem(evaluation._players, job, (stay, env))
     assert run_one(job, 0) == Outcome(0, highest_reward=4, total_reward=4.0, strict_success=told)
 
 
@@ -179,7 +180,7 @@ def record_starts(monkeypatch) -> list:
         starts.append(env.task.sample_start(rng))
         return SimpleNamespace(reward=np.zeros(task.episode_len), success=False)
 
-    monkeypatch.setattr(model_runs, "rollout", note)
+    monkeypatch.setattr(evaluation, "rollout", note)
     return starts
 
 
@@ -190,12 +191,12 @@ def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, 
     run_one(dataclasses.replace(job, seed=1), 0)
     assert (starts[1] == starts[2]).all()
     assert not np.allclose(starts[0], starts[1]) and not np.allclose(starts[0], starts[3])
-    env = model_runs._player(job)[1]
+    env = evaluation._player(job)[1]
     recorded = [env.task.sample_start(np.random.default_rng([0, Stream.RECORD, i])) for i in range(50)]
     assert not any(np.allclose(start, starts[0]) for start in recorded)
-    for _, one in model_runs._players.values():
+    for _, one in evaluation._players.values():
         one.close()
-    model_runs._players.clear()
+    evaluation._players.clear()
 
 
 def test_a_part_of_each_chunk_is_executed_if_asked_for(job, monkeypatch):
@@ -210,10 +211,10 @@ def test_evaluation_renders_as_training_did(tmp_path, job):
     policy = make_act()
     policy.interface = dataclasses.replace(policy.interface, render_quality="full")
     save_policy(tmp_path / "policy_best.ckpt", policy)
-    _, env = model_runs._player(job)
+    _, env = evaluation._player(job)
     assert env.task.render_quality == "full"
     env.close()
-    model_runs._players.clear()
+    evaluation._players.clear()
 
 
 def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
