@@ -121,15 +121,37 @@ def joint_plot(
     """
     if len(names) != qpos.shape[1]:
         raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
+    lines = {
+        "state (measured)": (qpos, {"color": BLUE}),
+        "command (action)": (action, {"color": ORANGE, "ls": "--", "lw": 1.2}),
+    }
+    joint_lines_plot(path, lines, names, fps, title, unit)
+
+
+def joint_lines_plot(
+    path: str | Path,
+    lines: Mapping[str, tuple[np.ndarray, Mapping[str, object]]],
+    names: Sequence[str],
+    fps: float,
+    title: str = "",
+    unit: str = "rad",
+) -> None:
+    """Write a PNG of joints over time as `joint_plot`, of any lines.
+
+    Args:
+        path: the file.
+        lines: by label (T_i, D_i) values, of any lengths, and how matplotlib is to draw them; of a line with
+            more entries than there are names the first are drawn, one with fewer is missing in the last.
+        names, fps, title, unit: as for `joint_plot`.
+    """
     columns = 2 if len(names) > 2 and len(names) % 2 == 0 else 1
     rows = len(names) // columns
     figure = new_figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
-    time = np.arange(len(qpos)) / fps
     for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
-        panel.plot(time, qpos[:, i], color=BLUE, label="state (measured)")
-        if i < action.shape[1]:
-            panel.plot(time, action[:, i], "--", color=ORANGE, linewidth=1.2, label="command (action)")
+        for label, (values, style) in lines.items():
+            if i < values.shape[1]:
+                panel.plot(np.arange(len(values)) / fps, values[:, i], label=label, **style)
         _scale_joint(panel, is_gripper=name.endswith("gripper"))
         panel.set_title(name.replace("_", " "), loc="left", fontsize=10)
         panel.set_ylabel("0 closed, 1 open" if name.endswith("gripper") else unit)
