@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -79,6 +80,16 @@ def _closes(way: np.ndarray) -> int:
         return len(way)
     down = np.maximum.accumulate(way) - way > travel / 2
     return int(down.argmax()) if down.any() else len(way)
+
+
+def truncated(episode: Episode, steps: int) -> Episode:
+    """Its first `steps` steps."""
+    return episode.take(range(min(steps, len(episode))))
+
+
+def part(episode: Episode, start: int, stop: int) -> Episode:
+    """Its steps from `start` on, up to but without `stop`."""
+    return episode.take(range(len(episode))[start:stop])
 
 
 def shifted(episode: Episode, shift: int, steps: int) -> Episode:
@@ -221,13 +232,38 @@ def decompressed(episode: Episode) -> Episode:
     return replace(episode, images={camera: np.stack(list(f)) for camera, f in episode.images.items()})
 
 
-def masked(episode: Episode, masks: Mapping[str, Callable[[np.ndarray], np.ndarray]]) -> Episode:
-    """With each frame of the cameras in `masks` changed by what is given for it."""
-    missing = sorted(set(masks) - set(episode.images))
-    if missing:
-        raise EpisodeError(f"no camera {missing[0]!r}; it has {', '.join(sorted(episode.images)) or 'none'}")
-    seen = {c: changed(f, masks[c]) if c in masks else f for c, f in episode.images.items()}
+def masked(episode: Episode, masks: Mapping[str, Sequence[Callable[[np.ndarray], np.ndarray]]]) -> Episode:
+    """With each frame of the cameras in `masks` changed by what is given for it, one after the other."""
+
+    def all_of(changes: Sequence[Callable[[np.ndarray], np.ndarray]], frame: np.ndarray) -> np.ndarray:
+        for change in changes:
+            frame = change(frame)
+        return frame
+
+    seen = {
+        camera: changed(frames, partial(all_of, masks[camera])) if camera in masks else frames
+        for camera, frames in episode.images.items()
+    }
     return replace(episode, images=seen)
+
+
+def relabelled(episode: Episode, success: str | None, task: str | None, fps: int | None) -> Episode:
+    """With other attributes; None: as they are.
+
+    Args:
+        episode: the episode.
+        success: `true`, `false`, `unknown` or, as its rewards tell, `reward`.
+        task: its name.
+        fps: steps a second.
+
+    Raises:
+        EpisodeError: the rewards do not tell.
+    """
+    known = {"true": True, "false": False, "unknown": None}
+    renamed = replace(episode, task=episode.task if task is None else task, fps=fps or episode.fps)
+    if success is None:
+        return renamed
+    return replace(renamed, success=known[success] if success in known else judged(renamed))
 
 
 def judged(episode: Episode) -> bool:

@@ -145,6 +145,11 @@ class JpegFrames(Sequence):
 Images = JpegFrames | np.ndarray  # the array is raw, (T, H, W, 3) uint8 RGB
 
 
+def frame_size(frames: Images) -> tuple[int, int]:
+    """Height and width (pixels) of every frame."""
+    return frames.shape if isinstance(frames, JpegFrames) else frames.shape[1:3]
+
+
 def resize_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 to `image_size` (height, width), averaging; training, evaluation and the arm all use
     this.

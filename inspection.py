@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 import cli
+from constants import TASKS
 from editing import gripper_columns
 from episodes import Episode
-from frames import EpisodeError, Images, JpegFrames
+from frames import EpisodeError, Images, JpegFrames, frame_size
 
+KINDS = ("success", "case", "task")  # what sorts episodes
 DARK = 1.0  # grey levels: the standard deviation of a picture that shows nothing
 MOVED = 0.05  # rad: what the arm must have moved while a camera stood still
 LARGEST_ANGLE = 10.0  # rad; states beyond it are in degrees (myCobot files of a fork of ACT++)
@@ -59,15 +61,11 @@ def read_facts(path: Path) -> Facts:
     base = 0 if episode.base_action is None else episode.base_action.shape[1]
     facts.steps, facts.fps = len(episode), episode.fps
     facts.dims = (episode.qpos.shape[1], episode.action.shape[1] + base)
-    facts.cameras = {camera: _size(frames) for camera, frames in sorted(episode.images.items())}
+    facts.cameras = {camera: frame_size(frames) for camera, frames in sorted(episode.images.items())}
     if episode.images:
         facts.kind = "jpeg" if isinstance(next(iter(episode.images.values())), JpegFrames) else "raw"
     facts.task, facts.success = episode.task, episode.success
     return facts
-
-
-def _size(frames: Images) -> tuple[int, int]:
-    return frames.shape if isinstance(frames, JpegFrames) else frames.shape[1:3]
 
 
 def compare(many: Sequence[Facts]) -> None:
@@ -210,3 +208,31 @@ def _rates(episode: Episode, limits: Limits) -> list[str]:
     if rate < limits.min_rate:
         problems.append(f"time: {rate * episode.fps:.1f} steps a second, not {episode.fps}")
     return problems
+
+
+def sort_by_kind(paths: Sequence[Path], by: str) -> list[tuple[str, list[Path]]]:
+    """Name of each kind of episodes, and its files; `by` is one of KINDS."""
+    kinds: dict[str, list[Path]] = {}
+    for path in paths:
+        kinds.setdefault(_kind(path, by), []).append(path)
+    return sorted(kinds.items())
+
+
+def _kind(path: Path, by: str) -> str:
+    episode = Episode.load(path, cameras=())
+    if by == "success":
+        return {True: "success", False: "failure", None: "unknown"}[episode.success]
+    if by == "task":
+        return episode.task or "unknown"
+    task = TASKS.get(episode.task)
+    if task is None or not task.cases or episode.env_state is None:
+        raise EpisodeError(
+            f"{path}: of which case it is, only files of simulated tasks that have cases tell, such as "
+            "sim_mycobot320_choose_scripted; put the episodes of each kind into a folder of its own"
+        )
+    starts = episode.env_state.reshape(-1, 7)[:, :3]  # (props, xyz)
+    for case, variant in zip(task.cases, task.variants, strict=True):
+        low, high = (np.array([getattr(prop, end) for prop in variant.props]) for end in ("low", "high"))
+        if ((starts >= low - 1e-6) & (starts <= high + 1e-6)).all():
+            return case.label
+    raise EpisodeError(f"{path}: its props start where no case of {task.name} has them")

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from episodes import Episode
-from frames import EpisodeError, JpegFrames
+from frames import EpisodeError, frame_size
 from views import Box
 
 POSE = 0.05  # rad, or gripper's way: within it, arms are in the same pose
@@ -43,7 +43,32 @@ class Shake:
     @property
     def is_felt(self) -> bool:
         """Whether it moves any pixel by more than interpolation blurs."""
-        return self.pixels > 0.3 or abs(self.degrees) > 0.1
+        return self.pixels > 0.5 or abs(self.degrees) > 0.1
+
+
+@dataclass(frozen=True)
+class ColorMask:
+    """Keeps what is of a colour, with the box around each connected part; all else becomes black.
+
+    The first of a user's experiments with masks (act-plus-plus_one: mycobot320_script/masking).
+    """
+
+    low: tuple[int, int, int]  # red, green, blue
+    high: tuple[int, int, int]
+    min_area: int  # pixels; smaller parts are noise
+    border: int = 0  # pixels kept around each part
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        inside = cv2.inRange(image, self.low, self.high)  # (H, W)
+        _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+        kept = np.zeros_like(image)
+        for x, y, w, h, area in parts[1:]:
+            if area >= self.min_area:
+                rows = slice(max(y - self.border, 0), y + h + self.border)
+                columns = slice(max(x - self.border, 0), x + w + self.border)
+                kept[rows, columns] = image[rows, columns]
+        return kept
 
 
 STILL = Shake(0.0, 0.0, np.eye(2, 3, dtype=np.float32))
@@ -102,8 +127,8 @@ class Sight:
 def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) -> Sight:
     """What `camera` saw in the episode at some of the steps, from first to last (included)."""
     frames = Episode.load(path, [camera]).images[camera]
-    if _size(frames) != reference.shape[:2]:
-        sizes = "{}x{}, not {}x{}".format(*_size(frames), *reference.shape[:2])
+    if frame_size(frames) != reference.shape[:2]:
+        sizes = "{}x{}, not {}x{}".format(*frame_size(frames), *reference.shape[:2])
         raise EpisodeError(f"{path}: camera {camera!r} is {sizes} as in the first episode")
     last = min(steps[1], len(frames) - 1)
     chosen = np.unique(np.linspace(min(steps[0], last), last, SAMPLES).round().astype(int))
@@ -117,10 +142,6 @@ def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) 
         whole.std(axis=0).max(axis=2),
         max(shakes, key=lambda shake: shake.pixels),
     )
-
-
-def _size(frames: JpegFrames | np.ndarray) -> tuple[int, int]:
-    return frames.shape if isinstance(frames, JpegFrames) else frames.shape[1:3]
 
 
 def steps_in_step(paths: Sequence[Path]) -> tuple[int, int]:
