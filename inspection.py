@@ -99,12 +99,22 @@ class Limits:
     min_rate: float = cli.flag(0.95, "slowest mean rate, as a share of fps")
 
 
-def find_problems(path: Path, limits: Limits) -> tuple[list[str], int]:
-    """Everything that is wrong with a file, every frame of which is decoded; and how many frames it has."""
+@dataclass(frozen=True)
+class Findings:
+    """What came of checking a file."""
+
+    path: Path
+    problems: list[str]
+    frames: int = 0  # that were decoded
+    is_timed: bool = True  # whether it tells when each step was seen
+
+
+def find_problems(path: Path, limits: Limits) -> Findings:
+    """Everything that is wrong with a file, every frame of which is decoded."""
     try:
         episode = Episode.load(path)
     except EpisodeError as error:
-        return [str(error).removeprefix(f"{path}: ")], 0
+        return Findings(path, [str(error).removeprefix(f"{path}: ")])
     problems = [*_jumps(episode, limits.max_speed), *_rates(episode, limits)]
     same = {}
     for camera, frames in episode.images.items():
@@ -115,7 +125,7 @@ def find_problems(path: Path, limits: Limits) -> tuple[list[str], int]:
             continue
         problems += [f"camera {camera!r}: {what}" for what in wrong]
     problems += _frozen(episode, same, limits.frozen_steps)
-    return problems, len(episode) * len(episode.images)
+    return Findings(path, problems, len(episode) * len(episode.images), episode.time is not None)
 
 
 def _look(frames: Images) -> tuple[np.ndarray, list[str]]:
