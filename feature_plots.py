@@ -20,13 +20,19 @@ CHANNELS = (2, 8)  # rows and columns of a stage's channels
 HEAT = 0.75  # how much of the picture the strongest heat covers
 SMOOTH = 1 / 60  # of the image's height: gradients jump from pixel to pixel
 FRAME_HEIGHT = 240  # pixels of a panel of the video
+TINY = 1e-12  # in place of a span of zero
 
 
-def overlay(image: np.ndarray, heat: np.ndarray, top: float | None = None) -> np.ndarray:
-    """(H, W, 3) uint8: a grey picture under a map (h, w), clear at 0 and red at `top` (its greatest)."""
-    heat = _stretched(heat, image.shape) / max(heat.max() if top is None else top, 1e-12)
-    colours = cv2.applyColorMap((255 * heat.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
-    return _blend(image, colours, heat.clip(0, 1))
+def overlay(
+    image: np.ndarray, heat: np.ndarray, low: float | None = None, top: float | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8: a grey picture under a map (h, w), clear at `low` (its least) and red at `top` (its
+    greatest).
+    """
+    low, top = heat.min() if low is None else low, heat.max() if top is None else top
+    share = ((_stretched(heat, image.shape) - low) / max(top - low, TINY)).clip(0, 1)
+    colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    return _blend(image, colours, share)
 
 
 def signed_overlay(image: np.ndarray, values: np.ndarray, top: float = 1.0) -> np.ndarray:
@@ -84,16 +90,22 @@ def look_plot(
             _picture(panel, seen.image, "keypoints; larger: matters more")
             _points(panel, seen, saliency.keypoints[camera], max(map(np.max, saliency.keypoints.values())))
         if seen.attention is not None:
-            _picture(next(panels), overlay(seen.image, seen.attention.mean(axis=0)), "attention, mean")
-        share = saliency.pixels[camera].sum() / max(total, 1e-12)
-        heat = overlay(seen.image, gradients[camera], steepest)
+            attention = seen.attention.mean(axis=0)
+            _picture(next(panels), overlay(seen.image, attention), f"attention, {_peak(attention)}")
+        share = saliency.pixels[camera].sum() / max(total, TINY)
+        heat = overlay(seen.image, gradients[camera], 0, steepest)
         _picture(next(panels), heat, f"gradient ({share:.0%} of all cameras')")
         if occlusion:
             hidden = occlusion[camera]
-            heat = overlay(seen.image, hidden, max(farthest, 1e-12))
+            heat = overlay(seen.image, hidden, 0, farthest)
             _picture(next(panels), heat, f"hidden: actions move by up to {hidden.max():.2f} std")
     figure.suptitle(title, x=0.01, ha="left")
     write_png(figure, path, grid=False)
+
+
+def _peak(attention: np.ndarray) -> str:
+    """How far its greatest is above what it would be if it were even."""
+    return f"peak {attention.max() / max(attention.mean(), TINY):.1f}x the mean"
 
 
 def _picture(panel: Axes, image: np.ndarray, title: str, **options: object) -> None:
@@ -107,7 +119,7 @@ def _points(panel: Axes, seen: CameraLook, influence: np.ndarray, top: float) ->
     height, width = seen.image.shape[:2]
     x, y = seen.keypoints.T
     sharp = np.exp(-2 * seen.spread / height)
-    sizes = 6 + 120 * influence / max(top, 1e-12)
+    sizes = 6 + 120 * influence / max(top, TINY)
     panel.scatter(
         x, y, s=sizes, c=np.arange(len(x)), cmap="hsv", alpha=sharp.clip(0.15, 1), edgecolors="white"
     )
@@ -122,8 +134,8 @@ def maps_plot(path: Path, seen: CameraLook, title: str) -> None:
     for row, (name, stage) in zip(grid, seen.stages.items(), strict=True):
         channels, height, width = stage.shape
         mean = strength(stage)
-        _picture(row[0], overlay(seen.image, mean), f"{name}: mean over the image")
-        _picture(row[1], mean, f"mean, {mean.min():.2g} to {mean.max():.2g}", cmap="viridis")
+        _picture(row[0], overlay(seen.image, mean), f"{name}: mean strength")
+        _picture(row[1], mean, f"{mean.min():.2g} to {mean.max():.2g}", cmap="viridis")
         shown = min(channels, CHANNELS[0] * CHANNELS[1])
         montage = _montage(stage[np.argsort(-stage.std(axis=(1, 2)))[:shown]])
         text = (
@@ -138,7 +150,7 @@ def _montage(channels: np.ndarray) -> np.ndarray:
     """Maps (n, h, w), each scaled to [0, 1], side by side in rows; between them nothing (NaN)."""
     rows, columns = CHANNELS
     low = channels.min(axis=(1, 2), keepdims=True)
-    span = np.maximum(channels.max(axis=(1, 2), keepdims=True) - low, 1e-12)
+    span = np.maximum(channels.max(axis=(1, 2), keepdims=True) - low, TINY)
     gap = max(1, channels.shape[2] // 20)
     spaced = np.pad((channels - low) / span, ((0, 0), (0, gap), (0, gap)), constant_values=np.nan)
     filled = np.full((rows * columns, *spaced.shape[1:]), np.nan, np.float32)
@@ -156,14 +168,10 @@ def attention_plot(path: Path, look: Look, steps: Sequence[int], title: str) -> 
     if placed:
         grid = parts[0, 0].subplots(len(placed), len(steps), squeeze=False)
         for row, (camera, seen) in zip(grid, placed.items(), strict=True):
-            top = max(seen.attention[step].max() for step in steps)
-            for panel, step in zip(row, steps, strict=True):
-                share = look.shares[camera][step]
-                _picture(
-                    panel,
-                    overlay(seen.image, seen.attention[step], top),
-                    f"{camera}, action {step}: {share:.0%}",
-                )
+            shown = seen.attention[list(steps)]
+            for panel, step, heat in zip(row, steps, shown, strict=True):
+                text = f"{camera}, action {step}: {look.shares[camera][step]:.0%}, {_peak(heat)}"
+                _picture(panel, overlay(seen.image, heat, shown.min(), shown.max()), text)
     _shares(parts[-1, 0], look.shares)
     figure.suptitle(title, x=0.01, ha="left")
     write_png(figure, path, grid=False)
@@ -266,7 +274,7 @@ def video_frame(look: Look, saliency: Saliency, text: str) -> np.ndarray:
         panels.append((overlay(image, strength(stage)), f"last map ({name})"))
         if seen.attention is not None:
             panels.append((overlay(image, seen.attention.mean(axis=0)), "attention"))
-        panels.append((overlay(image, gradients[camera], steepest), "gradient"))
+        panels.append((overlay(image, gradients[camera], 0, steepest), "gradient"))
         rows.append(tile([_labelled(picture, label) for picture, label in panels]))
     width = max(row.shape[1] for row in rows)
     return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
@@ -285,7 +293,7 @@ def _dotted(image: np.ndarray, seen: CameraLook, influence: np.ndarray | None) -
     if influence is None:
         return image
     picture, scale = image.copy(), FRAME_HEIGHT / seen.image.shape[0]
-    radii = 1 + 7 * np.sqrt(influence / max(influence.max(), 1e-12))
+    radii = 1 + 7 * np.sqrt(influence / max(influence.max(), TINY))
     for (x, y), radius in zip(seen.keypoints, radii, strict=True):
         centre = (round(float(x + 0.5) * scale), round(float(y + 0.5) * scale))
         cv2.circle(picture, centre, round(float(radius)), (255, 220, 0), 1, cv2.LINE_AA)
