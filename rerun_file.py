@@ -8,17 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 
-from constants import JPEG_QUALITY
 from episodes import Episode, complete_file
+from frames import encode_jpeg
 from series import camera_order, series_of
 from shapes import Motion, Scene3D, Shape, scene_3d
 
 STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (assets/viewer.css)
+EYE = np.array([0.6, -0.9, 0.6])  # m, from the middle of the arms; where the viewer looks from at first
 
 
 def write_rerun(path: Path, episode: Episode, name: str) -> str:
@@ -29,6 +29,7 @@ def write_rerun(path: Path, episode: Episode, name: str) -> str:
         episode: with its images.
         name: of the recording, for the viewer's list.
     """
+    rr.set_strict_mode(True)  # what it cannot take is an error, not a gap in the recording
     scene = scene_3d(episode)
     with complete_file(path) as part, rr.RecordingStream("episodes", recording_id=name) as recording:
         recording.save(part, default_blueprint=_layout(episode, scene))
@@ -37,7 +38,7 @@ def write_rerun(path: Path, episode: Episode, name: str) -> str:
         _log_joints(recording, episode, times)
         _log_cameras(recording, episode)
         if scene:
-            _log_scene(recording, scene, times)
+            _log_scene(recording, scene, episode, times)
         recording.flush()
         recording.disconnect()
     return f"3-D: {scene.note}" if scene else f"3-D: no scene is known for task {episode.task!r}"
@@ -74,32 +75,33 @@ def _camera_path(camera: str) -> str:
 
 
 def _log_cameras(recording: Any, episode: Episode) -> None:
-    for camera in episode.images:
-        frames = episode.images[camera]
+    for camera, frames in episode.images.items():
         for step in range(len(episode)):
-            # encoded anew: the bytes in the file are for a reader that takes BGR for RGB
-            bgr = np.ascontiguousarray(frames[step][..., ::-1])
-            _, jpeg = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
             recording.set_time("step", sequence=step)
             recording.set_time("time", duration=step / episode.fps)
-            recording.log(
-                _camera_path(camera), rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg")
-            )
+            image = rr.EncodedImage(contents=plain_jpeg(frames[step]), media_type="image/jpeg")
+            recording.log(_camera_path(camera), image)
     recording.reset_time()
 
 
-def _log_scene(recording: Any, scene: Scene3D, times: list[Any]) -> None:
+def plain_jpeg(frame: np.ndarray) -> bytes:
+    """A frame (H, W, 3) RGB as the rest of the world encodes it; episode files exchange red and blue."""
+    return encode_jpeg(frame[..., ::-1]).tobytes()
+
+
+def _log_scene(recording: Any, scene: Scene3D, episode: Episode, times: list[Any]) -> None:
     recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
     for shape in scene.shapes:
         entity = _body_path(shape.body)
         recording.log(f"{entity}/shape", _mesh(shape), static=True)
         _log_motion(recording, entity, scene.bodies, shape.body, times)
-    for camera, fovy in scene.fovy.items():
+    for camera in scene.fovy.keys() & episode.images.keys():
         _log_motion(recording, _camera_path(camera), scene.cameras, camera, times)
+        height, width = episode.images[camera][0].shape[:2]
         pinhole = rr.Pinhole(
-            fov_y=np.radians(fovy),
-            aspect_ratio=4 / 3,
-            camera_xyz=rr.ViewCoordinates.RUB,
+            resolution=(width, height),
+            focal_length=float(height / 2 / np.tan(np.radians(scene.fovy[camera]) / 2)),
+            camera_xyz=rr.ViewCoordinates.RUB,  # MuJoCo's: x right, y up, looking along -z
             image_plane_distance=0.1,
         )
         recording.log(_camera_path(camera), pinhole, static=True)
@@ -136,7 +138,9 @@ def _layout(episode: Episode, scene: Scene3D | None) -> Any:
     """What the viewer shows at first: the scene and the cameras, beside a plot for each joint."""
     views = [rrb.Spatial2DView(origin=_camera_path(camera), name=camera) for camera in camera_order(episode)]
     if scene:
-        views = [rrb.Spatial3DView(origin="world", name="scene"), *views]
+        centre = scene.bodies.xyz[:, scene.arm_bodies].mean(axis=(0, 1))
+        eye = rrb.EyeControls3D(position=centre + EYE, look_target=centre, eye_up=(0, 0, 1))
+        views = [rrb.Spatial3DView(origin="world", name="scene", eye_controls=eye), *views]
     groups: dict[str, list[Any]] = {}
     for one in series_of(episode):
         view = rrb.TimeSeriesView(origin=_joint_path(one.group, one.name), name=one.name)

@@ -44,6 +44,7 @@ class Scene3D:
     bodies: Motion
     cameras: Motion
     fovy: dict[str, float]  # degrees, by camera
+    arm_bodies: tuple[int, ...]  # which of the bodies are parts of arms
     note: str  # where the props' motion is from, for the reader
 
 
@@ -78,7 +79,9 @@ def scene_3d(episode: Episode) -> Scene3D | None:
     finally:
         env.close()
     note = "the actions, sent once more in simulation" if moved is not None else "not known: left out"
-    return Scene3D(shapes, bodies, cameras, fovy, f"arms: the recorded state; objects: {note}")
+    arms = tuple(f"{arm.name}/" for arm in task.arms)
+    arm_bodies = tuple(i for i, name in enumerate(bodies.names) if name.startswith(arms))
+    return Scene3D(shapes, bodies, cameras, fovy, arm_bodies, f"arms: the recorded state; objects: {note}")
 
 
 def _props_qpos(task: Task, episode: Episode) -> np.ndarray | None:
@@ -174,8 +177,9 @@ def _triangles(model: mujoco.MjModel, geom: int) -> np.ndarray:
     if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
         return _revolved(np.array([[0, -1], [1, -1], [1, 1], [0, 1]])) * [size[0], size[0], size[1]]
     if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
-        ends = np.where(turn > 0, size[1], -size[1])
-        return _revolved(half_circle * size[0] + np.column_stack([np.zeros_like(ends), ends]))
+        quarter = half_circle[SEGMENTS // 4 :] * size[0]  # from the equator up
+        upper = quarter + [0, size[1]]
+        return _revolved(np.concatenate([upper[::-1] * [1, -1], upper]))
     if kind in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_ELLIPSOID):
         return _revolved(half_circle) * (size if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID else size[0])
     return np.zeros((0, 3, 3))  # height fields and the like, of which our scenes have none
