@@ -188,13 +188,12 @@ def _mirror_signs(episode: Episode) -> np.ndarray:
     task = TASKS.get(episode.task.removesuffix(MIRROR_TASK))
     if dim == 2 * ARM_DIM and (not task or all(arm.mirror for arm in task.arms)):
         return np.array(task.arms[0].mirror if task else ACT_MIRROR, np.float32)
-    arms = task.arms if task and task.dim == dim else ()
-    lopsided = [arm.model for arm in arms if not arm.mirror]
-    what = f"a {lopsided[0]} is not its own mirror image: its links lie beside each other" if lopsided else ""
+    lopsided = [arm.model for arm in (task.arms if task and task.dim == dim else ()) if not arm.mirror]
+    if lopsided:
+        raise EpisodeError(f"no {lopsided[0]} could do what its mirror image does: it is not symmetric")
     raise EpisodeError(
-        f"{what or 'one arm, not two that swap their parts'}; if every camera looks along the arm's plane of "
-        "symmetry, say which entries of the state change their sign, e.g. --signs "
-        + " ".join(map(str, ACT_MIRROR))
+        "one arm, not two that swap their parts; if every camera looks along its plane of symmetry, say "
+        f"which entries of the state change their sign, e.g. --signs {' '.join(map(str, ACT_MIRROR))}"
     )
 
 
