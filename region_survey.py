@@ -75,8 +75,7 @@ class Survey:
 
     def words(self) -> list[str]:
         """What was found, for the user."""
-        worst = max((*self.sights, *self.background), key=lambda s: s.shake.pixels).shake
-        lines = [f"{self.camera}: shaken by up to {worst.pixels:.1f} pixels and {worst.degrees:.1f} degrees"]
+        lines = [f"{self.camera}: shaken by up to {_reach((*self.sights, *self.background)):.1f} pixels"]
         if len(self.names) > 1 and not self.regions:
             lines.append("  no region tells the kinds apart by more than chance; more episodes may show one")
         lines += [
@@ -90,6 +89,11 @@ class Survey:
             whole = Region(box, 0.0, 0.0).flag(self.camera)
             lines.append(f"  objects that {what}: {whole} ({self.share(box):.1%} of the picture)")
         return lines
+
+
+def _reach(sights: Sequence[Sight]) -> float:
+    """Pixels by which the camera was shaken, where it was most."""
+    return max(sight.shake.reach for sight in sights)
 
 
 def survey(
@@ -129,8 +133,8 @@ def survey(
         kinds,
         sights,
         empty,
-        tuple(differing(images, kinds, size, margin, rng)) if len(groups) > 1 else (),
-        tuple(standing_out(images, others, size, margin)),
+        tuple(differing(images, kinds, size, margin, rng, _reach(sights))) if len(groups) > 1 else (),
+        tuple(standing_out(images, others, size, margin, _reach((*sights, *empty)))),
     )
 
 

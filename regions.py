@@ -8,10 +8,10 @@ differs more than nearly every region of the dealt ones (cluster-based permutati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
 from pathlib import Path
 
 import cv2
@@ -38,6 +38,7 @@ class Shake:
 
     pixels: float  # at its middle
     degrees: float
+    reach: float  # pixels, at the corner that it moves most
     matrix: np.ndarray  # (2, 3), from its pixels to the reference's
 
     @property
@@ -71,7 +72,7 @@ class ColorMask:
         return kept
 
 
-STILL = Shake(0.0, 0.0, np.eye(2, 3, dtype=np.float32))
+STILL = Shake(0.0, 0.0, 0.0, np.eye(2, 3, dtype=np.float32))
 
 
 def find_shake(reference: np.ndarray, image: np.ndarray) -> Shake:
@@ -94,10 +95,12 @@ def find_shake(reference: np.ndarray, image: np.ndarray) -> Shake:
     agree = inliers.ravel() == 1
     shift = there[agree].mean(axis=0) - rotation @ here[agree].mean(axis=0)
     height, width = grey[0].shape
-    middle = np.array([width, height]) / 2
+    places = np.array([[width / 2, height / 2], [0, 0], [width, 0], [0, height], [width, height]])
+    middle, *corners = np.linalg.norm(places @ rotation.T + shift - places, axis=1)
     shake = Shake(
-        float(np.linalg.norm(rotation @ middle + shift - middle)),
+        float(middle),
         float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))),
+        float(max(corners)),
         np.column_stack([rotation, shift]).astype(np.float32),
     )
     is_small = shake.pixels <= MAX_SHAKE[0] * width and abs(shake.degrees) <= MAX_SHAKE[1]
@@ -140,7 +143,7 @@ def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) 
         compared[0],
         np.mean(compared, axis=0, dtype=np.float32),
         whole.std(axis=0).max(axis=2),
-        max(shakes, key=lambda shake: shake.pixels),
+        max(shakes, key=lambda shake: shake.reach),
     )
 
 
@@ -211,7 +214,7 @@ def clusters(ratio: np.ndarray, threshold: float) -> list[tuple[float, Box]]:
 def deals(kinds: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Other ways to deal the kinds out to the episodes: all, if they are few."""
     sizes = np.bincount(kinds)
-    if len(sizes) == 2 and comb(len(kinds), int(sizes[0])) <= DEALS:
+    if len(sizes) == 2 and math.comb(len(kinds), int(sizes[0])) <= DEALS:
         ways = []
         for chosen in combinations(range(len(kinds)), int(sizes[0])):
             dealt = np.ones_like(kinds)
@@ -224,7 +227,12 @@ def deals(kinds: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def differing(
-    images: np.ndarray, kinds: np.ndarray, size: tuple[int, int], margin: int, rng: np.random.Generator
+    images: np.ndarray,
+    kinds: np.ndarray,
+    size: tuple[int, int],
+    margin: int,
+    rng: np.random.Generator,
+    border: float = 0.0,
 ) -> list[Region]:
     """Regions where kinds of episodes differ by more than chance, the heaviest first.
 
@@ -234,9 +242,15 @@ def differing(
         size: height and width (pixels) of the frames.
         margin: pixels that are added to the boxes on every side.
         rng: deals the kinds.
+        border: pixels along the edges that not all frames show, as the camera was shaken.
     """
-    found = clusters(variance_ratio(images, kinds), RATIO)
-    dealt = [clusters(variance_ratio(images, way), RATIO) for way in deals(kinds, rng)]
+    hidden = math.ceil(border * images.shape[1] / size[0])
+
+    def clusters_of(dealt: np.ndarray) -> list[tuple[float, Box]]:
+        return clusters(_inner(variance_ratio(images, dealt), hidden), RATIO)
+
+    found = clusters_of(kinds)
+    dealt = [clusters_of(way) for way in deals(kinds, rng)]
     heaviest = np.array([regions[0][0] if regions else 0.0 for regions in dealt])
     regions = []
     for weight, box in found:
@@ -246,8 +260,17 @@ def differing(
     return joined(regions)
 
 
+def _inner(ratio: np.ndarray, border: int) -> np.ndarray:
+    """`ratio` (h, w) with 0 along its edges."""
+    height, width = ratio.shape
+    inner = np.zeros_like(ratio)
+    within = np.s_[border : height - border, border : width - border]
+    inner[within] = ratio[within]
+    return inner
+
+
 def standing_out(
-    images: np.ndarray, background: np.ndarray, size: tuple[int, int], margin: int
+    images: np.ndarray, background: np.ndarray, size: tuple[int, int], margin: int, border: float = 0.0
 ) -> list[Region]:
     """Regions where any of the episodes differs from the background, the heaviest first.
 
@@ -256,13 +279,12 @@ def standing_out(
         background: (others, h, w, 3), of a recording without objects.
         size: height and width (pixels) of the frames.
         margin: pixels that are added to the boxes on every side.
+        border: as for `differing`.
     """
     spread = background.var(axis=0) + NOISE**2  # (h, w, 3)
     ratio = (((images - background.mean(axis=0)) ** 2).sum(axis=3) / spread.sum(axis=2)).max(axis=0)
-    regions = [
-        Region(_grown(box, ratio.shape, size, margin), weight, 0.0) for weight, box in clusters(ratio, RATIO)
-    ]
-    return joined(regions)
+    found = clusters(_inner(ratio, math.ceil(border * ratio.shape[0] / size[0])), RATIO)
+    return joined([Region(_grown(box, ratio.shape, size, margin), weight, 0.0) for weight, box in found])
 
 
 def _grown(box: Box, coarse_size: tuple[int, int], size: tuple[int, int], margin: int) -> Box:
