@@ -25,6 +25,8 @@ from image_edits import (
     mask,
     mirror,
 )
+from lerobot_export import ExportFlags, export_lerobot
+from lerobot_import import ImportFlags, import_lerobot
 from parallel import Workers
 from plans import Plan, carry_out, finish
 from rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
@@ -60,6 +62,8 @@ COMMANDS = {
     "split": Command(SplitFlags, split),
     "merge": Command(MergeFlags, merge),
     "delete": Command(DeleteFlags, delete),
+    "export_lerobot": Command(ExportFlags, export_lerobot),
+    "import_lerobot": Command(ImportFlags, import_lerobot),
 }
 
 

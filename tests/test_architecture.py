@@ -63,6 +63,7 @@ FLOORS = {
     "scripted_policy": 1,
     "plots": 1,
     "lerobot_format": 1,
+    "lerobot_index": 1,
     "pages": 1,
     "provenance": 1,
     "svg": 1,
