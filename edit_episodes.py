@@ -20,10 +20,12 @@ from image_edits import (
     DecompressFlags,
     MaskFlags,
     MirrorFlags,
+    RecolorFlags,
     compress,
     decompress,
     mask,
     mirror,
+    recolor,
 )
 from lerobot_export import ExportFlags, export_lerobot
 from lerobot_import import ImportFlags, import_lerobot
@@ -58,6 +60,7 @@ COMMANDS = {
     "resample": Command(ResampleFlags, resample),
     "mirror": Command(MirrorFlags, mirror),
     "mask": Command(MaskFlags, mask),
+    "recolor": Command(RecolorFlags, recolor),
     "relabel": Command(RelabelFlags, relabel),
     "split": Command(SplitFlags, split),
     "merge": Command(MergeFlags, merge),

@@ -246,6 +246,16 @@ def masked(episode: Episode, masks: Mapping[str, Sequence[Callable[[np.ndarray],
     return replace(episode, images=seen)
 
 
+def recolored(episode: Episode) -> Episode:
+    """With red and blue exchanged in every frame."""
+    images = {camera: changed(frames, _swapped_colors) for camera, frames in episode.images.items()}
+    return replace(episode, images=images)
+
+
+def _swapped_colors(image: np.ndarray) -> np.ndarray:
+    return image[..., ::-1]
+
+
 def relabelled(episode: Episode, success: str | None, task: str | None, fps: int | None) -> Episode:
     """With other attributes; None: as they are.
 

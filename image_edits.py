@@ -11,7 +11,7 @@ import numpy as np
 
 import cli
 from constants import JPEG_QUALITY
-from editing import compressed, decompressed, masked, mirrored
+from editing import compressed, decompressed, masked, mirrored, recolored
 from edits import EditFlags, plan_edits
 from episodes import Episode
 from frames import JpegFrames, frame_size
@@ -129,3 +129,13 @@ def _check_masks(path: Path, cameras: Sequence[str], boxes: dict[str, Box]) -> N
     for camera, frames in Episode.load(path, cameras, in_memory=False).images.items():
         if camera in boxes:
             check_box("mask_outside", camera, boxes[camera], frame_size(frames))
+
+
+@dataclass(frozen=True)
+class RecolorFlags(EditFlags):
+    pass
+
+
+def recolor(flags: RecolorFlags) -> Plan:
+    """Exchange red and blue: of images that were recorded as OpenCV gives them (files of act-plus-plus_one)."""
+    return plan_edits(flags, lambda path: recolored)
