@@ -102,6 +102,11 @@ def check_alike(sources: Sequence[Source]) -> None:
                 )
 
 
+def tell_success(sources: Sequence[Source]) -> bool:
+    """Whether all episodes say if they succeeded."""
+    return all(source.header.success is not None for source in sources)
+
+
 def _width(episode: Episode, name: str) -> int | None:
     """Entries a step; None if the episode lacks it."""
     array = getattr(episode, name)
@@ -127,7 +132,8 @@ def _write(sources: Sequence[Source], stage: Path, flags: ExportFlags) -> None:
         for i, (text, length) in enumerate(zip(texts, lengths, strict=True))
     ]
     tables = [
-        _columns(source.header, i, int(starts[i]), tasks.index(texts[i])) for i, source in enumerate(sources)
+        _columns(source.header, tell_success(sources), i, int(starts[i]), tasks.index(texts[i]))
+        for i, source in enumerate(sources)
     ]
     _write_data(tables, rows, stage)
     for camera in first.sizes:
@@ -166,8 +172,16 @@ def _part(stage: Path, camera: str, i: int) -> Path:
     return stage / "parts" / f"{camera}_{i}.mp4"
 
 
-def _columns(episode: Episode, i: int, start: int, task: int) -> dict[str, np.ndarray]:
-    """What a data file holds of an episode, by feature: (T, D), or (T,) where an entry is one number."""
+def _columns(
+    episode: Episode, tells_success: bool, i: int = 0, start: int = 0, task: int = 0
+) -> dict[str, np.ndarray]:
+    """What a data file holds of an episode, by feature: (T, D), or (T,) where an entry is one number.
+
+    Args:
+        episode: without images.
+        tells_success: whether all episodes of the dataset say if they succeeded.
+        i, start, task: number of the episode, of its first step in the dataset, and of its task.
+    """
     steps = np.arange(len(episode))
     columns = {
         feature: getattr(episode, name).reshape(len(episode), -1)
@@ -176,7 +190,8 @@ def _columns(episode: Episode, i: int, start: int, task: int) -> dict[str, np.nd
     }
     columns = {name: rows[:, 0] if rows.shape[1] == 1 else rows for name, rows in columns.items()}
     columns[lerobot.DONE] = steps == len(episode) - 1
-    columns[lerobot.SUCCESS] = columns[lerobot.DONE] & bool(episode.success)
+    if tells_success:
+        columns[lerobot.SUCCESS] = columns[lerobot.DONE] & bool(episode.success)
     columns["timestamp"] = (steps / episode.fps).astype(np.float32)
     numbers = (steps, np.full_like(steps, i), start + steps, np.full_like(steps, task))
     return columns | dict(zip(lerobot.INDICES, numbers, strict=True))
@@ -258,13 +273,13 @@ def _write_meta(
         "splits": {"train": f"0:{len(rows)}"},
         "data_path": lerobot.DATA_PATH,
         "video_path": lerobot.VIDEO_PATH if first.sizes else None,
-        "features": features(first),
+        "features": features(first, tell_success(sources)),
     }
     lerobot.write_json(stage / lerobot.INFO, info)
     lerobot.write_json(stage / lerobot.OURS, [_extras(source) for source in sources])
 
 
-def features(source: Source) -> dict[str, Any]:
+def features(source: Source, tells_success: bool) -> dict[str, Any]:
     """What info.json says of each column and video."""
     episode, made = source.header, {}
     for camera, (height, width) in source.sizes.items():
@@ -283,7 +298,7 @@ def features(source: Source) -> dict[str, Any]:
                 "has_audio": False,
             },
         }
-    for name, values in _columns(episode, 0, 0, 0).items():
+    for name, values in _columns(episode, tells_success).items():
         width = values[0].size
         names = _names(episode, name, width) if values.ndim > 1 else None
         made[name] = {"dtype": str(values.dtype), "shape": [width], "names": names}

@@ -200,7 +200,7 @@ def convert_episode(
     for name, wanted in (("qvel", width), ("base_action", 2)):  # others' may be something else
         if name in arrays and arrays[name].shape[1] != wanted:
             del arrays[name]
-    told = {name: value for name, value in entry.extras.items() if name in EXTRAS and value is not None}
+    told = {name: value for name, value in entry.extras.items() if name in EXTRAS}
     success = rows.get(lerobot.SUCCESS)
     start = entry.extras.get("env_state")
     about = {
