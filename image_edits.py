@@ -137,5 +137,5 @@ class RecolorFlags(EditFlags):
 
 
 def recolor(flags: RecolorFlags) -> Plan:
-    """Exchange red and blue: of images that were recorded as OpenCV gives them (files of act-plus-plus_one)."""
+    """Exchange red and blue, of images recorded as OpenCV gives them (files of act-plus-plus_one)."""
     return plan_edits(flags, lambda path: recolored)

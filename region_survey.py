@@ -19,10 +19,11 @@ from frames import EpisodeError
 from pages import script_json, text, write_page
 from parallel import Workers, spread
 from plots import new_figure, write_png
-from regions import Region, Sight, around, coarse, differing, see, standing_out
+from regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
 from views import Box
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
+EVERYTHING = 0.8  # share of the picture from which a box leaves nothing out
 PAGE_QUALITY = 85  # of the JPEGs on the page
 
 
@@ -41,32 +42,36 @@ class Survey:
     @cached_property
     def means(self) -> np.ndarray:
         """(kinds, H, W, 3) mean pictures."""
-        pictures = [s.mean for s in self.sights]
-        return np.stack(
-            [
-                np.mean([p for p, kind in zip(pictures, self.kinds, strict=True) if kind == k], axis=0)
-                for k in range(len(self.names))
-            ]
-        )
+        return np.stack([np.mean([s.mean for s in self.of_kind(k)], axis=0) for k in range(len(self.names))])
 
     @cached_property
     def layers(self) -> dict[str, np.ndarray]:
         """What is drawn, by its name, (H, W) in grey levels."""
-        pictures = np.stack([s.mean for s in self.sights])
-        within = np.sqrt(((pictures - self.means[self.kinds]) ** 2).mean(axis=0)).max(axis=2)
+        squares = sum((s.mean - self.means[k]) ** 2 for s, k in zip(self.sights, self.kinds, strict=True))
         layers = {}
         if len(self.names) > 1:
             layers["difference between the kinds"] = np.ptp(self.means, axis=0).max(axis=2)
-        layers["standard deviation within a kind"] = within
+        layers["standard deviation within a kind"] = np.sqrt(squares / len(self.sights)).max(axis=2)
         layers["standard deviation over time"] = np.mean([s.travel for s in self.sights], axis=0)
         if self.background:
             empty = np.mean([s.mean for s in self.background], axis=0)
-            layers["largest difference from the background"] = np.abs(pictures - empty).max(axis=(0, 3))
+            largest = np.max([np.abs(s.mean - empty).max(axis=2) for s in self.sights], axis=0)
+            layers["largest difference from the background"] = largest
         return layers
+
+    def of_kind(self, kind: int) -> list[Sight]:
+        """What was seen in the episodes of one kind."""
+        return [sight for sight, k in zip(self.sights, self.kinds, strict=True) if k == kind]
 
     @property
     def size(self) -> tuple[int, int]:
         return self.sights[0].first.shape[:2]
+
+    @property
+    def all_objects(self) -> Region | None:
+        """Around all that is no background; None if that is nothing, or nearly everything."""
+        box = around([region.box for region in self.objects]) if self.objects else None
+        return Region(box, 0.0, 0.0) if box and self.share(box) < EVERYTHING else None
 
     def share(self, box: Box) -> float:
         """Of the picture, in [0, 1]."""
@@ -75,7 +80,11 @@ class Survey:
 
     def words(self) -> list[str]:
         """What was found, for the user."""
-        lines = [f"{self.camera}: shaken by up to {_reach((*self.sights, *self.background)):.1f} pixels"]
+        reach = _reach((*self.sights, *self.background))
+        still = (self.layers["standard deviation over time"] < NOISE).mean()
+        lines = [
+            f"{self.camera}: {still:.0%} of the picture never changes; shaken by up to {reach:.1f} pixels"
+        ]
         if len(self.names) > 1 and not self.regions:
             lines.append("  no region tells the kinds apart by more than chance; more episodes may show one")
         lines += [
@@ -84,10 +93,11 @@ class Survey:
             for i, region in enumerate(self.regions, 1)
         ]
         what = "differ from the background" if self.background else "vary from episode to episode"
-        if self.objects:
-            box = around([region.box for region in self.objects])
-            whole = Region(box, 0.0, 0.0).flag(self.camera)
-            lines.append(f"  objects that {what}: {whole} ({self.share(box):.1%} of the picture)")
+        if self.all_objects:
+            share = self.share(self.all_objects.box)
+            lines.append(
+                f"  objects that {what}: {self.all_objects.flag(self.camera)} ({share:.1%} of the picture)"
+            )
         return lines
 
 
@@ -170,12 +180,12 @@ def write_survey(folder: Path, surveys: Sequence[Survey]) -> list[Path]:
 def flag_lines(surveys: Sequence[Survey]) -> list[str]:
     """Flags of training for the region that differs most of each camera, then for all objects."""
     lines = []
-    for what, boxes in (
-        ("# what tells the kinds apart", [(s.camera, s.regions[0].box) for s in surveys if s.regions]),
-        ("# all objects", [(s.camera, around([r.box for r in s.objects])) for s in surveys if s.objects]),
+    for what, regions in (
+        ("# what tells the kinds apart", [(s.camera, s.regions[0]) for s in surveys if s.regions]),
+        ("# all objects", [(s.camera, s.all_objects) for s in surveys if s.all_objects]),
     ):
-        if boxes:
-            given = " ".join(Region(box, 0.0, 0.0).flag(camera) for camera, box in boxes)
+        if regions:
+            given = " ".join(region.flag(camera) for camera, region in regions)
             lines += [what, *(f"{flag} {given}" for flag in ("--crop", "--mask_outside", "--roi"))]
     return lines
 
@@ -225,9 +235,8 @@ def regions_plot(path: Path, survey: Survey) -> None:
     for r, region in enumerate(regions):
         x0, y0, x1, y1 = region.box
         for k, name in enumerate(survey.names):
-            own = [s for s, kind in zip(survey.sights, survey.kinds, strict=True) if kind == k][:SHOWN]
             row = panels[r * len(survey.names) + k]
-            for panel, sight in zip(row, own, strict=False):
+            for panel, sight in zip(row, survey.of_kind(k), strict=False):
                 panel.imshow(sight.first[y0:y1, x0:x1])
                 panel.set_title(sight.path.stem, fontsize=7)
             label = {"rotation": 90, "fontsize": 9, "va": "center", "ha": "right"}
@@ -245,12 +254,11 @@ def write_region_page(path: Path, surveys: Sequence[Survey]) -> None:
             for name, layer in one.layers.items()
         ]
         for k, name in enumerate(one.names):
-            own = [s for s, kind in zip(one.sights, one.kinds, strict=True) if kind == k][:SHOWN]
-            layers += [(f"{s.path.stem} ({name})", s.first) for s in own]
+            layers += [(f"{s.path.stem} ({name})", s.first) for s in one.of_kind(k)[:SHOWN]]
         layers += [(f"{s.path.stem} (background)", s.first) for s in one.background[:1]]
         boxes = [{"name": f"region {i}", "box": region.box} for i, region in enumerate(one.regions, 1)]
-        if one.objects:
-            boxes.append({"name": "all objects", "box": around([region.box for region in one.objects])})
+        if one.all_objects:
+            boxes.append({"name": "all objects", "box": one.all_objects.box})
         cameras.append(
             {
                 "name": one.camera,
