@@ -16,13 +16,12 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 def write_page(path: Path, stem: str, **parts: str) -> None:
     """Write the page `assets/<stem>.html`.
 
-    In it, `{{style}}` and `{{script}}` become the files beside it that end in .css and .js, and other names
-    `parts`, which are HTML.
+    In it, `{{style}}` becomes what all pages look like (page.css) and the file beside it that ends in .css,
+    `{{script}}` the one that ends in .js, and other names `parts`, which are HTML.
     """
-    for part, ending in (("style", "css"), ("script", "js")):
-        file = ASSETS / f"{stem}.{ending}"
-        if file.is_file():
-            parts[part] = file.read_text(encoding="utf-8")
+    for part, names in (("style", ("page.css", f"{stem}.css")), ("script", (f"{stem}.js",))):
+        files = [ASSETS / name for name in names]
+        parts[part] = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
     template = (ASSETS / f"{stem}.html").read_text(encoding="utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
     with complete_file(path) as part:

@@ -69,6 +69,7 @@ FLOORS = {
     "svg": 1,
     "report": 3,
     "report_parts": 3,
+    "run_folder": 1,
     "viewer": 1,
     "series": 1,
     "shapes": 1,
