@@ -62,6 +62,11 @@ def smoothed(pixels: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(pixels, (0, 0), max(SMOOTH * pixels.shape[0], 0.5))
 
 
+def percent(share: float) -> str:
+    """In words, without the sign of what is next to nothing."""
+    return f"{round(float(share), 2) + 0.0:.0%}"
+
+
 # --- one moment
 
 
@@ -226,7 +231,8 @@ def comparison_plot(
         _picture(row[2], difference, "difference", cmap="gray", vmin=0, vmax=max(difference.max(), 32))
         for panel, i, other in zip(row[3:], (0, 1), "BA", strict=False):
             moved = comparison.patches[camera][i]
-            text = f"a patch of {other}'s put in: {moved.min():+.0%} to {moved.max():+.0%}"
+            least, most = (percent(value) for value in (moved.min(), moved.max()))
+            text = f"a patch of {other}'s put in: {least} to {most}"
             _picture(panel, signed_overlay(images[i], moved, max(np.abs(moved).max(), 0.05)), text)
     _parts(lower.subplots(), comparison)
     figure.suptitle(title, x=0.01, ha="left")
@@ -247,7 +253,7 @@ def _parts(panel: Axes, comparison: Comparison) -> None:
             color=colour,
             label=text,
         )
-        panel.bar_label(bars, fmt="%.0f %%", padding=3, fontsize=8)
+        panel.bar_label(bars, [percent(values[n]) for n in names], padding=3, fontsize=8)
     panel.set_yticks(range(len(names)), [n if n == "state" else f"image of {n}" for n in names])
     panel.axvline(0, color="black", lw=0.8)
     panel.axvline(100, color="gray", lw=0.8, ls=":")

@@ -210,7 +210,9 @@ def describe(comparison: Comparison) -> str:
     if not comparison.forward:
         return "A and B get the same chunk of actions"
     parts = sorted(comparison.forward.items(), key=lambda part: -part[1])
-    told = ", ".join(f"{'state' if n == 'state' else f'image of {n}'} {share:.0%}" for n, share in parts)
+    told = ", ".join(
+        f"{'state' if n == 'state' else f'image of {n}'} {feature_plots.percent(share)}" for n, share in parts
+    )
     return (
         f"the chunks of A and B differ by {comparison.distance:.2f} standard deviations of an action; of the "
         f"way from A's to B's, B's {told} (each put into A by itself)"

@@ -240,7 +240,7 @@ def test_videos_are_joined_as_they_are(tmp_path):
 # --- the published ALOHA sets
 
 
-def published(root: Path, version: str, kind: str, names=None, dtype="video") -> Path:
+def published(root: Path, version: str, names=None, dtype="video") -> Path:
     """A dataset with the schema of lerobot/aloha_sim_*, built without the code under test.
 
     Those have 50 episodes at 50 fps, 480x640; `_image` sets have PNGs in their tables. v3.0 has many episodes
@@ -361,7 +361,7 @@ def write_av1(path: Path, frames: list[np.ndarray]) -> None:
     ],
 )
 def test_published_sets(tmp_path, folder, task, version, dtype):
-    root = published(tmp_path / folder, version, folder, dtype=dtype)
+    root = published(tmp_path / folder, version, dtype=dtype)
     made = read_back(root, tmp_path / "episodes")
     assert [len(e) for e in made] == [7, 5] and [p.name for p in list_episodes(tmp_path / "episodes")] == [
         "episode_0.hdf5",
@@ -378,7 +378,7 @@ def test_published_sets(tmp_path, folder, task, version, dtype):
 def test_left_comes_first_and_units_become_ours(tmp_path):
     """Some sets have the right arm first, some degrees, some grippers of 0 to 100."""
     names = [[*NAMES[7:], *NAMES[:7]]]
-    root = published(tmp_path / "lr", "v3.0", "x", names)
+    root = published(tmp_path / "lr", "v3.0", names)
     plain = read_back(root, tmp_path / "plain")[0]
     theirs = states(0, 7)
     np.testing.assert_array_equal(plain.qpos, np.hstack([theirs[:, 7:], theirs[:, :7]]))
@@ -447,7 +447,7 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
         export(data, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="is no LeRobot dataset: it has no meta/info.json"):
         import_lerobot(ImportFlags(dataset_dir=str(data), **out))
-    flags = ImportFlags(dataset_dir=str(published(tmp_path / "lr", "v3.0", "x")), **out)
+    flags = ImportFlags(dataset_dir=str(published(tmp_path / "lr", "v3.0")), **out)
     with pytest.raises(ValueError, match="unknown task 'sim_insertion_humam'; did you mean"):
         import_lerobot(replace(flags, task_name="sim_insertion_humam"))
     with pytest.raises(ValueError, match="states have 14 entries; those of sim_move_cube_scripted have 7"):
@@ -467,7 +467,7 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
 
 @pytest.mark.parametrize("damage", ["video", "table"])
 def test_damaged_files_are_named(tmp_path, damage):
-    root = published(tmp_path / "lr", "v2.1", "x")
+    root = published(tmp_path / "lr", "v2.1")
     if damage == "video":
         path = root / "videos/chunk-000/observation.images.top/episode_000001.mp4"
     else:
