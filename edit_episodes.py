@@ -39,7 +39,7 @@ from surveys import CheckFlags, InfoFlags, RegionFlags, StatsFlags, check, info,
 class Command:
     """A sub-command: its flags, and what it does with them. A change is returned as a plan."""
 
-    flags: type[Workers]
+    flags: type
     run: Callable[[Any], Plan | None]
 
     @property
@@ -81,7 +81,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
     flags = cli.from_flags(COMMANDS[args.command].flags, args)
     if not flags.dataset_dir:
         parser.error(f"--dataset_dir is required: edit_episodes.py {args.command} --dataset_dir FOLDER")
-    flags.check_workers()
+    if isinstance(flags, Workers):
+        flags.check_workers()
     return args.command, flags
 
 

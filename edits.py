@@ -27,14 +27,14 @@ from plans import Plan, Write
 
 
 @dataclass(frozen=True)
-class FolderFlags(Workers):
+class FolderFlags:
     """Flags of every sub-command."""
 
     dataset_dir: str = cli.flag(None, "folder of the episodes")
 
 
 @dataclass(frozen=True)
-class EditFlags(FolderFlags):
+class EditFlags(FolderFlags, Workers):
     """Flags of sub-commands that change episodes."""
 
     output_dir: str | None = cli.flag(

@@ -51,7 +51,7 @@ def _bin_name(i: int) -> str:
 
 
 @dataclass(frozen=True)
-class NewFolderFlags(FolderFlags):
+class NewFolderFlags(FolderFlags, Workers):
     output_dir: str = cli.flag(None, "folder for the new files")
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 

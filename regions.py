@@ -107,13 +107,11 @@ def find_shake(reference: np.ndarray, image: np.ndarray) -> Shake:
     return shake if is_small else STILL
 
 
-def steadied(reference: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, Shake]:
-    """`image` moved onto the reference, and how far; its edges are continued."""
-    shake = find_shake(reference, image)
+def steadied(image: np.ndarray, shake: Shake) -> np.ndarray:
+    """`image` moved onto the reference; its edges are continued."""
     if not shake.is_felt:
-        return image, shake
-    size = image.shape[1::-1]
-    return cv2.warpAffine(image, shake.matrix, size, borderMode=cv2.BORDER_REPLICATE), shake
+        return image
+    return cv2.warpAffine(image, shake.matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Sight:
     first: np.ndarray  # uint8, the first frame that is compared
     mean: np.ndarray  # of those that are compared
     travel: np.ndarray  # (H, W) standard deviation over the whole episode
-    shake: Shake  # the largest
+    shake: Shake  # of the first of them: later the arm moves, which looks like shaking
 
 
 def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) -> Sight:
@@ -135,7 +133,8 @@ def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) 
         raise EpisodeError(f"{path}: camera {camera!r} is {sizes} as in the first episode")
     last = min(steps[1], len(frames) - 1)
     chosen = np.unique(np.linspace(min(steps[0], last), last, SAMPLES).round().astype(int))
-    compared, shakes = zip(*(steadied(reference, frames[t]) for t in chosen), strict=True)
+    shake = find_shake(reference, frames[chosen[0]])
+    compared = [steadied(frames[t], shake) for t in chosen]
     everywhen = np.unique(np.linspace(0, len(frames) - 1, 2 * SAMPLES).round().astype(int))
     whole = np.stack([frames[t] for t in everywhen]).astype(np.float32)
     return Sight(
@@ -143,7 +142,7 @@ def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) 
         compared[0],
         np.mean(compared, axis=0, dtype=np.float32),
         whole.std(axis=0).max(axis=2),
-        max(shakes, key=lambda shake: shake.reach),
+        shake,
     )
 
 

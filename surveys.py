@@ -64,7 +64,7 @@ def summary(facts: Sequence[Facts]) -> str:
 
 
 @dataclass(frozen=True)
-class CheckFlags(Limits, FolderFlags):
+class CheckFlags(Limits, FolderFlags, Workers):
     pass
 
 

@@ -40,7 +40,7 @@ def edit(monkeypatch, capsys):
 
     def run(command, *flags):
         words = [command, *map(str, flags), "--num_workers", "1"]
-        if command == "info":
+        if command in ("info", "stats"):
             words = words[:-2]
         monkeypatch.setattr(sys, "argv", ["edit_episodes.py", *words])
         cli.run(script.main)
