@@ -114,7 +114,7 @@ def plan_edits(
                 raise named_error(path, error) from error
         notes += _lost(path, is_replaced=flags.in_place and not rename)
         writes.append(Write(path, root / (rename(path) if rename else path.name), edit, what))
-    return Plan(root, tuple(writes), notes=tuple(notes), growth=growth)
+    return Plan(root, tuple(writes), notes=tuple(notes), in_place=flags.in_place, growth=growth)
 
 
 def _lost(path: Path, is_replaced: bool) -> list[str]:

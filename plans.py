@@ -44,6 +44,7 @@ class Plan:
     writes: tuple[Write, ...] = ()
     moves: tuple[tuple[Path, Path], ...] = ()  # within `root`, before new files take their places
     notes: tuple[str, ...] = ()  # for the user
+    in_place: bool = False  # whether new files may replace those that they are made of
     growth: float = 1.0  # size of the new files, as a multiple of the old ones', at most
 
     def text(self) -> str:
@@ -58,7 +59,7 @@ class Plan:
     def check(self) -> None:
         """FileExistsError for a file that another would overwrite; OSError if the disk is too full."""
         for source, target in [*((w.source, w.target) for w in self.writes), *self.moves]:
-            if target.exists() and target.resolve() != source.resolve():
+            if target.exists() and not (self.in_place and target.resolve() == source.resolve()):
                 raise FileExistsError(f"{target} exists already; choose another --output_dir")
         there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
         needed = self.growth * sum(write.source.stat().st_size for write in self.writes)

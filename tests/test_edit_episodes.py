@@ -149,6 +149,9 @@ def test_nothing_is_overwritten(edit, dataset, tmp_path):
     before = listing(tmp_path)
     flags = ("--dataset_dir", dataset, "--steps", 5, "--output_dir", tmp_path / "out")
     assert "episode_0.hdf5 exists already; choose another --output_dir" in refusal(edit, "truncate", *flags)
+    for command in ("truncate", "merge", "resample"):  # in place without having been told
+        same = ("--dataset_dir", dataset, *some_flags(command), "--output_dir", f"{dataset}/../data")
+        assert "exists already; choose another --output_dir" in refusal(edit, command, *same)
     assert listing(tmp_path) == before
 
 
