@@ -101,6 +101,8 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
     megabytes = sum(place.stat().st_size for place in places) / 1e6
     _note(stage, identity=identity, is_complete=True)
     finish(plan.root)
+    if plan.moves:
+        return f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
     count = f"{len(plan.writes)} files, {megabytes:.0f} MB, {time.perf_counter() - began:.0f} s"
     return f"{command}: {count}, in {plan.root}"
 

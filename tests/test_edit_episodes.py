@@ -358,7 +358,7 @@ def test_delete(edit, dataset, tmp_path):
         name: before[name] for name in ("episode_0.hdf5", "episode_1.hdf5")
     }
     for i in (1, 2):
-        edit("delete", "--dataset_dir", dataset, "--in_place", "--episodes", i)
+        assert "1 files moved to" in edit("delete", "--dataset_dir", dataset, "--in_place", "--episodes", i)
     there = listing(dataset)
     assert there["deleted/episode_1.hdf5"] == before["episode_1.hdf5"], "nothing recorded is lost"
     assert there["deleted_2/episode_2.hdf5"] == before["episode_2.hdf5"]
