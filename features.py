@@ -100,7 +100,7 @@ class Inspector:
         self._hooks = self._make_hooks(names)
         with torch.no_grad():
             self._gives_places = self._backbones[0](blank).shape[2] > 1
-        self.notes = self._say_what_is_missing(names)
+        self.notes = self._say_what_is_missing(has_one_size=not stages and len(names) < 2)
 
     @torch.no_grad()
     def _probe(self) -> tuple[list[nn.Module], list[nn.Module], bool]:
@@ -139,9 +139,9 @@ class Inspector:
             made[("attention",)] = decoders[0].layers[-1].multihead_attn, hooks.attention
         return made
 
-    def _say_what_is_missing(self, stages: Sequence[str]) -> list[str]:
+    def _say_what_is_missing(self, has_one_size: bool) -> list[str]:
         name, notes = type(self.policy).__name__.removesuffix("Policy"), []
-        if len(stages) < 2:
+        if has_one_size:
             notes.append("stages: this backbone has maps of one size alone; its last is shown")
         if not self._softmaxes:
             notes.append(f"keypoints: none; this {name} has no spatial softmax")

@@ -18,7 +18,7 @@ from constants import TASKS
 from edits import FolderFlags, load_header
 from episodes import Episode, list_episodes
 from frames import EpisodeError, frame_size
-from parallel import spread
+from parallel import Workers, spread
 
 # field of an episode, feature of the dataset
 ARRAYS = {
@@ -33,7 +33,7 @@ EXTRAS = ("task", "sim", "seed", "success", "render_quality", "noise", "randomiz
 
 
 @dataclass(frozen=True)
-class ExportFlags(FolderFlags):
+class ExportFlags(FolderFlags, Workers):
     """Flags of `export_lerobot`."""
 
     output_dir: str | None = cli.flag(None, "folder of the LeRobot dataset, which must not exist (required)")

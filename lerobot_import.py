@@ -26,7 +26,7 @@ from episodes import Episode, episode_path, remove_unfinished
 from frames import EpisodeError, JpegFrames
 from lerobot_export import ARRAYS, EXTRAS
 from lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
-from parallel import spread
+from parallel import Workers, spread
 
 UNITS = ("rad", "deg")
 ARM_DIM = 7  # of ALOHA: six joints, gripper
@@ -34,7 +34,7 @@ MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably 
 
 
 @dataclass(frozen=True)
-class ImportFlags(FolderFlags):
+class ImportFlags(FolderFlags, Workers):
     """Flags of `import_lerobot`."""
 
     output_dir: str | None = cli.flag(None, "folder of the episodes, which must not exist (required)")

@@ -165,6 +165,7 @@ def test_stages_by_name():
     policy = small("CNNMLP")
     look = Inspector(policy, ["layer1.0.conv1", "layer4"])
     assert list(look.look(look.observe(episodes(1), 0)).cameras["top"].stages) == ["layer1.0.conv1", "layer4"]
+    assert not any("one size" in note for note in Inspector(policy, ["layer4"]).notes)
     with pytest.raises(ValueError, match="unknown stage 'layer5'; did you mean 'layer4'"):
         Inspector(policy, ["layer5"])
 
