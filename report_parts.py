@@ -104,17 +104,34 @@ def _success(runs: Sequence[Run]) -> str:
 
 
 def _stages(runs: Sequence[Run]) -> str:
-    """How many rollouts came to each stage."""
-    bars = []
+    """How many rollouts came to each stage; evaluations of the same stages stand below each other."""
+    groups: dict[tuple[str, ...], list[tuple[Result, str]]] = {}
     for _, result, name in _results(runs):
-        n = max(result["rollouts"], 1)
-        bars.append(f'<div class="group">{text(name)}</div>')
-        for number, label in enumerate(result["stages"], start=1):
-            count = sum(outcome["highest_reward"] >= number for outcome in result["outcomes"])
-            bars.append(f"<div>{number} {text(label)}</div>")
-            bars.append(f'<div class="bar"><div style="width:{100 * count / n:.1f}%"></div></div>')
-            bars.append(f"<div>{count} of {n}, {count / n:.0%}</div>")
+        groups.setdefault(tuple(result["stages"]), []).append((result, name))
+    bars = []
+    for stages, results in groups.items():
+        labels = [f"{number} {label}" for number, label in enumerate(stages, start=1)]
+        if len(results) == 1:
+            ((result, name),) = results
+            bars.append(_group(name))
+            bars += [_bar(label, result, i, COLORS[0]) for i, label in enumerate(labels, start=1)]
+            continue
+        for number, label in enumerate(labels, start=1):
+            bars.append(_group(label))
+            for i, (result, name) in enumerate(results):
+                bars.append(_bar(name, result, number, COLORS[i % len(COLORS)]))
     return _section("Stages reached", f'<div class="stages">{"".join(bars)}</div>') if bars else ""
+
+
+def _group(name: str) -> str:
+    return f'<div class="group">{text(name)}</div>'
+
+
+def _bar(label: str, result: Result, stage: int, color: str) -> str:
+    n = max(result["rollouts"], 1)
+    count = sum(outcome["highest_reward"] >= stage for outcome in result["outcomes"])
+    fill = f'<div style="width:{100 * count / n:.1f}%;background:{color}"></div>'
+    return f'<div>{text(label)}</div><div class="bar">{fill}</div><div>{count} of {n}, {count / n:.0%}</div>'
 
 
 def _choices(runs: Sequence[Run]) -> str:
@@ -255,7 +272,8 @@ def _commands(runs: Sequence[Run]) -> str:
         if run.commands and len(runs) > 1:
             parts.append(f"<h3>{text(run.name)}</h3>")
         for entry in run.commands:
-            parts.append(f'<div class="soft">{text(entry["what"])}, {text(entry["when"])}</div>')
+            when = entry["when"][:16].replace("T", " ")
+            parts.append(f'<div class="soft">{text(entry["what"])}, {text(when)}</div>')
             parts.append(f"<pre>{text(entry['command'])}</pre>")
     return _section("Commands", *parts)
 
