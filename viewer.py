@@ -7,10 +7,10 @@ are. A script, because browsers let a page on disk read nothing else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from tqdm import tqdm
@@ -63,7 +63,7 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
     for camera in camera_order(episode):
         frames = episode.images[camera]
         height, width = frames[0].shape[:2]
-        video = output_dir / f"{path.stem}_{_file_name(camera)}.mp4"
+        video = output_dir / f"{path.stem}_{quote(camera, safe='')}.mp4"
         if not _is_current(video, path):
             write_video(video, _each(frames), episode.fps, key_every=KEY_EVERY)
         cameras.append({"name": camera, "video": video.name, "width": width, "height": height})
@@ -80,10 +80,6 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
         "facts": _facts(episode, path),
         "cameras": cameras,
     }
-
-
-def _file_name(camera: str) -> str:
-    return re.sub(r"[^\w.-]", "_", camera)
 
 
 def _is_current(made: Path, source: Path) -> bool:

@@ -72,7 +72,7 @@ def times(folder):
 
 def test_a_video_per_episode_and_camera(dataset, page):
     steps = {"episode_0_top": 40, "episode_0_wrist": 40, "episode_1_top": 25, "episode_1_wrist": 25}
-    steps["episode_10_high_cam"] = 20
+    steps["episode_10_high%20cam"] = 20
     stems = {"episode_0", "episode_1", "episode_10"}
     wanted = {*(f"{name}.mp4" for name in steps), *(f"{name}.js" for name in stems), "index.html"}
     assert set(os.listdir(page.parent)) == wanted
@@ -119,7 +119,7 @@ def test_what_is_there_and_newer_is_kept(dataset, page, monkeypatch):
     os.utime(episode_path(dataset, 10))
     monkeypatch.setattr(viewer, "write_video", noting := Noting(viewer.write_video))
     write_viewer(list_episodes(dataset), page.parent, Workers(1))
-    assert {path.name for path in noting.paths} == {"episode_1_top.mp4", "episode_10_high_cam.mp4"}
+    assert {path.name for path in noting.paths} == {"episode_1_top.mp4", "episode_10_high%20cam.mp4"}
     after = times(page.parent)
     kept = before.keys() - {path.name for path in noting.paths}
     assert before.keys() == after.keys() and all(before[name] == after[name] for name in kept)
