@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from constants import choose
 from detr import hooks
@@ -284,7 +285,8 @@ class Inspector:
                 image[..., camera, y0:y1, x0:x1, :] = others[..., camera, y0:y1, x0:x1, :]
                 images.append(image)
         chunks = []
-        for first in range(0, len(images), AT_ONCE):
+        title = f"patches of {self.cameras[camera]}"
+        for first in tqdm(range(0, len(images), AT_ONCE), desc=title, unit="batch", leave=False):
             some = torch.cat(images[first : first + AT_ONCE])
             chunks.append(self.predict({"qpos": _repeat(obs["qpos"], len(some)), "images": some}))
         return torch.cat(chunks)
