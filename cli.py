@@ -28,6 +28,17 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
 
 
+def add_parser(subparsers: Any, name: str, description: str) -> argparse.ArgumentParser:
+    """A parser, as `make_parser` makes them, of a sub-command."""
+    return subparsers.add_parser(
+        name,
+        help=description,
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 def _present(hint: Any) -> Any:
     """T of a type hint T or T | None."""
     if isinstance(hint, types.UnionType):

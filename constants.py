@@ -45,6 +45,7 @@ def _viperx(label: str) -> Arm:
         opening=(0.01844, 0.05800),
         start_opening=0.02239,
         posture=(("forearm_roll", 0.0),),
+        mirror=(-1, 1, 1, -1, 1, -1, 1),  # ACT++: postprocess_episodes.py
     )
 
 

@@ -21,14 +21,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from frames import EpisodeError, Images, JpegFrames, trim_jpeg
+from frames import EpisodeError, Images, JpegFrames, jpeg_size, trim_jpeg
 
 FORMAT_VERSION = 1
 PAGE = 4096  # bytes
@@ -84,9 +84,9 @@ class StoredRows(Sequence):
 class StoredJpegs(JpegFrames):
     """JpegFrames that are left in their file; each is checked when it is read."""
 
-    def __init__(self, rows: StoredRows, name: str) -> None:
+    def __init__(self, rows: StoredRows, name: str, shape: tuple[int, int] | None = None) -> None:
         super().__init__(name=name)
-        self._rows, self.nbytes = rows, rows.nbytes
+        self._rows, self.nbytes, self._shape = rows, rows.nbytes, shape
 
     def encoded(self, t: int) -> np.ndarray:
         return trim_jpeg(self._rows[t], f"{self.name}: frame {t}")
@@ -139,6 +139,22 @@ class Episode:
         """Dataset name and value of everything that has one row a step."""
         named = [(dataset, getattr(self, name)) for name, dataset in _DATASETS.items()]
         return [(dataset, array) for dataset, array in named if array is not None]
+
+    def take(self, steps: Sequence[int]) -> Episode:
+        """The episode of these steps, in this order; one may come more than once. Images must be in memory.
+
+        `success` stays that of the whole episode. Where the props started is kept only if step 0 comes first.
+        """
+        steps = list(steps)
+        rows = {n: getattr(self, n)[steps] for n in _DATASETS if getattr(self, n) is not None}
+        if self.time is not None:
+            rows["time"] = rows["time"] - rows["time"][:1]
+        images = {
+            camera: frames.take(steps) if isinstance(frames, JpegFrames) else frames[steps]
+            for camera, frames in self.images.items()
+        }
+        env_state = self.env_state if steps[:1] == [0] else None
+        return replace(self, **rows, images=images, env_state=env_state)
 
     def check(self, source: str | Path = "episode") -> None:
         """Raise EpisodeError, beginning with `source`, unless the episode can be saved and used."""
@@ -276,9 +292,9 @@ def _read_images(
             if in_memory:
                 images[camera] = JpegFrames.from_padded(frames[()], name)
                 continue
-            for t in (0, len(frames) - 1)[: len(frames)]:
-                trim_jpeg(frames[t], f"{name}: frame {t}")
-            images[camera] = StoredJpegs(StoredRows(frames, path), name)
+            ends = [trim_jpeg(frames[t], f"{name}: frame {t}") for t in (0, len(frames) - 1)[: len(frames)]]
+            size = jpeg_size(ends[0], f"{name}: frame 0") if ends else None
+            images[camera] = StoredJpegs(StoredRows(frames, path), name, size)
         else:
             _check_raw(name, frames)
             images[camera] = frames[()] if in_memory else StoredRows(frames, path)
@@ -334,6 +350,21 @@ def complete_file(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def unread_datasets(path: str | Path) -> list[str]:
+    """What `Episode` leaves in the file: depth images and datasets of other people's."""
+    known = {*_DATASETS.values(), "/env_state", "/compress_len"}
+    found: list[str] = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        is_frame = name.startswith(_IMAGES[1:]) and not name.endswith("_depth")
+        if isinstance(item, h5py.Dataset) and f"/{name}" not in known and not is_frame:
+            found.append(f"/{name}")
+
+    with _open(Path(path)) as root:
+        root.visititems(visit)
+    return found
 
 
 def file_identity(path: str | Path) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,7 @@ _REDUCED = {  # libjpeg scales down by these factors as it decodes, which saves 
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
+_STANDARD_LUMINANCE = 3688  # sum of the entries of the standard's table, which is that of quality 50
 
 
 class EpisodeError(ValueError):
@@ -44,6 +45,34 @@ def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
     options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
     _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
     return jpeg.ravel()
+
+
+def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
+    """Height and width (pixels) of a JPEG (n,) uint8, from its header; EpisodeError if it has none."""
+    for marker, segment in _segments(jpeg):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (ITU T.81, B.2.2)
+            return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+    raise EpisodeError(f"{name} has no header; every row must be one whole JPEG")
+
+
+def jpeg_quality(jpeg: np.ndarray, name: str) -> int:
+    """The quality (1 to 100, as libjpeg counts) that a JPEG was encoded with, from its first table of
+    quantisation: the standard's (ITU T.81, K.1), scaled; EpisodeError if it has none.
+    """
+    for marker, segment in _segments(jpeg):
+        if marker == 0xDB and segment[0] >> 4 == 0:  # 8 bits an entry
+            scale = 100 * sum(segment[1:65]) / _STANDARD_LUMINANCE
+            return round(min(max(5000 / scale if scale > 100 else 100 - scale / 2, 1), 100))
+    raise EpisodeError(f"{name} has no table of quantisation; every row must be one whole JPEG")
+
+
+def _segments(jpeg: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """Marker and content of each segment of a JPEG's header."""
+    header, at = jpeg[: 1 << 16].tobytes(), 2
+    while at + 4 <= len(header) and header[at] == 0xFF and header[at + 1] != 0xDA:
+        length = int.from_bytes(header[at + 2 : at + 4], "big")
+        yield header[at + 1], header[at + 4 : at + 2 + length]
+        at += 2 + length
 
 
 class JpegFrames(Sequence):
@@ -87,6 +116,12 @@ class JpegFrames(Sequence):
         """The JPEG bytes of frame `t`, (n,) uint8."""
         return self._encoded[t]
 
+    def take(self, steps: Sequence[int]) -> JpegFrames:
+        """These frames, in this order, as they are encoded."""
+        taken = JpegFrames(self.quality, self.name)
+        taken._encoded, taken._shape = [self.encoded(t) for t in steps], self._shape
+        return taken
+
     def reduced(self, t: int, at_least: tuple[int, int]) -> np.ndarray:
         """Frame `t`, (h, w, 3) uint8 RGB: halved once, twice or three times as it is decoded, as long as
         neither h nor w falls below `at_least` (height, width).
@@ -108,6 +143,11 @@ class JpegFrames(Sequence):
 
 
 Images = JpegFrames | np.ndarray  # the array is raw, (T, H, W, 3) uint8 RGB
+
+
+def frame_size(frames: Images) -> tuple[int, int]:
+    """Height and width (pixels) of every frame."""
+    return frames.shape if isinstance(frames, JpegFrames) else frames.shape[1:3]
 
 
 def resize_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

@@ -26,6 +26,8 @@ from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
 from policy import POLICIES, finish_policies, make_policy, read_checkpoint, save_policy
+from provenance import note_command
+from report import write_report
 from schema import Task
 from training import fit
 from training_run import TrainConfig
@@ -160,15 +162,19 @@ def train(
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task)
     ckpt_dir.mkdir(parents=True, exist_ok=True)
+    if world.is_first:
+        note_command(ckpt_dir, "training, continued" if resume else "training")
     if world.is_first and not resume:
         write_config(ckpt_dir, config, training, policy_config)
     finished = total == 0 or fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation)
     if not world.is_first:
         return
     if not finished:
+        write_report([ckpt_dir])
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
     complete(policy, data, ckpt_dir)
+    write_report([ckpt_dir])
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
@@ -261,13 +267,15 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         amp=training.amp,
         randomize=config.randomize,
     )
-    summary = run_evaluation(job, config.num_rollouts, config, view)
     folder = Path(config.ckpt_dir)
+    note_command(folder, f"evaluation of {checkpoint.name}")
+    summary = run_evaluation(job, config.num_rollouts, config, view)
     print(summary.text())
     if num_videos:
         print(f"videos:     {folder / 'rollout_0.mp4'} (of {min(num_videos, summary.n)})")
     print(f"plots:      {folder / 'losses.png'}, {folder / 'rollout_0_qpos.png'}")
     print(f"checkpoint: {checkpoint}")
+    print(f"report:     {(folder / 'report.html').resolve().as_uri()}")
     print(f"results:    {folder / f'result_{checkpoint.stem}.json'} and .txt")
 
 

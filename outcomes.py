@@ -38,6 +38,7 @@ class Outcome:
     strict_success: bool | None = None  # None where the environment or the task does not tell
     case: str | None = None  # of a task that has several
     choice: str | None = None  # what was chosen in the end; None: nothing
+    filmed: bool = False  # as rollout_<index>.mp4
     unstable_at: int | None = None  # step at which the simulation became unstable, and the rollout ended
     stopped: str | None = None  # why a run on an arm was stopped
 

@@ -26,13 +26,17 @@ BLUE, ORANGE = "tab:blue", "tab:orange"  # measured and commanded; training and 
 MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, key_every: int | None = None
+) -> None:
     """Write an MP4 that browsers play (H.264, yuv420p, index first).
 
     Args:
         path: the file.
         frames: (H, W, 3) uint8 RGB each, of one size, taken one at a time; an odd size is padded by a pixel.
         fps: frames a second.
+        key_every: frames between those that stand for themselves, for players that jump about; at the
+            encoder's choice if not given.
 
     Raises:
         ValueError: there are no frames, or one is not as the first.
@@ -43,7 +47,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     if first is None:
         raise ValueError(f"{path}: no frames; a video needs at least one")
     with complete_file(path) as part:
-        command = _ffmpeg_command(part, first.shape[:2], fps)
+        command = _ffmpeg_command(part, first.shape[:2], fps, key_every)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
             try:
                 _feed(encoder.stdin, chain([first], frames), first.shape)
@@ -54,8 +58,10 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
             raise RuntimeError(f"{path}: ffmpeg failed: {' '.join(log.decode(errors='replace').split())}")
 
 
-def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
+def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float, key_every: int | None) -> list[str]:
     import imageio_ffmpeg
+
+    keys = ("-g", str(key_every), "-bf", "0") if key_every else ()  # no frame refers to a later one
 
     even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # as yuv420p wants it
     tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")  # else players guess
@@ -63,7 +69,7 @@ def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float) -> list[str]:
         *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}", "-i", "-"),
         *("-vf", f"{even},scale=out_color_matrix=bt709", *tags),
-        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *keys),
         *("-movflags", "+faststart", "-f", "mp4", str(path)),
     ]
 
@@ -115,15 +121,37 @@ def joint_plot(
     """
     if len(names) != qpos.shape[1]:
         raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
+    lines = {
+        "state (measured)": (qpos, {"color": BLUE}),
+        "command (action)": (action, {"color": ORANGE, "ls": "--", "lw": 1.2}),
+    }
+    joint_lines_plot(path, lines, names, fps, title, unit)
+
+
+def joint_lines_plot(
+    path: str | Path,
+    lines: Mapping[str, tuple[np.ndarray, Mapping[str, object]]],
+    names: Sequence[str],
+    fps: float,
+    title: str = "",
+    unit: str = "rad",
+) -> None:
+    """Write a PNG of joints over time as `joint_plot`, of any lines.
+
+    Args:
+        path: the file.
+        lines: by label (T_i, D_i) values, of any lengths, and how matplotlib is to draw them; of a line with
+            more entries than there are names the first are drawn, one with fewer is missing in the last.
+        names, fps, title, unit: as for `joint_plot`.
+    """
     columns = 2 if len(names) > 2 and len(names) % 2 == 0 else 1
     rows = len(names) // columns
-    figure = _figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
+    figure = new_figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
-    time = np.arange(len(qpos)) / fps
     for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
-        panel.plot(time, qpos[:, i], color=BLUE, label="state (measured)")
-        if i < action.shape[1]:
-            panel.plot(time, action[:, i], "--", color=ORANGE, linewidth=1.2, label="command (action)")
+        for label, (values, style) in lines.items():
+            if i < values.shape[1]:
+                panel.plot(np.arange(len(values)) / fps, values[:, i], label=label, **style)
         _scale_joint(panel, is_gripper=name.endswith("gripper"))
         panel.set_title(name.replace("_", " "), loc="left", fontsize=10)
         panel.set_ylabel("0 closed, 1 open" if name.endswith("gripper") else unit)
@@ -132,7 +160,7 @@ def joint_plot(
     figure.align_ylabels()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     figure.suptitle(title, x=0.01, ha="left")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def _scale_joint(panel: Axes, is_gripper: bool) -> None:
@@ -163,7 +191,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
         raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
     columns = min(len(losses), 3)
     rows = math.ceil(len(losses) / columns)
-    figure = _figure(5.5 * columns, 3.6 * rows)
+    figure = new_figure(5.5 * columns, 3.6 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, loss in zip(panels, losses, strict=False):
         drawn = []
@@ -186,7 +214,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
         panel.legend()
     for panel in panels[len(losses) :]:
         panel.remove()
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def k_plot(
@@ -203,7 +231,7 @@ def k_plot(
         errors: by weight, the error at each of them.
         chosen: number and weight that were taken.
     """
-    figure = _figure(6.5, 4.5)
+    figure = new_figure(6.5, 4.5)
     panel = figure.subplots()
     for weight, line in errors.items():
         panel.plot(ks, line, marker="o", ms=3, label=f"state weight {weight:g}")
@@ -215,7 +243,7 @@ def k_plot(
     panel.set_xlabel("neighbours (k)")
     panel.set_ylabel("error of the chunk (standard deviations of an action)")
     panel.legend()
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
@@ -225,7 +253,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
         path: the file.
         histories: by name of the run: rows with `epoch`, `train/accuracy` and `val/accuracy`, in [0, 1].
     """
-    figure = _figure(5.5 * len(histories), 4.0)
+    figure = new_figure(5.5 * len(histories), 4.0)
     panels = figure.subplots(1, len(histories), squeeze=False, sharey=True).ravel()
     for panel, (name, rows) in zip(panels, histories.items(), strict=True):
         for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
@@ -235,7 +263,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
         panel.set_xlabel("epoch")
         panel.legend(loc="lower right")
     panels[0].set_ylabel("accuracy (%)")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[str], title: str) -> None:
@@ -248,7 +276,7 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
         title: above the picture.
     """
     shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    figure = _figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
+    figure = new_figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
     panel = figure.subplots()
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for row, column in np.ndindex(*shares.shape):
@@ -261,16 +289,16 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
     panel.set_xlabel("taken for")
     panel.set_ylabel("is")
     panel.set_title(title, loc="left", fontsize=10)
-    _write_png(figure, path, grid=False)
+    write_png(figure, path, grid=False)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
+def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
     for panel in figure.axes if grid else ():
         panel.grid(alpha=0.3)
     with complete_file(path) as part:

@@ -27,6 +27,7 @@ class Arm:
     max_speed: float | None = None  # rad/s, of a joint that has a time constant
     reports_command: bool = False  # its gripper cannot be read: the state holds the last command instead
     posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
+    mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no such arm is its mirror image
 
     @property
     def dim(self) -> int:
@@ -149,13 +150,14 @@ class Task:
 _SWAP = {"left": "right", "right": "left"}
 
 
-def _swapped(name: str) -> str:
+def swapped(name: str) -> str:
+    """`name` with left and right exchanged."""
     return re.sub("left|right", lambda found: _SWAP[found[0]], name)
 
 
 def _swapped_stage(stage: Stage) -> Stage:
-    touch = tuple((_swapped(one), _swapped(other)) for one, other in stage.touch)
-    clear = tuple((_swapped(one), _swapped(other)) for one, other in stage.clear)
+    touch = tuple((swapped(one), swapped(other)) for one, other in stage.touch)
+    clear = tuple((swapped(one), swapped(other)) for one, other in stage.clear)
     otherwise = stage.otherwise and _swapped_stage(stage.otherwise)
     return replace(stage, touch=touch, clear=clear, otherwise=otherwise)
 
@@ -176,7 +178,7 @@ def _mirrored_script(script: tuple[Waypoint, ...]) -> tuple[Waypoint, ...]:
     return tuple(
         replace(
             point,
-            arm=_swapped(point.arm),
+            arm=swapped(point.arm),
             xyz=(-point.xyz[0], *point.xyz[1:]),
             turn=_mirrored_turn(point.turn),
         )

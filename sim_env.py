@@ -159,12 +159,25 @@ class SimTask(control.Task):
         data = physics.data.ptr
         for arm in self._arms:
             arm.place(physics.model.ptr, data)
-        for follower, leader, polynomial in self._linked:
-            data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+        self._place_linked(data)
         for address, pose in zip(self._props, self.start.reshape(-1, 7), strict=self.has_props):
             data.qpos[address : address + 7] = pose
         self.judge.reset()
         self.moment += 1
+
+    def _place_linked(self, data: mujoco.MjData) -> None:
+        for follower, leader, polynomial in self._linked:
+            data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+
+    def pose(self, physics: dm_mujoco.Physics, state: np.ndarray) -> None:
+        """Put the arms where a state (D,) says, without any motion; all else stays."""
+        self.moment += 1
+        data = physics.data.ptr
+        for arm, part in zip(self._arms, np.split(np.asarray(state, float), self._ends), strict=True):
+            data.qpos[arm.qpos] = arm.control(part)
+        self._place_linked(data)
+        mujoco.mj_kinematics(physics.model.ptr, data)
+        mujoco.mj_camlight(physics.model.ptr, data)
 
     def before_step(self, action: np.ndarray, physics: dm_mujoco.Physics) -> None:
         self.moment += 1
@@ -276,6 +289,10 @@ class SimEnv(control.Environment):
             self.task.looks.restore()
         else:
             self.task.looks.draw(np.random.default_rng(rng))
+
+    def pose(self, state: np.ndarray) -> None:
+        """As `SimTask.pose`."""
+        self.task.pose(self.physics, state)
 
     @property
     def env_state(self) -> np.ndarray:

@@ -47,14 +47,19 @@ class View:
         if self.roi:
             image = weight_outside(image, self.roi, self.roi_weight)
         if self.mask_outside:
-            x0, y0, x1, y1 = self.mask_outside
-            masked = np.zeros_like(image)
-            masked[y0:y1, x0:x1] = image[y0:y1, x0:x1]
-            image = masked
+            image = black_outside(image, self.mask_outside)
         if self.crop:
             x0, y0, x1, y1 = self.crop
             image = image[y0:y1, x0:x1]
         return resize_image(image, image_size)
+
+
+def black_outside(image: np.ndarray, box: Box) -> np.ndarray:
+    """(H, W, 3) uint8, black outside the box."""
+    x0, y0, x1, y1 = box
+    masked = np.zeros_like(image)
+    masked[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return masked
 
 
 def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
@@ -127,7 +132,7 @@ class ViewConfig:
         parts: dict[str, dict[str, Any]] = {c: {"frame_size": images[c][0].shape[:2]} for c in boxed}
         for flag, values in boxes.items():
             for camera, box in values.items():
-                _check_box(flag, camera, box, parts[camera]["frame_size"])
+                check_box(flag, camera, box, parts[camera]["frame_size"])
                 parts[camera][flag] = tuple(box)
         for camera in boxes["roi"]:
             parts[camera]["roi_weight"] = shares["roi_weight"].get(camera, ROI_WEIGHT)
@@ -141,7 +146,8 @@ class ViewConfig:
         return tuple(shares.get(camera, 0.0) % 1 for camera in cameras)
 
 
-def _check_box(flag: str, camera: str, box: Box, frame_size: tuple[int, int]) -> None:
+def check_box(flag: str, camera: str, box: Box, frame_size: tuple[int, int]) -> None:
+    """ValueError for a box that is empty or not inside a frame of `frame_size` (height, width)."""
     x0, y0, x1, y1 = box
     height, width = frame_size
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):

@@ -4,11 +4,17 @@
 
 writes `episode_0_video.mp4` (all cameras side by side; any browser plays it) and `episode_0_qpos.png` (state
 against command), named as by ACT's visualize_episodes.py. Reads files of ACT, ACT++ and this project.
+
+    python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --html
+
+writes one page for all of them, `html/index.html` in the dataset's folder: open it in a browser. With
+`--rerun` it writes `episode_0.rrd` each, for the Rerun viewer: cameras, joints, and the arms in 3-D.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,15 +23,51 @@ import cli
 import plots
 from constants import TASKS
 from episodes import Episode, episode_path, list_episodes
+from parallel import Workers, spread
+from viewer import write_viewer
+
+PAGE_FOLDER = "html"
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Config(Workers):
+    """Flags of this script."""
+
+    dataset_dir: Path = cli.flag(None, "folder of the episodes")
+    episode_idx: int | None = cli.flag(None, "number of the episode; all of them if not given")
+    ismirror: bool = cli.flag(False, "take mirror_episode_<number>.hdf5")
+    output_dir: Path | None = cli.flag(
+        None, f"where to write; the dataset's folder if not given (with --html: {PAGE_FOLDER}/ in it)"
+    )
+    html: bool = cli.flag(
+        False, "write one page instead, index.html with a video per camera: all episodes, beside their plots"
+    )
+    rerun: bool = cli.flag(
+        False, "write <episode>.rrd instead, for the Rerun viewer: cameras, joints, and the arms in 3-D"
+    )
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        self.check_workers()
+        if self.html and self.rerun:
+            raise ValueError("--html and --rerun are two things to write; give one of them")
+        if self.rerun and importlib.util.find_spec("rerun") is None:
+            raise ImportError("--rerun needs the package rerun-sdk: pip install rerun-sdk")
+        if self.html and self.episode_idx is not None:
+            raise ValueError(
+                f"--episode_idx is {self.episode_idx}; a page (--html) is of the whole dataset: leave one out"
+            )
+
+
+def parse_args(argv: list[str] | None = None) -> Config:
     parser = cli.make_parser(__doc__)
-    parser.add_argument("--dataset_dir", type=Path, required=True, help="folder of the episodes")
-    parser.add_argument("--episode_idx", type=int, help="number of the episode; all of them if not given")
-    parser.add_argument("--ismirror", action="store_true", help="take mirror_episode_<number>.hdf5")
-    parser.add_argument("--output_dir", type=Path, help="where to write; the dataset's folder if not given")
-    return parser.parse_args(argv)
+    cli.add_flags(parser, Config)
+    args = parser.parse_args(argv)
+    if args.dataset_dir is None:
+        parser.error("--dataset_dir is required")
+    config = cli.from_flags(Config, args)
+    config.check()
+    return config
 
 
 def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:
@@ -63,6 +105,16 @@ def visualize(path: Path, output_dir: Path) -> str:
     return "\n".join([*lines, f"  plot  {plot}"])
 
 
+def record_rerun(path: Path, output_dir: Path) -> str:
+    """Write the Rerun recording of one episode file, and return what to print about it."""
+    from rerun_file import write_rerun  # an optional package
+
+    episode = Episode.load(path)
+    made = output_dir / f"{path.stem}.rrd"
+    note = write_rerun(made, episode, path.stem)
+    return f"{describe(path.stem, episode)}\n  {note}\n  look at it: rerun {made}"
+
+
 def describe(name: str, episode: Episode) -> str:
     """One line: length, cameras and outcome of an episode."""
     sizes = []
@@ -79,15 +131,25 @@ def describe(name: str, episode: Episode) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    paths = find_files(args.dataset_dir, args.episode_idx, args.ismirror)
+    config = parse_args()
+    paths = find_files(config.dataset_dir, config.episode_idx, config.ismirror)
     for path in paths:
         Episode.load(path, cameras=())  # a bad file is refused before anything is written
-    output_dir = args.output_dir or args.dataset_dir
+    if config.html:
+        page = write_viewer(paths, config.output_dir or config.dataset_dir / PAGE_FOLDER, config)
+        print(f"open it in a browser: {page.resolve().as_uri()}")
+        return
+    output_dir = config.output_dir or config.dataset_dir
     output_dir.mkdir(parents=True, exist_ok=True)
-    for path in tqdm(paths, unit="episode", disable=len(paths) == 1):
-        tqdm.write(visualize(path, output_dir))
+    write = record_rerun if config.rerun else visualize
+    calls = [(path, output_dir) for path in paths]
+    progress = tqdm(total=len(calls), unit="episode", disable=len(calls) == 1)
+    with progress, spread(write, calls, config, progress) as results:
+        for said in results:
+            tqdm.write(said)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    import visualize_episodes  # under its name, by which the workers import it
+
+    cli.run(visualize_episodes.main)

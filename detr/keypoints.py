@@ -32,9 +32,12 @@ class SpatialSoftmax(nn.Module):
         """
         h, w = x.shape[-2:]
         with torch.autocast(x.device.type, enabled=False):
-            logits = x.flatten(2).transpose(1, 2).float()  # (B, h * w, C): channels-last stays as it is
-            place = torch.softmax(logits * self.log_scale.exp(), dim=1)  # (B, h * w, C)
-            return place.transpose(1, 2) @ cell_centres(h, w, x.device)  # (B, C, 2)
+            return self.places(x).transpose(1, 2) @ cell_centres(h, w, x.device)  # (B, C, 2)
+
+    def places(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, h * w, C) float32: the distribution over places that each channel is."""
+        logits = x.flatten(2).transpose(1, 2).float()  # (B, h * w, C): channels-last stays as it is
+        return torch.softmax(logits * self.log_scale.exp(), dim=1)
 
 
 class Keypoints(nn.Module):

@@ -47,6 +47,27 @@ class Attention(nn.Module):
             (B, Q, d).
         """
         dim = query.shape[-1]
+        q, k = self._queries_and_keys(query, key)  # (B, heads, Q or N, d/heads)
+        v = self._by_head(F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]))
+        visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
+        return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
+
+    def weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), adding up to 1 over N.
+
+        For whoever wants to see them; `forward` never holds them.
+        """
+        q, k = self._queries_and_keys(query, key)
+        return torch.softmax(q @ k.transpose(2, 3) / q.shape[3] ** 0.5, dim=3)
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """(B, N, d) to (B, heads, N, d/heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _queries_and_keys(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Projected, by head."""
+        dim = query.shape[-1]
         if query is key:  # self-attention: one product makes both
             q, k = F.linear(query, self.in_proj_weight[: 2 * dim], self.in_proj_bias[: 2 * dim]).chunk(
                 2, dim=-1
@@ -54,13 +75,7 @@ class Attention(nn.Module):
         else:
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
             k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
-        v = F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
-        q, k, v = (
-            x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v)
-        )  # (B, heads, Q or N, d/heads)
-        visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
-        return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
+        return self._by_head(q), self._by_head(k)
 
 
 class Dropout(nn.Dropout):

@@ -167,6 +167,36 @@ def test_evaluation_writes_results_videos_and_plots(job):
     assert not (job.output_dir / "rollout_1.mp4").exists()
 
 
+@pytest.mark.parametrize(
+    ("num_videos", "filmed"),
+    [(0, []), (1, [0, 2]), (2, [0, 1, 2, 5]), (3, [0, 1, 2, 5, 6]), (8, [*range(8)])],
+)
+def test_as_many_failures_are_filmed_as_there_are_to_be_videos(job, monkeypatch, num_videos, filmed):
+    """Of eight rollouts 2, 5 and 6 fail."""
+    calls = []
+
+    def run(job, index, view, is_filmed):
+        calls.append((index, is_filmed))
+        return Outcome(index, 2 if index in (2, 5, 6) else 4, 9.0, filmed=is_filmed)
+
+    monkeypatch.setattr(evaluation, "run_one", run)
+    summary = evaluate(dataclasses.replace(job, num_videos=num_videos), 8, Workers(1))
+    assert [o.index for o in summary.outcomes if o.filmed] == filmed
+    assert sorted(index for index, is_filmed in calls if is_filmed) == filmed
+    written = json.loads((job.output_dir / "result_policy_best.json").read_text())
+    assert (written["rollouts"], written["successes"]) == (8, 5)
+    assert [o["index"] for o in written["outcomes"] if o["filmed"]] == filmed
+
+
+def test_a_repetition_that_goes_another_way_counts_for_nothing(job, monkeypatch):
+    def run(job, index, view, is_filmed):
+        return Outcome(index, 4 if is_filmed else 1, 9.0, filmed=is_filmed)
+
+    monkeypatch.setattr(evaluation, "run_one", run)
+    summary = evaluate(dataclasses.replace(job, num_videos=1), 3, Workers(1))
+    assert summary.successes == 1 and [o.filmed for o in summary.outcomes] == [True, False, False]
+
+
 @pytest.mark.parametrize("backend", PACKAGES)
 def test_outcomes_do_not_depend_on_the_workers(job, backend):
     pytest.importorskip(PACKAGES[backend])

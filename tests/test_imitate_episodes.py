@@ -51,11 +51,13 @@ def test_train_then_evaluate(dataset, tmp_path):
     assert trained.returncode == 0, trained.stderr
     assert "evaluate: the same command with --eval" in trained.stdout
     assert {p.name for p in run.iterdir()} == {
+        "commands.json",
         "config.json",
         "history.csv",
         "losses.png",
         "policy_best.ckpt",
         "policy_last.ckpt",
+        "report.html",
         "tensorboard",
     }
     assert json.loads((run / "config.json").read_text())["num_steps"] == 6
@@ -66,6 +68,12 @@ def test_train_then_evaluate(dataset, tmp_path):
     for name in ("rollout_0.mp4", "rollout_0_qpos.png", "result_policy_best.json"):
         assert (run / name).is_file()
     assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
+    commands = json.loads((run / "commands.json").read_text())
+    assert [entry["what"] for entry in commands] == ["training", "evaluation of policy_best.ckpt"]
+    assert commands[1]["command"].endswith(" ".join(flags)) and commands[0]["versions"]["torch"]
+    report = (run / "report.html").read_text()
+    assert "0 of 2" in report and 'src="rollout_0.mp4"' in report and "polyline" in report
+    assert (run / "report.html").resolve().as_uri() in evaluated.stdout
 
 
 def test_chunks_may_be_given_in_seconds(dataset, tmp_path, monkeypatch):

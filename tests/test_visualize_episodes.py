@@ -101,5 +101,32 @@ def test_help_shows_defaults_and_flags():
     done = run_script("--help")
     assert done.returncode == 0 and "(default: False)" in done.stdout
     assert all(
-        flag in done.stdout for flag in ("--dataset_dir", "--episode_idx", "--ismirror", "--output_dir")
+        flag in done.stdout
+        for flag in ("--dataset_dir", "--episode_idx", "--ismirror", "--output_dir", "--html", "--rerun")
     )
+
+
+def test_a_page_of_all_episodes(dataset, tmp_path):
+    done = run_script("--dataset_dir", dataset, "--html", "--num_workers", 1)
+    assert done.returncode == 0, done.stderr
+    page = dataset / "html" / "index.html"
+    assert page.as_uri() in done.stdout and "3/3" in done.stderr
+    content = page.read_text()
+    stems = ("episode_0", "episode_10", "mirror_episode_0")
+    assert all(f'"name":"{stem}"' in content for stem in stems)
+    made = {path.name for path in page.parent.iterdir()}
+    assert made == {"index.html"} | {
+        f"{stem}{end}" for stem in stems for end in (".js", "_top.mp4", "_wrist.mp4")
+    }
+    assert {path.name for path in dataset.iterdir()} == {"html", *(f"{stem}.hdf5" for stem in stems)}
+
+
+def test_flags_that_exclude_each_other(dataset):
+    for flags, message in (
+        (("--html", "--episode_idx", 0), "a page (--html) is of the whole dataset"),
+        (("--html", "--rerun"), "--html and --rerun are two things to write"),
+        (("--num_workers", 0), "--num_workers is 0"),
+    ):
+        done = run_script("--dataset_dir", dataset, *flags)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and message in done.stderr
+    assert len(os.listdir(dataset)) == 3

@@ -1,0 +1,111 @@
+"""Look at a dataset of episodes, check it, and make others of it: see `edit_episodes.py COMMAND --help`.
+
+    python3 edit_episodes.py info --dataset_dir data/sim_transfer_cube_scripted
+
+Nothing is changed in place unless told (`--in_place`), and then as a whole or not at all; `--dry_run` shows
+what a command would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cli
+from edits import AlignFlags, RelabelFlags, ResampleFlags, TruncateFlags, align, relabel, resample, truncate
+from image_edits import (
+    CompressFlags,
+    DecompressFlags,
+    MaskFlags,
+    MirrorFlags,
+    RecolorFlags,
+    compress,
+    decompress,
+    mask,
+    mirror,
+    recolor,
+)
+from lerobot_export import ExportFlags, export_lerobot
+from lerobot_import import ImportFlags, import_lerobot
+from parallel import Workers
+from plans import Plan, carry_out, finish
+from rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
+from surveys import CheckFlags, InfoFlags, RegionFlags, StatsFlags, check, info, region, show_stats
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command: its flags, and what it does with them. A change is returned as a plan."""
+
+    flags: type
+    run: Callable[[Any], Plan | None]
+
+    @property
+    def description(self) -> str:
+        """The first line of its function's documentation."""
+        return (self.run.__doc__ or "").splitlines()[0]
+
+
+COMMANDS = {
+    "info": Command(InfoFlags, info),
+    "check": Command(CheckFlags, check),
+    "stats": Command(StatsFlags, show_stats),
+    "region": Command(RegionFlags, region),
+    "compress": Command(CompressFlags, compress),
+    "decompress": Command(DecompressFlags, decompress),
+    "truncate": Command(TruncateFlags, truncate),
+    "align": Command(AlignFlags, align),
+    "resample": Command(ResampleFlags, resample),
+    "mirror": Command(MirrorFlags, mirror),
+    "mask": Command(MaskFlags, mask),
+    "recolor": Command(RecolorFlags, recolor),
+    "relabel": Command(RelabelFlags, relabel),
+    "split": Command(SplitFlags, split),
+    "merge": Command(MergeFlags, merge),
+    "delete": Command(DeleteFlags, delete),
+    "export_lerobot": Command(ExportFlags, export_lerobot),
+    "import_lerobot": Command(ImportFlags, import_lerobot),
+}
+
+
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
+    """The sub-command's name and its flags."""
+    parser = cli.make_parser(__doc__)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = cli.add_parser(subparsers, name, command.description)
+        cli.add_flags(subparser, command.flags)
+    args = parser.parse_args(argv)
+    flags = cli.from_flags(COMMANDS[args.command].flags, args)
+    if not flags.dataset_dir:
+        parser.error(f"--dataset_dir is required: edit_episodes.py {args.command} --dataset_dir FOLDER")
+    if isinstance(flags, Workers):
+        flags.check_workers()
+    return args.command, flags
+
+
+def main() -> None:
+    name, flags = parse_flags()
+    is_dry = getattr(flags, "dry_run", False)
+    folders = flags.dataset_dir if isinstance(flags.dataset_dir, tuple) else (flags.dataset_dir,)
+    for folder in (*folders, *filter(None, [getattr(flags, "output_dir", None)])):
+        if not is_dry and finish(Path(folder)):
+            print(f"{folder}: the rest of an earlier change was done first")
+    plan = COMMANDS[name].run(flags)
+    if plan is None:
+        return
+    plan.check()
+    if is_dry:
+        print(f"{plan.text()}\nnothing was written (--dry_run)")
+    elif not plan.writes and not plan.moves:
+        print("nothing is to be done")
+    else:
+        print("\n".join(plan.notes), end="\n" if plan.notes else "")
+        told = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
+        print(carry_out(plan, name, told, flags))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,248 @@
+"""Changes of episodes one by one, each as flags and a function that plans them; carried out by plans.py.
+
+Those of what is seen are in image_edits.py, those of which episodes there are in rearranging.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cli
+from constants import TASKS, choose
+from editing import (
+    EVENTS,
+    event_step,
+    relabelled,
+    resampled,
+    shifted,
+    truncated,
+)
+from episodes import Episode, list_episodes, unread_datasets
+from frames import EpisodeError
+from parallel import Workers
+from plans import Plan, Write
+
+
+@dataclass(frozen=True)
+class FolderFlags:
+    """Flags of every sub-command."""
+
+    dataset_dir: str = cli.flag(None, "folder of the episodes")
+
+
+@dataclass(frozen=True)
+class EditFlags(FolderFlags, Workers):
+    """Flags of sub-commands that change episodes."""
+
+    output_dir: str | None = cli.flag(
+        None, "folder for the new files; those of --dataset_dir stay as they are"
+    )
+    in_place: bool = cli.flag(
+        False, "put the new files into --dataset_dir, in place of the old ones, once all are there"
+    )
+    episodes: tuple[str, ...] | None = cli.flag(
+        None, "numbers or names of the episodes that are meant, e.g. 0 3 mirror_episode_7; all if not given"
+    )
+    dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
+
+    @property
+    def root(self) -> Path:
+        """The folder that is written to."""
+        if self.in_place == bool(self.output_dir):
+            raise ValueError(
+                "say where to write: either --output_dir, or --in_place to replace what is there"
+            )
+        return Path(self.output_dir or self.dataset_dir)
+
+    def chosen(self) -> list[Path]:
+        """The files that are meant."""
+        paths = list_episodes(self.dataset_dir)
+        if self.episodes is None:
+            return paths
+        by_stem = {path.stem: path for path in paths}
+        stems = [f"episode_{word}" if word.isdecimal() else word for word in self.episodes]
+        return [by_stem[choose("episode", stem, by_stem)] for stem in stems]
+
+
+Edit = Callable[[Episode], Episode]
+
+
+def load_header(path: Path) -> Episode:
+    """An episode's numbers, without images."""
+    return Episode.load(path, cameras=())
+
+
+def named_error(path: Path, error: EpisodeError) -> EpisodeError:
+    """The error of an episode that does not know its file, with its name."""
+    return EpisodeError(f"{path}: {str(error).removeprefix(f'{path}: ')}")
+
+
+def plan_edits(
+    flags: EditFlags,
+    edit_of: Callable[[Path], Edit | None],
+    rename: Callable[[Path], str] | None = None,
+    is_told: bool = True,
+    growth: float = 1.1,
+) -> Plan:
+    """A plan that changes each of the chosen files; the others are copied, if into another folder.
+
+    Args:
+        flags: which, and whereto.
+        edit_of: what is done to a file; None: nothing.
+        rename: the name of the new file; then the old one stays beside it, and the others are not copied.
+        is_told: try each edit out on the episode without its images, so as to tell what it changes and to
+            refuse what cannot be done before anything is written.
+        growth: at most so much larger become the files.
+    """
+    root, chosen = flags.root, set(flags.chosen())
+    writes, notes = [], []
+    for path in list_episodes(flags.dataset_dir):
+        edit = edit_of(path) if path in chosen else None
+        if edit is None:
+            if not (flags.in_place or rename):
+                writes.append(Write(path, root / path.name))
+            continue
+        what = ""
+        if is_told:
+            header = load_header(path)
+            try:
+                what = _difference(header, edit(header))
+            except EpisodeError as error:
+                raise named_error(path, error) from error
+        notes += _lost(path, is_replaced=flags.in_place and not rename)
+        writes.append(Write(path, root / (rename(path) if rename else path.name), edit, what))
+    return Plan(root, tuple(writes), notes=tuple(notes), in_place=flags.in_place, growth=growth)
+
+
+def _lost(path: Path, is_replaced: bool) -> list[str]:
+    """A note on what the new file will lack; EpisodeError if nothing else would hold it."""
+    unread = unread_datasets(path)
+    if not unread:
+        return []
+    if is_replaced:
+        raise EpisodeError(f"{path}: {', '.join(unread)} would be lost; choose --output_dir, not --in_place")
+    return [f"{path}: {', '.join(unread)} is left out of the new file"]
+
+
+def _difference(old: Episode, new: Episode) -> str:
+    """What an edit changes, in words."""
+    changes = {
+        "steps": (len(old), len(new)),
+        "fps": (old.fps, new.fps),
+        "task": (old.task or "none", new.task or "none"),
+        "success": (old.success, new.success),
+    }
+    return ", ".join(f"{name} {a} -> {b}" for name, (a, b) in changes.items() if a != b)
+
+
+@dataclass(frozen=True)
+class TruncateFlags(EditFlags):
+    steps: int = cli.flag(None, "steps that are kept, from the first on; shorter episodes stay as they are")
+
+
+def truncate(flags: TruncateFlags) -> Plan:
+    """Cut the ends of episodes off (ACT++: truncate_data.py)."""
+    if flags.steps is None or flags.steps < 1:
+        raise ValueError(f"--steps is {flags.steps}; give how many to keep, 1 or more")
+    return plan_edits(
+        flags, lambda path: partial(truncated, steps=flags.steps) if _length(path) > flags.steps else None
+    )
+
+
+def _length(path: Path) -> int:
+    return len(load_header(path))
+
+
+@dataclass(frozen=True)
+class AlignFlags(EditFlags):
+    event: str = cli.flag(
+        "grasp",
+        "what is to happen at the same step: the first grasp, its release, success, or a reward",
+        EVENTS,
+    )
+    reward: float = cli.flag(1.0, "the least, for --event reward")
+    event_steps: dict[str, int] | None = cli.flag(
+        None, "steps at which it happens, where files do not tell or tell wrong, e.g. episode_3=41"
+    )
+    to: int | None = cli.flag(None, "step it is moved to; if not given, the latest (pad) or earliest (cut)")
+    fill: str = cli.flag(
+        "pad",
+        "pad: the first and last step stand still until all are as long; cut: all become as short as that of "
+        "which least is left",
+        ("pad", "cut"),
+    )
+
+
+def align(flags: AlignFlags) -> Plan:
+    """Shift episodes in time, so that an event falls on the same step of all, which become equally long."""
+    chosen, told = flags.chosen(), flags.event_steps or {}
+    for name in told:
+        choose("episode of --event_steps", name, [path.stem for path in chosen])
+    headers = {path: load_header(path) for path in chosen}
+    events = {}
+    for path, header in headers.items():
+        try:
+            step = told.get(path.stem)
+            events[path] = event_step(header, flags.event, flags.reward) if step is None else step
+        except EpisodeError as error:
+            hint = f"add --event_steps {path.stem}=STEP, or name the others with --episodes"
+            raise EpisodeError(f"{named_error(path, error)}; {hint}") from error
+        if not 0 <= events[path] < len(header):
+            raise ValueError(f"--event_steps {path.stem}={step}; the episode has {len(header)} steps")
+    is_padded = flags.fill == "pad"
+    to = flags.to
+    if to is None:
+        to = max(events.values()) if is_padded else min(events.values())
+    if to < 0 or (not is_padded and to > min(events.values())):
+        latest = "" if is_padded else f" and, with --fill cut, at most {min(events.values())}"
+        raise ValueError(f"--to is {to}; it must be 0 or more{latest}")
+    ends = [to - events[path] + len(header) for path, header in headers.items()]
+    steps = max(ends) if is_padded else min(ends)
+    plan = plan_edits(flags, lambda path: partial(shifted, shift=to - events[path], steps=steps))
+    steps_text = f"{flags.event} at steps {min(events.values())} to {max(events.values())}"
+    note = f"{steps_text}, moved to step {to}; all {len(events)} episodes become {steps} steps long"
+    return replace(plan, notes=(*plan.notes, note))
+
+
+@dataclass(frozen=True)
+class ResampleFlags(EditFlags):
+    fps: int = cli.flag(None, "steps a second")
+
+
+def resample(flags: ResampleFlags) -> Plan:
+    """Bring episodes to another rate; relabel --fps only changes what a file claims."""
+    if flags.fps is None or flags.fps < 1:
+        raise ValueError(f"--fps is {flags.fps}; it must be 1 or more")
+    rates = {path: load_header(path).fps for path in flags.chosen()}
+    growth = 1.1 * max(1.0, flags.fps / min(rates.values()))
+    return plan_edits(
+        flags,
+        lambda path: partial(resampled, fps=flags.fps) if rates[path] != flags.fps else None,
+        growth=growth,
+    )
+
+
+@dataclass(frozen=True)
+class RelabelFlags(EditFlags):
+    success: str | None = cli.flag(
+        None,
+        "what the file says of success; `reward`: as its rewards tell",
+        ("true", "false", "unknown", "reward"),
+    )
+    task_name: str | None = cli.flag(None, "what the file calls its task")
+    fps: int | None = cli.flag(None, "steps a second that the file claims; resample changes the steps")
+
+
+def relabel(flags: RelabelFlags) -> Plan:
+    """Change what files say of success, task or rate, and nothing else."""
+    if flags.success is flags.task_name is flags.fps is None:
+        raise ValueError("nothing to change; give --success, --task_name or --fps")
+    if flags.task_name is not None:
+        choose("task", flags.task_name, TASKS)
+    if flags.fps is not None and flags.fps < 1:
+        raise ValueError(f"--fps is {flags.fps}; it must be 1 or more")
+    edit = partial(relabelled, success=flags.success, task=flags.task_name, fps=flags.fps)
+    return plan_edits(flags, lambda path: edit)

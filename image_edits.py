@@ -1,0 +1,141 @@
+"""Changes of what is seen in episodes, each as flags and a function that plans them (see edits.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import cli
+from constants import JPEG_QUALITY
+from editing import compressed, decompressed, masked, mirrored, recolored
+from edits import EditFlags, plan_edits
+from episodes import Episode
+from frames import JpegFrames, frame_size
+from plans import Plan
+from regions import ColorMask
+from views import Box, black_outside, check_box
+
+MIRROR_FILE = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)
+
+
+@dataclass(frozen=True)
+class MirrorFlags(EditFlags):
+    signs: tuple[int, ...] | None = cli.flag(
+        None,
+        "what each entry of an arm's state is multiplied by, 1 or -1; ACT++'s for its two arms if not given",
+    )
+
+
+def mirror(flags: MirrorFlags) -> Plan:
+    """Make each episode's mirror image, e.g. mirror_episode_0.hdf5; with --in_place, beside the episode."""
+    if flags.signs and not set(flags.signs) <= {1, -1}:
+        raise ValueError(f"--signs {' '.join(map(str, flags.signs))}; each must be 1 or -1")
+    edit = partial(mirrored, signs=flags.signs)
+    is_left = flags.in_place  # then what is mirrored already is, and stays, beside its original
+    return plan_edits(
+        flags, lambda path: None if is_left and path.name.startswith(MIRROR_FILE) else edit, _mirror_name
+    )
+
+
+def _mirror_name(path: Path) -> str:
+    is_back = path.name.startswith(MIRROR_FILE)
+    return path.name.removeprefix(MIRROR_FILE) if is_back else MIRROR_FILE + path.name
+
+
+@dataclass(frozen=True)
+class CompressFlags(EditFlags):
+    quality: int = cli.flag(JPEG_QUALITY, "of the JPEGs, 1 to 100")
+
+
+def compress(flags: CompressFlags) -> Plan:
+    """Make JPEGs of raw images (ACT++: compress_data.py)."""
+    if not 1 <= flags.quality <= 100:
+        raise ValueError(f"--quality is {flags.quality}; it must be 1 to 100")
+    return plan_edits(
+        flags, lambda path: partial(compressed, quality=flags.quality) if "raw" in image_kinds(path) else None
+    )
+
+
+@dataclass(frozen=True)
+class DecompressFlags(EditFlags):
+    pass
+
+
+def decompress(flags: DecompressFlags) -> Plan:
+    """Make raw images of JPEGs, as ACT's own scripts read them; files become many times as large."""
+    jpegs = [path for path in flags.chosen() if "jpeg" in image_kinds(path)]
+    sizes = [_raw_bytes(path) / path.stat().st_size for path in jpegs]
+    return plan_edits(
+        flags, lambda path: decompressed if path in jpegs else None, growth=max(sizes, default=1.0)
+    )
+
+
+def image_kinds(path: Path) -> set[str]:
+    """Of the images in a file: jpeg, raw, or none at all."""
+    images = Episode.load(path, in_memory=False).images.values()
+    return {"jpeg" if isinstance(frames, JpegFrames) else "raw" for frames in images}
+
+
+def _raw_bytes(path: Path) -> int:
+    images = Episode.load(path, in_memory=False).images.values()
+    return sum(len(frames) * int(np.prod(frame_size(frames))) * 3 for frames in images)
+
+
+@dataclass(frozen=True)
+class MaskFlags(EditFlags):
+    mask_outside: dict[str, Box] | None = cli.flag(
+        None, "box of a camera's image, x0,y0,x1,y1 in pixels, that is kept, e.g. top=230,350,412,400"
+    )
+    color: dict[str, tuple[int, int, int, int, int, int]] | None = cli.flag(
+        None,
+        "least and greatest red, green and blue of what is kept of a camera's image, e.g. "
+        "top=150,0,0,255,100,100; with the box around each connected part",
+    )
+    min_area: int = cli.flag(30, "pixels; smaller parts of --color are taken for noise")
+    border: int = cli.flag(0, "pixels that are kept around each part of --color")
+
+
+def mask(flags: MaskFlags) -> Plan:
+    """Make black all but a box of the picture, or all but what is of a colour.
+
+    Training's --mask_outside does the former as it goes, without another copy of the data.
+    """
+    boxes, colours = flags.mask_outside or {}, flags.color or {}
+    if not boxes and not colours:
+        raise ValueError(
+            "nothing to mask; give --mask_outside or --color, e.g. --mask_outside top=0,0,320,240"
+        )
+    masks: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {}  # by camera, one after the other
+    for camera, values in colours.items():
+        low, high = values[:3], values[3:]
+        if any(not 0 <= a <= b <= 255 for a, b in zip(low, high, strict=True)):
+            raise ValueError(
+                f"--color {camera}={','.join(map(str, values))}: each of the first three must be at most as "
+                "large as its partner of the last three, and both in 0 to 255"
+            )
+        masks.setdefault(camera, []).append(ColorMask(low, high, flags.min_area, flags.border))
+    for camera, box in boxes.items():
+        masks.setdefault(camera, []).append(partial(black_outside, box=box))
+    for path in flags.chosen():
+        _check_masks(path, sorted(masks), boxes)
+    return plan_edits(flags, lambda path: partial(masked, masks=masks), is_told=False)
+
+
+def _check_masks(path: Path, cameras: Sequence[str], boxes: dict[str, Box]) -> None:
+    for camera, frames in Episode.load(path, cameras, in_memory=False).images.items():
+        if camera in boxes:
+            check_box("mask_outside", camera, boxes[camera], frame_size(frames))
+
+
+@dataclass(frozen=True)
+class RecolorFlags(EditFlags):
+    pass
+
+
+def recolor(flags: RecolorFlags) -> Plan:
+    """Exchange red and blue, of images recorded as OpenCV gives them (files of act-plus-plus_one)."""
+    return plan_edits(flags, lambda path: recolored)

@@ -1,0 +1,250 @@
+"""LeRobot's datasets: where things are and what they are called; videos in and out of files; statistics.
+
+Format v3.0: many episodes in each Parquet and MP4 file, and a table that says where each begins. Sources:
+huggingface/lerobot 0.4.4, src/lerobot/datasets: utils.py (paths, info.json, tasks), lerobot_dataset.py (the
+table of episodes), compute_stats.py (statistics), video_utils.py (codec options).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from episodes import complete_file
+from frames import EpisodeError, Images
+
+VERSION = "v3.0"  # that is written
+READ_VERSIONS = ("v2.0", "v2.1", VERSION)
+CHUNK_FILES = 1000  # files in a folder
+DATA_MEGABYTES, VIDEO_MEGABYTES = 100, 200  # of a file, about
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
+INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
+OURS = "meta/act_episodes.json"  # what our episodes hold beyond LeRobot's format; LeRobot passes it over
+IMAGES = "observation.images."  # before the name of a camera
+STATE, VELOCITY, ACTION, BASE = "observation.state", "observation.velocity", "action", "base_action"
+REWARD, DONE, SUCCESS = "next.reward", "next.done", "next.success"
+INDICES = ("frame_index", "episode_index", "index", "task_index")
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+SAMPLED_FRAMES, SAMPLED_WIDTH = 100, 150  # of an episode's video: what its statistics are made of
+KEY_EVERY = 2  # frames; so that any frame is reached soon
+INDEX_NAME = "__index_level_0__"  # as pandas names the index of a table
+
+Stats = dict[str, np.ndarray]
+
+
+def import_packages() -> tuple[ModuleType, ModuleType]:
+    """PyAV and pyarrow (with pyarrow.parquet); ImportError says how to get them."""
+    try:
+        import av
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(
+            f"LeRobot's format needs pyarrow and PyAV: pip install pyarrow av ({error})"
+        ) from error
+    return av, pyarrow
+
+
+def file_numbers(sizes: Sequence[float], limit: float) -> list[tuple[int, int]]:
+    """Chunk and file of each episode, filled one after the other up to `limit` (same unit as `sizes`)."""
+    numbers, filled, count = [], 0.0, 0
+    for size in sizes:
+        if filled and filled + size > limit:
+            filled, count = 0.0, count + 1
+        filled += size
+        numbers.append(divmod(count, CHUNK_FILES))
+    return numbers
+
+
+# --- videos
+
+
+def encode_video(path: Path, frames: Images, fps: int, crf: int) -> None:
+    """Write frames (H, W, 3) uint8 RGB as H.264, as precisely as `crf` says (0 exact, 51 worst).
+
+    Colours are not tagged, as LeRobot's are not, so that it reads what was written.
+    """
+    av, _ = import_packages()
+    height, width = frames[0].shape[:2]
+    options = {"crf": str(crf), "g": str(KEY_EVERY), "bf": "0", "preset": "veryfast"}
+    with av.open(str(path), "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = pixel_format(height, width)
+        for rgb in (frames[t] for t in range(len(frames))):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")))
+        file.mux(stream.encode())
+
+
+def pixel_format(height: int, width: int) -> str:
+    """The usual one halves both sides of the colours, so odd ones need another."""
+    return "yuv444p" if height % 2 or width % 2 else "yuv420p"
+
+
+def join_videos(path: Path, parts: Sequence[Path], lengths: Sequence[int], fps: int) -> None:
+    """Put videos of `encode_video`, of so many frames each, one after the other, as they are encoded."""
+    av, _ = import_packages()
+    with complete_file(path) as part, av.open(str(part), "w", format="mp4") as file:
+        stream, before = None, 0
+        for source_path, length in zip(parts, lengths, strict=True):
+            with av.open(str(source_path)) as source:
+                given = source.streams.video[0]
+                stream = stream or file.add_stream_from_template(given)
+                offset = round(before / fps / given.time_base)
+                for packet in source.demux(given):
+                    if packet.dts is not None:  # the last one is empty
+                        packet.pts, packet.dts, packet.stream = (
+                            packet.pts + offset,
+                            packet.dts + offset,
+                            stream,
+                        )
+                        file.mux(packet)
+            before += length
+
+
+def decode_video(path: Path, times: Sequence[float], fps: float) -> Iterator[np.ndarray]:
+    """The frames (H, W, 3) uint8 RGB that a video shows at these times (s), which must rise.
+
+    Raises:
+        EpisodeError: the video is missing or damaged, or has no frame within half a step of a time.
+    """
+    av, _ = import_packages()
+    half, due = 0.5 / fps, iter(times)
+    time = next(due)
+    try:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            stream.thread_type = "AUTO"
+            file.seek(int(time / stream.time_base), stream=stream)
+            for frame in file.decode(stream):
+                if frame.time < time - half:
+                    continue
+                if frame.time > time + half:
+                    break
+                yield frame.to_ndarray(format="rgb24")
+                time = next(due, None)
+                if time is None:
+                    return
+    except (av.FFmpegError, IndexError) as error:
+        raise EpisodeError(f"{path} is no video that can be read ({error})") from error
+    raise EpisodeError(f"{path} has no frame at {time:.3f} s; it must have one every {1 / fps:.3f} s")
+
+
+# --- statistics
+
+
+def vector_stats(rows: np.ndarray) -> Stats:
+    """Of the columns of rows (n, D) or (n,): least, greatest, mean and so on, each (D,); `count` (1,)."""
+    rows = rows.reshape(len(rows), -1).astype(np.float64)
+    quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)
+    return {
+        "min": rows.min(axis=0),
+        "max": rows.max(axis=0),
+        "mean": rows.mean(axis=0),
+        "std": rows.std(axis=0),
+        "count": np.array([len(rows)]),
+        **dict(zip(QUANTILES, quantiles, strict=True)),
+    }
+
+
+def image_stats(frames: Images) -> Stats:
+    """The same of the colours, in [0, 1], of some frames: each (3, 1, 1); `count` is how many frames."""
+    steps = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), SAMPLED_FRAMES)).round().astype(int))
+    factor = max(1, max(frames[0].shape[:2]) // SAMPLED_WIDTH)
+    pixels = np.stack([frames[int(t)][::factor, ::factor] for t in steps]).reshape(-1, 3) / 255
+    stats = {name: values.reshape(-1, 1, 1) for name, values in vector_stats(pixels).items()}
+    return {**stats, "count": np.array([len(steps)])}
+
+
+def pooled_stats(parts: Sequence[Stats]) -> Stats:
+    """Of several episodes together; quantiles are averaged, as LeRobot does."""
+    counts = np.array([part["count"][0] for part in parts], float)
+    stacked = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    shares = (counts / counts.sum()).reshape(-1, *[1] * (stacked["mean"].ndim - 1))
+    mean = (shares * stacked["mean"]).sum(axis=0)
+    variance = (shares * (stacked["std"] ** 2 + (stacked["mean"] - mean) ** 2)).sum(axis=0)
+    return {
+        "min": stacked["min"].min(axis=0),
+        "max": stacked["max"].max(axis=0),
+        "mean": mean,
+        "std": np.sqrt(variance),
+        "count": np.array([int(counts.sum())]),
+        **{name: (shares * stacked[name]).sum(axis=0) for name in QUANTILES},
+    }
+
+
+# --- tables
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write a pyarrow table, completely or not at all; its folder is made."""
+    _, arrow = import_packages()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with complete_file(path) as part:
+        arrow.parquet.write_table(table, part)
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with complete_file(path) as part:
+        part.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+
+
+def tasks_table(tasks: Sequence[str]) -> Any:
+    """Number of each task, with its words as the index that pandas makes of it."""
+    _, arrow = import_packages()
+    kinds = {"task_index": ("int64", "int64"), INDEX_NAME: ("unicode", "object")}
+    columns = [
+        {
+            "name": None if name == INDEX_NAME else name,
+            "field_name": name,
+            "pandas_type": kind,
+            "numpy_type": dtype,
+            "metadata": None,
+        }
+        for name, (kind, dtype) in kinds.items()
+    ]
+    label = {
+        "name": None,
+        "field_name": None,
+        "pandas_type": "unicode",
+        "numpy_type": "object",
+        "metadata": None,
+    }
+    pandas = {
+        "index_columns": [INDEX_NAME],
+        "column_indexes": [label],
+        "columns": columns,
+        "pandas_version": "2.0",
+    }
+    table = arrow.table({"task_index": list(range(len(tasks))), INDEX_NAME: list(tasks)})
+    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+
+
+def flat_names(names: Any) -> list[str]:
+    """Names of a feature's entries: LeRobot's files have a list, a list in a list, or a list in an object."""
+    if isinstance(names, Mapping):
+        names = (
+            [list(names.values())[0]] if names and isinstance(list(names.values())[0], list) else list(names)
+        )
+    if isinstance(names, list) and len(names) == 1 and isinstance(names[0], list):
+        names = names[0]
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def decode_images(values: Iterable[Mapping[str, Any]], name: str) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8 RGB of a column of images, each the bytes of a PNG or JPEG file."""
+    for t, value in enumerate(values):
+        data = value.get("bytes")
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if image is None:
+            raise EpisodeError(f"{name}: frame {t} is no image; every row must hold the bytes of one")
+        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

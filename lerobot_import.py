@@ -1,0 +1,265 @@
+"""Read a LeRobot dataset (lerobot_format.py) as episodes.
+
+What is assumed of one that is not from here, as its files do not tell: joints are in radians and grippers in
+[0 closed, 1 open], as in the published ALOHA sets (lerobot/aloha_sim_*, which are ACT's), unless flags say
+other.
+Where entries are named left_... and right_..., the left arm's come first in our episodes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import cli
+import lerobot_format as lerobot
+from constants import TASKS, choose
+from edits import FolderFlags
+from episodes import Episode, episode_path, remove_unfinished
+from frames import EpisodeError, JpegFrames
+from lerobot_export import ARRAYS, EXTRAS
+from lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
+from parallel import Workers, spread
+
+UNITS = ("rad", "deg")
+ARM_DIM = 7  # of ALOHA: six joints, gripper
+MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably not those that are assumed
+
+
+@dataclass(frozen=True)
+class ImportFlags(FolderFlags, Workers):
+    """Flags of `import_lerobot`."""
+
+    output_dir: str | None = cli.flag(None, "folder of the episodes, which must not exist (required)")
+    task_name: str | None = cli.flag(
+        None, "which of our tasks it is; if not given, as the dataset or its folder's name tells"
+    )
+    joint_unit: str = cli.flag("rad", "unit of its joints", UNITS)
+    gripper_range: tuple[float, float] = cli.flag(
+        (0.0, 1.0), "its grippers' values when closed and when open"
+    )
+    dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What becomes of a row of a state or an action."""
+
+    order: tuple[int, ...]  # of its entries
+    grippers: tuple[int, ...]  # among the ordered ones
+    joint_unit: str
+    gripper_range: tuple[float, float]
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """(T, D) in the dataset's units to ours."""
+        rows = rows[:, self.order]
+        closed, opened = self.gripper_range
+        factors = np.full(len(self.order), np.pi / 180 if self.joint_unit == "deg" else 1.0)
+        zeros = np.zeros_like(factors)
+        factors[list(self.grippers)], zeros[list(self.grippers)] = 1 / (opened - closed), closed
+        return (rows - zeros) * factors  # (x - 0) * 1 is x, to the bit
+
+    def rates(self, rows: np.ndarray) -> np.ndarray:
+        """(T, D) velocities: as positions, wherever zero is."""
+        return self(rows) - self(np.zeros_like(rows))
+
+
+def import_lerobot(flags: ImportFlags) -> None:
+    """Read a LeRobot dataset (v2.0, v2.1, v3.0), e.g. the published ALOHA sets, as episodes."""
+    lerobot.import_packages()
+    root, target = Path(flags.dataset_dir), Path(flags.output_dir or "")
+    if not flags.output_dir:
+        raise ValueError("--output_dir is missing; give a folder for the episodes")
+    if target.exists():
+        raise FileExistsError(f"{target} exists already; choose another --output_dir")
+    if flags.gripper_range[0] == flags.gripper_range[1]:
+        raise ValueError(f"--gripper_range is {flags.gripper_range}; closed and open must differ")
+    info = read_info(root)
+    entries = read_entries(root, info)
+    task = find_task(flags.task_name, root, entries[0], width_of(info, lerobot.STATE))
+    convert = {name: conversion(info, name, task, flags) for name in (lerobot.STATE, lerobot.ACTION)}
+    steps, cameras = sum(entry.length for entry in entries), ", ".join(cameras_of(info).values()) or "none"
+    print(
+        f"{root}: {len(entries)} episodes, {steps} steps at {fps_of(info)} fps, cameras: {cameras}, task: "
+        f"{task or 'not one of ours (--task_name says which)'}; assumed: joints in {flags.joint_unit}, "
+        "grippers {:g} closed, {:g} open".format(*flags.gripper_range)
+    )
+    if flags.dry_run:
+        print("nothing was written (--dry_run)")
+        return
+    notes = _convert_all(entries, info, task, convert, target, flags)
+    print("\n".join([*sorted(set(notes)), f"{target}: {len(entries)} episodes"]))
+
+
+def _convert_all(
+    entries: Sequence[Entry],
+    info: Mapping[str, Any],
+    task: str,
+    convert: Mapping[str, Conversion],
+    target: Path,
+    flags: ImportFlags,
+) -> list[str]:
+    """Write the episodes into a folder of their own, which takes its place when all are there."""
+    stage = target.with_name(f".{target.name}.unfinished")
+    identity = [str(Path(flags.dataset_dir).resolve()), task, flags.joint_unit, list(flags.gripper_range)]
+    mark = stage / "import.json"
+    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != identity:
+        shutil.rmtree(stage, ignore_errors=True)
+        lerobot.write_json(mark, identity)
+    remove_unfinished(stage)
+    calls = [
+        (entry, dict(info), task, dict(convert), place)
+        for entry in entries
+        if not (place := _place(stage, entry)).exists()
+    ]
+    progress = tqdm(
+        total=len(entries), initial=len(entries) - len(calls), desc="import_lerobot", unit="episode"
+    )
+    notes: list[str] = []
+    try:
+        if calls:
+            with progress, spread(convert_episode, calls, flags, progress) as results:
+                notes = [note for note in results if note]
+    except KeyboardInterrupt:
+        remove_unfinished(stage)
+        print(f"\nstopped; the same command goes on where it was; or remove {stage}")
+        raise
+    mark.unlink()
+    stage.rename(target)
+    return notes
+
+
+def _place(folder: Path, entry: Entry) -> Path:
+    name = entry.extras.get("file")
+    return folder / Path(name).name if name else episode_path(folder, entry.index)
+
+
+def find_task(asked: str | None, root: Path, entry: Entry, dim: int) -> str:
+    """Which of our tasks a dataset is of, "" if none is known.
+
+    Args:
+        asked: by the user.
+        root: its folder: that of lerobot/aloha_sim_insertion_human(_image) is sim_insertion_human.
+        entry: an episode, which may tell.
+        dim: entries of its states.
+
+    Raises:
+        ValueError: there is no such task as the user names, or it has states of another width.
+    """
+    if asked:
+        task = TASKS[choose("task", asked, TASKS)]
+        if task.dim != dim:
+            raise ValueError(f"states have {dim} entries; those of {asked} have {task.dim}")
+        return asked
+    folder = root.resolve().name.removeprefix("aloha_").removesuffix("_image")
+    told = [entry.extras.get("task", ""), entry.task, folder]
+    return next((name for name in told if name in TASKS and TASKS[name].dim == dim), "")
+
+
+def conversion(info: Mapping[str, Any], feature: str, task: str, flags: ImportFlags) -> Conversion:
+    """What becomes of a state or an action, by the names of its entries."""
+    names = lerobot.flat_names(info["features"][feature].get("names"))
+    dim = width_of(info, feature)
+    names = names if len(names) == dim else []
+    order = list(range(dim))
+    if names and all(name.startswith(("left", "right")) for name in names):
+        order.sort(key=lambda i: not names[i].startswith("left"))
+    if any("gripper" in name for name in names):
+        grippers = [place for place, i in enumerate(order) if "gripper" in names[i]]
+    elif task and TASKS[task].dim == dim:
+        grippers = [i for i, name in enumerate(TASKS[task].state_names) if name.endswith("gripper")]
+    else:
+        grippers = list(range(ARM_DIM - 1, dim, ARM_DIM))
+    return Conversion(tuple(order), tuple(grippers), flags.joint_unit, tuple(flags.gripper_range))
+
+
+# --- an episode
+
+
+def convert_episode(
+    entry: Entry, info: Mapping[str, Any], task: str, convert: Mapping[str, Conversion], place: Path
+) -> str:
+    """Write one episode file; returns what the user should know of it, or ""."""
+    rows = _read_rows(entry)
+    arrays = {}
+    for name, feature in ARRAYS.items():
+        if feature in rows:
+            arrays[name] = rows[feature][:, 0] if name == "reward" else rows[feature]
+    for name in ("qpos", "action"):
+        arrays[name] = convert[ARRAYS[name]](arrays[name])
+    width = arrays["qpos"].shape[1]
+    if "qvel" in arrays and arrays["qvel"].shape[1] == width:
+        arrays["qvel"] = convert[lerobot.STATE].rates(arrays["qvel"])
+    for name, wanted in (("qvel", width), ("base_action", 2)):  # others' may be something else
+        if name in arrays and arrays[name].shape[1] != wanted:
+            del arrays[name]
+    told = {name: value for name, value in entry.extras.items() if name in EXTRAS}
+    success = rows.get(lerobot.SUCCESS)
+    start = entry.extras.get("env_state")
+    about = {
+        "success": bool(success.any()) if success is not None else None,
+        "sim": bool(task) and TASKS[task].scene is not None,
+        **told,
+        "task": task or told.get("task", ""),
+        "env_state": None if start is None else np.array(start),
+    }
+    times = rows["timestamp"][:, 0].astype(float)
+    images = {
+        camera: _jpegs(entry, feature, rows, times, fps_of(info))
+        for feature, camera in cameras_of(info).items()
+    }
+    Episode(**arrays, images=images, fps=fps_of(info), **about).save(place)
+    return _doubts(arrays["qpos"], convert[lerobot.STATE])
+
+
+def _read_rows(entry: Entry) -> dict[str, Any]:
+    """Columns of an episode: arrays (T, D), of images lists; EpisodeError unless all its rows are there."""
+    _, arrow = lerobot.import_packages()
+    try:
+        table = arrow.parquet.read_table(entry.data, filters=[("episode_index", "=", entry.index)])
+    except (arrow.ArrowException, OSError) as error:
+        raise EpisodeError(f"{entry.data} is no Parquet file that can be read ({error})") from error
+    table = table.sort_by("frame_index")
+    if len(table) != entry.length:
+        raise EpisodeError(
+            f"{entry.data} has {len(table)} steps of episode {entry.index}; it must have {entry.length}"
+        )
+    rows: dict[str, Any] = {}
+    for name in table.column_names:
+        values = table[name].to_pylist()
+        is_plain = not isinstance(values[0], dict | str)
+        rows[name] = np.array(values).reshape(len(table), -1) if is_plain else values
+    return rows
+
+
+def _jpegs(entry: Entry, feature: str, rows: Mapping[str, Any], times: np.ndarray, fps: int) -> JpegFrames:
+    """The frames of a camera."""
+    name = f"episode {entry.index}, {feature}"
+    if feature in entry.videos:
+        path, start = entry.videos[feature]
+        frames = lerobot.decode_video(path, (start + times).tolist(), fps)
+    else:
+        frames = lerobot.decode_images(rows[feature], name)
+    encoded = JpegFrames(name=name)
+    for frame in frames:
+        encoded.append(frame)
+    return encoded
+
+
+def _doubts(qpos: np.ndarray, convert: Conversion) -> str:
+    """A line if the states are hardly in the units that are assumed, else "" (joints before grippers)."""
+    grippers = list(convert.grippers)
+    joints = np.abs(np.delete(qpos, grippers, axis=1))
+    if joints.size and joints.max() > MOST_RADIANS:
+        return "note: joints beyond 10 rad: they are probably in degrees; import again with --joint_unit deg"
+    held = qpos[:, grippers]
+    if held.size and (held.min() < -GRIPPER_SLACK or held.max() > 1 + GRIPPER_SLACK):
+        return "note: grippers far outside [0, 1]; import again with --gripper_range CLOSED OPEN"
+    return ""

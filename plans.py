@@ -1,0 +1,158 @@
+"""Changes of a dataset's files: planned, checked, and then carried out as a whole or not at all.
+
+New files are made in a folder of their own inside the one that they are for (UNFINISHED), several at a time,
+and take their places when all are there. Whoever is stopped before has every old file as it was, and goes on
+with the same command; whoever is stopped while files take their places has the rest done by the next command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from episodes import Episode, complete_file, file_identity, remove_unfinished
+from parallel import Workers, spread
+
+UNFINISHED = ".unfinished_edit"  # folder for new files until all are there
+HISTORY = "edits.json"  # in the folder of a dataset: how its files were made
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Write:
+    """A file to be made."""
+
+    source: Path
+    target: Path
+    edit: Callable[[Episode], Episode] | None = None  # of an importable module; None: a copy
+    what: str = ""  # that changes, in words
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command is to do to the files in and below one folder."""
+
+    root: Path
+    writes: tuple[Write, ...] = ()
+    moves: tuple[tuple[Path, Path], ...] = ()  # within `root`, before new files take their places
+    notes: tuple[str, ...] = ()  # for the user
+    in_place: bool = False  # whether new files may replace those that they are made of
+    growth: float = 1.0  # size of the new files, as a multiple of the old ones', at most
+
+    def text(self) -> str:
+        """Each change on a line."""
+        lines = [
+            f"{write.source} -> {write.target}{f' ({write.what})' if write.what else ''}"
+            for write in self.writes
+        ]
+        lines += [f"{old} -> {new}" for old, new in self.moves]
+        return "\n".join([*lines, *self.notes])
+
+    def check(self) -> None:
+        """FileExistsError for a file that another would overwrite; OSError if the disk is too full."""
+        for source, target in [*((w.source, w.target) for w in self.writes), *self.moves]:
+            if target.exists() and not (self.in_place and target.resolve() == source.resolve()):
+                raise FileExistsError(f"{target} exists already; choose another --output_dir")
+        there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
+        needed = self.growth * sum(write.source.stat().st_size for write in self.writes)
+        free = shutil.disk_usage(there).free
+        if needed > free:
+            raise OSError(f"{there} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed")
+
+
+def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers) -> str:
+    """Do it, or what is left of it after it was stopped; returns what to tell the user.
+
+    Args:
+        plan: whose `check` passes.
+        command: in words.
+        flags: what, besides the files, the plan depends on.
+        workers: how many files are made at a time, and where.
+    """
+    began, stage = time.perf_counter(), plan.root / UNFINISHED
+    identity = _identity(plan, command, flags)
+    if _read(stage).get("identity") != identity:
+        shutil.rmtree(stage, ignore_errors=True)  # of another command, which never came to its end
+        stage.mkdir(parents=True)
+        _note(stage, identity=identity, is_complete=False)
+    places = [stage / write.target.relative_to(plan.root) for write in plan.writes]
+    for folder in {place.parent for place in places}:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+    todo = [(w, place) for w, place in zip(plan.writes, places, strict=True) if not place.exists()]
+    progress = tqdm(total=len(places), initial=len(places) - len(todo), desc=command, unit="episode")
+    try:
+        if todo:
+            with progress, spread(make, todo, workers, progress) as results:
+                list(results)
+    except KeyboardInterrupt:
+        for folder in {place.parent for place in places}:
+            remove_unfinished(folder)
+        print(f"\nstopped; no file is changed. The same command goes on; or remove {stage}")
+        raise
+    megabytes = sum(place.stat().st_size for place in places) / 1e6
+    _note(stage, identity=identity, is_complete=True)
+    finish(plan.root)
+    if plan.moves:
+        return f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
+    count = f"{len(plan.writes)} files, {megabytes:.0f} MB, {time.perf_counter() - began:.0f} s"
+    return f"{command}: {count}, in {plan.root}"
+
+
+def make(write: Write, place: Path) -> None:
+    """Make one file, in `place`."""
+    if write.edit is None:
+        with complete_file(place) as part:
+            shutil.copyfile(write.source, part)
+    else:
+        write.edit(Episode.load(write.source)).save(place)
+
+
+def finish(root: Path) -> bool:
+    """Let files take their places that were complete when a command was stopped; whether there were any."""
+    stage = root / UNFINISHED
+    plan = _read(stage)
+    if not plan.get("is_complete"):
+        return False
+    identity = plan["identity"]
+    for old, new in identity["moves"]:
+        if (root / old).exists():
+            (root / new).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(root / old, root / new)
+    for place in sorted(stage.rglob("*.hdf5")):
+        target = root / place.relative_to(stage)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(place, target)
+    history = root / HISTORY
+    entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
+    with complete_file(history) as part:
+        part.write_text(json.dumps([*entries, identity], indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(stage)
+    return True
+
+
+def _identity(plan: Plan, command: str, flags: dict[str, Any]) -> dict[str, Any]:
+    """What tells a plan from all others, as JSON gives it back."""
+    sources = [[str(w.source), *file_identity(w.source)] for w in plan.writes]
+    targets = [str(w.target.relative_to(plan.root)) for w in plan.writes]
+    moves = [[str(path.relative_to(plan.root)) for path in move] for move in plan.moves]
+    identity = {"command": command, "flags": flags, "files": dict(zip(targets, sources, strict=True))}
+    return json.loads(json.dumps({**identity, "moves": moves}))
+
+
+def _read(stage: Path) -> dict[str, Any]:
+    path = stage / _PLAN
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _note(stage: Path, **content: Any) -> None:
+    with complete_file(stage / _PLAN) as part:
+        part.write_text(json.dumps(content), encoding="utf-8")

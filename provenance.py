@@ -1,0 +1,92 @@
+"""What was run: `commands.json` in a run's folder lists its commands, when each was given, and versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from episodes import complete_file
+
+FILE = "commands.json"
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "h5py",
+    "opencv-python-headless",
+    "mujoco",
+    "dm_control",
+    "diffusers",
+)
+
+
+def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> None:
+    """Add a command, this one unless `argv` is given, to the folder's list; `what` it does to the run."""
+    entry = {
+        "what": what,
+        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": f"python3 {shlex.join(sys.argv if argv is None else argv)}",
+        "versions": versions(),
+    }
+    entries = [*read_commands(folder), entry]
+    with complete_file(folder / FILE) as part:
+        part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+
+
+def read_commands(folder: Path) -> list[dict[str, Any]]:
+    """The folder's list, oldest first; empty if there is none. ValueError if the file is no such list."""
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        assert all({"what", "when", "command", "versions"} <= set(entry) for entry in entries)
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ValueError(f"{path} is no list of commands ({error}); move it away") from None
+    return entries
+
+
+def versions() -> dict[str, str]:
+    """What results may depend on: this code's commit, Python, packages that compute, and the machine."""
+    found = {"code": _commit(), "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    found["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_gpu()}"
+    return found
+
+
+def _commit() -> str:
+    """Of the folder that this file is in; with `-dirty` if files were changed since."""
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).resolve().parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown: no git repository"
+    return done.stdout.strip()
+
+
+def _gpu() -> str:
+    torch = sys.modules.get("torch")  # imported by all that could use one
+    if torch is None or not torch.cuda.is_available():
+        return ""
+    return f", {torch.cuda.get_device_name()}"

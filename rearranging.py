@@ -1,0 +1,152 @@
+"""Changes of which episodes a dataset holds, each as flags and a function that plans them (see edits.py)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+import cli
+from editing import part
+from edits import EditFlags, FolderFlags, load_header
+from episodes import episode_path, list_episodes
+from image_edits import MIRROR_FILE
+from inspection import KINDS, sort_by_kind
+from parallel import Workers
+from plans import Plan, Write
+
+
+@dataclass(frozen=True)
+class DeleteFlags(EditFlags):
+    failures: bool = cli.flag(False, "those whose file says that they failed")
+
+
+def delete(flags: DeleteFlags) -> Plan:
+    """Leave episodes out. In place, they are moved to a folder `deleted`, whose removal is up to you."""
+    if (flags.episodes is None) != flags.failures:
+        raise ValueError("say which: either --episodes, e.g. --episodes 3 7, or --failures")
+    chosen = flags.chosen()
+    if flags.failures:
+        chosen = [path for path in chosen if load_header(path).success is False]
+    paths, root = list_episodes(flags.dataset_dir), flags.root
+    if len(chosen) == len(paths):
+        raise ValueError(
+            f"these are all {len(paths)} episodes of {flags.dataset_dir}; remove the folder instead"
+        )
+    note = f"left out: {', '.join(path.name for path in chosen) or 'none'}"
+    if not flags.in_place:
+        writes = tuple(Write(path, root / path.name) for path in paths if path not in chosen)
+        return Plan(root, writes, notes=(note,))
+    bin_ = next(folder for i in range(1, 10**6) if not (folder := root / _bin_name(i)).exists())
+    return Plan(root, moves=tuple((path, bin_ / path.name) for path in chosen), notes=(note,))
+
+
+def _bin_name(i: int) -> str:
+    return "deleted" if i == 1 else f"deleted_{i}"
+
+
+@dataclass(frozen=True)
+class NewFolderFlags(FolderFlags, Workers):
+    output_dir: str = cli.flag(None, "folder for the new files")
+    dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
+
+    @property
+    def root(self) -> Path:
+        """The folder that is written to."""
+        if not self.output_dir:
+            raise ValueError("--output_dir is required: a folder for the new files")
+        return Path(self.output_dir)
+
+
+@dataclass(frozen=True)
+class SplitFlags(NewFolderFlags):
+    shares: tuple[float, ...] | None = cli.flag(
+        None, "share of the episodes, drawn at random, that each part gets, e.g. 0.8 0.2"
+    )
+    by: str | None = cli.flag(None, "a part for each success, case or task", KINDS)
+    at: tuple[int, ...] | None = cli.flag(
+        None, "steps at which every episode is cut into phases, e.g. 40 75; a part for each phase"
+    )
+    names: tuple[str, ...] | None = cli.flag(
+        None, "folders of the parts; part_0, part_1 and so on if not given"
+    )
+    seed: int = cli.flag(0, "of the draw")
+
+
+def split(flags: SplitFlags) -> Plan:
+    """Split a dataset into parts, each a folder in --output_dir; or, with --at, its episodes into phases."""
+    if sum(way is not None for way in (flags.shares, flags.by, flags.at)) != 1:
+        raise ValueError("say how to split: one of --shares, --by and --at, e.g. --shares 0.8 0.2")
+    paths = list_episodes(flags.dataset_dir)
+    if flags.at:
+        return _phases(flags, paths)
+    if flags.by:
+        parts = {name.replace(" ", "_").replace("/", "_"): own for name, own in sort_by_kind(paths, flags.by)}
+    else:
+        parts = _drawn(flags, paths)
+    writes = [Write(path, flags.root / name / path.name) for name, own in parts.items() for path in own]
+    return Plan(flags.root, tuple(writes), notes=tuple(f"{name}: {len(own)}" for name, own in parts.items()))
+
+
+def _names(flags: SplitFlags, count: int) -> Sequence[str]:
+    names = flags.names or tuple(f"part_{i}" for i in range(count))
+    if len(set(names)) != count:
+        raise ValueError(f"--names {' '.join(names)}; there are {count} parts, each needs a name of its own")
+    return names
+
+
+def _drawn(flags: SplitFlags, paths: list[Path]) -> dict[str, list[Path]]:
+    shares = np.array(flags.shares)
+    if (shares <= 0).any() or not np.isclose(shares.sum(), 1):
+        raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must be positive, and 1 in all")
+    order = np.random.default_rng(flags.seed).permutation(len(paths))
+    ends = np.rint(np.cumsum(shares) * len(paths)).astype(int)
+    parts = [[paths[i] for i in np.sort(own)] for own in np.split(order, ends[:-1])]
+    return dict(zip(_names(flags, len(parts)), parts, strict=True))
+
+
+def _phases(flags: SplitFlags, paths: list[Path]) -> Plan:
+    lengths = {path: len(load_header(path)) for path in paths}
+    cuts = (0, *flags.at, max(lengths.values()))
+    if list(cuts) != sorted(set(cuts)) or flags.at[-1] >= min(lengths.values()):
+        raise ValueError(
+            f"--at {' '.join(map(str, flags.at))}; the steps must rise, from 1 to at most "
+            f"{min(lengths.values()) - 1}, the last of the shortest episode"
+        )
+    writes = []
+    for name, (start, stop) in zip(_names(flags, len(cuts) - 1), pairwise(cuts), strict=True):
+        for path in paths:
+            what = f"steps {start} to {min(stop, lengths[path]) - 1}"
+            edit = partial(part, start=start, stop=stop)
+            writes.append(Write(path, flags.root / name / path.name, edit, what))
+    return Plan(flags.root, tuple(writes), growth=1.1)
+
+
+@dataclass(frozen=True)
+class MergeFlags(Workers):
+    dataset_dir: tuple[str, ...] = cli.flag(None, "folders of the episodes, in this order")
+    output_dir: str = cli.flag(None, "folder for the new files")
+    dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
+
+    root = NewFolderFlags.root
+
+
+def merge(flags: MergeFlags) -> Plan:
+    """Put the episodes of several folders into one, numbered from 0 on; of one folder, to number it anew.
+
+    Mirror images keep the number of their originals.
+    """
+    numbers: dict[tuple[Path, str], int] = defaultdict(lambda: len(numbers))
+    writes = []
+    for folder in map(Path, flags.dataset_dir):
+        paths = list_episodes(folder)
+        for path in sorted(paths, key=lambda path: path.name.startswith(MIRROR_FILE)):  # originals first
+            number = numbers[folder, path.stem.removeprefix(MIRROR_FILE)]
+            is_mirrored = path.name.startswith(MIRROR_FILE)
+            writes.append(Write(path, episode_path(flags.root, number, is_mirrored)))
+    return Plan(flags.root, tuple(writes))

@@ -1,0 +1,283 @@
+"""Where the pictures of a dataset's episodes differ: looked for (regions.py), drawn, and put on a page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.patches import Rectangle
+from tqdm import tqdm
+
+from episodes import Episode, complete_file
+from frames import EpisodeError
+from pages import script_json, text, write_page
+from parallel import Workers, spread
+from plots import new_figure, write_png
+from regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
+from views import Box
+
+SHOWN = 8  # episodes of a kind whose regions are drawn
+EVERYTHING = 0.8  # share of the picture from which a box leaves nothing out
+PAGE_QUALITY = 85  # of the JPEGs on the page
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one camera saw in all episodes, and where it differs."""
+
+    camera: str
+    names: tuple[str, ...]  # of the kinds
+    kinds: np.ndarray  # (episodes,) number of each one's kind
+    sights: tuple[Sight, ...]  # (episodes,)
+    background: tuple[Sight, ...]  # of a recording without objects; may be none
+    regions: tuple[Region, ...]  # tell the kinds apart
+    objects: tuple[Region, ...]  # differ from the background or, without one, from episode to episode
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """(kinds, H, W, 3) mean pictures."""
+        return np.stack([np.mean([s.mean for s in self.of_kind(k)], axis=0) for k in range(len(self.names))])
+
+    @cached_property
+    def layers(self) -> dict[str, np.ndarray]:
+        """What is drawn, by its name, (H, W) in grey levels."""
+        squares = sum((s.mean - self.means[k]) ** 2 for s, k in zip(self.sights, self.kinds, strict=True))
+        layers = {}
+        if len(self.names) > 1:
+            layers["difference between the kinds"] = np.ptp(self.means, axis=0).max(axis=2)
+        layers["standard deviation within a kind"] = np.sqrt(squares / len(self.sights)).max(axis=2)
+        layers["standard deviation over time"] = np.mean([s.travel for s in self.sights], axis=0)
+        if self.background:
+            empty = np.mean([s.mean for s in self.background], axis=0)
+            largest = np.max([np.abs(s.mean - empty).max(axis=2) for s in self.sights], axis=0)
+            layers["largest difference from the background"] = largest
+        return layers
+
+    def of_kind(self, kind: int) -> list[Sight]:
+        """What was seen in the episodes of one kind."""
+        return [sight for sight, k in zip(self.sights, self.kinds, strict=True) if k == kind]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.sights[0].first.shape[:2]
+
+    @property
+    def all_objects(self) -> Region | None:
+        """Around all that is no background; None if that is nothing, or nearly everything."""
+        box = around([region.box for region in self.objects]) if self.objects else None
+        return Region(box, 0.0, 0.0) if box and self.share(box) < EVERYTHING else None
+
+    def share(self, box: Box) -> float:
+        """Of the picture, in [0, 1]."""
+        x0, y0, x1, y1 = box
+        return (x1 - x0) * (y1 - y0) / (self.size[0] * self.size[1])
+
+    def words(self) -> list[str]:
+        """What was found, for the user."""
+        reach = _reach((*self.sights, *self.background))
+        still = (self.layers["standard deviation over time"] < NOISE).mean()
+        lines = [
+            f"{self.camera}: {still:.0%} of the picture never changes; shaken by up to {reach:.1f} pixels"
+        ]
+        if len(self.names) > 1 and not self.regions:
+            lines.append("  no region tells the kinds apart by more than chance; more episodes may show one")
+        lines += [
+            f"  {i}: tells the kinds apart: {region.flag(self.camera)} ({self.share(region.box):.1%} of the "
+            f"picture; as different in {region.chance:.0%} of the ways to deal the kinds out)"
+            for i, region in enumerate(self.regions, 1)
+        ]
+        what = "differ from the background" if self.background else "vary from episode to episode"
+        if self.all_objects:
+            share = self.share(self.all_objects.box)
+            lines.append(
+                f"  objects that {what}: {self.all_objects.flag(self.camera)} ({share:.1%} of the picture)"
+            )
+        return lines
+
+
+def _reach(sights: Sequence[Sight]) -> float:
+    """Pixels by which the camera was shaken, where it was most."""
+    return max(sight.shake.reach for sight in sights)
+
+
+def survey(
+    camera: str,
+    groups: Sequence[tuple[str, Sequence[Path]]],
+    background: Sequence[Path],
+    steps: tuple[int, int],
+    margin: int,
+    rng: np.random.Generator,
+    workers: Workers,
+) -> Survey:
+    """Look at what a camera saw in all episodes.
+
+    Args:
+        camera: its name.
+        groups: name and files of each kind.
+        background: files of a recording without objects; may be none.
+        steps: first and last that are compared.
+        margin: pixels added to boxes on every side.
+        rng: deals the kinds out.
+        workers: how many episodes are looked at at a time.
+    """
+    paths = [path for _, own in groups for path in own]
+    frames = Episode.load(paths[0], [camera], in_memory=False).images[camera]
+    reference = frames[min(steps[0], len(frames) - 1)]
+    calls = [(path, camera, steps, reference) for path in (*paths, *background)]
+    progress = tqdm(total=len(calls), desc=f"looking at {camera}", unit="episode")
+    with progress, spread(see, calls, workers, progress) as results:
+        seen = {sight.path: sight for sight in results}
+    sights, empty = tuple(seen[path] for path in paths), tuple(seen[path] for path in background)
+    kinds = np.repeat(np.arange(len(groups)), [len(own) for _, own in groups])
+    images, size = np.stack([coarse(s.mean) for s in sights]), reference.shape[:2]
+    others = np.stack([coarse(s.mean) for s in empty]) if empty else images.mean(axis=0)[None]
+    return Survey(
+        camera,
+        tuple(name for name, _ in groups),
+        kinds,
+        sights,
+        empty,
+        tuple(differing(images, kinds, size, margin, rng, _reach(sights))) if len(groups) > 1 else (),
+        tuple(standing_out(images, others, size, margin, _reach((*sights, *empty)))),
+    )
+
+
+def write_survey(folder: Path, surveys: Sequence[Survey]) -> list[Path]:
+    """Write pictures, flags and the page; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for one in surveys:
+        written.append(folder / f"{one.camera}.png")
+        overview_plot(written[-1], one)
+        if one.regions or one.objects:
+            written.append(folder / f"{one.camera}_regions.png")
+            regions_plot(written[-1], one)
+    found = {
+        one.camera: {
+            "kinds": [{"box": region.box, "chance": region.chance} for region in one.regions],
+            "objects": [{"box": region.box} for region in one.objects],
+        }
+        for one in surveys
+    }
+    for name, content in (
+        ("regions.json", json.dumps(found, indent=1)),
+        ("flags.txt", "\n".join(flag_lines(surveys))),
+    ):
+        written.append(folder / name)
+        with complete_file(written[-1]) as part:
+            part.write_text(content + "\n", encoding="utf-8")
+    written.append(folder / "region.html")
+    write_region_page(written[-1], surveys)
+    return written
+
+
+def flag_lines(surveys: Sequence[Survey]) -> list[str]:
+    """Flags of training for the region that differs most of each camera, then for all objects."""
+    lines = []
+    for what, regions in (
+        ("# what tells the kinds apart", [(s.camera, s.regions[0]) for s in surveys if s.regions]),
+        ("# all objects", [(s.camera, s.all_objects) for s in surveys if s.all_objects]),
+    ):
+        if regions:
+            given = " ".join(region.flag(camera) for camera, region in regions)
+            lines += [what, *(f"{flag} {given}" for flag in ("--crop", "--mask_outside", "--roi"))]
+    return lines
+
+
+def overview_plot(path: Path, survey: Survey) -> None:
+    """Write a PNG of the mean picture of each kind, and of how pictures differ, with the regions' boxes."""
+    means = [(f"mean of {name}", survey.means[k] / 255) for k, name in enumerate(survey.names)]
+    if survey.background:
+        means.append(("mean of the background", np.mean([s.mean for s in survey.background], axis=0) / 255))
+    columns = min(max(len(means), len(survey.layers)), 4)
+    rows = -(-len(means) // columns) + -(-len(survey.layers) // columns)
+    figure = new_figure(4.6 * columns, 3.6 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    places = iter(panels.flat)
+    for title, picture in means:
+        panel = next(places)
+        panel.imshow(picture)
+        panel.set_title(title, loc="left", fontsize=10)
+    places = iter(panels[-(-len(means) // columns) :].flat)
+    for title, layer in survey.layers.items():
+        panel = next(places)
+        drawn = panel.imshow(layer, cmap="magma", vmin=0, vmax=max(np.percentile(layer, 99.9), 16))
+        figure.colorbar(drawn, ax=panel, label="grey levels", shrink=0.7)
+        panel.set_title(title, loc="left", fontsize=10)
+        is_of_objects = "background" in title
+        _draw_boxes(panel, survey.objects if is_of_objects else survey.regions)
+    write_png(figure, path, grid=False)
+
+
+def _draw_boxes(panel, regions: Iterable[Region]) -> None:
+    for i, region in enumerate(regions, 1):
+        x0, y0, x1, y1 = region.box
+        panel.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="cyan", linewidth=1.5))
+        panel.text(x0, y0 - 4, str(i), color="cyan", fontsize=9)
+
+
+def regions_plot(path: Path, survey: Survey) -> None:
+    """Write a PNG of the regions as episodes have them: objects are told from cables by eye."""
+    regions = (survey.regions or survey.objects)[:3]
+    rows, columns = len(regions) * len(survey.names), min(int(np.bincount(survey.kinds).max()), SHOWN)
+    figure = new_figure(1.6 * columns + 1.2, 1.9 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    for r, region in enumerate(regions):
+        x0, y0, x1, y1 = region.box
+        for k, name in enumerate(survey.names):
+            row = panels[r * len(survey.names) + k]
+            for panel, sight in zip(row, survey.of_kind(k), strict=False):
+                panel.imshow(sight.first[y0:y1, x0:x1])
+                panel.set_title(sight.path.stem, fontsize=7)
+            label = {"rotation": 90, "fontsize": 9, "va": "center", "ha": "right"}
+            row[0].text(-0.08, 0.5, f"{r + 1}: {name}", transform=row[0].transAxes, **label)
+    write_png(figure, path, grid=False)
+
+
+def write_region_page(path: Path, surveys: Sequence[Survey]) -> None:
+    """Write a page, one file, on which a region is drawn by mouse; it gives the flags for it."""
+    cameras = []
+    for one in surveys:
+        layers = [(f"mean of {name}", one.means[k]) for k, name in enumerate(one.names)]
+        layers += [
+            (name, cv2.applyColorMap(_grey(layer), cv2.COLORMAP_MAGMA)[..., ::-1])
+            for name, layer in one.layers.items()
+        ]
+        for k, name in enumerate(one.names):
+            layers += [(f"{s.path.stem} ({name})", s.first) for s in one.of_kind(k)[:SHOWN]]
+        layers += [(f"{s.path.stem} (background)", s.first) for s in one.background[:1]]
+        boxes = [{"name": f"region {i}", "box": region.box} for i, region in enumerate(one.regions, 1)]
+        if one.all_objects:
+            boxes.append({"name": "all objects", "box": one.all_objects.box})
+        cameras.append(
+            {
+                "name": one.camera,
+                "size": one.size,
+                "layers": [{"name": name, "image": _data_url(picture)} for name, picture in layers],
+                "boxes": boxes,
+            }
+        )
+    title = ", ".join(dict.fromkeys(name for one in surveys for name in one.names))
+    write_page(path, "region", title=text(title), data=script_json(cameras))
+
+
+def _grey(layer: np.ndarray) -> np.ndarray:
+    return np.clip(layer * 255 / max(np.percentile(layer, 99.9), 16), 0, 255).astype(np.uint8)
+
+
+def _data_url(picture: np.ndarray) -> str:
+    rgb = np.clip(picture, 0, 255).astype(np.uint8)
+    ok, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, PAGE_QUALITY))
+    if not ok:
+        raise EpisodeError("a picture of the page cannot be encoded")
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -1,0 +1,188 @@
+"""Sub-commands that look at a dataset and leave it as it is, each as flags and a function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import cli
+from constants import TASKS, choose
+from edits import FolderFlags, load_header
+from episodes import Episode, list_episodes, whole_action
+from frames import EpisodeError
+from inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
+from parallel import Workers, spread
+from regions import steps_in_step
+
+
+@dataclass(frozen=True)
+class InfoFlags(FolderFlags):
+    pass
+
+
+def info(flags: InfoFlags) -> None:
+    """Show what the headers of the files tell: lengths, cameras, dimensions, success, size, problems."""
+    paths = list_episodes(flags.dataset_dir)
+    facts = [read_facts(path) for path in tqdm(paths, desc="reading", unit="episode", leave=False)]
+    compare(facts)
+    rows = [
+        ("file", "steps", "s", "fps", "state", "action", "images", "cameras", "success", "MB"),
+        *(
+            (
+                *(one.name, str(one.steps), f"{one.seconds:.1f}", str(one.fps), *map(str, one.dims)),
+                *(one.kind, one.camera_text, one.success_text, f"{one.megabytes:.1f}"),
+            )
+            for one in facts
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, one in zip(rows, [None, *facts], strict=True):
+        problems = f"  {'; '.join(one.problems)}" if one and one.problems else ""
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(f"{'  '.join(cells).rstrip()}{problems}")
+    print(summary(facts))
+
+
+def summary(facts: Sequence[Facts]) -> str:
+    """A few lines on all files."""
+    steps = [one.steps for one in facts if one.steps]
+    told = Counter(one.success_text for one in facts)
+    tasks = Counter(one.task or "none named" for one in facts if one.steps)
+    seconds, megabytes = sum(one.seconds for one in facts), sum(one.megabytes for one in facts)
+    lengths = f"{min(steps)} to {max(steps)}" if steps else "no"
+    wrong = sum(bool(one.problems) for one in facts)
+    return (
+        f"{len(facts)} episodes of {lengths} steps, {sum(steps)} in all ({seconds / 60:.1f} min), "
+        f"{megabytes:.0f} MB; success: {told['yes']} yes, {told['no']} no, {told['?']} unknown; problems: "
+        f"{wrong}\ntask: {', '.join(f'{name} ({count})' for name, count in tasks.items()) or 'none'}"
+    )
+
+
+@dataclass(frozen=True)
+class CheckFlags(Limits, FolderFlags, Workers):
+    pass
+
+
+def check(flags: CheckFlags) -> None:
+    """Look at every step and frame of every file; ends with exit status 1 if anything is wrong."""
+    paths = list_episodes(flags.dataset_dir)
+    facts = [read_facts(path) for path in paths]
+    compare(facts)
+    odd = {path: one.problems for path, one in zip(paths, facts, strict=True)}
+    limits = Limits(**{name: getattr(flags, name) for name in cli.flags_of(Limits())})
+    progress = tqdm(total=len(paths), desc="checking", unit="episode")
+    with progress, spread(find_problems, [(path, limits) for path in paths], flags, progress) as results:
+        found = {one.path: one for one in results}
+    wrong = {}
+    for path in paths:
+        problems = list(dict.fromkeys([*found[path].problems, *odd[path]]))
+        for problem in problems:
+            print(f"{path.name}: {problem}")
+        if problems:
+            wrong[path.stem.removeprefix("episode_")] = problems
+    frames = sum(one.frames for one in found.values())
+    untimed = sum(not one.is_timed for one in found.values())
+    print(f"{len(paths)} episodes, {frames} frames; {untimed} have no /time, so that their rate is unknown")
+    if wrong:
+        raise EpisodeError(
+            f"{sum(map(len, wrong.values()))} problems in {len(wrong)} of {len(paths)} episodes; to leave "
+            f"these out: python3 edit_episodes.py delete --dataset_dir {flags.dataset_dir} --output_dir NEW "
+            f"--episodes {' '.join(wrong)}"
+        )
+    print("nothing is wrong")
+
+
+@dataclass(frozen=True)
+class StatsFlags(FolderFlags):
+    dry_run: bool = cli.flag(False, "keep no dataset_stats.json beside the episodes")
+
+
+def show_stats(flags: StatsFlags) -> None:
+    """Show mean, deviation and range of each entry of state and action, as training normalises by them."""
+    from stats import FILE_NAME, Stats, dataset_stats  # imports torch, which takes seconds
+
+    paths = list_episodes(flags.dataset_dir)
+    if flags.dry_run:
+        episodes = [load_header(path) for path in paths]
+        stats = Stats.of([one.qpos for one in episodes], [whole_action(one) for one in episodes])
+    else:
+        stats = dataset_stats([paths])
+    task = TASKS.get(load_header(paths[0]).task)
+    print(f"{'':32}{'mean':>10}{'std':>10}{'min':>10}{'max':>10}")
+    for what in ("qpos", "action"):
+        rows = np.stack([getattr(stats, f"{what}_{of}") for of in ("mean", "std", "min", "max")], axis=1)
+        known = task.state_names if task else ()
+        for i, row in enumerate(rows):
+            name = f"{what} {known[i] if i < len(known) else i}"
+            print(f"{name:32}" + "".join(f"{value:10.4f}" for value in row))
+    kept = "not kept" if flags.dry_run else f"kept in {Path(flags.dataset_dir) / FILE_NAME}"
+    print(f"over {len(paths)} episodes; {kept}")
+
+
+@dataclass(frozen=True)
+class RegionFlags(Workers):
+    dataset_dir: tuple[str, ...] = cli.flag(
+        None, "folder of the episodes; or several, if each holds those of one kind"
+    )
+    by: str | None = cli.flag(
+        None, "what sorts the episodes of one folder; by case or success if not given", KINDS
+    )
+    background: str | None = cli.flag(None, "folder of a recording without objects (--no_props)")
+    camera_names: tuple[str, ...] | None = cli.flag(None, "cameras to look at; all if not given")
+    steps: tuple[int, int] | None = cli.flag(
+        None, "first and last step that are compared; while all arms are in one pose if not given"
+    )
+    margin: int = cli.flag(8, "pixels added to boxes on every side")
+    max_episodes: int = cli.flag(40, "of each kind that are looked at, evenly over its files")
+    output_dir: str | None = cli.flag(None, "folder for the pictures; <dataset_dir>_regions if not given")
+    seed: int = cli.flag(0, "of the chance that differences are weighed against")
+    dry_run: bool = cli.flag(False, "say what is found, and write nothing")
+
+
+def region(flags: RegionFlags) -> None:
+    """Find where in the picture kinds of episodes differ, and propose boxes for --crop and --mask_outside."""
+    from region_survey import flag_lines, survey, write_survey  # imports matplotlib
+
+    groups = [(name, _evenly(own, flags.max_episodes)) for name, own in _groups(flags)]
+    empty = _evenly(list_episodes(flags.background), flags.max_episodes) if flags.background else []
+    paths = [path for _, own in groups for path in own]
+    found = sorted(Episode.load(paths[0], in_memory=False).images)
+    cameras = [choose("camera", name, found) for name in flags.camera_names or found]
+    for path in (*paths, *empty):
+        Episode.load(path, cameras, in_memory=False)  # each has the cameras
+    steps = flags.steps or steps_in_step([*paths, *empty])
+    if not 0 <= steps[0] <= steps[1]:
+        raise ValueError(f"--steps {steps[0]} {steps[1]}; give a first and a last step, from 0 on")
+    kinds = ", ".join(f"{name} ({len(own)})" for name, own in groups)
+    print(f"{kinds}; compared at steps {steps[0]} to {steps[1]}")
+    rng = np.random.default_rng(flags.seed)
+    surveys = [survey(camera, groups, empty, steps, flags.margin, rng, flags) for camera in cameras]
+    print("\n".join(line for one in surveys for line in one.words()))
+    print("\n".join(flag_lines(surveys)))
+    if not flags.dry_run:
+        folder = Path(flags.output_dir or f"{flags.dataset_dir[0].rstrip('/')}_regions")
+        written = write_survey(folder, surveys)
+        print(f"look at {', '.join(path.name for path in written)} in {folder}; draw your own in region.html")
+
+
+def _evenly(paths: Sequence[Path], count: int) -> list[Path]:
+    return [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, count).round().astype(int))]
+
+
+def _groups(flags: RegionFlags) -> list[tuple[str, list[Path]]]:
+    """Name and files of each kind of episodes."""
+    folders = [Path(folder) for folder in flags.dataset_dir]
+    if len(folders) > 1:
+        if flags.by:
+            raise ValueError(f"--by {flags.by} sorts one folder; {len(folders)} are given, one for each kind")
+        return [(folder.name, list_episodes(folder)) for folder in folders]
+    paths = list_episodes(folders[0])
+    if flags.by:
+        return sort_by_kind(paths, flags.by)
+    task = TASKS.get(load_header(paths[0]).task)
+    return sort_by_kind(paths, "case" if task and task.cases else "success")

@@ -1,0 +1,116 @@
+"""One page for a dataset: `index.html` beside a video per episode and camera. No server, no network.
+
+The page (assets/viewer.html, .css, .js) holds the list of episodes; the numbers of each lie in a script of
+its own, `<episode>.js`, and are read when it is chosen, so that the page opens at once however many there
+are. A script, because browsers let a page on disk read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from tqdm import tqdm
+
+from constants import TASKS
+from episodes import Episode, complete_file, remove_unfinished
+from pages import script_json, text, write_page
+from parallel import Workers, spread
+from plots import write_video
+from series import Series, camera_order, series_of
+
+KEY_EVERY = 10  # frames between key frames: a jump decodes no more than these
+DECIMALS = 4  # of what is drawn: 0.0001 rad is a hundredth of a pixel
+
+
+def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> Path:
+    """Write the page of some episodes and all that it shows; returns it.
+
+    Videos that are there and newer than their episode are kept, so that a run that was cut off goes on.
+
+    Args:
+        paths: episode files of one dataset, in the order of the list.
+        output_dir: folder for the page; made if need be.
+        workers: processes that encode side by side.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    calls = [(path.resolve(), output_dir.resolve()) for path in paths]
+    progress = tqdm(total=len(calls), desc="videos", unit="episode")
+    try:
+        with progress, spread(write_episode, calls, workers, progress) as results:
+            entries = {entry["name"]: entry for entry in results}
+    except KeyboardInterrupt:
+        remove_unfinished(output_dir)
+        print(f"\nstopped; what is in {output_dir} is whole. The same command goes on where it stopped.")
+        raise
+    dataset = {
+        "name": paths[0].resolve().parent.name,
+        "episodes": [entries[path.stem] for path in paths],
+        "tasks": {name: [stage.label for stage in task.stages] for name, task in TASKS.items()},
+    }
+    page = output_dir / "index.html"
+    write_page(page, "viewer", title=text(dataset["name"]), data=script_json(dataset))
+    return page
+
+
+def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
+    """Write what the page shows of one episode; returns its entry in the list."""
+    episode = Episode.load(path, in_memory=False)
+    cameras = []
+    for camera in camera_order(episode):
+        frames = episode.images[camera]
+        height, width = frames[0].shape[:2]
+        video = output_dir / f"{path.stem}_{quote(camera, safe='')}.mp4"
+        if not _is_current(video, path):
+            write_video(video, _each(frames), episode.fps, key_every=KEY_EVERY)
+        cameras.append({"name": camera, "video": video.name, "width": width, "height": height})
+    data = {"series": [_plain(one) for one in series_of(episode)], "reward": _rounded(episode.reward)}
+    with complete_file(output_dir / f"{path.stem}.js") as part:
+        part.write_text(f"loaded({script_json(path.stem)}, {script_json(data)});\n", encoding="utf-8")
+    return {
+        "name": path.stem,
+        "steps": len(episode),
+        "fps": episode.fps,
+        "task": episode.task,
+        "success": episode.success,
+        "reward": None if episode.reward is None else float(episode.reward.max()),
+        "facts": _facts(episode, path),
+        "cameras": cameras,
+    }
+
+
+def _is_current(made: Path, source: Path) -> bool:
+    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
+def _each(frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    return (frames[t] for t in range(len(frames)))
+
+
+def _facts(episode: Episode, path: Path) -> list[str]:
+    """What else is known of an episode, for the reader."""
+    facts = ["simulation" if episode.sim else "real arm", f"{path.stat().st_size / 1e6:.1f} MB"]
+    if episode.time is not None and episode.time[-1] > 0:
+        facts.append(f"{(len(episode) - 1) / episode.time[-1]:.1f} fps by the clock")
+    if episode.seed is not None:
+        facts.append(f"seed {episode.seed}")
+    if episode.render_quality:
+        facts.append(f"rendered {episode.render_quality}")
+    if episode.noise:
+        facts.append(f"noise {1000 * episode.noise:g} mm")
+    if episode.randomized:
+        facts.append("randomized looks")
+    return facts
+
+
+def _plain(series: Series) -> dict[str, Any]:
+    """For the page's script."""
+    values = {"state": _rounded(series.state), "command": _rounded(series.command)}
+    return {"group": series.group, "name": series.name, "unit": series.unit, **values}
+
+
+def _rounded(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else np.round(values.astype(float), DECIMALS).tolist()

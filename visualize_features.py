@@ -1,0 +1,263 @@
+"""Show what a trained policy looks at in an episode, and why it does one thing rather than another.
+
+    python3 visualize_features.py --ckpt runs/demo/policy_last.ckpt --dataset_dir DIR --episode_idx 0
+
+writes, for the first step of the episode (`--step` for others), pictures of what the network sees and what
+its actions hang on, the maps of its stages, its attention, the chunk of actions it predicts, and a video over
+the episode. `--compare_episode 1` (or `--compare_step 60`) puts a second moment beside the first: their
+difference, both chunks, and which patches of the one picture turn the one chunk into the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import cli
+import feature_plots
+from constants import TASKS
+from episodes import Episode, episode_path, list_episodes, whole_action
+from features import Comparison, Inspector
+from machine import pick_device
+from plots import write_video
+from policy import load_policy
+
+VIDEO_FRAMES = 120  # about so many, if --every does not say
+VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over
+
+
+@dataclass(frozen=True)
+class Config:
+    """Flags."""
+
+    ckpt: str | None = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt (required)")
+    dataset_dir: str | None = cli.flag(None, "folder of the episodes (required)")
+    episode_idx: int = cli.flag(0, "number of the episode")
+    step: tuple[int, ...] = cli.flag((0,), "steps of the episode that pictures are made of")
+    compare_episode: int | None = cli.flag(None, "episode to compare with; the same one if not given")
+    compare_step: int | None = cli.flag(
+        None, "step to compare the first of --step with; the same if not given"
+    )
+    chunk_steps: tuple[int, ...] | None = cli.flag(
+        None, "actions of the chunk whose attention is shown; five, evenly spread, if not given"
+    )
+    stages: tuple[str, ...] | None = cli.flag(
+        None,
+        "modules of the backbone whose maps are shown, e.g. layer1.0.conv1 layer4; the last of each size "
+        "if not given",
+    )
+    patches: int = cli.flag(12, "rows of patches that are hidden, or exchanged, one after the other; 0: none")
+    every: int | None = cli.flag(
+        None, f"the video shows every so many steps; if not given, about {VIDEO_FRAMES} frames in all"
+    )
+    no_video: bool = cli.flag(False, "leave the video out")
+    output_dir: str | None = cli.flag(None, "where to write; features/ beside the checkpoint if not given")
+    device: str = cli.flag("auto", "auto, cpu, cuda")
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        for name in ("ckpt", "dataset_dir"):
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"--{name} is missing; give a {'checkpoint' if name == 'ckpt' else 'folder'}"
+                )
+        if self.patches < 0:
+            raise ValueError(f"--patches is {self.patches}; it must not be negative")
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"--every is {self.every}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step of an episode."""
+
+    episode: Episode
+    number: int
+    step: int
+
+    @property
+    def name(self) -> str:
+        return f"episode {self.number}, step {self.step}"
+
+    @property
+    def stem(self) -> str:
+        return f"episode_{self.number}_step_{self.step}"
+
+    def demonstrated(self, chunk_size: int) -> np.ndarray:
+        """(n, A): the actions from here on, at most a chunk."""
+        return whole_action(self.episode)[self.step : self.step + chunk_size]
+
+
+def parse_flags(argv: list[str] | None = None) -> Config:
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, Config)
+    config = cli.from_flags(Config, parser.parse_args(argv))
+    config.check()
+    return config
+
+
+def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Episode:
+    """An episode with the policy's cameras; FileNotFoundError says which there are."""
+    path, found = episode_path(dataset_dir, number), list_episodes(dataset_dir)
+    if path not in found:
+        listed = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
+        raise FileNotFoundError(f"{dataset_dir} has no {path.name}; it has {listed}")
+    return Episode.load(path, cameras)
+
+
+def moments(config: Config, cameras: tuple[str, ...]) -> tuple[list[Moment], Moment | None]:
+    """The moments to be shown, and the one to compare the first with."""
+    episode, number = load_episode(config.dataset_dir, config.episode_idx, cameras), config.episode_idx
+    shown = [Moment(episode, number, step) for step in config.step]
+    other = None
+    if config.compare_episode is not None or config.compare_step is not None:
+        if config.compare_episode not in (None, number):
+            number = config.compare_episode
+            episode = load_episode(config.dataset_dir, number, cameras)
+        step = config.step[0] if config.compare_step is None else config.compare_step
+        other = Moment(episode, number, step)
+    for moment in [*shown, *([other] if other else [])]:
+        if not 0 <= moment.step < len(moment.episode):
+            raise ValueError(
+                f"step {moment.step} is not in episode {moment.number}, which has steps 0 to "
+                f"{len(moment.episode) - 1}"
+            )
+    return shown, other
+
+
+def check_fit(inspector: Inspector, episode: Episode) -> None:
+    """ValueError unless the policy was made for episodes of this width."""
+    wanted, found = inspector.policy.interface.state_dim, episode.qpos.shape[1]
+    if wanted != found:
+        raise ValueError(f"the policy's states have {wanted} entries, the episode's {found}; name others")
+
+
+def chunk_steps(config: Config, chunk_size: int) -> list[int]:
+    """Actions of the chunk whose attention is shown; ValueError unless it has them."""
+    if config.chunk_steps is None:
+        return list(dict.fromkeys(np.linspace(0, chunk_size - 1, 5).round().astype(int).tolist()))
+    for step in config.chunk_steps:
+        if not 0 <= step < chunk_size:
+            raise ValueError(
+                f"--chunk_steps has {step}; the policy's chunks have actions 0 to {chunk_size - 1}"
+            )
+    return list(config.chunk_steps)
+
+
+def action_names(episode: Episode) -> list[str]:
+    """Name of each entry of an action."""
+    task, width = TASKS.get(episode.task), whole_action(episode).shape[1]
+    names = list(task.state_names) if task else []
+    return [*names[:width], *(f"action_{i}" for i in range(len(names), width))]
+
+
+def show(moment: Moment, inspector: Inspector, config: Config, steps: list[int], folder: Path) -> list[Path]:
+    """Write the pictures of one moment."""
+    obs = inspector.observe(moment.episode, moment.step)
+    look, saliency = inspector.look(obs), inspector.saliency(obs)
+    occlusion = inspector.occlusion(obs, config.patches) if config.patches else {}
+    stem = folder / moment.stem
+    written = [Path(f"{stem}_look.png")]
+    feature_plots.look_plot(written[0], look, saliency, occlusion, moment.name)
+    for camera, seen in look.cameras.items():
+        written.append(Path(f"{stem}_maps_{camera}.png"))
+        feature_plots.maps_plot(written[-1], seen, f"{moment.name}, {camera}: maps of the backbone")
+    if look.shares:
+        written.append(Path(f"{stem}_attention.png"))
+        title = f"{moment.name}: attention of the decoder, for actions of the chunk"
+        feature_plots.attention_plot(written[-1], look, steps, title)
+    written.append(Path(f"{stem}_actions.png"))
+    _plot_chunks(written[-1], {"chunk": (moment, look.chunk)}, moment.name)
+    return written
+
+
+def _plot_chunks(path: Path, chunks: dict[str, tuple[Moment, np.ndarray]], title: str) -> None:
+    first, chunk = next(iter(chunks.values()))
+    feature_plots.chunks_plot(
+        path,
+        {name: chunk for name, (_, chunk) in chunks.items()},
+        {name: moment.demonstrated(len(chunk)) for name, (moment, chunk) in chunks.items()},
+        action_names(first.episode),
+        first.episode.fps,
+        title,
+    )
+
+
+def compare(
+    one: Moment, other: Moment, inspector: Inspector, config: Config, folder: Path
+) -> tuple[list[Path], str]:
+    """Write the pictures of two moments side by side, and return what they say in words."""
+    pair = (one, other)
+    observed = [inspector.observe(moment.episode, moment.step) for moment in pair]
+    looks = [inspector.look(obs) for obs in observed]
+    comparison = inspector.compare(*observed, config.patches)
+    stem = folder / f"{one.stem}_vs_{other.stem}"
+    title = f"A: {one.name}; B: {other.name}"
+    written = [Path(f"{stem}.png"), Path(f"{stem}_actions.png")]
+    names = [moment.name for moment in pair]
+    feature_plots.comparison_plot(written[0], names, looks, comparison, title)
+    chunks = {letter: (moment, look.chunk) for letter, moment, look in zip("AB", pair, looks, strict=True)}
+    _plot_chunks(written[1], chunks, title)
+    return written, describe(comparison)
+
+
+def describe(comparison: Comparison) -> str:
+    """Which part of what is seen makes the chunks differ."""
+    if not comparison.forward:
+        return "A and B get the same chunk of actions"
+    parts = sorted(comparison.forward.items(), key=lambda part: -part[1])
+    told = ", ".join(
+        f"{'state' if n == 'state' else f'image of {n}'} {feature_plots.percent(share)}" for n, share in parts
+    )
+    return (
+        f"the chunks of A and B differ by {comparison.distance:.2f} standard deviations of an action; of the "
+        f"way from A's to B's, B's {told} (each put into A by itself)"
+    )
+
+
+def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) -> Path:
+    """Write the video over the episode."""
+    length = len(moment.episode)
+    every = every or max(1, round(length / VIDEO_FRAMES))
+    path = folder / f"episode_{moment.number}_features.mp4"
+    steps = tqdm(range(0, length, every), desc="video", unit="frame")
+
+    def frames() -> Iterator[np.ndarray]:
+        for step in steps:
+            obs = inspector.observe(moment.episode, step)
+            saliency = inspector.saliency(obs, copies=VIDEO_COPIES)
+            yield feature_plots.video_frame(inspector.look(obs), saliency, f"step {step}")
+
+    write_video(path, frames(), moment.episode.fps / every)
+    return path
+
+
+def main() -> None:
+    config = parse_flags()
+    cameras = tuple(sorted(Episode.load(list_episodes(config.dataset_dir)[0], in_memory=False).images))
+    policy = load_policy(config.ckpt, pick_device(config.device), cameras)
+    shown, other = moments(config, policy.interface.cameras)
+    inspector = Inspector(policy, config.stages or ())
+    check_fit(inspector, shown[0].episode)
+    steps = chunk_steps(config, policy.chunk_size)
+    folder = Path(config.output_dir) if config.output_dir else Path(config.ckpt).parent / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    for note in inspector.notes:
+        print(note)
+    for moment in tqdm(shown, unit="step", disable=len(shown) == 1):
+        for path in show(moment, inspector, config, steps, folder):
+            tqdm.write(f"  {path}")
+    if other:
+        written, words = compare(shown[0], other, inspector, config, folder)
+        print(words)
+        print("\n".join(f"  {path}" for path in written))
+    if not config.no_video:
+        print(f"  {film(shown[0], inspector, config.every, folder)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
