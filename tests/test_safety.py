@@ -124,7 +124,7 @@ def test_the_table_is_where_it_is_told_to_be():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_sequence_of_targets_gets_past_a_limit(seed):
-    rng, guard = np.random.default_rng(seed), make_guard()
+    rng, guard = np.random.default_rng(seed), make_guard(box_x=(-0.42, 0.1), box_y=(-0.25, 0.2))
     sent = follow(guard, adversarial(rng, 600))
     joints = np.degrees(sent[:, :6])
     assert (np.abs(joints) <= HARD_LIMITS - 2 + 1e-9).all()
