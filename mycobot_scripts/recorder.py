@@ -182,9 +182,9 @@ class Recorder:
         reason = self._session.robot.stopped or "q was pressed"
         is_wish = reason in ("q was pressed", "Ctrl-C")
         if self._is_automatic or not len(recording):
-            self._end(recording, "quit")
-            if is_wish:
-                return "quit"
+            verdict = self._end(recording, "quit" if is_wish else "redo")
+            if is_wish or (self._is_automatic and self._session.servo.error is None):
+                return verdict  # a twin may be tried again; it harms nobody
             raise RuntimeError(reason)
         question = f"stopped ({reason}): [k]eep what there is, as a failure, [r]edo, [q]uit?"
         answers = {**ANSWERS, "k": "failure", "enter": "failure"}

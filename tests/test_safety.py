@@ -41,7 +41,8 @@ def adversarial(rng, n):
         elif kind == 3:
             yield np.append(LOW + rng.normal(0, 0.3, 6), rng.uniform(-2, 3))
         elif kind == 4:
-            yield np.append(np.radians(HARD_LIMITS) * rng.choice([-1, 1], 6), rng.choice([0.0, 1.0]))
+            corner = 1 - 2 * (i // 120 + np.arange(6) & 1)  # the same for 20 targets: time to get there
+            yield np.append(np.radians(1.2 * HARD_LIMITS) * corner, rng.choice([0.0, 1.0]))
         else:
             yield (START + rng.normal(0, 1e-3, 7)).astype(np.float32)
 
@@ -123,7 +124,7 @@ def test_the_table_is_where_it_is_told_to_be():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_sequence_of_targets_gets_past_a_limit(seed):
-    rng, guard = np.random.default_rng(seed), make_guard()
+    rng, guard = np.random.default_rng(seed), make_guard(box_x=(-0.42, 0.1), box_y=(-0.25, 0.2))
     sent = follow(guard, adversarial(rng, 600))
     joints = np.degrees(sent[:, :6])
     assert (np.abs(joints) <= HARD_LIMITS - 2 + 1e-9).all()
@@ -132,6 +133,15 @@ def test_no_sequence_of_targets_gets_past_a_limit(seed):
     assert np.abs(np.diff(sent[:, 6])).max() <= 0.1 + 1e-9
     assert max(guard.outside(pose[:6])[0] for pose in sent) < 1e-8
     assert {"joint limit", "step", "gripper step", "gripper range", "table", "box"} <= set(guard.clamped)
+
+
+def test_no_sequence_of_targets_gets_past_a_joint_limit():
+    """Where no table and no box is in the way."""
+    guard = make_guard(clearance=-9.0, box_x=(-9.0, 9.0), box_y=(-9.0, 9.0), max_height=9.0)
+    joints = np.degrees(follow(guard, adversarial(np.random.default_rng(0), 600))[:, :6])
+    assert (np.abs(joints) <= HARD_LIMITS - 2 + 1e-9).all()
+    assert (np.abs(joints).max(axis=0) > HARD_LIMITS - 2.01).all(), "it got there"
+    assert np.abs(np.diff(joints, axis=0)).max() <= 20 + 1e-9
 
 
 def test_an_arm_that_stands_outside_may_only_come_back():
