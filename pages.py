@@ -16,11 +16,11 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 def write_page(path: Path, stem: str, **parts: str) -> None:
     """Write the page `assets/<stem>.html`.
 
-    In it, `{{style}}` becomes what all pages look like (page.css) and the file beside it that ends in .css,
-    `{{script}}` the one that ends in .js, and other names `parts`, which are HTML.
+    In it, `{{style}}` becomes what all pages look like (page.css) and `<stem>.css`, `{{script}}` all of
+    `<stem>_*.js` and then `<stem>.js`, and other names `parts`, which are HTML.
     """
-    for part, names in (("style", ("page.css", f"{stem}.css")), ("script", (f"{stem}.js",))):
-        files = [ASSETS / name for name in names]
+    styles, scripts = [ASSETS / "page.css", ASSETS / f"{stem}.css"], sorted(ASSETS.glob(f"{stem}_*.js"))
+    for part, files in (("style", styles), ("script", [*scripts, ASSETS / f"{stem}.js"])):
         parts[part] = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
     template = (ASSETS / f"{stem}.html").read_text(encoding="utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)

@@ -295,12 +295,12 @@ def _in(folder, policy):
 def test_the_script(made):
     data, ckpt = made
     flags = ("--ckpt", ckpt, "--dataset_dir", data, "--episode_idx", 1, "--patches", 3)
-    done = run_script(*flags, "--step", 0, 7, "--compare_episode", 2, "--every", 10, "--chunk_steps", 0, 9)
+    done = run_script(*flags, "--step", 7, "--compare_episode", 2, "--every", 10, "--chunk_steps", 0, 9)
     assert done.returncode == 0, done.stderr
     folder = ckpt.parent / "features"
     endings = ("look", "maps_top", "maps_wrist", "attention", "actions")
-    wanted = {f"episode_1_step_{step}_{ending}.png" for step in (0, 7) for ending in endings}
-    pair = "episode_1_step_0_vs_episode_2_step_0"
+    wanted = {f"episode_1_step_7_{ending}.png" for ending in endings}
+    pair = "episode_1_step_7_vs_episode_2_step_7"
     wanted |= {f"{pair}.png", f"{pair}_actions.png", "episode_1_features.mp4"}
     assert set(os.listdir(folder)) == wanted
     assert all(str(folder / name) in done.stdout for name in wanted)
