@@ -14,8 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import cli
-from edits import AlignFlags, RelabelFlags, ResampleFlags, TruncateFlags, align, relabel, resample, truncate
-from image_edits import (
+from dataset_tools.edits import (
+    AlignFlags,
+    RelabelFlags,
+    ResampleFlags,
+    TruncateFlags,
+    align,
+    relabel,
+    resample,
+    truncate,
+)
+from dataset_tools.image_edits import (
     CompressFlags,
     DecompressFlags,
     MaskFlags,
@@ -27,12 +36,21 @@ from image_edits import (
     mirror,
     recolor,
 )
-from lerobot_export import ExportFlags, export_lerobot
-from lerobot_import import ImportFlags, import_lerobot
+from dataset_tools.lerobot_export import ExportFlags, export_lerobot
+from dataset_tools.lerobot_import import ImportFlags, import_lerobot
+from dataset_tools.plans import Plan, carry_out, finish
+from dataset_tools.rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
+from dataset_tools.surveys import (
+    CheckFlags,
+    InfoFlags,
+    RegionFlags,
+    StatsFlags,
+    check,
+    info,
+    region,
+    show_stats,
+)
 from parallel import Workers
-from plans import Plan, carry_out, finish
-from rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
-from surveys import CheckFlags, InfoFlags, RegionFlags, StatsFlags, check, info, region, show_stats
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from parallel import Workers, spread
 from plots import joint_plot, tile, write_video
 from policies.base import Observation
 from policy import load_policy
-from report import write_report
 from schema import Task
+from viewers.report import write_report
 
 
 def rollout(

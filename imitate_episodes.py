@@ -26,11 +26,11 @@ from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
 from policy import POLICIES, finish_policies, make_policy, read_checkpoint, save_policy
-from provenance import note_command
-from report import write_report
 from schema import Task
 from training import fit
 from training_run import TrainConfig
+from viewers.provenance import note_command
+from viewers.report import write_report
 
 ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of one command, not of a run
 

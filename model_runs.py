@@ -52,6 +52,8 @@ from mycobot_scripts.takeover import Corrections, TakeOver
 from outcomes import Outcome, Summary, write_summary
 from policies.base import Policy
 from schema import Task
+from viewers.provenance import note_command
+from viewers.report import write_report
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
 TOLD = "success, as you said"  # what a run on the real arm may come to
@@ -337,14 +339,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     policies = load_policies(config.checkpoints, task, pick_device(config.device))
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
+    note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
     with open_keys() as keys:
         summary = run_all(config, setup, policies, task, keys)
     if summary is None:
         print("no run was made")
         return
     write_summary(summary, folder)
+    page = write_report([folder])
     print(summary.text())
-    print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+    print(f"report: {page.resolve().as_uri()}")
+    print(f"look at the runs: python3 visualize_episodes.py --dataset_dir {folder} --html")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,11 @@ the videos where they lie, and needs no network.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import cli
-from pages import write_page
-from report_parts import body, headline
-from run_folder import read_run
-
-FILE = "report.html"
+from viewers.report import FILE, write_report
 
 
 @dataclass(frozen=True)
@@ -30,39 +23,6 @@ class Config:
     output: Path | None = cli.flag(
         None, f"page to write; {FILE} in the folder of the run, or here if there are several"
     )
-
-
-def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
-    """Write the page of one run or of several; returns it.
-
-    Args:
-        folders: of the runs.
-        output: the page; `report.html` in the only folder, or here, if not given.
-
-    Raises:
-        ValueError: a folder holds no run.
-    """
-    output = output or (folders[0] / FILE if len(folders) == 1 else Path(FILE))
-    runs = [read_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    place = output.resolve().parent
-    write_page(output, "report", title=headline(runs), body=body(runs, lambda path: _link(path, place)))
-    return output
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Short ones, if they tell the runs apart."""
-    resolved = [folder.resolve() for folder in folders]
-    short = [folder.name for folder in resolved]
-    if len(set(short)) == len(short):
-        return short
-    common = os.path.commonpath(resolved)
-    return [os.path.relpath(folder, common) for folder in resolved]
-
-
-def _link(path: Path, place: Path) -> str:
-    """A file's address, as seen from the page."""
-    return quote(os.path.relpath(path.resolve(), place))
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ import plots
 from constants import TASKS
 from episodes import Episode, episode_path, list_episodes
 from parallel import Workers, spread
-from viewer import write_viewer
+from viewers.dataset_page import write_viewer
 
 PAGE_FOLDER = "html"
 
@@ -107,7 +107,7 @@ def visualize(path: Path, output_dir: Path) -> str:
 
 def record_rerun(path: Path, output_dir: Path) -> str:
     """Write the Rerun recording of one episode file, and return what to print about it."""
-    from rerun_file import write_rerun  # an optional package
+    from viewers.rerun_file import write_rerun  # an optional package
 
     episode = Episode.load(path)
     made = output_dir / f"{path.stem}.rrd"

@@ -18,13 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-import feature_plots
 from constants import TASKS
 from episodes import Episode, episode_path, list_episodes, whole_action
-from features import Comparison, Inspector
 from machine import pick_device
 from plots import write_video
 from policy import load_policy
+from viewers import feature_plots
+from viewers.features import Comparison, Inspector
 
 VIDEO_FRAMES = 120  # about so many, if --every does not say
 VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over

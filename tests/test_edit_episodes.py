@@ -20,8 +20,8 @@ from synthetic import make_dataset, make_episode
 import cli
 import edit_episodes as script
 import imitate_episodes
-import plans
-from editing import changed
+from dataset_tools import plans
+from dataset_tools.editing import changed
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from stats import dataset_stats
 

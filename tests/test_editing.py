@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from constants import TASKS, get_task
-from editing import (
+from dataset_tools.editing import (
     changed,
     compressed,
     decompressed,

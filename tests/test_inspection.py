@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from synthetic import make_episode
 
-from editing import decompressed
+from dataset_tools.editing import decompressed
+from dataset_tools.inspection import Limits, compare, find_problems, read_facts, sort_by_kind
 from episodes import Episode, JpegFrames, episode_path
 from frames import EpisodeError
-from inspection import Limits, compare, find_problems, read_facts, sort_by_kind
 
 T = 30
 LIMITS = Limits()

@@ -14,15 +14,15 @@ import pytest
 pa = pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
 av = pytest.importorskip("av", reason="needs pip install av")
 
+import lerobot_format as lerobot  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 import edit_episodes  # noqa: E402
-import lerobot_format as lerobot  # noqa: E402
 from constants import TASKS  # noqa: E402
+from dataset_tools.lerobot_export import ExportFlags, export_lerobot  # noqa: E402
+from dataset_tools.lerobot_import import ImportFlags, import_lerobot  # noqa: E402
 from episodes import Episode, JpegFrames, episode_path, list_episodes  # noqa: E402
 from frames import EpisodeError  # noqa: E402
-from lerobot_export import ExportFlags, export_lerobot  # noqa: E402
-from lerobot_import import ImportFlags, import_lerobot  # noqa: E402
 
 SCRIPT = Path(edit_episodes.__file__)
 TASK = "sim_transfer_cube_scripted"

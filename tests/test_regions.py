@@ -4,10 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-import regions
-from episodes import Episode, episode_path
-from frames import EpisodeError, JpegFrames
-from regions import (
+from dataset_tools import regions
+from dataset_tools.regions import (
     ColorMask,
     Region,
     clusters,
@@ -22,6 +20,8 @@ from regions import (
     steps_in_step,
     variance_ratio,
 )
+from episodes import Episode, episode_path
+from frames import EpisodeError, JpegFrames
 
 H, W = 240, 320
 SPOT = (200, 60, 230, 84)  # where the box lies that tells the kinds apart: x0, y0, x1, y1

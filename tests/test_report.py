@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from browser import chromium, require_chromium, wait_until
 
-import report
 from constants import TASKS
 from logs import write_csv
 from outcomes import Outcome, Summary, wilson_interval, write_summary
 from plots import write_video
-from provenance import note_command, read_commands
-from report import write_report
-from run_folder import read_run
-from svg import Line, line_chart
+from viewers.provenance import note_command, read_commands
+from viewers.report import write_report
+from viewers.run_folder import read_run
+from viewers.svg import Line, line_chart
 
+ROOT = Path(__file__).resolve().parents[1]
 TASK = TASKS["sim_mycobot320_choose_scripted"]
 STAGES = tuple(stage.label for stage in TASK.stages)
 REWARDS = (3, 0, 3, 2, 3, 3)
@@ -201,7 +201,7 @@ def test_evaluations_of_old_are_read(run):
     [(["--runs", "nowhere"], "nowhere holds no run"), ([], "--runs is required")],
 )
 def test_bad_input_ends_in_one_line(tmp_path, words, message):
-    command = [sys.executable, report.__file__, *words]
+    command = [sys.executable, str(ROOT / "report.py"), *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0 and message in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

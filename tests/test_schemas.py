@@ -14,9 +14,9 @@ import pytest
 
 import cli
 import edit_episodes
+from dataset_tools.inspection import Limits, find_problems, read_facts
 from episodes import Episode, list_episodes, whole_action
 from frames import JpegFrames
-from inspection import Limits, find_problems, read_facts
 from visualize_episodes import visualize
 
 H, W, T = 48, 64, 24

@@ -6,10 +6,10 @@ import mujoco
 import numpy as np
 import pytest
 
-import shapes
 from constants import TASKS
 from episodes import Episode
 from sim_env import make_sim_env
+from viewers import shapes
 
 MYCOBOT = TASKS["sim_mycobot320_choose_scripted"]
 PRIMITIVES = """

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from browser import WAIT, chromium, require_chromium, wait_until
 
-import viewer
 from constants import TASKS
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from parallel import Workers
-from series import SPEEDS
-from viewer import write_viewer
+from viewers import dataset_page as viewer
+from viewers.dataset_page import write_viewer
+from viewers.series import SPEEDS
 
 TASK = TASKS["sim_transfer_cube_scripted"]
 HEIGHT, STRIPE, BITS = 96, 16, 8

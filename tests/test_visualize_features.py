@@ -12,13 +12,13 @@ from backbone_names import needs_timm
 from synthetic import SMALL, make_dataset, make_episode, make_small
 from torch import nn
 
-import feature_plots
 import visualize_features
 from detr import hooks
 from detr.backbone import build_backbone
 from detr.transformer import Attention
-from features import Inspector
 from policy import save_policy
+from viewers import feature_plots
+from viewers.features import Inspector
 
 ROOT = Path(visualize_features.__file__).parent
 CAMERAS = ("top", "wrist")

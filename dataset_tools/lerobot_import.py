@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lerobot_format as lerobot
 import numpy as np
 from tqdm import tqdm
 
 import cli
-import lerobot_format as lerobot
 from constants import TASKS, choose
-from edits import FolderFlags
+from dataset_tools.edits import FolderFlags
+from dataset_tools.lerobot_export import ARRAYS, EXTRAS
+from dataset_tools.lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
 from episodes import Episode, episode_path, remove_unfinished
 from frames import EpisodeError, JpegFrames
-from lerobot_export import ARRAYS, EXTRAS
-from lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
 from parallel import Workers, spread
 
 UNITS = ("rad", "deg")

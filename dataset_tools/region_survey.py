@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
+from dataset_tools.regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
 from episodes import Episode, complete_file
 from frames import EpisodeError
-from pages import script_json, text, write_page
 from parallel import Workers, spread
 from plots import new_figure, write_png
-from regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
+from viewers.pages import script_json, text, write_page
 from views import Box
 
 SHOWN = 8  # episodes of a kind whose regions are drawn

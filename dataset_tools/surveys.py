@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 import cli
 from constants import TASKS, choose
-from edits import FolderFlags, load_header
+from dataset_tools.edits import FolderFlags, load_header
+from dataset_tools.inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
+from dataset_tools.regions import steps_in_step
 from episodes import Episode, list_episodes, whole_action
 from frames import EpisodeError
-from inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
 from parallel import Workers, spread
-from regions import steps_in_step
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class RegionFlags(Workers):
 
 def region(flags: RegionFlags) -> None:
     """Find where in the picture kinds of episodes differ, and propose boxes for --crop and --mask_outside."""
-    from region_survey import flag_lines, survey, write_survey  # imports matplotlib
+    from dataset_tools.region_survey import flag_lines, survey, write_survey  # imports matplotlib
 
     groups = [(name, _evenly(own, flags.max_episodes)) for name, own in _groups(flags)]
     empty = _evenly(list_episodes(flags.background), flags.max_episodes) if flags.background else []

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from constants import TASKS
 from episodes import Episode, complete_file, remove_unfinished
-from pages import script_json, text, write_page
 from parallel import Workers, spread
 from plots import write_video
-from series import Series, camera_order, series_of
+from viewers.pages import script_json, text, write_page
+from viewers.series import Series, camera_order, series_of
 
 KEY_EVERY = 10  # frames between key frames: a jump decodes no more than these
 DECIMALS = 4  # of what is drawn: 0.0001 rad is a hundredth of a pixel

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 import cli
-from editing import part
-from edits import EditFlags, FolderFlags, load_header
+from dataset_tools.editing import part
+from dataset_tools.edits import EditFlags, FolderFlags, load_header
+from dataset_tools.image_edits import MIRROR_FILE
+from dataset_tools.inspection import KINDS, sort_by_kind
+from dataset_tools.plans import Plan, Write
 from episodes import episode_path, list_episodes
-from image_edits import MIRROR_FILE
-from inspection import KINDS, sort_by_kind
 from parallel import Workers
-from plans import Plan, Write
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 import cli
 from constants import TASKS
-from editing import gripper_columns
+from dataset_tools.editing import gripper_columns
 from episodes import Episode
 from frames import EpisodeError, Images, JpegFrames, frame_size
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from episodes import complete_file
 
-ASSETS = Path(__file__).resolve().parent / "assets"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 
 def write_page(path: Path, stem: str, **parts: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cli
-from provenance import read_commands
+from viewers.provenance import read_commands
 
 
 @dataclass

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lerobot_format as lerobot
 import numpy as np
 from tqdm import tqdm
 
 import cli
-import lerobot_format as lerobot
 from constants import TASKS
-from edits import FolderFlags, load_header
+from dataset_tools.edits import FolderFlags, load_header
 from episodes import Episode, list_episodes
 from frames import EpisodeError, frame_size
 from parallel import Workers, spread

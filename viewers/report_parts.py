@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from outcomes import wilson_interval
-from pages import text
-from run_folder import Run
-from svg import Line, interval_bar, line_chart
+from viewers.pages import text
+from viewers.run_folder import Run
+from viewers.svg import Line, interval_bar, line_chart
 
 Link = Callable[[Path], str]  # a file's address in the page
 Result = dict[str, Any]

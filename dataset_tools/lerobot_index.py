@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import lerobot_format as lerobot
+import numpy as np
 
 
 @dataclass(frozen=True)

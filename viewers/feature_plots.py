@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from features import CameraLook, Comparison, Look, Saliency
 from plots import BLUE, ORANGE, joint_lines_plot, new_figure, tile, write_png
+from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pages import text
+from viewers.pages import text
 
 WIDTH, HEIGHT = 460, 250  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 30  # around the axes

@@ -72,7 +72,7 @@ def _commit() -> str:
     command = [
         "git",
         "-C",
-        str(Path(__file__).resolve().parent),
+        str(Path(__file__).resolve().parents[1]),
         "describe",
         "--always",
         "--dirty",

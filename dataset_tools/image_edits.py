@@ -11,12 +11,12 @@ import numpy as np
 
 import cli
 from constants import JPEG_QUALITY
-from editing import compressed, decompressed, masked, mirrored, recolored
-from edits import EditFlags, plan_edits
+from dataset_tools.editing import compressed, decompressed, masked, mirrored, recolored
+from dataset_tools.edits import EditFlags, plan_edits
+from dataset_tools.plans import Plan
+from dataset_tools.regions import ColorMask
 from episodes import Episode
 from frames import JpegFrames, frame_size
-from plans import Plan
-from regions import ColorMask
 from views import Box, black_outside, check_box
 
 MIRROR_FILE = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)

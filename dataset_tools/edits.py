@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cli
 from constants import TASKS, choose
-from editing import (
+from dataset_tools.editing import (
     EVENTS,
     event_step,
     relabelled,
@@ -20,10 +20,10 @@ from editing import (
     shifted,
     truncated,
 )
+from dataset_tools.plans import Plan, Write
 from episodes import Episode, list_episodes, unread_datasets
 from frames import EpisodeError
 from parallel import Workers
-from plans import Plan, Write
 
 
 @dataclass(frozen=True)

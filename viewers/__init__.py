@@ -1,0 +1,1 @@
+"""What people look at: pages, reports, recordings for Rerun, and what a policy sees."""

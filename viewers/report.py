@@ -1,0 +1,47 @@
+"""The page of a run, or of several: success, stages, choices, losses, videos, commands, versions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from viewers.pages import write_page
+from viewers.report_parts import body, headline
+from viewers.run_folder import read_run
+
+FILE = "report.html"
+
+
+def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Write the page of one run or of several; returns it.
+
+    Args:
+        folders: of the runs.
+        output: the page; `report.html` in the only folder, or here, if not given.
+
+    Raises:
+        ValueError: a folder holds no run.
+    """
+    output = output or (folders[0] / FILE if len(folders) == 1 else Path(FILE))
+    runs = [read_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    place = output.resolve().parent
+    write_page(output, "report", title=headline(runs), body=body(runs, lambda path: _link(path, place)))
+    return output
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Short ones, if they tell the runs apart."""
+    resolved = [folder.resolve() for folder in folders]
+    short = [folder.name for folder in resolved]
+    if len(set(short)) == len(short):
+        return short
+    common = os.path.commonpath(resolved)
+    return [os.path.relpath(folder, common) for folder in resolved]
+
+
+def _link(path: Path, place: Path) -> str:
+    """A file's address, as seen from the page."""
+    return quote(os.path.relpath(path.resolve(), place))
