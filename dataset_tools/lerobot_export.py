@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lerobot_format as lerobot
 import numpy as np
 from tqdm import tqdm
 
 import cli
 from constants import TASKS
+from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
 from episodes import Episode, list_episodes
 from frames import EpisodeError, frame_size

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lerobot_format as lerobot
 import numpy as np
 from tqdm import tqdm
 
 import cli
 from constants import TASKS, choose
+from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
 from dataset_tools.lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lerobot_format as lerobot
 import numpy as np
+
+from dataset_tools import lerobot_format as lerobot
 
 
 @dataclass(frozen=True)

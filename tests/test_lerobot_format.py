@@ -14,11 +14,11 @@ import pytest
 pa = pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
 av = pytest.importorskip("av", reason="needs pip install av")
 
-import lerobot_format as lerobot  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 import edit_episodes  # noqa: E402
 from constants import TASKS  # noqa: E402
+from dataset_tools import lerobot_format as lerobot  # noqa: E402
 from dataset_tools.lerobot_export import ExportFlags, export_lerobot  # noqa: E402
 from dataset_tools.lerobot_import import ImportFlags, import_lerobot  # noqa: E402
 from episodes import Episode, JpegFrames, episode_path, list_episodes  # noqa: E402

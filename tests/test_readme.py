@@ -1,5 +1,7 @@
 """The README's commands, and the user's own ("Example Usages" of ACT++), are understood word for word."""
 
+import argparse
+import importlib
 import re
 import shlex
 import subprocess
@@ -8,10 +10,6 @@ from pathlib import Path
 import pytest
 
 import imitate_episodes
-import replay_episodes
-import train_backbone
-import train_latent_model
-import visualize_episodes
 from constants import TASKS, get_task
 from policy import POLICIES
 
@@ -49,25 +47,39 @@ def test_imitate_episodes_as_ever(command):
     assert config.eval == ("--eval" in command) and config.temporal_agg == ("--temporal_agg" in command)
 
 
-@pytest.mark.parametrize("script", [train_latent_model, train_backbone])
-def test_trainers_of_parts(script):
-    found = commands(script.__name__)
-    assert found
-    for command in found:
-        assert script.parse_flags(arguments(command))
+class Parsed(Exception):
+    """What a script's flags came to."""
 
 
-@pytest.mark.parametrize("command", commands("visualize_episodes"))
-def test_visualize_episodes(command, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["visualize_episodes.py", *arguments(command)])
-    args = visualize_episodes.parse_args()
-    assert args.dataset_dir and args.episode_idx == 0
+def scripts() -> list[tuple[str, str]]:
+    """Script (as a module) and command, of each command line of the READMEs."""
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in READMES)
+    found = re.findall(r"^ +(python3 ([\w/]+)\.py.*)$", texts, re.MULTILINE)
+    return sorted({(script.replace("/", "."), command) for command, script in found})
 
 
-@pytest.mark.parametrize("command", commands("replay_episodes"))
-def test_replay_episodes(command):
-    args = replay_episodes.parse_args(arguments(command))
-    assert args.dataset_dir and args.episode_idx == 0
+@pytest.mark.parametrize(("script", "command"), scripts())
+def test_every_command_is_understood(script, command, monkeypatch):
+    parse = argparse.ArgumentParser.parse_args
+
+    def note(*args, **kwargs):
+        raise Parsed(parse(*args, **kwargs))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", note)
+    monkeypatch.setattr("sys.argv", [f"{script}.py", *arguments(command)])
+    with pytest.raises(Parsed) as parsed:
+        importlib.import_module(script).main()
+    given = vars(parsed.value.args[0])
+    flags = re.findall(r"--(\w+)", command)
+    assert flags and not any(given[flag] is None or given[flag] is False for flag in flags)
+
+
+def test_every_script_is_in_the_readme():
+    named = {script for script, _ in scripts()}
+    paths = [*ROOT.glob("*.py"), *ROOT.glob("mycobot_scripts/*.py")]
+    runs = [path for path in paths if "cli.run(" in path.read_text(encoding="utf-8")]
+    there = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in runs}
+    assert named == there
 
 
 def test_both_editions_have_the_same_commands_and_flags():
