@@ -25,7 +25,9 @@ from mycobot_scripts.session import RobotConfig, Session, Setup, StopKey
 
 SIZE = (48, 64)  # of the cameras' pictures
 # A loaded machine must not fail a test: what depends on its speed is generous.
-LIMITS = Limits(stale=20.0, frozen=60.0, start_speed=60.0, max_deviation=60.0)
+LIMITS = Limits(
+    stale=20.0, frozen=60.0, start_speed=60.0, max_deviation=60.0, max_step=60.0, gripper_step=1.0
+)
 SERVO = ServoConfig(speed=60, reply_window=1000.0)
 
 
@@ -94,6 +96,7 @@ def make_rig(
             camera.wait()
         servo = Servo(port.port, guard, SERVO).start()
         stack.callback(servo.close)
+        servo._arm.link._serial.write_timeout = 60.0  # s; the emulated arm shares this machine's cores
         stop_key = StopKey(person)
         robot = MyCobotRobot(task, servo, cameras, guard, asked_to_stop=stop_key)
         session = Session(setup, task, servo, cameras, guard, robot, person, stop_key)
