@@ -28,7 +28,7 @@ test: setup lint
 	$(RUN) -m pytest -n 2
 
 test-slow: setup
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m slow -o faulthandler_timeout=3600
 
 lint: setup
 	$(BIN)/ruff check .
