@@ -23,11 +23,11 @@ import numpy as np
 
 import cli
 from constants import get_task
-from mycobot_scripts import arm_checks
-from mycobot_scripts.calibrate import calibrate
-from mycobot_scripts.camera_checks import check_camera, check_visibility
 from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
-from mycobot_scripts.findings import Finding, summary, write
+from mycobot_scripts.checks import arm_checks
+from mycobot_scripts.checks.calibrate import calibrate
+from mycobot_scripts.checks.camera_checks import check_camera, check_visibility
+from mycobot_scripts.checks.findings import Finding, summary, write
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.kinematics import tool_point
 from mycobot_scripts.robot import MyCobotRobot

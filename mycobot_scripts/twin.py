@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cli  # noqa: E402
 from constants import MYCOBOT, TASKS, get_task  # noqa: E402
-from mycobot_scripts.faults import Faults  # noqa: E402
-from mycobot_scripts.motion import SPEED_AT_20  # noqa: E402
+from mycobot_scripts.stand_in.faults import Faults  # noqa: E402
+from mycobot_scripts.stand_in.motion import SPEED_AT_20  # noqa: E402
 from schema import Task  # noqa: E402
 
 
@@ -71,9 +71,9 @@ def check_cameras(faults: Faults, cameras: list[str]) -> None:
 
 def serve(config: Config, faults: Faults, task: Task) -> None:
     """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
-    from mycobot_scripts.firmware import Firmware, serve_pty  # these open OpenGL
-    from mycobot_scripts.twin_http import TwinServer
-    from mycobot_scripts.world import World
+    from mycobot_scripts.stand_in.firmware import Firmware, serve_pty  # these open OpenGL
+    from mycobot_scripts.stand_in.twin_http import TwinServer
+    from mycobot_scripts.stand_in.world import World
 
     world = World(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
     try:

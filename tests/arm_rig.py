@@ -14,14 +14,14 @@ import numpy as np
 
 from constants import get_task
 from mycobot_scripts.arm_file import ArmFile
-from mycobot_scripts.body import KinematicBody
 from mycobot_scripts.cameras import Camera, close_cameras
-from mycobot_scripts.faults import Faults
-from mycobot_scripts.firmware import Firmware, serve_pty
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
 from mycobot_scripts.session import RobotConfig, Session, Setup, StopKey
+from mycobot_scripts.stand_in.body import KinematicBody
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 
 SIZE = (48, 64)  # of the cameras' pictures
 # A loaded machine must not fail a test: what depends on its speed is generous.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mycobot_scripts.calibration import fit_tip, table_height
+from mycobot_scripts.checks.calibration import fit_tip, table_height
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.kinematics import forward
 

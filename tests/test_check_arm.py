@@ -12,8 +12,12 @@ import pytest
 from arm_rig import LIMITS, SIZE, Person, make_rig
 from test_calibration import POINT, touching
 
-from mycobot_scripts import arm_checks, camera_checks, check_arm
-from mycobot_scripts.arm_checks import (
+from mycobot_scripts import check_arm
+from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
+from mycobot_scripts.cameras import Camera
+from mycobot_scripts.check_arm import Checker, Config, move, picking_pose
+from mycobot_scripts.checks import arm_checks, camera_checks
+from mycobot_scripts.checks.arm_checks import (
     check_firmware,
     check_gripper,
     check_health,
@@ -21,16 +25,13 @@ from mycobot_scripts.arm_checks import (
     check_line,
     check_motion,
 )
-from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
-from mycobot_scripts.body import KinematicBody
-from mycobot_scripts.calibrate import MENU, Calibration
-from mycobot_scripts.camera_checks import check_camera, check_visibility
-from mycobot_scripts.cameras import Camera
-from mycobot_scripts.check_arm import Checker, Config, move, picking_pose
-from mycobot_scripts.faults import Faults
-from mycobot_scripts.findings import Finding, summary
-from mycobot_scripts.firmware import Firmware, serve_pty
+from mycobot_scripts.checks.calibrate import MENU, Calibration
+from mycobot_scripts.checks.camera_checks import check_camera, check_visibility
+from mycobot_scripts.checks.findings import Finding, summary
 from mycobot_scripts.session import RobotConfig
+from mycobot_scripts.stand_in.body import KinematicBody
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 from mycobot_scripts.waypoints import Motion
 
 

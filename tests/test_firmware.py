@@ -13,11 +13,11 @@ from step_response import fitted_steps
 
 from constants import MYCOBOT
 from mycobot_scripts import kinematics, protocol
-from mycobot_scripts.body import KinematicBody
-from mycobot_scripts.faults import Faults
-from mycobot_scripts.firmware import Firmware, serve_pty
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.protocol import Command, Frame
+from mycobot_scripts.stand_in.body import KinematicBody
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 
 HOME = [-3.07, 33.39, 32.78, 6.94, -88.33, -1.58]  # degrees, where the body starts
 MEASURED = [-2.98, 33.31, 32.69, 6.85, -88.24, -1.49]  # the same through 12 bits

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mycobot_scripts.pictures import MIN_PIXELS, difference, distinct, drift, marked
+from mycobot_scripts.checks.pictures import MIN_PIXELS, difference, distinct, drift, marked
 
 RNG = np.random.default_rng(0)
 SCENE = RNG.integers(60, 180, (120, 160, 3))

@@ -15,10 +15,10 @@ from emulated import START, emulated, eventually, fake_cameras, make_guard, our_
 from constants import get_task
 from model_runs import rollout
 from mycobot_scripts.cameras import open_cameras
-from mycobot_scripts.faults import Faults
 from mycobot_scripts.protocol import Command
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.servo import Servo, ServoConfig
+from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.timing import Timing
 from mycobot_scripts.twin_client import start_twin
 from mycobot_scripts.twin_scene import TwinScene

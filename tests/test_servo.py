@@ -9,11 +9,11 @@ import pytest
 from emulated import MOVES, START, emulated, eventually, make_guard, our_threads
 
 from mycobot_scripts import link as link_module
-from mycobot_scripts.faults import Faults
 from mycobot_scripts.link import Link, find_port
 from mycobot_scripts.protocol import Command, encode_angles, int16s, to_int16s
 from mycobot_scripts.safety import SafetyStop
 from mycobot_scripts.servo import Servo, ServoConfig
+from mycobot_scripts.stand_in.faults import Faults
 
 HOME = bytes.fromhex("fecd0d0b0cce02b6dd7fff62")  # as pymycobot sends it
 FAST = {"command_gap": 0.0, "gripper_period": 0.0, "state_period": 5.0, "health_period": 1000.0}

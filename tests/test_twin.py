@@ -23,9 +23,9 @@ from constants import MYCOBOT, Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts import kinematics
 from mycobot_scripts.safety import Limits
+from mycobot_scripts.stand_in.world import World
 from mycobot_scripts.twin_client import TWIN, start_twin
 from mycobot_scripts.units import to_degrees
-from mycobot_scripts.world import World
 from record_sim_episodes import run_script
 from sim_env import make_sim_env
 from teleop import Pacer

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import mujoco
 import numpy as np
 
-from mycobot_scripts.body import ALL_JOINTS, BodyState
+from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from schema import Arm
 
 STUCK = 1e6  # Nm s/rad, damping of a joint that no longer moves

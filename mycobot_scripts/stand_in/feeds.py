@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from constants import JPEG_QUALITY
-from mycobot_scripts.faults import Faults
+from mycobot_scripts.stand_in.faults import Faults
 
 
 @dataclass

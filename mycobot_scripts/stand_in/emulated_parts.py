@@ -9,9 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mycobot_scripts.body import Body
-from mycobot_scripts.faults import Faults
-from mycobot_scripts.motion import START_UP, Motion
 from mycobot_scripts.protocol import (
     ENCODER_ZERO,
     GRIPPER_UNREADABLE,
@@ -20,6 +17,9 @@ from mycobot_scripts.protocol import (
     int16s,
     to_int16s,
 )
+from mycobot_scripts.stand_in.body import Body
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.motion import START_UP, Motion
 
 Read = Callable[[bytes, float], bytes]  # payload, when (s)
 Write = Callable[[bytes, float], bool | None]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mycobot_scripts.arm_file import DEFAULT_PATH, GRIPPER_MODES, ArmFile
-from mycobot_scripts.calibration import fit_tip, table_height
+from mycobot_scripts.checks.calibration import fit_tip, table_height
 from mycobot_scripts.demonstrate import Guiding
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.servo import Servo

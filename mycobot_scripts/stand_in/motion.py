@@ -12,8 +12,8 @@ import numpy as np
 
 from constants import MYCOBOT
 from mycobot_scripts import kinematics, protocol
-from mycobot_scripts.body import Body
 from mycobot_scripts.inverse import rotation, solve
+from mycobot_scripts.stand_in.body import Body
 
 QUEUE, LATEST = 0, 1  # fresh modes
 SPEED_AT_20 = float(np.degrees(MYCOBOT.max_speed))  # degrees/s: the peak in act-plus-plus_one's logs

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from episodes import complete_file
-from mycobot_scripts.arm_checks import CLOSED, OPEN, move_gripper
 from mycobot_scripts.cameras import Camera, find_cameras
-from mycobot_scripts.findings import Finding, judged
-from mycobot_scripts.pictures import BRIGHT, DARK, MAX_DRIFT, difference, distinct, drift, marked
+from mycobot_scripts.checks.arm_checks import CLOSED, OPEN, move_gripper
+from mycobot_scripts.checks.findings import Finding, judged
+from mycobot_scripts.checks.pictures import BRIGHT, DARK, MAX_DRIFT, difference, distinct, drift, marked
 from mycobot_scripts.robot import MyCobotRobot
 
 PICTURES, PATIENCE = 5, 3.0  # of the gripper, open and closed; s that they may take

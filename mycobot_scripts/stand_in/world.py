@@ -19,10 +19,10 @@ import mujoco
 import numpy as np
 
 from constants import IMAGE_SIZE
-from mycobot_scripts.body import ALL_JOINTS, BodyState
-from mycobot_scripts.faults import Faults
-from mycobot_scripts.feeds import Feed
-from mycobot_scripts.simulated_arm import SimulatedArm
+from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.feeds import Feed
+from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
 from schema import Task
 from sim_env import make_sim_env
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mycobot_scripts.findings import Finding, judged
+from mycobot_scripts.checks.findings import Finding, judged
 from mycobot_scripts.protocol import GRIPPER_UNREADABLE, Command
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import HARD_LIMITS, Limits, SafetyStop

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from constants import Stream, choose
-from mycobot_scripts.feeds import Feed
-from mycobot_scripts.firmware import Firmware
-from mycobot_scripts.world import World, as_json
+from mycobot_scripts.stand_in.feeds import Feed
+from mycobot_scripts.stand_in.firmware import Firmware
+from mycobot_scripts.stand_in.world import World, as_json
 
 BOUNDARY = "frame"
 MAX_BODY = 100_000  # bytes

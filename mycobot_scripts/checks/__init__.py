@@ -1,0 +1,1 @@
+"""What check_arm.py looks at, and what it sets."""
