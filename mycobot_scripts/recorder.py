@@ -103,7 +103,9 @@ class Recorder:
                 return False
             if self._is_automatic:
                 print(f"episode {index}: attempt {attempt} did not succeed")
-        raise RuntimeError(f"{MAX_ATTEMPTS} attempts at episode {index} failed; --ask lets you keep failures")
+        reason = self._session.robot.stopped
+        why = f"the last one was stopped: {reason}" if reason else "--ask lets you keep failures"
+        raise RuntimeError(f"{MAX_ATTEMPTS} attempts at episode {index} failed; {why}")
 
     @property
     def _is_automatic(self) -> bool:
