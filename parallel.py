@@ -77,18 +77,32 @@ def _handlers_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: more of them do not cut the cleaning up short."""
+def _one_interrupt() -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: more of them do not cut the cleaning up short.
+
+    Python drops exceptions that are raised while it frees an object. What is yielded goes through results,
+    and raises it once more where that has happened.
+    """
+    came: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
+        came.append(number)
         raise KeyboardInterrupt
+
+    def heed(results: Iterable[Any]) -> Iterator[Any]:
+        for result in results:
+            if came:
+                break
+            yield result
+        if came:
+            raise KeyboardInterrupt
 
     with _handlers_kept():
         for number in SIGNALS:
             signal.signal(number, interrupt)
-        yield
+        yield heed
 
 
 @contextmanager
@@ -210,17 +224,17 @@ def spread(
     if workers.cluster_address:
         _knock(workers.cluster_address)
     start, streams = _CLUSTERS[workers.backend], workers.backend != "ray"
-    with _one_interrupt(), start(workers.cluster_address, processes) as (n_jobs, options):
+    with _one_interrupt() as heed, start(workers.cluster_address, processes) as (n_jobs, options):
         with joblib.parallel_config(workers.backend, **options):
             return_as = "generator_unordered" if streams else "list"
             parallel = _Parallel(progress, n_jobs=n_jobs, batch_size=1, return_as=return_as)
         if not streams:
-            yield parallel(jobs)
+            yield heed(parallel(jobs))
             return
         with _deaf():
             results = parallel(jobs)
         try:
-            yield results
+            yield heed(results)
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that not all results were asked for

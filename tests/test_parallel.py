@@ -50,6 +50,29 @@ def test_an_error_arrives_as_it_is(workers):
         run(Fraction, [(1, 2), (1, 0), (1, 3)], workers)
 
 
+class Interrupting:
+    """Ctrl-C while it is freed: Python reports the exception, and drops it."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("after", [1, 5], ids=["in the middle", "after the last result"])
+def test_ctrl_c_that_python_drops_stops_the_work_all_the_same(after):
+    done = []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tqdm(total=5, disable=True) as progress,
+        spread(math.factorial, [(n,) for n in range(5)], Workers(num_workers=1), progress) as results,
+    ):
+        for result in results:
+            done.append(result)
+            if len(done) == after:
+                Interrupting()
+    assert len(done) == after
+
+
 def test_results_may_be_left_lying(workers, recwarn):
     before = signal.getsignal(signal.SIGINT)
     with (
