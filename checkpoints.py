@@ -14,7 +14,10 @@ def read_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
     path = Path(path)
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.ckpt"))
-        raise FileNotFoundError(f"no checkpoint {path}; in that folder: {', '.join(there) or 'none'}")
+        found = f"in that folder: {', '.join(there) or 'none'}"
+        raise FileNotFoundError(
+            f"no checkpoint {path}; {found if path.parent.is_dir() else 'there is no such folder'}"
+        )
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 import cli
-from constants import TASKS, Stream, choose, get_task
+from constants import MYCOBOT, TASKS, Stream, choose, get_task
 from episodes import Episode, complete_file, list_episodes
 from feeding import Data, FeedConfig, load_data, make_feed
 from logs import check_wandb
@@ -178,6 +178,10 @@ def train(
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
+    if task.arms == (MYCOBOT,):
+        robot = "twin" if task.scene else "mycobot320"
+        run = f"--robot {robot} --ckpt_dir {ckpt_dir} --task_name {task.name}"
+        print(f"run it in real time: python3 model_runs.py {run}")
 
 
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:

@@ -87,7 +87,8 @@ def check(flags: CheckFlags) -> None:
             wrong[path.stem.removeprefix("episode_")] = problems
     frames = sum(one.frames for one in found.values())
     untimed = sum(not one.is_timed for one in found.values())
-    print(f"{len(paths)} episodes, {frames} frames; {untimed} have no /time, so that their rate is unknown")
+    unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""
+    print(f"{len(paths)} episodes, {frames} frames{unknown}")
     if wrong:
         raise EpisodeError(
             f"{sum(map(len, wrong.values()))} problems in {len(wrong)} of {len(paths)} episodes; to leave "

@@ -172,12 +172,23 @@ class Recorder:
         wish = self._jogging.wish if self._jogging else None
         if wish in ("redo", "quit"):
             return self._end(recording, wish)
-        told = self._told() if self._session.is_twin else None
+        told, trouble = self._told() if self._session.is_twin else None, self._trouble()
         if self._is_automatic:
-            return self._end(recording, "keep" if told else "redo", told)
+            if trouble:
+                print(f"episode {index}: {trouble}")
+            return self._end(recording, "keep" if told and not trouble else "redo", told)
         said = "" if told is None else f"{'success' if told else 'no success'}; "
+        said += f"{trouble}; " if trouble else ""
         question = f"episode {index}: {said}[k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
         return self._end(recording, self._session.keys.ask(question, ANSWERS), told)
+
+    def _trouble(self) -> str:
+        """What makes a motion that was played a bad demonstration; nothing, as a rule."""
+        robot = self._session.robot
+        clamped, missed = robot.guard.clamped.total(), robot.timing.missed
+        if self._jogging is not None or not clamped + missed:
+            return ""
+        return f"{clamped} commands were clamped, {missed} steps left out: a bad demonstration"
 
     def _stopped(self, recording: Recording) -> str:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""

@@ -114,6 +114,7 @@ class MyCobotRobot:
         self.stopped = None
         self._stop_event.clear()
         self.guard.reset()
+        self.timing = Timing(self.task.cameras)
         self._path.clear()
         try:
             self._check()

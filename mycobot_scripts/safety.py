@@ -169,7 +169,8 @@ class Guard:
         age = now - time
         if age > self.limits.stale:
             raise SafetyStop(
-                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power"
+                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power; "
+                "or this computer is too busy"
             )
         if follows:
             self._following.check(time, qpos)

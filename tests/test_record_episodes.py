@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from arm_rig import Person, make_rig
+from arm_rig import LIMITS, Person, make_rig
 
 from episodes import Episode, episode_path
 from mycobot_scripts import record_episodes
@@ -53,6 +54,15 @@ def pressed_while_recording(tmp_path, key: str, after: int = 3):
         return [key]
 
     return press
+
+
+def test_a_motion_that_the_limits_change_is_said_to_be_a_bad_demonstration(tmp_path):
+    far = (40.0, *HOME[1:])
+    jump = Motion((Pose(0, HOME, 0.7), Pose(1, far, 0.7), Pose(4, far, 0.7)), fps=10)
+    jump.save(tmp_path / "jump.json")
+    with make_rig(Person("enter", "k"), replace(LIMITS, max_step=20.0)) as rig:
+        assert recorded(rig, config(tmp_path, sequence=str(tmp_path / "jump.json"))) == [True]
+    assert "commands were clamped" in rig.person.questions[-1]
 
 
 def test_waypoints_are_played_and_recorded_as_sent(tmp_path, sequence, capsys):
