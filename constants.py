@@ -54,6 +54,7 @@ MYCOBOT = Arm(
     model="mycobot320",
     label="right",
     joints=tuple(f"joint{n + 1}_to_joint{n}" for n in range(1, 6)) + ("joint6output_to_joint6",),
+    joint_labels=tuple(f"joint_{n}" for n in range(1, 7)),
     start=tuple(math.radians(d) for d in (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)),
     fingers=(("gripper_controller", 1.0),),
     opening=(-0.7, 0.0766),  # rad; 0 and 90 mm between the pads
@@ -358,11 +359,12 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 
 
 def choose(kind: str, name: str, valid: Iterable[str]) -> str:
-    """`name`, if it is one of `valid`; otherwise ValueError with the nearest match and the choices."""
+    """`name`, if it is one of `valid`; otherwise ValueError with one it may stand for, and the choices."""
     valid = list(valid)
     if name in valid:
         return name
-    near = difflib.get_close_matches(name, valid, n=1)
+    near = [each for each in valid if name and each.startswith(name)]
+    near = near or difflib.get_close_matches(name, valid, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(valid)}")
 

@@ -27,12 +27,18 @@ class Arm:
     max_speed: float | None = None  # rad/s, of a joint that has a time constant
     reports_command: bool = False  # its gripper cannot be read: the state holds the last command instead
     posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
+    joint_labels: tuple[str, ...] = ()  # of its joints, for people; their names if not given
     mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no such arm is its mirror image
 
     @property
     def dim(self) -> int:
         """Numbers that describe its state, and its action."""
         return len(self.joints) + 1
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What the entries of its state are called."""
+        return (*(self.joint_labels or self.joints), "gripper")
 
     @property
     def actuators(self) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ class Task:
     @property
     def state_names(self) -> tuple[str, ...]:
         """Name of each entry of `qpos` and of an action."""
-        return tuple(f"{arm.label}_{joint}" for arm in self.arms for joint in (*arm.joints, "gripper"))
+        return tuple(f"{arm.label}_{joint}" for arm in self.arms for joint in arm.entries)
 
 
 _SWAP = {"left": "right", "right": "left"}

@@ -90,6 +90,11 @@ def test_unknown_task_names_the_nearest_and_all():
     assert all(name in said.split("choose from")[1] for name in TASKS)
 
 
+def test_a_name_that_is_cut_off_stands_for_the_whole():
+    with pytest.raises(ValueError, match="did you mean 'sim_mycobot320_move_cube_scripted'"):
+        get_task("sim_mycobot320_move_cube")  # mycobot320_move_cube is nearer by letters
+
+
 def test_choose():
     assert choose("colour", "red", iter(["red", "blue"])) == "red"
     with pytest.raises(ValueError, match="^unknown colour 'xyz'; choose from red, blue$"):

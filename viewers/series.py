@@ -32,7 +32,7 @@ def _joint_names(episode: Episode) -> list[tuple[str, str, str]]:
     return [
         (f"{arm.label} arm", name.replace("_", " "), GRIPPER if name == "gripper" else "rad")
         for arm in task.arms
-        for name in (*arm.joints, "gripper")
+        for name in arm.entries
     ]
 
 
