@@ -10,7 +10,6 @@ keys or a gamepad drive it, g: guide it by hand, p: give it back), n: on to the 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import numpy as np
 
 import cli
 from constants import IMAGE_SIZE, Stream, get_task
-from episodes import Episode, episode_path
+from episodes import Episode
 from evaluation import rollout
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
@@ -37,7 +36,7 @@ from mycobot_scripts.policy_runs import (
     warm_up,
 )
 from mycobot_scripts.recorded import RecordedRobot
-from mycobot_scripts.recording import Recording, journal_path
+from mycobot_scripts.recording import Recording, free_episode
 from mycobot_scripts.session import (
     Session,
     Setup,
@@ -268,12 +267,6 @@ def latency_line(parts: Parts) -> str:
     median, slowest = np.percentile(latencies, [50, 99])
     held = f"; the arm held for {parts.held} steps, waiting for a chunk" if parts.held else ""
     return f"policy: {len(parts.latencies)} chunks, {median:.0f} ms (99 %: {slowest:.0f} ms){held}"
-
-
-def free_episode(folder: Path) -> Path:
-    """The first episode file, by number, that is not there."""
-    numbers = (n for n in itertools.count() if not episode_path(folder, n).exists())
-    return next(path for n in numbers if not journal_path(path := episode_path(folder, n)).exists())
 
 
 def output_dir(config: Config) -> Path:

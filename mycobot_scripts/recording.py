@@ -10,6 +10,7 @@ A killed process loses what its queue held (a few steps), a power cut what was n
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from episodes import Episode, EpisodeError, complete_file
+from episodes import Episode, EpisodeError, complete_file, episode_path
 from frames import JpegFrames, encode_jpeg
 
 SYNC_EVERY = 0.5  # s; so that with the sync itself no more than a second is lost
@@ -41,6 +42,12 @@ _LENGTH = struct.Struct("<I")  # of a JPEG, before it
 def journal_path(path: str | Path) -> Path:
     """Where an episode file's journal is while it is being recorded."""
     return Path(path).with_suffix(_ENDING)
+
+
+def free_episode(folder: str | Path) -> Path:
+    """The first episode file of a folder, by number, that neither is there nor is being recorded."""
+    paths = (episode_path(folder, number) for number in itertools.count())
+    return next(path for path in paths if not path.exists() and not journal_path(path).exists())
 
 
 def list_journals(dataset_dir: str | Path) -> list[Path]:

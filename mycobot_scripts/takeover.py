@@ -15,9 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from devices import Device
-from episodes import episode_path
 from mycobot_scripts.jog import Jog
-from mycobot_scripts.recording import Recording, Step, journal_path
+from mycobot_scripts.recording import Recording, Step, free_episode
 from schema import Task
 
 MIN_STEPS = 5  # a correction that is shorter is none, and not kept
@@ -46,11 +45,8 @@ class Corrections:
 
     def begin(self) -> None:
         """A stretch begins."""
-        number = 0
-        while any(path(episode_path(self._folder, number)).exists() for path in (Path, journal_path)):
-            number += 1
         facts = {"task": self._task.name, "fps": self._task.fps, "sim": self._sim}
-        self._recording = Recording(episode_path(self._folder, number), self._task.cameras, **facts)
+        self._recording = Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def add(self, moment: float, observation: Mapping[str, Any], action: np.ndarray) -> None:
         """A step of it."""
