@@ -14,15 +14,12 @@ DEMO := runs/demo
 DATA := data/$(TASK)
 
 # Small images, and a small network that learns from scratch: see the README.
-DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --policy_class ACT --seed 0 \
-	--image_size 120 160 --backbone keypoints --hidden_dim 192 --dim_feedforward 768 --enc_layers 2 --nheads 4 \
-	--dropout 0 --no_encoder --chunk_size 100 --train_ratio 0.95 \
-	--batch_size 32 --num_steps 1500 --lr 1e-3 --lr_schedule cosine --warmup_steps 100 --grad_clip 1
+DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --config presets/small.json
 
 demo: setup
 	$(RUN) record_sim_episodes.py --task_name $(TASK) --dataset_dir $(DATA) --num_episodes 50
 	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --resume
-	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50 --ckpt_name policy_last.ckpt
+	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50
 
 test: setup lint
 	$(RUN) -m pytest -n 2

@@ -31,6 +31,7 @@ class Stream(IntEnum):
     EVALUATE_LOOKS = 4
     TRAIN_EVALUATE = 5  # evaluations while training
     ACT = 6  # what a policy draws in a rollout
+    KNOCK = 7  # where a prop goes that is knocked loose
 
 
 def _viperx(label: str) -> Arm:

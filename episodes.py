@@ -8,7 +8,7 @@
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
     attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
-                                  render_quality, noise, randomized
+                                  render_quality, noise, hesitate, randomized
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
@@ -120,6 +120,7 @@ class Episode:
     success: bool | None = None
     render_quality: str = ""
     noise: float = 0.0  # m, on the waypoints of the script
+    hesitate: int = 0  # control steps that the arms may have waited before they began
     randomized: bool = False  # its looks were drawn at random (randomize.py)
 
     def __post_init__(self) -> None:
@@ -217,6 +218,7 @@ class Episode:
             "success": self.success,
             "render_quality": self.render_quality,
             "noise": self.noise or None,
+            "hesitate": self.hesitate or None,
             "randomized": self.randomized or None,
         }
         root.attrs.update({name: value for name, value in attributes.items() if value is not None})
@@ -270,6 +272,7 @@ def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory:
         success=bool(attributes["success"]) if "success" in attributes else None,
         render_quality=str(attributes.get("render_quality", "")),
         noise=float(attributes.get("noise", 0.0)),
+        hesitate=int(attributes.get("hesitate", 0)),
         randomized=bool(attributes.get("randomized", False)),
     )
 

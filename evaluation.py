@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dm_env import TimeStep
 from tqdm import tqdm
 
 from constants import Stream
@@ -16,7 +17,7 @@ from execution import ChunkedExecution, Execution, TemporalEnsemble
 from outcomes import Outcome, Summary, write_summary
 from parallel import Workers, spread
 from plots import joint_plot, tile, write_video
-from policies.base import Observation
+from policies.base import Observation, Policy
 from policy import load_policy
 from schema import Task
 from viewers.report import write_report
@@ -84,21 +85,55 @@ class EvalJob:
     amp: str = "auto"  # mixed precision
     render_quality: str | None = None  # as in training if not given
     randomize: bool = False  # looks of its own for each rollout
+    knock_loose: int | None = None  # step at which a prop is taken away and put at another start place
     stream: Stream = Stream.EVALUATE  # where the starts come from
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
     @property
     def execution(self) -> str:
         """How chunks are executed, for the reader."""
-        if self.temporal_agg:
-            return "temporal ensembling"
-        return f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
+        way = f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
+        parts = ["temporal ensembling" if self.temporal_agg else way]
+        parts += ["randomized looks"] if self.randomize else []
+        parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
+        return "; ".join(parts)
 
 
-_players: dict[EvalJob, tuple[Execution, Any]] = {}  # policy and environment of this process
+class KnockedLoose:
+    """An environment whose first prop is knocked loose after so many steps; `rng` gives its new place."""
+
+    def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
+        self._env, self._left, self._rng = env, after, rng
+
+    def reset(self, rng: np.random.Generator | None, **others: int) -> TimeStep:
+        return self._env.reset(rng, **others)
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        step = self._env.step(action)
+        self._left -= 1
+        return self._env.knock_loose(self._rng) if self._left == 0 and not step.last() else step
 
 
-def _player(job: EvalJob) -> tuple[Execution, Any]:
+@dataclass(frozen=True)
+class _Player:
+    """Policy and environment of this process, and how long a rollout may take."""
+
+    execute: Execution
+    env: Any
+    task: Task
+
+
+_players: dict[EvalJob, _Player] = {}
+
+
+def rollout_steps(task: Task, policy: Policy, knock_loose: int | None) -> int:
+    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and those
+    that were for nothing.
+    """
+    return max(task.episode_len, policy.interface.episode_len or 0) + (knock_loose or 0)
+
+
+def _player(job: EvalJob) -> _Player:
     if job not in _players:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
@@ -109,14 +144,15 @@ def _player(job: EvalJob) -> tuple[Execution, Any]:
         else:
             execute = ChunkedExecution(policy, job.query_every, job.amp)
         quality = job.render_quality or policy.interface.render_quality or "fast"
-        _players[job] = execute, make_sim_env(job.task, quality, randomize=job.randomize)
+        task = replace(job.task, episode_len=rollout_steps(job.task, policy, job.knock_loose))
+        _players[job] = _Player(execute, make_sim_env(task, quality, randomize=job.randomize), task)
     return _players[job]
 
 
 def close_players() -> None:
     """Free the environments of this process."""
-    for _, env in _players.values():
-        env.close()
+    for player in _players.values():
+        player.env.close()
     _players.clear()
 
 
@@ -125,22 +161,21 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
 
     A task's cases take turns, so that each has its exact share of the rollouts.
     """
-    execute, env = _player(job)
-    execute.reset([job.seed, Stream.ACT, index])
+    player = _player(job)
+    task, env = player.task, player.env
+    player.execute.reset([job.seed, Stream.ACT, index])
     rng = np.random.default_rng([job.seed, job.stream, index])
     if job.randomize:
         env.set_looks([job.seed, Stream.EVALUATE_LOOKS, index])
-    cameras, cases = job.task.cameras if is_filmed else (), job.task.cases
-    case = job.task.case_number(index) if cases else None
-    episode = rollout(execute, env, job.task, rng, cameras, view, case)
+    cameras, cases = task.cameras if is_filmed else (), task.cases
+    case = task.case_number(index) if cases else None
+    world = env
+    if job.knock_loose is not None:
+        world = KnockedLoose(env, job.knock_loose, np.random.default_rng([job.seed, Stream.KNOCK, index]))
+    episode = rollout(player.execute, world, task, rng, cameras, view, case)
     if is_filmed:
-        stem = job.output_dir / f"rollout_{index}"
-        frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
-        write_video(f"{stem}.mp4", frames, job.task.fps)
-        title = f"rollout {index}: {'success' if episode.success else 'failure'}"
-        joint_plot(
-            f"{stem}_qpos.png", episode.qpos, episode.action, job.task.state_names, job.task.fps, title
-        )
+        _film(episode, task, job.output_dir / f"rollout_{index}")
+    at_borders, elsewhere = action_changes(episode.action, player.execute.chunk_starts, task)
     return Outcome(
         index,
         highest_reward=int(episode.reward.max()),
@@ -149,12 +184,37 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         case=cases[case].label if cases else None,
         choice=getattr(env, "choice", None),
         filmed=is_filmed,
-        unstable_at=len(episode.reward) if len(episode.reward) < job.task.episode_len else None,
+        unstable_at=len(episode.reward) if len(episode.reward) < task.episode_len else None,
+        border_change=at_borders,
+        change=elsewhere,
     )
 
 
-def evaluate(job: EvalJob, num_rollouts: int, workers: Workers | None = None, view: Any = None) -> Summary:
-    """Run an evaluation, several rollouts at a time.
+def _film(episode: Episode, task: Task, stem: Path) -> None:
+    """Write a rollout's video, and its joints as a plot."""
+    frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
+    write_video(f"{stem}.mp4", frames, task.fps)
+    title = f"rollout {stem.name.removeprefix('rollout_')}: {'success' if episode.success else 'failure'}"
+    joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.state_names, task.fps, title)
+
+
+def action_changes(
+    actions: np.ndarray, chunk_starts: Sequence[int], task: Task
+) -> tuple[float | None, float | None]:
+    """How far (rad) the joint that moves most goes from one action (T, D) to the next, on average: where one
+    chunk follows another, and elsewhere. None where there is no such step.
+    """
+    joints = [entry != "gripper" for arm in task.arms for entry in arm.entries]
+    changes = np.abs(np.diff(actions[:, joints], axis=0)).max(axis=1, initial=0.0)
+    is_border = np.isin(np.arange(1, len(actions)), chunk_starts)
+    parts = changes[is_border], changes[~is_border]
+    return tuple(float(part.mean()) if len(part) else None for part in parts)
+
+
+def evaluate(
+    job: EvalJob, indices: Sequence[int], workers: Workers | None = None, view: Any = None
+) -> Summary:
+    """Run the rollouts of these indices, several at a time.
 
     Writes `result_<checkpoint>.json` and `.txt`, `report.html`, and `num_videos` videos: of the first
     rollouts, and, where these succeed, of as many that failed.
@@ -164,7 +224,7 @@ def evaluate(job: EvalJob, num_rollouts: int, workers: Workers | None = None, vi
     paths = {"checkpoint": job.checkpoint.resolve(), "output_dir": job.output_dir.resolve()}
     job = replace(job, **paths, version=version)
     try:
-        outcomes = _run_all("evaluating", job, range(num_rollouts), job.num_videos, workers, view)
+        outcomes = _run_all("evaluating", job, indices, job.num_videos, workers, view)
         summary = _summary(job, outcomes)
         write_summary(summary, job.output_dir)
         summary = replace(summary, outcomes=tuple(_film_failures(job, outcomes, workers)))
@@ -179,7 +239,7 @@ def _summary(job: EvalJob, outcomes: Sequence[Outcome]) -> Summary:
     return Summary(
         task=job.task.name,
         checkpoint=job.checkpoint.name,
-        execution=job.execution + ("; randomized looks" if job.randomize else ""),
+        execution=job.execution,
         seed=job.seed,
         outcomes=tuple(outcomes),
         stages=tuple(stage.label for stage in job.task.stages),

@@ -44,6 +44,7 @@ class Execution:
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """Forget the last episode; `key` seeds what the policy draws in the next."""
         self._seen: deque[Batch] = deque(maxlen=self._policy.observation_horizon)
+        self.chunk_starts: list[int] = []  # steps of the episode, where chunks follow one another
         seed = np.random.SeedSequence(list(key)).generate_state(1, np.uint64)[0]
         self._generator = torch.Generator(self._policy.device).manual_seed(int(seed))
 
@@ -95,6 +96,7 @@ class ChunkedExecution(Execution):
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
         self._queue: list[np.ndarray] = []
+        self._step = -1  # the present one
 
     @property
     def remaining(self) -> int:
@@ -103,9 +105,11 @@ class ChunkedExecution(Execution):
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); only looks at observations that the next chunk depends on."""
+        self._step += 1
         if not self._seen or len(self._queue) < self._policy.observation_horizon:
             self._look(observation)
         if not self._queue:
+            self.chunk_starts.append(self._step)
             self._queue = list(self._ask()[: self._count])
         return self._queue.pop(0)
 

@@ -53,11 +53,19 @@ class Config(Workers, FeedConfig):
     ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint to evaluate")
     eval_rollouts: int = cli.flag(20, "rollouts of each evaluation while training (--eval_every)")
     num_rollouts: int = cli.flag(50, "rollouts of an evaluation, from starts that no demonstration had")
+    first_rollout: int = cli.flag(
+        0, "number of the first of them; rollout i of a seed always has the same start"
+    )
     num_videos: str = cli.flag(
         "3", "how many of them to film, or all; the rest is not rendered and runs faster"
     )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
     randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
+    knock_loose: int | None = cli.flag(
+        None,
+        "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
+        "place; the rollout then lasts as many steps longer",
+    )
     query_every: int | None = cli.flag(
         None,
         "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
@@ -73,8 +81,12 @@ class Config(Workers, FeedConfig):
             raise ValueError(f"--image_size is {self.image_size}; height and width must be at least 1")
         if self.num_rollouts < 1:
             raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
+        if self.first_rollout < 0:
+            raise ValueError(f"--first_rollout is {self.first_rollout}; it must be at least 0")
         if self.num_videos != "all" and not self.num_videos.isdecimal():
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
+        if self.knock_loose is not None and self.knock_loose < 1:
+            raise ValueError(f"--knock_loose is {self.knock_loose}; it must be at least 1")
         if self.query_every is not None and (self.query_every < 1 or self.temporal_agg):
             raise ValueError(
                 f"--query_every is {self.query_every}; it must be at least 1, and --temporal_agg, which "
@@ -214,7 +226,7 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
     def success_rate(checkpoint: Path) -> float:
         stream = Stream.TRAIN_EVALUATE
         job = EvalJob(checkpoint, task, training.seed, output_dir=folder, stream=stream, amp=training.amp)
-        summary = run_evaluation(job, config.eval_rollouts, config)
+        summary = run_evaluation(job, range(config.eval_rollouts), config)
         return summary.successes / summary.n
 
     return success_rate
@@ -270,14 +282,16 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         device=str(pick_device(training.device)),
         amp=training.amp,
         randomize=config.randomize,
+        knock_loose=config.knock_loose,
     )
     folder = Path(config.ckpt_dir)
     note_command(folder, f"evaluation of {checkpoint.name}")
-    summary = run_evaluation(job, config.num_rollouts, config, view)
+    first = config.first_rollout
+    summary = run_evaluation(job, range(first, first + config.num_rollouts), config, view)
     print(summary.text())
     if num_videos:
-        print(f"videos:     {folder / 'rollout_0.mp4'} (of {min(num_videos, summary.n)})")
-    print(f"plots:      {folder / 'losses.png'}, {folder / 'rollout_0_qpos.png'}")
+        print(f"videos:     {folder / f'rollout_{first}.mp4'} (of {min(num_videos, summary.n)})")
+    print(f"plots:      {folder / 'losses.png'}, {folder / f'rollout_{first}_qpos.png'}")
     print(f"checkpoint: {checkpoint}")
     print(f"report:     {(folder / 'report.html').resolve().as_uri()}")
     print(f"results:    {folder / f'result_{checkpoint.stem}.json'} and .txt")

@@ -68,6 +68,7 @@ class Config:
     task_name: str = cli.flag(None, "task, e.g. mycobot320_choose, or a simulated one of the twin")
     ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint in each folder")
     num_rollouts: int = cli.flag(1, "runs")
+    first_rollout: int = cli.flag(0, "number of the first run; run i of a seed has the start of --eval")
     output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
     fps: float | None = cli.flag(None, "steps a second; those of the demonstrations if not given")
     seconds: tuple[float, ...] | None = cli.flag(
@@ -85,7 +86,7 @@ class Config:
     take_over: str = cli.flag(
         "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
     )
-    seed: int = cli.flag(0, "seed of the twin's starts; start i of a seed is that of --eval")
+    seed: int = cli.flag(0, "seed of the twin's starts")
     device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
     amp: str = cli.flag("auto", "mixed precision: bf16 or no", ("auto", "bf16", "no"))
 
@@ -96,6 +97,8 @@ class Config:
                 raise ValueError(f"--{name} is missing")
         if self.num_rollouts < 1:
             raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
+        if self.first_rollout < 0:
+            raise ValueError(f"--first_rollout is {self.first_rollout}; it must be at least 0")
         if self.fps is not None and not 0 < self.fps <= 50:
             raise ValueError(f"--fps is {self.fps}; it must be above 0, and at most 50")
         if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
@@ -308,7 +311,7 @@ def run_all(
     with open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session:
         runner = Runner(session, config, policies, steps)
         try:
-            for index in range(config.num_rollouts):
+            for index in range(config.first_rollout, config.first_rollout + config.num_rollouts):
                 outcome = runner.run(index)
                 if outcome is None:
                     break

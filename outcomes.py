@@ -41,6 +41,8 @@ class Outcome:
     filmed: bool = False  # as rollout_<index>.mp4
     unstable_at: int | None = None  # step at which the simulation became unstable, and the rollout ended
     stopped: str | None = None  # why a run on an arm was stopped
+    border_change: float | None = None  # rad; see `evaluation.action_changes`
+    change: float | None = None  # rad
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class Summary:
     def mean_return(self) -> float:
         return float(np.mean([outcome.total_reward for outcome in self.outcomes]))
 
+    def mean_of(self, name: str) -> float | None:
+        """Mean of a number over the rollouts that have it; None if none has."""
+        told = [value for outcome in self.outcomes if (value := getattr(outcome, name)) is not None]
+        return float(np.mean(told)) if told else None
+
     def text(self) -> str:
         """The report that is printed and saved."""
         lines = [
@@ -100,6 +107,12 @@ class Summary:
         if self.strict_successes is not None:
             rate = _rate(self.strict_successes, self.n)
             lines.append(f"  strictly ({self.strict_label}): {self.strict_successes}/{self.n} = {rate}")
+        at_borders, elsewhere = self.mean_of("border_change"), self.mean_of("change")
+        if at_borders is not None and elsewhere is not None:
+            lines.append(
+                f"  the joint that moves most moves by {at_borders:.4f} rad where one chunk follows another, "
+                f"and by {elsewhere:.4f} rad in other steps"
+            )
         unstable = sum(outcome.unstable_at is not None for outcome in self.outcomes)
         if unstable:
             lines.append(f"  {unstable} of them ended early: actions so wild that the simulation broke")
@@ -123,6 +136,8 @@ class Summary:
             "stage_counts": {label: self.reached(i) for i, label in enumerate(self.stages, start=1)},
             "choice_counts": self.choice_counts,
             "mean_return": self.mean_return,
+            "border_change": self.mean_of("border_change"),
+            "change": self.mean_of("change"),
         }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ class Config(Workers):
     )
     noise: float = cli.flag(
         0.0, "metres by which every waypoint is moved at most, along each axis, anew for each episode"
+    )
+    hesitate: int = cli.flag(
+        0, "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do"
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: bool = cli.flag(
@@ -139,6 +142,7 @@ def run_script(
     view=None,
     noise: float = 0.0,
     case: int | None = None,
+    hesitate: int = 0,
 ) -> Episode:
     """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
 
@@ -149,9 +153,12 @@ def run_script(
     from scripted_policy import ScriptedPolicy
 
     step = env.reset(rng, case=case)
-    script = ScriptedPolicy(task.variants[env.env.case], env.start_xyz(), env.env.env_state, noise, rng)
+    task = replace(task, episode_len=task.episode_len + hesitate)
+    script = ScriptedPolicy(
+        task.variants[env.env.case], env.start_xyz(), env.env.env_state, noise, rng, hesitate
+    )
     episode = run_episode(env.env, task, step, lambda t, _: env.joint_action(script(t)), cameras, view)
-    episode.noise = noise
+    episode.noise, episode.hesitate = noise, hesitate
     return episode
 
 
@@ -169,7 +176,7 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
     for attempt in range(1, MAX_ATTEMPTS + 1):
         case = task.case_number(index)
-        episode = run_script(env, task, rng, config.camera_names, view, config.noise, case)
+        episode = run_script(env, task, rng, config.camera_names, view, config.noise, case, config.hesitate)
         if episode.success is not False or config.keep_failures:
             save(episode, config, index)
             return Recorded(attempt, bool(episode.success), bool(env.env.strict_success))
@@ -234,6 +241,7 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
         "render_quality": config.render_quality,
         "randomized": config.randomize,
         "noise": config.noise,
+        "hesitate": config.hesitate,
         "cameras": sorted(config.camera_names),
         "success": None if config.no_props else True,
     }
@@ -262,7 +270,7 @@ def complete(config: Config) -> tuple[Config, Task]:
     task = get_task(config.task_name)
     if config.teleop:
         task = human_task(task)
-        for name in ("overwrite", "noise", "no_props"):
+        for name in ("overwrite", "noise", "hesitate", "no_props"):
             if getattr(config, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
     elif not task.script:
@@ -272,6 +280,8 @@ def complete(config: Config) -> tuple[Config, Task]:
     config.check_workers(config.onscreen_render)
     if not 0 <= config.noise < math.inf:
         raise ValueError(f"--noise is {config.noise}; it must be a length in metres, 0 or more")
+    if config.hesitate < 0:
+        raise ValueError(f"--hesitate is {config.hesitate}; it must be a number of steps, 0 or more")
     values = {
         **vars(config),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),

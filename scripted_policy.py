@@ -23,6 +23,7 @@ class ScriptedPolicy:
         env_state: np.ndarray,
         noise: float = 0.0,
         rng: np.random.Generator | None = None,
+        hesitate: int = 0,
     ) -> None:
         """Lay the paths.
 
@@ -32,11 +33,13 @@ class ScriptedPolicy:
             env_state: (P * 7,), the props at reset.
             noise: every waypoint but those at "start" is moved by up to this much (m) along each axis.
                 Waypoints of the same control step move together, so that two arms still meet.
-            rng: where the noise comes from.
+            rng: where the noise and the wait come from.
+            hesitate: control steps that the arms wait before they begin, at most.
         """
         anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
         steps = sorted({point.step for point in task.script if point.at != "start"})
         shifts = {step: rng.uniform(-noise, noise, 3) if noise else np.zeros(3) for step in steps}
+        self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
         self._paths = []
         for arm in task.arms:
             places = {**anchors, "start": start_xyz[arm.label]}
@@ -60,7 +63,7 @@ class ScriptedPolicy:
 
     def __call__(self, step: int) -> np.ndarray:
         """End-effector action (8 per arm: xyz, quaternion wxyz, gripper) at a control step."""
-        return np.concatenate([self._along(path, step) for path in self._paths])
+        return np.concatenate([self._along(path, max(0, step - self._wait)) for path in self._paths])
 
     @staticmethod
     def _along(path: list[tuple[int, np.ndarray, Quaternion, float]], step: int) -> np.ndarray:

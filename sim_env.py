@@ -169,6 +169,14 @@ class SimTask(control.Task):
         for follower, leader, polynomial in self._linked:
             data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
 
+    def place_prop(self, physics: dm_mujoco.Physics, number: int, pose: np.ndarray) -> None:
+        """Put a prop where a pose (7,) says (xyz (m), quaternion wxyz), at rest; all else stays."""
+        self.moment += 1
+        model, data = physics.model.ptr, physics.data.ptr
+        joint = model.joint(f"{self.spec.props[number].name}_joint")
+        data.joint(joint.id).qpos, data.joint(joint.id).qvel = pose, 0.0
+        mujoco.mj_forward(model, data)
+
     def pose(self, physics: dm_mujoco.Physics, state: np.ndarray) -> None:
         """Put the arms where a state (D,) says, without any motion; all else stays."""
         self.moment += 1
@@ -274,6 +282,13 @@ class SimEnv(control.Environment):
         except control.PhysicsError:
             self._reset_next_step = True  # dm_control's own mark of an episode that is over
             return TimeStep(StepType.LAST, 0, 0.0, self.task.get_observation(self.physics))
+
+    def knock_loose(self, rng: np.random.Generator) -> TimeStep:
+        """Take the first prop from whatever holds it, and put it where an episode of this case could have
+        begun, at rest. Returns what is seen then.
+        """
+        self.task.place_prop(self.physics, 0, sample_start(self.task.spec, rng, self.case)[:7])
+        return TimeStep(StepType.MID, 0.0, 1.0, self.task.get_observation(self.physics))
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
         """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.

@@ -137,6 +137,11 @@ def medians(results: Sequence[Result]) -> Result:
     return {key: median(result[key] for result in results) for key in results[0]}
 
 
+def run_script(name: str, *flags: object) -> None:
+    """Run one of our scripts; what it prints goes to stderr, as the table has stdout to itself."""
+    subprocess.run([sys.executable, str(ROOT / name), *map(str, flags)], stdout=sys.stderr, check=True)
+
+
 def timed(function: Callable[[], object]) -> float:
     """Seconds that one call takes."""
     began = time.perf_counter()

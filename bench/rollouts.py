@@ -108,7 +108,7 @@ def ours(task: Task, rollouts: int) -> Iterator[Job]:
         save_policy(checkpoint, policy)
 
         def run(output_dir: Path) -> dict[str, float]:
-            return {"rollouts": evaluate(EvalJob(checkpoint, task, output_dir=output_dir), rollouts).n}
+            return {"rollouts": evaluate(EvalJob(checkpoint, task, output_dir=output_dir), range(rollouts)).n}
 
         yield run
 

@@ -12,17 +12,16 @@ import argparse
 import json
 import re
 import shlex
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-from _harness import ROOT, TASK, machine, make_parser, parse, report
+from _harness import ROOT, TASK, machine, make_parser, parse, report, run_script
 
 from outcomes import wilson_interval
 from policy import read_checkpoint
 
+RECIPE = ("--task_name", TASK, "--config", ROOT / "presets/small.json")  # of `make demo`
 UNIFORM = "--early_share 0"
 EARLY = "--early_share 0.75 --early_steps 8"
 ROWS = {
@@ -35,26 +34,12 @@ ROWS = {
 }
 
 
-def recipe() -> list[str]:
-    """The flags with which `make demo` trains."""
-    make = ["make", "--no-print-directory", "-n", "demo"]
-    printed = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = printed.replace("\\\n", " ").splitlines()
-    line = next(line for line in lines if "imitate_episodes.py" in line and "--eval" not in line)
-    return shlex.split(line)[2:]
-
-
-def run_script(name: str, *flags: object) -> None:
-    """Run one of our scripts; what it prints goes to stderr, as the table has stdout to itself."""
-    subprocess.run([sys.executable, str(ROOT / name), *map(str, flags)], stdout=sys.stderr, check=True)
-
-
 def measure(name: str, seed: int, data: Path, out: Path, args: argparse.Namespace) -> dict[str, float]:
     """Train and evaluate a row, or read what it came to: successes, and the last validation losses."""
     folder = out / f"{re.sub(r'[^a-z0-9.]+', '_', name)}_{args.steps}_steps_seed_{seed}"
     result, checkpoint = folder / "result_policy_last.json", folder / "policy_last.ckpt"
     places = ("--dataset_dir", data, "--ckpt_dir", folder, "--seed", seed)
-    flags = (*recipe(), *shlex.split(ROWS[name]), *places, "--num_steps", args.steps)
+    flags = (*RECIPE, *shlex.split(ROWS[name]), *places, "--num_steps", args.steps)
     done = json.loads(result.read_text())["rollouts"] if result.is_file() else 0
     if done != args.rollouts:
         run_script("imitate_episodes.py", *flags)

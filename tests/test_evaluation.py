@@ -88,7 +88,7 @@ def test_a_simulation_that_breaks_down_is_a_failed_rollout(job, monkeypatch):
         return 10 * torch.randn((1, 10, 14), generator=generator)  # rad
 
     monkeypatch.setattr(ACTPolicy, "act", wild)
-    summary = evaluate(dataclasses.replace(job, num_videos=1), 2, Workers(1))
+    summary = evaluate(dataclasses.replace(job, num_videos=1), range(2), Workers(1))
     assert [outcome.highest_reward for outcome in summary.outcomes] == [0, 0]
     assert all(1 <= outcome.unstable_at < SHORT.episode_len for outcome in summary.outcomes)
     assert "2 of them ended early" in summary.text()
@@ -149,14 +149,15 @@ def test_an_outcome_notes_strict_success(job, monkeypatch, told):
     env = CountingEnv()
     if told is not None:  # environments other than the simulator need not tell
         env.strict_success = told
-    stay = Mock(side_effect=lambda seen: seen["qpos"])
-    monkeypatch.setitem(evaluation._players, job, (stay, env))
-    assert run_one(job, 0) == Outcome(0, highest_reward=4, total_reward=4.0, strict_success=told)
+    stay = Mock(side_effect=lambda seen: seen["qpos"], chunk_starts=[])
+    monkeypatch.setitem(evaluation._players, job, evaluation._Player(stay, env, SHORT))
+    wanted = Outcome(0, highest_reward=4, total_reward=4.0, strict_success=told, change=1.0)
+    assert run_one(job, 0) == wanted
 
 
 def test_evaluation_writes_results_videos_and_plots(job):
     job = dataclasses.replace(job, num_videos=1)
-    summary = evaluate(job, num_rollouts=3, workers=Workers(1))
+    summary = evaluate(job, range(3), workers=Workers(1))
     assert [outcome.index for outcome in summary.outcomes] == [0, 1, 2]
     result = json.loads((job.output_dir / "result_policy_best.json").read_text())
     assert result["rollouts"] == 3 and result["success_rate"] == 0 == result["strict_success_rate"]
@@ -180,7 +181,7 @@ def test_as_many_failures_are_filmed_as_there_are_to_be_videos(job, monkeypatch,
         return Outcome(index, 2 if index in (2, 5, 6) else 4, 9.0, filmed=is_filmed)
 
     monkeypatch.setattr(evaluation, "run_one", run)
-    summary = evaluate(dataclasses.replace(job, num_videos=num_videos), 8, Workers(1))
+    summary = evaluate(dataclasses.replace(job, num_videos=num_videos), range(8), Workers(1))
     assert [o.index for o in summary.outcomes if o.filmed] == filmed
     assert sorted(index for index, is_filmed in calls if is_filmed) == filmed
     written = json.loads((job.output_dir / "result_policy_best.json").read_text())
@@ -193,14 +194,16 @@ def test_a_repetition_that_goes_another_way_counts_for_nothing(job, monkeypatch)
         return Outcome(index, 4 if is_filmed else 1, 9.0, filmed=is_filmed)
 
     monkeypatch.setattr(evaluation, "run_one", run)
-    summary = evaluate(dataclasses.replace(job, num_videos=1), 3, Workers(1))
+    summary = evaluate(dataclasses.replace(job, num_videos=1), range(3), Workers(1))
     assert summary.successes == 1 and [o.filmed for o in summary.outcomes] == [True, False, False]
 
 
 @pytest.mark.parametrize("backend", PACKAGES)
 def test_outcomes_do_not_depend_on_the_workers(job, backend):
     pytest.importorskip(PACKAGES[backend])
-    assert evaluate(job, 4, Workers(1)).outcomes == evaluate(job, 4, Workers(2, backend)).outcomes
+    ways = Workers(1), Workers(2, backend)
+    alone, side_by_side = (evaluate(job, range(4), workers).outcomes for workers in ways)
+    assert alone == side_by_side
 
 
 def record_starts(monkeypatch) -> list:
@@ -208,10 +211,75 @@ def record_starts(monkeypatch) -> list:
 
     def note(execute, env, task, rng, *args):
         starts.append(env.task.sample_start(rng))
-        return SimpleNamespace(reward=np.zeros(task.episode_len), success=False)
+        return SimpleNamespace(
+            reward=np.zeros(task.episode_len), action=np.zeros((task.episode_len, task.dim)), success=False
+        )
 
     monkeypatch.setattr(evaluation, "rollout", note)
     return starts
+
+
+def test_any_part_of_the_rollouts_can_be_run(job):
+    outcomes = evaluate(job, range(4), Workers(1)).outcomes
+    assert evaluate(job, range(2, 4), Workers(1)).outcomes == outcomes[2:]
+
+
+def test_changes_of_the_action_at_chunk_borders_and_elsewhere():
+    actions = np.zeros((6, TASK.dim))
+    actions[1:, 0] = 0.1  # the first step after the first chunk's start, which is no border
+    actions[3:, 9] = -0.4
+    actions[3:, 13] = 1.0  # a gripper
+    at_borders, elsewhere = evaluation.action_changes(actions, [0, 3, 5], TASK)
+    assert at_borders == pytest.approx(0.4 / 2) and elsewhere == pytest.approx(0.1 / 3)
+    assert evaluation.action_changes(actions, [], TASK)[0] is None
+    assert evaluation.action_changes(actions[:1], [0], TASK) == (None, None)
+
+
+def test_chunk_borders_are_told(job):
+    outcome = evaluate(dataclasses.replace(job, query_every=5), range(1), Workers(1)).outcomes[0]
+    assert outcome.border_change > 0 and outcome.change > 0
+    ensemble = evaluate(dataclasses.replace(job, temporal_agg=True), range(1), Workers(1)).outcomes[0]
+    assert ensemble.border_change is None and ensemble.change > 0
+
+
+def test_a_rollout_takes_as_long_as_the_longest_demonstration_and_what_was_for_nothing():
+    policy = make_act()
+    assert evaluation.rollout_steps(SHORT, policy, None) == 25
+    policy.interface = dataclasses.replace(policy.interface, episode_len=30)
+    assert evaluation.rollout_steps(SHORT, policy, None) == 30
+    assert evaluation.rollout_steps(SHORT, policy, 7) == 37
+
+
+@pytest.mark.parametrize("name", ["sim_transfer_cube_scripted", "sim_mycobot320_choose_scripted"])
+def test_a_prop_that_is_knocked_loose_lies_at_another_start(name):
+    """It did not move before; after it, it is seen elsewhere in the region, and stays."""
+    from sim_env import make_sim_env
+
+    task = TASKS[name]
+    env = make_sim_env(task)
+    places = []
+    for index in (0, 1, 0):
+        knocked = evaluation.KnockedLoose(env, 3, np.random.default_rng(index))
+        step = knocked.reset(np.random.default_rng(0), case=0)
+        rest = step.observation["qpos"]
+
+        def place():
+            return env.physics.data.ptr.joint(f"{task.props[0].name}_joint").qpos[:3].copy()
+
+        start = place()
+        for _ in range(2):
+            knocked.step(rest)
+        assert np.linalg.norm((place() - start)[:2]) < 1e-3
+        step = knocked.step(rest)
+        places.append(place())
+        seen = step.observation["images"][task.cameras[0]]
+        low, high = np.array(task.props[0].low), np.array(task.props[0].high)
+        assert (low - 1e-6 <= places[-1]).all() and (places[-1] <= high + 1e-6).all()
+        knocked.step(rest)
+        assert np.linalg.norm((place() - places[-1])[:2]) < 1e-3
+    assert np.allclose(places[0], places[2]) and not np.allclose(places[0], places[1])
+    assert seen.shape == (480, 640, 3)
+    env.close()
 
 
 def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, monkeypatch):
@@ -221,19 +289,17 @@ def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, 
     run_one(dataclasses.replace(job, seed=1), 0)
     assert (starts[1] == starts[2]).all()
     assert not np.allclose(starts[0], starts[1]) and not np.allclose(starts[0], starts[3])
-    env = evaluation._player(job)[1]
+    env = evaluation._player(job).env
     recorded = [env.task.sample_start(np.random.default_rng([0, Stream.RECORD, i])) for i in range(50)]
     assert not any(np.allclose(start, starts[0]) for start in recorded)
-    for _, one in evaluation._players.values():
-        one.close()
-    evaluation._players.clear()
+    evaluation.close_players()
 
 
 def test_a_part_of_each_chunk_is_executed_if_asked_for(job, monkeypatch):
     asked = []
     act = ACTPolicy.act
     monkeypatch.setattr(ACTPolicy, "act", lambda *args: asked.append(args) or act(*args))
-    summary = evaluate(dataclasses.replace(job, query_every=5), 1, Workers(1))
+    summary = evaluate(dataclasses.replace(job, query_every=5), range(1), Workers(1))
     assert len(asked) == 5 and "5 actions of each chunk" in summary.text()  # of 25 steps
 
 
@@ -241,10 +307,8 @@ def test_evaluation_renders_as_training_did(tmp_path, job):
     policy = make_act()
     policy.interface = dataclasses.replace(policy.interface, render_quality="full")
     save_policy(tmp_path / "policy_best.ckpt", policy)
-    _, env = evaluation._player(job)
-    assert env.task.render_quality == "full"
-    env.close()
-    evaluation._players.clear()
+    assert evaluation._player(job).env.task.render_quality == "full"
+    evaluation.close_players()
 
 
 def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
@@ -252,8 +316,8 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
 
     looks = []
     monkeypatch.setattr(SimEnv, "set_looks", lambda self, rng: looks.append(rng))
-    assert "looks" not in evaluate(job, 2, Workers(1)).text() and not looks
-    summary = evaluate(dataclasses.replace(job, randomize=True, seed=6), 2, Workers(1))
+    assert "looks" not in evaluate(job, range(2), Workers(1)).text() and not looks
+    summary = evaluate(dataclasses.replace(job, randomize=True, seed=6), range(2), Workers(1))
     assert looks == [[6, Stream.EVALUATE_LOOKS, 0], [6, Stream.EVALUATE_LOOKS, 1]]
     assert "one chunk after another; randomized looks" in summary.text()
 
@@ -264,8 +328,8 @@ def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):
     rendered = []
     render = SimTask.render
     monkeypatch.setattr(SimTask, "render", lambda *args: rendered.append(args) or render(*args))
-    evaluate(job, num_rollouts=2, workers=Workers(1))
+    evaluate(job, range(2), workers=Workers(1))
     assert len(rendered) == 2 * 3  # 25 steps in chunks of 10
     rendered.clear()
-    evaluate(dataclasses.replace(job, temporal_agg=True), num_rollouts=1, workers=Workers(1))
+    evaluate(dataclasses.replace(job, temporal_agg=True), range(1), workers=Workers(1))
     assert len(rendered) == 25

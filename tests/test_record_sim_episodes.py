@@ -202,6 +202,19 @@ def test_any_number_of_workers_records_the_same_anywhere(record, backend):
     assert len({episode["env_state"] for episode in dataset(one).values()}) == 3
 
 
+def test_arms_that_hesitate_do_the_same_later(record):
+    prompt, late = (record(*flags, folder=str(len(flags))) for flags in ((), ("--hesitate", "6")))
+    waits = []
+    for one, other in zip(list_episodes(prompt), list_episodes(late), strict=True):
+        one, other = Episode.load(one), Episode.load(other)
+        assert (other.hesitate, len(other)) == (6, len(one) + 6)
+        assert np.array_equal(one.env_state, other.env_state)
+        resting = np.abs(other.action - other.action[0]).max(axis=1) < 1e-6
+        moved = np.abs(one.action - one.action[0]).max(axis=1) < 1e-6
+        waits.append(int(np.argmin(resting) - np.argmin(moved)))
+    assert all(0 <= wait <= 6 for wait in waits) and len(set(waits)) > 1, waits
+
+
 def test_noise_changes_the_motion_and_nothing_else(record):
     clean, noisy = (record(*flags, folder=str(len(flags))) for flags in ((), ("--noise", "0.01")))
     again = record("--noise", "0.01", folder="again", episodes=1)
@@ -328,12 +341,24 @@ def test_more_episodes_are_added(record):
         (("--render_quality", "full"), "has render_quality 'fast', not 'full'; give"),
         (("--randomize",), "has randomized False, not True; give"),
         (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
+        (("--hesitate", "5"), "has hesitate 0, not 5; give"),
         (("--no_props",), "has success True, not None; give"),
         (("--no_props", "--keep_failures"), "has success True, not None; give"),
         (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
         (("--seed", "1", "--randomize"), "has seed 0, not 1; randomized False, not True; give"),
     ],
-    ids=["seed", "cameras", "quality", "looks", "noise", "no props", "no props, all kept", "task", "two"],
+    ids=[
+        "seed",
+        "cameras",
+        "quality",
+        "looks",
+        "noise",
+        "wait",
+        "no props",
+        "no props, all kept",
+        "task",
+        "two",
+    ],
 )
 def test_episodes_of_another_kind_are_never_mixed(record, flags, found):
     folder = record(episodes=1)
@@ -491,6 +516,7 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--noise", "-0.01"), "--noise is -0.01; it must be a length in metres, 0 or more"),
         (("--noise", "nan"), "--noise is nan; it must be a length in metres, 0 or more"),
         (("--noise", "inf"), "--noise is inf; it must be a length in metres, 0 or more"),
+        (("--hesitate", "-1"), "--hesitate is -1; it must be a number of steps, 0 or more"),
     ],
 )
 def test_wrong_flags_write_nothing(record, tmp_path, flags, said):

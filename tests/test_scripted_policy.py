@@ -178,6 +178,16 @@ def test_without_noise_nothing_is_drawn():
     assert rng.random() == np.random.default_rng(0).random()
 
 
+def test_a_script_that_hesitates_waits_at_its_start():
+    task = get_task("sim_transfer_cube_scripted")
+    prompt, waits = ScriptedPolicy(task, *setting(task)), set()
+    for seed in range(60):
+        late = ScriptedPolicy(task, *setting(task), rng=np.random.default_rng(seed), hesitate=3)
+        waits.add(next(wait for wait in range(9) if np.array_equal(late(wait + 1), prompt(1))))
+        assert np.array_equal(late(0), prompt(0))
+    assert waits == {0, 1, 2, 3}
+
+
 # --- success
 
 

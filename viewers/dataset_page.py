@@ -101,6 +101,8 @@ def _facts(episode: Episode, path: Path) -> list[str]:
         facts.append(f"rendered {episode.render_quality}")
     if episode.noise:
         facts.append(f"noise {1000 * episode.noise:g} mm")
+    if episode.hesitate:
+        facts.append(f"begins up to {episode.hesitate} steps late")
     if episode.randomized:
         facts.append("randomized looks")
     return facts
