@@ -1,4 +1,4 @@
-# Two commands for users: `make demo` and `make test`. Each sets up its own environment in .venv.
+# Commands for users: `make demo`, `make demo-twin` and `make test`. Each sets up its own environment in .venv.
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	if $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null; then echo $$p; break; fi; done)
@@ -7,19 +7,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
-.PHONY: demo test test-slow lint setup lock clean
-
-TASK := sim_transfer_cube_scripted
-DEMO := runs/demo
-DATA := data/$(TASK)
+.PHONY: demo demo-twin test test-slow lint setup lock clean
 
 # Small images, and a small network that learns from scratch: see the README.
-DEMO_TRAIN := --task_name $(TASK) --dataset_dir $(DATA) --ckpt_dir $(DEMO) --config presets/small.json
+DEMO := --task_name sim_transfer_cube_scripted --dataset_dir data/sim_transfer_cube_scripted
+DEMO_TRAIN := $(DEMO) --ckpt_dir runs/demo --config presets/small.json
 
 demo: setup
-	$(RUN) record_sim_episodes.py --task_name $(TASK) --dataset_dir $(DATA) --num_episodes 50
+	$(RUN) record_sim_episodes.py $(DEMO) --num_episodes 50
 	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --resume
 	$(RUN) imitate_episodes.py $(DEMO_TRAIN) --eval --num_rollouts 50
+
+# One policy that looks which place is free, on the stand-in of the real arm.
+TWIN_TASK := --task_name sim_mycobot320_choose_scripted
+TWIN_DATA := $(TWIN_TASK) --dataset_dir data/sim_mycobot320_choose_scripted
+
+demo-twin: setup
+	$(RUN) record_sim_episodes.py $(TWIN_DATA) --num_episodes 50
+	$(RUN) imitate_episodes.py $(TWIN_DATA) --ckpt_dir runs/demo_twin --config presets/small.json --resume
+	$(RUN) model_runs.py --robot twin $(TWIN_TASK) --ckpt_dir runs/demo_twin --ckpt_name policy_last.ckpt --num_rollouts 10
 
 test: setup lint
 	$(RUN) -m pytest -n 2
