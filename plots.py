@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -290,6 +290,32 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
     panel.set_ylabel("is")
     panel.set_title(title, loc="left", fontsize=10)
     write_png(figure, path, grid=False)
+
+
+def curves_plot(
+    path: str | Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, Any]]]], x_label: str
+) -> None:
+    """Write a PNG of lines over a number, a panel for each quantity.
+
+    Args:
+        path: the file.
+        panels: by title, then by name of the line: points (x, y), or (x, (y, low, high)) with the ends of an
+            interval.
+        x_label: what the number is.
+    """
+    figure = new_figure(4.2 * len(panels), 3.6)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (title, lines) in zip(axes, panels.items(), strict=True):
+        for (name, points), color in zip(lines.items(), (BLUE, ORANGE), strict=False):
+            x, y = zip(*points, strict=True)
+            if np.ndim(y) == 2:
+                y, low, high = zip(*y, strict=True)
+                panel.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+            panel.plot(x, y, marker="o", ms=4, label=name, color=color)
+        panel.set_title(title, loc="left", fontsize=10)
+        panel.set_xlabel(x_label)
+        panel.legend()
+    write_png(figure, path)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -11,6 +11,8 @@ from constants import TASKS
 from detr.backbone import BACKBONES
 from policy import POLICIES
 
+TRANSFER, CHUNK = "transfer", "choose, chunk 20"
+FLAGS = {"results.py": ["--rows", TRANSFER], "chunk_sizes.py": ["--rows", CHUNK]}  # a row each, for time
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 ROWS = {
     "recording.py": [
@@ -61,6 +63,8 @@ ROWS = {
         "ours: one product with the memory",
     ],
     "backbones.py": [name for name in BACKBONES if ":" not in name],
+    "results.py": [TRANSFER],
+    "chunk_sizes.py": [CHUNK],
     "shortcut.py": [
         "uniform start steps",
         "early: 0.75 of them in the first 8",
@@ -83,7 +87,7 @@ SLOW = set(ROWS) - {"physics.py", "vinn_query.py"}  # they start many processes
     "script", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in ROWS]
 )
 def test_prints_its_table(script, tmp_path):
-    command = [sys.executable, str(BENCH / script), "--quick"]
+    command = [sys.executable, str(BENCH / script), "--quick", *FLAGS.get(script, [])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     title, machine, blank, header, rule, *rows = done.stdout.splitlines()

@@ -106,6 +106,15 @@ def test_k_plot(tmp_path):
     assert os.listdir(tmp_path) == ["k.png"]
 
 
+def test_curves_plot(tmp_path):
+    panels = {
+        "success (%)": {"one": [(1, (0.0, 0.0, 5.0)), (20, (98.0, 95.0, 99.0))], "other": [(20, (9, 3, 19))]},
+        "time (ms)": {"one": [(1, 3.0), (20, 4.0)]},
+    }
+    plots.curves_plot(tmp_path / "curves.png", panels, "actions in a chunk")
+    assert_picture(tmp_path / "curves.png")
+
+
 def test_plots_need_no_pyplot(tmp_path):
     code = "import sys, plots; plots.loss_plot(sys.argv[1], [{'step': 0, 'train/l1': 1}]); "
     code += "assert 'matplotlib.pyplot' not in sys.modules"

@@ -1,0 +1,147 @@
+"""Policies that are recorded for, trained and evaluated as rows of a table; what is done already is read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from _harness import ROOT, make_parser, run_script
+
+from episodes import complete_file
+from policy import read_checkpoint
+
+LAST = "policy_last.ckpt"
+SMALL, DIFFUSION = (f"--config {ROOT / 'presets' / name}.json" for name in ("small", "small_diffusion"))
+ONE_CAMERA = f"{SMALL} --camera_names top"
+TRANSFER, INSERTION, MOVE = (f"sim_{name}_scripted" for name in ("transfer_cube", "insertion", "move_cube"))
+TWIN_MOVE, CHOOSE = (f"sim_mycobot320_{name}_scripted" for name in ("move_cube", "choose"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A policy, how it is trained, and how it is evaluated."""
+
+    task: str
+    train: str = SMALL  # flags of imitate_episodes.py; {out} stands for the folder of all rows
+    evaluate: str = ""  # more of them, with --eval
+    policy: str | None = None  # name of the row whose policy this is; one of its own if not given
+    needs: str | None = None  # name of the row whose policy its flags name
+    record: str = ""  # flags of record_sim_episodes.py
+    edit: str | None = None  # command of edit_episodes.py that the episodes go through
+    episodes: int = 50  # demonstrations
+    rollouts: int = 200
+
+
+def slug(text: str) -> str:
+    """A folder's name."""
+    return "".join(c if c.isalnum() or c in ".-" else "_" for c in text).strip("_")
+
+
+@contextmanager
+def clock(path: Path) -> Iterator[None]:
+    """Add the seconds that this takes, whole or cut off, to those in a file."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seconds = seconds_in(path) + time.perf_counter() - began
+        with complete_file(path) as part:
+            part.write_text(f"{seconds:.1f}\n")
+
+
+def seconds_in(path: Path) -> float:
+    """What `clock` wrote; 0 if nothing."""
+    return float(path.read_text()) if path.is_file() else 0.0
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All rows by name, and the folder that holds what became of them."""
+
+    rows: Mapping[str, Row]
+    out: Path
+    seed: int = 0  # of training
+    choosing: bool = False  # starts to choose settings by, not those that are reported
+    quick: bool = False
+
+    def folder(self, name: str) -> Path:
+        """Of the row's policy."""
+        return self.out / slug(self.rows[name].policy or name)
+
+    def demonstrations(self, row: Row) -> Path:
+        """Folder of the row's episodes, which are recorded if they are not there."""
+        folder = self.out / "data" / slug(f"{row.task} {row.record}")
+        count = 2 if self.quick else row.episodes
+        flags = (*shlex.split(row.record), "--dataset_dir", folder, "--num_episodes", count)
+        run_script("record_sim_episodes.py", "--task_name", row.task, *flags)
+        if row.edit is None:
+            return folder
+        edited = self.out / "data" / slug(f"{row.task} {row.record} {row.edit}")
+        if not edited.is_dir():
+            places = ("--dataset_dir", folder, "--output_dir", edited)
+            run_script("edit_episodes.py", *shlex.split(row.edit), *places)
+        return edited
+
+    def flags(self, name: str) -> list[object]:
+        """Of imitate_episodes.py, to train and to evaluate the row's policy."""
+        row = self.rows[self.rows[name].policy or name]
+        flags = ("--task_name", row.task, "--ckpt_dir", self.folder(name), "--seed", self.seed)
+        return [*flags, *shlex.split(row.train.format(out=self.out)), *(["--num_steps", 2] * self.quick)]
+
+    def train(self, name: str) -> Path:
+        """Folder of the policy of a row, which is trained if it is not there."""
+        name = self.rows[name].policy or name
+        row, folder = self.rows[name], self.folder(name)
+        if (folder / "trained").is_file():
+            return folder
+        if row.needs:
+            self.train(row.needs)
+        data = self.demonstrations(row)
+        with clock(folder / "seconds"):
+            run_script("imitate_episodes.py", *self.flags(name), "--dataset_dir", data, "--resume")
+        (folder / "trained").touch()
+        return folder
+
+    def evaluate(self, name: str) -> dict[str, Any]:
+        """What the rollouts of a row came to, as `outcomes.Summary.as_dict` has it, with the "steps" and
+        "seconds" of its training.
+        """
+        row, folder = self.rows[name], self.train(name)
+        first, count = (0, 100) if self.choosing else (1000, row.rollouts)
+        count = 2 if self.quick else count
+        kept = folder / f"{slug(name)}_{count}_starts_from_{first}.json"
+        if not kept.is_file():
+            starts = ("--num_rollouts", count, "--first_rollout", first, "--num_videos", 0)
+            one_process = ("--num_workers", 1) * self.quick  # others take longer to start than this
+            flags = (*self.flags(name), *shlex.split(row.evaluate), *starts, *one_process)
+            run_script("imitate_episodes.py", *flags, "--ckpt_name", LAST, "--eval")
+            with complete_file(kept) as part:
+                part.write_bytes((folder / f"result_{Path(LAST).stem}.json").read_bytes())
+        steps = read_checkpoint(folder / LAST).get("training", {}).get("step", 0)
+        return {**json.loads(kept.read_text()), "steps": steps, "seconds": seconds_in(folder / "seconds")}
+
+
+def make_runs_parser(description: str, rows: Mapping[str, Row]) -> argparse.ArgumentParser:
+    """A parser with the flags of `runs_of`."""
+    parser = make_parser(description, repeats=1)
+    parser.add_argument("--rows", nargs="+", default=list(rows), choices=rows, metavar="ROW", help="which")
+    parser.add_argument("--out", help="folder of the runs, to go on with; a temporary one if not given")
+    parser.add_argument("--seed", type=int, default=0, help="of training")
+    parser.add_argument("--choosing", action="store_true", help="100 starts from 0 on, to choose settings by")
+    return parser
+
+
+@contextmanager
+def runs_of(rows: Mapping[str, Row], args: argparse.Namespace) -> Iterator[Runs]:
+    """The rows' runs, in the folder that the flags name or in a temporary one."""
+    with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
+        yield Runs(rows, Path(args.out or temporary).resolve(), args.seed, args.choosing, args.quick)
