@@ -46,7 +46,14 @@ def execution_rows(label: str, task: str) -> dict[str, Row]:
 
 ROWS = {
     "transfer": Row(TRANSFER, rollouts=500),
-    "insertion": Row(INSERTION, f"{ONE_CAMERA} {NEAR} --num_steps 5000", rollouts=500),
+    "insertion": Row(
+        INSERTION,
+        f"{ONE_CAMERA} {NEAR} --num_steps 5000",
+        record="--camera_names top",
+        episodes=200,
+        rollouts=500,
+    ),
+    "insertion, 50 demonstrations": Row(INSERTION, f"{ONE_CAMERA} {NEAR} --num_steps 5000"),
     "move cube": Row(MOVE),
     "twin move": Row(TWIN_MOVE),
     "choose": Row(CHOOSE),

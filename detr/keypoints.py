@@ -7,7 +7,8 @@ From few demonstrations it must learn to look at all, and then to measure to a f
 decided that, in this order (many networks see nothing but the mean of the picture otherwise, and stay so):
 
 - batch norm, which lets a small thing stand out in its channel; group norm drowns it in its neighbours;
-- opponent colours: in RGB the channels hardly differ, and random filters hardly see what does;
+- opponent colours: in RGB the channels hardly differ, and random filters hardly see what does; each colour
+  in a channel of its own, as one that is only told by the others (blue) is placed half as well;
 - a map at a quarter of the image's resolution: at an eighth, a cube of five pixels falls between its cells;
 - noise on the keypoints while training (as robomimic's `noise_std`): between the few places that were
   shown, what follows stays smooth instead of jumping to another moment of the task;
@@ -52,10 +53,11 @@ class Keypoints(nn.Module):
     def __init__(self, out_channels: int = 128, tokens: int = 4) -> None:
         super().__init__()
         self.out_channels = out_channels
-        opponents = [[1 / 3, 1 / 3, 1 / 3], [2, -1, -1], [-1, 2, -1]]  # grey, red and green against the rest
+        grey = [1 / 3, 1 / 3, 1 / 3]
+        opponents = [grey, [2, -1, -1], [-1, 2, -1], [-1, -1, 2]]  # a colour against the others
         self.register_buffer("opponents", torch.tensor(opponents)[:, :, None, None], persistent=False)
         self.convs = nn.Sequential()
-        channels = 3
+        channels = len(opponents)
         for width, stride in self.LAYERS:
             if len(self.convs):
                 self.convs.append(nn.ReLU(inplace=True))
@@ -68,7 +70,7 @@ class Keypoints(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
-        colours = nn.functional.conv2d(image, self.opponents)  # (B, 3, H, W)
+        colours = nn.functional.conv2d(image, self.opponents)  # (B, 4, H, W)
         points = self.spatial_softmax(self.convs(colours)).flatten(1)  # (B, 2 * C)
         if self.training:
             points = points + self.NOISE * torch.randn_like(points)

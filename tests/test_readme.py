@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -90,25 +91,51 @@ def test_both_editions_have_the_same_commands_and_flags():
     assert "@" not in re.sub(r"`[^`]*`", "", english)  # nothing is left to fill in
 
 
-def demo_commands() -> list[list[str]]:
-    """What `make demo` runs, without running it."""
-    printed = subprocess.run(
-        ["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+def make_commands(target: str) -> list[list[str]]:
+    """Our scripts as `make target` runs them, without running them."""
+    command = ["make", "-n", target]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     lines = printed.replace("\\\n", " ").splitlines()
-    return [shlex.split(line) for line in lines if "_episodes.py" in line]
+    return [shlex.split(line)[1:] for line in lines if re.search(r"python \w+\.py", line)]
 
 
-def test_make_demo_trains_and_evaluates_the_same_policy():
-    record, train, evaluate = demo_commands()
-    trained, evaluated = (imitate_episodes.parse_flags(words[2:]) for words in (train, evaluate))
+def test_make_demo_trains_and_evaluates_the_same_policy(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    record, train, evaluate = make_commands("demo")
+    trained, evaluated = (imitate_episodes.parse_flags(words[1:]) for words in (train, evaluate))
     assert trained[1:] == evaluated[1:]
     assert evaluated[0].eval and evaluated[0].num_rollouts == 50 and trained[0].resume
     assert (record[record.index("--dataset_dir") + 1],) == trained[0].dataset_dir
-    readme = READMES[0].read_text(encoding="utf-8")
-    for words in (" ".join(train),):
-        for flag in re.findall(r"--(image_size|backbone|no_encoder|num_steps)\b", words):
-            assert f"--{flag}" in readme
+
+
+def test_make_demo_twin_runs_the_policy_that_it_trains(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    record, train, run = make_commands("demo-twin")
+    config, training, policy = imitate_episodes.parse_flags(train[1:])
+    assert (record[record.index("--dataset_dir") + 1],) == config.dataset_dir
+    run = dict(zip(run[1::2], run[2::2], strict=True))
+    assert (run["--robot"], run["--task_name"], run["--ckpt_dir"]) == (
+        *("twin", config.task_name, config.ckpt_dir),
+    )
+    assert run["--ckpt_name"] == config.ckpt_name == "policy_last.ckpt"
+
+
+def test_the_fast_recipe_is_told_flag_by_flag():
+    for path in READMES:
+        text = path.read_text(encoding="utf-8")
+        told = text[text.index("| `--image_size 120 160`") :]
+        for name in json.loads((ROOT / "presets/small.json").read_text(encoding="utf-8")):
+            assert f"--{name}" in told, name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "presets").glob("*.json")), ids=lambda path: path.stem)
+def test_presets_are_flags(path):
+    flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "somewhere", "--config", str(path)]
+    config, training, policy = imitate_episodes.parse_flags(flags)
+    parsed = {**vars(config), **vars(training), **vars(policy)}
+    for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+        assert parsed[name] == (tuple(value) if isinstance(value, list) else value)
+    assert any(f"presets/{path.name}" in text.read_text(encoding="utf-8") for text in READMES)
 
 
 def test_pictures_are_there():
