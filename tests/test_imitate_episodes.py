@@ -61,18 +61,19 @@ def test_train_then_evaluate(dataset, tmp_path):
         "tensorboard",
     }
     assert json.loads((run / "config.json").read_text())["num_steps"] == 6
-    flags = ("--eval", "--num_rollouts", "2", "--num_videos", "1", "--temporal_agg")
+    flags = "--eval --num_rollouts 2 --first_rollout 1000 --num_videos 1 --temporal_agg".split()
     evaluated = subprocess.run(command(dataset, run, *flags), capture_output=True, text=True, cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "of 2 rollouts succeeded" in evaluated.stdout and "95 % interval" in evaluated.stdout
-    for name in ("rollout_0.mp4", "rollout_0_qpos.png", "result_policy_best.json"):
+    for name in ("rollout_1000.mp4", "rollout_1000_qpos.png", "result_policy_best.json"):
         assert (run / name).is_file()
     assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
     commands = json.loads((run / "commands.json").read_text())
     assert [entry["what"] for entry in commands] == ["training", "evaluation of policy_best.ckpt"]
     assert commands[1]["command"].endswith(" ".join(flags)) and commands[0]["versions"]["torch"]
     report = (run / "report.html").read_text()
-    assert "0 of 2" in report and 'src="rollout_0.mp4"' in report and "polyline" in report
+    assert "0 of 2" in report and 'src="rollout_1000.mp4"' in report and "polyline" in report
+    assert "rollout_1000.mp4" in evaluated.stdout
     assert (run / "report.html").resolve().as_uri() in evaluated.stdout
 
 
@@ -267,6 +268,8 @@ def test_datasets_that_do_not_go_together_are_refused(dataset, tmp_path, monkeyp
         (("--skip_mirrored_data", "--stats_dir", "nowhere"), "record some first"),
         (("--eval",), "no checkpoint"),
         (("--eval", "--num_videos", "many"), "--num_videos is 'many'"),
+        (("--eval", "--first_rollout", "-1"), "--first_rollout is -1; it must be at least 0"),
+        (("--eval", "--knock_loose", "0"), "--knock_loose is 0; it must be at least 1"),
         (("--image_size", "0", "64"), "--image_size is (0, 64)"),
         (("--early_share", "2"), "--early_share is 2.0"),
         (("--crop", "top=0,0,129,96"), "--crop top=0,0,129,96: x0,y0,x1,y1 must satisfy 0 <= x0 < x1 <= 128"),

@@ -269,6 +269,7 @@ def test_warming_up_leaves_no_trace(tmp_path):
         (["--ckpt_dir", "x", "--task_name", "mycobot320_choose"], "no checkpoint x/policy_best.ckpt"),
         (["--ckpt_dir", "x", "--task_name", "t", "--fps", "0"], "--fps is 0.0; it must be above 0"),
         (["--ckpt_dir", "x", "--task_name", "t", "--num_rollouts", "0"], "--num_rollouts is 0"),
+        (["--ckpt_dir", "x", "--task_name", "t", "--first_rollout", "-1"], "--first_rollout is -1"),
         (
             ["--ckpt_dir", "x", "y", "--task_name", "t", "--seconds", "1"],
             "--seconds has 1 values; --ckpt_dir has 2",
@@ -323,6 +324,8 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
         "2",
         "--num_rollouts",
         "2",
+        "--first_rollout",
+        "5",
         "--stale",
         "20",
         "--dry_run",
@@ -336,4 +339,5 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
     assert [len(episode) for episode in episodes] == [20, 20]
     assert all(episode.sim and episode.env_state.shape == (14,) for episode in episodes)
     result = json.loads((tmp_path / "arm" / "result_policy_best.json").read_text())
-    assert [outcome["case"] for outcome in result["outcomes"]] == ["B1 free", "B1 occupied"]
+    assert [outcome["case"] for outcome in result["outcomes"]] == ["B1 occupied", "B1 free"]
+    assert [outcome["index"] for outcome in result["outcomes"]] == [5, 6]
