@@ -61,7 +61,8 @@ def test_train_then_evaluate(dataset, tmp_path):
         "tensorboard",
     }
     assert json.loads((run / "config.json").read_text())["num_steps"] == 6
-    flags = "--eval --num_rollouts 2 --first_rollout 1000 --num_videos 1 --temporal_agg".split()
+    starts = ["--num_rollouts", "2", "--first_rollout", "1000"]
+    flags = ["--eval", *starts, "--num_videos", "1", "--temporal_agg"]
     evaluated = subprocess.run(command(dataset, run, *flags), capture_output=True, text=True, cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "of 2 rollouts succeeded" in evaluated.stdout and "95 % interval" in evaluated.stdout
