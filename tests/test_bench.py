@@ -63,6 +63,11 @@ ROWS = {
         "ours: one product with the memory",
     ],
     "backbones.py": [name for name in BACKBONES if ":" not in name],
+    "places.py": [
+        "50 pictures, without a channel for blue",
+        "50 pictures, with a channel for blue",
+        "200 pictures, with a channel for blue",
+    ],
     "results.py": [TRANSFER],
     "chunk_sizes.py": [CHUNK],
     "shortcut.py": [
