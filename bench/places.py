@@ -1,8 +1,8 @@
 """How well the backbone `keypoints` places things that it saw in a few pictures only: what limits a grasp.
 
 It learns to tell where the props lie from the first pictures of some episodes, and is asked about others. The
-error is the distance (mm) on the table, of each prop. Without its channel for blue, it shows what that is for;
-with more pictures, what more demonstrations would buy.
+error is the distance (mm) on the table, of each prop. Without its channel for blue, it shows what that is
+for; with more pictures, what more demonstrations would buy.
 """
 
 from __future__ import annotations
