@@ -56,9 +56,11 @@ class Placer(nn.Module):
         return self.head(self.backbone(image))
 
 
-def errors(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], has_blue: bool, steps: int) -> Tensor:
+def errors(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], has_blue: bool, steps: int, seed: int
+) -> Tensor:
     """Distances (mm) (N, P) between where the props of unseen pictures lie and where they are told to."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     images, places = train
     mean, std = places.mean(dim=0), places.std(dim=0)
     model = Placer(places.shape[1], has_blue).to(memory_format=torch.channels_last)
@@ -91,11 +93,17 @@ def main() -> None:
     props = [prop.name for prop in get_task(args.task_name).props]
     rows = []
     for count, has_blue in CASES:
-        found = errors((images[:count], places[:count]), test, has_blue, steps)
+        train = (images[:count], places[:count])
+        found = torch.cat([errors(train, test, has_blue, steps, seed) for seed in range(args.repeats)])
         cells = (f"{found[:, i].quantile(q):.1f}" for i in range(len(props)) for q in (0.5, 0.95))
         rows.append((f"{count} pictures, {'with' if has_blue else 'without'} a channel for blue", *cells))
     header = ("", *(f"{prop}, {part} (mm)" for prop in props for part in ("median", "95 %")))
-    report(f"Places told by keypoints after {steps} steps, {tests} unseen starts", facts, header, rows)
+    report(
+        f"Places told by keypoints after {steps} steps, {tests} unseen starts, {args.repeats} seeds",
+        facts,
+        header,
+        rows,
+    )
 
 
 if __name__ == "__main__":

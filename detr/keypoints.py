@@ -7,8 +7,7 @@ From few demonstrations it must learn to look at all, and then to measure to a f
 decided that, in this order (many networks see nothing but the mean of the picture otherwise, and stay so):
 
 - batch norm, which lets a small thing stand out in its channel; group norm drowns it in its neighbours;
-- opponent colours: in RGB the channels hardly differ, and random filters hardly see what does; each colour
-  in a channel of its own, as one that is only told by the others (blue) is placed half as well;
+- opponent colours: in RGB the channels hardly differ, and random filters hardly see what does;
 - a map at a quarter of the image's resolution: at an eighth, a cube of five pixels falls between its cells;
 - noise on the keypoints while training (as robomimic's `noise_std`): between the few places that were
   shown, what follows stays smooth instead of jumping to another moment of the task;
