@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dm_env import TimeStep
 from tqdm import tqdm
 
 from constants import Stream
@@ -105,10 +104,10 @@ class KnockedLoose:
     def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
         self._env, self._left, self._rng = env, after, rng
 
-    def reset(self, rng: np.random.Generator | None, **others: int) -> TimeStep:
+    def reset(self, rng: np.random.Generator | None, **others: int) -> Any:
         return self._env.reset(rng, **others)
 
-    def step(self, action: np.ndarray) -> TimeStep:
+    def step(self, action: np.ndarray) -> Any:
         step = self._env.step(action)
         self._left -= 1
         return self._env.knock_loose(self._rng) if self._left == 0 and not step.last() else step

@@ -131,8 +131,8 @@ def test_evaluated_cases_take_turns(env, monkeypatch):
     def stay(_):
         return home
 
-    stay.reset = lambda key: None
-    monkeypatch.setitem(evaluation._players, job, (stay, env.env))
+    stay.reset, stay.chunk_starts = lambda key: None, []
+    monkeypatch.setitem(evaluation._players, job, evaluation._Player(stay, env.env, job.task))
     outcomes = [run_one(job, index) for index in range(4)]
     assert [one.case for one in outcomes] == ["B1 free", "B1 occupied"] * 2
     assert {one.choice for one in outcomes} == {None}
