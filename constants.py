@@ -32,6 +32,7 @@ class Stream(IntEnum):
     TRAIN_EVALUATE = 5  # evaluations while training
     ACT = 6  # what a policy draws in a rollout
     KNOCK = 7  # where a prop goes that is knocked loose
+    RECOVER = 8  # which demonstrations begin in the middle of an attempt that failed
 
 
 def _viperx(label: str) -> Arm:

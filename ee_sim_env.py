@@ -101,6 +101,7 @@ class EndEffectorEnv:
     def __init__(self, env: SimEnv) -> None:
         self.env = env
         self._arms = env.task.spec.arms
+        self._ends = np.cumsum([arm.dim for arm in self._arms])[:-1]
         self._solvers = [GripPointIK(env.physics.model.ptr, arm) for arm in self._arms]
 
     def reset(
@@ -108,9 +109,13 @@ class EndEffectorEnv:
         rng: np.random.Generator | int | None = None,
         env_state: np.ndarray | None = None,
         case: int | None = None,
+        state: np.ndarray | None = None,
     ) -> TimeStep:
+        """As `SimEnv.reset`."""
         self._joints = [np.array(arm.start) for arm in self._arms]
-        return self.env.reset(rng, env_state, case)
+        if state is not None:
+            self._joints = [part[:-1].astype(float) for part in np.split(state, self._ends)]
+        return self.env.reset(rng, env_state, case, state)
 
     def start_xyz(self) -> dict[str, np.ndarray]:
         """Grip point (3,) in m of each arm, by label, at the start of an episode."""
@@ -120,7 +125,7 @@ class EndEffectorEnv:
     def present(self) -> np.ndarray:
         """Where the arms are now, as the action (8 per arm) that would send them there."""
         qpos = self.env.task.get_observation(self.env.physics)["qpos"]
-        parts = np.split(qpos, np.cumsum([arm.dim for arm in self._arms])[:-1])
+        parts = np.split(qpos, self._ends)
         poses = [solver.pose(part[:-1]) for solver, part in zip(self._solvers, parts, strict=True)]
         return np.concatenate(
             [[*xyz, *quat, part[-1]] for (xyz, quat), part in zip(poses, parts, strict=True)]

@@ -8,7 +8,7 @@
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
     attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
-                                  render_quality, noise, hesitate, randomized
+                                  render_quality, noise, hesitate, recovers, randomized
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
@@ -121,6 +121,7 @@ class Episode:
     render_quality: str = ""
     noise: float = 0.0  # m, on the waypoints of the script
     hesitate: int = 0  # control steps that the arms may have waited before they began
+    recovers: bool = False  # it begins in the middle of an attempt, the arms where the first state has them
     randomized: bool = False  # its looks were drawn at random (randomize.py)
 
     def __post_init__(self) -> None:
@@ -219,6 +220,7 @@ class Episode:
             "render_quality": self.render_quality,
             "noise": self.noise or None,
             "hesitate": self.hesitate or None,
+            "recovers": self.recovers or None,
             "randomized": self.randomized or None,
         }
         root.attrs.update({name: value for name, value in attributes.items() if value is not None})
@@ -273,6 +275,7 @@ def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory:
         render_quality=str(attributes.get("render_quality", "")),
         noise=float(attributes.get("noise", 0.0)),
         hesitate=int(attributes.get("hesitate", 0)),
+        recovers=bool(attributes.get("recovers", False)),
         randomized=bool(attributes.get("randomized", False)),
     )
 

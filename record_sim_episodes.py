@@ -21,9 +21,11 @@ from constants import TASKS, Stream, choose, data_dir, get_task
 from episodes import Episode, JpegFrames, episode_path, remove_unfinished
 from parallel import Workers, spread
 from schema import Task
+from starts import sample_start
 
 Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]
 MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
+RETURN_SECONDS = 2.0  # that arms have to go back to where the script begins
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Config(Workers):
     )
     hesitate: int = cli.flag(
         0, "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do"
+    )
+    recover: float = cli.flag(
+        0.0,
+        "share of the episodes that begin in the middle of an attempt that failed: the arms are on their way, "
+        "the props where they might start; the arms go back and begin anew",
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: bool = cli.flag(
@@ -143,23 +150,45 @@ def run_script(
     noise: float = 0.0,
     case: int | None = None,
     hesitate: int = 0,
+    recovers: bool = False,
 ) -> Episode:
     """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
 
-    Where the task has several cases, it is the one of that number, or one drawn from `rng`.
+    Where the task has several cases, it is the one of that number, or one drawn from `rng`. One that recovers
+    begins with the arms in the middle of another attempt.
 
     Without props, the arms move as they would with them, and `success` is None.
     """
     from scripted_policy import ScriptedPolicy
 
     step = env.reset(rng, case=case)
-    task = replace(task, episode_len=task.episode_len + hesitate)
+    variant, begin, begin_steps = task.variants[env.env.case], None, 0
+    if recovers:
+        step = env.reset(env_state=env.env.env_state, state=arms_midway(env, variant, rng))
+        begin, begin_steps = env.present(), round(RETURN_SECONDS * task.fps)
+    task = replace(task, episode_len=task.episode_len + hesitate + begin_steps)
     script = ScriptedPolicy(
-        task.variants[env.env.case], env.start_xyz(), env.env.env_state, noise, rng, hesitate
+        variant, env.start_xyz(), env.env.env_state, noise, rng, hesitate, begin, begin_steps
     )
     episode = run_episode(env.env, task, step, lambda t, _: env.joint_action(script(t)), cameras, view)
-    episode.noise, episode.hesitate = noise, hesitate
+    episode.noise, episode.hesitate, episode.recovers = noise, hesitate, recovers
     return episode
+
+
+def arms_midway(env, task: Task, rng: np.random.Generator) -> np.ndarray:
+    """State (D,) that the script would have the arms in at some moment, if it went about some other start;
+    in float32, as an episode keeps it.
+    """
+    from scripted_policy import ScriptedPolicy
+
+    script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
+    moment = int(rng.integers(task.episode_len))
+    return [env.joint_action(script(t)) for t in range(moment + 1)][-1].astype(np.float32)
+
+
+def recovers(config: Config, index: int) -> bool:
+    """Whether episode `index` is one of those that begin in the middle of another attempt."""
+    return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.recover)
 
 
 def save(episode: Episode, config: Config, index: int) -> None:
@@ -175,8 +204,17 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
     _dress(env, config, index)
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        case = task.case_number(index)
-        episode = run_script(env, task, rng, config.camera_names, view, config.noise, case, config.hesitate)
+        episode = run_script(
+            env,
+            task,
+            rng,
+            config.camera_names,
+            view,
+            noise=config.noise,
+            case=task.case_number(index),
+            hesitate=config.hesitate,
+            recovers=recovers(config, index),
+        )
         if episode.success is not False or config.keep_failures:
             save(episode, config, index)
             return Recorded(attempt, bool(episode.success), bool(env.env.strict_success))
@@ -251,6 +289,7 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
         if not path.exists():
             missing.append(index)
             continue
+        wanted["recovers"] = recovers(config, index)
         there = Episode.load(path)
         keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
         success = True if there.success is False and keeps_failures else there.success
@@ -270,7 +309,7 @@ def complete(config: Config) -> tuple[Config, Task]:
     task = get_task(config.task_name)
     if config.teleop:
         task = human_task(task)
-        for name in ("overwrite", "noise", "hesitate", "no_props"):
+        for name in ("overwrite", "noise", "hesitate", "recover", "no_props"):
             if getattr(config, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
     elif not task.script:
@@ -282,6 +321,8 @@ def complete(config: Config) -> tuple[Config, Task]:
         raise ValueError(f"--noise is {config.noise}; it must be a length in metres, 0 or more")
     if config.hesitate < 0:
         raise ValueError(f"--hesitate is {config.hesitate}; it must be a number of steps, 0 or more")
+    if not 0 <= config.recover <= 1:
+        raise ValueError(f"--recover is {config.recover}; it must be a share of the episodes, from 0 to 1")
     values = {
         **vars(config),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),

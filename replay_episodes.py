@@ -107,7 +107,8 @@ def replay(
     Returns what came of it, and the episode as replayed, with the images of `cameras`.
     """
     recorded = Episode.load(path, cameras=())
-    step = env.reset(rng, recorded.env_state)
+    state = recorded.qpos[0] if recorded.recovers else None
+    step = env.reset(rng, recorded.env_state, state=state)
     episode = run_episode(env, task, step, follow(recorded.action), cameras, view)
     joints = [i for i, name in enumerate(task.state_names) if not name.endswith("gripper")]
     outcome = Replay(

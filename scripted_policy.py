@@ -24,6 +24,8 @@ class ScriptedPolicy:
         noise: float = 0.0,
         rng: np.random.Generator | None = None,
         hesitate: int = 0,
+        begin: np.ndarray | None = None,
+        begin_steps: int = 0,
     ) -> None:
         """Lay the paths.
 
@@ -35,17 +37,26 @@ class ScriptedPolicy:
                 Waypoints of the same control step move together, so that two arms still meet.
             rng: where the noise and the wait come from.
             hesitate: control steps that the arms wait before they begin, at most.
+            begin: end-effector action (8 per arm) that has the arms where they are, if that is not where
+                the script begins; they go there first.
+            begin_steps: control steps that they have for that; the script is as much later.
         """
         anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
         steps = sorted({point.step for point in task.script if point.at != "start"})
         shifts = {step: rng.uniform(-noise, noise, 3) if noise else np.zeros(3) for step in steps}
         self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
         self._paths = []
-        for arm in task.arms:
+        begins = [None] * len(task.arms) if begin is None else np.split(begin, len(task.arms))
+        for arm, where in zip(task.arms, begins, strict=True):
             places = {**anchors, "start": start_xyz[arm.label]}
             points = [point for point in task.script if point.arm == arm.label]
             poses = [self._pose(places, point, shifts) for point in points]
-            path = [(point.step, *pose, point.gripper) for point, pose in zip(points, poses, strict=True)]
+            path = [
+                (begin_steps + point.step, *pose, point.gripper)
+                for point, pose in zip(points, poses, strict=True)
+            ]
+            if where is not None:
+                path.insert(0, (0, where[:3], Quaternion(where[3:7]), where[7]))
             self._paths.append(path)
         if not all(self._paths):
             raise ValueError(f"task {task.name!r} has no script for each of its arms")

@@ -44,14 +44,15 @@ class _ArmIndex:
         self.reports_command = arm.reports_command
         self.gripper = self.start_gripper  # as last commanded
 
-    def place(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        """Put the arm into its start pose, at rest there, with no command on its way."""
-        data.qpos[self.qpos] = data.ctrl[self.ctrl] = self.start
-        for actuator, target in zip(self.ctrl, self.start, strict=True):
+    def place(self, model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray | None = None) -> None:
+        """Put the arm into a state (D,), or into its start pose, at rest there, with no command on its way."""
+        self.gripper = self.start_gripper
+        targets = self.start if state is None else self.control(state)
+        data.qpos[self.qpos] = data.ctrl[self.ctrl] = targets
+        for actuator, target in zip(self.ctrl, targets, strict=True):
             samples = model.actuator_history[actuator, 0]
             if samples:
                 mujoco.mj_initCtrlHistory(model, data, actuator, None, np.full(samples, target))
-        self.gripper = self.start_gripper
 
     def state(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """State (D,) and velocity (D,) of the arm; the gripper is read off its first finger, as ACT does.
@@ -135,6 +136,7 @@ class SimTask(control.Task):
         self.moment = 0  # counts the states the simulation has been in
         self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
+        self.start_state: np.ndarray | None = None  # of the arms; their start poses if not given
         self._arms = [_ArmIndex(model, arm) for arm in task.arms]
         self._ctrl = np.concatenate([arm.ctrl for arm in self._arms])
         self._ends = np.cumsum([arm.dim for arm in task.arms])[:-1]
@@ -157,8 +159,11 @@ class SimTask(control.Task):
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr
-        for arm in self._arms:
-            arm.place(physics.model.ptr, data)
+        states = [None] * len(self._arms)
+        if self.start_state is not None:
+            states = np.split(np.asarray(self.start_state, float), self._ends)
+        for arm, state in zip(self._arms, states, strict=True):
+            arm.place(physics.model.ptr, data, state)
         self._place_linked(data)
         for address, pose in zip(self._props, self.start.reshape(-1, 7), strict=self.has_props):
             data.qpos[address : address + 7] = pose
@@ -258,9 +263,11 @@ class SimEnv(control.Environment):
         rng: np.random.Generator | int | None = None,
         env_state: np.ndarray | None = None,
         case: int | None = None,
+        state: np.ndarray | None = None,
     ) -> TimeStep:
         """Start an episode: props where `env_state` (P * 7,) says, or drawn from `rng` (a generator or a
-        seed), in the case of that number, or in one that is drawn too.
+        seed), in the case of that number, or in one that is drawn too; arms in `state` (D,), at rest, or in
+        their start poses.
         """
         start = env_state
         if start is None:
@@ -270,7 +277,7 @@ class SimEnv(control.Environment):
                 f"env_state has shape {np.shape(start)}; {self.task.spec.name} needs a pose (xyz, wxyz) "
                 f"for each of {[prop.name for prop in self.task.spec.props]}"
             )
-        self.task.start = np.asarray(start, dtype=float)
+        self.task.start, self.task.start_state = np.asarray(start, dtype=float), state
         return super().reset()
 
     def step(self, action: np.ndarray) -> TimeStep:

@@ -30,6 +30,7 @@ from outcomes import wilson_interval
 VINN = "--policy_class VINN --image_size 120 160 --features policy --features_from {out}/transfer/" + LAST
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
+RECOVERY = "choose, top, recovery"
 WAYS = {"": "", ", query every 20": "--query_every 20", ", ensembling": "--temporal_agg"}
 
 
@@ -68,6 +69,8 @@ ROWS = {
     "transfer, varied timing, aligned": Row(TRANSFER, record="--hesitate 60", edit="align"),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
+    RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --recover 0.5"),
+    **execution_rows(RECOVERY, CHOOSE),
 }
 
 

@@ -29,7 +29,7 @@ ARRAYS = {
     "reward": lerobot.REWARD,
 }
 # of an episode, what LeRobot has no place for
-EXTRAS = ("task", "sim", "seed", "success", "render_quality", "noise", "hesitate", "randomized")
+EXTRAS = ("task", "sim", "seed", "success", "render_quality", "noise", "hesitate", "recovers", "randomized")
 
 
 @dataclass(frozen=True)

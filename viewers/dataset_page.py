@@ -103,6 +103,8 @@ def _facts(episode: Episode, path: Path) -> list[str]:
         facts.append(f"noise {1000 * episode.noise:g} mm")
     if episode.hesitate:
         facts.append(f"begins up to {episode.hesitate} steps late")
+    if episode.recovers:
+        facts.append("begins in the middle of an attempt")
     if episode.randomized:
         facts.append("randomized looks")
     return facts
