@@ -45,7 +45,7 @@ class _ArmIndex:
         self.gripper = self.start_gripper  # as last commanded
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray | None = None) -> None:
-        """Put the arm into a state (D,), or into its start pose, at rest there, with no command on its way."""
+        """Put the arm into a state (D,), or its start pose, at rest there, with no command on its way."""
         self.gripper = self.start_gripper
         targets = self.start if state is None else self.control(state)
         data.qpos[self.qpos] = data.ctrl[self.ctrl] = targets
