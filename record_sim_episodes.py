@@ -54,8 +54,8 @@ class Config(Workers):
     )
     recover: float = cli.flag(
         0.0,
-        "share of the episodes that begin in the middle of an attempt that failed: the arms on their way, the "
-        "props where they might start; the arms go back and begin anew",
+        "share of the episodes that begin in the middle of an attempt that failed: the arms on their way, "
+        "the props where they might start; the arms go back and begin anew",
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: bool = cli.flag(

@@ -215,6 +215,24 @@ def test_arms_that_hesitate_do_the_same_later(record):
     assert all(0 <= wait <= 6 for wait in waits) and len(set(waits)) > 1, waits
 
 
+def test_episodes_that_recover_begin_midway_and_end_as_the_others(record, monkeypatch):
+    monkeypatch.setattr(script, "RETURN_SECONDS", 0.2)
+    plain = record(folder="plain", episodes=4)
+    mixed = record("--recover", "0.7", folder="mixed", episodes=4)
+    later, states = 10, []  # steps
+    for one, other in zip(list_episodes(plain), list_episodes(mixed), strict=True):
+        one, other = Episode.load(one), Episode.load(other)
+        assert np.array_equal(one.env_state, other.env_state) and other.success
+        assert len(other) == len(one) + later * other.recovers
+        if other.recovers:
+            states.append(tuple(other.qpos[0]))
+            np.testing.assert_allclose(other.action[0], other.qpos[0], atol=0.02)  # from where they are
+            np.testing.assert_allclose(other.action[later:], one.action, atol=0.02)
+        else:
+            assert np.array_equal(one.action, other.action)
+    assert 0 < len(set(states)) == len(states) < 4
+
+
 def test_noise_changes_the_motion_and_nothing_else(record):
     clean, noisy = (record(*flags, folder=str(len(flags))) for flags in ((), ("--noise", "0.01")))
     again = record("--noise", "0.01", folder="again", episodes=1)
@@ -342,6 +360,7 @@ def test_more_episodes_are_added(record):
         (("--randomize",), "has randomized False, not True; give"),
         (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
         (("--hesitate", "5"), "has hesitate 0, not 5; give"),
+        (("--recover", "1"), "has recovers False, not True; give"),
         (("--no_props",), "has success True, not None; give"),
         (("--no_props", "--keep_failures"), "has success True, not None; give"),
         (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
@@ -354,6 +373,7 @@ def test_more_episodes_are_added(record):
         "looks",
         "noise",
         "wait",
+        "recovery",
         "no props",
         "no props, all kept",
         "task",
@@ -517,6 +537,8 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--noise", "nan"), "--noise is nan; it must be a length in metres, 0 or more"),
         (("--noise", "inf"), "--noise is inf; it must be a length in metres, 0 or more"),
         (("--hesitate", "-1"), "--hesitate is -1; it must be a number of steps, 0 or more"),
+        (("--recover", "1.5"), "--recover is 1.5; it must be a share of the episodes, from 0 to 1"),
+        (("--recover", "nan"), "--recover is nan; it must be a share of the episodes, from 0 to 1"),
     ],
 )
 def test_wrong_flags_write_nothing(record, tmp_path, flags, said):

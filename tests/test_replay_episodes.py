@@ -82,6 +82,16 @@ def test_one_episode_replays_exactly(replay, folder):
     assert replay("--dataset_path", episode_path(folder, 0)) == said
 
 
+def test_arms_begin_where_they_were_in_the_middle_of_an_attempt(env, replay, folder):
+    midway = env.reset(env_state=LOW).observation["qpos"].astype(np.float32) + np.float32(0.1)
+    episode = run_episode(env, FALL, env.reset(env_state=LOW, state=midway), lambda t, _: midway)
+    assert np.array_equal(episode.qpos[0], midway)
+    episode.recovers = True
+    episode.save(episode_path(folder, 0), overwrite=True)
+    said = replay("--dataset_dir", folder, "--episode_idx", 0)
+    assert "highest reward 1 of 1 (recorded 1); joint error rms 0.00000 rad, max 0.00000" in said
+
+
 def test_all_episodes_end_in_a_summary(replay, folder):
     lines = replay("--dataset_dir", folder).splitlines()
     assert "episode_1: highest reward 0 of 1 (recorded 0)" in lines[1] and len(lines) == 4

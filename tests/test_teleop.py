@@ -459,7 +459,14 @@ def refusal(record, *args):
 
 
 def test_overwriting_by_hand_is_refused(record, tmp_path):
-    for flags in (("--overwrite",), ("--noise", "0.01"), ("--hesitate", "5"), ("--no_props",)):
+    refused = (
+        ("--overwrite",),
+        ("--noise", "0.01"),
+        ("--hesitate", "5"),
+        ("--recover", "1"),
+        ("--no_props",),
+    )
+    for flags in refused:
         assert f"{flags[0]} does not go with --teleop" in refusal(record, *flags)
     assert list(tmp_path.iterdir()) == []
 
