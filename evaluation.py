@@ -125,11 +125,11 @@ class _Player:
 _players: dict[EvalJob, _Player] = {}
 
 
-def rollout_steps(task: Task, policy: Policy, knock_loose: int | None) -> int:
+def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
     """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and those
-    that were for nothing.
+    that are lost.
     """
-    return max(task.episode_len, policy.interface.episode_len or 0) + (knock_loose or 0)
+    return max(task.episode_len, policy.interface.episode_len or 0) + lost
 
 
 def _player(job: EvalJob) -> _Player:
@@ -143,7 +143,9 @@ def _player(job: EvalJob) -> _Player:
         else:
             execute = ChunkedExecution(policy, job.query_every, job.amp)
         quality = job.render_quality or policy.interface.render_quality or "fast"
-        task = replace(job.task, episode_len=rollout_steps(job.task, policy, job.knock_loose))
+        # until the prop is gone, and until the policy looks again
+        lost = job.knock_loose + execute.query_every if job.knock_loose else 0
+        task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
         _players[job] = _Player(execute, make_sim_env(task, quality, randomize=job.randomize), task)
     return _players[job]
 

@@ -29,6 +29,8 @@ class Execution:
         amp: mixed precision, as for `machine.autocast`.
     """
 
+    query_every = 1  # steps from one question to the next
+
     def __init__(self, policy: Policy, amp: str = "auto") -> None:
         self._policy, self._amp = policy, amp
         self._now: Callable[[], float] = time.monotonic
@@ -90,7 +92,7 @@ class ChunkedExecution(Execution):
     """
 
     def __init__(self, policy: Policy, query_every: int | None = None, amp: str = "auto") -> None:
-        self._count = _checked_count(policy, query_every)
+        self.query_every = _checked_count(policy, query_every)
         super().__init__(policy, amp)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -110,7 +112,7 @@ class ChunkedExecution(Execution):
             self._look(observation)
         if not self._queue:
             self.chunk_starts.append(self._step)
-            self._queue = list(self._ask()[: self._count])
+            self._queue = list(self._ask()[: self.query_every])
         return self._queue.pop(0)
 
 
@@ -231,7 +233,7 @@ class BackgroundExecution(_Background):
     """
 
     def __init__(self, policy: Policy, fps: float, query_every: int | None = None, **others) -> None:
-        self._count = _checked_count(policy, query_every)
+        self.query_every = _checked_count(policy, query_every)
         super().__init__(policy, fps, **others)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -268,7 +270,7 @@ class BackgroundExecution(_Background):
             return
         self._chunk = chunk
         self._first = max(self._asked, self._step - len(chunk) + 1)
-        self._end = self._step + min(self._count, len(chunk) - (self._step - self._first))
+        self._end = self._step + min(self.query_every, len(chunk) - (self._step - self._first))
 
 
 class BackgroundEnsemble(_Background):

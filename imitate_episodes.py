@@ -64,7 +64,7 @@ class Config(Workers, FeedConfig):
     knock_loose: int | None = cli.flag(
         None,
         "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
-        "place; the rollout then lasts as many steps longer",
+        "place; the rollout then lasts as many steps longer, and until the policy looks again",
     )
     query_every: int | None = cli.flag(
         None,

@@ -244,9 +244,9 @@ def test_chunk_borders_are_told(job):
 
 def test_a_rollout_takes_as_long_as_the_longest_demonstration_and_what_was_for_nothing():
     policy = make_act()
-    assert evaluation.rollout_steps(SHORT, policy, None) == 25
+    assert evaluation.rollout_steps(SHORT, policy) == 25
     policy.interface = dataclasses.replace(policy.interface, episode_len=30)
-    assert evaluation.rollout_steps(SHORT, policy, None) == 30
+    assert evaluation.rollout_steps(SHORT, policy) == 30
     assert evaluation.rollout_steps(SHORT, policy, 7) == 37
 
 
