@@ -487,8 +487,8 @@ def fail_first(monkeypatch, failures):
     """Takes the first `failures` runs of the script for failed; returns the starts that were tried."""
     real, starts = script.run_script, []
 
-    def run_script(*args):
-        episode = real(*args)
+    def run_script(*args, **others):
+        episode = real(*args, **others)
         starts.append(tuple(episode.env_state))
         episode.success = len(starts) > failures
         return episode

@@ -124,7 +124,13 @@ def test_a_file_without_start_needs_a_seed(replay, folder, monkeypatch):
     said = refusal(replay, "--dataset_path", path)
     assert "episode_0.hdf5: no /env_state" in said and "--seed" in said
     starts, reset = [], SimEnv.reset
-    monkeypatch.setattr(SimEnv, "reset", lambda *args: (reset(*args), starts.append(args[0].env_state))[0])
+
+    def noted(env, *args, **others):
+        step = reset(env, *args, **others)
+        starts.append(env.env_state)
+        return step
+
+    monkeypatch.setattr(SimEnv, "reset", noted)
     said = replay("--dataset_path", path, "--seed", 3)
     wanted = np.random.default_rng([3, Stream.RECORD, 0]).uniform(*(np.array(b) for b in box()))
     assert np.allclose(starts[0][:3], wanted) and "(not recorded)" in said
