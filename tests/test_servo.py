@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from emulated import MOVES, START, emulated, eventually, make_guard, our_threads
 
+from constants import MYCOBOT
 from mycobot_scripts import link as link_module
 from mycobot_scripts.link import Link, find_port
 from mycobot_scripts.protocol import Command, encode_angles, int16s, to_int16s
@@ -165,13 +166,18 @@ def test_the_state_is_what_the_arm_measures():
 
 
 def test_velocities_are_the_joints_own():
-    with emulated(delays=True) as firmware, make_servo(firmware) as servo:
-        speeds = []
-        for n in range(30):
-            servo.send(turned(3 * n))
-            time.sleep(0.1)
+    speeds = []
+
+    def passed():
+        servo.send(turned(60))
+        turn = np.degrees((servo.latest.qpos - START)[0])
+        if 10 < turn < 45:  # under way at full speed, however late the targets came
             speeds.append(np.degrees(servo.latest.qvel[0]))
-        assert np.median(speeds[10:]) == pytest.approx(30, abs=12), "3 degrees each 0.1 s, on a busy machine"
+        return turn > 45
+
+    with emulated(delays=True) as firmware, make_servo(firmware, speed=8) as servo:
+        assert eventually(passed)
+    assert np.median(speeds) == pytest.approx(8 / 20 * np.degrees(MYCOBOT.max_speed), rel=0.3)
 
 
 @pytest.mark.parametrize(
