@@ -45,6 +45,15 @@ def execution_rows(label: str, task: str) -> dict[str, Row]:
     }
 
 
+def timing_rows() -> dict[str, Row]:
+    """Demonstrations that begin when they like, as they are and aligned: enough training, and too little."""
+    return {
+        f"transfer, varied timing{aligned}{short}": Row(TRANSFER, flags, record="--hesitate 60", edit=edit)
+        for short, flags in {"": SMALL, ", 400 steps": f"{SMALL} --num_steps 400"}.items()
+        for aligned, edit in {"": None, ", aligned": "align"}.items()
+    }
+
+
 ROWS = {
     "transfer": Row(TRANSFER, rollouts=500),
     "insertion": Row(
@@ -65,8 +74,7 @@ ROWS = {
     "choose, top, cropped": Row(CHOOSE, f"{ONE_CAMERA} --crop top=180,232,404,384"),
     "choose, top, masked": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=180,232,404,384"),
     "choose, top, masked to the box": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=328,232,400,308"),
-    "transfer, varied timing": Row(TRANSFER, record="--hesitate 60"),
-    "transfer, varied timing, aligned": Row(TRANSFER, record="--hesitate 60", edit="align"),
+    **timing_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
     RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --recover 0.5"),
