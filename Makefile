@@ -25,7 +25,7 @@ TWIN_DATA := $(TWIN_TASK) --dataset_dir data/sim_mycobot320_choose_scripted
 demo-twin: setup
 	$(RUN) record_sim_episodes.py $(TWIN_DATA) --num_episodes 50
 	$(RUN) imitate_episodes.py $(TWIN_DATA) --ckpt_dir runs/demo_twin --config presets/small.json --resume
-	$(RUN) model_runs.py --robot twin $(TWIN_TASK) --ckpt_dir runs/demo_twin --ckpt_name policy_last.ckpt --num_rollouts 10
+	$(RUN) model_runs.py --robot twin $(TWIN_TASK) --ckpt_dir runs/demo_twin --num_rollouts 10
 
 test: setup lint
 	$(RUN) -m pytest -n 2

@@ -118,7 +118,7 @@ class EndEffectorEnv:
         return self.env.reset(rng, env_state, case, state)
 
     def start_xyz(self) -> dict[str, np.ndarray]:
-        """Grip point (3,) in m of each arm, by label, at the start of an episode."""
+        """Grip point (3,) in m of each arm in its start pose, by label."""
         poses = zip(self._arms, self._solvers, strict=True)
         return {arm.label: solver.forward(np.array(arm.start))[0] for arm, solver in poses}
 

@@ -99,7 +99,10 @@ class EvalJob:
 
 
 class KnockedLoose:
-    """An environment whose first prop is knocked loose after so many steps; `rng` gives its new place."""
+    """An environment whose first prop is knocked loose after so many steps; `rng` gives its new place.
+
+    What was achieved before does not count.
+    """
 
     def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
         self._env, self._left, self._rng = env, after, rng
@@ -110,7 +113,9 @@ class KnockedLoose:
     def step(self, action: np.ndarray) -> Any:
         step = self._env.step(action)
         self._left -= 1
-        return self._env.knock_loose(self._rng) if self._left == 0 and not step.last() else step
+        if self._left == 0 and not step.last():
+            return self._env.knock_loose(self._rng)
+        return step if self._left < 0 else step._replace(reward=0.0)
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,7 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         unstable_at=len(episode.reward) if len(episode.reward) < task.episode_len else None,
         border_change=at_borders,
         change=elsewhere,
+        steps=len(episode.reward),
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import cli
+from checkpoints import BEST, LAST, read_checkpoint, run_checkpoint
 from constants import MYCOBOT, TASKS, Stream, choose, get_task
 from episodes import Episode, complete_file, list_episodes
 from feeding import Data, FeedConfig, load_data, make_feed
@@ -25,7 +26,7 @@ from logs import check_wandb
 from machine import World, join_world, pick_device
 from parallel import Workers
 from policies.base import Interface, Policy
-from policy import POLICIES, finish_policies, make_policy, read_checkpoint, save_policy
+from policy import POLICIES, finish_policies, make_policy, save_policy
 from schema import Task
 from training import fit
 from training_run import TrainConfig
@@ -45,12 +46,16 @@ class Config(Workers, FeedConfig):
     ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results")
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
     config: str | None = cli.flag(
-        None, "config.json of a run, to repeat it; flags that are given beside it count more"
+        None,
+        "a preset or config.json of a run, to repeat it; flags that are given beside it count more, but a "
+        "switch that is on in it stays on",
     )
     resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
     overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
-    eval: bool = cli.flag(False, "evaluate the checkpoint of least validation loss in simulation")
-    ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint to evaluate")
+    eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation")
+    ckpt_name: str | None = cli.flag(
+        None, "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none"
+    )
     eval_rollouts: int = cli.flag(20, "rollouts of each evaluation while training (--eval_every)")
     num_rollouts: int = cli.flag(50, "rollouts of an evaluation, from starts that no demonstration had")
     first_rollout: int = cli.flag(
@@ -155,7 +160,7 @@ def train(
     """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
     world = world or World()
     say = print if world.is_first else lambda line: None
-    ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / "policy_last.ckpt"
+    ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
     resume = config.resume and last.is_file()
     if last.is_file() and not (config.resume or config.overwrite):
         raise ValueError(
@@ -198,7 +203,7 @@ def train(
 
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
     """What is left to do to a run's checkpoints when all its steps are done (`Policy.finish`)."""
-    checkpoints = [ckpt_dir / "policy_best.ckpt", ckpt_dir / "policy_last.ckpt"]
+    checkpoints = [ckpt_dir / BEST, ckpt_dir / LAST]
     if not policy.trains:
         for path in checkpoints:
             save_policy(path, policy, step=0)
@@ -264,7 +269,7 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
     from evaluation import evaluate as run_evaluation
 
     num_videos = config.num_rollouts if config.num_videos == "all" else int(config.num_videos)
-    checkpoint = Path(config.ckpt_dir) / config.ckpt_name
+    checkpoint = run_checkpoint(config.ckpt_dir, config.ckpt_name)
     read_checkpoint(checkpoint)
     view = None
     if config.onscreen_render:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import cli
+from checkpoints import run_checkpoint
 from constants import IMAGE_SIZE, Stream, get_task
 from episodes import Episode
 from evaluation import rollout
@@ -66,7 +67,9 @@ class Config:
 
     ckpt_dir: tuple[str, ...] = cli.flag(None, "folder of the checkpoint; several run one after the other")
     task_name: str = cli.flag(None, "task, e.g. mycobot320_choose, or a simulated one of the twin")
-    ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint in each folder")
+    ckpt_name: str | None = cli.flag(
+        None, "checkpoint in each folder: as the run was trained with, policy_best.ckpt if with none"
+    )
     num_rollouts: int = cli.flag(1, "runs")
     first_rollout: int = cli.flag(0, "number of the first run; run i of a seed has the start of --eval")
     output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
@@ -112,7 +115,7 @@ class Config:
 
     @property
     def checkpoints(self) -> list[Path]:
-        return [Path(folder) / self.ckpt_name for folder in self.ckpt_dir]
+        return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
 
     @property
     def execution(self) -> str:

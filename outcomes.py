@@ -43,6 +43,7 @@ class Outcome:
     stopped: str | None = None  # why a run on an arm was stopped
     border_change: float | None = None  # rad; see `evaluation.action_changes`
     change: float | None = None  # rad
+    steps: int | None = None  # control steps that it took
 
 
 @dataclass(frozen=True)

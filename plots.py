@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, cycle
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -306,7 +306,7 @@ def curves_plot(
     figure = new_figure(4.2 * len(panels), 3.6)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for panel, (title, lines) in zip(axes, panels.items(), strict=True):
-        for (name, points), color in zip(lines.items(), (BLUE, ORANGE), strict=False):
+        for (name, points), color in zip(lines.items(), cycle((BLUE, ORANGE)), strict=False):
             x, y = zip(*points, strict=True)
             if np.ndim(y) == 2:
                 y, low, high = zip(*y, strict=True)

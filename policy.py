@@ -25,7 +25,7 @@ from policies.vinn import VINNPolicy
 from stats import Stats
 from upstream import read_upstream
 
-FORMAT_VERSION = 2  # 1 had no ranges among the statistics
+FORMAT_VERSION = 3  # 1 had no ranges among the statistics, 2 no channel for blue in `keypoints`
 POLICIES: dict[str, type[Policy]] = {
     "ACT": ACTPolicy,
     "Diffusion": DiffusionPolicy,
@@ -82,7 +82,14 @@ def load_policy(
     interface = Interface.from_plain(content["interface"])
     stats = Stats.completed(content["weights"])
     policy = make_policy(name, POLICIES[name].Config(**content["config"]), interface, stats)
-    policy.load_state_dict({**dataclasses.asdict(stats), **content["weights"]})
+    try:
+        policy.load_state_dict({**dataclasses.asdict(stats), **content["weights"]})
+    except RuntimeError:
+        if content["format_version"] == FORMAT_VERSION:
+            raise
+        raise ValueError(
+            f"{path} has format {content['format_version']}, whose networks were others; train it again"
+        ) from None
     return policy.to(device).eval()
 
 

@@ -52,10 +52,10 @@ class Config(Workers):
     hesitate: int = cli.flag(
         0, "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do"
     )
-    recover: float = cli.flag(
+    begin_midway: float = cli.flag(
         0.0,
-        "share of the episodes that begin in the middle of an attempt that failed: the arms on their way, "
-        "the props where they might start; the arms go back and begin anew",
+        "chance of each episode to begin with the arms somewhere on the way of another attempt; they go back "
+        "and do the task, as after a prop was lost",
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: bool = cli.flag(
@@ -186,9 +186,9 @@ def arms_midway(env, task: Task, rng: np.random.Generator) -> np.ndarray:
     return [env.joint_action(script(t)) for t in range(moment + 1)][-1].astype(np.float32)
 
 
-def recovers(config: Config, index: int) -> bool:
+def is_recovery(config: Config, index: int) -> bool:
     """Whether episode `index` is one of those that begin in the middle of another attempt."""
-    return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.recover)
+    return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.begin_midway)
 
 
 def save(episode: Episode, config: Config, index: int) -> None:
@@ -213,7 +213,7 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
             noise=config.noise,
             case=task.case_number(index),
             hesitate=config.hesitate,
-            recovers=recovers(config, index),
+            recovers=is_recovery(config, index),
         )
         if episode.success is not False or config.keep_failures:
             save(episode, config, index)
@@ -289,7 +289,7 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
         if not path.exists():
             missing.append(index)
             continue
-        wanted["recovers"] = recovers(config, index)
+        wanted["recovers"] = is_recovery(config, index)
         there = Episode.load(path)
         keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
         success = True if there.success is False and keeps_failures else there.success
@@ -309,7 +309,7 @@ def complete(config: Config) -> tuple[Config, Task]:
     task = get_task(config.task_name)
     if config.teleop:
         task = human_task(task)
-        for name in ("overwrite", "noise", "hesitate", "recover", "no_props"):
+        for name in ("overwrite", "noise", "hesitate", "begin_midway", "no_props"):
             if getattr(config, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
     elif not task.script:
@@ -321,8 +321,8 @@ def complete(config: Config) -> tuple[Config, Task]:
         raise ValueError(f"--noise is {config.noise}; it must be a length in metres, 0 or more")
     if config.hesitate < 0:
         raise ValueError(f"--hesitate is {config.hesitate}; it must be a number of steps, 0 or more")
-    if not 0 <= config.recover <= 1:
-        raise ValueError(f"--recover is {config.recover}; it must be a share of the episodes, from 0 to 1")
+    if not 0 <= config.begin_midway <= 1:
+        raise ValueError(f"--begin_midway is {config.begin_midway}; it must be a chance, from 0 to 1")
     values = {
         **vars(config),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),

@@ -85,7 +85,7 @@ class Waypoint:
 
     arm: str  # the arm's label
     step: int
-    at: str  # what `xyz` is an offset from: "start" (grip point at reset), "world", or a prop (its start)
+    at: str  # what `xyz` is an offset from: "start" (start pose's grip point), "world", or a prop (its start)
     xyz: tuple[float, float, float]  # m, along the world's axes
     gripper: float  # 0 closed, 1 open
     # From the zero orientation: world axis and angle (degrees), and more such pairs, one after the other.

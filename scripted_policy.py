@@ -31,7 +31,7 @@ class ScriptedPolicy:
 
         Args:
             task: whose script to follow; ValueError if it has none for one of its arms.
-            start_xyz: grip point (m) of each arm at reset, by label.
+            start_xyz: grip point (m) of each arm in its start pose, by label.
             env_state: (P * 7,), the props at reset.
             noise: every waypoint but those at "start" is moved by up to this much (m) along each axis.
                 Waypoints of the same control step move together, so that two arms still meet.

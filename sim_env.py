@@ -292,9 +292,10 @@ class SimEnv(control.Environment):
 
     def knock_loose(self, rng: np.random.Generator) -> TimeStep:
         """Take the first prop from whatever holds it, and put it where an episode of this case could have
-        begun, at rest. Returns what is seen then.
+        begun, at rest: the judge begins anew. Returns what is seen then.
         """
         self.task.place_prop(self.physics, 0, sample_start(self.task.spec, rng, self.case)[:7])
+        self.task.judge.reset()
         return TimeStep(StepType.MID, 0.0, 1.0, self.task.get_observation(self.physics))
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:

@@ -16,6 +16,7 @@ from tqdm import tqdm, trange
 
 import cli
 import imitate_episodes
+from checkpoints import run_checkpoint
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
@@ -33,7 +34,9 @@ class Config:
     """Flags of this script."""
 
     ckpt_dir: str = cli.flag(None, "folder of the policy's run; its config.json tells where the episodes are")
-    ckpt_name: str = cli.flag("policy_best.ckpt", "checkpoint that gets the prior")
+    ckpt_name: str | None = cli.flag(
+        None, "checkpoint that gets the prior: as the run was trained with, policy_best.ckpt if with none"
+    )
     dataset_dir: tuple[str, ...] | None = cli.flag(None, "folders of the episodes; the run's if not given")
     num_steps: int = cli.flag(1000, "optimiser steps")
     batch_size: int = cli.flag(64, "chunks of actions at once")
@@ -120,7 +123,7 @@ def frequencies_loss(train: Tensor, validation: Tensor) -> float:
 def train(config: Config) -> None:
     """Train the prior and put it into the checkpoint."""
     keep_freed_memory()
-    checkpoint = Path(config.ckpt_dir) / config.ckpt_name
+    checkpoint = run_checkpoint(config.ckpt_dir, config.ckpt_name)
     device = pick_device(config.device)
     policy = load_policy(checkpoint, device)
     if not getattr(policy.config, "use_vq", False):

@@ -32,14 +32,17 @@ Job = Callable[[Path], dict[str, float]]  # writes to the folder it is given; re
 T = TypeVar("T")
 
 
-def make_parser(description: str, repeats: int) -> argparse.ArgumentParser:
-    """A parser with the flags that all benchmarks have."""
+def make_parser(description: str, repeats: int | None) -> argparse.ArgumentParser:
+    """A parser with the flags that all benchmarks have; no --repeats if it is None."""
     parser = argparse.ArgumentParser(
         description=description.strip().splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--repeats", type=int, default=repeats, help="rounds; the table gives medians")
+    if repeats is None:
+        parser.set_defaults(repeats=1)
+    else:
+        parser.add_argument("--repeats", type=int, default=repeats, help="rounds; the table gives medians")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only shows that it runs")
     parser.add_argument("--contender", help=argparse.SUPPRESS)  # this process is one (`Contender`)
     return parser

@@ -15,11 +15,14 @@ from typing import Any
 
 from _harness import ROOT, make_parser, run_script
 
+from dataset_tools.plans import HISTORY
 from episodes import complete_file
 from policy import read_checkpoint
 
 LAST = "policy_last.ckpt"
-SMALL, DIFFUSION = (f"--config {ROOT / 'presets' / name}.json" for name in ("small", "small_diffusion"))
+SMALL, DIFFUSION = (
+    f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json" for name in ("small", "small_diffusion")
+)
 ONE_CAMERA = f"{SMALL} --camera_names top"
 TRANSFER, INSERTION, MOVE = (f"sim_{name}_scripted" for name in ("transfer_cube", "insertion", "move_cube"))
 TWIN_MOVE, CHOOSE = (f"sim_mycobot320_{name}_scripted" for name in ("move_cube", "choose"))
@@ -30,7 +33,7 @@ class Row:
     """A policy, how it is trained, and how it is evaluated."""
 
     task: str
-    train: str = SMALL  # flags of imitate_episodes.py; {out} stands for the folder of all rows
+    train: str = SMALL  # flags of imitate_episodes.py; {policies} stands for the folder of all rows' policies
     evaluate: str = ""  # more of them, with --eval
     policy: str | None = None  # name of the row whose policy this is; one of its own if not given
     needs: str | None = None  # name of the row whose policy its flags name
@@ -73,20 +76,26 @@ class Runs:
     choosing: bool = False  # starts to choose settings by, not those that are reported
     quick: bool = False
 
+    @property
+    def policies(self) -> Path:
+        """Folder of the policies of all rows."""
+        return self.out / ("quick" if self.quick else f"seed_{self.seed}")
+
     def folder(self, name: str) -> Path:
         """Of the row's policy."""
-        return self.out / slug(self.rows[name].policy or name)
+        return self.policies / slug(self.rows[name].policy or name)
 
     def demonstrations(self, row: Row) -> Path:
         """Folder of the row's episodes, which are recorded if they are not there."""
-        folder = self.out / "data" / slug(f"{row.task} {row.record}")
         count = 2 if self.quick else row.episodes
+        name = f"{row.task} {row.record} {count}"
+        folder = self.out / "data" / slug(name)
         flags = (*shlex.split(row.record), "--dataset_dir", folder, "--num_episodes", count)
         run_script("record_sim_episodes.py", "--task_name", row.task, *flags)
         if row.edit is None:
             return folder
-        edited = self.out / "data" / slug(f"{row.task} {row.record} {row.edit}")
-        if not edited.is_dir():
+        edited = self.out / "data" / slug(f"{name} {row.edit}")
+        if not (edited / HISTORY).is_file():  # else it was cut off, or not begun
             places = ("--dataset_dir", folder, "--output_dir", edited)
             run_script("edit_episodes.py", *shlex.split(row.edit), *places)
         return edited
@@ -95,7 +104,11 @@ class Runs:
         """Of imitate_episodes.py, to train and to evaluate the row's policy."""
         row = self.rows[self.rows[name].policy or name]
         flags = ("--task_name", row.task, "--ckpt_dir", self.folder(name), "--seed", self.seed)
-        return [*flags, *shlex.split(row.train.format(out=self.out)), *(["--num_steps", 2] * self.quick)]
+        return [
+            *flags,
+            *shlex.split(row.train.replace("{policies}", shlex.quote(str(self.policies)))),
+            *(["--num_steps", 2] * self.quick),
+        ]
 
     def train(self, name: str) -> Path:
         """Folder of the policy of a row, which is trained if it is not there."""
@@ -130,9 +143,11 @@ class Runs:
         return {**json.loads(kept.read_text()), "steps": steps, "seconds": seconds_in(folder / "seconds")}
 
 
-def make_runs_parser(description: str, rows: Mapping[str, Row]) -> argparse.ArgumentParser:
+def make_runs_parser(
+    description: str, rows: Mapping[str, Row], repeats: int | None = None
+) -> argparse.ArgumentParser:
     """A parser with the flags of `runs_of`."""
-    parser = make_parser(description, repeats=1)
+    parser = make_parser(description, repeats)
     parser.add_argument("--rows", nargs="+", default=list(rows), choices=rows, metavar="ROW", help="which")
     parser.add_argument("--out", help="folder of the runs, to go on with; a temporary one if not given")
     parser.add_argument("--seed", type=int, default=0, help="of training")

@@ -109,21 +109,21 @@ def cells(name: str, result: dict[str, Any]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    parser = make_runs_parser(__doc__, ROWS)
+    parser = make_runs_parser(__doc__, ROWS, repeats=10)
     parser.add_argument("--plot", type=Path, help="PNG to write")
     args = parse(parser)
     facts = machine()
     keep_freed_memory()
-    repeats = 1 if args.quick else 10
     with runs_of(ROWS, args) as runs:
         results = {name: runs.evaluate(name) for name in args.rows}
         for key, make in (("step_ms", learner), ("chunk_ms", thinker)):
-            for name, value in milliseconds(runs, args.rows, make, repeats).items():
+            for name, value in milliseconds(runs, args.rows, make, args.repeats).items():
                 results[name][key] = value
-    if args.plot:
-        draw(args.plot, results)
     title = f"ACT by chunk size, 1000 steps, one camera, batch {BATCH}; seed {args.seed}"
     report(title, facts, HEADER, [cells(name, result) for name, result in results.items()])
+    if args.plot:
+        args.plot.parent.mkdir(parents=True, exist_ok=True)
+        draw(args.plot, results)
 
 
 if __name__ == "__main__":

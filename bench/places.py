@@ -62,7 +62,7 @@ def errors(
     """Distances (mm) (N, P) between where the props of unseen pictures lie and where they are told to."""
     torch.manual_seed(seed)
     images, places = train
-    mean, std = places.mean(dim=0), places.std(dim=0)
+    mean, std = places.mean(dim=0), places.std(dim=0).clamp_min(1e-3)  # of what always lies there too
     model = Placer(places.shape[1], has_blue).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps, pct_start=0.1)
@@ -82,7 +82,13 @@ def errors(
 def main() -> None:
     parser = make_parser(__doc__, repeats=1)
     parser.add_argument("--task_name", default="sim_insertion_scripted", help="task whose props are placed")
-    parser.add_argument("--crop", type=int, nargs=4, default=(200, 190, 440, 370), help="x0 y0 x1 y1, pixels")
+    parser.add_argument(
+        "--crop",
+        type=int,
+        nargs=4,
+        default=(200, 190, 440, 370),
+        help="x0 y0 x1 y1 (pixels) of the insertion",
+    )
     parser.add_argument("--steps", type=int, default=600, help="optimiser steps")
     args = parse(parser)
     facts, tests, steps = machine(), 4 if args.quick else 200, 20 if args.quick else args.steps

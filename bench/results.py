@@ -27,7 +27,9 @@ from _runs import (
 
 from outcomes import wilson_interval
 
-VINN = "--policy_class VINN --image_size 120 160 --features policy --features_from {out}/transfer/" + LAST
+VINN = (
+    "--policy_class VINN --image_size 120 160 --features policy --features_from {policies}/transfer/" + LAST
+)
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
 RECOVERY = "choose, top, recovery"
@@ -50,7 +52,11 @@ def timing_rows() -> dict[str, Row]:
     return {
         f"transfer, varied timing{aligned}{short}": Row(TRANSFER, flags, record="--hesitate 60", edit=edit)
         for short, flags in {"": SMALL, ", 400 steps": f"{SMALL} --num_steps 400"}.items()
-        for aligned, edit in {"": None, ", aligned": "align"}.items()
+        for aligned, edit in {
+            "": None,
+            ", aligned": "align",
+            ", aligned by cutting": "align --fill cut",
+        }.items()
     }
 
 
@@ -77,7 +83,7 @@ ROWS = {
     **timing_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
-    RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --recover 0.5"),
+    RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),
     **execution_rows(RECOVERY, CHOOSE),
     # four times the steps, or for VINN the demonstrations, of rows that have something left to gain
     "insertion, longer": Row(
@@ -95,7 +101,7 @@ ROWS = {
     ),
     "choose, top camera, longer": Row(CHOOSE, f"{ONE_CAMERA} --num_steps 6000"),
     f"{RECOVERY}, longer": Row(
-        CHOOSE, f"{ONE_CAMERA} --num_steps 6000", record="--camera_names top --recover 0.5"
+        CHOOSE, f"{ONE_CAMERA} --num_steps 6000", record="--camera_names top --begin_midway 0.5"
     ),
 }
 

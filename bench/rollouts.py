@@ -87,7 +87,7 @@ def ours(task: Task, rollouts: int) -> Iterator[Job]:
     from policy import save_policy
     from stats import Stats
 
-    config = ACTConfig(  # as the Makefile's
+    config = ACTConfig(  # that of presets/small.json
         chunk_size=CHUNK,
         backbone="keypoints",
         hidden_dim=192,

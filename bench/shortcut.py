@@ -42,7 +42,7 @@ def measure(name: str, seed: int, data: Path, out: Path, args: argparse.Namespac
     flags = (*RECIPE, *shlex.split(ROWS[name]), *places, "--num_steps", args.steps)
     done = json.loads(result.read_text())["rollouts"] if result.is_file() else 0
     if done != args.rollouts:
-        run_script("imitate_episodes.py", *flags)
+        run_script("imitate_episodes.py", *flags, "--resume")
         evaluation = ("--num_rollouts", args.rollouts, "--num_videos", 0, "--ckpt_name", checkpoint.name)
         one_process = ("--num_workers", 1) if args.quick else ()  # others take longer to start than this
         run_script("imitate_episodes.py", *flags, "--eval", *evaluation, *one_process)

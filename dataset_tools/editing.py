@@ -100,7 +100,7 @@ def shifted(episode: Episode, shift: int, steps: int) -> Episode:
     wanted = np.arange(steps) - shift
     there = wanted.clip(0, len(episode) - 1)
     is_added = wanted != there
-    moved = episode.take(there.tolist())
+    moved = replace(episode.take(there.tolist()), hesitate=0)  # how late it begins is no longer by chance
     if not is_added.any():
         return moved
     still = {n: _zeroed(getattr(moved, n), is_added) for n in ("qvel", "base_action")}
@@ -125,7 +125,7 @@ def resampled(episode: Episode, fps: int) -> Episode:
     between = {n: _interpolated(getattr(episode, n), at) for n in ("qpos", "qvel")}
     ends = at + ratio - 1
     between |= {n: _interpolated(getattr(episode, n), ends) for n in ("action", "base_action")}
-    return replace(new, **between, fps=fps, time=None)
+    return replace(new, **between, fps=fps, time=None, hesitate=round(episode.hesitate / ratio))
 
 
 def _interpolated(rows: np.ndarray | None, at: np.ndarray) -> np.ndarray | None:

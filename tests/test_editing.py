@@ -209,10 +209,10 @@ def test_grippers_are_known_by_task_or_by_order():
 
 @pytest.mark.parametrize(("shift", "steps"), [(4, 20), (-4, 5), (0, T), (3, 8)])
 def test_shifting(shift, steps):
-    episode = make_episode(base_action=np.ones((T, 2)), time=np.arange(T) / 50)
+    episode = make_episode(base_action=np.ones((T, 2)), time=np.arange(T) / 50, hesitate=6)
     moved = shifted(episode, shift, steps)
     moved.check()
-    assert len(moved) == steps
+    assert len(moved) == steps and moved.hesitate == 0
     for t in range(steps):
         old = t - shift
         there = min(max(old, 0), T - 1)
@@ -229,9 +229,9 @@ def test_shifting(shift, steps):
 def test_resampling_keeps_the_motion():
     t = np.arange(101) / 50  # 2 s
     way = np.stack([np.sin(t), t, t**2], axis=1)
-    episode = Episode(way, way, qvel=np.ones_like(way), reward=np.floor(t), fps=50)
+    episode = Episode(way, way, qvel=np.ones_like(way), reward=np.floor(t), fps=50, hesitate=60)
     slow = resampled(episode, 10)
-    assert slow.fps == 10 and len(slow) == 21
+    assert slow.fps == 10 and len(slow) == 21 and slow.hesitate == 12
     np.testing.assert_allclose(slow.qpos, way[::5], atol=1e-6)
     np.testing.assert_allclose(slow.action[:-1], way[4::5], atol=1e-6)  # in force as each step ends
     np.testing.assert_array_equal(slow.reward, np.floor(t)[::5])

@@ -151,7 +151,9 @@ def test_an_outcome_notes_strict_success(job, monkeypatch, told):
         env.strict_success = told
     stay = Mock(side_effect=lambda seen: seen["qpos"], chunk_starts=[])
     monkeypatch.setitem(evaluation._players, job, evaluation._Player(stay, env, SHORT))
-    wanted = Outcome(0, highest_reward=4, total_reward=4.0, strict_success=told, change=1.0)
+    wanted = Outcome(
+        0, highest_reward=4, total_reward=4.0, strict_success=told, change=1.0, steps=SHORT.episode_len
+    )
     assert run_one(job, 0) == wanted
 
 
@@ -271,6 +273,7 @@ def test_a_prop_that_is_knocked_loose_lies_at_another_start(name):
             knocked.step(rest)
         assert np.linalg.norm((place() - start)[:2]) < 1e-3
         step = knocked.step(rest)
+        assert env.strict_success is False and env.choice is None
         places.append(place())
         seen = step.observation["images"][task.cameras[0]]
         low, high = np.array(task.props[0].low), np.array(task.props[0].high)
@@ -280,6 +283,15 @@ def test_a_prop_that_is_knocked_loose_lies_at_another_start(name):
     assert np.allclose(places[0], places[2]) and not np.allclose(places[0], places[1])
     assert seen.shape == (480, 640, 3)
     env.close()
+
+
+def test_what_was_achieved_before_a_knock_does_not_count():
+    observation = {"qpos": np.zeros(2)}
+    steps = iter(TimeStep(StepType.MID, reward, 1.0, observation) for reward in (4, 4, 4, 1, 2))
+    loose = TimeStep(StepType.MID, 0.0, 1.0, observation)
+    env = SimpleNamespace(step=lambda _: next(steps), knock_loose=lambda _: loose)
+    knocked = evaluation.KnockedLoose(env, 3, np.random.default_rng(0))
+    assert [knocked.step(None).reward for _ in range(5)] == [0, 0, 0, 1, 2]
 
 
 def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, monkeypatch):

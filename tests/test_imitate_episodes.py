@@ -17,6 +17,7 @@ from synthetic import SMALL_FLAGS, make_dataset, make_episode
 
 import imitate_episodes
 import logs
+from checkpoints import run_checkpoint
 from episodes import Episode, episode_path, list_episodes
 from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint
@@ -307,6 +308,17 @@ def test_config_json_repeats_a_run(tmp_path):
     assert again == (replace(first[0], resume=False, config=path), *first[1:])
     other = imitate_episodes.parse_flags(["--config", path, "--ckpt_dir", "b", "--lr", "0.2"])
     assert other[0].ckpt_dir == "b" and other[1] == replace(first[1], lr=0.2) and other[2] == first[2]
+
+
+def test_a_run_tells_which_checkpoint_to_use(tmp_path):
+    """As it was trained with; a name that is given counts more; without a run's flags, the best."""
+    assert run_checkpoint(tmp_path) == tmp_path / "policy_best.ckpt"
+    flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "a"]
+    preset = str(Path(imitate_episodes.__file__).parent / "presets/small.json")
+    for given, wanted in (([], "policy_best.ckpt"), (["--config", preset], "policy_last.ckpt")):
+        imitate_episodes.write_config(tmp_path, *imitate_episodes.parse_flags([*flags, *given]))
+        assert run_checkpoint(tmp_path) == tmp_path / wanted
+    assert run_checkpoint(tmp_path, "policy_step_5_seed_0.ckpt") == tmp_path / "policy_step_5_seed_0.ckpt"
 
 
 @pytest.mark.parametrize(

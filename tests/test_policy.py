@@ -307,6 +307,16 @@ def test_a_checkpoint_of_before_there_were_ranges_loads(tmp_path):
         assert torch.equal(load_policy(tmp_path / "old.ckpt").act(obs), policy.act(obs))
 
 
+def test_a_checkpoint_of_a_format_with_other_networks_says_so(tmp_path):
+    save_policy(tmp_path / "new.ckpt", make_act())
+    content = read_checkpoint(tmp_path / "new.ckpt")
+    name = next(name for name, value in content["weights"].items() if value.ndim == 4)
+    content["weights"][name] = content["weights"][name][:, :-1]
+    torch.save({**content, "format_version": 2}, tmp_path / "old.ckpt")
+    with pytest.raises(ValueError, match="old.ckpt has format 2, whose networks were others; train it again"):
+        load_policy(tmp_path / "old.ckpt")
+
+
 def test_an_upstream_checkpoint_needs_its_statistics(upstream_run):
     folder, _ = upstream_run
     (folder / "dataset_stats.pkl").unlink()

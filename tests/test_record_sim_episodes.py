@@ -218,7 +218,7 @@ def test_arms_that_hesitate_do_the_same_later(record):
 def test_episodes_that_recover_begin_midway_and_end_as_the_others(record, monkeypatch):
     monkeypatch.setattr(script, "RETURN_SECONDS", 0.2)
     plain = record(folder="plain", episodes=4)
-    mixed = record("--recover", "0.7", folder="mixed", episodes=4)
+    mixed = record("--begin_midway", "0.7", folder="mixed", episodes=4)
     later, states = 10, []  # steps
     for one, other in zip(list_episodes(plain), list_episodes(mixed), strict=True):
         one, other = Episode.load(one), Episode.load(other)
@@ -360,7 +360,7 @@ def test_more_episodes_are_added(record):
         (("--randomize",), "has randomized False, not True; give"),
         (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
         (("--hesitate", "5"), "has hesitate 0, not 5; give"),
-        (("--recover", "1"), "has recovers False, not True; give"),
+        (("--begin_midway", "1"), "has recovers False, not True; give"),
         (("--no_props",), "has success True, not None; give"),
         (("--no_props", "--keep_failures"), "has success True, not None; give"),
         (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
@@ -537,8 +537,8 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--noise", "nan"), "--noise is nan; it must be a length in metres, 0 or more"),
         (("--noise", "inf"), "--noise is inf; it must be a length in metres, 0 or more"),
         (("--hesitate", "-1"), "--hesitate is -1; it must be a number of steps, 0 or more"),
-        (("--recover", "1.5"), "--recover is 1.5; it must be a share of the episodes, from 0 to 1"),
-        (("--recover", "nan"), "--recover is nan; it must be a share of the episodes, from 0 to 1"),
+        (("--begin_midway", "1.5"), "--begin_midway is 1.5; it must be a chance, from 0 to 1"),
+        (("--begin_midway", "nan"), "--begin_midway is nan; it must be a chance, from 0 to 1"),
     ],
 )
 def test_wrong_flags_write_nothing(record, tmp_path, flags, said):

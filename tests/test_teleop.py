@@ -463,7 +463,7 @@ def test_overwriting_by_hand_is_refused(record, tmp_path):
         ("--overwrite",),
         ("--noise", "0.01"),
         ("--hesitate", "5"),
-        ("--recover", "1"),
+        ("--begin_midway", "1"),
         ("--no_props",),
     )
     for flags in refused:
