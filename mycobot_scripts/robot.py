@@ -31,7 +31,7 @@ from mycobot_scripts.timing import Timing
 from mycobot_scripts.units import JOINTS, on_the_wire
 from schema import Task
 
-ARRIVAL = 5.0  # s to reach the start pose after the last command
+ARRIVAL = 15.0  # s to reach the start pose after the last command, also on a busy computer
 ARRIVED, AT_REST = 3.0, 5.0  # degrees from it, and degrees a second, that count as there
 POLL = 0.005  # s
 
@@ -316,6 +316,11 @@ class MyCobotRobot:
         apart = np.degrees(np.abs(state.qpos - start)[:JOINTS])
         joint = int(apart.argmax())
         if not np.array_equal(state.target, start):
+            if not self.guard.clamped:
+                raise SafetyStop(
+                    f"the start pose was not sent within {ARRIVAL:.0f} s: this computer is too busy, or the "
+                    "line too slow; end other programs and try again"
+                )
             raise SafetyStop(
                 f"the limits keep the arm from its start pose: {self.guard.report()}; move it closer by hand"
             )
