@@ -80,6 +80,7 @@ ROWS = {
     "choose, top, cropped": Row(CHOOSE, f"{ONE_CAMERA} --crop top=180,232,404,384"),
     "choose, top, masked": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=180,232,404,384"),
     "choose, top, masked to the box": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=328,232,400,308"),
+    "transfer, 400 steps": Row(TRANSFER, f"{SMALL} --num_steps 400"),
     **timing_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
