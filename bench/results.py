@@ -86,24 +86,7 @@ ROWS = {
     **execution_rows("choose", CHOOSE),
     RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),
     **execution_rows(RECOVERY, CHOOSE),
-    # four times the steps, or for VINN the demonstrations, of rows that have something left to gain
-    "insertion, longer": Row(
-        INSERTION,
-        f"{ONE_CAMERA} {NEAR} --num_steps 20000",
-        record="--camera_names top",
-        episodes=200,
-        rollouts=500,
-    ),
-    "insertion, 50 demonstrations, longer": Row(INSERTION, f"{ONE_CAMERA} {NEAR} --num_steps 20000"),
-    "move cube, longer": Row(MOVE, f"{SMALL} --num_steps 6000"),
-    "transfer, Diffusion, longer": Row(TRANSFER, f"{DIFFUSION} --num_steps 8000"),
-    "transfer, VINN, 200 demonstrations": Row(
-        TRANSFER, VINN, needs="transfer", record="--camera_names top", episodes=200
-    ),
-    "choose, top camera, longer": Row(CHOOSE, f"{ONE_CAMERA} --num_steps 6000"),
-    f"{RECOVERY}, longer": Row(
-        CHOOSE, f"{ONE_CAMERA} --num_steps 6000", record="--camera_names top --begin_midway 0.5"
-    ),
+    "transfer, Diffusion, longer": Row(TRANSFER, f"{DIFFUSION} --num_steps 6000"),
 }
 
 
