@@ -8,6 +8,7 @@ import pytest
 
 os.environ["LP_NUM_THREADS"] = "1"  # read by llvmpipe when it starts
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for a torch that is imported later, and for subprocesses
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 
 
 @pytest.fixture(scope="session", autouse=True)
