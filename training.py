@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from checkpoints import LAST, read_checkpoint
 from logs import Row, RunLog, is_flat, open_log
 from machine import GIGABYTE, World, autocast, free_bytes, keep_freed_memory, training_bytes
 from policies.base import Policy
-from policy import read_checkpoint
 from training_run import Run, TrainConfig
 from utils import Batch
 
@@ -206,7 +206,7 @@ def fit(
     keep_freed_memory()
     run = Run(policy, config, total, world, feed.prepare)
     if resume:
-        run.restore(read_checkpoint(ckpt_dir / "policy_last.ckpt", run.device))
+        run.restore(read_checkpoint(ckpt_dir / LAST, run.device))
     policy.train()
     if run.step == total:
         return True

@@ -15,11 +15,10 @@ from typing import Any
 
 from _harness import ROOT, make_parser, run_script
 
+from checkpoints import LAST, read_checkpoint
 from dataset_tools.plans import HISTORY
 from episodes import complete_file
-from policy import read_checkpoint
 
-LAST = "policy_last.ckpt"
 SMALL, DIFFUSION = (
     f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json" for name in ("small", "small_diffusion")
 )

@@ -314,7 +314,7 @@ def test_a_run_tells_which_checkpoint_to_use(tmp_path):
     """As it was trained with; a name that is given counts more; without a run's flags, the best."""
     assert run_checkpoint(tmp_path) == tmp_path / "policy_best.ckpt"
     flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "a"]
-    preset = str(Path(imitate_episodes.__file__).parent / "presets/small.json")
+    preset = str(ROOT / "presets/small.json")
     for given, wanted in (([], "policy_best.ckpt"), (["--config", preset], "policy_last.ckpt")):
         imitate_episodes.write_config(tmp_path, *imitate_episodes.parse_flags([*flags, *given]))
         assert run_checkpoint(tmp_path) == tmp_path / wanted
