@@ -73,6 +73,10 @@ def test_reset_goes_slowly_to_the_start_pose():
         steps = np.abs(np.diff(robot.firmware.told_angles(), axis=0)).max(axis=1)
         assert np.median(steps[steps > 0]) <= 30 / 20 + 0.02, "degrees from one command to the next"
         assert steps.max() <= 4 * 30 / 20, "some may come too late to be sent, on a busy machine"
+        times = [at for at, frame in robot.firmware.frames if frame.command == Command.SEND_ANGLES]
+        ways = np.abs(robot.firmware.told_angles() - np.degrees(START + np.append(offset, 0))[:6]).max(axis=1)
+        due = 30 * (np.array(times) - began + 2 / 20)  # degrees by now: at most two commands
+        assert (ways <= due + 0.02).all(), "no command is ahead of its time"
         assert np.allclose(robot.firmware.told_angles()[-1], np.degrees(START[:6]))
         assert robot.firmware.told_grippers()[-1] == 70
 
