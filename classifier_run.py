@@ -20,7 +20,7 @@ import cli
 from classification import Classifier, Images, accuracy, evaluate, flip_and_crop
 from detr.backbone import build_backbone, init_backbone
 from detr.norms import NORMS
-from episodes import complete_file
+from files import complete_file
 from logs import Row
 from machine import autocast, keep_freed_memory
 from policy import read_checkpoint

@@ -17,10 +17,8 @@ as it is: `cv2.imdecode`, nominally BGR, gives RGB back.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +26,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from files import complete_file, file_identity
 from frames import EpisodeError, Images, JpegFrames, jpeg_size, trim_jpeg
 
 FORMAT_VERSION = 1
@@ -341,23 +340,6 @@ def _check_raw(name: str, frames: np.ndarray | h5py.Dataset) -> None:
         raise EpisodeError(f"{name} is {frames.dtype} {frames.shape}; it must be uint8 (T, H, W, 3) or JPEGs")
 
 
-@contextmanager
-def complete_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path` to write to; then that file is flushed to disk and renamed `path`.
-
-    If writing fails or is interrupted, the temporary file is removed and `path` is as it was.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def unread_datasets(path: str | Path) -> list[str]:
     """What `Episode` leaves in the file: depth images and datasets of other people's."""
     known = {*_DATASETS.values(), "/env_state", "/compress_len"}
@@ -371,18 +353,6 @@ def unread_datasets(path: str | Path) -> list[str]:
     with _open(Path(path)) as root:
         root.visititems(visit)
     return found
-
-
-def file_identity(path: str | Path) -> tuple[int, int]:
-    """Size (bytes) and time of the last change (ns): what tells whether a file is still the same."""
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
-
-
-def remove_unfinished(folder: str | Path) -> None:
-    """Remove what processes that were killed had begun to write into `folder` (`complete_file`)."""
-    for part in Path(folder).glob(".*.part"):
-        part.unlink(missing_ok=True)
 
 
 def whole_action(episode: Episode) -> np.ndarray:

@@ -20,8 +20,9 @@ import torch
 import cli
 from checkpoints import BEST, LAST, read_checkpoint, run_checkpoint
 from constants import MYCOBOT, TASKS, Stream, choose, get_task
-from episodes import Episode, complete_file, list_episodes
+from episodes import Episode, list_episodes
 from feeding import Data, FeedConfig, load_data, make_feed
+from files import complete_file
 from logs import check_wandb
 from machine import World, join_world, pick_device
 from parallel import Workers

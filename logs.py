@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from episodes import complete_file
+from files import complete_file
 from plots import loss_plot
 
 Row = dict[str, float]  # step, and losses and rates by name: train/..., val/..., eval/...

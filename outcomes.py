@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from episodes import complete_file
+from files import complete_file
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 NEITHER = "neither"  # column of the rollouts that chose nothing

@@ -1,4 +1,4 @@
-"""Every picture and video that is written, each completely or not at all (`episodes.complete_file`).
+"""Every picture and video that is written, each completely or not at all (`files.complete_file`).
 
 Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show
 what ACT's do: visualize_episodes.py (cameras in a row, state against command), imitate_episodes.py (losses).
@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from episodes import complete_file
+from files import complete_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ import torch
 
 from checkpoints import read_checkpoint
 from constants import choose
-from episodes import complete_file
+from files import complete_file
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
 from policies.cnnmlp import CNNMLPPolicy

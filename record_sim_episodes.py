@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 import cli
 from constants import TASKS, Stream, choose, data_dir, get_task
-from episodes import Episode, JpegFrames, episode_path, remove_unfinished
+from episodes import Episode, JpegFrames, episode_path
+from files import remove_unfinished
 from parallel import Workers, spread
 from schema import Task
 from starts import sample_start

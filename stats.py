@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes import Episode, EpisodeError, complete_file, file_identity, whole_action
+from episodes import Episode, EpisodeError, whole_action
+from files import complete_file, file_identity
 
 FORMAT_VERSION = 1
 FILE_NAME = "dataset_stats.json"

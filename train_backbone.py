@@ -16,7 +16,7 @@ import torch
 import cli
 from classification import Images, accuracy, evaluate, fake_images, read_cifar10
 from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit
-from episodes import complete_file, remove_unfinished
+from files import complete_file, remove_unfinished
 from logs import Row, write_csv
 from machine import pick_device
 from plots import accuracy_plot, confusion_plot

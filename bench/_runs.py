@@ -17,7 +17,7 @@ from _harness import ROOT, make_parser, run_script
 
 from checkpoints import LAST, read_checkpoint
 from dataset_tools.plans import HISTORY
-from episodes import complete_file
+from files import complete_file
 
 SMALL, DIFFUSION = (
     f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json" for name in ("small", "small_diffusion")

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from episodes import complete_file
+from files import complete_file
 from frames import EpisodeError, Images
 
 VERSION = "v3.0"  # that is written

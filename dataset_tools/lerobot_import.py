@@ -24,7 +24,8 @@ from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
 from dataset_tools.lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
-from episodes import Episode, episode_path, remove_unfinished
+from episodes import Episode, episode_path
+from files import remove_unfinished
 from frames import EpisodeError, JpegFrames
 from parallel import Workers, spread
 

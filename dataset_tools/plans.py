@@ -18,7 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from episodes import Episode, complete_file, file_identity, remove_unfinished
+from episodes import Episode
+from files import complete_file, file_identity, remove_unfinished
 from parallel import Workers, spread
 
 UNFINISHED = ".unfinished_edit"  # folder for new files until all are there

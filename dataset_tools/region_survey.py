@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from dataset_tools.regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
-from episodes import Episode, complete_file
+from episodes import Episode
+from files import complete_file
 from frames import EpisodeError
 from parallel import Workers, spread
 from plots import new_figure, write_png

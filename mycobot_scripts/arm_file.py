@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from constants import MYCOBOT
-from episodes import complete_file
+from files import complete_file
 from mycobot_scripts.kinematics import TOOL_LENGTH
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.units import JOINTS, to_state

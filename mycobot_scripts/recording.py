@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from episodes import Episode, EpisodeError, complete_file, episode_path
+from episodes import Episode, EpisodeError, episode_path
+from files import complete_file
 from frames import JpegFrames, encode_jpeg
 
 SYNC_EVERY = 0.5  # s; so that with the sync itself no more than a second is lost

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from constants import choose
-from episodes import complete_file
+from files import complete_file
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.units import JOINTS, to_state
 from schema import Task

@@ -60,6 +60,7 @@ FLOORS = {
     "constants": 0,
     "schema": 0,
     "cli": 0,
+    "files": 0,
 }
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}

@@ -5,8 +5,8 @@ import h5py
 import numpy as np
 import pytest
 
-import episodes
-from episodes import Episode, EpisodeError, JpegFrames, complete_file, episode_path, list_episodes
+from episodes import Episode, EpisodeError, JpegFrames, episode_path, list_episodes
+from files import complete_file
 
 T, D, H, W = 5, 14, 48, 64
 RED = (220, 20, 20)
@@ -283,7 +283,7 @@ def test_existing_file_is_kept_unless_told(tmp_path):
     assert Episode.load(path).seed == 2 and os.listdir(tmp_path) == ["e.hdf5"]
 
 
-@pytest.mark.parametrize("target", ["_write_frames", "os.fsync", "os.replace"])
+@pytest.mark.parametrize("target", ["episodes._write_frames", "files.os.fsync", "files.os.replace"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch, target, error):
     def interrupt(*args, **kwargs):
@@ -291,7 +291,7 @@ def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch, target, error):
 
     path = tmp_path / "e.hdf5"
     make_episode(seed=1).save(path)
-    monkeypatch.setattr(f"{episodes.__name__}.{target}", interrupt)
+    monkeypatch.setattr(target, interrupt)
     for name in ("e.hdf5", "other.hdf5"):
         with pytest.raises(error):
             make_episode(seed=2).save(tmp_path / name, overwrite=True)

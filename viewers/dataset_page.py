@@ -16,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from constants import TASKS
-from episodes import Episode, complete_file, remove_unfinished
+from episodes import Episode
+from files import complete_file, remove_unfinished
 from parallel import Workers, spread
 from plots import write_video
 from viewers.pages import script_json, text, write_page

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from episodes import complete_file
+from files import complete_file
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 

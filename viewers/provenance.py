@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from episodes import complete_file
+from files import complete_file
 
 FILE = "commands.json"
 PACKAGES = (

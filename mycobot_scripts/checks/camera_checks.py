@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from episodes import complete_file
+from files import complete_file
 from mycobot_scripts.cameras import Camera, find_cameras
 from mycobot_scripts.checks.arm_checks import CLOSED, OPEN, move_gripper
 from mycobot_scripts.checks.findings import Finding, judged
