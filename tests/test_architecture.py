@@ -71,6 +71,7 @@ def source_files() -> dict[str, Path]:
     paths = [
         *ROOT.glob("*.py"),
         *ROOT.glob("detr/**/*.py"),
+        *ROOT.glob("episodes/**/*.py"),
         *ROOT.glob("policies/**/*.py"),
         *ROOT.glob("dataset_tools/**/*.py"),
         *ROOT.glob("viewers/**/*.py"),

@@ -283,7 +283,7 @@ def test_existing_file_is_kept_unless_told(tmp_path):
     assert Episode.load(path).seed == 2 and os.listdir(tmp_path) == ["e.hdf5"]
 
 
-@pytest.mark.parametrize("target", ["episodes._write_frames", "files.os.fsync", "files.os.replace"])
+@pytest.mark.parametrize("target", ["episodes.episode._write_frames", "files.os.fsync", "files.os.replace"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch, target, error):
     def interrupt(*args, **kwargs):

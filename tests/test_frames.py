@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from synthetic import make_dataset
 
-import episodes
 import frames
-from episodes import Episode, EpisodeError, JpegFrames, episode_path, list_episodes
+from episodes import Episode, EpisodeError, JpegFrames, episode_path, list_episodes, rows
 from frames import Frames, free_memory, resize_image
 
 CAMERAS = ("b", "a")
@@ -86,8 +85,8 @@ def test_scaling_while_decoding_is_close_to_scaling_afterwards():
 def test_only_what_the_cache_says_is_read_again(tmp_path, monkeypatch):
     make_dataset(tmp_path, n=2, cameras=CAMERAS)
     reads = []
-    getitem = episodes.StoredRows.__getitem__
-    monkeypatch.setattr(episodes.StoredRows, "__getitem__", lambda s, t: reads.append(t) or getitem(s, t))
+    getitem = rows.StoredRows.__getitem__
+    monkeypatch.setattr(rows.StoredRows, "__getitem__", lambda s, t: reads.append(t) or getitem(s, t))
     for cache, expected in (("none", [2, 2, 2]), ("decoded", [2, 0, 0]), ("jpeg", [0, 0, 0])):
         kept = Frames(sources(tmp_path), SIZE, cache)
         kept(0, 0)  # the size of the pictures is found out once
@@ -125,9 +124,7 @@ def test_processes_on_one_machine_share_its_memory(monkeypatch):
 
 def test_threads_share_the_files_and_few_stay_open(tmp_path, monkeypatch):
     make_dataset(tmp_path, n=6, steps=8, cameras=CAMERAS)
-    monkeypatch.setattr(
-        episodes, "_kept_open", episodes.lru_cache(maxsize=2)(episodes._kept_open.__wrapped__)
-    )
+    monkeypatch.setattr(rows, "_kept_open", rows.lru_cache(maxsize=2)(rows._kept_open.__wrapped__))
     kept, exact = Frames(sources(tmp_path), SIZE, "none"), Frames(sources(tmp_path), SIZE, "jpeg")
     wrong = []
 
@@ -143,7 +140,7 @@ def test_threads_share_the_files_and_few_stay_open(tmp_path, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert wrong == [] and episodes._kept_open.cache_info().currsize == 2
+    assert wrong == [] and rows._kept_open.cache_info().currsize == 2
 
 
 def test_a_file_that_changes_under_the_run_is_noticed(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Episodes: one demonstration or rollout a file, in ACT++'s HDF5 schema. The only module that imports h5py.
+"""Episodes: one demonstration or rollout a file, in ACT++'s HDF5 schema.
 
     /observations/qpos            (T, D) float32
     /observations/qvel            (T, D) float32                optional (myCobot recordings have none)
@@ -17,85 +17,21 @@ as it is: `cv2.imdecode`, nominally BGR, gives RGB back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from files import complete_file, file_identity
-from frames import EpisodeError, Images, JpegFrames, jpeg_size, trim_jpeg
+from episodes.hdf5 import open_file
+from episodes.reading import DATASETS, FORMAT_VERSION, IMAGES, check_raw, read_values
+from files import complete_file
+from frames import EpisodeError, Images, JpegFrames
 
-FORMAT_VERSION = 1
 PAGE = 4096  # bytes
 BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged
-OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
-_IMAGES = "/observations/images"
-_DATASETS = {  # field: dataset; one row (or one number) a step
-    "qpos": "/observations/qpos",
-    "action": "/action",
-    "qvel": "/observations/qvel",
-    "base_action": "/base_action",
-    "reward": "/reward",
-    "time": "/time",
-}
 _NUMBERS = ("/reward", "/time")  # one number a step
-
-
-class CameraError(EpisodeError):
-    """An episode without a camera that is asked for."""
-
-
-def _open(path: Path) -> h5py.File:
-    """Without HDF5's cache of chunks: none is read twice, and it would take up to 1 MB for each dataset."""
-    return h5py.File(path, "r", rdcc_nbytes=0)
-
-
-@lru_cache(maxsize=OPEN_DATASETS)
-def _kept_open(path: Path, identity: tuple[int, int], name: str) -> h5py.Dataset:
-    """A dataset, and with it its file; closed once others have pushed it out and nobody reads from it."""
-    if file_identity(path) != identity:
-        raise EpisodeError(f"{path} has changed since it was first read; start again")
-    return _open(path)[name]
-
-
-class StoredRows(Sequence):
-    """One dataset of an episode file, left there: a row is read whenever it is asked for, by any thread."""
-
-    def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
-        self._path, self._identity, self._name = path.absolute(), file_identity(path), dataset.name
-        self.shape, self.dtype, self.ndim = dataset.shape, dataset.dtype, dataset.ndim
-        self.nbytes = dataset.id.get_storage_size()  # in the file
-
-    def __getitem__(self, rows: int | slice) -> np.ndarray:
-        try:
-            return _kept_open(self._path, self._identity, self._name)[rows]
-        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises
-            raise EpisodeError(f"{self._path} cannot be read any more ({error}); start again") from error
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-
-class StoredJpegs(JpegFrames):
-    """JpegFrames that are left in their file; each is checked when it is read."""
-
-    def __init__(self, rows: StoredRows, name: str, shape: tuple[int, int] | None = None) -> None:
-        super().__init__(name=name)
-        self._rows, self.nbytes, self._shape = rows, rows.nbytes, shape
-
-    def encoded(self, t: int) -> np.ndarray:
-        return trim_jpeg(self._rows[t], f"{self.name}: frame {t}")
-
-    def in_memory(self) -> JpegFrames:
-        """The same frames, read and checked now."""
-        return JpegFrames.from_padded(self._rows[:], self.name)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
 
 @dataclass(eq=False)
@@ -126,7 +62,7 @@ class Episode:
     def __post_init__(self) -> None:
         """Bring other float types (ours and other people's) to the file's own; `check` refuses the rest."""
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which `check` reports
-            for name in (*_DATASETS, "env_state"):
+            for name in (*DATASETS, "env_state"):
                 value = getattr(self, name)
                 if value is not None:
                     value = np.asarray(value)
@@ -138,7 +74,7 @@ class Episode:
 
     def _arrays(self) -> list[tuple[str, np.ndarray]]:
         """Dataset name and value of everything that has one row a step."""
-        named = [(dataset, getattr(self, name)) for name, dataset in _DATASETS.items()]
+        named = [(dataset, getattr(self, name)) for name, dataset in DATASETS.items()]
         return [(dataset, array) for dataset, array in named if array is not None]
 
     def take(self, steps: Sequence[int]) -> Episode:
@@ -147,7 +83,7 @@ class Episode:
         `success` stays that of the whole episode. Where the props started is kept only if step 0 comes first.
         """
         steps = list(steps)
-        rows = {n: getattr(self, n)[steps] for n in _DATASETS if getattr(self, n) is not None}
+        rows = {n: getattr(self, n)[steps] for n in DATASETS if getattr(self, n) is not None}
         if self.time is not None:
             rows["time"] = rows["time"] - rows["time"][:1]
         images = {
@@ -175,7 +111,7 @@ class Episode:
                 raise EpisodeError(f"{source}: /env_state is {self.env_state.shape}; it must be (7 a prop,)")
         for camera, frames in self.images.items():
             if not isinstance(frames, JpegFrames):
-                _check_raw(f"{source}: camera {camera!r}", frames)
+                check_raw(f"{source}: camera {camera!r}", frames)
             _check_length(f"{source}: camera {camera!r}", frames, len(self))
         if len({isinstance(frames, JpegFrames) for frames in self.images.values()}) == 2:
             raise EpisodeError(f"{source}: some cameras are JPEG, some raw; all must be the same")
@@ -201,9 +137,9 @@ class Episode:
         if self.env_state is not None:
             root["/env_state"] = self.env_state
         cameras = sorted(self.images)  # the order in which h5py, and so ACT++'s loader, sees them
-        root.require_group(_IMAGES)
+        root.require_group(IMAGES)
         for camera in cameras:
-            _write_frames(root, f"{_IMAGES}/{camera}", self.images[camera])
+            _write_frames(root, f"{IMAGES}/{camera}", self.images[camera])
         compress = any(isinstance(frames, JpegFrames) for frames in self.images.values())
         if compress:
             lengths = [[len(self.images[c].encoded(t)) for t in range(len(self))] for c in cameras]
@@ -242,68 +178,13 @@ class Episode:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such episode file")
         try:
-            with _open(path) as root:
-                episode = _read(root, path, cameras, in_memory)
+            with open_file(path) as root:
+                episode = cls(**read_values(root, path, cameras, in_memory))
         except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
             reason = " ".join(str(error).split())
             raise EpisodeError(f"{path}: no complete HDF5 file ({reason}); record it again") from error
         episode.check(path)
         return episode
-
-
-def _read(root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool) -> Episode:
-    attributes = root.attrs
-    version = int(attributes.get("format_version", FORMAT_VERSION))
-    if version > FORMAT_VERSION:
-        raise EpisodeError(f"{path}: format version is {version}; this program reads up to {FORMAT_VERSION}")
-    arrays = {name: _read_array(root, dataset) for name, dataset in _DATASETS.items()}
-    for name in ("qpos", "action"):
-        if arrays[name] is None:
-            found: list[str] = []
-            root.visit(found.append)
-            raise EpisodeError(f"{path}: no dataset {_DATASETS[name]}; it has {', '.join(found)}")
-    return Episode(
-        **arrays,
-        env_state=_read_array(root, "/env_state"),
-        images=_read_images(root, path, cameras, in_memory),
-        sim=bool(attributes.get("sim", True)),
-        task=str(attributes.get("task", "")),
-        fps=int(attributes.get("fps", Episode.fps)),
-        seed=int(attributes["seed"]) if "seed" in attributes else None,
-        success=bool(attributes["success"]) if "success" in attributes else None,
-        render_quality=str(attributes.get("render_quality", "")),
-        noise=float(attributes.get("noise", 0.0)),
-        hesitate=int(attributes.get("hesitate", 0)),
-        recovers=bool(attributes.get("recovers", False)),
-        randomized=bool(attributes.get("randomized", False)),
-    )
-
-
-def _read_array(root: h5py.File, dataset: str) -> np.ndarray | None:
-    return root[dataset][()] if isinstance(root.get(dataset), h5py.Dataset) else None
-
-
-def _read_images(
-    root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool
-) -> dict[str, Images]:
-    found = [name for name in root.get(_IMAGES, ()) if not name.endswith("_depth")]
-    images = {}
-    for camera in found if cameras is None else cameras:
-        if camera not in found:
-            raise CameraError(f"{path}: no camera {camera!r}; it has {', '.join(found) or 'none'}")
-        frames, name = root[f"{_IMAGES}/{camera}"], f"{path}: camera {camera!r}"
-        # told by the shape: ACT's files have no attribute `compress`
-        if frames.dtype == np.uint8 and frames.ndim == 2 and frames.shape[1]:
-            if in_memory:
-                images[camera] = JpegFrames.from_padded(frames[()], name)
-                continue
-            ends = [trim_jpeg(frames[t], f"{name}: frame {t}") for t in (0, len(frames) - 1)[: len(frames)]]
-            size = jpeg_size(ends[0], f"{name}: frame 0") if ends else None
-            images[camera] = StoredJpegs(StoredRows(frames, path), name, size)
-        else:
-            _check_raw(name, frames)
-            images[camera] = frames[()] if in_memory else StoredRows(frames, path)
-    return images
 
 
 def _write_frames(root: h5py.File, name: str, frames: Images) -> None:
@@ -335,26 +216,6 @@ def _check_length(name: str, rows: Sequence | np.ndarray, steps: int) -> None:
         raise EpisodeError(f"{name} has {len(rows)} steps; qpos has {steps}, all must have as many")
 
 
-def _check_raw(name: str, frames: np.ndarray | h5py.Dataset) -> None:
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise EpisodeError(f"{name} is {frames.dtype} {frames.shape}; it must be uint8 (T, H, W, 3) or JPEGs")
-
-
-def unread_datasets(path: str | Path) -> list[str]:
-    """What `Episode` leaves in the file: depth images and datasets of other people's."""
-    known = {*_DATASETS.values(), "/env_state", "/compress_len"}
-    found: list[str] = []
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        is_frame = name.startswith(_IMAGES[1:]) and not name.endswith("_depth")
-        if isinstance(item, h5py.Dataset) and f"/{name}" not in known and not is_frame:
-            found.append(f"/{name}")
-
-    with _open(Path(path)) as root:
-        root.visititems(visit)
-    return found
-
-
 def whole_action(episode: Episode) -> np.ndarray:
     """(T, A); with a mobile base (T, A + 2), its speeds averaged over five steps (ACT++: utils.py)."""
     if episode.base_action is None:
@@ -362,27 +223,3 @@ def whole_action(episode: Episode) -> np.ndarray:
     window = np.full(BASE_WINDOW, 1 / BASE_WINDOW)
     smooth = [np.convolve(speed, window, mode="same") for speed in episode.base_action.T]
     return np.column_stack([episode.action, *smooth]).astype(np.float32)
-
-
-def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
-    """File of episode `i` (or of its mirror image), named as ACT++ names it."""
-    return Path(dataset_dir) / f"{'mirror_' if mirror else ''}episode_{i}.hdf5"
-
-
-def list_episodes(dataset_dir: str | Path) -> list[Path]:
-    """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none.
-
-    As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
-    """
-    folder = Path(dataset_dir)
-    paths = [p for p in folder.glob("*.hdf5") if not p.name.startswith(".") and "features" not in p.name]
-    if not paths:
-        problem = "holds no episodes (*.hdf5)" if folder.is_dir() else "is no folder"
-        command = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {folder} --num_episodes 50"
-        raise FileNotFoundError(f"{folder} {problem}; record some first: {command}")
-    return sorted(paths, key=_by_number)
-
-
-def _by_number(path: Path) -> list[str | int]:
-    """`episode_2` before `episode_10`: text and numbers alternate in the key."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
