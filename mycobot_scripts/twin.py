@@ -1,7 +1,7 @@
 """The stand-in arm: a myCobot 320 task in MuJoCo, in real time, with a serial port and cameras.
 
 Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its cameras as to any IP camera
-(`cv2.VideoCapture(url)`). The first line of its output names both.
+(`cv2.VideoCapture(url)`). The first line of its output names both, and the page that shows it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from constants import MYCOBOT, TASKS, get_task  # noqa: E402
 from mycobot_scripts.stand_in.faults import Faults  # noqa: E402
 from mycobot_scripts.stand_in.motion import SPEED_AT_20  # noqa: E402
 from schema import Task  # noqa: E402
+from serving import LocalServer  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ def serve(config: Config, faults: Faults, task: Task) -> None:
         server = TwinServer(world, firmware, config.http_port)
         port = serve_pty(firmware, delays=not config.no_delays)
         try:
-            announce(task, port.port, server.url, list(world.feeds))
+            announce(task, port.port, server, list(world.feeds))
             if config.view:
-                show(server.url)
+                show(server.address)
             if config.end_with_stdin:
                 threading.Thread(target=_follow_stdin, args=(world,), daemon=True).start()
             world.run()
@@ -106,16 +107,16 @@ def show(url: str) -> None:
     """Open a page in a browser, if there is a screen for one."""
     has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if (sys.platform.startswith("linux") and not has_display) or not webbrowser.open(url):
-        print(f"no browser could be opened here; open {url}/ yourself", flush=True)
+        print(f"no browser could be opened here; open {url} yourself", flush=True)
 
 
-def announce(task: Task, port: str, url: str, cameras: list[str]) -> None:
+def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> None:
     """One line for programs, then some for people."""
-    named = ",".join(f"{name}={url}/{name}" for name in cameras)
-    print(f"twin port={port} cameras={named}", flush=True)
+    named = ",".join(f"{name}={server.url}/{name}" for name in cameras)
+    print(f"twin port={port} cameras={named} page={server.address}", flush=True)
     print(
         f"{task.name} runs in real time, until Ctrl-C.\n"
-        f"look at it: {url}/ in a browser\n"
+        f"look at it: {server.address} in a browser\n"
         f"talk to it: python3 -c \"import pymycobot; print(pymycobot.MyCobot320('{port}').get_angles())\"",
         flush=True,
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 TWIN = Path(__file__).resolve().parent / "twin.py"
 START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
-_READY = re.compile(r"twin port=(\S+) cameras=(\S+)")
+_READY = re.compile(r"twin port=(\S+) cameras=(\S+) page=((\S+?)/\?token=(\S+))")
 
 
 def start_twin(task_name: str, **flags: Any) -> TwinHandle:
@@ -48,6 +48,8 @@ class TwinHandle:
 
     port: str  # serial port
     cameras: dict[str, str]  # URL by name
+    page: str  # URL of the page that shows it, with the token that lets it do things
+    url: str  # without the token, and without a slash at its end
 
     def __init__(self, command: Sequence[str]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the twin)
@@ -69,7 +71,7 @@ class TwinHandle:
             raise
         self.port = ready[1]
         self.cameras = dict(pair.split("=", 1) for pair in ready[2].split(","))
-        self.url = next(iter(self.cameras.values())).rsplit("/", 1)[0]
+        self.page, self.url, self._token = ready[3], ready[4], ready[5]
 
     def _read(self, lines: queue.Queue[str]) -> None:
         for line in self.process.stdout:
@@ -112,9 +114,12 @@ class TwinHandle:
         return self._request("guide", {} if qpos is None else {"qpos": _plain(qpos)})
 
     def _request(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.headers = {"Content-type": "application/json", "X-token": self._token}
         try:
-            with urllib.request.urlopen(f"{self.url}/{path}", data, HTTP_TIMEOUT) as reply:
+            with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT) as reply:
                 return json.load(reply)
         except urllib.error.HTTPError as error:
             raise ValueError(f"twin: {json.load(error)['error']}") from None

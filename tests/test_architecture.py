@@ -61,6 +61,7 @@ FLOORS = {
     "schema": 0,
     "cli": 0,
     "files": 0,
+    "serving": 0,
 }
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}

@@ -162,7 +162,8 @@ def test_a_reset_can_leave_the_arm_where_it_is(twin, arm):
         ({"case": 2}, "case is 2"),
         ({"sed": 1}, "did you mean 'seed'"),
         ({"seed": 0, "stream": 99}, "99"),
-        ({"seed": "x"}, "invalid literal"),
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"env_state": [1e300] * 14}, "2 m at most"),
     ],
 )
 def test_resets_that_cannot_be_are_refused(twin, request_, why):
@@ -180,8 +181,10 @@ def test_resets_that_cannot_be_are_refused(twin, request_, why):
     ],
 )
 def test_other_requests_are_refused(twin, path, body, status):
+    request = urllib.request.Request(twin.page.replace("/?", f"/{path}?"), body)
+    request.add_header("Content-Type", "application/json")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{twin.url}/{path}", body, timeout=30)
+        urllib.request.urlopen(request, timeout=30)
     assert caught.value.code == status and "error" in json.load(caught.value)
 
 
@@ -270,6 +273,22 @@ def test_a_simulation_that_breaks_begins_anew():
         assert world.tell().qpos == pytest.approx([*MYCOBOT.start, 0.7], abs=0.01)
         time.sleep(0.2)
         assert world.tell().unstable == 1
+    finally:
+        world.stop()
+        runner.join()
+        world.close()
+
+
+def test_a_start_that_breaks_the_simulation_is_not_begun_again():
+    world = World(TASK)
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    try:
+        good = np.array(world.tell().env_state)
+        world._ask(lambda: setattr(world._sim, "start", np.full_like(good, 0.5)))
+        world._ask(lambda: world._data.qvel.__setitem__(0, 1e15))
+        until(lambda: world.tell().unstable == 1)
+        assert not np.allclose(world.tell().env_state, 0.5)
     finally:
         world.stop()
         runner.join()

@@ -7,126 +7,102 @@ GET /state         JSON: reward, success, case, qpos and so on (`world.Told`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
                    {"case"}; {"arm": false} leaves the arm where it is. Answers the state.
 POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go
+
+A POST is `application/json` and brings the token of the printed address, as `X-Token` or `?token=`: see
+`serving`.
 """
 
 from __future__ import annotations
 
-import json
-import threading
+from html import escape
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from constants import Stream, choose
+from mycobot_scripts.limits import HARD_LIMITS
 from mycobot_scripts.stand_in.feeds import Feed
 from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.world import World, as_json
+from mycobot_scripts.units import JOINTS
+from schema import Task
+from serving import LocalHandler, LocalServer, Refused
 
 BOUNDARY = "frame"
-MAX_BODY = 100_000  # bytes
-_PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:14px sans-serif;background:#222;color:#eee;margin:16px}}img{{width:48%}}</style>
-<h3>{title}</h3>{images}<pre id="state"></pre>
-<script>
-const round=(k,v)=>typeof v=="number"?+v.toFixed(3):v
-setInterval(async()=>{{document.getElementById("state").textContent=
-JSON.stringify(await (await fetch("/state")).json(),round,1)}},500)
-</script>
-"""
+MAX_AWAY = 2.0  # m from the arm's foot, along each axis: where a prop may be put
+MAX_TURN = HARD_LIMITS + 1.0  # degrees to which a hand can bring the joints: as far as they go, and rounding
+_ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_FILES = {"twin.js": "text/javascript; charset=utf-8", "twin.css": "text/css; charset=utf-8"}
 
 
-class TwinServer(ThreadingHTTPServer):
-    """Serves a world on 127.0.0.1, in threads, until `close`."""
-
-    daemon_threads = True
-    block_on_close = False
+class TwinServer(LocalServer):
+    """Serves a world on 127.0.0.1, in threads, until `close`; ValueError if the port cannot be had."""
 
     def __init__(self, world: World, firmware: Firmware, port: int = 0) -> None:
         self.world, self.firmware = world, firmware
         try:
-            super().__init__(("127.0.0.1", port), _Handler)
+            super().__init__(_Handler, port)
         except OSError as error:
             raise ValueError(
                 f"--http_port {port} cannot be had ({error.strerror}); 0 takes any free"
             ) from None
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="http", daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def close(self) -> None:
-        """Take no more requests."""
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that is gone is none."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     server: TwinServer
-    timeout = 10  # s that a client may take to say what it wants
 
-    def do_GET(self) -> None:
-        name = self.path.strip("/")
+    def get(self, name: str) -> None:
         feeds = self.server.world.feeds
         if name == "":
-            images = "".join(f'<img src="/{feed}" alt="{feed}"> ' for feed in feeds)
-            page = _PAGE.format(title=self.server.world.task.name, images=images)
-            self._send(page.encode(), "text/html; charset=utf-8")
+            self.send(_page(self.server.world).encode(), "text/html; charset=utf-8")
+        elif name in _FILES:
+            self.send((_ASSETS / name).read_bytes(), _FILES[name])
         elif name == "state":
-            self._send_json(as_json(self.server.world.tell()))
+            self.send_json(as_json(self.server.world.tell()))
         elif name.removesuffix(".jpg") in feeds:
             feed = feeds[name.removesuffix(".jpg")]
             with feed:
                 self._picture(feed) if name.endswith(".jpg") else self._stream(feed)
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, f"no {name!r} here; there is state, and {', '.join(feeds)}")
+            raise Refused(HTTPStatus.NOT_FOUND, f"no {name!r} here; there is state, and {', '.join(feeds)}")
 
-    def do_POST(self) -> None:
-        try:
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > MAX_BODY:
-                raise ValueError(f"the body has {length} bytes; it must have {MAX_BODY} at most")
-            body = json.loads(self.rfile.read(length) or b"{}")
-            if not isinstance(body, dict):
-                raise ValueError(f"the body is {body!r}; it must be a JSON object")
-            actions = {"reset": self._reset, "guide": self._guide}
-            self._send_json(actions[choose("request", self.path.strip("/"), actions)](body))
-        except (ValueError, TypeError) as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+    def post(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        actions = {"reset": self._reset, "guide": self._guide}
+        return actions[choose("request", name, actions)](body)
 
     def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
         world = self.server.world
         start, case, rng = read_reset(world, body)
-        with_arm = bool(body.get("arm", True))
+        with_arm = body.get("arm", True)
         told = world.reset(start, case, rng, with_arm)
         if with_arm:
             self.server.firmware.placed(world.now())
         return as_json(told)
 
     def _guide(self, body: dict[str, Any]) -> dict[str, Any]:
+        _known(body, ("qpos",))
         joints = body.get("qpos")
-        if joints is not None:
-            joints = np.asarray(joints, float)[:6]
-            if joints.shape != (6,) or not np.isfinite(joints).all():
-                raise ValueError(f"qpos is {body['qpos']}; it must be 6 angles in rad")
-        return as_json(self.server.world.guide(joints))
+        if joints is None:
+            return as_json(self.server.world.guide(None))
+        joints = _numbers("qpos", joints)
+        if joints.size not in (JOINTS, JOINTS + 1):
+            raise ValueError(f"qpos has {joints.size} entries; it must be 6 angles in rad")
+        too_far = np.flatnonzero(np.abs(np.degrees(joints[:JOINTS])) > MAX_TURN)
+        if too_far.size:
+            joint = too_far[0]
+            raise ValueError(
+                f"qpos brings joint {joint + 1} to {np.degrees(joints[joint]):.4g} degrees; it turns "
+                f"{HARD_LIMITS[joint]:g} either way"
+            )
+        return as_json(self.server.world.guide(joints[:JOINTS]))
 
     def _stream(self, feed: Feed) -> None:
         picture = feed.next(0)
         if picture is None:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"camera {feed.name} is gone")
-            return
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"camera {feed.name} is gone")
+        self.begin(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         while picture is not None:
             jpeg = picture.jpeg()
             head = (
@@ -140,49 +116,76 @@ class _Handler(BaseHTTPRequestHandler):
         latest = feed.next(0)
         picture = latest and (feed.next(latest.number) or latest)  # the latest may be of long ago
         if picture is None:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"camera {feed.name} is gone")
-        else:
-            self._send(picture.jpeg(), "image/jpeg")
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"camera {feed.name} is gone")
+        self.send(picture.jpeg(), "image/jpeg")
 
-    def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
 
-    def _send_json(self, value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
-        self._send(json.dumps(value).encode(), "application/json", status)
+def _page(world: World) -> str:
+    images = "".join(f'<img src="/{feed}" alt="{feed}"> ' for feed in world.feeds)
+    page = (_ASSETS / "twin.html").read_text(encoding="utf-8")
+    return page.replace("{{title}}", escape(world.task.name)).replace("{{images}}", images)
 
-    def _refuse(self, status: HTTPStatus, why: str) -> None:
-        self._send_json({"error": why}, status)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing of every request."""
+def _known(body: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in body:
+        choose("entry", name, names)
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """(n,) finite numbers of a request's entry; ValueError if it is anything else."""
+    is_list = isinstance(value, list) and all(type(entry) in (int, float) for entry in value)
+    numbers = np.array(value, float) if is_list else np.empty(0)
+    if not numbers.size or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} is {value!r:.100}; it must be a list of numbers")
+    return numbers
+
+
+def _whole(name: str, value: Any) -> int:
+    """A request's entry that is a whole number, 0 or more."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {value!r:.100}; it must be a whole number, 0 or more")
+    return value
 
 
 def read_reset(
     world: World, body: dict[str, Any]
 ) -> tuple[np.ndarray | None, int | None, np.random.Generator]:
     """Start, case and random numbers that a reset asks for; ValueError for what it cannot ask."""
-    known = ("env_state", "seed", "index", "stream", "case", "arm")
-    for name in body:
-        choose("entry", name, known)
+    _known(body, ("env_state", "seed", "index", "stream", "case", "arm"))
     task, case = world.task, body.get("case")
-    if case is not None and (not isinstance(case, int) or not 0 <= case < max(1, len(task.cases))):
-        raise ValueError(f"case is {case!r}; {task.name} has {len(task.cases)} cases, from 0")
+    if not isinstance(body.get("arm", True), bool):
+        raise ValueError(f"arm is {body['arm']!r:.100}; it must be true or false")
+    if case is not None and _whole("case", case) >= max(1, len(task.cases)):
+        raise ValueError(f"case is {case!r:.100}; {task.name} has {len(task.cases)} cases, from 0")
     if body.get("env_state") is not None:
-        start = np.asarray(body["env_state"], float)
-        if start.shape != (7 * len(task.props),) or not np.isfinite(start).all():
-            raise ValueError(
-                f"env_state has shape {start.shape}; {task.name} takes {7 * len(task.props)} numbers"
-            )
-        return start, None, np.random.default_rng()
+        return _start(task, body["env_state"]), None, np.random.default_rng()
     if body.get("seed") is None:
         return None, case, np.random.default_rng()
-    stream, index = body.get("stream", int(Stream.EVALUATE)), int(body.get("index", 0))
-    stream = Stream[stream] if isinstance(stream, str) else Stream(stream)
+    seed, index = _whole("seed", body["seed"]), _whole("index", body.get("index", 0))
+    stream = body.get("stream", Stream.EVALUATE.name)
+    stream = (
+        Stream[choose("stream", stream, Stream.__members__)] if isinstance(stream, str) else Stream(stream)
+    )
     if case is None and task.cases:
         case = task.case_number(index)  # as evaluations take turns
-    return None, case, np.random.default_rng([int(body["seed"]), stream, index])
+    return None, case, np.random.default_rng([seed, stream, index])
+
+
+def _start(task: Task, env_state: Any) -> np.ndarray:
+    """Where the props begin, (P * 7,): three metres and a quaternion each, as a request gives it."""
+    start = _numbers("env_state", env_state)
+    if start.size != 7 * len(task.props):
+        raise ValueError(
+            f"env_state has {start.size} numbers; {task.name} takes {7 * len(task.props)} numbers"
+        )
+    places, turns = start.reshape(-1, 7)[:, :3], start.reshape(-1, 7)[:, 3:]
+    if np.abs(places).max(initial=0) > MAX_AWAY:
+        far = places[np.abs(places) > MAX_AWAY][0]
+        raise ValueError(f"env_state puts a prop {far:.4g} m away; it must be {MAX_AWAY:g} m at most")
+    lengths = np.abs(turns).max(axis=1, initial=0)
+    if not ((lengths > 0.1) & (lengths < 1.1)).all():
+        raise ValueError(
+            f"env_state has the turn {turns[(lengths <= 0.1) | (lengths >= 1.1)][0].tolist()}; "
+            "it must be a unit quaternion"
+        )
+    return start

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ TURN = 0.004  # s between looks at the clock
 MAX_BURST = 25  # steps at a time, before anybody else has a turn
 MAX_LAG = 1.0  # s; what the simulation is further behind is given up: the machine is too slow
 MEMORY = 2.0  # s for which states are remembered
+SETTLED = 1.0  # s, simulated, after which a start was a good one
 PATIENCE = 20.0  # s that a question waits for the simulation at most
 BROKEN = (
     mujoco.mjtWarning.mjWARN_BADQPOS,
@@ -95,7 +97,8 @@ class World:
         self._stopped, self._runs = threading.Event(), False
         for camera in self.feeds:  # the first picture of each takes a second
             self._sim.render(self._physics, camera)
-        self._put(self._sim.sample_start(np.random.default_rng(seed)), arm=True)
+        self._rng = np.random.default_rng(seed)
+        self._put(self._sim.sample_start(self._rng), arm=True)
 
     # --- the thread that runs it
 
@@ -179,10 +182,14 @@ class World:
         self._highest = max(self._highest, self._reward)
 
     def _mend(self) -> None:
-        """Begin anew if the simulation broke, which MuJoCo mends by its zero pose."""
+        """Begin anew if the simulation broke, which MuJoCo mends by its zero pose.
+
+        From another start if it broke at once: props that stand in each other would break it again.
+        """
         if any(self._data.warning[kind].number for kind in BROKEN):
             self._broken += 1
-            self._put(self._sim.start, arm=True)
+            is_bad_start = self._data.time < SETTLED
+            self._put(self._sim.sample_start(self._rng) if is_bad_start else self._sim.start, arm=True)
 
     def _act(self, action: np.ndarray) -> None:
         self._sim.before_step(action, self._physics)
@@ -286,7 +293,10 @@ class World:
     def _ask(self, command: Callable[[], Any]) -> Any:
         answer: Future = Future()
         self._commands.append((self.now(), command, answer))
-        return answer.result(timeout=PATIENCE)
+        try:
+            return answer.result(timeout=PATIENCE)
+        except FutureTimeoutError:
+            raise TimeoutError(f"the simulation did not answer in {PATIENCE:.0f} s") from None
 
 
 def as_json(told: Told) -> dict[str, Any]:
