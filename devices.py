@@ -1,6 +1,6 @@
 """What a person holds and looks at when driving by hand: keyboard, gamepad, window.
 
-Bindings are tables; the help that the window shows is made from them. No device knows what its rates move.
+Bindings are tables, from which `explain` makes what the window says. No device knows what its rates move.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ import numpy as np
 
 from plots import LiveView
 
-RATES = ("x", "y", "z", "turn x", "turn y", "turn z", "gripper")  # what can be driven; axes are the world's
+# What can be driven, and the words for either way. x is to the right, y away and z up, as the person sees it.
+WORDS = {
+    "x": ("left", "right"), "y": ("nearer", "further"), "z": ("down", "up"),
+    "turn x": ("tip down", "tip up"), "turn y": ("roll left", "roll right"),
+    "turn z": ("turn right", "turn left"), "gripper": ("close", "open"),
+}  # fmt: skip
+RATES = tuple(WORDS)
 KEY_RATES = {
     "a": ("x", -1), "d": ("x", 1), "s": ("y", -1), "w": ("y", 1), "f": ("z", -1), "r": ("z", 1),
-    "o": ("turn x", -1), "u": ("turn x", 1), "k": ("turn y", -1), "i": ("turn y", 1),
-    "l": ("turn z", -1), "j": ("turn z", 1), "c": ("gripper", -1), "v": ("gripper", 1),
+    "k": ("turn x", -1), "i": ("turn x", 1), "u": ("turn y", -1), "o": ("turn y", 1),
+    "j": ("turn z", 1), "l": ("turn z", -1), "c": ("gripper", -1), "v": ("gripper", 1),
 }  # fmt: skip
+ARROW_KEYS = "dwr"  # those that drive along x, y and z
 KEY_COMMANDS = {
     "tab": "other arm", "t": "other arm", "enter": "keep", "backspace": "redo", "escape": "quit"
 }  # fmt: skip
@@ -27,8 +34,8 @@ SLOW_KEY, SLOW = "x", 0.25  # held, it leaves this share of the speed
 RELEASE_DELAY = 0.04  # s; a held key that repeats is released and pressed again at once: no release at all
 PAD_AXES = {"LEFTX": ("x", 1), "LEFTY": ("y", -1), "RIGHTY": ("z", -1), "RIGHTX": ("turn z", -1)}
 PAD_RATES = {
-    "DPAD_UP": ("turn y", 1), "DPAD_DOWN": ("turn y", -1), "DPAD_LEFT": ("turn x", 1),
-    "DPAD_RIGHT": ("turn x", -1), "LEFTSHOULDER": ("gripper", -1), "RIGHTSHOULDER": ("gripper", 1),
+    "DPAD_UP": ("turn x", 1), "DPAD_DOWN": ("turn x", -1), "DPAD_LEFT": ("turn y", -1),
+    "DPAD_RIGHT": ("turn y", 1), "LEFTSHOULDER": ("gripper", -1), "RIGHTSHOULDER": ("gripper", 1),
 }  # fmt: skip
 PAD_COMMANDS = {"Y": "other arm", "A": "keep", "B": "redo", "BACK": "quit"}
 DEAD_ZONE = 0.15  # of a stick's travel
@@ -48,7 +55,7 @@ class Input:
 class Device(Protocol):
     """Something that a person holds."""
 
-    help: str  # what does what
+    layouts: tuple[Mapping[str, Any], ...]  # of each thing that is held, what every key of it does
 
     def read(self, now: float) -> Input:
         """What is asked for at a time (s)."""
@@ -62,21 +69,32 @@ def _rates(pressed: Iterable[tuple[tuple[str, int], float]]) -> np.ndarray:
     return rates
 
 
-def _help(*bindings: Mapping[str, Any]) -> str:
-    """`a d: x -+   s w: y -+ ...`: keys of the same thing stand together, with their signs in their order."""
-    keys: dict[str, list[str]] = {}
-    signs: dict[str, str] = {}
-    for key, target in (item for binding in bindings for item in binding.items()):
-        name, sign = (target, 0) if isinstance(target, str) else target
-        keys.setdefault(name, []).append(key)
-        signs[name] = signs.get(name, "") + {-1: "-", 0: "", 1: "+"}[sign]
-    return "   ".join(f"{' '.join(keys[name])}: {name} {signs[name]}".rstrip() for name in keys)
+def explain(device: Device, commands: Mapping[str, str]) -> str:
+    """`a d: left, right   s w: nearer, further ...`: what does what, with keys of the same thing together.
+
+    `commands` are those that count now, with the words for them.
+    """
+    said = []
+    for layout in device.layouts:
+        keys: dict[str, list[str]] = {}
+        words: dict[str, list[str]] = {}
+        for key, target in layout.items():
+            name, sign = (target, 0) if isinstance(target, str) else target
+            if name in WORDS:
+                keys.setdefault(name, []).append(key)
+                both = WORDS[name]
+                words.setdefault(name, []).extend(both if key in PAD_AXES else [both[sign > 0]])
+            elif name in commands:
+                keys.setdefault(name, []).append(key)
+                words[name] = [commands[name]]
+        said += [f"{' '.join(keys[name])}: {', '.join(words[name])}" for name in keys]
+    return "   ".join(said)
 
 
 class Keyboard:
     """The keys of a window, from their press and release events."""
 
-    help = _help(KEY_RATES, {SLOW_KEY: "slow"}, KEY_COMMANDS)
+    layouts: tuple[Mapping[str, Any], ...] = ({**KEY_RATES, SLOW_KEY: "slow", **KEY_COMMANDS},)
 
     def __init__(self, poll: Callable[[], Iterable[tuple[str, bool]]]) -> None:
         """`poll` gives the events since it was last called: key, and whether it went down."""
@@ -98,7 +116,7 @@ class Keyboard:
 class Gamepad:
     """A game controller, through pygame; sticks and buttons by their names on an Xbox controller."""
 
-    help = _help({axis: name for axis, (name, _) in PAD_AXES.items()}, PAD_RATES, PAD_COMMANDS)
+    layouts: tuple[Mapping[str, Any], ...] = ({**PAD_AXES, **PAD_RATES, **PAD_COMMANDS},)
 
     def __init__(self) -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # the window is matplotlib's

@@ -62,6 +62,10 @@ class Config(Workers):
     randomize: bool = cli.flag(
         False, "vary light, colours, cameras, table and a cable on it, for transfer to a real arm"
     )
+    episode_len: int | None = cli.flag(
+        None,
+        "steps of an episode by hand (--teleop), at most; enter ends it earlier; the task's if not given",
+    )
     keep_failures: bool = cli.flag(False, "keep every first attempt, also where the script fails")
     overwrite: bool = cli.flag(False, "record anew what is there already")
 
@@ -95,7 +99,7 @@ def _dress(env, config: Config, index: int) -> None:
 
 
 def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), view=None) -> Episode | None:
-    """Run one episode in joint space; None if `act` ended it early.
+    """Run one episode in joint space, until `act` ends it or its length is over; None without any step.
 
     Args:
         env: a `sim_env.SimEnv`.
@@ -111,7 +115,7 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
         observation = step.observation
         action = act(t, observation)
         if action is None:
-            return None
+            break
         action = action.astype(np.float32)  # driven as saved, so that a replay is exact
         for name, frames in images.items():
             frames.append(observation["images"][name])
@@ -124,6 +128,8 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
         rewards.append(step.reward)
         if step.last():
             raise RuntimeError(f"{task.name}: the simulation became unstable after step {len(rewards)}")
+    if not rewards:
+        return None
     return Episode(
         qpos=np.array(qpos, np.float32),
         qvel=np.array(qvel, np.float32),
@@ -139,7 +145,7 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
 
 def follow(actions: np.ndarray) -> Act:
     """What `run_episode` drives to repeat recorded actions (T, D)."""
-    return lambda t, _: actions[t]
+    return lambda t, _: actions[t] if t < len(actions) else None
 
 
 def run_script(
@@ -313,6 +319,9 @@ def complete(config: Config) -> tuple[Config, Task]:
         for name in ("overwrite", "noise", "hesitate", "begin_midway", "no_props"):
             if getattr(config, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
+        task = replace(task, episode_len=config.episode_len or task.episode_len)
+    elif config.episode_len:
+        raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
     if config.num_episodes < 1:

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from pyquaternion import Quaternion
 
-from devices import Device, Gamepad, Input, Keyboard, KeyWindow, Window
+from devices import ARROW_KEYS, Device, Gamepad, Input, Keyboard, KeyWindow, Window, explain
 from ee_sim_env import EndEffectorEnv
 from plots import tile
+from projection import camera_matrix, camera_pose, draw_axes, picture_axes, write
 
 SPEEDS = np.array(
     [0.2, 0.2, 0.2, 1.0, 1.0, 1.0, 2.0]
@@ -26,14 +27,18 @@ MAX_LEAD, MAX_TURN_LEAD = 0.08, 0.5  # m, rad; how far a target runs ahead of an
 VIEW_FPS, VIEW_HEIGHT, VIEW_CAMERAS = 15, 360, 3  # pictures a second, pixels, cameras shown at least
 MAX_LAG = 0.25  # s; a longer delay is forgotten: the arm must not rush to make up for it
 DRIVING, DECIDING = ("redo", "quit"), ("keep", "redo", "quit")  # commands that count then
+COMMANDS = {"keep": "done, keep", "redo": "redo", "quit": "quit", "slow": "slow"}  # and the words for them
 
 
 class Teleop:
     """End-effector targets of all arms, one of which is driven at a time."""
 
-    def __init__(self, labels: Sequence[str], start: np.ndarray) -> None:
-        """`labels` of the arms, of which the last is driven first; `start` (8 an arm): where they are."""
+    def __init__(self, labels: Sequence[str], start: np.ndarray, axes: np.ndarray | None = None) -> None:
+        """`labels` of the arms, of which the last is driven first; `start` (8 an arm): where they are;
+        `axes` (3, 3): columns that are x, y and z of the rates, in the world; the world's if not given.
+        """
         self._labels = list(labels)
+        self._axes = np.eye(3) if axes is None else axes
         self._targets = start.reshape(-1, 8).copy()
         self._driven = len(labels) - 1
 
@@ -47,6 +52,10 @@ class Teleop:
         """Its gripper's target: 0 closed, 1 open."""
         return float(self._targets[self._driven, 7])
 
+    def place(self, present: np.ndarray) -> np.ndarray:
+        """Where (3,) in m the gripper that is driven is, of all arms' (8 an arm)."""
+        return present.reshape(-1, 8)[self._driven, :3]
+
     def switch(self) -> None:
         """Drive the next arm."""
         self._driven = (self._driven + 1) % len(self._labels)
@@ -58,6 +67,7 @@ class Teleop:
         in the way or its reach ends, waits for it.
         """
         change = rates * SPEEDS * dt
+        change[:3], change[3:6] = self._axes @ change[:3], self._axes @ change[3:6]
         target, there = self._targets[self._driven], present.reshape(-1, 8)[self._driven]
         lead = target[:3] + change[:3] - there[:3]
         target[:3] = there[:3] + lead * min(1.0, MAX_LEAD / max(np.linalg.norm(lead), 1e-9))
@@ -122,8 +132,9 @@ class Pilot:
         self._env, self._devices, self._window, self._pacer = env, devices, window, pacer
         others = [name for name in env.env.task.cameras if name not in cameras]
         self._cameras = [*cameras, *others[: max(0, VIEW_CAMERAS - len(cameras))]]
-        self._help = [device.help for device in devices]
         self._task = env.env.task.spec
+        switch = {"other arm": "other arm"} if len(self._task.arms) > 1 else {}
+        self._help = [explain(device, COMMANDS | switch) for device in devices]
         self._shown = -np.inf  # s; when the window was last refreshed
         self.command: str | None = None  # what ended the episode early
 
@@ -132,7 +143,8 @@ class Pilot:
 
         `progress` is shown in the status line.
         """
-        self._teleop = Teleop([arm.label for arm in self._task.arms], self._env.present())
+        self._axes = picture_axes(camera_pose(self._env.env.physics, self._cameras[0]))
+        self._teleop = Teleop([arm.label for arm in self._task.arms], self._env.present(), self._axes)
         self._progress = progress
         self.command = None
         while True:
@@ -145,12 +157,12 @@ class Pilot:
         self._pacer.start()
 
     def act(self, t: int, observation: Any) -> np.ndarray | None:
-        """The joint-space action (D,) of a control step, or None if the person gave the episode up."""
+        """The joint-space action (D,) of a control step, or None if the person is done, or gave it up."""
         if t:
             self._pacer.wait()
         given = self._read()
         self.command = self.command or _choice(given, DRIVING)
-        if self.command:
+        if self.command or (t and "keep" in given.commands):
             return None
         self._look(t, "driving")
         return self._env.joint_action(self._teleop.step(given.rates, self._pacer.period, self._env.present()))
@@ -185,9 +197,17 @@ class Pilot:
             f"{self._task.episode_len}   reward {sim.get_reward(physics)} of {self._task.max_reward}   "
             f"{self._progress}"
         )
-        images = [sim.render(physics, name) for name in self._cameras]
-        self._window.show(panel(images, [status, *self._help]))
+        self._window.show(panel([self._picture(name) for name in self._cameras], [status, *self._help]))
         self._shown = self._pacer.now()
+
+    def _picture(self, camera: str) -> np.ndarray:
+        """What a camera sees, with its name, and with arrows at the gripper: which key drives it where."""
+        physics = self._env.env.physics
+        image = scaled(self._env.env.task.render(physics, camera))
+        matrix = camera_matrix(physics, camera, image.shape[:2])
+        drawn = draw_axes(image, matrix, self._teleop.place(self._env.present()), self._axes, ARROW_KEYS)
+        write(drawn, camera, (8, 24))
+        return drawn
 
 
 def _choice(given: Input, choices: Sequence[str]) -> str | None:
@@ -202,13 +222,14 @@ def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str]) -> Pilo
     return Pilot(env, [*pads, Keyboard(window.poll)], window, cameras, Pacer(task.fps))
 
 
+def scaled(image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) as high as the window shows it."""
+    return cv2.resize(image, (round(image.shape[1] * VIEW_HEIGHT / image.shape[0]), VIEW_HEIGHT))
+
+
 def panel(images: Sequence[np.ndarray], lines: Sequence[str]) -> np.ndarray:
     """Cameras (H_i, W_i, 3) uint8 RGB side by side; below them text, broken where a line is too long."""
-    scaled = [
-        cv2.resize(image, (round(image.shape[1] * VIEW_HEIGHT / image.shape[0]), VIEW_HEIGHT))
-        for image in images
-    ]
-    top = tile(scaled)
+    top = tile([scaled(image) for image in images])
     font, scale, row_height, margin = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 22, 8  # pixels
     rows: list[str] = []
     for line in lines:

@@ -21,7 +21,19 @@ HELD = (
 COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
-_HELP = Keyboard.help.replace("other arm", "tool or joint space").replace("x: slow", "x: slow, fast")
+SIDES = {
+    "behind": (1, 0),
+    "left": (0, -1),
+    "front": (-1, 0),
+    "right": (0, 1),
+}  # base's x, y that is away from there
+COMMON = {"other arm": "tool or joint space", "slow": "slow, fast"}  # words for what counts whenever one jogs
+
+
+def axes_from(side: str) -> np.ndarray:
+    """(3, 3) whose columns are right, away and up, in the base's frame, for a person at a side of the arm."""
+    away, up = np.array([*SIDES[side], 0.0]), np.array([0.0, 0.0, 1.0])
+    return np.column_stack([np.cross(away, up), away, up])
 
 
 class TerminalPad(Keyboard):
@@ -30,7 +42,7 @@ class TerminalPad(Keyboard):
     It tells of one key at a time, too: the one for slow is pressed, and pressed again.
     """
 
-    help = _HELP
+    layouts = ({**Keyboard.layouts[0], **COMMANDS},)
 
     def __init__(self, keys: Keys) -> None:
         super().__init__(self._events)
@@ -58,12 +70,20 @@ class TerminalPad(Keyboard):
 class Jog:
     """Targets (7,) from rates (7,) of `devices.RATES`.
 
-    In tool space the point between the finger tips moves along the base's axes, and turns about itself; in
-    joint space x y z and the three turns drive joints 1 to 6.
+    In tool space the point between the finger tips moves along `axes` and turns about itself; in joint space
+    x y z and the three turns drive joints 1 to 6.
+
+    Args:
+        mode: one of MODES.
+        tool_length: from the flange to that point, m.
+        axes: (3, 3) whose columns are the rates' x, y and z in the base's frame; the base's if not given.
     """
 
-    def __init__(self, mode: str = "tool", tool_length: float = TOOL_LENGTH) -> None:
+    def __init__(
+        self, mode: str = "tool", tool_length: float = TOOL_LENGTH, axes: np.ndarray | None = None
+    ) -> None:
         self.mode, self._length = mode, tool_length
+        self._axes = np.eye(3) if axes is None else axes
         self._reach = np.radians(HARD_LIMITS)
         self._target: np.ndarray | None = None
         self.waits_for = ""  # what keeps it from moving as asked
@@ -98,8 +118,12 @@ class Jog:
     def _in_tool_space(self, change: np.ndarray) -> np.ndarray:
         joints = self._target[:JOINTS]
         flange, orientation = forward(joints)
-        tip = flange + self._length * orientation[:, 2] + TOOL_SPEEDS[:3] * change[:3]
-        turned = rotation(np.degrees(TOOL_SPEEDS[3:] * change[3:])) @ orientation
+        along, about = (
+            self._axes @ (TOOL_SPEEDS[:3] * change[:3]),
+            self._axes @ (TOOL_SPEEDS[3:] * change[3:]),
+        )
+        tip = flange + self._length * orientation[:, 2] + along
+        turned = rotation(np.degrees(about)) @ orientation
         there = solve(
             tip - self._length * turned[:, 2], turned, joints, -self._reach, self._reach, iterations=20
         )
@@ -120,7 +144,7 @@ class _Both:
 
     def __init__(self, one: Device, other: Device) -> None:
         self._devices = one, other
-        self.help = f"{one.help}   {other.help}"
+        self.layouts = (*one.layouts, *other.layouts)
 
     def read(self, now: float) -> Input:
         one, other = (device.read(now) for device in self._devices)

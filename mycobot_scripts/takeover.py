@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from devices import Device
-from mycobot_scripts.jog import Jog
+from devices import Device, explain
+from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.recording import Recording, Step, free_episode
 from schema import Task
 
 MIN_STEPS = 5  # a correction that is shorter is none, and not kept
-HELP = "m: take over   p: give back   g: guide by hand   q: stop"
+COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "stop": "stop"}
 
 
 class Releasable(Protocol):
@@ -143,7 +143,7 @@ class TakeOver:
         self._jog.begin(start)
         if self._corrections is not None:
             self._corrections.begin()
-        self._say(f"the arm is yours, in {self._jog.mode} space.   {self._device.help}   {HELP}")
+        self._say(f"the arm is yours, in {self._jog.mode} space.   {explain(self._device, COMMANDS)}")
 
     def _give_back(self, qpos: np.ndarray) -> None:
         if self.mode == "guide":

@@ -54,6 +54,7 @@ FLOORS = {
     "scripted_policy": 1,
     "plots": 1,
     "devices": 1,
+    "projection": 1,
     "parallel": 1,
     "machine": 1,
     "logs": 1,

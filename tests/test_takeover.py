@@ -34,7 +34,7 @@ class Execution:
 class Person:
     """What is pressed at each call, by its number."""
 
-    help = "keys"
+    layouts = ({"w": ("y", 1), "g": "guide"},)
 
     def __init__(self, commands: dict[int, str], rates: dict[int, np.ndarray] | None = None) -> None:
         self._commands, self._rates, self._call = commands, rates or {}, -1

@@ -17,7 +17,17 @@ import record_sim_episodes as script
 import replay_episodes
 import teleop
 from constants import Stream, get_task
-from devices import KEY_COMMANDS, KEY_RATES, PAD_AXES, PAD_COMMANDS, PAD_RATES, RATES, Gamepad, Keyboard
+from devices import (
+    KEY_COMMANDS,
+    KEY_RATES,
+    PAD_AXES,
+    PAD_COMMANDS,
+    PAD_RATES,
+    RATES,
+    Gamepad,
+    Keyboard,
+    explain,
+)
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode, episode_path, list_episodes
 from sim_env import make_sim_env
@@ -81,13 +91,16 @@ def test_every_rate_has_both_directions_and_every_key_is_explained():
     assert {name for name, _ in PAD_AXES.values()} | {name for name, _ in PAD_RATES.values()} == set(RATES)
     assert set(KEY_COMMANDS.values()) == set(PAD_COMMANDS.values()) == {"other arm", "keep", "redo", "quit"}
     assert not KEY_RATES.keys() & {*KEY_COMMANDS, devices.SLOW_KEY}
-    for help, keys in (
-        (Keyboard.help, {*KEY_RATES, *KEY_COMMANDS, devices.SLOW_KEY}),
-        (Gamepad.help, {*PAD_AXES, *PAD_RATES, *PAD_COMMANDS}),
+    everything = {name: name for name in ("other arm", "keep", "redo", "quit", "slow")}
+    for device, keys in (
+        (Keyboard, {*KEY_RATES, *KEY_COMMANDS, devices.SLOW_KEY}),
+        (Gamepad, {*PAD_AXES, *PAD_RATES, *PAD_COMMANDS}),
     ):
-        assert keys <= set(help.replace(":", " ").split())
-    assert "a d: x -+   s w: y -+" in Keyboard.help and "tab t: other arm   " in Keyboard.help
-    assert "LEFTX: x   " in Gamepad.help and "DPAD_UP DPAD_DOWN: turn y +-" in Gamepad.help
+        assert keys <= set(explain(device, everything).replace(":", " ").split())
+    by_keys, by_pad = explain(Keyboard, everything), explain(Gamepad, everything)
+    assert "a d: left, right   s w: nearer, further   f r: down, up" in by_keys
+    assert "LEFTX: left, right   " in by_pad and "DPAD_UP DPAD_DOWN: tip up, tip down" in by_pad
+    assert "tab t: other arm" in by_keys and "other arm" not in explain(Keyboard, {"keep": "done"})
 
 
 def test_keys_held_down():
@@ -157,7 +170,7 @@ def test_gamepad(pad):
     assert np.allclose(device.read(0).rates, rates(x=0.5, y=1, gripper=-1)), "small tilts are none"
     pad.values = {"RIGHTSHOULDER": 1, "DPAD_DOWN": 1, "A": 1, "Y": 1}
     given = device.read(0)
-    assert np.array_equal(given.rates, rates(turn_y=-1, gripper=1)) and given.commands == {
+    assert np.array_equal(given.rates, rates(turn_x=-1, gripper=1)) and given.commands == {
         "keep",
         "other arm",
     }
@@ -329,7 +342,7 @@ class Lifter:
             return {"c"} if self.closing < 40 else {"r"}
         keys = towards(hand[:3], cube + [0, 0, height]) | ({"v"} if hand[7] < 0.9 else set())
         if self.phase == "above" and pitch > -1.0:
-            keys = (keys - {"x"}) | {"k"}
+            keys = (keys - {"x"}) | {"u"}
         elif not keys - {"x"}:
             self.phase = {"above": "down", "down": "grasp"}[self.phase]
         return keys
@@ -364,7 +377,7 @@ def test_the_window_shows_cameras_and_text(record):
     assert all(view.std() > 5 for view in views) and not np.array_equal(views[0], views[1])
     text = window.frames[0][teleop.VIEW_HEIGHT :]
     assert 0.01 < (text > 128).mean() < 0.3
-    narrow = teleop.panel([np.zeros((360, 480, 3), np.uint8)], [Keyboard.help])
+    narrow = teleop.panel([np.zeros((360, 480, 3), np.uint8)], [explain(Keyboard, teleop.COMMANDS)])
     assert narrow.shape[0] > height and narrow[:, -8:].max() == 0, "long lines are broken, not cut"
 
 
@@ -415,7 +428,7 @@ def test_each_episode_has_a_look_that_the_person_saw(record):
     env.close()
     view = np.s_[: teleop.VIEW_HEIGHT, :480]
     scaled = cv2.resize(episodes[0].images["top"][0], (480, teleop.VIEW_HEIGHT)).astype(int)
-    assert np.abs(window.frames[0][view] - scaled).mean() < 3
+    assert np.median(np.abs(window.frames[0][view] - scaled)) < 3, "but for what is written on it"
     other = cv2.resize(episodes[1].images["top"][0], (480, teleop.VIEW_HEIGHT)).astype(int)
     assert np.abs(other - scaled).mean() > 6
 
@@ -479,3 +492,42 @@ def test_a_missing_gamepad_is_one_line(record, pad, tmp_path):
 
 def test_live_view_keeps_its_own_advice():
     assert "--onscreen_render" in plots.LiveView.advice and "DISPLAY" in devices.KeyWindow.advice
+
+
+def test_keys_are_relative_to_the_first_picture():
+    axes = np.column_stack([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])  # as seen from the world's right
+    start = np.array([0.1, 0.2, 0.3, 1, 0, 0, 0, 1.0])
+    target = Teleop(["arm"], start, axes.astype(float)).step(rates(x=1), 0.1, start)
+    assert np.allclose(target[:3] - start[:3], [0, SPEEDS[0] * 0.1, 0]), (
+        "right in the picture is the world's y"
+    )
+    turned = Teleop(["arm"], start, axes.astype(float)).step(rates(turn_x=1), 0.1, start)
+    assert np.allclose(turned[4:7] / np.linalg.norm(turned[4:7]), [0, 1, 0])
+
+
+def test_enter_ends_an_episode_early_and_a_flag_makes_it_longer(record):
+    folder, _, _ = record(
+        typist(*[{"r"}] * 4, {"enter"}, *[set()] * 5, {"enter"}), "--episode_len", "900", task=LIFT
+    )
+    episode = Episode.load(episode_path(folder, 0))
+    assert 0 < len(episode) < 10 and len(episode.images["top"]) == len(episode)
+
+
+def test_an_arm_alone_has_no_other_arm_and_cameras_are_named(monkeypatch):
+    task = get_task("sim_mycobot320_move_cube_scripted")
+    env = make_ee_sim_env(task, image_size=(48, 64))
+    try:
+        env.reset(np.random.default_rng(0))
+        window = Events(lambda n: {"r"} if n else ())
+        pilot = teleop.Pilot(
+            env, [Keyboard(window.poll)], window, task.cameras, Pacer(50, Clock().now, Clock().sleep)
+        )
+        written = []
+        monkeypatch.setattr(teleop, "write", lambda image, text, place: written.append(text))
+        monkeypatch.setattr(teleop, "panel", lambda images, lines: lines)
+        pilot.begin("")
+        pilot.act(0, None)
+        assert written[: len(task.cameras)] == list(task.cameras)
+        assert not any("other arm" in line for line in window.frames[0])
+    finally:
+        env.close()
