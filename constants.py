@@ -5,14 +5,13 @@ To add a task, add one entry to `TASKS` (and its scene to `assets/`).
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
+from naming import choose
 from schema import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
@@ -358,17 +357,6 @@ _ALL = (
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
-
-
-def choose(kind: str, name: str, valid: Iterable[str]) -> str:
-    """`name`, if it is one of `valid`; otherwise ValueError with one it may stand for, and the choices."""
-    valid = list(valid)
-    if name in valid:
-        return name
-    near = [each for each in valid if name and each.startswith(name)]
-    near = near or difflib.get_close_matches(name, valid, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {kind} {name!r}; {hint}choose from {', '.join(valid)}")
 
 
 def get_task(name: str) -> Task:

@@ -7,12 +7,16 @@ import importlib.resources
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from constants import choose
+from naming import did_you_mean
 from schema import Arm, Task
+from stages import Judge, places_of
 
 GL_HELP = (
     "no OpenGL library for rendering without a display; on Debian or Ubuntu: "
@@ -79,21 +83,86 @@ def _set_dynamics(spec: mujoco.MjSpec, arm: Arm) -> None:
                 actuator.forcerange = (-damping * arm.max_speed, damping * arm.max_speed)
 
 
+def _scene_spec(task: Task) -> mujoco.MjSpec:
+    """The task's scene without its arms; ValueError if it has none, or one that cannot be read."""
+    if task.scene is None:
+        raise ValueError(f"task {task.name!r} has no scene to simulate; it belongs to a real arm")
+    path = ASSETS / f"{task.scene}.xml"
+    if not path.is_file():
+        there = sorted(file.stem for file in ASSETS.glob("*.xml"))
+        raise ValueError(
+            f"task {task.name!r}: there is no scene {task.scene!r} in assets/; "
+            f"{did_you_mean(task.scene, there)}it has {', '.join(there)}"
+        )
+    try:
+        return _load_spec(task.scene)
+    except ValueError as error:
+        raise ValueError(f"task {task.name!r}: {path} is no scene ({' '.join(str(error).split())})") from None
+
+
+def _known(task: Task, kind: str, name: str, there: Iterable[str]) -> None:
+    """ValueError, with what there is, unless the task's scene has something of that name."""
+    there = sorted(filter(None, there))
+    if name not in there:
+        raise ValueError(
+            f"task {task.name!r}: the scene {task.scene!r} has no {kind} {name!r}; "
+            f"{did_you_mean(name, there)}it has {', '.join(there) or 'none'}"
+        )
+
+
+def _check_names(spec: mujoco.MjSpec, task: Task) -> None:
+    """ValueError for a prop, a camera, a place or a geom that the task names and its scene lacks."""
+    free = [joint.name for joint in spec.joints if joint.type == mujoco.mjtJoint.mjJNT_FREE]
+    for prop in task.props:
+        _known(task, f"free joint for the prop {prop.name!r} called", f"{prop.name}_joint", free)
+    for camera in task.cameras:
+        _known(task, "camera", camera, (each.name for each in spec.cameras))
+    props = {prop.name for prop in task.props}
+    places = [each.name for each in (*spec.geoms, *spec.sites, *spec.bodies)]
+    for name in places_of(task):
+        if name not in props:
+            _known(task, "place (geom, site or body)", name, places)
+    Judge(task, [geom.name for geom in spec.geoms])
+
+
+class Places:
+    """Where what a task's stages ask for is (`stages.places_of`): props, sites, geoms, bodies, by name."""
+
+    def __init__(self, model: mujoco.MjModel, task: Task) -> None:
+        props = {prop.name: int(model.joint(f"{prop.name}_joint").bodyid[0]) for prop in task.props}
+        kinds = {"site_xpos": (model.nsite, model.site), "geom_xpos": (model.ngeom, model.geom)}
+        kinds["xpos"] = (model.nbody, model.body)
+        self._rows: dict[str, tuple[str, int]] = {}  # by name: the array of its position, and the row there
+        for name in places_of(task):
+            rows = [
+                (array, number)
+                for array, (count, named) in kinds.items()
+                for number in range(count)
+                if named(number).name == name
+            ]
+            self._rows[name] = ("xpos", props[name]) if name in props else rows[0]
+
+    def __call__(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
+        """Position (3,) in m of each, world frame."""
+        return {name: getattr(data, array)[row].copy() for name, (array, row) in self._rows.items()}
+
+
 def build_model(
     task: Task, render_quality: str = "fast", has_props: bool = True, randomize: bool = False
 ) -> mujoco.MjModel:
     """Compile the task's scene, with or without its props, and its arms, each under its name as prefix.
 
-    `randomize` adds what `randomize.Looks` needs.
+    `randomize` adds what `randomize.Looks` needs. ValueError, with the entry, where the task names what its
+    scene lacks.
     """
     choose("render quality", render_quality, QUALITIES)
-    if task.scene is None:
-        raise ValueError(f"task {task.name!r} has no scene to simulate; it belongs to a real arm")
-    spec = _load_spec(task.scene)
+    spec = _scene_spec(task)
     for arm in task.arms:
+        _known(task, f"frame for the {arm.label} arm called", arm.name, (frame.name for frame in spec.frames))
         spec.attach(_load_spec(arm.model), frame=spec.frame(arm.name), prefix=f"{arm.name}/")
         spec.camera(f"{arm.name}/wrist").name = f"{arm.label}_wrist"
         _set_dynamics(spec, arm)
+    _check_names(spec, task)
     if not has_props:
         for prop in task.props:
             spec.delete(spec.joint(f"{prop.name}_joint").parent)

@@ -1,7 +1,7 @@
 """What a task is made of: arms, props, stages of success, scripts. Standard library only.
 
 A `Task` carries everything that tells one task from another; every other file only reads it. The tasks
-themselves are in constants.py.
+themselves are in constants.py, how to write one in docs/add_a_task.md.
 """
 
 from __future__ import annotations
@@ -9,101 +9,34 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from parts import Arm, Case, Near, Pair, Prop, Stage, Waypoint
+from task_check import (
+    check_cases,
+    check_names,
+    check_number,
+    check_prop,
+    check_script,
+    check_stages,
+    check_tuple,
+)
 
-@dataclass(frozen=True)
-class Arm:
-    """A robot arm. Its state and action: joint angles (rad), then the gripper in [0 closed, 1 open]."""
-
-    name: str  # prefix of its joints, geoms and actuators; also the frame of the scene it is attached to
-    model: str  # a stem in assets/
-    label: str  # in plots and camera names
-    joints: tuple[str, ...]
-    start: tuple[float, ...]  # rad
-    fingers: tuple[tuple[str, float], ...]  # finger joint and its sign: position = sign * opening
-    opening: tuple[float, float]  # finger travel (m, or rad where fingers turn) when closed and when open
-    start_opening: float  # finger travel (m or rad) at the start of an episode
-    delay: float = 0.0  # s from a command until the arm begins to follow it
-    time_constant: float | None = None  # s, of its approach to a target; None: as its model's gains have it
-    max_speed: float | None = None  # rad/s, of a joint that has a time constant
-    reports_command: bool = False  # its gripper cannot be read: the state holds the last command instead
-    posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
-    joint_labels: tuple[str, ...] = ()  # of its joints, for people; their names if not given
-    mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no such arm is its mirror image
-
-    @property
-    def dim(self) -> int:
-        """Numbers that describe its state, and its action."""
-        return len(self.joints) + 1
-
-    @property
-    def entries(self) -> tuple[str, ...]:
-        """What the entries of its state are called."""
-        return (*(self.joint_labels or self.joints), "gripper")
-
-    @property
-    def actuators(self) -> tuple[str, ...]:
-        """Joints that are driven, each by an actuator of its name: the arm's, then the fingers'."""
-        return (*self.joints, *(finger for finger, _ in self.fingers))
-
-    def geom(self, name: str) -> str:
-        """Full name of one of its geoms."""
-        return f"{self.name}/{name}"
+__all__ = ["Arm", "Case", "Near", "Pair", "Prop", "Stage", "Task", "Waypoint", "mirrored", "swapped"]
 
 
-@dataclass(frozen=True)
-class Prop:
-    """A free body, and the box (m, world frame) that its start position is drawn from, uniformly."""
-
-    name: str  # its free joint is called <name>_joint
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
-
-
-Pair = tuple[str, str]  # two geoms that may touch each other; `socket-*` stands for any of those geoms
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Holds when every pair of `touch` is in contact and no pair of `clear` is."""
-
-    label: str
-    touch: tuple[Pair, ...] = ()
-    clear: tuple[Pair, ...] = ()
-    after: int = 0  # control steps of this episode, in all, for which `clear` must have been clear
-    otherwise: Stage | None = None  # it holds as well when this one does
-
-    @property
-    def ways(self) -> tuple[Stage, ...]:
-        """This stage and those that may hold in its place, each for itself."""
-        others = self.otherwise.ways if self.otherwise else ()
-        return (replace(self, otherwise=None), *others)
-
-
-@dataclass(frozen=True)
-class Waypoint:
-    """Where an arm's grip point is to be at a control step; in between, motion is interpolated."""
-
-    arm: str  # the arm's label
-    step: int
-    at: str  # what `xyz` is an offset from: "start" (start pose's grip point), "world", or a prop (its start)
-    xyz: tuple[float, float, float]  # m, along the world's axes
-    gripper: float  # 0 closed, 1 open
-    # From the zero orientation: world axis and angle (degrees), and more such pairs, one after the other.
-    turn: tuple[str | float, ...] = ("x", 0.0)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One kind of episode of a task that has several: what is different in it."""
-
-    label: str
-    props: tuple[Prop, ...] = ()  # those that start elsewhere than the task says
-    script: tuple[Waypoint, ...] = ()  # in place of the task's, if there is one
+_TUPLES = {
+    "cameras": str,
+    "arms": Arm,
+    "props": Prop,
+    "stages": Stage,
+    "script": Waypoint,
+    "cases": Case,
+    "choices": Stage,
+}  # fields of a task, and what each holds
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that tells one task from another."""
+    """All that tells one task from another. A mistake in it is a ValueError that names the entry."""
 
     name: str
     episode_len: int  # control steps
@@ -112,12 +45,31 @@ class Task:
     scene: str | None = None  # a stem in assets/; None on the real arm
     props: tuple[Prop, ...] = ()
     stages: tuple[Stage, ...] = ()  # reward = number of the highest stage that holds
-    strict: Stage | None = None  # strict success: this and the last stage hold, `strict_steps` running
+    # Strict success: this and the last stage hold, `strict_steps` running, at some time. If not given: the
+    # last stage holds in the end, and has done so for `strict_steps`.
+    strict: Stage | None = None
     strict_steps: int = 10
     script: tuple[Waypoint, ...] = ()
     fps: int = 50  # control steps a second
     cases: tuple[Case, ...] = ()  # kinds of episode, all as likely; () if they are all of one kind
     choices: tuple[Stage, ...] = ()  # what an episode may end in, right or wrong; at most one of them holds
+
+    def __post_init__(self) -> None:
+        source = f"task {self.name!r}"
+        for field, kind in _TUPLES.items():
+            check_tuple(source, field, getattr(self, field), kind)
+        props, labels = [prop.name for prop in self.props], [arm.label for arm in self.arms]
+        check_number(source, "episode_len", self.episode_len, 1)
+        check_number(source, "strict_steps", self.strict_steps, 1)
+        check_number(source, "fps", self.fps, 0, whole=False)
+        check_names(source, self.cameras, self.arms, self.props)
+        for prop in self.props:
+            check_prop(source, prop)
+        strict = (self.strict,) if self.strict else ()
+        for field, stages in (("stage", self.stages), ("strict", strict), ("choice", self.choices)):
+            check_stages(source, field, stages, props)
+        check_script(source, self.script, labels, props)
+        check_cases(source, self.cases, labels, props)
 
     @property
     def dim(self) -> int:
@@ -130,8 +82,10 @@ class Task:
 
     @property
     def strict_label(self) -> str:
-        """What strict success means, in words."""
-        return f"{self.strict.label} for {self.strict_steps} steps running" if self.strict else ""
+        """What strict success means, in words; "" if nobody can tell."""
+        if self.strict:
+            return f"{self.strict.label} for {self.strict_steps} steps running"
+        return f"{self.stages[-1].label} in the end, for {self.strict_steps} steps" if self.stages else ""
 
     @property
     def variants(self) -> tuple[Task, ...]:
@@ -164,8 +118,14 @@ def swapped(name: str) -> str:
 def _swapped_stage(stage: Stage) -> Stage:
     touch = tuple((swapped(one), swapped(other)) for one, other in stage.touch)
     clear = tuple((swapped(one), swapped(other)) for one, other in stage.clear)
+    near = tuple((prop, _mirrored_place(place), metres) for prop, place, metres in stage.nears)
+    near = near[0] if stage.near and stage.near == stage.nears[0] else near
     otherwise = stage.otherwise and _swapped_stage(stage.otherwise)
-    return replace(stage, touch=touch, clear=clear, otherwise=otherwise)
+    return replace(stage, touch=touch, clear=clear, near=near, otherwise=otherwise)
+
+
+def _mirrored_place(place: str | tuple[float, ...]) -> str | tuple[float, ...]:
+    return swapped(place) if isinstance(place, str) else (-place[0], *place[1:])
 
 
 def _mirrored_turn(turn: tuple[str | float, ...]) -> tuple[str | float, ...]:
@@ -175,7 +135,12 @@ def _mirrored_turn(turn: tuple[str | float, ...]) -> tuple[str | float, ...]:
 
 def _mirrored_props(props: tuple[Prop, ...]) -> tuple[Prop, ...]:
     return tuple(
-        replace(prop, low=(-prop.high[0], *prop.low[1:]), high=(-prop.low[0], *prop.high[1:]))
+        replace(
+            prop,
+            low=(-prop.high[0], *prop.low[1:]),
+            high=(-prop.low[0], *prop.high[1:]),
+            yaw=(0.0 - prop.yaw[1], 0.0 - prop.yaw[0]),
+        )
         for prop in props
     )
 
@@ -193,14 +158,16 @@ def _mirrored_script(script: tuple[Waypoint, ...]) -> tuple[Waypoint, ...]:
 
 
 def mirrored(task: Task, name: str) -> Task:
-    """A two-armed task seen in a mirror at the plane x = 0: left and right swap their parts.
+    """A task seen in a mirror at the plane x = 0: left and right swap their parts.
 
     An episode of `task` becomes one of this task when its arms are swapped and every joint that swings or
     rolls an arm sideways (waist, forearm_roll, wrist_rotate) changes its sign, as in ACT++'s mirrored files.
     """
+    arms = (replace(arm, name=swapped(arm.name), label=swapped(arm.label)) for arm in task.arms)
     return replace(
         task,
         name=name,
+        arms=tuple(sorted(arms, key=lambda arm: arm.label)),  # left first
         props=_mirrored_props(task.props),
         script=_mirrored_script(task.script),
         stages=tuple(map(_swapped_stage, task.stages)),

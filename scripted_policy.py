@@ -42,15 +42,16 @@ class ScriptedPolicy:
             begin_steps: control steps that they have for that; the script is as much later.
         """
         anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
-        steps = sorted({point.step for point in task.script if point.at != "start"})
+        turns = {prop.name: env_state[7 * i + 3 : 7 * i + 7] for i, prop in enumerate(task.props)}
+        steps = sorted({point.step for point in task.script if not point.at_start})
         shifts = {step: rng.uniform(-noise, noise, 3) if noise else np.zeros(3) for step in steps}
         self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
         self._paths = []
         begins = [None] * len(task.arms) if begin is None else np.split(begin, len(task.arms))
         for arm, where in zip(task.arms, begins, strict=True):
-            places = {**anchors, "start": start_xyz[arm.label]}
+            places = {**anchors, "start": start_xyz[arm.label], "world": np.zeros(3)}
             points = [point for point in task.script if point.arm == arm.label]
-            poses = [self._pose(places, point, shifts) for point in points]
+            poses = [self._pose(places, turns, point, shifts) for point in points]
             path = [
                 (begin_steps + point.step, *pose, point.gripper)
                 for point, pose in zip(points, poses, strict=True)
@@ -62,14 +63,20 @@ class ScriptedPolicy:
             raise ValueError(f"task {task.name!r} has no script for each of its arms")
 
     @staticmethod
-    def _pose(anchors: Mapping[str, np.ndarray], point: Waypoint, shifts: Mapping[int, np.ndarray]) -> Pose:
-        origin = np.zeros(3) if point.at == "world" else anchors[point.at]
-        shift = np.zeros(3) if point.at == "start" else shifts[point.step]
+    def _pose(
+        anchors: Mapping[str, np.ndarray],
+        turns: Mapping[str, np.ndarray],
+        point: Waypoint,
+        shifts: Mapping[int, np.ndarray],
+    ) -> Pose:
+        origin = np.array([anchors[name][axis] for axis, name in enumerate(point.anchors)])
+        shift = np.zeros(3) if point.at_start else shifts[point.step]
         axes = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
-        turns = zip(point.turn[::2], point.turn[1::2], strict=True)
         orientation = Quaternion()
-        for axis, degrees in turns:
+        for axis, degrees in zip(point.turn[::2], point.turn[1::2], strict=True):
             orientation = Quaternion(axis=axes[axis], degrees=degrees) * orientation
+        if point.turn_with:
+            orientation = Quaternion(turns[point.turn_with]) * orientation
         return origin + np.array(point.xyz) + shift, orientation
 
     def __call__(self, step: int) -> np.ndarray:

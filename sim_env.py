@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from constants import IMAGE_SIZE, choose
-from scene import GL_HELP, build_model, opengl_explained
+from scene import GL_HELP, Places, build_model, opengl_explained
 from schema import Arm, Prop, Task
 from stages import Judge
 from starts import sample_start
@@ -144,6 +144,7 @@ class SimTask(control.Task):
         self._props = [int(model.joint(f"{p.name}_joint").qposadr[0]) for p in task.props if has_props]
         judged = task if has_props else replace(task, stages=(), strict=None, choices=())
         self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])
+        self._places = Places(model, judged)
         self._variants = task.variants
         self._views: dict[str, dm_mujoco.Camera] = {}
 
@@ -212,11 +213,13 @@ class SimTask(control.Task):
         }
 
     def after_step(self, physics: dm_mujoco.Physics) -> None:
-        self.judge.observe(physics.data.ptr.contact.geom)
+        data = physics.data.ptr
+        self.judge.observe(data.contact.geom, self._places(data))
 
     def get_reward(self, physics: dm_mujoco.Physics) -> int:
         """Number of the highest stage that holds; 0 if none does."""
-        return self.judge.reward(physics.data.ptr.contact.geom)
+        data = physics.data.ptr
+        return self.judge.reward(data.contact.geom, self._places(data))
 
     def action_spec(self, physics: dm_mujoco.Physics) -> specs.BoundedArray:
         """Bounds of an action (D,): each joint's range (rad), and [0, 1] for the gripper."""

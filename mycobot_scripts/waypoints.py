@@ -22,6 +22,7 @@ from files import complete_file
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.units import JOINTS, to_state
 from schema import Task
+from starts import pose_of, sample_prop
 
 FOLDER = Path(__file__).with_name("sequences")
 
@@ -73,8 +74,11 @@ class Motion:
 
     def env_state(self, task: Task, rng: np.random.Generator) -> np.ndarray:
         """Start (7 P,) of a simulated task's props: as the motion needs them, others as the task draws."""
-        places = [self.props.get(prop.name) or rng.uniform(prop.low, prop.high) for prop in task.props]
-        return np.concatenate([[*place, 1.0, 0.0, 0.0, 0.0] for place in places])
+        starts = [
+            pose_of(self.props[prop.name]) if prop.name in self.props else sample_prop(prop, rng)
+            for prop in task.props
+        ]
+        return np.concatenate(starts)
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all; its folder is made if need be."""

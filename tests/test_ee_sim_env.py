@@ -7,7 +7,7 @@ import pytest
 from pyquaternion import Quaternion
 from tasks import SIMULATED
 
-import ee_sim_env
+import inverse_kinematics
 from constants import TASKS
 from ee_sim_env import GripPointIK, make_ee_sim_env
 from scene import build_model
@@ -113,7 +113,7 @@ def test_forward_is_the_sites_pose(arm):
 
 
 def test_one_step_reduces_the_error(arm, monkeypatch):
-    monkeypatch.setattr(ee_sim_env, "MAX_ITERATIONS", 1)
+    monkeypatch.setattr(inverse_kinematics, "MAX_ITERATIONS", 1)
     solver, arm = arm
     rng, start = np.random.default_rng(2), np.array(arm.start)
     for _ in range(30):
