@@ -126,7 +126,8 @@ def env_ids(tasks: Iterable[Task]) -> dict[str, Task]:
     found: dict[str, Task] = {}
     simulated = [task for task in tasks if task.scene]
     for task in sorted(simulated, key=lambda task: "scripted" not in task.name.split("_")):
-        if any(replace(other, name=task.name, script=task.script) == task for other in found.values()):
+        plain = replace(task, script=())
+        if any(replace(other, name=task.name, script=()) == plain for other in found.values()):
             continue
         words = [word for word in task.name.split("_") if word not in ("sim", "scripted")]
         name = f"act/{''.join(word[0].upper() + word[1:] for word in words)}-v0"

@@ -314,6 +314,11 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
 def complete(config: Config) -> tuple[Config, Task]:
     """Check the flags before anything is written, and fill in what depends on the task or on the machine."""
     task = get_task(config.task_name)
+    if task.scene is None:
+        raise ValueError(
+            f"task {task.name!r} belongs to a real arm, and has no scene to simulate; record it with: "
+            f"python3 mycobot_scripts/record_episodes.py --task_name {task.name}"
+        )
     if config.teleop:
         task = human_task(task)
         for name in ("overwrite", "noise", "hesitate", "begin_midway", "no_props"):
@@ -342,13 +347,16 @@ def complete(config: Config) -> tuple[Config, Task]:
     return Config(**values), task
 
 
-def check_cameras(config: Config, task: Task) -> None:
-    """ValueError for a camera that the scene lacks."""
+def check_scene(config: Config, task: Task) -> None:
+    """ValueError for what the task or --camera_names name and the scene lacks, and waypoints out of reach."""
+    from inverse_kinematics import GripPointIK
+    from reach import check_reach
     from scene import build_model
 
     model = build_model(task)
     for name in config.camera_names:
         choose("camera", name, [model.camera(i).name for i in range(model.ncam)])
+    check_reach(task, {arm.label: GripPointIK(model, arm) for arm in task.arms})
 
 
 def record(config: Config, task: Task) -> None:
@@ -400,7 +408,7 @@ def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
     attempts = sum(one.attempts for one in done)
     successes = sum(one.success for one in done)
     said = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
-    if task.strict:
+    if task.strict_label:
         strict = sum(one.strict_success for one in done)
         said = f"{task.strict_label}: {strict} of the {len(done)} kept\n{said}"
     return said
@@ -413,7 +421,7 @@ def main() -> None:
     if args.task_name is None:
         parser.error("--task_name is required, e.g. --task_name sim_transfer_cube_scripted")
     config, task = complete(cli.from_flags(Config, args))
-    check_cameras(config, task)
+    check_scene(config, task)
     try:
         record(config, task)
     finally:

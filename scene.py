@@ -129,18 +129,18 @@ class Places:
     """Where what a task's stages ask for is (`stages.places_of`): props, sites, geoms, bodies, by name."""
 
     def __init__(self, model: mujoco.MjModel, task: Task) -> None:
-        props = {prop.name: int(model.joint(f"{prop.name}_joint").bodyid[0]) for prop in task.props}
-        kinds = {"site_xpos": (model.nsite, model.site), "geom_xpos": (model.ngeom, model.geom)}
-        kinds["xpos"] = (model.nbody, model.body)
-        self._rows: dict[str, tuple[str, int]] = {}  # by name: the array of its position, and the row there
-        for name in places_of(task):
-            rows = [
-                (array, number)
-                for array, (count, named) in kinds.items()
-                for number in range(count)
-                if named(number).name == name
-            ]
-            self._rows[name] = ("xpos", props[name]) if name in props else rows[0]
+        self._model, self._props = model, {prop.name for prop in task.props}
+        self._rows = {name: self._find(name) for name in places_of(task)}
+
+    def _find(self, name: str) -> tuple[str, int]:
+        """MuJoCo's array with its position, and the row there."""
+        model = self._model
+        if name in self._props:
+            return "xpos", int(model.joint(f"{name}_joint").bodyid[0])
+        kinds = {"site_xpos": mujoco.mjtObj.mjOBJ_SITE, "geom_xpos": mujoco.mjtObj.mjOBJ_GEOM}
+        kinds["xpos"] = mujoco.mjtObj.mjOBJ_BODY
+        rows = ((array, mujoco.mj_name2id(model, kind, name)) for array, kind in kinds.items())
+        return next((array, row) for array, row in rows if row >= 0)
 
     def __call__(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
         """Position (3,) in m of each, world frame."""

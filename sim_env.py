@@ -14,9 +14,9 @@ import numpy as np
 
 from constants import IMAGE_SIZE, choose
 from scene import GL_HELP, Places, build_model, opengl_explained
-from schema import Arm, Prop, Task
+from schema import Arm, Task
 from stages import Judge
-from starts import sample_start
+from starts import distance_from, sample_start
 
 with opengl_explained():
     import mujoco
@@ -109,12 +109,6 @@ class LazyImages(Mapping):
         return len(self._sim.cameras)
 
 
-def _distance(xyz: np.ndarray, props: Sequence[Prop]) -> float:
-    """How far (m) props at `xyz` (P, 3) are from their start regions, in all."""
-    low, high = (np.array([getattr(prop, end) for prop in props]).reshape(-1, 3) for end in ("low", "high"))
-    return float(np.linalg.norm(xyz - np.clip(xyz, low, high), axis=1).sum())
-
-
 class SimTask(control.Task):
     """dm_control task for any `schema.Task`: control, observation and staged reward, all by name."""
 
@@ -155,8 +149,12 @@ class SimTask(control.Task):
     @property
     def case(self) -> int:
         """Number of this episode's case: the one whose regions the props started in, or nearest to."""
-        xyz = self.start.reshape(-1, 7)[:, :3]
-        return min(range(len(self._variants)), key=lambda case: _distance(xyz, self._variants[case].props))
+        if len(self._variants) == 1:
+            return 0
+        poses = self.start.reshape(-1, 7)
+        return min(
+            range(len(self._variants)), key=lambda case: distance_from(poses, self._variants[case].props)
+        )
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr

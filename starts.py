@@ -9,6 +9,8 @@ import numpy as np
 
 from schema import Prop, Task
 
+RADIAN = 0.1  # m that a turn of 1 rad beyond a range counts as much as, where cases are told apart
+
 
 def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:
     """Pose (7,) of a prop at a place (m) that is turned by `yaw` (degrees) about the vertical."""
@@ -32,3 +34,14 @@ def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) 
         case = rng.integers(len(variants)) if task.cases else 0
     poses = [sample_prop(prop, rng) for prop in variants[case].props]
     return np.concatenate(poses) if poses else np.zeros(0)
+
+
+def distance_from(poses: np.ndarray, props: Sequence[Prop]) -> float:
+    """How far (m) props at `poses` (P, 7) are from where they may start, in all."""
+    low, high = (np.array([getattr(prop, end) for prop in props]).reshape(-1, 3) for end in ("low", "high"))
+    moved = np.linalg.norm(poses[:, :3] - np.clip(poses[:, :3], low, high), axis=1)
+    yaw = 2 * np.arctan2(poses[:, 6], poses[:, 3])
+    least, most = np.radians([prop.yaw for prop in props]).reshape(-1, 2).T
+    from_middle = (yaw - (least + most) / 2 + np.pi) % (2 * np.pi) - np.pi
+    turned = np.abs(from_middle) - (most - least) / 2
+    return float((moved + RADIAN * np.maximum(turned, 0.0)).sum())

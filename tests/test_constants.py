@@ -143,13 +143,13 @@ def test_stages_can_be_told_apart(task):
     assert task.strict_steps > 0
     assert len({stage.label for stage in task.choices}) == len(task.choices)
     for stage in ways(task):
-        assert stage.touch or stage.clear
+        assert stage.touch or stage.clear or stage.near
         assert not {frozenset(pair) for pair in stage.touch} & {frozenset(pair) for pair in stage.clear}
 
 
 @every_task
 def test_cases(task):
-    assert len(task.variants) == max(1, len(task.cases)) and bool(task.cases) == bool(task.choices)
+    assert len(task.variants) == max(1, len(task.cases)) and bool(task.cases) >= bool(task.choices)
     assert len({case.label for case in task.cases}) == len(task.cases)
     for variant in task.variants:
         assert [prop.name for prop in variant.props] == [prop.name for prop in task.props]
@@ -171,9 +171,9 @@ def test_script(task):
         steps = [point.step for point in waypoints(task, arm)]
         assert steps == sorted(set(steps)), "in order, and no two at once"
         assert steps[0] == 0 and steps[-1] >= task.episode_len - 1, "from the first step to the last"
-        assert waypoints(task, arm)[0].at == "start", "no jump at the first step"
+        assert waypoints(task, arm)[0].at_start, "no jump at the first step"
     for point in task.script:
-        assert point.at in props | {"start", "world"}
+        assert set(point.anchors) <= props | {"start", "world"}
         assert 0 <= point.gripper <= 1 and len(point.xyz) == 3
         assert len(point.turn) % 2 == 0 and set(point.turn[::2]) <= {"x", "y", "z"}
         assert all(abs(degrees) <= 180 for degrees in point.turn[1::2])

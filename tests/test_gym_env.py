@@ -67,7 +67,7 @@ def test_registration_follows_the_task(make, name):
 def test_one_id_for_each_environment():
     insertion = replace(TRANSFER, name="sim_insertion_scripted", episode_len=300)
     move = replace(TRANSFER, name="sim_mycobot320_move_cube_scripted", episode_len=115)
-    mirrored = replace(TRANSFER, name="sim_transfer_cube_scripted_mirror", props=())
+    mirrored = replace(TRANSFER, name="sim_transfer_cube_scripted_mirror", strict_steps=20)
     human = replace(TRANSFER, name="sim_transfer_cube_human", script=())
     longer = replace(insertion, name="sim_insertion_human", episode_len=500, script=())
     real = replace(TRANSFER, name="real_arm", scene=None)

@@ -11,6 +11,7 @@ from record_sim_episodes import run_script
 from scene import build_model
 from schema import Waypoint
 from scripted_policy import ScriptedPolicy
+from starts import pose_of
 
 SCRIPTED = [variant for task in TASKS.values() for variant in task.variants if variant.script]
 AXES = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
@@ -37,7 +38,8 @@ def expected(task, point, start, env_state):
         Quaternion(axis=AXES[axis], degrees=angle)
         for axis, angle in zip(point.turn[::2], point.turn[1::2], strict=True)
     ]
-    return anchor[point.at] + point.xyz, reduce(lambda before, turn: turn * before, turns)
+    origin = [anchor[name][axis] for axis, name in enumerate(point.anchors)]
+    return np.add(origin, point.xyz), reduce(lambda before, turn: turn * before, turns)
 
 
 def same_rotation(one, other):
@@ -104,8 +106,8 @@ def test_waypoints_at_a_prop_follow_it(task):
     for part, points in paths(task):
         for point in points:
             shift = (other(point.step) - one(point.step))[part]
-            follows = point.at == task.props[0].name
-            assert np.allclose(shift, [0.1, 0.2, 0.3, 0, 0, 0, 0, 0] if follows else 0)
+            follows = [name == task.props[0].name for name in point.anchors]
+            assert np.allclose(shift, [*(np.array([0.1, 0.2, 0.3]) * follows), 0, 0, 0, 0, 0])
 
 
 def test_turns_interpolate_along_the_shortest_arc():
@@ -137,6 +139,33 @@ def test_turns_follow_one_another_about_the_worlds_axes():
     quat = ScriptedPolicy(replace(task, script=script), *setting(task))(0)[3:7]
     assert np.allclose(Quaternion(quat).rotate([0, 1, 0]), [0, 0, 1])
     assert np.allclose(Quaternion(quat).rotate([1, 0, 0]), [0, -1, 0])
+
+
+def test_each_axis_may_have_an_anchor_of_its_own():
+    """A push from wherever the cube is to a fixed line: x of the world, y and z of the cube."""
+    task = get_task("sim_move_cube_scripted")
+    start, env_state = setting(task)
+    points = (
+        Waypoint("right", 0, "start", (0, 0, 0), gripper=0),
+        Waypoint("right", 50, ("world", "red_box", "red_box"), (-0.1, 0.02, 0.03), gripper=0),
+        Waypoint("right", 90, ("start", "yellow_box", "world"), (0, 0, 0.2), gripper=0),
+    )
+    policy = ScriptedPolicy(replace(task, script=points), start, env_state)
+    red, yellow = env_state.reshape(-1, 7)[:, :3]
+    np.testing.assert_allclose(policy(50)[:3], [-0.1, red[1] + 0.02, red[2] + 0.03])
+    np.testing.assert_allclose(policy(90)[:3], [start["right"][0], yellow[1], 0.2])
+    noisy = ScriptedPolicy(replace(task, script=points), start, env_state, 0.01, np.random.default_rng(0))
+    assert (noisy(90)[:3] != policy(90)[:3]).all(), "only what is wholly at the start is left alone"
+
+
+def test_a_gripper_may_turn_with_a_prop():
+    task = get_task("sim_move_cube_scripted")
+    start, _ = setting(task)
+    env_state = np.concatenate([pose_of((0.1, 0.5, 0.05), 30.0), pose_of((0, 0.9, 0.05))])
+    point = Waypoint("right", 0, "red_box", (0, 0, 0), gripper=0, turn=("y", -90.0), turn_with="red_box")
+    turned = ScriptedPolicy(replace(task, script=(point,)), start, env_state)(0)[3:7]
+    straight = Quaternion(axis=[0, 1, 0], degrees=-90)
+    assert same_rotation(turned, Quaternion(axis=[0, 0, 1], degrees=30) * straight)
 
 
 # --- noise

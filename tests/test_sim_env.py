@@ -505,7 +505,7 @@ def test_the_platform_stands_still(move):
 
 
 def test_a_task_without_a_strict_success_tells_none(transfer):
-    env = make_sim_env(replace(TRANSFER, name="lax", strict=None), image_size=(48, 64))
+    env = make_sim_env(replace(TRANSFER, name="lax", stages=(), strict=None), image_size=(48, 64))
     env.step(env.reset(0).observation["qpos"])
     assert env.strict_success is None and transfer.strict_success is not None
     env.close()

@@ -10,7 +10,8 @@ from tasks import SIMULATED
 
 from constants import get_task
 from scene import build_model
-from stages import Judge
+from schema import Stage, mirrored
+from stages import Judge, places_of
 
 TRANSFER, INSERTION = get_task("sim_transfer_cube_scripted"), get_task("sim_insertion_scripted")
 MOVE = get_task("sim_move_cube_scripted")
@@ -187,3 +188,83 @@ def test_a_stage_that_names_no_geom_of_the_scene():
     broken = replace(TRANSFER, stages=(replace(TRANSFER.stages[0], touch=(("blue_box", LEFT),)),))
     with pytest.raises(ValueError, match="lacks a geom of the pair .'blue_box', .*; it has .*red_box"):
         ByName(broken)
+
+
+# --- near
+
+AT = {
+    "red_box": np.array([0.1, 0.5, 0.02]),
+    "goal": np.array([0.1, 0.52, 0.0]),
+    "blue": np.array([0.1, 0.5, 0]),
+}
+NOTHING = np.zeros((0, 2), np.int32)
+
+
+def near_judge(**stage):
+    task = replace(TRANSFER, stages=(Stage("near", **stage),), strict=None)
+    return Judge(task, ["red_box", "table"])
+
+
+@pytest.mark.parametrize(
+    ("near", "holds"),
+    [
+        (("red_box", (0.1, 0.52), 0.021), True),  # height does not count
+        (("red_box", (0.1, 0.52), 0.019), False),
+        (("red_box", (0.1, 0.5, 0.0), 0.021), True),
+        (("red_box", (0.1, 0.5, 0.0), 0.019), False),
+        (("red_box", "goal", 0.029), True),
+        (("red_box", "goal", 0.028), False),
+        ((("red_box", "goal", 0.029), ("red_box", (0.1, 0.5), 0.01)), True),  # both
+        ((("red_box", "goal", 0.029), ("red_box", (0.2, 0.5), 0.01)), False),
+    ],
+)
+def test_a_prop_may_have_to_be_near_a_place(near, holds):
+    judge = near_judge(near=near)
+    judge.observe(NOTHING, AT)
+    assert judge.reward(NOTHING, AT) == holds
+
+
+def test_near_goes_with_contacts_and_other_ways():
+    judge = near_judge(near=("red_box", "goal", 0.03), touch=(("red_box", "table"),))
+    assert judge.reward(NOTHING, AT) == 0
+    assert judge.reward(np.array([[1, 0]], np.int32), AT) == 1
+    other = Stage("elsewhere", near=("red_box", (0.1, 0.5), 0.001))
+    judge = near_judge(near=("red_box", "goal", 0.001), otherwise=other)
+    assert judge.reward(NOTHING, AT) == 1
+
+
+def test_places_of_a_task_are_named_once_each():
+    stage = Stage("s", near=("red_box", "table", 1.0), otherwise=Stage("t", near=("red_box", (0, 0), 1.0)))
+    assert places_of(replace(TRANSFER, stages=(stage,))) == ["red_box", "table"]
+    assert places_of(TRANSFER) == []
+
+
+def test_a_mirrored_place_is_on_the_other_side():
+    stage = Stage(
+        "s", near=("red_box", (0.2, 0.5), 0.02), otherwise=Stage("t", near=("red_box", "left_goal", 1))
+    )
+    mirror = mirrored(replace(TRANSFER, stages=(stage,), strict=None), "m").stages[0]
+    assert mirror.near == ("red_box", (-0.2, 0.5), 0.02) and mirror.otherwise.near[1] == "right_goal"
+
+
+# --- strict success of a task that says no more than its stages
+
+
+def test_without_a_strict_stage_the_last_one_must_hold_in_the_end():
+    judge = ByName(replace(TRANSFER, strict=None, strict_steps=5))
+    held, lost = [("red_box", LEFT)], [("red_box", "table")]
+    judge.after(*[held] * 4)
+    assert judge.judge.strict_success is False
+    judge.after(held)
+    assert judge.judge.strict_success is True
+    judge.after(*[lost] * 3)
+    assert judge.judge.strict_success is False, "highest once, and lying on the table in the end"
+    judge.after(*[held] * 5)
+    assert judge.judge.strict_success is True
+
+
+def test_strict_success_is_told_in_words_for_every_task_with_stages():
+    assert replace(TRANSFER, strict=None).strict_label == "transferred in the end, for 10 steps"
+    assert TRANSFER.strict_label == "held by the receiving gripper alone for 10 steps running"
+    assert replace(TRANSFER, stages=(), strict=None).strict_label == ""
+    assert Judge(replace(TRANSFER, stages=(), strict=None), ["table"]).strict_success is None
