@@ -25,7 +25,7 @@ from episodes import Episode
 from evaluation import rollout
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
-from mycobot_scripts.jog import Jog, make_device
+from mycobot_scripts.jog import make_device
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.policy_runs import (
     Guarded,
@@ -164,7 +164,7 @@ class Runner:
         self._take_over = TakeOver(
             self._parts,
             make_device(config.take_over, session.keys),
-            Jog("tool", session.setup.limits.tool_length),
+            session.jog(),
             fps,
             self._corrections,
             session.servo,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from devices import Device
-from mycobot_scripts.jog import Jog
+from devices import Device, Input, explain
+from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import Keys, legend
 from mycobot_scripts.recorded import RecordedRobot, Steps
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
@@ -66,6 +66,10 @@ def perform(
     return robot.stopped
 
 
+WISHES = ("stop", "quit", "redo", "keep")  # commands that end what a person drives
+JOGGING = COMMON | {"keep": "done", "redo": "redo", "quit": "quit", "stop": "stop"}
+
+
 @dataclass
 class Jogging:
     """A person drives; `act` is for `perform`."""
@@ -74,23 +78,34 @@ class Jogging:
     jog: Jog
     fps: float
     length: int
-    wish: str | None = None  # keep, redo, quit or stop, once it was pressed
+    wish: str | None = None  # one of WISHES, once it was pressed
+    _first: Input | None = None  # what was pressed when time began
 
-    def begin(self, target: np.ndarray) -> None:
-        """Start from the last command (7,)."""
-        self.wish = None
+    def begin(self, target: np.ndarray, robot: MyCobotRobot) -> TimeStep:
+        """Start from the last command (7,), as soon as the person moves; what is seen then."""
+        self.wish = self._first = None
         self.jog.begin(target)
-        print(self.device.help)
-        print(legend([("enter", "done"), ("backspace", "redo"), ("q", "stop")]))
+        print(explain(self.device, JOGGING))
+        print(f"\r{'move to begin':<78}", end="", flush=True)
+        while not (self.wish or self._first):
+            time.sleep(1 / self.fps)
+            given = self._read()
+            self._first = given if given.rates.any() else None
+        return robot.look()
 
-    def act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
+    def _read(self) -> Input:
         given = self.device.read(time.monotonic())
-        for wish in ("stop", "quit", "redo", "keep"):
-            if wish in given.commands:
-                self.wish = wish
-                return None
+        self.wish = next((wish for wish in WISHES if wish in given.commands), None)
         if "other arm" in given.commands:
             self.jog.switch()
+        return given
+
+    def act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
+        given, self._first = self._first, None
+        if given is None and not self.wish:
+            given = self._read()
+        if self.wish:
+            return None
         action = self.jog.step(given.rates, 1 / self.fps, observation["qpos"])
         waits = f"   waits for {self.jog.waits_for}" if self.jog.waits_for else ""
         line = f"\r{self.jog.mode} space   step {t} of {self.length}   gripper {action[JOINTS]:.2f}{waits}"

@@ -11,7 +11,7 @@ import numpy as np
 import cli
 from episodes import episode_path
 from mycobot_scripts.demonstrate import Act, Guiding, Jogging, follow, perform, scripted_actions
-from mycobot_scripts.jog import Jog, make_device
+from mycobot_scripts.jog import make_device
 from mycobot_scripts.recording import Recording
 from mycobot_scripts.session import Session, as_recorded, start_rng
 from mycobot_scripts.waypoints import Motion, motion_through
@@ -66,8 +66,7 @@ class Recorder:
                 return False
         if config.jog:
             device = make_device(config.jog, session.keys)
-            jog = Jog("tool", session.setup.limits.tool_length)
-            self._jogging = Jogging(device, jog, self._task.fps, self._length)
+            self._jogging = Jogging(device, session.jog(), self._task.fps, self._length)
         if self._motion is not None:
             self._length = min(config.episode_len or len(self._motion), len(self._motion))
             session.start_at(self._motion.poses[0].qpos)
@@ -109,7 +108,7 @@ class Recorder:
 
     @property
     def _is_automatic(self) -> bool:
-        return self._session.is_twin and not self._config.ask and self._jogging is None
+        return self._session.is_twin and not (self._config.ask or self._config.guide or self._config.jog)
 
     def _attempt(self, index: int, rng: np.random.Generator) -> str:
         """Record episode `index` once, and decide: keep, failure, redo or quit."""
@@ -157,7 +156,7 @@ class Recorder:
             step = session.robot.reset()
             if jogging is not None and not step.last():
                 session.stop_key.listens = False  # from here on the device reads the keys
-                jogging.begin(session.servo.latest.target)
+                step = jogging.begin(session.servo.latest.target, session.robot)
             stopped = perform(session.robot, step, act, self._length, recording, session.is_twin)
         if jogging is not None:
             print()  # ends the status line

@@ -126,8 +126,12 @@ class MyCobotRobot:
             return self._stop(str(error))
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
-        self.timing = Timing(self.task.cameras)
-        self._deadline, self._has_begun = time.monotonic(), False
+        self._has_begun = False
+        return self.look()
+
+    def look(self) -> TimeStep:
+        """What is seen now, before the first action: where an episode begins later than its reset."""
+        self.timing, self._deadline = Timing(self.task.cameras), time.monotonic()
         return self._see()
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -190,8 +194,8 @@ class MyCobotRobot:
         raise AttributeError(name)
 
     def report(self) -> str:
-        """Lines about the last episode: rate, ages, clamps, the line to the arm."""
-        lines = [self.timing.text(1 / self.period), self.guard.report(), self.servo.stats.text()]
+        """Lines about the last episode: rate, ages, clamps."""
+        lines = [self.timing.text(1 / self.period), self.guard.report()]
         return "\n".join(([f"stopped: {self.stopped}"] if self.stopped else []) + lines)
 
     # --- parts of a step

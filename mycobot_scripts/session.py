@@ -21,12 +21,13 @@ import cli
 from constants import MYCOBOT, TASKS, Stream
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
+from mycobot_scripts.jog import SIDES, Jog, axes_from
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
 from mycobot_scripts.twin_client import TwinHandle, start_twin
-from mycobot_scripts.twin_scene import TwinScene
+from mycobot_scripts.twin_scene import TwinScene, axes_in_picture
 from schema import Task
 
 ROBOTS = ("mycobot320", "twin")
@@ -44,6 +45,12 @@ class RobotConfig:
     arm_file: str | None = cli.flag(
         None,
         f"the arm's own values (check_arm.py --calibrate); {DEFAULT_PATH}, if there is one, if not given",
+    )
+    seen_from: str | None = cli.flag(
+        None,
+        "from where you look at the arm when you drive it by keys; behind it if not given, and the twin from "
+        "where its first camera looks",
+        tuple(SIDES),
     )
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
@@ -132,6 +139,13 @@ class Session:
     def is_twin(self) -> bool:
         return self.twin is not None
 
+    def jog(self) -> Jog:
+        """Driving the tool by keys, as the person sees the arm."""
+        side = self.setup.config.seen_from
+        is_pictured = side is None and self.is_twin
+        axes = axes_in_picture(self.task) if is_pictured else axes_from(side or "behind")
+        return Jog("tool", self.setup.limits.tool_length, axes)
+
     def start_at(self, pose: np.ndarray) -> None:
         """Episodes begin at a pose (7,)."""
         self.guard.start = np.asarray(pose, dtype=float)
@@ -211,6 +225,7 @@ def close_servo(servo: Servo, keys: Keys, release: bool) -> None:
         release = False
         print(f"the servos stay on ({error or 'Ctrl-C'})")
     servo.close(release)
+    print(f"in all: {servo.stats.text()}")
     if servo.error is not None:
         print(f"the arm goes no further than its last command: {servo.error}")
     else:

@@ -8,10 +8,24 @@ from typing import Any
 import numpy as np
 
 from mycobot_scripts.twin_client import TwinHandle
+from projection import picture_axes
 from schema import Task
 from starts import sample_start
 
 PERIOD = 0.05  # s between questions
+
+
+def axes_in_picture(task: Task) -> np.ndarray:
+    """(3, 3) whose columns are right, away and up in the first camera's picture, in the base's frame."""
+    import mujoco
+
+    from scene import build_model
+
+    model = build_model(task)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    base = data.body(f"{task.arms[0].name}/base").xmat.reshape(3, 3)
+    return base.T @ picture_axes(data.camera(task.cameras[0]).xmat.reshape(3, 3))
 
 
 class TwinScene:
