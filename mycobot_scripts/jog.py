@@ -21,12 +21,9 @@ HELD = (
 COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
-SIDES = {
-    "behind": (1, 0),
-    "left": (0, -1),
-    "front": (-1, 0),
-    "right": (0, 1),
-}  # base's x, y that is away from there
+# From where a person may look at the arm, which reaches towards minus x of its base with joint 1 at zero; and
+# which way (x, y of the base) is away from there.
+SIDES = {"behind": (-1, 0), "left": (0, 1), "front": (1, 0), "right": (0, -1)}
 COMMON = {"other arm": "tool or joint space", "slow": "slow, fast"}  # words for what counts whenever one jogs
 
 

@@ -76,6 +76,8 @@ class Recorder:
         session = self._session
         if session.robot.reset().last():
             return None
+        if session.is_twin:
+            print(f"lead the arm in a browser: {session.twin.page}")
         poses = Guiding(session.servo, session.keys, float(session.guard.start[-1])).capture()
         if poses is None:
             return None

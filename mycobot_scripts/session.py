@@ -172,7 +172,7 @@ def open_session(
         if setup.config.robot == "twin":
             print(f"starting the twin of {task.name}", flush=True)
             twin = stack.enter_context(start_twin(task.name, **(twin_flags or {})))
-            print(f"look at it: {twin.url}/ in a browser", flush=True)
+            print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
             scene = TwinScene(twin, task)
             stack.callback(scene.close)

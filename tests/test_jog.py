@@ -60,7 +60,7 @@ def test_the_tip_moves_along_an_axis_and_keeps_its_orientation(axis, sign):
 
 
 @pytest.mark.parametrize(
-    ("side", "right"), [("behind", [0, -1]), ("left", [-1, 0]), ("front", [0, 1]), ("right", [1, 0])]
+    ("side", "right"), [("behind", [0, 1]), ("left", [1, 0]), ("front", [0, -1]), ("right", [-1, 0])]
 )
 def test_keys_are_those_of_the_person_who_looks(side, right):
     axes = axes_from(side)

@@ -2,8 +2,10 @@
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 
@@ -11,14 +13,16 @@ import numpy as np
 import pytest
 from browser import chromium, wait_until
 
-from constants import get_task
+from constants import MYCOBOT, get_task
+from mycobot_scripts.kinematics import forward
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import Feed
 from mycobot_scripts.stand_in.twin_http import TwinServer
 from mycobot_scripts.stand_in.world import Told
 
 TASK = get_task("sim_mycobot320_choose_scripted")
-TOLD = Told(0, 0, 3, False, None, 0, None, None, [0.0] * 7, 0.7, [0.0] * 14, 1.5, 0.0, 0.0, 0)
+TOLD = Told(0, 0, 3, False, None, 0, None, None, [0.0] * 7, 0.7, False, [0.0] * 14, 1.5, 0.0, 0.0, 0)
+HOME = [*map(float, MYCOBOT.start), 0.7]
 CUBE = [0.2, 0.1, 0.02, 1, 0, 0, 0]
 
 
@@ -28,14 +32,14 @@ class World:
     task = TASK
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.told = [], TOLD
         self.feeds = {name: Feed(name, 10, Faults()) for name in ("top", "right_wrist")}
 
     def now(self):
         return 0.0
 
     def tell(self):
-        return TOLD
+        return self.told
 
     def reset(self, start, case, rng, arm):
         self.asked.append(("reset", start, case, rng.random(), arm))
@@ -54,6 +58,12 @@ def twin():
     server.close()
     for feed in world.feeds.values():
         feed.close()
+
+
+def publish(twin):
+    """A picture of each camera."""
+    for feed in twin.world.feeds.values():
+        feed.publish(np.full((48, 64, 3), 200, np.uint8), 0.0)
 
 
 def post(twin, path, body, **headers):
@@ -115,6 +125,9 @@ def test_what_can_be_asked(twin):
         ("guide", {"qpos": [10**400] * 6}, ""),
         ("guide", {"qpos": [None] * 6}, "list of numbers"),
         ("guide", {"pos": [0.0] * 6}, "unknown entry"),
+        ("guide", {"along": [0.0, 0.0]}, "3 lengths"),
+        ("guide", {"along": [0.2, 0.0, 0.0]}, "at most"),
+        ("guide", {"along": "up"}, "list of numbers"),
         ("other", {}, "unknown request"),
         ("reset", b"[" * 90_000, "RecursionError|recursion"),
     ],
@@ -127,17 +140,48 @@ def test_what_cannot_be_is_refused_in_one_line(twin, path, body, why):
 
 
 def test_the_page_shows_cameras_and_state_and_may_post(twin):
-    twin.world.feeds["top"].publish(np.full((48, 64, 3), 200, np.uint8), 0.0)
-    twin.world.feeds["right_wrist"].publish(np.full((48, 64, 3), 90, np.uint8), 0.0)
+    publish(twin)
     send = """const done = arguments[arguments.length - 1];
         fetch("/guide", {method: "POST", body: "{}", headers: {"Content-Type": "application/json",
             "X-Token": new URLSearchParams(location.search).get("token")}}).then(a => done(a.status))"""
     with chromium() as driver:
         driver.get(twin.address)
-        wait_until(driver, "document.getElementById('state').textContent.includes('\"time\": 1.5')")
+        wait_until(driver, "document.getElementById('state').textContent.includes('1.50 s')")
         wait_until(driver, "document.querySelector('img').naturalWidth === 64")
         assert driver.execute_async_script(send) == 200
     assert [what for what, *_ in twin.world.asked] == ["guide"]
+
+
+def test_a_hand_moves_the_tool_as_the_picture_shows_it(twin):
+    twin.world.told = replace(TOLD, qpos=HOME, released=True)
+    before, orientation = forward(np.array(HOME[:6]))
+    for along, axis in (([0.0, 0.0, -0.02], -twin.axes[:, 2]), ([0.0, 0.02, 0.0], twin.axes[:, 1])):
+        assert post(twin, "guide", {"along": along})[0] == 200
+        flange, turned = forward(twin.world.asked[-1][1])
+        np.testing.assert_allclose(flange - before, 0.02 * axis, atol=1e-3)
+        np.testing.assert_allclose(turned, orientation, atol=0.02)
+    for _ in range(40):
+        twin.world.told = replace(TOLD, qpos=[*twin.world.asked[-1][1], 0.7], released=True)
+        status, answer = post(twin, "guide", {"along": [0.0, 0.0, 0.05]})
+    assert (status, answer["error"]) == (400, "the arm cannot go further that way")
+
+
+def test_the_page_holds_a_released_arm_and_leads_it(twin):
+    publish(twin)
+    with chromium() as driver:
+        driver.get(twin.address)
+        wait_until(driver, "document.querySelector('#moves button').disabled")
+        twin.world.told = replace(TOLD, qpos=HOME, released=True)
+        wait_until(driver, "!document.querySelector('#moves button').disabled")
+        deadline = time.monotonic() + 10
+        while not twin.world.asked and time.monotonic() < deadline:
+            time.sleep(0.05)
+        np.testing.assert_allclose(twin.world.asked[0][1], HOME[:6])
+        driver.execute_script("dispatchEvent(new KeyboardEvent('keydown', {key: 'r'}))")
+        while len(twin.world.asked) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        driver.execute_script("dispatchEvent(new KeyboardEvent('keyup', {key: 'r'}))")
+        assert forward(twin.world.asked[-1][1])[0][2] > forward(np.array(HOME[:6]))[0][2] + 0.004
 
 
 class Elsewhere(BaseHTTPRequestHandler):

@@ -41,6 +41,11 @@ class SimulatedArm:
         self.action, self._hand = action, False
         self._switch(ALL_JOINTS, on=True)
 
+    @property
+    def released(self) -> bool:
+        """Whether a motor is off."""
+        return not self._on.all()
+
     def state(self) -> BodyState:
         """Where it is."""
         qpos, qvel = self._data.qpos[self._qpos], self._data.qvel[self._dofs]

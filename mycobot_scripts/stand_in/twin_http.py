@@ -6,7 +6,8 @@ GET /<camera>.jpg  one picture
 GET /state         JSON: reward, success, case, qpos and so on (`world.Told`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
                    {"case"}; {"arm": false} leaves the arm where it is. Answers the state.
-POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go
+POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go;
+                   {"along": [right, away, up]} (m) moves the tool as the first picture shows it
 
 A POST is `application/json` and brings the token of the printed address, as `X-Token` or `?token=`: see
 `serving`.
@@ -14,6 +15,7 @@ A POST is `application/json` and brings the token of the printed address, as `X-
 
 from __future__ import annotations
 
+from functools import cached_property
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
@@ -22,10 +24,13 @@ from typing import Any
 import numpy as np
 
 from constants import Stream, choose
+from mycobot_scripts.inverse import solve
+from mycobot_scripts.kinematics import forward
 from mycobot_scripts.limits import HARD_LIMITS
 from mycobot_scripts.stand_in.feeds import Feed
 from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.world import World, as_json
+from mycobot_scripts.twin_scene import axes_in_picture
 from mycobot_scripts.units import JOINTS
 from schema import Task
 from serving import LocalHandler, LocalServer, Refused
@@ -34,7 +39,12 @@ BOUNDARY = "frame"
 MAX_AWAY = 2.0  # m from the arm's foot, along each axis: where a prop may be put
 MAX_TURN = HARD_LIMITS + 1.0  # degrees to which a hand can bring the joints: as far as they go, and rounding
 _ASSETS = Path(__file__).resolve().parents[2] / "assets"
-_FILES = {"twin.js": "text/javascript; charset=utf-8", "twin.css": "text/css; charset=utf-8"}
+MAX_STRIDE = 0.05  # m; a hand moves the tool by no more at once
+_FILES = {
+    "page.css": "text/css; charset=utf-8",
+    "twin.js": "text/javascript; charset=utf-8",
+    "twin.css": "text/css; charset=utf-8",
+}
 
 
 class TwinServer(LocalServer):
@@ -48,6 +58,11 @@ class TwinServer(LocalServer):
             raise ValueError(
                 f"--http_port {port} cannot be had ({error.strerror}); 0 takes any free"
             ) from None
+
+    @cached_property
+    def axes(self) -> np.ndarray:
+        """Right, away and up in the first picture, as columns (3, 3) in the base's frame."""
+        return axes_in_picture(self.world.task)
 
 
 class _Handler(LocalHandler):
@@ -82,7 +97,9 @@ class _Handler(LocalHandler):
         return as_json(told)
 
     def _guide(self, body: dict[str, Any]) -> dict[str, Any]:
-        _known(body, ("qpos",))
+        _known(body, ("qpos", "along"))
+        if body.get("along") is not None:
+            return as_json(self.server.world.guide(self._moved(_numbers("along", body["along"]))))
         joints = body.get("qpos")
         if joints is None:
             return as_json(self.server.world.guide(None))
@@ -97,6 +114,17 @@ class _Handler(LocalHandler):
                 f"{HARD_LIMITS[joint]:g} either way"
             )
         return as_json(self.server.world.guide(joints[:JOINTS]))
+
+    def _moved(self, along: np.ndarray) -> np.ndarray:
+        """Joints (6,) whose tool is further along (3,) in m; ValueError where the arm cannot go."""
+        if along.size != 3 or np.abs(along).max() > MAX_STRIDE:
+            raise ValueError(f"along is {along.tolist()}; it must be 3 lengths of {MAX_STRIDE} m at most")
+        joints, reach = np.array(self.server.world.tell().qpos[:JOINTS]), np.radians(HARD_LIMITS)
+        flange, orientation = forward(joints)
+        there = solve(flange + self.server.axes @ along, orientation, joints, -reach, reach)
+        if there is None:
+            raise ValueError("the arm cannot go further that way")
+        return there
 
     def _stream(self, feed: Feed) -> None:
         picture = feed.next(0)
@@ -121,7 +149,10 @@ class _Handler(LocalHandler):
 
 
 def _page(world: World) -> str:
-    images = "".join(f'<img src="/{feed}" alt="{feed}"> ' for feed in world.feeds)
+    images = "".join(
+        f'<figure><img src="/{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
+        for name in map(escape, world.feeds)
+    )
     page = (_ASSETS / "twin.html").read_text(encoding="utf-8")
     return page.replace("{{title}}", escape(world.task.name)).replace("{{images}}", images)
 

@@ -54,6 +54,7 @@ class Told:
     choice: str | None
     qpos: list[float]  # (7,) rad, and the gripper as last commanded
     gripper: float  # as it is
+    released: bool  # whether a motor is off, so that a hand may lead the arm
     env_state: list[float]
     time: float  # s, simulated since the reset
     lag: float  # s, behind the wall clock
@@ -280,6 +281,7 @@ class World:
             choice=self._env.choice,
             qpos=qpos.tolist(),
             gripper=self._arm.state().gripper,
+            released=self._arm.released,
             env_state=self._sim.start.tolist(),
             time=self._data.time,
             lag=self.now() - self._epoch - self._data.time,
