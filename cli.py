@@ -4,54 +4,92 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
 import os
+import re
 import signal
-import types
-import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from flag_values import MOST_SEED as MOST_SEED
+from flag_values import Flag, Kind, Rule, flags_of_type, shown
+from flag_values import check as check
 
 Config = TypeVar("Config")
 
 
-def flag(default: Any, help: str, choices: Sequence[Any] | None = None) -> Any:
-    """A dataclass field that is also the flag `--<name>`."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+def flag(default: Any, help: str, choices: Sequence[Any] | None = None, **rule: Any) -> Any:
+    """A dataclass field that is also the flag `--<name>`.
+
+    Args:
+        default: its value if it is not given.
+        help: what it is, as a noun phrase; if it is missing, its first part is asked for.
+        choices: all values that it may have.
+        rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group.
+            For a tuple or dict, they hold for each item.
+    """
+    return dataclasses.field(default=default, metadata={"rule": Rule(help, choices, **rule)})
 
 
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """A parser whose `--help` shows every default. It takes no abbreviations: a new flag breaks no script."""
-    first_line = description.strip().splitlines()[0]
-    return argparse.ArgumentParser(
-        description=first_line, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations (a new flag breaks no script) and whose errors are one line."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", HelpFormatter)
+        super().__init__(**options, allow_abbrev=False)
+        self.flags: dict[str, Flag] = {}
+        self._negative_number_matcher = re.compile(r"-(\.?[0-9]|inf|nan)")  # argparse's own lacks -1e-5
+
+    def error(self, message: str) -> Any:
+        """End with exit status 2."""
+        named = re.fullmatch(r"argument (\S+): (is )?(.*)", message, re.DOTALL)
+        if named:
+            message = f"{named[1]} is {named[3]}" if named[2] else f"{named[1]}: {named[3]}"
+        self.exit(2, f"error: {message}\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; an unknown flag is told with the one that may be meant."""
+        parsed, extra = self.parse_known_args(args, namespace)
+        if extra:
+            word = extra[0].partition("=")[0]
+            near = difflib.get_close_matches(word, _options(self), n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; --help lists all"
+            is_flag = word.startswith("-")
+            self.error(
+                f"{shown(word)} is {'no flag' if is_flag else 'one word too many'} of this command{hint}"
+            )
+        return parsed
 
 
-def add_parser(subparsers: Any, name: str, description: str) -> argparse.ArgumentParser:
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, except those that say nothing, and switches without a value."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        is_plain = action.default is None or action.default is False
+        return action.help if is_plain else super()._get_help_string(action)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        return "" if action.nargs == "?" else super()._format_args(action, default_metavar)
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """All flags of a parser and of its sub-commands."""
+    found = list(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found += [name for below in action.choices.values() for name in _options(below)]
+    return found
+
+
+def make_parser(description: str) -> Parser:
+    """A parser whose `--help` begins with the first line of a description."""
+    return Parser(description=description.strip().splitlines()[0])
+
+
+def add_parser(subparsers: Any, name: str, description: str) -> Parser:
     """A parser, as `make_parser` makes them, of a sub-command."""
-    return subparsers.add_parser(
-        name,
-        help=description,
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
-def _present(hint: Any) -> Any:
-    """T of a type hint T or T | None."""
-    if isinstance(hint, types.UnionType):
-        return next(option for option in typing.get_args(hint) if option is not type(None))
-    return hint
-
-
-def _value_type(hint: Any) -> tuple[Any, str | int | None]:
-    """(type of one value, nargs) of a type hint T, tuple[T, ...] or tuple[T, T]."""
-    if typing.get_origin(hint) is not tuple:
-        return hint, None
-    item, *rest = typing.get_args(hint)
-    return item, "+" if rest == [Ellipsis] else 1 + len(rest)
+    return subparsers.add_parser(name, help=description, description=description)
 
 
 class _Named(argparse.Action):
@@ -66,57 +104,81 @@ class _Named(argparse.Action):
         setattr(namespace, self.dest, named)
 
 
-def _named_flag(hint: Any) -> dict[str, Any]:
-    """argparse's options for a type hint dict[str, T] or dict[str, tuple[T, T]]."""
-    value_type, count = _value_type(typing.get_args(hint)[1])
-    form = "NAME=" + ",".join([value_type.__name__.upper()] * (count or 1))
+def _word(kind: Kind) -> Callable[[str], Any]:
+    """argparse's `type` of a flag: makes an item of a word."""
 
-    def word(text: str) -> tuple[str, Any]:
-        name, _, values = text.partition("=")
+    def of_word(word: str) -> Any:
         try:
-            numbers = tuple(map(value_type, values.split(",")))
+            return kind.parse(word)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"is {shown(word)}; {error}") from None
+
+    return of_word
+
+
+def _named_word(kind: Kind) -> tuple[Callable[[str], Any], str]:
+    """argparse's `type` and `metavar` of a flag that is a dict: makes (name, value) of a word."""
+    form = "NAME=" + ",".join([kind.item.__name__.upper()] * (kind.count or 1))
+
+    def of_word(word: str) -> tuple[str, Any]:
+        name, _, text = word.partition("=")
+        values = text.split(",")
+        try:
+            items = tuple(map(kind.parse, values)) if name and len(values) == (kind.count or 1) else ()
         except ValueError:
-            numbers = ()
-        if not name or len(numbers) != (count or 1):
-            raise argparse.ArgumentTypeError(f"{text!r} is not of the form {form}")
-        return name, numbers if count else numbers[0]
+            items = ()
+        if not items:
+            raise argparse.ArgumentTypeError(f"is {shown(word)}; it must be of the form {form}")
+        return name, items if kind.count else items[0]
 
-    return {"type": word, "nargs": "+", "action": _Named, "metavar": form}
+    return of_word, form
 
 
-def add_flags(parser: argparse.ArgumentParser, config: type, title: str | None = None) -> None:
+def _argument(each: Flag) -> dict[str, Any]:
+    """argparse's options for a flag."""
+    kind, rule = each.kind, each.rule
+    options: dict[str, Any] = {"default": each.default, "help": rule.help}
+    if kind.form is dict:
+        word, form = _named_word(kind)
+        return {**options, "type": word, "nargs": "+", "action": _Named, "metavar": form}
+    options["type"] = _word(kind)
+    if kind.form is tuple:
+        return {**options, "nargs": kind.count or "+", "metavar": _metavar(each)}
+    if kind.item is bool:
+        return {**options, "nargs": "?", "const": True}
+    return {**options, "metavar": _metavar(each)}
+
+
+def _metavar(each: Flag) -> str:
+    choices = each.rule.choices
+    return f"{{{','.join(map(str, choices))}}}" if choices else each.name.upper()
+
+
+def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
     """Add one flag for each field of a dataclass that was made by `flag`."""
     group = parser.add_argument_group(title) if title else parser
-    hints = typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
-        if "help" not in field.metadata:
-            continue
-        name, text = f"--{field.name}", field.metadata["help"]
-        hint = _present(hints[field.name])
-        if hint is bool:
-            group.add_argument(name, action="store_true", help=text)
-            continue
-        if typing.get_origin(hint) is dict:
-            group.add_argument(name, default=field.default, help=text, **_named_flag(hint))
-            continue
-        value_type, nargs = _value_type(hint)
-        choices = field.metadata["choices"]
-        group.add_argument(
-            name, type=value_type, nargs=nargs, default=field.default, choices=choices, help=text
-        )
+    for each in flags_of_type(config):
+        parser.flags[each.name] = each
+        group.add_argument(f"--{each.name}", **_argument(each))
 
 
 def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) -> Config:
-    """Build the dataclass from parsed flags; `others` sets fields that are no flags."""
+    """Build the dataclass from parsed flags; `others` sets fields that are no flags.
+
+    ValueError for a flag that is required and missing, or whose value is not of its type or in its range.
+    """
     values = {f.name: getattr(args, f.name) for f in dataclasses.fields(config) if hasattr(args, f.name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return config(**{**values, **others})
+    values.update(others)
+    for each in flags_of_type(config):
+        if problem := each.problem(values.get(each.name, each.default)):
+            raise ValueError(problem)
+    return config(**values)
 
 
 def flags_of(config: Any) -> dict[str, Any]:
     """The value of each flag."""
-    fields = (field for field in dataclasses.fields(config) if "help" in field.metadata)
-    return {field.name: getattr(config, field.name) for field in fields}
+    return {each.name: getattr(config, each.name) for each in flags_of_type(config)}
 
 
 def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:
@@ -124,24 +186,33 @@ def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             flags = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file of flags ({error})") from None
     if not isinstance(flags, dict):
         raise ValueError(f"{path} is no JSON file of flags; it must hold an object, name to value")
     return {name: value for name, value in flags.items() if name not in without}
 
 
-def set_defaults(parser: argparse.ArgumentParser, flags: dict[str, Any], path: str | None) -> None:
-    """Make flags that were read from a file the parser's defaults; ValueError for one that it lacks."""
-    known = {action.dest for action in parser._actions}
-    unknown = sorted(set(flags) - known)
-    if unknown:
-        raise ValueError(f"{path} has the flag {unknown[0]!r}; this script has {', '.join(sorted(known))}")
-    parser.set_defaults(**flags)
+def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> None:
+    """Make flags that were read from a JSON file the parser's defaults; ValueError for one that it lacks, or
+    that has a value which the command line would not take.
+    """
+    for name, value in flags.items():
+        if name not in parser.flags:
+            near = difflib.get_close_matches(name, parser.flags, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"{path} has the flag {name!r}; {hint}this script has {', '.join(parser.flags)}")
+        each = parser.flags[name]
+        value = each.kind.from_json(value)
+        if value is None and not each.kind.optional:
+            raise ValueError(f"{path}: --{name} is null; it must be {each.kind.text}")
+        if value is not None and (problem := each.problem(value)):
+            raise ValueError(f"{path}: {problem}")
+        parser.set_defaults(**{name: value})
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script; what the user can mend ends it in one line and exit status 1.
+    """Run a script; what ends it is told in one line, with exit status 1.
 
     `ACT_TRACEBACK=1` shows where it came from.
     """
@@ -150,7 +221,16 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough: a second finds the interpreter leaving
         raise SystemExit(130) from None
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except Exception as error:
         if os.environ.get("ACT_TRACEBACK"):
             raise
-        raise SystemExit(f"error: {error}") from None
+        raise SystemExit(f"error: {_told(error)}") from None
+
+
+def _told(error: Exception) -> str:
+    """An error in one line: its text alone where that is meant for the user, else with its type."""
+    text = " ".join(filter(None, map(str.strip, str(error).splitlines())))
+    is_meant = isinstance(error, (ValueError, OSError, RuntimeError, ImportError))
+    if text and is_meant and not isinstance(error, RecursionError):
+        return text
+    return f"{type(error).__name__}{': ' if text else ''}{text} (ACT_TRACEBACK=1 shows where)"

@@ -6,7 +6,6 @@ run stopped.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,30 +32,42 @@ RETURN_SECONDS = 2.0  # that arms have to go back to where the script begins
 class Config(Workers):
     """Flags of this script."""
 
-    task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted")
+    task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
     dataset_dir: str | None = cli.flag(
         None, "folder for the episodes; $ACT_DATA_DIR/<task> or data/<task> if not given"
     )
-    num_episodes: int = cli.flag(50, "episodes to have in the end; those that are there already count")
+    num_episodes: int = cli.flag(
+        50, "episodes to have in the end; those that are there already count", least=1, most=100_000
+    )
     onscreen_render: bool = cli.flag(False, "show the first camera in a window while recording (one worker)")
-    camera_names: tuple[str, ...] | None = cli.flag(None, "cameras to record; the task's own if not given")
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras to record; the task's own if not given", distinct=True
+    )
     teleop: str | None = cli.flag(
         None, "drive by hand instead of by script, with the keyboard or a gamepad", ("keyboard", "gamepad")
     )
-    seed: int = cli.flag(0, "seed of the starts")
+    seed: int = cli.flag(0, "seed of the starts", least=0, most=cli.MOST_SEED)
     render_quality: str = cli.flag(
         "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
     )
     noise: float = cli.flag(
-        0.0, "metres by which every waypoint is moved at most, along each axis, anew for each episode"
+        0.0,
+        "metres by which every waypoint is moved at most, along each axis, anew for each episode",
+        least=0,
+        most=1,
     )
     hesitate: int = cli.flag(
-        0, "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do"
+        0,
+        "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do",
+        least=0,
+        most=10_000,
     )
     begin_midway: float = cli.flag(
         0.0,
         "chance of each episode to begin with the arms somewhere on the way of another attempt; they go back "
         "and do the task, as after a prop was lost",
+        least=0,
+        most=1,
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: bool = cli.flag(
@@ -329,15 +340,7 @@ def complete(config: Config) -> tuple[Config, Task]:
         raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
-    if config.num_episodes < 1:
-        raise ValueError(f"--num_episodes is {config.num_episodes}; it must be at least 1")
     config.check_workers(config.onscreen_render)
-    if not 0 <= config.noise < math.inf:
-        raise ValueError(f"--noise is {config.noise}; it must be a length in metres, 0 or more")
-    if config.hesitate < 0:
-        raise ValueError(f"--hesitate is {config.hesitate}; it must be a number of steps, 0 or more")
-    if not 0 <= config.begin_midway <= 1:
-        raise ValueError(f"--begin_midway is {config.begin_midway}; it must be a chance, from 0 to 1")
     values = {
         **vars(config),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),
@@ -417,10 +420,7 @@ def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
 def main() -> None:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    args = parser.parse_args()
-    if args.task_name is None:
-        parser.error("--task_name is required, e.g. --task_name sim_transfer_cube_scripted")
-    config, task = complete(cli.from_flags(Config, args))
+    config, task = complete(cli.from_flags(Config, parser.parse_args()))
     check_scene(config, task)
     try:
         record(config, task)

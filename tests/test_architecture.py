@@ -67,6 +67,7 @@ FLOORS = {
     "task_check": 0,
     "naming": 0,
     "cli": 0,
+    "flag_values": 0,
     "files": 0,
     "serving": 0,
 }

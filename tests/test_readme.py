@@ -1,6 +1,5 @@
 """The README's commands, and the user's own ("Example Usages" of ACT++), are understood word for word."""
 
-import argparse
 import importlib
 import json
 import re
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import cli
 import imitate_episodes
 from constants import TASKS, get_task
 from policy import POLICIES
@@ -61,12 +61,12 @@ def scripts() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("script", "command"), scripts())
 def test_every_command_is_understood(script, command, monkeypatch):
-    parse = argparse.ArgumentParser.parse_args
+    parse = cli.Parser.parse_args
 
     def note(*args, **kwargs):
         raise Parsed(parse(*args, **kwargs))
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", note)
+    monkeypatch.setattr(cli.Parser, "parse_args", note)
     monkeypatch.setattr("sys.argv", [f"{script}.py", *arguments(command)])
     with pytest.raises(Parsed) as parsed:
         importlib.import_module(script).main()

@@ -99,7 +99,7 @@ def test_bad_input_ends_in_one_line_before_anything_is_written(dataset, tmp_path
 
 def test_help_shows_defaults_and_flags():
     done = run_script("--help")
-    assert done.returncode == 0 and "(default: False)" in done.stdout
+    assert done.returncode == 0 and "(default: loky)" in done.stdout
     assert all(
         flag in done.stdout
         for flag in ("--dataset_dir", "--episode_idx", "--ismirror", "--output_dir", "--html", "--rerun")
