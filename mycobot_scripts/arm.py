@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli import flag
+from cli import check, flag
 from mycobot_scripts.link import SERVICE, Link
 from mycobot_scripts.protocol import Command, decode_angles, encode_angles, to_int16s
 from mycobot_scripts.safety import Guard
@@ -33,8 +33,10 @@ UNKNOWN_GRIPPER = 0.7  # of one that cannot be read and was told nothing yet
 class ServoConfig:
     """How the arm is spoken to."""
 
-    speed: int = flag(20, "speed of the arm's moves, 1 to 100; 20 peaks at about 75 degrees a second")
-    gripper_speed: int = flag(20, "speed of the gripper's moves, 1 to 100")
+    speed: int = flag(
+        20, "speed of the arm's moves, 1 to 100; 20 peaks at about 75 degrees a second", least=1, most=100
+    )
+    gripper_speed: int = flag(20, "speed of the gripper's moves, 1 to 100", least=1, most=100)
     gripper_type: int = flag(1, "kind of gripper: 1 adaptive, 3 parallel, 4 flexible", (1, 3, 4))
     gripper_mode: int | None = flag(
         None, "gripper mode to set: 0 transparent, 1 port; left as it is if not given", (0, 1)
@@ -42,22 +44,22 @@ class ServoConfig:
     read_gripper: bool = flag(
         False, "read the gripper where it can be read; else its state is its last command"
     )
-    command_gap: float = flag(20.0, "quiet time between a reply and the next command to arm or gripper, ms")
-    reply_window: float = flag(100.0, "how long to wait for a reply, ms")
-    gripper_period: float = flag(150.0, "shortest time between two commands to the gripper, ms")
-    state_period: float = flag(50.0, "time between readings while nothing is commanded, ms")
-    health_period: float = flag(2.0, "time between readings of the servos' temperatures and currents, s")
+    command_gap: float = flag(
+        20.0, "quiet time between a reply and the next command to arm or gripper, ms", least=0, most=1000
+    )
+    reply_window: float = flag(100.0, "how long to wait for a reply, ms", above=0, most=10_000)
+    gripper_period: float = flag(
+        150.0, "shortest time between two commands to the gripper, ms", least=0, most=10_000
+    )
+    state_period: float = flag(
+        50.0, "time between readings while nothing is commanded, ms", least=0, most=10_000
+    )
+    health_period: float = flag(
+        2.0, "time between readings of the servos' temperatures and currents, s", above=0, most=3600
+    )
 
     def __post_init__(self) -> None:
-        for name in ("speed", "gripper_speed"):
-            if not 1 <= getattr(self, name) <= 100:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be 1 to 100")
-        for name in ("command_gap", "gripper_period", "state_period"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must not be below 0")
-        for name in ("reply_window", "health_period"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be above 0")
+        check(self)
 
 
 @dataclass(frozen=True)

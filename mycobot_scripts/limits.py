@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli import flag
+from cli import check, flag
 from mycobot_scripts.kinematics import TOOL_LENGTH
 from mycobot_scripts.protocol import ANGLE_MAX
 
@@ -21,33 +21,44 @@ class SafetyStop(RuntimeError):
 class Limits:
     """What the arm may do. Degrees where people read them; everything else as in qpos."""
 
-    joint_margin: float = flag(2.0, "degrees kept from each joint's limit (168 135 145 145 168 180)")
-    max_step: float = flag(20.0, "largest change of a joint per command, degrees")
-    gripper_step: float = flag(0.1, "largest change of the gripper per command, share of its travel")
-    start_speed: float = flag(20.0, "speed of the move to the start pose, degrees a second")
-    table_height: float = flag(0.0, "height of the table above the arm's foot, m")
-    clearance: float = flag(0.02, "how far above the table the tool point stays, m")
-    box_x: tuple[float, float] = flag((-0.5, 0.5), "where the tool point may be along the base's x axis, m")
-    box_y: tuple[float, float] = flag((-0.5, 0.5), "where the tool point may be along the base's y axis, m")
-    max_height: float = flag(0.6, "how far above the table the tool point may rise, m")
-    tool_length: float = flag(TOOL_LENGTH, "from the flange to the point between the finger tips, m")
-    range_margin: float = flag(0.5, "how far a policy may leave its training range, as a share of that range")
-    stale: float = flag(0.8, "oldest state or camera picture that a run goes on with, s")
-    frozen: float = flag(3.0, "how long a camera may show the same picture while the arm moves, s")
-    max_deviation: float = flag(
-        12.0, "how far a joint may be from what it was told lately, or lag behind, degrees"
+    joint_margin: float = flag(
+        2.0, "degrees kept from each joint's limit (168 135 145 145 168 180)", least=0, most=90
     )
-    deviation_time: float = flag(1.0, "how long it may be, s")
-    max_temperature: float = flag(65.0, "hottest servo, degrees Celsius")
-    max_current: float = flag(2500.0, "largest current of a servo, mA")
+    max_step: float = flag(20.0, "largest change of a joint per command, degrees", above=0, most=360)
+    gripper_step: float = flag(
+        0.1, "largest change of the gripper per command, share of its travel", above=0, most=1
+    )
+    start_speed: float = flag(
+        20.0, "speed of the move to the start pose, degrees a second", above=0, most=180
+    )
+    table_height: float = flag(0.0, "height of the table above the arm's foot, m", least=-0.5, most=0.5)
+    clearance: float = flag(0.02, "how far above the table the tool point stays, m", least=0, most=0.5)
+    box_x: tuple[float, float] = flag(
+        (-0.5, 0.5), "where the tool point may be along the base's x axis, m", least=-1, most=1
+    )
+    box_y: tuple[float, float] = flag(
+        (-0.5, 0.5), "where the tool point may be along the base's y axis, m", least=-1, most=1
+    )
+    max_height: float = flag(0.6, "how far above the table the tool point may rise, m", above=0, most=2)
+    tool_length: float = flag(
+        TOOL_LENGTH, "from the flange to the point between the finger tips, m", above=0, most=0.5
+    )
+    range_margin: float = flag(
+        0.5, "how far a policy may leave its training range, as a share of that range", least=0, most=10
+    )
+    stale: float = flag(0.8, "oldest state or camera picture that a run goes on with, s", above=0, most=60)
+    frozen: float = flag(
+        3.0, "how long a camera may show the same picture while the arm moves, s", above=0, most=600
+    )
+    max_deviation: float = flag(
+        12.0, "how far a joint may be from what it was told lately, or lag behind, degrees", above=0, most=180
+    )
+    deviation_time: float = flag(1.0, "how long it may be, s", least=0, most=60)
+    max_temperature: float = flag(65.0, "hottest servo, degrees Celsius", least=20, most=90)
+    max_current: float = flag(2500.0, "largest current of a servo, mA", above=0, most=5000)
 
     def __post_init__(self) -> None:
-        for name in ("max_step", "gripper_step", "start_speed", "tool_length", "stale", "frozen"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be above 0")
-        if not 0 <= self.joint_margin < HARD_LIMITS.min():
-            most = HARD_LIMITS.min()
-            raise ValueError(f"--joint_margin is {self.joint_margin}; it must be 0 to {most:.0f}")
+        check(self)
         for name in ("box_x", "box_y"):
             low, high = getattr(self, name)
             if not low < high:

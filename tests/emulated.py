@@ -59,6 +59,10 @@ def emulated(faults=None, acks=True, delays=False, offset=None):
         yield firmware
 
 
+# Limits as wide as they can be: all that the arm can reach is allowed.
+WIDE = {"clearance": 0.0, "table_height": -0.5, "box_x": (-1.0, 1.0), "box_y": (-1.0, 1.0), "max_height": 2.0}
+
+
 def make_guard(start=START, **limits):
     return Guard(Limits(**limits), start)
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from emulated import START
+from emulated import START, WIDE
 from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
 from constants import get_task
 from mycobot_scripts.rehearsal import Rehearsal, Rehearsed
 from mycobot_scripts.safety import Limits, SafetyStop
 
-FREE = Limits(clearance=-9.0, box_x=(-9.0, 9.0), box_y=(-9.0, 9.0), max_height=9.0)  # bodies alone decide
+FREE = Limits(**WIDE)  # bodies alone decide
 
 
 @pytest.fixture(scope="module", params=["mycobot320_move_cube", "sim_mycobot320_move_cube_scripted"])

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from emulated import START, emulated, make_guard
+from emulated import START, WIDE, emulated, make_guard
 from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
 from constants import get_task
@@ -80,7 +80,7 @@ def test_the_users_sequences_pass_as_they_are(above, place, frames):
 
 
 def test_joints_stop_short_of_their_limits():
-    guard = make_guard(max_step=360.0, clearance=-9.0, box_x=(-9.0, 9.0), box_y=(-9.0, 9.0), max_height=9.0)
+    guard = make_guard(max_step=360.0, **WIDE)
     for sign in (-1, 1):
         sent = guard.clamp(np.append(np.full(6, sign * 4.0), 0.7), START)
         assert np.degrees(sent[:6]) == pytest.approx(sign * (HARD_LIMITS - 2), abs=1e-9)
@@ -137,7 +137,7 @@ def test_no_sequence_of_targets_gets_past_a_limit(seed):
 
 def test_no_sequence_of_targets_gets_past_a_joint_limit():
     """Where no table and no box is in the way."""
-    guard = make_guard(clearance=-9.0, box_x=(-9.0, 9.0), box_y=(-9.0, 9.0), max_height=9.0)
+    guard = make_guard(**WIDE)
     joints = np.degrees(follow(guard, adversarial(np.random.default_rng(0), 600))[:, :6])
     assert (np.abs(joints) <= HARD_LIMITS - 2 + 1e-9).all()
     assert (np.abs(joints).max(axis=0) > HARD_LIMITS - 2.01).all(), "it got there"
@@ -290,10 +290,10 @@ def test_cameras_that_are_old_or_frozen_stop():
     ("limits", "message"),
     [
         ({"max_step": 0.0}, "--max_step is 0.0; it must be above 0"),
-        ({"joint_margin": -1.0}, "--joint_margin is -1.0; it must be 0 to 135"),
+        ({"joint_margin": -1.0}, "--joint_margin is -1.0; it must be 0 to 90"),
         ({"box_x": (0.3, 0.1)}, "--box_x is 0.3 0.1; the first must be less"),
         ({"max_height": 0.01}, "--max_height is 0.01; --clearance 0.02 is not below it"),
-        ({"stale": math.nan}, "--stale is nan"),
+        ({"stale": math.nan}, "--stale is nan; it must be a finite number, above 0 and at most 60"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(limits, message):
