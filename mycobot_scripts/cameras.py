@@ -6,25 +6,31 @@ the twin). Streams are read here and not by OpenCV, whose pictures come late: se
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import threading
 import time
-import urllib.request
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from constants import IMAGE_SIZE
+from mycobot_scripts.camera_sources import same_sources
+from mycobot_scripts.streams import STREAM_TIMEOUT, Stream, masked, shown
 
 FPS = 30  # pictures a second that a camera is asked for
 OPENING = 10.0  # s until the first picture
 RETRY = 0.5  # s between tries to open a camera that was lost
-STREAM_TIMEOUT = 2.0  # s without a byte until a stream is opened anew
+REMEMBERED = 60  # pictures whose checksums are kept
+SAME_SHAPE = 0.02  # share by which width : height may differ, so that pictures keep their shape
+LONGEST_ERROR = 300  # characters
 _BY_ID = "/dev/v4l/by-id/*"
 
 
@@ -61,6 +67,13 @@ class Device:
         self._capture = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             raise OSError(f"camera {source} cannot be opened; {cameras_text()}")
+        try:
+            self._make_ready(fps, size, settle)
+        except BaseException:
+            self.close()  # or it could not be opened once more
+            raise
+
+    def _make_ready(self, fps: float, size: tuple[int, int], settle: float) -> None:
         height, width = size
         for setting, value in (
             (cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"MJPG")),  # raw pictures do not fit through USB 2
@@ -79,7 +92,7 @@ class Device:
         is_there, bgr = self._capture.read()
         if not is_there:
             raise OSError("the camera gave no picture")
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(as_colour(bgr), cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
         self._capture.release()
@@ -103,49 +116,23 @@ def lock(capture: Any) -> dict[str, bool]:
     return done
 
 
-class Stream:
-    """An MJPEG stream over HTTP: parts of a multipart/x-mixed-replace answer, each a JPEG.
+def as_colour(picture: Any) -> np.ndarray:
+    """A picture as (H, W, 3) uint8, its colours in their order; OSError for what is none.
 
-    Of a stream of 10 pictures a second, cv2.VideoCapture hands each out only when the next has come: 95 ms
-    after it was made, where this takes 22 ms (medians).
-
-    Args:
-        url: its address.
-        timeout: s without a byte, after which it is lost.
+    Grey ones get three equal colours, a fourth channel is left out, of 16 bits the upper 8 count.
     """
-
-    def __init__(self, url: str, timeout: float = STREAM_TIMEOUT) -> None:
-        try:
-            self._answer = urllib.request.urlopen(url, timeout=timeout)
-        except (OSError, ValueError) as error:
-            raise OSError(f"camera {url} cannot be opened ({error})") from None
-
-    def read(self) -> np.ndarray:
-        jpeg = self._part()
-        bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise OSError("the stream holds what is no JPEG")
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-    def _part(self) -> bytes:
-        """The next part's body."""
-        length = None
-        while True:
-            line = self._answer.readline(4096)
-            if not line:
-                raise OSError("the stream has ended")
-            name, _, value = line.partition(b":")
-            if name.strip().lower() == b"content-length":
-                length = int(value)
-            elif not line.strip() and length is not None:
-                break
-        jpeg = self._answer.read(length)
-        if len(jpeg) < length:
-            raise OSError("the stream has ended")
-        return jpeg
-
-    def close(self) -> None:
-        self._answer.close()
+    if not isinstance(picture, np.ndarray) or not picture.size:
+        raise OSError("the camera gave no picture")
+    channels = picture.shape[2] if picture.ndim == 3 else 1 if picture.ndim == 2 else 0
+    if channels not in (1, 3, 4) or picture.dtype not in (np.uint8, np.uint16):
+        shape = "x".join(map(str, picture.shape))
+        raise OSError(
+            f"the camera gives {picture.dtype} pictures of {shape}; they must be height x width x 3 of uint8"
+        )
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    picture = picture.reshape(*picture.shape[:2], channels)
+    return np.repeat(picture, 3, axis=2) if channels == 1 else picture[:, :, :3]
 
 
 def open_source(source: str, fps: float, size: tuple[int, int]) -> Source:
@@ -160,7 +147,7 @@ class Camera:
         name: the policy's name of it.
         source: number, path or address.
         fps: pictures a second that a device is asked for.
-        size: (height, width) in pixels of its pictures; others are scaled.
+        size: (height, width) in pixels of its pictures; others are scaled, and `given` tells what they were.
         opener: makes the source.
     """
 
@@ -175,10 +162,13 @@ class Camera:
         self.name, self.source, self.size = name, source, size
         self.error: str | None = None  # why there is no picture just now
         self.count, self.lost = 0, 0  # pictures, and times that the camera was lost
+        self.given: tuple[int, int] | None = (
+            None  # (height, width) in pixels of the newest picture as it came
+        )
+        self.prints: deque[int] = deque(maxlen=REMEMBERED)  # checksums of the newest pictures, as they came
         self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
         self._open = lambda: opener(source, fps, size)
         self._latest: Frame | None = None
-        self._print = 0  # checksum of the newest picture
         self._first, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
         self._thread.start()
@@ -189,7 +179,7 @@ class Camera:
         while not self._first.wait(0.05):
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"camera {self.name!r} ({self.source}) gives no picture: "
+                    f"camera {self.name!r} ({shown(self.source)}) gives no picture: "
                     f"{self.error or 'it is open and silent'}"
                 )
         return self
@@ -214,6 +204,12 @@ class Camera:
         frame = self.latest
         return frame.time - frame.changed
 
+    @property
+    def is_squashed(self) -> bool:
+        """Whether pictures come in another shape than theirs here: what is round is round no more."""
+        height, width = self.given or self.size
+        return abs(width * self.size[0] / (height * self.size[1]) - 1) > SAME_SHAPE
+
     def close(self) -> None:
         """End the thread, close the camera."""
         self._ending.set()
@@ -233,22 +229,30 @@ class Camera:
                 self.locked = getattr(source, "locked", {})
                 while not self._ending.is_set():
                     self._keep(source.read())
-            except (OSError, ValueError, cv2.error) as error:
-                self.error = str(error)
-                self.lost += 1
-                self._ending.wait(RETRY)
+            except Exception as error:  # whatever it is, the camera is opened again
+                self._lose(error)
             finally:
                 if source is not None:
-                    source.close()
+                    with contextlib.suppress(Exception):
+                        source.close()
+
+    def _lose(self, error: Exception) -> None:
+        text = " ".join(masked(str(error)).split()) or type(error).__name__
+        self.error = text[:LONGEST_ERROR]
+        self.lost += 1
+        self._ending.wait(RETRY)
 
     def _keep(self, image: np.ndarray) -> None:
         now = time.monotonic()
-        if image.shape[:2] != self.size:
+        image = np.ascontiguousarray(as_colour(image))
+        print_ = zlib.adler32(image)
+        is_new = self._latest is None or print_ != self.prints[-1]
+        self.given = image.shape[:2]
+        if self.given != self.size:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
-        print_ = zlib.adler32(np.ascontiguousarray(image))
-        changed = now if self._latest is None or print_ != self._print else self._latest.changed
-        self._print, self.error = print_, None
-        self._latest = Frame(image, now, changed)
+        self.prints.append(print_)
+        self.error = None
+        self._latest = Frame(image, now, now if is_new else self._latest.changed)
         self.count += 1
         self._first.set()
 
@@ -265,7 +269,27 @@ def open_cameras(sources: Mapping[str, str], fps: float = FPS) -> dict[str, Came
     except BaseException:
         close_cameras(cameras)
         raise
+    for camera in cameras.values():
+        if camera.is_squashed:
+            print(f"note: camera {camera.name} gives {size_text(camera)}")
+    for one, other in same_sources(sources):
+        print(f"note: cameras {one} and {other} are the same camera, {shown(str(sources[one]))}")
     return cameras
+
+
+def size_text(camera: Camera) -> str:
+    """The size that a camera gives, and what becomes of it."""
+    (given_height, given_width), (height, width) = camera.given or camera.size, camera.size
+    given = f"{given_width}x{given_height}"
+    if (given_height, given_width) == camera.size:
+        return given
+    return f"{given}, {'squashed' if camera.is_squashed else 'scaled'} to {width}x{height}"
+
+
+def same_pictures(cameras: Mapping[str, Camera]) -> list[tuple[str, str]]:
+    """Pairs of cameras that gave pictures which are the same to the last bit, as no two sensors do."""
+    prints = {name: set(camera.prints) for name, camera in cameras.items()}
+    return [(one, other) for one, other in combinations(prints, 2) if prints[one] & prints[other]]
 
 
 def close_cameras(cameras: Mapping[str, Camera]) -> None:

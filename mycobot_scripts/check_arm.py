@@ -23,10 +23,11 @@ import numpy as np
 
 import cli
 from constants import get_task
+from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
 from mycobot_scripts.checks import arm_checks
 from mycobot_scripts.checks.calibrate import calibrate
-from mycobot_scripts.checks.camera_checks import check_camera, check_visibility
+from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
 from mycobot_scripts.checks.findings import Finding, summary, write
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.kinematics import tool_point
@@ -42,6 +43,7 @@ from mycobot_scripts.session import (
     parse_cameras,
     read_setup,
 )
+from mycobot_scripts.streams import shown
 from mycobot_scripts.twin_client import start_twin
 from mycobot_scripts.units import JOINTS
 from mycobot_scripts.waypoints import Motion
@@ -108,6 +110,9 @@ def connect_cameras(
 ) -> dict[str, Camera]:
     """Those cameras that give pictures."""
     cameras = {}
+    for one, other in same_sources(sources):
+        text = f"{one} and {other} are the same camera, {shown(sources[one])}"
+        checker.add([Finding("cameras", "bad", text, f"give each name its own; {cameras_text()}")])
     for name, source in sources.items():
         camera = Camera(name, source)
         stack.callback(camera.close)
@@ -161,6 +166,7 @@ def look(
     has_noise = setup.config.robot != "twin"
     for name, camera in cameras.items():
         checker.attempt(f"camera {name}", lambda camera=camera: check_camera(camera, fps, folder, has_noise))
+    checker.attempt("cameras", lambda: check_same(cameras))
 
 
 def move(

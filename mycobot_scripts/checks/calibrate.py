@@ -13,11 +13,24 @@ from mycobot_scripts.demonstrate import Guiding
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import Setup
+from mycobot_scripts.streams import shown
 from mycobot_scripts.units import JOINTS
 
 TWIN_PATH = "mycobot320_twin.json"  # never taken for the real arm's
 LEVEL = 0.005  # m; touches of one table that are further apart are wrong
-MENU = "set [g]ripper mode, [h]ome pose, [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
+MENU = "set [g]ripper mode, start pose [h], [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
+TOUCHES, PLACES = 5, 3  # of one point, to measure the tip; of the table, to measure its height
+TIP = rf"""Mark a point on the table. Close the gripper (c), touch the point with its tips and capture that,
+{TOUCHES} times, each time leaning the gripper another way, by 30 degrees or more:
+
+    seen from the front      seen from the side
+       2    1    3               4       5
+        \   |   /                 \     /
+         \  |  /                   \   /
+    ______\_|_/______        ______\_/______
+"""
+TABLE = f"""Close the gripper (c), then touch the table at {PLACES} places far apart, the gripper pointing
+straight down, and capture each."""
 
 
 class Calibration:
@@ -27,20 +40,22 @@ class Calibration:
         servo: the arm.
         keys: the keyboard.
         arm: values to begin with.
+        sources: cameras that there are, if not those of `arm`.
     """
 
-    def __init__(self, servo: Servo, keys: Keys, arm: ArmFile) -> None:
+    def __init__(self, servo: Servo, keys: Keys, arm: ArmFile, sources: dict[str, str] | None = None) -> None:
         self._servo, self._keys, self.arm = servo, keys, arm
+        self._sources = arm.cameras if sources is None else sources
 
     def text(self) -> str:
         """What the file will hold."""
         arm = self.arm
         mode = GRIPPER_MODES.get(arm.gripper_mode, "left as it is")
         home = " ".join(f"{angle:g}" for angle in arm.home_degrees)
-        cameras = ", ".join(f"{name}={source}" for name, source in arm.cameras.items()) or "none"
+        cameras = ", ".join(f"{name}={shown(source)}" for name, source in self._sources.items()) or "none"
         return (
             f"gripper mode  {arm.gripper_mode if arm.gripper_mode is not None else '-'} ({mode})\n"
-            f"home pose     {home} deg, gripper {arm.home_gripper:g}\n"
+            f"start pose    {home} deg, gripper {arm.home_gripper:g}\n"
             f"tip           {1000 * arm.tool_length_m:.0f} mm ahead of the flange\n"
             f"table         {1000 * arm.table_height_m:.0f} mm above the arm's foot\n"
             f"cameras       {cameras}\n"
@@ -67,11 +82,7 @@ class Calibration:
 
     def tip(self) -> None:
         """Measure the tip's distance ahead of the flange, by touching one point from several sides."""
-        poses = self._guided(
-            "Mark a point on the table. Close the gripper (c), touch the point with its tips and capture\n"
-            "that, five times, leaning the gripper to another side each time, by 30 degrees or more.",
-            3,
-        )
+        poses = self._guided(TIP, TOUCHES)
         if not poses:
             return
         try:
@@ -90,11 +101,7 @@ class Calibration:
 
     def table(self) -> None:
         """Measure the table's height, by touching it at some places."""
-        poses = self._guided(
-            "Close the gripper (c), then touch the table at three places far apart, the gripper pointing\n"
-            "straight down, and capture each.",
-            1,
-        )
+        poses = self._guided(TABLE, PLACES)
         if not poses:
             return
         height, spread = table_height([pose[:JOINTS] for pose in poses], self.arm.tool_length_m)
@@ -118,7 +125,7 @@ def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -
     is_real = setup.config.robot == "mycobot320"
     arm = replace(setup.arm, cameras=sources, port=setup.config.port) if is_real else setup.arm
     path = setup.config.arm_file or (DEFAULT_PATH if is_real else TWIN_PATH)
-    work = Calibration(servo, keys, arm)
+    work = Calibration(servo, keys, arm, sources)
     steps: dict[str, Callable[[], None]] = {
         "g": work.gripper_mode,
         "h": work.home,

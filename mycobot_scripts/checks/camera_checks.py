@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from files import complete_file
-from mycobot_scripts.cameras import Camera, find_cameras
+from mycobot_scripts.camera_sources import same_sources
+from mycobot_scripts.cameras import Camera, find_cameras, same_pictures, size_text
 from mycobot_scripts.checks.arm_checks import CLOSED, OPEN, move_gripper
 from mycobot_scripts.checks.findings import Finding, judged
 from mycobot_scripts.checks.pictures import BRIGHT, DARK, MAX_DRIFT, difference, distinct, drift, marked
@@ -58,12 +59,16 @@ def check_camera(
         )
         return
     save_picture(folder / f"{camera.name}.png", frames[-1])
-    rate, (height, width) = len(frames) / seconds, frames[-1].shape[:2]
-    text = f"{rate:.1f} pictures a second, {width}x{height}, {folder / (camera.name + '.png')}"
+    rate = len(frames) / seconds
+    text = f"{rate:.1f} pictures a second, {size_text(camera)}, {folder / (camera.name + '.png')}"
     advice = (
         f"{fps:g} a second are needed: another USB port (not one hub for all), more light, fewer programs"
     )
     yield judged(name, rate >= fps, text, advice)
+    if camera.is_squashed:
+        height, width = camera.size
+        advice = f"set the camera to {width}x{height} or that shape; else record and run with the same size"
+        yield Finding(f"{name}: shape", "look", f"its pictures are {size_text(camera)}", advice)
     if has_noise and len(frames) > 2:
         count = distinct(frames)
         advice = "pictures are the same to the last bit, which no sensor's are: plug it in anew"
@@ -73,6 +78,16 @@ def check_camera(
     if camera.source.isdecimal() and stable and not stable[0].isdecimal():
         advice = f"numbers change when plugged in anew; name it by its id: {', '.join(stable)}"
         yield Finding(f"{name}: name", "look", f"number {camera.source}", advice)
+
+
+def check_same(cameras: Mapping[str, Camera]) -> Iterator[Finding]:
+    """Whether two names stand for one camera, by its pictures, where their sources do not tell."""
+    told = same_sources({name: camera.source for name, camera in cameras.items()})
+    for one, other in same_pictures(cameras):
+        if (one, other) in told:
+            continue
+        text = f"{one} and {other} give the same pictures, to the last bit"
+        yield Finding("cameras", "bad", text, "they are one camera: give each name its own, see --cameras")
 
 
 def _light(name: str, camera: Camera, frames: list[np.ndarray]) -> Iterator[Finding]:
