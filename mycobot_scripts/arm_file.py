@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from addresses import masked
 from constants import MYCOBOT
 from files import complete_file
 from mycobot_scripts.kinematics import TOOL_LENGTH
@@ -93,6 +94,8 @@ class ArmFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         with complete_file(path) as part:
             part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+            if any(masked(source) != source for source in self.cameras.values()):
+                part.chmod(0o600)  # it holds a password
         return path
 
 

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Mapping
 from itertools import combinations
 
-from mycobot_scripts.streams import split_login
+from addresses import split_login
 
 
 def same_sources(sources: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -21,9 +21,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from addresses import masked, shown
 from constants import IMAGE_SIZE
 from mycobot_scripts.camera_sources import same_sources
-from mycobot_scripts.streams import STREAM_TIMEOUT, Stream, masked, shown
+from mycobot_scripts.streams import STREAM_TIMEOUT, Stream
 
 FPS = 30  # pictures a second that a camera is asked for
 OPENING = 10.0  # s until the first picture
@@ -169,6 +170,7 @@ class Camera:
         self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
         self._open = lambda: opener(source, fps, size)
         self._latest: Frame | None = None
+        self._print = 0  # checksum of the newest picture
         self._first, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
         self._thread.start()
@@ -246,12 +248,12 @@ class Camera:
         now = time.monotonic()
         image = np.ascontiguousarray(as_colour(image))
         print_ = zlib.adler32(image)
-        is_new = self._latest is None or print_ != self.prints[-1]
+        is_new = self._latest is None or print_ != self._print
         self.given = image.shape[:2]
         if self.given != self.size:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
         self.prints.append(print_)
-        self.error = None
+        self._print, self.error = print_, None
         self._latest = Frame(image, now, now if is_new else self._latest.changed)
         self.count += 1
         self._first.set()

@@ -22,6 +22,7 @@ if __name__ == "__main__":
 import numpy as np
 
 import cli
+from addresses import shown
 from constants import get_task
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
@@ -43,7 +44,6 @@ from mycobot_scripts.session import (
     parse_cameras,
     read_setup,
 )
-from mycobot_scripts.streams import shown
 from mycobot_scripts.twin_client import start_twin
 from mycobot_scripts.units import JOINTS
 from mycobot_scripts.waypoints import Motion

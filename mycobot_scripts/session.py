@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import cli
+from addresses import masked
 from constants import MYCOBOT, TASKS, Stream
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
@@ -91,7 +92,9 @@ def parse_cameras(text: str | None) -> dict[str, str]:
     for word in re.split(r",(?=\w+=)", text) if text else ():
         name, equals, source = word.partition("=")
         if not (equals and name and source):
-            raise ValueError(f"--cameras has {word!r}; it takes name=source, e.g. top=1,right_wrist=0")
+            raise ValueError(
+                f"--cameras has {masked(word)!r}; it takes name=source, e.g. top=1,right_wrist=0"
+            )
         if name in found:
             raise ValueError(f"--cameras names {name} twice")
         found[name] = source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import urllib.error
 import urllib.parse
@@ -12,40 +11,13 @@ from http.client import HTTPException
 import cv2
 import numpy as np
 
+from addresses import shown, split_login
 from mycobot_scripts.jpegs import JpegCutter
 
 STREAM_TIMEOUT = 2.0  # s without a byte until a stream is opened anew
 PICTURE_TIME = 4.0  # s until a picture must be whole
 POLLS = 30  # a second at most, of an address that gives one picture at a time
 _PIECE = 65536  # bytes
-_SECRET = re.compile(r"([?&;](?:pwd|pass\w*|loginpas|token|key|auth|secret)=)[^&;#\s]+", re.IGNORECASE)
-_LOGIN = re.compile(r"(\w://[^/?#\s:@]*):[^/?#\s]*@")
-MASK = "***"
-LONGEST = 120  # characters of an address that is shown
-
-
-def masked(text: str) -> str:
-    """A text without the passwords of the addresses in it."""
-    return _SECRET.sub(rf"\1{MASK}", _LOGIN.sub(rf"\1:{MASK}@", text))
-
-
-def shown(source: str) -> str:
-    """A camera's source for a message: without passwords, and not too long."""
-    text = masked(source)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}...{text[-17:]}"
-
-
-def split_login(url: str) -> tuple[str, str | None, str | None]:
-    """An address without `user:password@`, the user and the password; ValueError for what is no address."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be http://HOST/... or https://HOST/..., an MJPEG stream or a JPEG")
-    _ = parts.port  # ValueError unless it is a number
-    login, _, place = parts.netloc.rpartition("@")
-    user, has_password, password = login.partition(":")
-    plain = parts._replace(netloc=place).geturl()
-    unquote = urllib.parse.unquote
-    return plain, unquote(user) if login else None, unquote(password) if has_password else None
 
 
 def _opener(url: str, user: str | None, password: str | None) -> urllib.request.OpenerDirector:

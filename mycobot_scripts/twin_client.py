@@ -17,6 +17,7 @@ from typing import Any
 
 TWIN = Path(__file__).resolve().parent / "twin.py"
 START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
+_NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a twin is behind no proxy
 _READY = re.compile(r"twin port=(\S+) cameras=(\S+) page=((\S+?)/\?token=(\S+))")
 
 
@@ -119,7 +120,7 @@ class TwinHandle:
             request.data = json.dumps(body).encode()
             request.headers = {"Content-type": "application/json", "X-token": self._token}
         try:
-            with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT) as reply:
+            with _NEAR.open(request, timeout=HTTP_TIMEOUT) as reply:
                 return json.load(reply)
         except urllib.error.HTTPError as error:
             raise ValueError(f"twin: {json.load(error)['error']}") from None

@@ -70,6 +70,7 @@ FLOORS = {
     "flag_values": 0,
     "files": 0,
     "serving": 0,
+    "addresses": 0,
 }
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}

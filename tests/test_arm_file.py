@@ -71,3 +71,10 @@ def test_camera_numbers_may_be_numbers(tmp_path):
     path = tmp_path / "arm.json"
     path.write_text(json.dumps({"cameras": {"top": 1}}))
     assert ArmFile.load(path).cameras == {"top": "1"}
+
+
+def test_a_file_with_a_password_is_for_its_owner_alone(tmp_path):
+    plain = ArmFile(cameras={"top": "http://cam/"}).save(tmp_path / "plain.json")
+    secret = ArmFile(cameras={"top": "http://me:hush@cam/"}).save(tmp_path / "secret.json")
+    assert secret.stat().st_mode & 0o077 == 0 and ArmFile.load(secret).cameras["top"] == "http://me:hush@cam/"
+    assert plain.stat().st_mode & 0o400

@@ -1,5 +1,6 @@
 """Cameras: the newest picture and its age, streams and devices, and what happens to one that is lost."""
 
+import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,17 @@ import pytest
 from emulated import Noise, eventually, fake_cameras, our_threads
 
 from mycobot_scripts import cameras as module
-from mycobot_scripts.cameras import Camera, Device, Stream, find_cameras, lock, open_cameras
+from mycobot_scripts.camera_sources import same_sources
+from mycobot_scripts.cameras import (
+    Camera,
+    Device,
+    Stream,
+    find_cameras,
+    lock,
+    open_cameras,
+    same_pictures,
+    size_text,
+)
 
 
 @pytest.fixture
@@ -108,6 +119,164 @@ def test_a_camera_without_a_picture_says_why():
         finally:
             camera.close()
     assert our_threads() == []
+
+
+class Odd(Exception):
+    """Nobody knows it."""
+
+    def __str__(self):
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "MemoryError"),
+        (OverflowError("cannot fit 'int'"), "cannot fit 'int'"),
+        (http.client.IncompleteRead(b"x", 5), "IncompleteRead"),
+        (cv2.error("assertion\n failed"), "assertion failed"),
+        (Odd(), "Odd"),
+        (RecursionError("deep"), "deep"),
+        (TypeError("int() argument"), "int() argument"),
+        (OSError("no http://me:secret@host/ here"), "no http://me:***@host/ here"),
+    ],
+)
+@pytest.mark.parametrize("where", ["open", "read", "close"])
+def test_a_cameras_thread_outlives_every_exception(monkeypatch, error, text, where):
+    monkeypatch.setattr(module, "RETRY", 0.02)
+    well = threading.Event()
+
+    class Breaking(Noise):
+        def __init__(self, *_):
+            super().__init__()
+            if where == "open" and not well.is_set():
+                raise error
+
+        def read(self):
+            if where != "open" and not well.is_set():
+                raise error
+            return super().read()
+
+        def close(self):
+            if where == "close":
+                raise error
+
+    camera = Camera("top", "http://me:secret@host/", opener=Breaking)
+    try:
+        assert eventually(lambda: camera.lost > 2)
+        with pytest.raises(RuntimeError, match="gives no picture") as caught:
+            camera.wait(0.05)
+        assert text in str(caught.value) and "secret" not in str(caught.value) and "\n" not in camera.error
+        well.set()
+        assert camera.wait() is camera and camera.error is None
+    finally:
+        camera.close()
+    assert our_threads() == []
+
+
+def giving(image):
+    class Giving(Noise):
+        def read(self):
+            super().read()
+            return image
+
+    return Giving
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel"),
+    [
+        (np.full((48, 64), 90, np.uint8), [90, 90, 90]),
+        (np.full((48, 64, 1), 90, np.uint8), [90, 90, 90]),
+        (np.full((48, 64, 3), 90 * 256 + 7, np.uint16), [90, 90, 90]),
+        (np.dstack([picture(0), np.zeros((48, 64), np.uint8)]), [200, 0, 0]),
+        (picture(0)[:, ::-1][::2, ::2], [200, 0, 0]),
+    ],
+    ids=["grey", "one channel", "16 bits", "alpha", "not in order"],
+)
+def test_pictures_of_other_kinds_become_colours(image, pixel):
+    with Camera("top", "x", size=(48, 64), opener=giving(image)) as camera:
+        latest = camera.latest.image
+    assert latest.shape == (48, 64, 3) and latest.dtype == np.uint8 and latest[5, 5].tolist() == pixel
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (None, "no picture"),
+        ([[1, 2], [3, 4]], "no picture"),
+        (np.zeros((0, 64, 3), np.uint8), "no picture"),
+        (np.zeros((48, 64, 3)), "float64 pictures of 48x64x3"),
+        (np.full((48, 64, 3), np.nan, np.float32), "float32"),
+        (np.zeros((48, 64, 2), np.uint8), "48x64x2"),
+        (np.zeros((2, 48, 64, 3), np.uint8), "2x48x64x3"),
+        (np.zeros(48, np.uint8), "uint8 pictures of 48"),
+        (np.array("picture"), "pictures of"),
+    ],
+)
+def test_what_is_no_picture_is_told(monkeypatch, image, why):
+    monkeypatch.setattr(module, "RETRY", 0.02)
+    camera = Camera("top", "x", opener=giving(image))
+    try:
+        assert eventually(lambda: camera.lost > 1)
+        assert why in camera.error and camera.count == 0
+    finally:
+        camera.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_squashed", "text"),
+    [
+        ((480, 640), False, "640x480"),
+        ((240, 320), False, "320x240, scaled to 640x480"),
+        ((720, 1280), True, "1280x720, squashed to 640x480"),
+        ((640, 480), True, "480x640, squashed to 640x480"),
+        ((481, 640), False, "640x481, scaled to 640x480"),
+    ],
+)
+def test_the_size_that_came_is_told(capsys, monkeypatch, given, is_squashed, text):
+    monkeypatch.setattr(module, "open_source", giving(np.zeros((*given, 3), np.uint8)))
+    monkeypatch.setattr(Camera.__init__, "__defaults__", (30, (480, 640), module.open_source))
+    cameras = open_cameras({"top": "x"})
+    module.close_cameras(cameras)
+    assert cameras["top"].given == given and size_text(cameras["top"]) == text
+    assert cameras["top"].latest.image.shape == (480, 640, 3)
+    assert (f"camera top gives {text}" in capsys.readouterr().out) == is_squashed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        ("0", "0", True),
+        ("0", "00", True),
+        ("0", "/dev/video0", True),
+        ("0", "1", False),
+        ("http://cam/a", "http://cam:80/a", True),
+        ("http://me:x@CAM/a", "http://cam/a#top", True),
+        ("http://localhost:81/", "http://127.0.0.1:81", True),
+        ("http://cam/a", "http://cam/b", False),
+        ("http://cam/a?n=1", "http://cam/a?n=2", False),
+        ("http://cam:x/", "http://cam:x/", True),
+    ],
+)
+def test_two_names_of_one_camera(one, other, are_same):
+    assert bool(same_sources({"top": one, "right_wrist": other})) == are_same
+
+
+def test_a_link_to_a_camera_is_that_camera(tmp_path):
+    (tmp_path / "video7").touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "video7")
+    paths = {"top": str(tmp_path / "by-id"), "wrist": str(tmp_path / "video7"), "other": str(tmp_path / "x")}
+    assert same_sources(paths) == [("top", "wrist")]
+
+
+def test_cameras_that_give_the_same_pictures_are_found():
+    with fake_cameras(["top", "right_wrist", "other"]) as cameras:
+        cameras["other"].noise.rng = np.random.default_rng(5)
+        cameras["other"].prints.clear()
+        assert eventually(lambda: len(cameras["other"].prints) > 3)
+        pairs = same_pictures({name: cameras[name] for name in cameras})
+    assert pairs == [("top", "right_wrist")]
 
 
 def test_if_one_camera_fails_all_are_closed(mjpeg, monkeypatch):
@@ -235,6 +404,19 @@ def test_a_device_is_locked_after_it_has_adjusted_itself(monkeypatch):
     assert made[0].released
     path = "/dev/v4l/by-id/usb-cam-index0"
     assert Device(path, 30, (480, 640), settle=0.0) and made[1].name == path
+
+
+@pytest.mark.parametrize("frame", [None, np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.uint8)])
+def test_a_device_of_odd_frames(monkeypatch, frame):
+    monkeypatch.setattr(Capture, "read", lambda self: (True, frame))
+    made = []
+    monkeypatch.setattr(cv2, "VideoCapture", lambda name: made.append(Capture(name)) or made[-1])
+    if frame is not None and frame.dtype == np.uint8:
+        assert Device("0", 30, (480, 640), settle=0.01).read().shape == (48, 64, 3)
+    else:
+        with pytest.raises(OSError, match="the camera gave no picture|float32 pictures of 48x64x3"):
+            Device("0", 30, (480, 640), settle=0.01)
+        assert made[0].released, "so that it can be opened once more"
 
 
 def test_a_device_that_is_not_there_names_those_that_are(monkeypatch):

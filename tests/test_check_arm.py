@@ -1,5 +1,6 @@
 """Checks say what is wrong, and only that; calibration finds what is there."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 from arm_rig import LIMITS, SIZE, Person, make_rig
 from test_calibration import POINT, touching
 
+from constants import get_task
 from mycobot_scripts import check_arm
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera
@@ -26,7 +28,7 @@ from mycobot_scripts.checks.arm_checks import (
     check_motion,
 )
 from mycobot_scripts.checks.calibrate import MENU, Calibration
-from mycobot_scripts.checks.camera_checks import check_camera, check_visibility
+from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
 from mycobot_scripts.checks.findings import Finding, summary
 from mycobot_scripts.session import RobotConfig
 from mycobot_scripts.stand_in.body import KinematicBody
@@ -127,6 +129,43 @@ def test_a_twins_pictures_have_no_noise(tmp_path):
         assert "camera top: live" not in levels(
             check_camera(camera, 10, tmp_path, has_noise=False, seconds=1.0)
         )
+
+
+def test_the_size_that_a_camera_gives_is_told(tmp_path):
+    wide = lambda t: np.repeat(noisy(120, t), 2, axis=1)  # noqa: E731
+    with Camera("top", "x", size=SIZE, opener=lambda *_: Scene(wide)) as camera:
+        found = {f.what: f for f in check_camera(camera, 10, tmp_path, seconds=1.0)}
+    height, width = SIZE
+    assert f"{2 * width}x{height}, squashed to {width}x{height}" in found["camera top"].text
+    assert (
+        found["camera top: shape"].level == "look"
+        and f"{width}x{height}" in found["camera top: shape"].advice
+    )
+
+
+def test_one_camera_for_two_names_is_a_finding():
+    def opened(name, source, seed):
+        return Camera(name, source, size=SIZE, opener=lambda *_: Scene(lambda t: noisy(120, seed + t)))
+
+    with opened("top", "x", 0) as top, opened("wrist", "y", 0) as wrist, opened("other", "z", 10**6) as other:
+        deadline = time.monotonic() + 10
+        while min(camera.count for camera in (top, wrist, other)) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (found,) = check_same({"top": top, "wrist": wrist, "other": other})
+        assert found.level == "bad" and "top and wrist give the same pictures" in found.text
+        top.source = wrist.source = "http://me:hush@cam/"
+        assert not list(check_same({"top": top, "wrist": wrist})), "its source has told it already"
+
+
+def test_sources_that_are_the_same_are_a_finding_without_their_password(monkeypatch):
+    checker, task = Checker(), get_task("mycobot320_move_cube")
+    monkeypatch.setattr(check_arm.Camera, "wait", lambda self: self)
+    with contextlib.ExitStack() as stack:
+        sources = {"top": "http://me:hush@127.0.0.1:9/a", "right_wrist": "http://me:hush@localhost:9/a"}
+        check_arm.connect_cameras(sources, task, checker, stack)
+    (found,) = checker.findings
+    assert found.level == "bad" and "top and right_wrist are the same camera" in found.text
+    assert "hush" not in found.line()
 
 
 @pytest.mark.parametrize("seen", [True, False])
@@ -269,8 +308,10 @@ def test_the_menu_saves_only_when_told(tmp_path, monkeypatch, capsys):
         check_arm.calibrate(rig.session.servo, person, rig.session.setup, {"top": "1"})
         twin = replace(rig.session.setup, config=RobotConfig(robot="twin"))
         person.answers = ["s"]
-        check_arm.calibrate(rig.session.servo, person, twin, {"top": "http://127.0.0.1:1/top"})
+        check_arm.calibrate(rig.session.servo, person, twin, {"top": "http://me:hush@127.0.0.1:1/top"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mycobot320.json", "mycobot320_twin.json"]
     assert ArmFile.load(DEFAULT_PATH).cameras == {"top": "1"}
-    assert "saved mycobot320.json" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "saved mycobot320.json" in said and "cameras       top=http://me:***@127.0.0.1:1/top" in said
+    assert "start pose" in said + MENU and "home" not in said + MENU, "one word for it"
     assert Config().output_dir == "check_arm"

@@ -213,6 +213,10 @@ def test_commands_are_added_one_by_one(tmp_path):
     entries = read_commands(tmp_path)
     assert [entry["what"] for entry in entries] == ["training", "evaluation"]
     assert entries[0]["command"] == "python3 x.py --name 'two words'"
+    note_command(
+        tmp_path, "arm", ("x.py", "--cameras", "top=http://me:hush@cam/v?pwd=hush,wrist=http://me:hush@b/")
+    )
+    assert "hush" not in (tmp_path / "commands.json").read_text()
     (tmp_path / "commands.json").write_text("[1]")
     with pytest.raises(ValueError, match="no list of commands"):
         note_command(tmp_path, "training")

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from emulated import eventually, our_threads
 
+from addresses import masked, split_login
 from mycobot_scripts import cameras as cameras_module
 from mycobot_scripts import streams as module
 from mycobot_scripts.cameras import Camera
-from mycobot_scripts.streams import Stream, masked, split_login
+from mycobot_scripts.streams import Stream
 
 
 def jpeg(n):

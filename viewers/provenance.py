@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from addresses import masked
 from files import complete_file
 
 FILE = "commands.json"
@@ -30,11 +31,14 @@ PACKAGES = (
 
 
 def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> None:
-    """Add a command, this one unless `argv` is given, to the folder's list; `what` it does to the run."""
+    """Add a command, this one unless `argv` is given, to the folder's list; `what` it does to the run.
+
+    Without the passwords of the addresses in it.
+    """
     entry = {
         "what": what,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": f"python3 {shlex.join(sys.argv if argv is None else argv)}",
+        "command": f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}",
         "versions": versions(),
     }
     entries = [*read_commands(folder), entry]

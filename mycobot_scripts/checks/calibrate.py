@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from addresses import shown
 from mycobot_scripts.arm_file import DEFAULT_PATH, GRIPPER_MODES, ArmFile
 from mycobot_scripts.checks.calibration import fit_tip, table_height
 from mycobot_scripts.demonstrate import Guiding
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import Setup
-from mycobot_scripts.streams import shown
 from mycobot_scripts.units import JOINTS
 
 TWIN_PATH = "mycobot320_twin.json"  # never taken for the real arm's
