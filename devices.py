@@ -161,21 +161,12 @@ class KeyWindow(LiveView):
     advice = "driving by hand needs a screen: set DISPLAY"
 
     def __init__(self, title: str = "") -> None:
-        import matplotlib.pyplot as plt
-
-        with plt.rc_context({"toolbar": "None"}):  # its buttons would take the Tab key
-            super().__init__(title)
+        super().__init__(title)
         canvas = self._figure.canvas
         canvas.mpl_disconnect(canvas.manager.key_press_handler_id)  # matplotlib's own shortcuts
         self._events: list[tuple[str, bool]] = []
         canvas.mpl_connect("key_press_event", lambda event: self._on_key(event.key, True))
         canvas.mpl_connect("key_release_event", lambda event: self._on_key(event.key, False))
-
-    def show(self, frame: np.ndarray) -> None:
-        if self._image is None:  # at first as large as the frame, or its text could not be read
-            height, width = np.array(frame.shape[:2]) / self._figure.dpi
-            self._figure.set_size_inches(width, height)
-        super().show(frame)
 
     def _on_key(self, key: str | None, is_down: bool) -> None:
         if key:

@@ -340,7 +340,8 @@ class LiveView:
         import matplotlib.pyplot as plt
 
         try:
-            self._figure = plt.figure(title or None)
+            with plt.rc_context({"toolbar": "None"}):  # buttons that mean nothing here
+                self._figure = plt.figure(title or None)
         except ImportError as error:  # a backend was asked for by name and finds no display
             raise RuntimeError(f"no window ({error}); {self.advice}") from error
         if self._figure.canvas.required_interactive_framework is None:
@@ -356,13 +357,19 @@ class LiveView:
     def _on_close(self, _event: object) -> None:
         self._closed = True
 
-    def show(self, frame: np.ndarray) -> None:
-        """Show (H, W, 3) uint8 RGB; does nothing once the user has closed the window."""
+    def show(self, frame: np.ndarray, words: str = "") -> None:
+        """Show (H, W, 3) uint8 RGB with words in its corner; does nothing once the user has closed it."""
         if self._closed:
             return
-        if self._image is None:
+        if self._image is None:  # at first as large as the frame, so that its text can be read
+            height, width = np.array(frame.shape[:2]) / self._figure.dpi
+            self._figure.set_size_inches(width, height)
             self._image = self._axes.imshow(frame)
+            self._words = self._axes.text(8, 8, "", color="white", va="top", fontsize=9)
+            self._words.set_bbox({"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 3})
         self._image.set_data(frame)
+        self._words.set_text(words)
+        self._words.set_visible(bool(words))
         self._figure.canvas.draw_idle()
         self._figure.canvas.flush_events()
 

@@ -43,6 +43,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+EXACT = 1e-5  # rad; less is the rounding of what a file holds
+
+
 @dataclass(frozen=True)
 class Replay:
     """What replaying one episode came to."""
@@ -58,14 +61,15 @@ class Replay:
         """One line."""
         recorded = "not recorded" if self.recorded_reward is None else f"recorded {self.recorded_reward}"
         step, worst = np.unravel_index(np.abs(self.joint_error).argmax(), self.joint_error.shape)
-        return (
-            f"{self.name}: highest reward {self.reward} of {self.max_reward} ({recorded}); "
-            f"{error_text(self.joint_error)} ({self.joints[worst]}, step {step})"
-        )
+        where = f" ({self.joints[worst]}, step {step})" if np.abs(self.joint_error).max() > EXACT else ""
+        reward = f"highest reward {self.reward} of {self.max_reward} ({recorded})"
+        return f"{self.name}: {reward}; {error_text(self.joint_error)}{where}"
 
 
 def error_text(errors: np.ndarray) -> str:
     """Root mean square and maximum of joint errors (rad)."""
+    if np.abs(errors).max() <= EXACT:
+        return "joints as recorded"
     return f"joint error rms {np.sqrt(np.mean(errors**2)):.5f} rad, max {np.abs(errors).max():.5f} rad"
 
 

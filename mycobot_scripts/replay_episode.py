@@ -10,9 +10,10 @@ against what it was told and against the recording; a plot is written beside the
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -27,9 +28,9 @@ from mycobot_scripts.keys import open_keys
 from mycobot_scripts.recording import Step
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup
-from mycobot_scripts.tracking import table, tracking
+from mycobot_scripts.tracking import JointTracking, table, tracking
 from mycobot_scripts.units import JOINTS
-from plots import joint_plot
+from plots import BLUE, ORANGE, joint_lines_plot
 from schema import Task
 
 
@@ -42,6 +43,9 @@ class Config:
     dataset_path: str | None = cli.flag(None, "the episode's file, instead of a folder")
     task_name: str | None = cli.flag(None, "task; the one that the file names if not given")
     output_dir: str | None = cli.flag(None, "where to write the plot; beside the episode if not given")
+
+
+SAME = 2.0  # degrees (rms) from the recording up to which a joint counts as having done the same
 
 
 class Memory(list):
@@ -98,17 +102,53 @@ def replay(session: Session, episode: Episode) -> Memory:
     return steps
 
 
+def again_off(episode: Episode, steps: Memory) -> np.ndarray:
+    """(T, 6) degrees, this time minus the recording."""
+    measured = steps.rows("qpos")
+    return np.degrees(measured - episode.qpos[: len(measured)])[:, :JOINTS]
+
+
 def report(episode: Episode, steps: Memory) -> str:
     """How the joints followed, and how far they were from the recording."""
-    time, measured = steps.rows("time"), steps.rows("qpos")
-    followed = tracking(steps.rows("action"), measured, time)
-    again = np.degrees(measured - episode.qpos[: len(measured)])[:, :JOINTS]
+    again = again_off(episode, steps)
     rms = " ".join(f"{value:.2f}" for value in np.sqrt(np.mean(again**2, axis=0)))
     worst = " ".join(f"{value:.2f}" for value in np.abs(again).max(0))
     return (
-        f"against what it was told:\n{table(followed)}\n"
+        f"against what it was told:\n{table(_followed(steps))}\n"
         f"against the recording, joints 1 to 6: rms {rms} deg, max {worst} deg"
     )
+
+
+def verdict(episode: Episode, steps: Memory, told: Mapping[str, Any] | None = None) -> str:
+    """The last line: whether the arm, and on the twin (`told`) the scene, did the same again."""
+    rms = np.sqrt(np.mean(again_off(episode, steps) ** 2, axis=0))
+    joint = int(rms.argmax())
+    if rms[joint] > SAME:
+        moved = (
+            f"not the same motion: joint {joint + 1} was {rms[joint]:.1f} degrees (rms) from the recording "
+            "(another --speed, another arm, other limits?)"
+        )
+    else:
+        lags = [one.lag for one in _followed(steps) if one.lag is not None]
+        lag = f", {max(lags):.2f} s late at most" if lags else ""
+        moved = f"the arm did the same again (each joint within {rms[joint]:.1f} degrees, rms{lag})"
+    return f"verdict: {moved}{_of_scene(episode, told)}"
+
+
+def _of_scene(episode: Episode, told: Mapping[str, Any] | None) -> str:
+    """What a verdict says of the props, where they began as they had."""
+    if not told or episode.env_state is None:
+        return ""
+    reward = f"highest reward {told['highest_reward']} of {told['max_reward']}"
+    if episode.reward is None:
+        return f"; {reward}"
+    recorded = int(episode.reward.max())
+    same = "as recorded" if told["highest_reward"] == recorded else f"but {recorded} in the recording"
+    return f"; {reward}, {same}"
+
+
+def _followed(steps: Memory) -> list[JointTracking]:
+    return tracking(steps.rows("action"), steps.rows("qpos"), steps.rows("time"))
 
 
 def run(setup: Setup, config: Config) -> None:
@@ -119,16 +159,19 @@ def run(setup: Setup, config: Config) -> None:
         steps = replay(session, episode)
         told = session.twin.state() if session.twin else None
     print(report(episode, steps))
-    if told and episode.env_state is not None:
-        recorded = "" if episode.reward is None else f" (recorded: {int(episode.reward.max())})"
-        print(f"highest reward {told['highest_reward']} of {told['max_reward']}{recorded}")
-    elif told:
+    if told and episode.env_state is None:
         print("the file does not say where the props started; the twin drew a place")
     plot = Path(config.output_dir or path.parent) / f"{path.stem}_replay.png"
     plot.parent.mkdir(parents=True, exist_ok=True)
     title = f"{path.stem} replayed"
-    joint_plot(plot, steps.rows("qpos"), steps.rows("action"), task.state_names, episode.fps, title)
+    lines = {
+        "state, this time": (steps.rows("qpos"), {"color": BLUE}),
+        "state, recorded": (episode.qpos, {"color": "tab:green", "lw": 1.0}),
+        "command": (steps.rows("action"), {"color": ORANGE, "ls": "--", "lw": 1.2}),
+    }
+    joint_lines_plot(plot, lines, task.state_names, episode.fps, title)
     print(f"plot {plot}")
+    print(verdict(episode, steps, told))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

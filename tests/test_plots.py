@@ -140,8 +140,10 @@ def test_live_view_shows_the_latest_frame(monkeypatch):
     monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "pretended")
     view = plots.LiveView("top")
     for colour in ((9, 9, 9), (220, 30, 20)):
-        view.show(next(frames(1, colour=colour)))
+        view.show(next(frames(1, colour=colour)), "step 3 of 400")
     canvas = plt.gcf().canvas
+    assert canvas.manager is None or canvas.manager.toolbar is None
+    assert [text.get_text() for text in plt.gcf().axes[0].texts] == ["step 3 of 400"]
     canvas.draw()
     assert ((np.asarray(canvas.buffer_rgba())[..., :3] == (220, 30, 20)).all(-1)).mean() > 0.5
     canvas.callbacks.process("close_event", None)

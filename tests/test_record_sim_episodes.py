@@ -311,7 +311,8 @@ def test_onscreen_render_shows_every_step(record, monkeypatch):
     shown = []
 
     class View:
-        def show(self, image):
+        def show(self, image, words):
+            assert words.startswith("step ")
             shown.append(image.shape)
 
     monkeypatch.setattr("plots.LiveView", View)

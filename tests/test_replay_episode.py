@@ -10,7 +10,8 @@ from test_record_episodes import MOTION
 
 from episodes import Episode
 from mycobot_scripts import replay_episode
-from mycobot_scripts.replay_episode import Config, load, replay, report
+from mycobot_scripts.recording import Step
+from mycobot_scripts.replay_episode import Config, Memory, load, replay, report, verdict
 from mycobot_scripts.tracking import tracking
 from mycobot_scripts.units import on_the_wire
 
@@ -37,6 +38,28 @@ def test_the_arm_does_it_again():
     again = np.degrees(steps.rows("qpos") - episode.qpos)[:, 5]
     assert f"{np.abs(again).max():.2f} deg" in said.splitlines()[-1]
     assert joints[5].lag > 0.05  # this body's delay alone is longer
+
+
+def memory(episode, off=0.0):
+    """Steps of a replay whose joint 3 was `off` degrees away."""
+    steps = Memory()
+    for t in range(len(episode)):
+        qpos = episode.qpos[t] + np.radians(off) * (np.arange(7) == 2)
+        steps.append(Step(0.1 * t, qpos, 0 * qpos, episode.action[t], {}))
+    return steps
+
+
+def test_the_verdict_is_about_the_arm_and_the_scene():
+    episode = make_episode()
+    assert verdict(episode, memory(episode)).startswith("verdict: the arm did the same again")
+    other = verdict(episode, memory(episode, off=4.0))
+    assert "not the same motion: joint 3 was 4.0 degrees" in other and "\n" not in other
+    episode.env_state, episode.reward = np.zeros(7), np.array([0.0] * (len(episode) - 1) + [3.0])
+    told = {"highest_reward": 3, "max_reward": 3}
+    assert "; highest reward 3 of 3, as recorded" in verdict(episode, memory(episode), told)
+    assert "highest reward 1 of 3, but 3 in the recording" in verdict(
+        episode, memory(episode), {**told, "highest_reward": 1}
+    )
 
 
 def test_q_ends_it():
