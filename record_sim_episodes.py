@@ -76,6 +76,8 @@ class Config(Workers):
     episode_len: int | None = cli.flag(
         None,
         "steps of an episode by hand (--teleop), at most; enter ends it earlier; the task's if not given",
+        least=1,
+        most=100_000,
     )
     keep_failures: bool = cli.flag(False, "keep every first attempt, also where the script fails")
     overwrite: bool = cli.flag(False, "record anew what is there already")
