@@ -1,10 +1,12 @@
-"""Frames: JPEG bytes in and out of pictures, and all frames of the training episodes at the policy's size."""
+"""Frames: pictures of an episode, raw or as JPEGs (jpegs.py); those of all training episodes at the policy's
+size.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import numpy as np
 import psutil
 
 from constants import JPEG_QUALITY
+from jpegs import EpisodeError, encode_jpeg, jpeg_size, trim_jpeg
 
 CACHES = ("auto", "none", "jpeg", "decoded")
 CACHE_SHARE = 0.5  # of the free memory: what the cache may take if it is chosen automatically
@@ -20,59 +23,6 @@ _REDUCED = {  # libjpeg scales down by these factors as it decodes, which saves 
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
-_STANDARD_LUMINANCE = 3688  # sum of the entries of the standard's table, which is that of quality 50
-
-
-class EpisodeError(ValueError):
-    """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
-
-
-def trim_jpeg(row: np.ndarray, name: str) -> np.ndarray:
-    """The JPEG (n,) at the start of a zero-padded row (L,) uint8; EpisodeError unless it is whole.
-
-    The padding is found by looking (a JPEG ends in FF D9), as some files lack `/compress_len`.
-    """
-    jpeg = row[: len(row) - np.argmax(row[::-1] != 0)]
-    if jpeg[:2].tobytes() != b"\xff\xd8" or jpeg[-2:].tobytes() != b"\xff\xd9":
-        kind = "incomplete" if row.any() else "empty"
-        raise EpisodeError(f"{name} is {kind}; every row must be one whole JPEG")
-    return jpeg
-
-
-def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
-    """The JPEG (n,) uint8 of a frame (H, W, 3) uint8 RGB."""
-    # a code fitted to each frame: an eighth smaller, the same pixels
-    options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
-    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
-    return jpeg.ravel()
-
-
-def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
-    """Height and width (pixels) of a JPEG (n,) uint8, from its header; EpisodeError if it has none."""
-    for marker, segment in _segments(jpeg):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (ITU T.81, B.2.2)
-            return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
-    raise EpisodeError(f"{name} has no header; every row must be one whole JPEG")
-
-
-def jpeg_quality(jpeg: np.ndarray, name: str) -> int:
-    """The quality (1 to 100, as libjpeg counts) that a JPEG was encoded with, from its first table of
-    quantisation: the standard's (ITU T.81, K.1), scaled; EpisodeError if it has none.
-    """
-    for marker, segment in _segments(jpeg):
-        if marker == 0xDB and segment[0] >> 4 == 0:  # 8 bits an entry
-            scale = 100 * sum(segment[1:65]) / _STANDARD_LUMINANCE
-            return round(min(max(5000 / scale if scale > 100 else 100 - scale / 2, 1), 100))
-    raise EpisodeError(f"{name} has no table of quantisation; every row must be one whole JPEG")
-
-
-def _segments(jpeg: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment of a JPEG's header."""
-    header, at = jpeg[: 1 << 16].tobytes(), 2
-    while at + 4 <= len(header) and header[at] == 0xFF and header[at + 1] != 0xDA:
-        length = int.from_bytes(header[at + 2 : at + 4], "big")
-        yield header[at + 1], header[at + 4 : at + 2 + length]
-        at += 2 + length
 
 
 class JpegFrames(Sequence):
@@ -130,9 +80,14 @@ class JpegFrames(Sequence):
         return self._decode(t, _REDUCED[factors[0]] if factors else cv2.IMREAD_COLOR)
 
     def _decode(self, t: int, mode: int) -> np.ndarray:
-        rgb = cv2.imdecode(self.encoded(t), mode)
+        jpeg, name = self.encoded(t), f"{self.name}: frame {t}"
+        jpeg_size(jpeg, name)  # first: a few bytes may claim a picture larger than the memory
+        try:
+            rgb = cv2.imdecode(jpeg, mode)
+        except cv2.error:
+            rgb = None
         if rgb is None:
-            raise EpisodeError(f"{self.name}: frame {t} cannot be decoded; every row must be one whole JPEG")
+            raise EpisodeError(f"{name} cannot be decoded; every row must be one whole JPEG")
         return rgb
 
     def __getitem__(self, t: int) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 
 from constants import TASKS
 from episodes import Episode
-from frames import EpisodeError, Images, JpegFrames, jpeg_quality
+from frames import EpisodeError, Images, JpegFrames
+from jpegs import jpeg_quality
 from schema import swapped
 
 EVENTS = ("grasp", "release", "success", "reward")

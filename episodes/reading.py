@@ -11,7 +11,8 @@ import numpy as np
 
 from episodes.hdf5 import open_file
 from episodes.rows import StoredJpegs, StoredRows
-from frames import EpisodeError, Images, JpegFrames, jpeg_size, trim_jpeg
+from frames import EpisodeError, Images, JpegFrames
+from jpegs import jpeg_size, trim_jpeg
 
 FORMAT_VERSION = 1
 IMAGES = "/observations/images"

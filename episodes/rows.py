@@ -11,7 +11,8 @@ import numpy as np
 
 from episodes.hdf5 import open_file
 from files import file_identity
-from frames import EpisodeError, JpegFrames, trim_jpeg
+from frames import EpisodeError, JpegFrames
+from jpegs import trim_jpeg
 
 OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
 

@@ -40,6 +40,7 @@ FLOORS = {
     "mycobot_scripts": 2,
     "episodes": 1,
     "frames": 1,
+    "jpegs": 1,
     "stats": 1,
     "utils": 1,
     "checkpoints": 1,

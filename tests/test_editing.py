@@ -23,7 +23,8 @@ from dataset_tools.editing import (
 )
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode
-from frames import EpisodeError, JpegFrames, jpeg_quality, jpeg_size
+from frames import EpisodeError, JpegFrames
+from jpegs import jpeg_quality, jpeg_size
 from record_sim_episodes import follow, run_episode, run_script
 from sim_env import make_sim_env
 

@@ -1,0 +1,136 @@
+"""JPEG files as bytes: where one ends, its size and its quality, without decoding it (ITU T.81, annex B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from constants import JPEG_QUALITY
+
+MOST_PIXELS = 64_000_000  # of a frame that is decoded: 200 MB; cameras of today have up to 33 million
+_STANDARD_LUMINANCE = 3688  # sum of the entries of the standard's table, which is that of quality 50
+_BEGIN, _END = b"\xff\xd8", b"\xff\xd9"
+_SCAN = 0xDA  # the segment that the picture's data follow
+_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
+_OTHERS = {  # first bytes of files that some recorders write in place of a JPEG
+    b"\x89PNG": "a PNG",
+    b"RIFF": "a WebP",
+    b"BM": "a BMP",
+    b"GIF8": "a GIF",
+    b"\xff\x0a": "a JPEG XL",
+    b"\x00\x00\x00\x0cJXL": "a JPEG XL",
+    b"\x00\x00\x00\x0cjP": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"II*\x00": "a TIFF",
+    b"MM\x00*": "a TIFF",
+}
+
+
+class EpisodeError(ValueError):
+    """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
+    """The JPEG (n,) uint8 of a frame (H, W, 3) uint8 RGB."""
+    # a code fitted to each frame: an eighth smaller, the same pixels
+    options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
+    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
+    return jpeg.ravel()
+
+
+def trim_jpeg(row: np.ndarray, name: str) -> np.ndarray:
+    """The JPEG (n,) at the start of a row (L,) uint8, without what fills the row; EpisodeError unless whole.
+
+    Files pad with zeros (ACT++), cameras with 0xFF or line ends; some files lack `/compress_len`.
+    """
+    content = row.tobytes()
+    if not content.startswith(_BEGIN):
+        raise EpisodeError(f"{name} is {_kind(content)}; every row must be one whole JPEG")
+    length = _length(content)
+    if length is None:
+        raise EpisodeError(f"{name} is incomplete; every row must be one whole JPEG")
+    return row[:length]
+
+
+def _kind(content: bytes) -> str:
+    """What a row holds that is no JPEG."""
+    if not content.strip(b"\0"):
+        return "empty"
+    known = next((kind for start, kind in _OTHERS.items() if content.startswith(start)), None)
+    return known or f"no JPEG (it begins with {content[:4].hex(' ')})"
+
+
+def _length(content: bytes) -> int | None:
+    """Bytes of the JPEG at the start; None if it breaks off."""
+    end = len(content.rstrip(b"\0"))
+    is_ended = content.endswith(_END, 0, end)
+    at = 2
+    while True:
+        segments = list(_segments(content, at))
+        at = segments[-1][2] if segments else at
+        if segments and at >= end:  # in a header, where the end of an embedded small picture may lie
+            return None
+        if content[at : at + 2] == _END:
+            return at + 2
+        if is_ended:  # what lies between is the decoder's to judge
+            return end
+        if not segments or segments[-1][0] != _SCAN:
+            return None
+        at = _data_end(content, at)
+
+
+def _data_end(content: bytes, at: int) -> int:
+    """Where the data of a scan, which begin at `at`, give way to a marker; the end of all if they do not."""
+    data = np.frombuffer(content, np.uint8, offset=at)
+    marks = np.flatnonzero(data[:-1] == 0xFF)
+    codes = data[marks + 1]
+    is_marker = (codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))
+    return at + int(marks[is_marker.argmax()]) if is_marker.any() else len(content)
+
+
+def _segments(content: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """Marker of each segment from `at` on, where its content starts and stops; a scan's is the last."""
+    marker = None
+    while marker != _SCAN and at + 4 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:  # a byte of filling
+            at += 1
+        elif marker in _ALONE:
+            at += 2
+        elif marker in (0x00, _END[1]):
+            return
+        else:
+            stop = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+            yield marker, at + 4, stop
+            at = stop
+
+
+def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
+    """Height and width (pixels) of a JPEG (n,) uint8, from its header.
+
+    Raises EpisodeError if it has none, or more pixels than are ever decoded.
+    """
+    content = jpeg.tobytes()
+    for marker, start, _ in _segments(content):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (B.2.2)
+            height, width = (int.from_bytes(content[start + i : start + i + 2], "big") for i in (1, 3))
+            if not 0 < height * width <= MOST_PIXELS:
+                most = f"{MOST_PIXELS // 10**6} million"
+                raise EpisodeError(f"{name} is {height}x{width} pixels; it must have 1 to {most}")
+            return height, width
+    raise EpisodeError(f"{name} has no header; every row must be one whole JPEG")
+
+
+def jpeg_quality(jpeg: np.ndarray, name: str) -> int:
+    """The quality (1 to 100, as libjpeg counts) that a JPEG was encoded with, from its first table of
+    quantisation: the standard's (K.1), scaled; EpisodeError if it has none.
+    """
+    content = jpeg.tobytes()
+    for marker, start, stop in _segments(content):
+        table = content[start:stop]
+        if marker == 0xDB and len(table) >= 65 and table[0] >> 4 == 0:  # 8 bits an entry
+            scale = 100 * sum(table[1:65]) / _STANDARD_LUMINANCE
+            return round(min(max(5000 / scale if scale > 100 else 100 - scale / 2, 1), 100))
+    raise EpisodeError(f"{name} has no table of quantisation; every row must be one whole JPEG")
