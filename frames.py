@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from constants import JPEG_QUALITY
-from jpegs import EpisodeError, encode_jpeg, jpeg_size, trim_jpeg
+from jpegs import EpisodeError, check_pixels, encode_jpeg, trim_jpeg
 
 CACHES = ("auto", "none", "jpeg", "decoded")
 CACHE_SHARE = 0.5  # of the free memory: what the cache may take if it is chosen automatically
@@ -81,7 +81,7 @@ class JpegFrames(Sequence):
 
     def _decode(self, t: int, mode: int) -> np.ndarray:
         jpeg, name = self.encoded(t), f"{self.name}: frame {t}"
-        jpeg_size(jpeg, name)  # first: a few bytes may claim a picture larger than the memory
+        check_pixels(jpeg, name)
         try:
             rgb = cv2.imdecode(jpeg, mode)
         except cv2.error:

@@ -110,17 +110,30 @@ def _segments(content: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
 def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
     """Height and width (pixels) of a JPEG (n,) uint8, from its header.
 
-    Raises EpisodeError if it has none, or more pixels than are ever decoded.
+    Raises EpisodeError if it has none, or claims no pixels or more than are ever decoded.
     """
-    content = jpeg.tobytes()
+    size = _size(jpeg.tobytes())
+    if size is None:
+        raise EpisodeError(f"{name} has no header; every row must be one whole JPEG")
+    check_pixels(jpeg, name)
+    return size
+
+
+def check_pixels(jpeg: np.ndarray, name: str) -> None:
+    """EpisodeError for a JPEG that claims no pixels, or more than fit into memory; nothing is decoded."""
+    height, width = _size(jpeg.tobytes()) or (1, 1)  # one without a header has the decoder to judge it
+    if not 0 < height * width <= MOST_PIXELS:
+        most = f"{MOST_PIXELS // 10**6} million"
+        raise EpisodeError(f"{name} is of {height}x{width} pixels; it must have 1 to {most}")
+
+
+def _size(content: bytes) -> tuple[int, int] | None:
+    """Height and width (pixels), as the header has them."""
     for marker, start, _ in _segments(content):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (B.2.2)
-            height, width = (int.from_bytes(content[start + i : start + i + 2], "big") for i in (1, 3))
-            if not 0 < height * width <= MOST_PIXELS:
-                most = f"{MOST_PIXELS // 10**6} million"
-                raise EpisodeError(f"{name} is {height}x{width} pixels; it must have 1 to {most}")
-            return height, width
-    raise EpisodeError(f"{name} has no header; every row must be one whole JPEG")
+            frame = content[start + 1 : start + 5]
+            return int.from_bytes(frame[:2], "big"), int.from_bytes(frame[2:], "big")
+    return None
 
 
 def jpeg_quality(jpeg: np.ndarray, name: str) -> int:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 import cli
 import plots
 from constants import TASKS
-from episodes import Episode, episode_path, list_episodes
+from episodes import MIRROR, Episode, find_episode, list_episodes
 from parallel import Workers, spread
 from viewers.dataset_page import write_viewer
 
@@ -74,13 +74,11 @@ def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list
     """The episode files asked for; FileNotFoundError says which there are."""
     found = list_episodes(dataset_dir)
     if episode_idx is not None:
-        wanted = [episode_path(dataset_dir, episode_idx, mirror)]
-    else:
-        wanted = [path for path in found if path.name.startswith("mirror_") or not mirror]
-    if not wanted or not set(wanted) <= set(found):
-        name = wanted[0].name if wanted else "mirror_episode_*.hdf5"
+        return [find_episode(found, episode_idx, mirror)]
+    wanted = [path for path in found if path.name.startswith(MIRROR) or not mirror]
+    if not wanted:
         listed = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
-        raise FileNotFoundError(f"{dataset_dir} has no {name}; it has {listed}")
+        raise FileNotFoundError(f"{dataset_dir} has no {MIRROR}episode_*.hdf5; it has {listed}")
     return wanted
 
 

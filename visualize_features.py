@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import cli
 from constants import TASKS
-from episodes import Episode, episode_path, list_episodes, whole_action
+from episodes import Episode, find_episode, list_episodes, whole_action
 from machine import pick_device
 from plots import write_video
 from policy import load_policy
@@ -102,11 +102,7 @@ def parse_flags(argv: list[str] | None = None) -> Config:
 
 def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Episode:
     """An episode with the policy's cameras; FileNotFoundError says which there are."""
-    path, found = episode_path(dataset_dir, number), list_episodes(dataset_dir)
-    if path not in found:
-        listed = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
-        raise FileNotFoundError(f"{dataset_dir} has no {path.name}; it has {listed}")
-    return Episode.load(path, cameras)
+    return Episode.load(find_episode(list_episodes(dataset_dir), number), cameras)
 
 
 def moments(config: Config, cameras: tuple[str, ...]) -> tuple[list[Moment], Moment | None]:

@@ -48,12 +48,13 @@ def event_step(episode: Episode, event: str, reward: float = 1) -> int:
         EpisodeError: it does not happen, or the episode does not tell.
     """
     if event in ("grasp", "release"):
-        grasp, gripper = min((_closes(way), i) for i, way in enumerate(_grippers(episode)))
+        grippers = _grippers(episode)
+        grasp, gripper = min((_closes(way), i) for i, way in enumerate(grippers))
         if grasp == len(episode):
             raise EpisodeError("no gripper closes")
         if event == "grasp":
             return grasp
-        opened = _closes(-_grippers(episode)[gripper][grasp:])
+        opened = _closes(-grippers[gripper][grasp:])
         if grasp + opened == len(episode):
             raise EpisodeError(f"the gripper that closes at step {grasp} does not open again")
         return grasp + opened
@@ -70,8 +71,12 @@ def event_step(episode: Episode, event: str, reward: float = 1) -> int:
 
 
 def _grippers(episode: Episode) -> list[np.ndarray]:
-    """(T,) commands of each gripper; higher is more open."""
-    return [episode.action[:, i] for i in gripper_columns(episode)]
+    """(T,) commands of each gripper, higher is more open; EpisodeError if there is none."""
+    entries = episode.action.shape[1]
+    columns = [i for i in gripper_columns(episode) if i < entries]
+    if not columns:
+        raise EpisodeError(f"an action has no gripper in its {entries} entries; choose --event reward")
+    return [episode.action[:, i] for i in columns]
 
 
 def _closes(way: np.ndarray) -> int:

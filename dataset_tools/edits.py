@@ -5,6 +5,7 @@ Those of what is seen are in image_edits.py, those of which episodes there are i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from dataset_tools.editing import (
     truncated,
 )
 from dataset_tools.plans import Plan, Write
-from episodes import Episode, list_episodes, unread_datasets
+from episodes import Episode, find_episode, list_episodes, unread_datasets
 from frames import EpisodeError
 from parallel import Workers
 
@@ -62,9 +63,17 @@ class EditFlags(FolderFlags, Workers):
         paths = list_episodes(self.dataset_dir)
         if self.episodes is None:
             return paths
-        by_stem = {path.stem: path for path in paths}
-        stems = [f"episode_{word}" if word.isdecimal() else word for word in self.episodes]
-        return [by_stem[choose("episode", stem, by_stem)] for stem in stems]
+        return [_chosen(paths, word) for word in self.episodes]
+
+
+def _chosen(paths: list[Path], word: str) -> Path:
+    """The file that a number or name means."""
+    by_stem = {path.stem: path for path in paths}
+    if word not in by_stem and word.isdecimal():
+        with contextlib.suppress(FileNotFoundError):
+            return find_episode(paths, int(word))
+        word = f"episode_{word}"
+    return by_stem[choose("episode", word, by_stem)]
 
 
 Edit = Callable[[Episode], Episode]

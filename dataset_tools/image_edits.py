@@ -15,11 +15,9 @@ from dataset_tools.editing import compressed, decompressed, masked, mirrored, re
 from dataset_tools.edits import EditFlags, plan_edits
 from dataset_tools.plans import Plan
 from dataset_tools.regions import ColorMask
-from episodes import Episode
+from episodes import MIRROR, Episode
 from frames import JpegFrames, frame_size
 from views import Box, black_outside, check_box
-
-MIRROR_FILE = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,13 @@ def mirror(flags: MirrorFlags) -> Plan:
     edit = partial(mirrored, signs=flags.signs)
     is_left = flags.in_place  # then what is mirrored already is, and stays, beside its original
     return plan_edits(
-        flags, lambda path: None if is_left and path.name.startswith(MIRROR_FILE) else edit, _mirror_name
+        flags, lambda path: None if is_left and path.name.startswith(MIRROR) else edit, _mirror_name
     )
 
 
 def _mirror_name(path: Path) -> str:
-    is_back = path.name.startswith(MIRROR_FILE)
-    return path.name.removeprefix(MIRROR_FILE) if is_back else MIRROR_FILE + path.name
+    is_back = path.name.startswith(MIRROR)
+    return path.name.removeprefix(MIRROR) if is_back else MIRROR + path.name
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ import numpy as np
 import cli
 from dataset_tools.editing import part
 from dataset_tools.edits import EditFlags, FolderFlags, load_header
-from dataset_tools.image_edits import MIRROR_FILE
 from dataset_tools.inspection import KINDS, sort_by_kind
 from dataset_tools.plans import Plan, Write
-from episodes import episode_path, list_episodes
+from episodes import MIRROR, episode_path, list_episodes
 from parallel import Workers
 
 
@@ -145,8 +144,8 @@ def merge(flags: MergeFlags) -> Plan:
     writes = []
     for folder in map(Path, flags.dataset_dir):
         paths = list_episodes(folder)
-        for path in sorted(paths, key=lambda path: path.name.startswith(MIRROR_FILE)):  # originals first
-            number = numbers[folder, path.stem.removeprefix(MIRROR_FILE)]
-            is_mirrored = path.name.startswith(MIRROR_FILE)
+        for path in sorted(paths, key=lambda path: path.name.startswith(MIRROR)):  # originals first
+            number = numbers[folder, path.stem.removeprefix(MIRROR)]
+            is_mirrored = path.name.startswith(MIRROR)
             writes.append(Write(path, episode_path(flags.root, number, is_mirrored)))
     return Plan(flags.root, tuple(writes))

@@ -24,14 +24,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from episodes.hdf5 import open_file
-from episodes.reading import DATASETS, FORMAT_VERSION, IMAGES, check_raw, read_values
+from episodes.attributes import LARGEST, MOST_FPS
+from episodes.hdf5 import reading
+from episodes.pictures import IMAGES, check_length, check_raw
+from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, FPS, NUMBERS, Reader, since_start
 from files import complete_file
 from frames import EpisodeError, Images, JpegFrames
 
 PAGE = 4096  # bytes
 BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged
-_NUMBERS = ("/reward", "/time")  # one number a step
 
 
 @dataclass(eq=False)
@@ -50,7 +51,7 @@ class Episode:
     env_state: np.ndarray | None = None  # (7 P,) float64, start of each prop: xyz (m), quaternion wxyz
     sim: bool = True
     task: str = ""
-    fps: int = 50  # steps a second
+    fps: int = FPS  # steps a second
     seed: int | None = None
     success: bool | None = None
     render_quality: str = ""
@@ -58,9 +59,12 @@ class Episode:
     hesitate: int = 0  # control steps that the arms may have waited before they began
     recovers: bool = False  # it begins in the middle of an attempt, the arms where the first state has them
     randomized: bool = False  # its looks were drawn at random (randomize.py)
+    notes: tuple[str, ...] = ()  # what was left out of the file that it was read from, or taken otherwise
 
     def __post_init__(self) -> None:
-        """Bring other float types (ours and other people's) to the file's own; `check` refuses the rest."""
+        """Bring other float types to the file's own, and times to the first one; `check` refuses the rest."""
+        if self.time is not None and np.asarray(self.time).dtype.kind == "f":  # while it has all its digits
+            self.time = since_start(np.asarray(self.time))
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which `check` reports
             for name in (*DATASETS, "env_state"):
                 value = getattr(self, name)
@@ -95,28 +99,52 @@ class Episode:
 
     def check(self, source: str | Path = "episode") -> None:
         """Raise EpisodeError, beginning with `source`, unless the episode can be saved and used."""
-        for name, array in self._arrays():
-            _check_numbers(f"{source}: {name}", array, 1 if name in _NUMBERS else 2)
+        for name, dataset in DATASETS.items():
+            if getattr(self, name) is not None:
+                _check_numbers(f"{source}: {dataset}", getattr(self, name), 1 if name in NUMBERS else 2)
         if not len(self):
             raise EpisodeError(f"{source}: the episode has no steps; at least one is needed")
         for name, array in self._arrays():
-            _check_length(f"{source}: {name}", array, len(self))
+            check_length(f"{source}: {name}", array, len(self))
         if self.qvel is not None and self.qvel.shape != self.qpos.shape:
             raise EpisodeError(f"{source}: qvel is {self.qvel.shape}; it must be as qpos, {self.qpos.shape}")
         if self.base_action is not None and self.base_action.shape[1] != 2:
             raise EpisodeError(f"{source}: /base_action is {self.base_action.shape}; it must be (T, 2)")
         if self.env_state is not None:
-            _check_numbers(f"{source}: /env_state", self.env_state, 1)
+            _check_numbers(f"{source}: {ENV_STATE}", self.env_state, 1)
             if len(self.env_state) % 7:
                 raise EpisodeError(f"{source}: /env_state is {self.env_state.shape}; it must be (7 a prop,)")
+        self._check_images(source)
+        self._check_values(source)
+
+    def _check_images(self, source: str | Path) -> None:
         for camera, frames in self.images.items():
+            if not camera.isprintable() or not camera.strip(". ") or "/" in camera:
+                raise EpisodeError(
+                    f"{source}: a camera is called {camera!r}; a name must be plain, without '/'"
+                )
             if not isinstance(frames, JpegFrames):
                 check_raw(f"{source}: camera {camera!r}", frames)
-            _check_length(f"{source}: camera {camera!r}", frames, len(self))
+            check_length(f"{source}: camera {camera!r}", frames, len(self))
         if len({isinstance(frames, JpegFrames) for frames in self.images.values()}) == 2:
             raise EpisodeError(f"{source}: some cameras are JPEG, some raw; all must be the same")
-        if self.fps <= 0:
-            raise EpisodeError(f"{source}: fps is {self.fps}; it must be positive")
+
+    def _check_values(self, source: str | Path) -> None:
+        whole, words, yes = (int, np.integer), str, (bool, np.bool_)
+        for name, kinds, least, most in (
+            ("fps", whole, 1, MOST_FPS),
+            ("seed", whole, -LARGEST, LARGEST),
+            ("hesitate", whole, 0, LARGEST),
+            ("noise", (float, np.floating, *whole), -LARGEST, LARGEST),
+            *((name, words, None, None) for name in ("task", "render_quality")),
+            *((name, yes, None, None) for name in ("sim", "success", "recovers", "randomized")),
+        ):
+            value = getattr(self, name)
+            if value is None and name in ("seed", "success"):
+                continue
+            if not isinstance(value, kinds) or (least is not None and not least <= value <= most):
+                problem = "positive" if name == "fps" else f"of another type, or from {least} to {most}"
+                raise EpisodeError(f"{source}: {name} is {value!r}; it must be {problem}")
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the file, completely or not at all; its folder is made if need be.
@@ -135,7 +163,7 @@ class Episode:
         for name, array in self._arrays():
             root[name] = array
         if self.env_state is not None:
-            root["/env_state"] = self.env_state
+            root[ENV_STATE] = self.env_state
         cameras = sorted(self.images)  # the order in which h5py, and so ACT++'s loader, sees them
         root.require_group(IMAGES)
         for camera in cameras:
@@ -161,28 +189,30 @@ class Episode:
         root.attrs.update({name: value for name, value in attributes.items() if value is not None})
 
     @classmethod
-    def load(cls, path: str | Path, cameras: Sequence[str] | None = None, in_memory: bool = True) -> Episode:
-        """Read and check a file of ours, of ACT or of ACT++.
+    def load(
+        cls,
+        path: str | Path,
+        cameras: Sequence[str] | None = None,
+        in_memory: bool = True,
+        fps: int | None = None,
+    ) -> Episode:
+        """Read and check a file of ours, of ACT or of ACT++, or one like theirs; see `notes`.
 
         Args:
             path: the file.
             cameras: whose images to read, in this order; None: all but depth cameras, (): none.
             in_memory: read all images now, rather than each when it is asked for (of JPEGs only the first and
                 last are then checked at once).
+            fps: steps a second, instead of what the file says.
 
         Raises:
             FileNotFoundError: there is no such file.
-            EpisodeError: it is truncated, not HDF5, without one of `cameras`, or fails `check`.
+            EpisodeError: it is truncated, not HDF5, without one of `cameras`, or fails `check`; an OpenError
+                if it cannot be opened, e.g. as another program has locked it.
         """
         path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such episode file")
-        try:
-            with open_file(path) as root:
-                episode = cls(**read_values(root, path, cameras, in_memory))
-        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
-            reason = " ".join(str(error).split())
-            raise EpisodeError(f"{path}: no complete HDF5 file ({reason}); record it again") from error
+        with reading(path) as root:
+            episode = cls(**Reader(root, path).values(cameras, in_memory, fps))
         episode.check(path)
         return episode
 
@@ -205,15 +235,12 @@ def _check_numbers(name: str, array: np.ndarray, ndim: int) -> None:
     if array.ndim != ndim:
         wanted = "one number" if ndim == 1 else "one row"
         raise EpisodeError(f"{name} has shape {array.shape}; it must have {ndim} axes, {wanted} a step")
+    if 0 in array.shape[1:]:
+        raise EpisodeError(f"{name} has shape {array.shape}; a row must have at least one entry")
     if not np.isfinite(array).all():
         first = tuple(np.argwhere(~np.isfinite(array))[0])
         entry = f", entry {first[1]}" if ndim == 2 else ""
         raise EpisodeError(f"{name} is {array[first]} at step {first[0]}{entry}; every value must be finite")
-
-
-def _check_length(name: str, rows: Sequence | np.ndarray, steps: int) -> None:
-    if len(rows) != steps:
-        raise EpisodeError(f"{name} has {len(rows)} steps; qpos has {steps}, all must have as many")
 
 
 def whole_action(episode: Episode) -> np.ndarray:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from episodes.hdf5 import listed
+
+SUFFIX = ".hdf5"
+LEROBOT = "meta/info.json"  # in the folder of a LeRobot dataset
+MIRROR = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)
+OTHER_SUFFIXES = (".h5", ".hdf", ".he5", ".hdf5")  # in any case: HDF5 files of other people's
 
 
 def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
     """File of episode `i` (or of its mirror image), named as ACT++ names it."""
-    return Path(dataset_dir) / f"{'mirror_' if mirror else ''}episode_{i}.hdf5"
+    return Path(dataset_dir) / f"{MIRROR if mirror else ''}episode_{i}{SUFFIX}"
 
 
 def list_episodes(dataset_dir: str | Path) -> list[Path]:
@@ -17,14 +25,72 @@ def list_episodes(dataset_dir: str | Path) -> list[Path]:
     As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
     """
     folder = Path(dataset_dir)
-    paths = [p for p in folder.glob("*.hdf5") if not p.name.startswith(".") and "features" not in p.name]
+    paths = _episodes(folder)
     if not paths:
-        problem = "holds no episodes (*.hdf5)" if folder.is_dir() else "is no folder"
-        command = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {folder} --num_episodes 50"
-        raise FileNotFoundError(f"{folder} {problem}; record some first: {command}")
+        raise FileNotFoundError(f"{folder} {_problem(folder)}")
     return sorted(paths, key=_by_number)
+
+
+def find_episode(paths: Sequence[Path], number: int, mirror: bool = False) -> Path:
+    """The file of episode `number` (or of its mirror image) among those of a folder.
+
+    Other people's are called episode_000003, episode3 or demo_3; where several have the number, it is the one
+    that is named as ours.
+
+    Raises:
+        FileNotFoundError: there is none; it says which there are.
+        ValueError: several have the number, none of them named as ours.
+    """
+    folder = paths[0].parent
+    ours = episode_path(folder, number, mirror)
+    numbered = [path for path in paths if _number(path) == number and path.name.startswith(MIRROR) == mirror]
+    for like in (lambda path: path == ours, lambda path: "episode" in path.stem, lambda path: True):
+        alike = [path for path in numbered if like(path)]
+        if len(alike) > 1:
+            raise ValueError(
+                f"{folder} has several of number {number}: {listed(path.name for path in alike)}"
+            )
+        if alike:
+            return alike[0]
+    there = f"{len(paths)} episodes, {paths[0].name} to {paths[-1].name}"
+    raise FileNotFoundError(f"{folder} has no {ours.name}; it has {there}")
+
+
+def _number(path: Path) -> int | None:
+    """The last number in a file's name."""
+    numbers = re.findall(r"\d+", path.stem)
+    return int(numbers[-1]) if numbers else None
+
+
+def _episodes(folder: Path) -> list[Path]:
+    return [p for p in folder.glob(f"*{SUFFIX}") if not p.name.startswith(".") and "features" not in p.name]
+
+
+def _problem(folder: Path) -> str:
+    """Why there are no episodes in a folder, and what would be right."""
+    record = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {folder} --num_episodes 50"
+    if folder.is_file():
+        return f"is a file; give the folder that it lies in: {folder.parent}"
+    if not folder.is_dir():
+        return f"is no folder; record some first: {record}"
+    if (folder / LEROBOT).is_file():
+        return (
+            "is a LeRobot dataset; make episodes of it: python3 edit_episodes.py import_lerobot "
+            f"--dataset_dir {folder} --output_dir NEW"
+        )
+    others = sorted(
+        p.name for p in folder.iterdir() if p.suffix.lower() in OTHER_SUFFIXES and p.name[0] != "."
+    )
+    if others:
+        last = Path(others[0]).suffix
+        rename = f'for f in {folder}/*{last}; do mv "$f" "${{f%.*}}{SUFFIX}"; done'
+        return f"holds no *{SUFFIX}, but {listed(others)}; rename them: {rename}"
+    below = sorted(p for p in folder.iterdir() if p.is_dir() and (_episodes(p) or (p / LEROBOT).is_file()))
+    if below:
+        return f"holds no episodes itself; they are in folders of it: --dataset_dir {listed(below)}"
+    return f"holds no episodes (*{SUFFIX}); record some first: {record}"
 
 
 def _by_number(path: Path) -> list[str | int]:
     """`episode_2` before `episode_10`: text and numbers alternate in the key."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)]

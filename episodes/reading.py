@@ -1,7 +1,12 @@
-"""What an episode file holds, as the fields of an Episode."""
+"""What an episode file holds, whoever wrote it, as the fields of an Episode.
+
+States and actions must be right. What nobody trains on never decides: it is brought to our form or, if it
+does not fit, left out with a note.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +14,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from episodes.hdf5 import open_file
-from episodes.rows import StoredJpegs, StoredRows
-from frames import EpisodeError, Images, JpegFrames
-from jpegs import jpeg_size, trim_jpeg
+from episodes.attributes import LARGEST, Attributes
+from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
+from episodes.pictures import IMAGES, read_images
+from frames import EpisodeError, Images
 
 FORMAT_VERSION = 1
-IMAGES = "/observations/images"
+FPS = 50  # of files that do not say
 DATASETS = {  # field: dataset; one row (or one number) a step
     "qpos": "/observations/qpos",
     "action": "/action",
@@ -24,85 +29,178 @@ DATASETS = {  # field: dataset; one row (or one number) a step
     "reward": "/reward",
     "time": "/time",
 }
+ENV_STATE, COMPRESS_LEN = "/env_state", "/compress_len"
+NUMBERS = ("reward", "time")  # one number a step
+POSE = 7  # entries of a prop's start
+MOST_PROPS = 1000
+CLOCKS = {1e-3: "milliseconds (ms)", 1e-6: "microseconds (us)", 1e-9: "nanoseconds (ns)"}  # unit in s
 
 
-class CameraError(EpisodeError):
-    """An episode without a camera that is asked for."""
+class Reader:
+    """An open episode file. `notes` says what was left out or taken for something else than it is."""
+
+    def __init__(self, root: h5py.File, path: Path) -> None:
+        self._root, self._path = root, path
+        self.notes: list[str] = []
+        self.used: set[h5py.Dataset] = set()  # what an Episode holds of it
+
+    def values(self, cameras: Sequence[str] | None, in_memory: bool, fps: int | None) -> dict[str, Any]:
+        """The fields of an Episode, by name; see `Episode.load`."""
+        attributes = self._attributes(fps)
+        arrays = self.arrays(attributes["fps"])
+        images = self.images(cameras, in_memory, len(arrays["qpos"]))
+        return {**arrays, **attributes, "images": images, "notes": tuple(self.notes)}
+
+    def _attributes(self, fps: int | None) -> dict[str, Any]:
+        attributes = Attributes(self._root.attrs, self._path)
+        version = attributes.whole("format_version", FORMAT_VERSION)
+        if version > FORMAT_VERSION:
+            raise EpisodeError(
+                f"{self._path}: format version is {version}; this program reads up to {FORMAT_VERSION}"
+            )
+        values = {
+            "sim": attributes.yes("sim", True),
+            "task": attributes.text("task"),
+            "fps": fps or attributes.rate("fps", FPS),
+            "seed": attributes.whole("seed", None, least=-LARGEST),
+            "success": attributes.outcome("success"),
+            "render_quality": attributes.text("render_quality"),
+            "noise": attributes.number("noise", 0.0),
+            "hesitate": attributes.whole("hesitate", 0),
+            "recovers": attributes.yes("recovers", False),
+            "randomized": attributes.yes("randomized", False),
+        }
+        self.notes += attributes.notes
+        return values
+
+    def widths(self) -> tuple[int, int]:
+        """Entries of a state and of an action, base included, without reading them."""
+        qpos, action, base = (self._dataset(DATASETS[name]) for name in ("qpos", "action", "base_action"))
+        if qpos is None or action is None or qpos.ndim != 2 or action.ndim != 2:
+            raise EpisodeError(f"{self._path}: no state or no action of one row a step")
+        has_base = base is not None and base.shape == (len(qpos), 2) and base.dtype.kind in "biuf"
+        return qpos.shape[1], action.shape[1] + 2 * has_base
+
+    def arrays(self, fps: int) -> dict[str, np.ndarray | None]:
+        """Everything that has one row a step, and where the props started."""
+        arrays: dict[str, np.ndarray | None] = {}
+        for name in ("qpos", "action"):
+            dataset = self._dataset(DATASETS[name])
+            if dataset is None:
+                raise EpisodeError(f"{self._path}: no dataset {DATASETS[name]}; {_content(self._root)}")
+            self.used.add(dataset)
+            arrays[name] = read_numbers(dataset, f"{self._path}: {DATASETS[name]}")
+        shape = arrays["qpos"].shape
+        for name in ("qvel", "base_action", "reward", "time", "env_state"):
+            arrays[name] = self._optional(name, shape, fps)
+        return arrays
+
+    def images(self, cameras: Sequence[str] | None, in_memory: bool, steps: int) -> dict[str, Images]:
+        """Frames by camera; see `Episode.load`."""
+        images, used, notes = read_images(self._root, self._path, cameras, in_memory, steps)
+        self.used |= used
+        self.notes += notes
+        return images
+
+    def _dataset(self, name: str) -> h5py.Dataset | None:
+        item = find(self._root, name)
+        return item if isinstance(item, h5py.Dataset) else None
+
+    def _optional(self, name: str, qpos: tuple[int, ...], fps: int) -> np.ndarray | None:
+        """An array of a file, fit to states of shape `qpos`; None if there is none, or it does not fit."""
+        place = DATASETS.get(name, ENV_STATE)
+        dataset = self._dataset(place)
+        if dataset is None:
+            return None
+        check_storage(dataset, f"{self._path}: {place}")
+        problem, array = _misfit(name, dataset, qpos), None
+        if not problem:
+            array = read_numbers(dataset, f"{self._path}: {place}")
+            if name in NUMBERS:
+                array = array.reshape(-1)
+            if name == "time":
+                array, note = seconds(array, fps)
+                self.notes += [note] if note else []
+            array = array.astype(np.float64 if name == "env_state" else np.float32)
+            if name != "base_action" and not np.isfinite(array).all():  # that of a base is trained on
+                problem = f"holds {array[~np.isfinite(array)][0]}"
+        if problem:
+            self.notes.append(f"{place} {problem}, and is left out")
+            return None
+        self.used.add(dataset)
+        return array
 
 
-def read_values(
-    root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool
-) -> dict[str, Any]:
-    """The fields of an Episode, by name."""
-    attributes = root.attrs
-    version = int(attributes.get("format_version", FORMAT_VERSION))
-    if version > FORMAT_VERSION:
-        raise EpisodeError(f"{path}: format version is {version}; this program reads up to {FORMAT_VERSION}")
-    arrays = {name: _read_array(root, dataset) for name, dataset in DATASETS.items()}
-    for name in ("qpos", "action"):
-        if arrays[name] is None:
-            found: list[str] = []
-            root.visit(found.append)
-            raise EpisodeError(f"{path}: no dataset {DATASETS[name]}; it has {', '.join(found)}")
-    return dict(
-        **arrays,
-        env_state=_read_array(root, "/env_state"),
-        images=_read_images(root, path, cameras, in_memory),
-        sim=bool(attributes.get("sim", True)),
-        task=str(attributes.get("task", "")),
-        fps=int(attributes.get("fps", 50)),
-        seed=int(attributes["seed"]) if "seed" in attributes else None,
-        success=bool(attributes["success"]) if "success" in attributes else None,
-        render_quality=str(attributes.get("render_quality", "")),
-        noise=float(attributes.get("noise", 0.0)),
-        hesitate=int(attributes.get("hesitate", 0)),
-        recovers=bool(attributes.get("recovers", False)),
-        randomized=bool(attributes.get("randomized", False)),
-    )
+def _misfit(name: str, dataset: h5py.Dataset, qpos: tuple[int, ...]) -> str:
+    """Why an optional array does not fit to states of shape `qpos`; "" if it does."""
+    shape, steps = dataset.shape, qpos[0]
+    if dataset.dtype.kind not in "biuf":
+        return f"is {layout(dataset)}, no numbers"
+    if name == "env_state":
+        is_fit = shape is not None and len(shape) == 1 and 0 < shape[0] <= POSE * MOST_PROPS
+        return "" if is_fit and shape[0] % POSE == 0 else f"is {layout(dataset)}, not ({POSE} a prop,)"
+    fits = {"qvel": [qpos], "base_action": [(steps, 2)]}.get(name, [(steps,), (steps, 1)])
+    return "" if shape in fits else f"is {layout(dataset)}, not {fits[0]}"
 
 
-def _read_array(root: h5py.File, dataset: str) -> np.ndarray | None:
-    return root[dataset][()] if isinstance(root.get(dataset), h5py.Dataset) else None
+def since_start(times: np.ndarray) -> np.ndarray:
+    """(T,) float64: times of any type since the first, to the last digit that they have."""
+    exact = times.astype(np.int64 if times.dtype.kind in "biu" else np.float64)
+    return (exact - exact[:1]).astype(np.float64)
 
 
-def _read_images(
-    root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool
-) -> dict[str, Images]:
-    found = [name for name in root.get(IMAGES, ()) if not name.endswith("_depth")]
-    images = {}
-    for camera in found if cameras is None else cameras:
-        if camera not in found:
-            raise CameraError(f"{path}: no camera {camera!r}; it has {', '.join(found) or 'none'}")
-        frames, name = root[f"{IMAGES}/{camera}"], f"{path}: camera {camera!r}"
-        # told by the shape: ACT's files have no attribute `compress`
-        if frames.dtype == np.uint8 and frames.ndim == 2 and frames.shape[1]:
-            if in_memory:
-                images[camera] = JpegFrames.from_padded(frames[()], name)
-                continue
-            ends = [trim_jpeg(frames[t], f"{name}: frame {t}") for t in (0, len(frames) - 1)[: len(frames)]]
-            size = jpeg_size(ends[0], f"{name}: frame 0") if ends else None
-            images[camera] = StoredJpegs(StoredRows(frames, path), name, size)
-        else:
-            check_raw(name, frames)
-            images[camera] = frames[()] if in_memory else StoredRows(frames, path)
-    return images
+def seconds(times: np.ndarray, fps: int) -> tuple[np.ndarray, str]:
+    """(T,) float64 since the first, in seconds; and a note, if the clock counts another unit.
+
+    A clock in seconds goes on by about 1 / fps a step, others by a thousand times as much and more.
+    """
+    times = since_start(times)
+    gap = float(np.median(np.diff(times))) * fps if len(times) > 1 else 1.0  # steps
+    if not (math.isfinite(gap) and gap > 0):
+        return times, ""
+    for unit, words in CLOCKS.items():
+        if -1 <= math.log10(gap * unit) < 2:
+            return times * unit, f"/time counts {words}, not seconds, and is taken so"
+    return times, ""
 
 
-def check_raw(name: str, frames: np.ndarray | h5py.Dataset) -> None:
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise EpisodeError(f"{name} is {frames.dtype} {frames.shape}; it must be uint8 (T, H, W, 3) or JPEGs")
+def _content(root: h5py.File) -> str:
+    """What a file holds that is no episode, in words."""
+    data = find(root, "data")
+    demos = [name for name in data if str(name).startswith("demo")] if isinstance(data, h5py.Group) else []
+    if demos and find(root, f"data/{demos[0]}/actions") is not None:
+        return (
+            f"it is a robomimic file of {len(demos)} demonstrations (data/{demos[0]} ...); write each into a "
+            f"file of its own, with {DATASETS['qpos']}, {DATASETS['action']} and {IMAGES}/<camera>"
+        )
+    names: list[str] = []
+
+    def note(name: str) -> bool | None:
+        names.append(str(name))
+        return True if len(names) > 10_000 else None  # which ends the visit
+
+    root.visit(note)
+    return f"it has {listed(names) or 'nothing'}"
 
 
 def unread_datasets(path: str | Path) -> list[str]:
-    """What `Episode` leaves in the file: depth images and datasets of other people's."""
-    known = {*DATASETS.values(), "/env_state", "/compress_len"}
-    found: list[str] = []
+    """What `Episode` leaves in the file: depth images, what does not fit, datasets of other people's."""
+    path, found = Path(path), []
+    with reading(path) as root:
+        reader = Reader(root, path)
+        arrays = reader.arrays(FPS)
+        reader.images(None, in_memory=False, steps=len(arrays["qpos"]))
+        known = {*reader.used, find(root, COMPRESS_LEN)}
 
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        is_frame = name.startswith(IMAGES[1:]) and not name.endswith("_depth")
-        if isinstance(item, h5py.Dataset) and f"/{name}" not in known and not is_frame:
-            found.append(f"/{name}")
+        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset) and item not in known:
+                found.append(f"/{name}")
 
-    with open_file(Path(path)) as root:
         root.visititems(visit)
     return found
+
+
+def widths(path: Path) -> tuple[int, int]:
+    """Entries of a state and of an action (`whole_action`) of a file, without reading them."""
+    with reading(path) as root:
+        return Reader(root, path).widths()

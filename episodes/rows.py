@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from episodes.hdf5 import open_file
+from episodes.hdf5 import READ_ERRORS, open_file
 from files import file_identity
 from frames import EpisodeError, JpegFrames
 from jpegs import trim_jpeg
 
 OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
+MOST_ROW = 64 << 20  # bytes of a JPEG with what fills its row
+BLOCK = 16 << 20  # bytes of rows that are read at a time
 
 
 @lru_cache(maxsize=OPEN_DATASETS)
@@ -36,7 +39,9 @@ class StoredRows(Sequence):
     def __getitem__(self, rows: int | slice) -> np.ndarray:
         try:
             return _kept_open(self._path, self._identity, self._name)[rows]
-        except (OSError, RuntimeError, KeyError) as error:  # what h5py raises
+        except EpisodeError:
+            raise
+        except READ_ERRORS as error:
             raise EpisodeError(f"{self._path} cannot be read any more ({error}); start again") from error
 
     def __len__(self) -> int:
@@ -51,11 +56,28 @@ class StoredJpegs(JpegFrames):
         self._rows, self.nbytes, self._shape = rows, rows.nbytes, shape
 
     def encoded(self, t: int) -> np.ndarray:
-        return trim_jpeg(self._rows[t], f"{self.name}: frame {t}")
+        return trim_jpeg(as_bytes(self._rows[t]), f"{self.name}: frame {t}")
 
     def in_memory(self) -> JpegFrames:
         """The same frames, read and checked now."""
-        return JpegFrames.from_padded(self._rows[:], self.name)
+        return JpegFrames.from_padded(encoded_rows(self._rows), self.name)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def encoded_rows(rows: h5py.Dataset | StoredRows) -> Iterator[np.ndarray]:
+    """Each row as its bytes, (n,) uint8; a few are read at a time."""
+    row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
+    count = max(1, BLOCK // row_bytes)
+    for start in range(0, len(rows), count):
+        yield from map(as_bytes, rows[start : start + count])
+
+
+def as_bytes(row: np.ndarray | np.void | bytes) -> np.ndarray:
+    """(n,) uint8: a row of bytes, a byte string, or an array of varying length."""
+    if isinstance(row, np.ndarray) and row.dtype.kind not in "iu":  # (1,) byte strings or arrays
+        row = row.reshape(-1)[0]
+    if isinstance(row, np.ndarray):
+        return row.view(np.uint8)
+    return np.frombuffer(bytes(row) if isinstance(row, bytes) else row.tobytes(), np.uint8)
