@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import cli
 from constants import TASKS
 from dataset_tools.editing import gripper_columns
-from episodes import Episode
+from episodes import Episode, OpenError
 from frames import EpisodeError, Images, JpegFrames, frame_size
 from starts import distance_from
 
@@ -30,6 +30,7 @@ class Facts:
     name: str
     megabytes: float
     problems: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()  # of what was left out, or taken otherwise
     steps: int = 0
     fps: int = 0
     dims: tuple[int, int] = (0, 0)  # of the state and of an action, base included
@@ -53,11 +54,15 @@ class Facts:
 
 def read_facts(path: Path) -> Facts:
     """Facts of one file; of one that cannot be read, why."""
-    facts = Facts(path.name, path.stat().st_size / 1e6)
+    facts = Facts(path.name, 0.0)
+    try:
+        facts.megabytes = path.stat().st_size / 1e6
+    except OSError as error:
+        facts.problems.append(str(error))
     try:
         episode = Episode.load(path, in_memory=False)
-    except EpisodeError as error:
-        facts.problems.append(str(error).removeprefix(f"{path}: "))
+    except (EpisodeError, FileNotFoundError) as error:
+        facts.problems = [_without_path(error, path)]
         return facts
     base = 0 if episode.base_action is None else episode.base_action.shape[1]
     facts.steps, facts.fps = len(episode), episode.fps
@@ -65,8 +70,21 @@ def read_facts(path: Path) -> Facts:
     facts.cameras = {camera: frame_size(frames) for camera, frames in sorted(episode.images.items())}
     if episode.images:
         facts.kind = "jpeg" if isinstance(next(iter(episode.images.values())), JpegFrames) else "raw"
-    facts.task, facts.success = episode.task, episode.success
+    facts.task, facts.success, facts.notes = episode.task, episode.success, episode.notes
     return facts
+
+
+def _without_path(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def gathered(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each note, with the episodes that it is on; `notes` are given by the episode's name."""
+    names: dict[str, list[str]] = {}
+    for name, own in notes.items():
+        for note in own:
+            names.setdefault(note, []).append(name)
+    return [f"note: {note} ({len(own)} episodes, from {own[0]} on)" for note, own in names.items()]
 
 
 def compare(many: Sequence[Facts]) -> None:
@@ -108,21 +126,23 @@ class Findings:
     problems: list[str]
     frames: int = 0  # that were decoded
     is_timed: bool = True  # whether it tells when each step was seen
+    is_open: bool = True  # whether it could be opened; if not, what it holds may be sound
 
 
 def find_problems(path: Path, limits: Limits) -> Findings:
     """Everything that is wrong with a file, every frame of which is decoded."""
     try:
         episode = Episode.load(path)
-    except EpisodeError as error:
-        return Findings(path, [str(error).removeprefix(f"{path}: ")])
+    except (EpisodeError, FileNotFoundError) as error:
+        is_open = not isinstance(error, OpenError | FileNotFoundError)
+        return Findings(path, [_without_path(error, path)], is_open=is_open)
     problems = [*_jumps(episode, limits.max_speed), *_rates(episode, limits)]
     same = {}
     for camera, frames in episode.images.items():
         try:
             same[camera], wrong = _look(frames)
         except EpisodeError as error:
-            problems.append(str(error).removeprefix(f"{path}: "))
+            problems.append(_without_path(error, path))
             continue
         problems += [f"camera {camera!r}: {what}" for what in wrong]
     problems += _frozen(episode, same, limits.frozen_steps)
@@ -208,16 +228,19 @@ def _rates(episode: Episode, limits: Limits) -> list[str]:
     if episode.time is None or len(episode) < 2:
         return []
     problems, gaps = [], np.diff(episode.time) * episode.fps  # in steps
-    if (gaps <= 0).any():
-        problems.append(f"time: goes back at step {int((gaps <= 0).argmax()) + 1}")
+    if not gaps.any():
+        return ["time: stands still; all steps have the same"]
+    if (gaps < 0).any():
+        problems.append(f"time: goes back at step {int((gaps < 0).argmax()) + 1}")
+    if (gaps == 0).any():
+        problems.append(f"time: stands still at step {int((gaps == 0).argmax()) + 1}")
     if gaps.max() > limits.max_gap:
         late = int((gaps > limits.max_gap).sum())
         problems.append(
             f"time: {late} steps late, the worst by {gaps.max() - 1:.1f} steps at step {gaps.argmax() + 1}"
         )
-    rate = 1 / gaps.mean()
-    if rate < limits.min_rate:
-        problems.append(f"time: {rate * episode.fps:.1f} steps a second, not {episode.fps}")
+    if gaps.mean() * limits.min_rate > 1:
+        problems.append(f"time: {episode.fps / gaps.mean():.1f} steps a second, not {episode.fps}")
     return problems
 
 

@@ -13,7 +13,16 @@ from tqdm import tqdm
 import cli
 from constants import TASKS, choose
 from dataset_tools.edits import FolderFlags, load_header
-from dataset_tools.inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
+from dataset_tools.inspection import (
+    KINDS,
+    Facts,
+    Limits,
+    compare,
+    find_problems,
+    gathered,
+    read_facts,
+    sort_by_kind,
+)
 from dataset_tools.regions import steps_in_step
 from episodes import Episode, list_episodes, whole_action
 from frames import EpisodeError
@@ -28,7 +37,8 @@ class InfoFlags(FolderFlags):
 def info(flags: InfoFlags) -> None:
     """Show what the headers of the files tell: lengths, cameras, dimensions, success, size, problems."""
     paths = list_episodes(flags.dataset_dir)
-    facts = [read_facts(path) for path in tqdm(paths, desc="reading", unit="episode", leave=False)]
+    with tqdm(paths, desc="reading", unit="episode", leave=False) as progress:
+        facts = [read_facts(path) for path in progress]
     compare(facts)
     rows = [
         ("file", "steps", "s", "fps", "state", "action", "images", "cameras", "success", "MB"),
@@ -46,6 +56,7 @@ def info(flags: InfoFlags) -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(f"{'  '.join(cells).rstrip()}{problems}")
     print(summary(facts))
+    print("".join(f"{line}\n" for line in gathered({one.name: one.notes for one in facts})), end="")
 
 
 def summary(facts: Sequence[Facts]) -> str:
@@ -78,24 +89,31 @@ def check(flags: CheckFlags) -> None:
     progress = tqdm(total=len(paths), desc="checking", unit="episode")
     with progress, spread(find_problems, [(path, limits) for path in paths], flags, progress) as results:
         found = {one.path: one for one in results}
-    wrong = {}
-    for path in paths:
-        problems = list(dict.fromkeys([*found[path].problems, *odd[path]]))
-        for problem in problems:
-            print(f"{path.name}: {problem}")
-        if problems:
-            wrong[path.stem.removeprefix("episode_")] = problems
+    problems = {path: list(dict.fromkeys([*found[path].problems, *odd[path]])) for path in paths}
+    for path, own in problems.items():
+        print("".join(f"{path.name}: {problem}\n" for problem in own), end="")
+    print("".join(f"{line}\n" for line in gathered({one.name: one.notes for one in facts})), end="")
     frames = sum(one.frames for one in found.values())
     untimed = sum(not one.is_timed for one in found.values())
     unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""
     print(f"{len(paths)} episodes, {frames} frames{unknown}")
+    wrong = [path for path in paths if problems[path]]
     if wrong:
-        raise EpisodeError(
-            f"{sum(map(len, wrong.values()))} problems in {len(wrong)} of {len(paths)} episodes; to leave "
-            f"these out: python3 edit_episodes.py delete --dataset_dir {flags.dataset_dir} --output_dir NEW "
-            f"--episodes {' '.join(wrong)}"
+        damaged = [path.stem.removeprefix("episode_") for path in wrong if found[path].is_open]
+        count = (
+            f"{sum(len(problems[path]) for path in wrong)} problems in {len(wrong)} of {len(paths)} episodes"
         )
+        raise EpisodeError(f"{count}; {_advice(flags.dataset_dir, damaged, len(wrong) - len(damaged))}")
     print("nothing is wrong")
+
+
+def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
+    """What to do about episodes that are wrong, by number or name, and others that could not be opened."""
+    if not damaged:
+        return "what could not be opened may be sound: do as each line says, and check again"
+    command = f"python3 edit_episodes.py delete --dataset_dir {folder} --output_dir NEW --episodes"
+    others = f" ({closed} that could not be opened may be sound, and are not among them)" if closed else ""
+    return f"to leave these out{others}: {command} {' '.join(damaged)}"
 
 
 @dataclass(frozen=True)
