@@ -10,6 +10,7 @@ from pathlib import Path
 import cli
 from augment import Augmentation, AugmentConfig, centre_crop
 from constants import IMAGE_SIZE, Stream, data_dir
+from episodes import gathered_notes
 from frames import CACHES
 from machine import World
 from policies.base import Policy
@@ -77,7 +78,9 @@ class Data:
         folders = ", ".join(map(str, self.folders))
         n_train, n_validation = len(self.train.paths), len(self.validation.paths)
         count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
-        return f"{count}\n{self.train.frames}"
+        both = (self.train, self.validation)
+        notes = {str(p): e.notes for data in both for p, e in zip(data.paths, data.episodes, strict=True)}
+        return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
 
 
 def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes import Episode, EpisodeError, whole_action
+from episodes import Episode, EpisodeError, whole_action, widths
 from files import complete_file, file_identity
 
 FORMAT_VERSION = 1
@@ -131,12 +131,9 @@ def _folder_moments(paths: Sequence[Path]) -> dict[str, Moments]:
     """Of qpos and action, from the folder's file if that belongs to these episodes."""
     cache = paths[0].parent / FILE_NAME
     identity = {"format_version": FORMAT_VERSION, "files": {p.name: list(file_identity(p)) for p in paths}}
-    with contextlib.suppress(
-        OSError, ValueError, KeyError, TypeError
-    ):  # missing, damaged, of another program
-        content = json.loads(cache.read_text(encoding="utf-8"))
-        if {name: content[name] for name in identity} == identity:
-            return {name: _from_plain(content[name]) for name in ("qpos", "action")}
+    kept = _kept_moments(cache, identity, paths[0])
+    if kept is not None:
+        return kept
     episodes = [Episode.load(path, cameras=()) for path in paths]
     moments = {}
     for name, arrays in (
@@ -155,7 +152,36 @@ def _to_plain(moments: Moments) -> dict[str, Any]:
     return {f.name: np.asarray(getattr(moments, f.name)).tolist() for f in fields(Moments)}
 
 
-def _from_plain(values: dict[str, Any]) -> Moments:
-    return Moments(
-        **{name: np.array(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
+def _kept_moments(cache: Path, identity: dict[str, Any], first: Path) -> dict[str, Moments] | None:
+    """What the folder's file has; None if it is missing, of other episodes or another program, or damaged.
+
+    Args:
+        cache: the file.
+        identity: of the episodes.
+        first: one of them, for how wide states and actions are.
+    """
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
+        content = json.loads(cache.read_text(encoding="utf-8"))
+        if {name: content[name] for name in identity} == identity:
+            dims = dict(zip(("qpos", "action"), widths(first), strict=True))
+            return {name: _from_plain(content[name], dim) for name, dim in dims.items()}
+    return None
+
+
+def _from_plain(values: dict[str, Any], dim: int) -> Moments:
+    """ValueError unless they can be the moments of rows of `dim` entries."""
+    arrays = {f.name: np.array(values[f.name]) for f in fields(Moments)}
+    count = arrays.pop("count")
+    for name, array in arrays.items():
+        if array.shape != (dim,) or array.dtype.kind not in "if" or not np.isfinite(array).all():
+            raise ValueError(f"{name} must be {dim} finite numbers")
+    if count.shape or count.dtype.kind != "i" or count < 1:
+        raise ValueError("count must be a whole number, 1 or more")
+    mean, var, low, high = (arrays[name].astype(np.float64) for name in ("mean", "var", "min", "max"))
+    slack = 1e-9 * (1 + np.abs(low) + np.abs(high))  # of rounding
+    widest = (
+        (high - low) / 2
+    ) ** 2 + slack  # variance of rows of which half are the least, half the greatest
+    if (low > mean + slack).any() or (mean > high + slack).any() or (var < 0).any() or (var > widest).any():
+        raise ValueError("min <= mean <= max, and a variance that fits to them, are needed")
+    return Moments(int(count), mean, var, low, high)

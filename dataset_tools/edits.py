@@ -79,9 +79,9 @@ def _chosen(paths: list[Path], word: str) -> Path:
 Edit = Callable[[Episode], Episode]
 
 
-def load_header(path: Path) -> Episode:
-    """An episode's numbers, without images."""
-    return Episode.load(path, cameras=())
+def load_header(path: Path, fps: int | None = None) -> Episode:
+    """An episode's numbers, without images; `fps`, if given, instead of what the file says."""
+    return Episode.load(path, cameras=(), fps=fps)
 
 
 def named_error(path: Path, error: EpisodeError) -> EpisodeError:
@@ -95,6 +95,7 @@ def plan_edits(
     rename: Callable[[Path], str] | None = None,
     is_told: bool = True,
     growth: float = 1.1,
+    fps: int | None = None,
 ) -> Plan:
     """A plan that changes each of the chosen files; the others are copied, if into another folder.
 
@@ -105,6 +106,7 @@ def plan_edits(
         is_told: try each edit out on the episode without its images, so as to tell what it changes and to
             refuse what cannot be done before anything is written.
         growth: at most so much larger become the files.
+        fps: steps a second, instead of what the chosen files say, which may be what no episode can have.
     """
     root, chosen = flags.root, set(flags.chosen())
     writes, notes = [], []
@@ -116,13 +118,13 @@ def plan_edits(
             continue
         what = ""
         if is_told:
-            header = load_header(path)
+            header = load_header(path, fps)
             try:
                 what = _difference(header, edit(header))
             except EpisodeError as error:
                 raise named_error(path, error) from error
         notes += _lost(path, is_replaced=flags.in_place and not rename)
-        writes.append(Write(path, root / (rename(path) if rename else path.name), edit, what))
+        writes.append(Write(path, root / (rename(path) if rename else path.name), edit, what, fps))
     return Plan(root, tuple(writes), notes=tuple(notes), in_place=flags.in_place, growth=growth)
 
 
@@ -254,4 +256,4 @@ def relabel(flags: RelabelFlags) -> Plan:
     if flags.fps is not None and flags.fps < 1:
         raise ValueError(f"--fps is {flags.fps}; it must be 1 or more")
     edit = partial(relabelled, success=flags.success, task=flags.task_name, fps=flags.fps)
-    return plan_edits(flags, lambda path: edit)
+    return plan_edits(flags, lambda path: edit, fps=flags.fps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,15 +76,6 @@ def read_facts(path: Path) -> Facts:
 
 def _without_path(error: Exception, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ")
-
-
-def gathered(notes: Mapping[str, Sequence[str]]) -> list[str]:
-    """A line for each note, with the episodes that it is on; `notes` are given by the episode's name."""
-    names: dict[str, list[str]] = {}
-    for name, own in notes.items():
-        for note in own:
-            names.setdefault(note, []).append(name)
-    return [f"note: {note} ({len(own)} episodes, from {own[0]} on)" for note, own in names.items()]
 
 
 def compare(many: Sequence[Facts]) -> None:

@@ -23,8 +23,8 @@ from constants import TASKS, choose
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
-from dataset_tools.lerobot_index import Entry, cameras_of, fps_of, read_entries, read_info, width_of
-from episodes import Episode, episode_path
+from dataset_tools.lerobot_index import Entry, cameras_of, file_names, read_entries, read_info, width_of
+from episodes import Episode
 from files import remove_unfinished
 from frames import EpisodeError, JpegFrames
 from parallel import Workers, spread
@@ -45,6 +45,9 @@ class ImportFlags(FolderFlags, Workers):
     joint_unit: str = cli.flag("rad", "unit of its joints", UNITS)
     gripper_range: tuple[float, float] = cli.flag(
         (0.0, 1.0), "its grippers' values when closed and when open"
+    )
+    fps: int | None = cli.flag(
+        None, "steps a second that the episodes claim; as the dataset says, if that is a whole number"
     )
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
@@ -82,13 +85,15 @@ def import_lerobot(flags: ImportFlags) -> None:
         raise FileExistsError(f"{target} exists already; choose another --output_dir")
     if flags.gripper_range[0] == flags.gripper_range[1]:
         raise ValueError(f"--gripper_range is {flags.gripper_range}; closed and open must differ")
-    info = read_info(root)
+    info = read_info(root, flags.fps)
     entries = read_entries(root, info)
     task = find_task(flags.task_name, root, entries[0], width_of(info, lerobot.STATE))
+    file_names(root, entries)
     convert = {name: conversion(info, name, task, flags) for name in (lerobot.STATE, lerobot.ACTION)}
+    rate = info["fps"] if info["given_fps"] == info["fps"] else f"{info['fps']} (not {info['given_fps']})"
     steps, cameras = sum(entry.length for entry in entries), ", ".join(cameras_of(info).values()) or "none"
     print(
-        f"{root}: {len(entries)} episodes, {steps} steps at {fps_of(info)} fps, cameras: {cameras}, task: "
+        f"{root}: {len(entries)} episodes, {steps} steps at {rate} fps, cameras: {cameras}, task: "
         f"{task or 'not one of ours (--task_name says which)'}; assumed: joints in {flags.joint_unit}, "
         "grippers {:g} closed, {:g} open".format(*flags.gripper_range)
     )
@@ -109,16 +114,18 @@ def _convert_all(
 ) -> list[str]:
     """Write the episodes into a folder of their own, which takes its place when all are there."""
     stage = target.with_name(f".{target.name}.unfinished")
-    identity = [str(Path(flags.dataset_dir).resolve()), task, flags.joint_unit, list(flags.gripper_range)]
+    units = [flags.joint_unit, list(flags.gripper_range), info["fps"]]
+    identity = [str(Path(flags.dataset_dir).resolve()), task, *units]
     mark = stage / "import.json"
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != identity:
         shutil.rmtree(stage, ignore_errors=True)
         lerobot.write_json(mark, identity)
     remove_unfinished(stage)
+    places = {index: stage / name for index, name in file_names(Path(flags.dataset_dir), entries).items()}
     calls = [
-        (entry, dict(info), task, dict(convert), place)
+        (entry, dict(info), task, dict(convert), places[entry.index])
         for entry in entries
-        if not (place := _place(stage, entry)).exists()
+        if not places[entry.index].exists()
     ]
     progress = tqdm(
         total=len(entries), initial=len(entries) - len(calls), desc="import_lerobot", unit="episode"
@@ -128,18 +135,16 @@ def _convert_all(
         if calls:
             with progress, spread(convert_episode, calls, flags, progress) as results:
                 notes = [note for note in results if note]
-    except KeyboardInterrupt:
+    except BaseException:
         remove_unfinished(stage)
-        print(f"\nstopped; the same command goes on where it was; or remove {stage}")
+        if any(place.exists() for place in places.values()):
+            print(f"\nstopped; the same command goes on where it was; or remove {stage}")
+        else:
+            shutil.rmtree(stage)
         raise
     mark.unlink()
     stage.rename(target)
     return notes
-
-
-def _place(folder: Path, entry: Entry) -> Path:
-    name = entry.extras.get("file")
-    return folder / Path(name).name if name else episode_path(folder, entry.index)
 
 
 def find_task(asked: str | None, root: Path, entry: Entry, dim: int) -> str:
@@ -213,10 +218,10 @@ def convert_episode(
     }
     times = rows["timestamp"][:, 0].astype(float)
     images = {
-        camera: _jpegs(entry, feature, rows, times, fps_of(info))
+        camera: _jpegs(entry, feature, rows, times, info["fps"])
         for feature, camera in cameras_of(info).items()
     }
-    Episode(**arrays, images=images, fps=fps_of(info), **about).save(place)
+    Episode(**arrays, images=images, fps=info["fps"], **about).save(place)
     return _doubts(arrays["qpos"], convert[lerobot.STATE])
 
 

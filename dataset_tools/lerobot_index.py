@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
 
 from dataset_tools import lerobot_format as lerobot
+from episodes import MOST_FPS, episode_path, is_episode_name, whole_rate
+
+_PADDING = {True: re.compile(r"(0?\d{0,2}d)?"), False: re.compile("")}  # of a number, of text
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,11 @@ class Entry:
     extras: dict[str, Any] = field(default_factory=dict)  # as `lerobot_export` kept them
 
 
-def read_info(root: Path) -> dict[str, Any]:
-    """meta/info.json; ValueError unless it is of a dataset that we read."""
+def read_info(root: Path, fps: int | None = None) -> dict[str, Any]:
+    """meta/info.json; ValueError unless it is of a dataset that we read.
+
+    Its rate becomes a whole number: `fps`, if given, or the nearest, if it is as near as 29.97 is to 30.
+    """
     path = root / lerobot.INFO
     if not path.is_file():
         raise FileNotFoundError(f"{root} is no LeRobot dataset: it has no {lerobot.INFO}")
@@ -40,8 +48,13 @@ def read_info(root: Path) -> dict[str, Any]:
     for name in (lerobot.STATE, lerobot.ACTION):
         if name not in info["features"]:
             raise ValueError(f"{root} has no {name}; its features are {', '.join(info['features'])}")
-    fps_of(info)
-    return info
+    given = info.get("fps") if fps is None else fps
+    rate = whole_rate(given) if isinstance(given, int | float) else None
+    if rate is None:
+        raise ValueError(
+            f"{root} has {given!r} fps; a whole number from 1 to {MOST_FPS} is needed: --fps says which"
+        )
+    return {**info, "fps": rate, "given_fps": info.get("fps")}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -51,22 +64,46 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is no JSON file ({error})") from None
 
 
-def fps_of(info: Mapping[str, Any]) -> int:
-    """Steps a second; ValueError unless a whole number."""
-    if info["fps"] != int(info["fps"]) or info["fps"] < 1:
-        raise ValueError(f"the dataset has {info['fps']} fps; a whole number is needed")
-    return int(info["fps"])
-
-
 def width_of(info: Mapping[str, Any], feature: str) -> int:
     """Entries of a state or an action."""
     return int(np.prod(info["features"][feature]["shape"]))
 
 
 def cameras_of(info: Mapping[str, Any]) -> dict[str, str]:
-    """Feature to camera's name, of videos and images."""
+    """Feature to camera's name, of videos and images; ValueError if two would be called the same.
+
+    What no camera's name may have in it, as "/", becomes "_".
+    """
     pictures = [name for name, f in info["features"].items() if f["dtype"] in ("video", "image")]
-    return {name: name.removeprefix(lerobot.IMAGES).removeprefix("observation.") for name in pictures}
+    cameras = {}
+    for feature in pictures:
+        name = feature.removeprefix(lerobot.IMAGES).removeprefix("observation.")
+        plain = "".join("_" if c in "/\\" or not c.isprintable() else c for c in name)
+        cameras[feature] = plain if plain.strip(". ") else "camera"
+    if len(set(cameras.values())) < len(cameras):
+        names = ", ".join(f"{feature} -> {name}" for feature, name in cameras.items())
+        raise ValueError(f"two cameras of the dataset would have one name: {names}; rename one in it")
+    return cameras
+
+
+def file_names(root: Path, entries: Sequence[Entry]) -> dict[int, str]:
+    """Name of each episode's file, by its index: as `lerobot_export` kept it, or by the index.
+
+    ValueError unless they are plain, distinct, and such as `list_episodes` finds.
+    """
+    names: dict[int, str] = {}
+    for entry in entries:
+        name = entry.extras.get("file", episode_path("", entry.index).name)
+        is_plain = isinstance(name, str) and name.isprintable() and not set("/\\") & set(name)
+        if not is_plain or not is_episode_name(name):
+            raise ValueError(
+                f"{root / lerobot.OURS} calls the file of episode {entry.index} {name!r}; it must be a plain "
+                "name that ends in .hdf5"
+            )
+        if name in names.values():
+            raise ValueError(f"{root} has two episodes whose file would be called {name}; leave one out")
+        names[entry.index] = name
+    return names
 
 
 def read_entries(root: Path, info: Mapping[str, Any]) -> list[Entry]:
@@ -86,17 +123,60 @@ def _videos(info: Mapping[str, Any]) -> list[str]:
     return [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
 
 
+def place_in(root: Path, template: Any, **values: Any) -> Path:
+    """A file of the dataset, by its template in meta/info.json, such as data/chunk-{chunk_index:03d}/....
+
+    ValueError unless the template has these values alone, each as it is or padded with zeros, and leads to a
+    place below `root`: it comes from somebody else, and `str.format` would do whatever it says.
+    """
+    where = f"{root / lerobot.INFO} has the path {template!r}"
+    try:
+        parts = list(Formatter().parse(template))
+    except (ValueError, TypeError):
+        raise ValueError(f"{where}, which is no template of a path") from None
+    text = ""
+    for literal, name, spec, conversion in parts:
+        text += literal
+        if name is None:
+            continue
+        value = values.get(name)
+        is_number = isinstance(value, int) and value >= 0
+        if conversion or not (is_number or isinstance(value, str)) or not _PADDING[is_number].fullmatch(spec):
+            raise ValueError(
+                f"{where}; it may have {', '.join(f'{{{known}}}' for known in values)} in it alone"
+            )
+        text += format(value, spec)
+    return inside(root, root / text)
+
+
+def inside(root: Path, path: Path) -> Path:
+    """The path; ValueError if it, or what it is a link to, lies outside of the dataset.
+
+    In the cache of the Hugging Face Hub, files are links to those of the same dataset in `blobs`.
+    """
+    folder, place = root.resolve(), path.resolve()
+    store = folder.parent.parent / "blobs"
+    if place.is_relative_to(folder) or (folder.parent.name == "snapshots" and place.is_relative_to(store)):
+        return path
+    raise ValueError(
+        f"{root} leads to {place}, which is not in it; only files of the dataset itself are read"
+    )
+
+
 def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
     _, arrow = lerobot.import_packages()
     ours = root / lerobot.OURS
     extras = read_json(ours) if ours.is_file() else []
+    if not isinstance(extras, list) or not all(isinstance(one, dict) for one in extras):
+        raise ValueError(f"{ours} is not of this program; it must hold a list of objects, one an episode")
     for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
+        inside(root, path)
         names = [n for n in arrow.parquet.read_schema(path).names if not n.startswith("stats/")]
         for row in arrow.parquet.read_table(path, columns=names).to_pylist():
 
             def place(template: str, key: str, row: dict[str, Any] = row, **more: str) -> Path:
                 numbers = {name: row[f"{key}/{name}"] for name in ("chunk_index", "file_index")}
-                return root / template.format(**numbers, **more)
+                return place_in(root, template, **numbers, **more)
 
             index = row["episode_index"]
             yield Entry(
@@ -123,11 +203,11 @@ def _read_v2(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
         row = json.loads(line)
         index = row["episode_index"]
         numbers = {"episode_index": index, "episode_chunk": index // info["chunks_size"]}
-        videos = {key: info["video_path"].format(video_key=key, **numbers) for key in _videos(info)}
+        videos = {key: place_in(root, info["video_path"], video_key=key, **numbers) for key in _videos(info)}
         yield Entry(
             index,
             row["length"],
-            root / info["data_path"].format(**numbers),
-            {key: (root / name, 0.0) for key, name in videos.items()},
+            place_in(root, info["data_path"], **numbers),
+            {key: (path, 0.0) for key, path in videos.items()},
             next(iter(row.get("tasks") or []), ""),
         )

@@ -35,6 +35,7 @@ class Write:
     target: Path
     edit: Callable[[Episode], Episode] | None = None  # of an importable module; None: a copy
     what: str = ""  # that changes, in words
+    fps: int | None = None  # steps a second of the source, instead of what it says
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def make(write: Write, place: Path) -> None:
         with complete_file(place) as part:
             shutil.copyfile(write.source, part)
     else:
-        write.edit(Episode.load(write.source)).save(place)
+        write.edit(Episode.load(write.source, fps=write.fps)).save(place)
 
 
 def finish(root: Path) -> bool:

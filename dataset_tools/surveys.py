@@ -19,12 +19,11 @@ from dataset_tools.inspection import (
     Limits,
     compare,
     find_problems,
-    gathered,
     read_facts,
     sort_by_kind,
 )
 from dataset_tools.regions import steps_in_step
-from episodes import Episode, list_episodes, whole_action
+from episodes import Episode, gathered_notes, list_episodes, whole_action
 from frames import EpisodeError
 from parallel import Workers, spread
 
@@ -56,7 +55,7 @@ def info(flags: InfoFlags) -> None:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(f"{'  '.join(cells).rstrip()}{problems}")
     print(summary(facts))
-    print("".join(f"{line}\n" for line in gathered({one.name: one.notes for one in facts})), end="")
+    print("".join(f"{line}\n" for line in gathered_notes({one.name: one.notes for one in facts})), end="")
 
 
 def summary(facts: Sequence[Facts]) -> str:
@@ -92,7 +91,7 @@ def check(flags: CheckFlags) -> None:
     problems = {path: list(dict.fromkeys([*found[path].problems, *odd[path]])) for path in paths}
     for path, own in problems.items():
         print("".join(f"{path.name}: {problem}\n" for problem in own), end="")
-    print("".join(f"{line}\n" for line in gathered({one.name: one.notes for one in facts})), end="")
+    print("".join(f"{line}\n" for line in gathered_notes({one.name: one.notes for one in facts})), end="")
     frames = sum(one.frames for one in found.values())
     untimed = sum(not one.is_timed for one in found.values())
     unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""

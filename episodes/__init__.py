@@ -1,7 +1,15 @@
 """Episodes: one demonstration or rollout a file, and folders of them. The only room that imports h5py."""
 
+from episodes.attributes import MOST_FPS, whole_rate
 from episodes.episode import Episode, whole_action
-from episodes.folders import MIRROR, episode_path, find_episode, list_episodes
+from episodes.folders import (
+    MIRROR,
+    episode_path,
+    find_episode,
+    gathered_notes,
+    is_episode_name,
+    list_episodes,
+)
 from episodes.hdf5 import OpenError
 from episodes.pictures import CameraError
 from episodes.reading import unread_datasets, widths
@@ -12,13 +20,17 @@ __all__ = [
     "Episode",
     "EpisodeError",
     "MIRROR",
+    "MOST_FPS",
     "Images",
     "JpegFrames",
     "OpenError",
     "episode_path",
     "find_episode",
+    "gathered_notes",
+    "is_episode_name",
     "list_episodes",
     "unread_datasets",
     "whole_action",
+    "whole_rate",
     "widths",
 ]

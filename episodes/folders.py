@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from episodes.hdf5 import listed
@@ -62,8 +62,13 @@ def _number(path: Path) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
+def is_episode_name(name: str) -> bool:
+    """Whether `list_episodes` takes a file of this name for an episode."""
+    return name.endswith(SUFFIX) and not name.startswith(".") and "features" not in name
+
+
 def _episodes(folder: Path) -> list[Path]:
-    return [p for p in folder.glob(f"*{SUFFIX}") if not p.name.startswith(".") and "features" not in p.name]
+    return [path for path in folder.glob(f"*{SUFFIX}") if is_episode_name(path.name)]
 
 
 def _problem(folder: Path) -> str:
@@ -94,3 +99,12 @@ def _problem(folder: Path) -> str:
 def _by_number(path: Path) -> list[str | int]:
     """`episode_2` before `episode_10`: text and numbers alternate in the key."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem)]
+
+
+def gathered_notes(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each note, with the episodes that it is on; `notes` are given by the episode's name."""
+    names: dict[str, list[str]] = {}
+    for name, own in notes.items():
+        for note in own:
+            names.setdefault(note, []).append(name)
+    return [f"note: {note} ({len(own)} episodes, from {own[0]} on)" for note, own in names.items()]
