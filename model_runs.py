@@ -253,7 +253,7 @@ class Runner:
         if not has_run:
             return {"highest_reward": 0}
         if not self._session.is_twin:
-            answer = self._session.keys.ask("did it succeed? [y/n]", {"y": 1, "enter": 1, "n": 0})
+            answer = self._session.keys.ask("did it succeed? [y/n]", {"y": 1, "n": 0})
             return {"highest_reward": answer}
         time.sleep(SETTLING)
         told = self._session.twin.state()

@@ -206,7 +206,7 @@ def may_move(config: Config, keys: Keys) -> bool:
     if config.still:
         return False
     where = "to its start pose, a bit of joint 6, the gripper, to where it picks"
-    answers = {"y": True, "enter": True, "n": False, "q": False}
+    answers = {"y": True, "n": False, "q": False}
     return config.yes or keys.ask(f"The arm is going to move: {where}. Is its way clear? [y/n]", answers)
 
 

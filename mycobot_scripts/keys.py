@@ -35,7 +35,10 @@ class Keys(Protocol):
         """Names of the keys pressed since the last call: a character in lower case, or a word (`enter`)."""
 
     def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
-        """Print a question, wait for one of the keys in `answers`, and return what that stands for."""
+        """Print a question, wait for one of the keys in `answers`, and return what that stands for.
+
+        Enter is easily pressed once too often: it answers only a question that names it (`check_question`).
+        """
 
     def line(self, prompt: str) -> str:
         """A line of text that the person types."""
@@ -52,6 +55,12 @@ def decode(text: str) -> list[str]:
     return names
 
 
+def check_question(question: str, answers: Mapping[str, object]) -> None:
+    """ValueError where Enter would answer a question that does not offer it."""
+    if "enter" in answers and "enter" not in question:
+        raise ValueError(f"enter answers {question!r}, which does not say so")
+
+
 class _Asking:
     """`ask` for any keyboard that can be polled."""
 
@@ -62,6 +71,7 @@ class _Asking:
 
     def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
         """See `Keys.ask`; RuntimeError where nobody can answer. What was typed before does not count."""
+        check_question(question, answers)
         self.poll()
         print(question, end=" ", flush=True)
         while True:

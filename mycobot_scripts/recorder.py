@@ -20,7 +20,7 @@ from starts import sample_start
 MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
 JOG_TIME = 60  # s that a person drives at most; enter ends it
 SETTLING = 1.0  # s after the last step in which the twin may still find a success: arm and gripper lag
-ANSWERS = {"k": "keep", "enter": "keep", "f": "failure", "r": "redo", "backspace": "redo", "q": "quit"}
+ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Recorder:
                 return verdict  # a twin may be tried again; it harms nobody
             raise RuntimeError(reason)
         question = f"stopped ({reason}): [k]eep what there is, as a failure, [r]edo, [q]uit?"
-        answers = {**ANSWERS, "k": "failure", "enter": "failure"}
+        answers = {**ANSWERS, "k": "failure"}
         return self._end(recording, self._session.keys.ask(question, answers))
 
     def _end(self, recording: Recording, verdict: str, told: bool | None = None) -> str:

@@ -209,7 +209,7 @@ class StopKey:
 
 def confirm_by(keys: Keys):
     """A robot's `confirm`: asks a question and waits for y or n."""
-    return lambda text: keys.ask(f"{text} [y/n]", {"y": True, "enter": True, "n": False, "q": False})
+    return lambda text: keys.ask(f"{text} [y/n]", {"y": True, "n": False, "q": False})
 
 
 def hold_it(keys: Keys, why: str) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from constants import get_task
 from mycobot_scripts.arm_file import ArmFile
 from mycobot_scripts.cameras import Camera, close_cameras
+from mycobot_scripts.keys import check_question
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
@@ -43,6 +44,7 @@ class Person:
 
     def ask(self, question, answers):
         self.questions.append(question)
+        check_question(question, answers)
         if not self.answers:
             raise RuntimeError(f"nobody answers {question!r}")
         return answers[self.answers.pop(0)]

@@ -73,6 +73,21 @@ def test_questions_take_only_their_answers(terminal, capsys):
     assert capsys.readouterr().out == "keep it? y\n"
 
 
+def test_enter_answers_only_where_it_is_offered(terminal, capsys):
+    person, stream = terminal
+    with TerminalKeys(stream) as keys:
+        with pytest.raises(ValueError, match="enter answers .keep it"):
+            keys.ask("keep it? [y/n]", {"y": 1, "enter": 1, "n": 0})
+        polled, typed = keys.poll, iter([b"", b"\n", b"\r\n", b"n"])
+
+        def poll_then_type():
+            os.write(person, next(typed, b""))
+            return polled()
+
+        keys.poll = poll_then_type
+        assert keys.ask("keep it? [y/n]", {"y": 1, "n": 0}) == 0
+
+
 def test_nobody_there():
     read, write = os.pipe()
     os.write(write, b"q")
