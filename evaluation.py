@@ -13,13 +13,13 @@ from tqdm import tqdm
 from constants import Stream
 from episodes import Episode, JpegFrames
 from execution import ChunkedExecution, Execution, TemporalEnsemble
-from outcomes import Outcome, Summary, write_summary
+from outcomes import Outcome, Settings, Summary, now, write_summary
 from parallel import Workers, spread
 from plots import joint_plot, tile, write_video
 from policies.base import Observation, Policy
 from policy import load_policy
+from results import content_version
 from schema import Task
-from viewers.report import write_report
 
 
 def rollout(
@@ -79,23 +79,50 @@ class EvalJob:
     temporal_agg: bool = False
     query_every: int | None = None  # actions of a chunk that are executed; the policy's own if not given
     num_videos: int = 0
-    output_dir: Path = Path(".")
+    output_dir: Path | None = None  # folder for the result and the videos; nothing is written if not given
     device: str = "cpu"
     amp: str = "auto"  # mixed precision
     render_quality: str | None = None  # as in training if not given
     randomize: bool = False  # looks of its own for each rollout
     knock_loose: int | None = None  # step at which a prop is taken away and put at another start place
     stream: Stream = Stream.EVALUATE  # where the starts come from
+    cameras: tuple[str, ...] | None = None  # for `load_policy`
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
     @property
     def execution(self) -> str:
         """How chunks are executed, for the reader."""
-        way = f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
-        parts = ["temporal ensembling" if self.temporal_agg else way]
-        parts += ["randomized looks"] if self.randomize else []
-        parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
-        return "; ".join(parts)
+        return self.settings(()).execution
+
+    def settings(self, indices: Sequence[int], policy: Policy | None = None) -> Settings:
+        """How the rollouts of these indices are made; with what only the policy tells, if it is given."""
+        return Settings(
+            checkpoints=(self.checkpoint.name,),
+            version="" if policy is None else content_version([self.checkpoint]),
+            seed=self.seed,
+            first=min(indices, default=0),
+            count=len(indices),
+            temporal_agg=self.temporal_agg,
+            query_every=self.query_every,
+            randomize=self.randomize,
+            knock_loose=self.knock_loose,
+            render_quality=self.quality(policy),
+            cameras=policy.interface.cameras if policy else (),
+        )
+
+    def load(self, device: str) -> Policy:
+        """The policy."""
+        return load_policy(self.checkpoint, device, self.cameras)
+
+    def execute(self, policy: Policy) -> Execution:
+        """How its chunks are executed; ValueError if they are too short for that."""
+        if self.temporal_agg:
+            return TemporalEnsemble(policy, amp=self.amp)
+        return ChunkedExecution(policy, self.query_every, self.amp)
+
+    def quality(self, policy: Policy | None) -> str:
+        """How the simulation is rendered: as it was for training, unless somebody says other."""
+        return self.render_quality or (policy and policy.interface.render_quality) or "fast"
 
 
 class KnockedLoose:
@@ -142,16 +169,13 @@ def _player(job: EvalJob) -> _Player:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
-        policy = load_policy(job.checkpoint, job.device, job.task.cameras)
-        if job.temporal_agg:
-            execute: Execution = TemporalEnsemble(policy, amp=job.amp)
-        else:
-            execute = ChunkedExecution(policy, job.query_every, job.amp)
-        quality = job.render_quality or policy.interface.render_quality or "fast"
+        policy = job.load(job.device)
+        execute = job.execute(policy)
         # until the prop is gone, and until the policy looks again
         lost = job.knock_loose + execute.query_every if job.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
-        _players[job] = _Player(execute, make_sim_env(task, quality, randomize=job.randomize), task)
+        env = make_sim_env(task, job.quality(policy), randomize=job.randomize)
+        _players[job] = _Player(execute, env, task)
     return _players[job]
 
 
@@ -219,30 +243,36 @@ def action_changes(
 
 
 def evaluate(
-    job: EvalJob, indices: Sequence[int], workers: Workers | None = None, view: Any = None
+    job: EvalJob,
+    indices: Sequence[int],
+    workers: Workers | None = None,
+    view: Any = None,
+    settings: Settings | None = None,
 ) -> Summary:
     """Run the rollouts of these indices, several at a time.
 
-    Writes `result_<checkpoint>.json` and `.txt`, `report.html`, and `num_videos` videos: of the first
-    rollouts, and, where these succeed, of as many that failed.
+    Writes to the job's `output_dir`, if it has one, `result_<checkpoint>.json` and `.txt`, and `num_videos`
+    videos: of the first rollouts, and, where these succeed, of as many that failed. `settings` are kept with
+    the result (`EvalJob.settings`).
     """
     workers = Workers(num_workers=1) if view is not None else workers or Workers()
     version = job.checkpoint.stat().st_mtime_ns
-    paths = {"checkpoint": job.checkpoint.resolve(), "output_dir": job.output_dir.resolve()}
-    job = replace(job, **paths, version=version)
+    folder = job.output_dir and job.output_dir.resolve()
+    job = replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version)
     try:
-        outcomes = _run_all("evaluating", job, indices, job.num_videos, workers, view)
-        summary = _summary(job, outcomes)
-        write_summary(summary, job.output_dir)
+        outcomes = _run_all("evaluating", job, indices, job.num_videos if folder else 0, workers, view)
+        summary = _summary(job, outcomes, settings)
+        if folder is None:
+            return summary
+        write_summary(summary, folder)
         summary = replace(summary, outcomes=tuple(_film_failures(job, outcomes, workers)))
-        write_summary(summary, job.output_dir)
+        write_summary(summary, folder)
     finally:
         close_players()
-    write_report([job.output_dir])
     return summary
 
 
-def _summary(job: EvalJob, outcomes: Sequence[Outcome]) -> Summary:
+def _summary(job: EvalJob, outcomes: Sequence[Outcome], settings: Settings | None) -> Summary:
     return Summary(
         task=job.task.name,
         checkpoint=job.checkpoint.name,
@@ -253,6 +283,8 @@ def _summary(job: EvalJob, outcomes: Sequence[Outcome]) -> Summary:
         strict_label=job.task.strict_label,
         cases=tuple(case.label for case in job.task.cases),
         choices=tuple(choice.label for choice in job.task.choices),
+        settings=settings,
+        made=now(),
     )
 
 

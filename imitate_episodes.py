@@ -7,32 +7,33 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 import cli
-from checkpoints import BEST, LAST, read_checkpoint, run_checkpoint
+from checkpoints import BEST, LAST, run_checkpoint
 from constants import MYCOBOT, TASKS, Stream, choose, get_task
 from episodes import Episode, list_episodes
 from feeding import Data, FeedConfig, load_data, make_feed
 from files import complete_file
 from logs import check_wandb
 from machine import World, join_world, pick_device
+from outcomes import Summary
 from parallel import Workers
 from policies.base import Interface, Policy
-from policy import POLICIES, finish_policies, make_policy, save_policy
+from policy import POLICIES, choose_cameras, finish_policies, make_policy, save_policy
+from results import open_evaluation
 from schema import Task
 from training import fit
 from training_run import TrainConfig
 from viewers.provenance import note_command
-from viewers.report import write_report
+from viewers.report import refresh_report
 
 ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of one command, not of a run
 
@@ -188,11 +189,11 @@ def train(
     if not world.is_first:
         return
     if not finished:
-        write_report([ckpt_dir])
+        refresh_report(ckpt_dir)
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
     complete(policy, data, ckpt_dir)
-    write_report([ckpt_dir])
+    refresh_report(ckpt_dir)
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
@@ -227,11 +228,9 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
     from evaluation import EvalJob
     from evaluation import evaluate as run_evaluation
 
-    folder = Path(config.ckpt_dir)
-
     def success_rate(checkpoint: Path) -> float:
         stream = Stream.TRAIN_EVALUATE
-        job = EvalJob(checkpoint, task, training.seed, output_dir=folder, stream=stream, amp=training.amp)
+        job = EvalJob(checkpoint, task, training.seed, stream=stream, amp=training.amp)
         summary = run_evaluation(job, range(config.eval_rollouts), config)
         return summary.successes / summary.n
 
@@ -270,8 +269,9 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
     from evaluation import evaluate as run_evaluation
 
     num_videos = config.num_rollouts if config.num_videos == "all" else int(config.num_videos)
-    checkpoint = run_checkpoint(config.ckpt_dir, config.ckpt_name)
-    read_checkpoint(checkpoint)
+    check_simulated(config, task)
+    folder, checkpoint = Path(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
+    cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
     view = None
     if config.onscreen_render:
         from plots import LiveView
@@ -284,23 +284,42 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
         temporal_agg=config.temporal_agg,
         query_every=config.query_every,
         num_videos=num_videos,
-        output_dir=Path(config.ckpt_dir),
         device=str(pick_device(training.device)),
         amp=training.amp,
         randomize=config.randomize,
         knock_loose=config.knock_loose,
+        cameras=cameras,
     )
-    folder = Path(config.ckpt_dir)
+    indices = range(config.first_rollout, config.first_rollout + config.num_rollouts)
+    policy = job.load("cpu")
+    job.execute(policy)  # a bad flag ends it before anything is written
+    settings = job.settings(indices, policy)
     note_command(folder, f"evaluation of {checkpoint.name}")
-    first = config.first_rollout
-    summary = run_evaluation(job, range(first, first + config.num_rollouts), config, view)
+    with open_evaluation(folder, settings) as kept:
+        summary = run_evaluation(replace(job, output_dir=kept), indices, config, view, settings)
+    page = refresh_report(folder)
     print(summary.text())
-    if num_videos:
-        print(f"videos:     {folder / f'rollout_{first}.mp4'} (of {min(num_videos, summary.n)})")
-    print(f"plots:      {folder / 'losses.png'}, {folder / f'rollout_{first}_qpos.png'}")
-    print(f"checkpoint: {checkpoint}")
-    print(f"report:     {(folder / 'report.html').resolve().as_uri()}")
-    print(f"results:    {folder / f'result_{checkpoint.stem}.json'} and .txt")
+    print("\n".join(places(summary, kept, checkpoint)))
+    print(f"report:     {page.resolve().as_uri()}")
+
+
+def check_simulated(config: Config, task: Task) -> None:
+    """ValueError where a task has no scene: there is nothing to evaluate in."""
+    if task.scene is None:
+        run = f"python3 model_runs.py --task_name {task.name} --ckpt_dir {config.ckpt_dir}"
+        raise ValueError(f"{task.name} has no scene to evaluate in; it runs on the arm: {run}")
+
+
+def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:
+    """Where an evaluation's files are: those that are there."""
+    filmed = [folder / f"rollout_{outcome.index}" for outcome in summary.outcomes if outcome.filmed]
+    lines = []
+    if filmed:
+        lines += [f"videos:     {filmed[0]}.mp4 (of {len(filmed)})", f"plots:      {filmed[0]}_qpos.png"]
+    losses = checkpoint.with_name("losses.png")
+    lines += [f"losses:     {losses}"] if losses.is_file() else []
+    lines += [f"checkpoint: {checkpoint}"]
+    return [*lines, f"results:    {folder / f'result_{checkpoint.stem}.json'} and .txt"]
 
 
 def main() -> None:
@@ -312,7 +331,7 @@ def main() -> None:
     task = get_task(config.task_name) if is_ours else task_of_files(config.task_name, config.dataset_dir[0])
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field
-        policy_config = dataclasses.replace(policy_config, **{field: config.chunk_steps(task.fps)})
+        policy_config = replace(policy_config, **{field: config.chunk_steps(task.fps)})
     with join_world(pick_device(training.device)) as world:
         train(config, training, policy_config, task, world)
 

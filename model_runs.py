@@ -22,7 +22,7 @@ import cli
 from checkpoints import run_checkpoint
 from constants import IMAGE_SIZE, Stream, get_task
 from episodes import Episode
-from evaluation import rollout
+from evaluation import rollout, rollout_steps
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
 from mycobot_scripts.jog import make_device
@@ -49,15 +49,19 @@ from mycobot_scripts.session import (
     read_setup,
 )
 from mycobot_scripts.takeover import Corrections, TakeOver
-from outcomes import Outcome, Summary, write_summary
+from outcomes import Outcome, Settings, Summary, now, write_summary
 from policies.base import Policy
+from results import content_version, open_evaluation
 from schema import Task
 from viewers.provenance import note_command
-from viewers.report import write_report
+from viewers.report import refresh_report
+from viewers.run_folder import ARM
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
 TOLD = "success, as you said"  # what a run on the real arm may come to
 BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
+VERDICTS = {True: "success", False: "no success", None: "nobody knows how it ended"}
+HELPED = ", with your help: it does not count as the policy's"
 RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 
@@ -70,12 +74,17 @@ class Config:
     ckpt_name: str | None = cli.flag(
         None, "checkpoint in each folder: as the run was trained with, policy_best.ckpt if with none"
     )
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras of a checkpoint of ACT, which names none, in the order of its training"
+    )
     num_rollouts: int = cli.flag(1, "runs")
     first_rollout: int = cli.flag(0, "number of the first run; run i of a seed has the start of --eval")
     output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
     fps: float | None = cli.flag(None, "steps a second; those of the demonstrations if not given")
     seconds: tuple[float, ...] | None = cli.flag(
-        None, "length of a run, one for each checkpoint; that of the longest demonstration if not given"
+        None,
+        "length of a run, one for each checkpoint; that of --eval if not given: the task's, or the longest "
+        "demonstration's where that is longer; of several checkpoints each its longest demonstration's",
     )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
     query_every: int | None = cli.flag(
@@ -118,12 +127,28 @@ class Config:
         return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
 
     @property
-    def execution(self) -> str:
-        """How chunks are executed, for the reader."""
-        way = "temporal ensembling" if self.temporal_agg else "one chunk after another"
-        if self.query_every:
-            way = f"{self.query_every} actions of each chunk"
-        return f"{way}, {'waited for' if self.sync else 'in the background'}"
+    def way(self) -> Settings:
+        """How the runs are made, as far as the flags say."""
+        return Settings(
+            seed=self.seed,
+            first=self.first_rollout,
+            count=self.num_rollouts,
+            temporal_agg=self.temporal_agg,
+            query_every=self.query_every,
+            sync=self.sync,
+        )
+
+    def settings(self, robot: str, policies: Sequence[Policy], task: Task) -> Settings:
+        """How the runs are made; `task` has their steps a second and length."""
+        return replace(
+            self.way,
+            checkpoints=tuple(path.name for path in self.checkpoints),
+            version=content_version(self.checkpoints),
+            robot=robot,
+            cameras=tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras)),
+            fps=float(task.fps),
+            steps=task.episode_len,
+        )
 
 
 def make_execution(policy: Any, config: Config, fps: float) -> Execution:
@@ -236,11 +261,16 @@ class Runner:
             total_reward=0.0 if episode is None else float(episode.reward.sum()),
             case=None if case is None else task.cases[case].label,
             stopped=session.robot.stopped,
+            takeovers=self._take_over.takeovers,
+            steps=None if episode is None else len(episode),
             **told,
         )
         if recording is not None:
-            success = outcome.highest_reward == max(1, task.max_reward)
-            print(f"saved {recording.finish(success)}: {'success' if success else 'no success'}")
+            reward = outcome.highest_reward
+            success = None if reward is None else reward == max(1, task.max_reward)
+            path = recording.finish(success)
+            outcome = replace(outcome, episode=path.name)
+            print(f"saved {path}: {VERDICTS[success]}{HELPED if outcome.takeovers else ''}")
             print(session.robot.report())
             print(latency_line(self._parts), flush=True)
         for path in self._corrections.paths[self._n_corrections :]:
@@ -253,8 +283,8 @@ class Runner:
         if not has_run:
             return {"highest_reward": 0}
         if not self._session.is_twin:
-            answer = self._session.keys.ask("did it succeed? [y/n]", {"y": 1, "n": 0})
-            return {"highest_reward": answer}
+            question = "did it succeed? [y/n] (u: unknown)"
+            return {"highest_reward": self._session.keys.ask(question, {"y": 1, "n": 0, "u": None})}
         time.sleep(SETTLING)
         told = self._session.twin.state()
         return {name: told[name] for name in ("highest_reward", "strict_success", "choice")}
@@ -276,21 +306,25 @@ def latency_line(parts: Parts) -> str:
 
 
 def output_dir(config: Config) -> Path:
-    return Path(config.output_dir or Path(config.ckpt_dir[0]) / "arm").resolve()
+    return Path(config.output_dir or Path(config.ckpt_dir[0]) / ARM).resolve()
 
 
-def summarise(outcomes: Sequence[Outcome], config: Config, task: Task) -> Summary:
+def summarise(
+    outcomes: Sequence[Outcome], config: Config, task: Task, settings: Settings | None = None
+) -> Summary:
     """What all runs came to."""
     return Summary(
         task=task.name,
         checkpoint=" + ".join(map(str, config.checkpoints)),
-        execution=config.execution,
+        execution=config.way.execution,
         seed=config.seed,
         outcomes=tuple(outcomes),
         stages=tuple(stage.label for stage in task.stages) or (TOLD,),
         strict_label=task.strict_label,
         cases=tuple(case.label for case in task.cases),
         choices=tuple(choice.label for choice in task.choices),
+        settings=settings,
+        made=now(),
     )
 
 
@@ -298,20 +332,27 @@ def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: fl
     """Steps that each policy has."""
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
+    if len(policies) == 1:
+        return [rollout_steps(task, policies[0])]
     return [policy.interface.episode_len or task.episode_len for policy in policies]
 
 
 def run_all(
     config: Config, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
 ) -> Summary | None:
-    """Do the runs; what they came to, or None if there was none."""
+    """Do the runs; what they came to, which is written after each of them, or None if there was none."""
     fps = config.fps or trained_fps(policies, task)
     steps = part_lengths(config, policies, task, fps)
     task = replace(task, fps=fps, episode_len=sum(steps))
     for policy in policies:
         warm_up(policy, setup.arm.home, *IMAGE_SIZE)
+    settings = config.settings(setup.config.robot, policies, task)
     outcomes: list[Outcome] = []
-    with open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session:
+    summary = None
+    with (
+        open_evaluation(output_dir(config), settings) as folder,
+        open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session,
+    ):
         runner = Runner(session, config, policies, steps)
         try:
             for index in range(config.first_rollout, config.first_rollout + config.num_rollouts):
@@ -319,11 +360,13 @@ def run_all(
                 if outcome is None:
                     break
                 outcomes.append(outcome)
+                summary = summarise(outcomes, config, task, settings)
+                write_summary(summary, folder)
                 if outcome.stopped in BY_HAND:
                     break
         finally:
             runner.close()
-    return summarise(outcomes, config, task) if outcomes else None
+    return summary
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -335,7 +378,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config.check()
     task = get_task(config.task_name)
     check_task(task, setup.config.robot)
-    policies = load_policies(config.checkpoints, task, pick_device(config.device))
+    policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
@@ -344,8 +387,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if summary is None:
         print("no run was made")
         return
-    write_summary(summary, folder)
-    page = write_report([folder])
+    page = refresh_report(folder)
     print(summary.text())
     print(f"report: {page.resolve().as_uri()}")
     print(f"look at the runs: python3 visualize_episodes.py --dataset_dir {folder} --html")

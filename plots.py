@@ -16,13 +16,13 @@ from typing import IO, TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from curves import BLUE, ORANGE, PARTS, loss_lines, loss_names
 from files import complete_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE = "tab:blue", "tab:orange"  # measured and commanded; training and validation
 MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
 
 
@@ -178,38 +178,33 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
 
     Args:
         path: the file.
-        history: rows with `step` and any of `train/<loss>`, `val/<loss>` and `val/<loss> <phase>`.
+        history: rows with `step` and any of the columns that `curves.loss_names` takes.
 
     Raises:
         ValueError: no row holds a loss.
     """
     from matplotlib.ticker import LogLocator
 
-    keys = list(dict.fromkeys(key for row in history for key in row if key.startswith(("train/", "val/"))))
-    losses = list(dict.fromkeys(key.split("/", 1)[1] for key in keys if " " not in key))
+    losses = loss_names(history)
     if not losses:
         raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
     columns = min(len(losses), 3)
     rows = math.ceil(len(losses) / columns)
     figure = new_figure(5.5 * columns, 3.6 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel, loss in zip(panels, losses, strict=False):
+    for panel, (loss, title) in zip(panels, losses.items(), strict=False):
         drawn = []
-        for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
-            points = [(row["step"], row[f"{part}/{loss}"]) for row in history if f"{part}/{loss}" in row]
-            if points:
-                panel.plot(*zip(*points, strict=True), label=part, **style)
-                drawn += [value for _, value in points if math.isfinite(value)]
-        for key in (key for key in keys if key.startswith(f"val/{loss} ")):  # by phase of the episode
-            points = [(row["step"], row[key]) for row in history if key in row]
-            panel.plot(*zip(*points, strict=True), label=key.removeprefix("val/"), lw=0.8, ls=":")
-            drawn += [value for _, value in points if math.isfinite(value)]
+        for line in loss_lines(history, loss):
+            style = {"lw": 0.8, "ls": "--"} if line.dashed else {}
+            style |= {"marker": "o", "ms": 3} if line.marked else {}
+            panel.plot(*zip(*line.points, strict=True), label=line.label, color=line.color, **style)
+            drawn += [value for _, value in line.points if math.isfinite(value)]
         if drawn and min(drawn) > 0:
             panel.set_yscale("log")
             panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2e-01
             panel.yaxis.set_minor_formatter("")
-        panel.set_title(loss, loc="left", fontsize=10)
+        panel.set_title(title, loc="left", fontsize=10)
         panel.set_xlabel("step")
         panel.legend()
     for panel in panels[len(losses) :]:
@@ -258,7 +253,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
     for panel, (name, rows) in zip(panels, histories.items(), strict=True):
         for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
             points = [(row["epoch"], 100 * row[f"{part}/accuracy"]) for row in rows]
-            panel.plot(*zip(*points, strict=True), label=part, **style)
+            panel.plot(*zip(*points, strict=True), label=PARTS[part], **style)
         panel.set_title(name, loc="left", fontsize=10)
         panel.set_xlabel("epoch")
         panel.legend(loc="lower right")

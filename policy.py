@@ -23,7 +23,7 @@ from policies.cnnmlp import CNNMLPPolicy
 from policies.diffusion import DiffusionPolicy
 from policies.vinn import VINNPolicy
 from stats import Stats
-from upstream import read_upstream
+from upstream import name_cameras, read_config, read_upstream
 
 FORMAT_VERSION = 3  # 1 had no ranges among the statistics, 2 no channel for blue in `keypoints`
 POLICIES: dict[str, type[Policy]] = {
@@ -66,7 +66,7 @@ def load_policy(
     Args:
         path: the checkpoint.
         device: where its weights go.
-        cameras: names for those of an ACT or ACT++ file, which names none itself; ours know theirs.
+        cameras: names for those of a file of ACT, which names none itself; others must not contradict.
     """
     content = read_checkpoint(path, device)
     if "policy_class" not in content:
@@ -80,6 +80,7 @@ def load_policy(
         )
     name = choose("policy class", content["policy_class"], POLICIES)
     interface = Interface.from_plain(content["interface"])
+    name_cameras(Path(path), interface.cameras, cameras)
     stats = Stats.completed(content["weights"])
     policy = make_policy(name, POLICIES[name].Config(**content["config"]), interface, stats)
     try:
@@ -91,6 +92,17 @@ def load_policy(
             f"{path} has format {content['format_version']}, whose networks were others; train it again"
         ) from None
     return policy.to(device).eval()
+
+
+def choose_cameras(path: Path, given: Sequence[str] | None, likely: Sequence[str]) -> tuple[str, ...]:
+    """Names of a checkpoint's cameras, for `load_policy`; arguments and errors are `name_cameras`'s."""
+    content = read_checkpoint(path)
+    is_ours = "policy_class" in content
+    known = content["interface"]["cameras"] if is_ours else read_config(path).get("camera_names", ())
+    cameras = name_cameras(path, known, given, likely)
+    if not (known or given):
+        print(f"{path} does not say what its cameras are; taken for {cameras[0]}, the only one there is")
+    return cameras
 
 
 def change_policy(

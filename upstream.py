@@ -40,6 +40,38 @@ def read_pickle(path: str | Path) -> Any:
         raise ValueError(f"{path} cannot be read safely: {error}") from error
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """What ACT++ wrote beside a checkpoint, `config.pkl`; empty if there is none."""
+    config = path.with_name("config.pkl")
+    return read_pickle(config) if config.is_file() else {}
+
+
+def name_cameras(
+    path: Path, known: Sequence[str], given: Sequence[str] | None, likely: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Cameras of a checkpoint, in the order of its training.
+
+    Args:
+        path: the checkpoint.
+        known: what it says itself; empty if it names none.
+        given: what a person says (`--camera_names`).
+        likely: what the task or the data have: taken where there is but one, as that leaves no doubt.
+
+    Raises:
+        ValueError: the two contradict, or nobody says it.
+    """
+    if known and given and set(known) != set(given):
+        raise ValueError(
+            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, which it knows itself"
+        )
+    if known or given or len(likely) == 1:
+        return tuple(known or given or likely)
+    raise ValueError(
+        f"{path} is a checkpoint of ACT, which does not say what its cameras are: give --camera_names, in "
+        f"the order of its training, e.g. --camera_names {' '.join(likely) or 'top'}"
+    )
+
+
 def read_upstream(
     content: Mapping[str, Tensor], path: Path, cameras: Sequence[str] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any], Stats, dict[str, Tensor]]:
@@ -58,19 +90,19 @@ def read_upstream(
         ValueError: these are no weights of ACT, or the cameras do not fit them.
         FileNotFoundError: no dataset_stats.pkl.
     """
-    stats_path, config_path = path.with_name("dataset_stats.pkl"), path.with_name("config.pkl")
-    written = read_pickle(config_path) if config_path.is_file() else {}
+    stats_path, written = path.with_name("dataset_stats.pkl"), read_config(path)
     made = written.get("policy_config", {})
     is_vq = bool(made.get("vq"))
     weights, sizes = convert_upstream(content, (made["vq_class"], made["vq_dim"]) if is_vq else None)
     if not stats_path.is_file():
         raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
     stats = Stats.completed(read_pickle(stats_path))
-    cameras = tuple(written.get("camera_names", cameras) or ("top",))
+    cameras = name_cameras(path, written.get("camera_names", ()), cameras)
     count = sizes.pop("num_backbones")
     if count not in (1, len(cameras)):
         raise ValueError(
-            f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; name as many"
+            f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; give --camera_names "
+            f"with {count} names, in the order of training"
         )
     interface = {
         "state_dim": sizes.pop("state_dim"),

@@ -22,7 +22,7 @@ from constants import TASKS
 from episodes import Episode, find_episode, list_episodes, whole_action
 from machine import pick_device
 from plots import write_video
-from policy import load_policy
+from policy import choose_cameras, load_policy
 from viewers import feature_plots
 from viewers.features import Comparison, Inspector
 
@@ -37,6 +37,9 @@ class Config:
     ckpt: str | None = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt (required)")
     dataset_dir: str | None = cli.flag(None, "folder of the episodes (required)")
     episode_idx: int = cli.flag(0, "number of the episode")
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras of a checkpoint of ACT, which names none, in the order of its training"
+    )
     step: tuple[int, ...] = cli.flag((0,), "steps of the episode that pictures are made of")
     compare_episode: int | None = cli.flag(None, "episode to compare with; the same one if not given")
     compare_step: int | None = cli.flag(
@@ -235,6 +238,7 @@ def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) 
 def main() -> None:
     config = parse_flags()
     cameras = tuple(sorted(Episode.load(list_episodes(config.dataset_dir)[0], in_memory=False).images))
+    cameras = choose_cameras(Path(config.ckpt), config.camera_names, cameras)
     policy = load_policy(config.ckpt, pick_device(config.device), cameras)
     shown, other = moments(config, policy.interface.cameras)
     inspector = Inspector(policy, config.stages or ())

@@ -20,7 +20,7 @@ from files import complete_file
 from frames import EpisodeError
 from parallel import Workers, spread
 from plots import new_figure, write_png
-from viewers.pages import script_json, text, write_page
+from viewers.pages import script_json, write_page
 from views import Box
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
@@ -269,7 +269,7 @@ def write_region_page(path: Path, surveys: Sequence[Survey]) -> None:
             }
         )
     title = ", ".join(dict.fromkeys(name for one in surveys for name in one.names))
-    write_page(path, "region", title=text(title), data=script_json(cameras))
+    write_page(path, "region", title=title, data=script_json(cameras))
 
 
 def _grey(layer: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from mycobot_scripts.units import JOINTS, to_degrees
 from plots import LiveView, tile
 from policies.base import Policy
-from policy import load_policy
+from policy import choose_cameras, load_policy
 from schema import Task
 
 VIEW_EVERY = 0.2  # s between pictures of the live view
@@ -175,11 +175,16 @@ class RunView:
         self._window.close()
 
 
-def load_policies(paths: Sequence[Path], task: Task, device: torch.device) -> list[Policy]:
-    """The checkpoints' policies; ValueError unless each fits the arm and the task's cameras."""
+def load_policies(
+    paths: Sequence[Path], task: Task, device: torch.device, cameras: Sequence[str] | None = None
+) -> list[Policy]:
+    """The checkpoints' policies; ValueError unless each fits the arm and the task's cameras.
+
+    `cameras` are those of checkpoints that name none, if a person says so.
+    """
     policies = []
     for path in paths:
-        policy = load_policy(path, device, task.cameras)
+        policy = load_policy(path, device, choose_cameras(path, cameras, task.cameras))
         seen = policy.interface
         unknown = [name for name in seen.cameras if name not in task.cameras]
         if unknown:

@@ -23,6 +23,7 @@ FLOORS = {
     "show_task": 4,
     "evaluation": 3,
     "outcomes": 2,
+    "results": 2,
     "dataset_tools": 3,
     "training": 3,
     "training_run": 3,
@@ -57,6 +58,7 @@ FLOORS = {
     "randomize": 1,
     "scripted_policy": 1,
     "plots": 1,
+    "curves": 1,
     "devices": 1,
     "projection": 1,
     "parallel": 1,
@@ -72,6 +74,7 @@ FLOORS = {
     "files": 0,
     "serving": 0,
     "addresses": 0,
+    "plain": 0,
 }
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}

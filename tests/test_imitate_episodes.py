@@ -67,14 +67,20 @@ def test_train_then_evaluate(dataset, tmp_path):
     evaluated = subprocess.run(command(dataset, run, *flags), capture_output=True, text=True, cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     assert "of 2 rollouts succeeded" in evaluated.stdout and "95 % interval" in evaluated.stdout
+    (kept,) = (run / "evaluations").iterdir()
     for name in ("rollout_1000.mp4", "rollout_1000_qpos.png", "result_policy_best.json"):
-        assert (run / name).is_file()
+        assert (kept / name).is_file()
+    assert kept.name.startswith("policy_best_1000_to_1001_seed_0_ensembling_")
+    for line in evaluated.stdout.splitlines():
+        if line.startswith(("videos:", "plots:", "losses:", "checkpoint:", "results:")):
+            assert (tmp_path / line.split()[1]).is_file(), line
     assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
     commands = json.loads((run / "commands.json").read_text())
     assert [entry["what"] for entry in commands] == ["training", "evaluation of policy_best.ckpt"]
     assert commands[1]["command"].endswith(" ".join(flags)) and commands[0]["versions"]["torch"]
     report = (run / "report.html").read_text()
-    assert "0 of 2" in report and 'src="rollout_1000.mp4"' in report and "polyline" in report
+    assert "0 of 2" in report and f'src="evaluations/{kept.name}/rollout_1000.mp4"' in report
+    assert "polyline" in report
     assert "rollout_1000.mp4" in evaluated.stdout
     assert (run / "report.html").resolve().as_uri() in evaluated.stdout
 

@@ -16,6 +16,7 @@ from synthetic import make_act
 import model_runs
 from constants import TASKS
 from episodes import Episode, list_episodes
+from evaluation import rollout_steps
 from model_runs import Config, Runner, free_episode, part_lengths, summarise
 from mycobot_scripts.policy_runs import Parts, RunView, load_policies, trained_fps, warm_up
 from mycobot_scripts.recording import list_journals
@@ -81,6 +82,38 @@ def pressing(*when: tuple[str, float]):
         return []
 
     return press
+
+
+def test_what_is_not_understood_is_no_success(tmp_path, capsys):
+    """Enter answers nothing; a run of which nobody knows how it ended counts for nothing."""
+    with pytest.raises(RuntimeError, match="nobody answers"):
+        run(tmp_path / "a", Person("enter"))
+    outcomes, folder = run(tmp_path, Person("enter", "u", "enter", "y", "enter", "n"), runs=3)
+    assert [outcome.highest_reward for outcome in outcomes] == [None, 1, 0]
+    assert [Episode.load(path).success for path in list_episodes(folder)] == [None, True, False]
+    said = summarise(outcomes, config(tmp_path), TASK).text()
+    assert "1 of 2 rollouts succeeded: 50.0%" in said
+    assert "1 of 3 runs was of unknown outcome: not counted" in said
+    assert "nobody knows how it ended" in capsys.readouterr().out
+
+
+def test_a_run_that_a_person_helped_in_is_not_the_policys_success(tmp_path, capsys):
+    keys = pressing(("m", 0.5), ("p", 1.5))
+    person = Person("enter", "y", "enter", "n", press=keys)
+    outcomes, _ = run(tmp_path, person, steps=(35,), runs=2)
+    assert [(o.highest_reward, o.takeovers) for o in outcomes] == [(1, 1), (0, 0)]
+    assert (
+        outcomes[0].episode == "episode_0.hdf5"
+        and "does not count as the policy's" in capsys.readouterr().out
+    )
+    summary = summarise(outcomes, config(tmp_path), TASK)
+    written = json.loads(json.dumps(summary.as_dict()))
+    assert (written["rollouts"], written["counted"], written["helped"], written["successes"]) == (2, 1, 1, 0)
+    assert written["success_rate"] == 0 and [o["takeovers"] for o in written["outcomes"]] == [1, 0]
+    assert "0 of 1 rollouts succeeded" in summary.text()
+    assert "1 of 2 runs was helped: not counted" in summary.text()
+    alone = summarise(outcomes[:1], config(tmp_path), TASK)
+    assert alone.as_dict()["success_rate"] is None and "none counts" in alone.text()
 
 
 @pytest.mark.parametrize("flags", [{}, {"sync": True}, {"temporal_agg": True}, {"query_every": 2}])
@@ -240,7 +273,7 @@ def test_policies_must_fit_the_arm_and_one_another(tmp_path):
     cpu = torch.device("cpu")
     fitting = load_policies([saved(tmp_path / "a", fps=10.0, episode_len=30)], TASK, cpu)
     assert trained_fps(fitting, TASK) == 10
-    assert part_lengths(config(tmp_path), fitting, TASK, 10) == [30]
+    assert part_lengths(config(tmp_path), fitting * 2, TASK, 10) == [30, 30], "each as it was shown"
     assert part_lengths(config(tmp_path, seconds=(1.5,)), fitting, TASK, 10) == [15]
     with pytest.raises(ValueError, match=r"states of 14 numbers and actions of 14; the arm has 7"):
         load_policies([saved(tmp_path / "b", dim=14)], TASK, cpu)
@@ -251,6 +284,13 @@ def test_policies_must_fit_the_arm_and_one_another(tmp_path):
         trained_fps([*fitting, *slow], TASK)
     old = load_policies([saved(tmp_path / "e")], TASK, cpu)  # of a version that stored neither
     assert trained_fps(old, TASK) == 10 and part_lengths(config(tmp_path), old, TASK, 10) == [115]
+
+
+@pytest.mark.parametrize("shown", [None, 30, TASK.episode_len + 40])
+def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown):
+    policy = make_act(cameras=("top",), dim=7)
+    policy.interface = dataclasses.replace(policy.interface, episode_len=shown)
+    assert part_lengths(config(tmp_path), [policy], TASK, 10) == [rollout_steps(TASK, policy)]
 
 
 def test_warming_up_leaves_no_trace(tmp_path):

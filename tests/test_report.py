@@ -129,10 +129,7 @@ def test_a_video_belongs_to_the_newest_evaluation_that_filmed_it(run):
     os.utime(run / "result_policy_best.json", ns=(1, 1))
     write_summary(summary(filmed=(0,), checkpoint="policy_last.ckpt"), run)
     found = read_run(run, "act")
-    videos = {
-        result["checkpoint"]: [o["index"] for o in result["outcomes"] if "video" in o]
-        for result in found.results
-    }
+    videos = {each.summary.checkpoint: list(each.videos) for each in found.evaluations}
     assert videos == {"policy_last.ckpt": [0], "policy_best.ckpt": [1, 3]}
 
 

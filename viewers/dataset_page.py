@@ -20,7 +20,7 @@ from episodes import Episode
 from files import complete_file, remove_unfinished
 from parallel import Workers, spread
 from plots import write_video
-from viewers.pages import script_json, text, write_page
+from viewers.pages import script_json, write_page
 from viewers.series import Series, camera_order, series_of
 
 KEY_EVERY = 10  # frames between key frames: a jump decodes no more than these
@@ -53,7 +53,7 @@ def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> P
         "tasks": {name: [stage.label for stage in task.stages] for name, task in TASKS.items()},
     }
     page = output_dir / "index.html"
-    write_page(page, "viewer", title=text(dataset["name"]), data=script_json(dataset))
+    write_page(page, "viewer", title=dataset["name"], data=script_json(dataset))
     return page
 
 

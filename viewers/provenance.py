@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from addresses import masked
 from files import complete_file
+from plain import from_plain
 
 FILE = "commands.json"
 PACKAGES = (
@@ -30,18 +32,24 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Command:
+    """A command that was given."""
+
+    what: str  # it does to the run
+    when: str  # ISO 8601
+    command: str
+    versions: dict[str, str]  # what its results may depend on, by name
+
+
 def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> None:
     """Add a command, this one unless `argv` is given, to the folder's list; `what` it does to the run.
 
     Without the passwords of the addresses in it.
     """
-    entry = {
-        "what": what,
-        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}",
-        "versions": versions(),
-    }
-    entries = [*read_commands(folder), entry]
+    when = datetime.now().astimezone().isoformat(timespec="seconds")
+    line = f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}"
+    entries = [*read_commands(folder), asdict(Command(what, when, line, versions()))]
     with complete_file(folder / FILE) as part:
         part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
@@ -53,10 +61,11 @@ def read_commands(folder: Path) -> list[dict[str, Any]]:
         return []
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        assert all({"what", "when", "command", "versions"} <= set(entry) for entry in entries)
-    except (ValueError, TypeError, AssertionError) as error:
+        if not isinstance(entries, list):
+            raise ValueError("it must be a list")
+        return [asdict(from_plain(Command, entry, f"command {i}")) for i, entry in enumerate(entries)]
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no list of commands ({error}); move it away") from None
-    return entries
 
 
 def versions() -> dict[str, str]:

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from viewers.pages import write_page
 from viewers.report_parts import body, headline
-from viewers.run_folder import read_run
+from viewers.run_folder import ARM, PAGE, is_run, read_run, run_name
 
-FILE = "report.html"
+FILE = PAGE
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -32,10 +32,19 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     return output
 
 
+def refresh_report(folder: Path) -> Path:
+    """Write the page of a run that has something new, and those it is linked with; returns the run's."""
+    page = write_report([folder])
+    for other in (folder.resolve().parent, folder / ARM):
+        if (other / FILE).is_file() and is_run(other) and ARM in (folder.resolve().name, other.name):
+            write_report([other])
+    return page
+
+
 def _names(folders: Sequence[Path]) -> list[str]:
     """Short ones, if they tell the runs apart."""
     resolved = [folder.resolve() for folder in folders]
-    short = [folder.name for folder in resolved]
+    short = [run_name(folder) for folder in folders]
     if len(set(short)) == len(short):
         return short
     common = os.path.commonpath(resolved)

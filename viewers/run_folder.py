@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 import csv
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cli
-from viewers.provenance import read_commands
+from outcomes import Summary
+from results import content_version, list_results, read_result
+from viewers.provenance import FILE, Command, read_commands
+
+PAGE = "report.html"
+ARM = "arm"  # folder of a policy's runs on an arm, in that of its training
+
+
+@dataclass
+class Evaluation:
+    """An evaluation, and what was filmed of it."""
+
+    summary: Summary
+    folder: Path
+    is_stale: bool = False  # its checkpoint was trained anew since
+    videos: dict[int, Path] = field(default_factory=dict)  # by number of the rollout
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """How it was made, in words, by what they are about."""
+        summary, settings = self.summary, self.summary.settings
+        if settings is not None:
+            made = settings.facts()
+        else:
+            made = {"execution": summary.execution, "seed": f"seed {summary.seed}"}
+        earlier = {"version": "an earlier training"} if self.is_stale else {}
+        return {"checkpoint": summary.checkpoint, **earlier, **made}
+
+    def plot(self, index: int) -> Path | None:
+        """The joints of a rollout that was filmed, if they were drawn."""
+        video = self.videos.get(index)
+        plot = video and video.with_name(f"rollout_{index}_qpos.png")
+        return plot if plot and plot.is_file() else None
 
 
 @dataclass
@@ -20,34 +53,55 @@ class Run:
     name: str
     flags: dict[str, Any] = field(default_factory=dict)  # config.json
     history: list[dict[str, float]] = field(default_factory=list)  # history.csv
-    results: list[dict[str, Any]] = field(default_factory=list)  # result_*.json, newest first
-    commands: list[dict[str, Any]] = field(default_factory=list)  # commands.json
+    evaluations: list[Evaluation] = field(default_factory=list)  # newest first
+    commands: list[Command] = field(default_factory=list)  # commands.json
     problems: list[str] = field(default_factory=list)  # files that cannot be read
+
+    @property
+    def related(self) -> list[tuple[str, Path]]:
+        """What other pages there are of it, and where."""
+        pages = [("runs on the arm", self.folder / ARM / PAGE)]
+        if self.folder.resolve().name == ARM:
+            pages.append(("training and evaluation of the policy", self.folder.resolve().parent / PAGE))
+        return [(what, page) for what, page in pages if page.is_file()]
+
+
+def run_name(folder: Path) -> str:
+    """What a run is called: its folder; of an arm's runs that of the training they belong to."""
+    folder = folder.resolve()
+    return f"{folder.parent.name}, {ARM}" if folder.name == ARM and folder.parent.name else folder.name
+
+
+def is_run(folder: Path) -> bool:
+    """Whether there is something to report of."""
+    files = ("config.json", "history.csv", FILE)
+    return any((folder / file).is_file() for file in files) or bool(list_results(folder))
 
 
 def read_run(folder: Path, name: str) -> Run:
     """What a folder holds; a file that cannot be read is noted. ValueError if there is nothing."""
-    run = Run(folder, name)
-    readers = {
-        "config.json": lambda path: run.flags.update(cli.read_flags(str(path))),
-        "history.csv": lambda path: run.history.extend(_read_history(path)),
-        "commands.json": lambda path: run.commands.extend(read_commands(folder)),
-    }
-    newest_first = sorted(
-        folder.glob("result_*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
-    readers |= {path.name: lambda path: run.results.append(_read_result(path)) for path in newest_first}
-    found = [folder / file for file in readers if (folder / file).is_file()]
-    if not found:
+    if not is_run(folder):
         raise ValueError(
             f"{folder} holds no run (config.json, history.csv, result_*.json); give the --ckpt_dir of one"
         )
-    for path in found:
+    run = Run(folder, name)
+    readers = {
+        folder / "config.json": lambda path: run.flags.update(cli.read_flags(str(path))),
+        folder / "history.csv": lambda path: run.history.extend(_read_history(path)),
+        folder / FILE: lambda path: run.commands.extend(Command(**entry) for entry in read_commands(folder)),
+    }
+    add = lambda path: run.evaluations.append(Evaluation(read_result(path), path.parent))  # noqa: E731
+    readers |= dict.fromkeys(list_results(folder), add)
+    for path, read in readers.items():
+        if not path.is_file():
+            continue
         try:
-            readers[path.name](path)
-        except (ValueError, KeyError, TypeError) as error:
-            run.problems.append(f"{path.name} cannot be read: {error}")
-    _own_videos(run)
+            read(path)
+        except (ValueError, KeyError, TypeError, OSError, RecursionError, csv.Error) as error:
+            said = f"{path.relative_to(folder)} cannot be read: {error}"
+            run.problems.append(said if len(said) < 400 else f"{said[:400]}...")
+    _find_videos(run)
+    _find_stale(run)
     return run
 
 
@@ -59,23 +113,55 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _read_result(path: Path) -> dict[str, Any]:
-    result = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("task", "checkpoint", "outcomes", "stages", "rollouts", "successes"):
-        result[name]  # noqa: B018 - KeyError names what is missing
-    return result
+def _find_videos(run: Run) -> None:
+    """Give each evaluation its videos: those beside it.
 
-
-def _own_videos(run: Run) -> None:
-    """Give each outcome the path of its video, if it has one.
-
-    The newest evaluation that filmed a rollout wrote it last. Old evaluations did not say what they filmed.
+    Earlier versions wrote them all into the run's folder: there, the newest of their evaluations that filmed
+    a rollout wrote it last, and those that moved since are looked for as if they had not.
     """
     taken: set[int] = set()
-    for result in run.results:
-        for outcome in result["outcomes"]:
-            index = outcome["index"]
-            path = run.folder / f"rollout_{index}.mp4"
-            if outcome.get("filmed", True) and index not in taken and path.is_file():
-                taken.add(index)
-                outcome["video"] = path
+    for evaluation in run.evaluations:
+        is_old = evaluation.summary.settings is None
+        place = run.folder if is_old else evaluation.folder
+        for outcome in evaluation.summary.outcomes:
+            path = place / f"rollout_{outcome.index}.mp4"
+            if not outcome.filmed or (is_old and outcome.index in taken) or not path.is_file():
+                continue
+            evaluation.videos[outcome.index] = path
+            taken |= {outcome.index} if is_old else set()
+
+
+def _find_stale(run: Run) -> None:
+    """Mark evaluations of a checkpoint that holds something else by now."""
+    versions: dict[Path, str] = {}
+    for evaluation in run.evaluations:
+        settings, path = evaluation.summary.settings, run.folder / evaluation.summary.checkpoint
+        if settings is None or not settings.version or not path.is_file():
+            continue
+        versions.setdefault(path, content_version([path]))
+        evaluation.is_stale = versions[path] != settings.version
+
+
+def labels(runs: Sequence[Run]) -> list[tuple[Run, Evaluation, str]]:
+    """Every evaluation, and what it is called: by what tells it from the others."""
+    named = []
+    for run in runs:
+        differing = _differing([evaluation.facts for evaluation in run.evaluations])
+        for evaluation in run.evaluations:
+            words = [run.name] if len(runs) > 1 else [evaluation.facts["checkpoint"]]
+            words += [evaluation.facts[fact] for fact in differing if fact in evaluation.facts]
+            named.append((run, evaluation, ", ".join(dict.fromkeys(words))))
+    names = [name for *_, name in named]
+    return [
+        (run, evaluation, f"{name}, {_when(evaluation)}" if names.count(name) > 1 else name)
+        for run, evaluation, name in named
+    ]
+
+
+def _differing(facts: Sequence[Mapping[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for each in facts for name in each)
+    return [name for name in names if len({each.get(name) for each in facts}) > 1]
+
+
+def _when(evaluation: Evaluation) -> str:
+    return evaluation.summary.made[:19].replace("T", " ") or evaluation.folder.name

@@ -6,22 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viewers.pages import text
+from curves import Line
+from viewers.pages import Html, element, joined
 
 WIDTH, HEIGHT = 460, 250  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 30  # around the axes
 POINTS = 400  # of a line, at most
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a chart."""
-
-    label: str
-    color: str  # CSS
-    points: Sequence[tuple[float, float]]
-    dashed: bool = False
-    marked: bool = False  # a dot at each point, which tells its values
+LETTER = 6.6  # width of a figure, at the size that labels have
+DRAWABLE = 1e150  # larger values, and on a log axis smaller ones than its inverse, leave no room to count in
 
 
 @dataclass(frozen=True)
@@ -35,15 +27,9 @@ class _Axis:
     is_log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, value = (
-            map(math.log10, (self.low, self.high, value))
-            if self.is_log
-            else (
-                self.low,
-                self.high,
-                value,
-            )
-        )
+        low, high = self.low, self.high
+        if self.is_log:
+            low, high, value = map(math.log10, (low, high, value))
         return self.begin + (value - low) / (high - low) * (self.end - self.begin)
 
     def ticks(self) -> list[float]:
@@ -60,33 +46,57 @@ class _Axis:
         return [i * every for i in range(first, math.floor(self.high / every + 1e-9) + 1)]
 
 
-def line_chart(title: str, lines: Sequence[Line], x_label: str = "step", top: float | None = None) -> str:
+def line_chart(
+    title: str, lines: Sequence[Line], x_label: str = "step", top: float | None = None, note: str = ""
+) -> Html:
     """Lines over a common axis, logarithmic where all values are positive; `top` makes it 0 to `top`.
 
-    Points that are not finite are left out.
+    Points that are not finite, or too large to draw, are left out; `note` explains the title.
     """
-    kept = [(line, [p for p in _thinned(line.points) if all(map(math.isfinite, p))]) for line in lines]
+    kept = [(line, [p for p in _thinned(line.points) if all(map(_is_drawable, p))]) for line in lines]
     kept = [(line, points) for line, points in kept if points]
     if not kept:
-        return ""
+        return Html()
     xs = [x for _, points in kept for x, _ in points]
     ys = [y for _, points in kept for _, y in points]
     x_axis = _Axis(0, max(*xs, 1), LEFT, WIDTH - RIGHT)
     y_axis = _y_axis(ys, top)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">']
+    legend = (element("li", element("i", style=_stroke(line)), line.label) for line, _ in kept)
+    return element(
+        "figure",
+        element("figcaption", title),
+        element("p", note, class_="soft") if note else None,
+        element(
+            "svg",
+            *_axes(x_axis, y_axis, x_label),
+            *(_drawn(line, points, x_axis, y_axis) for line, points in kept),
+            viewBox=f"0 0 {WIDTH} {HEIGHT}",
+            role="img",
+            aria_label=title,
+        ),
+        element("ul", *legend, class_="legend"),
+        class_="chart",
+    )
+
+
+def _is_drawable(value: float) -> bool:
+    return math.isfinite(value) and abs(value) < DRAWABLE
+
+
+def _axes(x_axis: _Axis, y_axis: _Axis, x_label: str) -> list[Html]:
+    parts = []
     for value in y_axis.ticks():
-        y = y_axis(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{value:g}</text>')
+        y = f"{y_axis(value):.1f}"
+        parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
+        below = f"{y_axis(value) + 3.5:.1f}"
+        parts.append(element("text", f"{value:g}", x=LEFT - 6, y=below, text_anchor="end"))
     for value in x_axis.ticks():
-        x = x_axis(value)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{value:g}</text>')
+        label = f"{value:g}"
+        x = min(x_axis(value), WIDTH - LETTER * len(label) / 2)  # the last one must not be cut
+        place = {"x": f"{x:.1f}", "y": HEIGHT - BOTTOM + 14}
+        parts.append(element("text", label, **place, text_anchor="middle"))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 3}" text-anchor="middle">{text(x_label)}</text>')
-    parts += [_drawn(line, points, x_axis, y_axis) for line, points in kept]
-    legend = "".join(f'<li><i style="{_stroke(line)}"></i>{text(line.label)}</li>' for line, _ in kept)
-    chart = "".join([f"<figcaption>{text(title)}</figcaption>", *parts, "</svg>"])
-    return f'<figure class="chart">{chart}<ul class="legend">{legend}</ul></figure>'
+    return [*parts, element("text", x_label, x=middle, y=HEIGHT - 3, text_anchor="middle")]
 
 
 def _y_axis(values: Sequence[float], top: float | None) -> _Axis:
@@ -94,7 +104,7 @@ def _y_axis(values: Sequence[float], top: float | None) -> _Axis:
     ends = {"begin": HEIGHT - BOTTOM, "end": TOP}
     if top is not None:
         return _Axis(0, top, **ends)
-    if low > 0:
+    if low > 1 / DRAWABLE:
         return _Axis(low / 1.15, high * 1.15, **ends, is_log=True)
     room = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
     return _Axis(low - room, high + room, **ends)
@@ -110,24 +120,26 @@ def _stroke(line: Line) -> str:
     return f"border-top: 2px {'dashed' if line.dashed else 'solid'} {line.color}"
 
 
-def _drawn(line: Line, points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> str:
+def _drawn(line: Line, points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> Html:
     places = [(x_axis(x), y_axis(y)) for x, y in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    dash = ' stroke-dasharray="5 3"' if line.dashed else ""
-    parts = [f'<polyline points="{path}" stroke="{line.color}"{dash}/>']
+    dash = "5 3" if line.dashed else None
+    parts = [element("polyline", points=path, stroke=line.color, stroke_dasharray=dash)]
     for (x, y), (step, value) in zip(places if line.marked else (), points, strict=False):
-        told = f"{text(line.label)}: {value:.4g} at {step:g}"
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{line.color}"><title>{told}</title></circle>'
-        )
-    return "".join(parts)
+        told = element("title", f"{line.label}: {value:.4g} at {step:g}")
+        parts.append(element("circle", told, cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.2, fill=line.color))
+    return joined(parts)
 
 
-def interval_bar(rate: float, low: float, high: float) -> str:
+def interval_bar(rate: float, low: float, high: float) -> Html:
     """A rate in [0, 1] as a dot, on the line of its interval, on a scale of 0 to 100 %."""
-    return (
-        '<svg class="interval" viewBox="0 0 200 16" role="img">'
-        '<line class="grid" x1="2" x2="198" y1="8" y2="8"/>'
-        f'<line class="range" x1="{2 + 196 * low:.1f}" x2="{2 + 196 * high:.1f}" y1="8" y2="8"/>'
-        f'<circle cx="{2 + 196 * rate:.1f}" cy="8" r="4.5"/></svg>'
+    low, high, rate = (f"{2 + 196 * share:.1f}" for share in (low, high, rate))
+    return element(
+        "svg",
+        element("line", class_="grid", x1=2, x2=198, y1=8, y2=8),
+        element("line", class_="range", x1=low, x2=high, y1=8, y2=8),
+        element("circle", cx=rate, cy=8, r=4.5),
+        class_="interval",
+        viewBox="0 0 200 16",
+        role="img",
     )

@@ -1,0 +1,75 @@
+"""Dataclasses from plain values, as JSON has them: each is checked against the type that its field states."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Kind = TypeVar("Kind")
+MAX_INT = 2**63 - 1  # larger ones are no counts, steps or seeds of anybody
+SHOWN = 60  # characters of a value in a message
+
+
+def from_plain(kind: type[Kind], content: Any, where: str = "") -> Kind:
+    """Build a dataclass from a mapping; what it has beside the fields is left out.
+
+    Args:
+        kind: the dataclass; its fields are bool, int, float, str, or tuples, dicts (with names) or
+            dataclasses of them, each or None.
+        content: the mapping.
+        where: how to call it in a message.
+
+    Raises:
+        ValueError: a field without a default is missing, or a value is of another type or not finite.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where or 'it'} is {_short(content)}; it must be an object, name to value")
+    hints, values = typing.get_type_hints(kind), {}
+    for field in dataclasses.fields(kind):
+        name = f"{where}.{field.name}" if where else field.name
+        if field.name in content:
+            values[field.name] = _checked(hints[field.name], content[field.name], name)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{name} is missing")
+    return kind(**values)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type `hint` has it."""
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return from_plain(hint, value, where)
+    origin, items = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or (items[-1] is not ... and len(value) != len(items)):
+            raise ValueError(f"{where} is {_short(value)}; it must be a list")
+        return tuple(_checked(items[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} is {_short(value)}; it must be an object, name to value")
+        return {str(name): _checked(items[1], item, f"{where}.{name}") for name, item in value.items()}
+    return _checked_scalar(hint, value, where)
+
+
+def _checked_scalar(hint: type, value: Any, where: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and is_number and abs(value) <= MAX_INT and math.isfinite(value):
+        return float(value)
+    if hint is int and is_number and abs(value) <= MAX_INT and value == int(value):
+        return int(value)
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    names = {float: "a finite number", int: "a whole number", bool: "true or false", str: "text"}
+    raise ValueError(f"{where} is {_short(value)}; it must be {names[hint]}")
+
+
+def _short(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."

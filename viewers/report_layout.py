@@ -1,0 +1,26 @@
+"""What the parts of a report are laid out with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from viewers.pages import Html, element
+
+
+def section(title: str, *content: Html) -> Html:
+    """A part with a heading; nothing where there is no content."""
+    content = tuple(part for part in content if part)
+    return element("section", element("h2", title), *content) if content else Html()
+
+
+def soft(words: str) -> Html:
+    """A line that explains."""
+    return element("p", words, class_="soft")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
+    """Cells below a head."""
+    names = element("tr", *(element("th", name) for name in head))
+    lines = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    return element("div", element("table", names, *lines), class_="scroll")
