@@ -156,7 +156,7 @@ class Summary:
                 raise ValueError(f"{outcome} cannot be of a task with {len(summary.stages)} stages")
         for name, value in summary.counts().items():
             if content.get(name, value) != value:
-                raise ValueError(f"{name} is {str(content[name])[:80]}; its outcomes make it {value}")
+                raise ValueError(f"{name} is {repr(content[name])[:80]}; its outcomes make it {value}")
         return summary
 
     @property
