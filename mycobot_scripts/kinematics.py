@@ -21,15 +21,35 @@ _LINKS = (
 )
 
 
+def frames(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of foot and links at joint angles (n, 6) in rad: positions (n, 7, 3) in m, rotations (n, 7, 3, 3).
+
+    Frame i turns with joint i about its z; the last one is the flange's.
+    """
+    turns, shifts = _turns(np.asarray(joints, dtype=float), offset)
+    positions, rotations = np.zeros((len(turns), 7, 3)), np.zeros((len(turns), 7, 3, 3))
+    rotations[:, 0] = np.eye(3)
+    for i in range(6):
+        rotations[:, i + 1] = rotations[:, i] @ turns[:, i]
+        positions[:, i + 1] = positions[:, i] + rotations[:, i] @ shifts[i]
+    return positions, rotations
+
+
+def _turns(joints: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """From each frame to the next: rotations (n, 6, 3, 3), and shifts (6, 3) in m."""
+    alpha, a, d, zero = (np.array([offset if x is None else x for x in row]) for row in zip(*_LINKS, strict=True))
+    c, s, ca, sa = np.cos(joints + zero), np.sin(joints + zero), np.cos(alpha), np.sin(alpha)
+    turns = np.zeros((len(joints), 6, 3, 3))
+    turns[..., 0, 0], turns[..., 0, 1] = c, -s
+    turns[..., 1, 0], turns[..., 1, 1], turns[..., 1, 2] = s * ca, c * ca, -sa
+    turns[..., 2, 0], turns[..., 2, 1], turns[..., 2, 2] = s * sa, c * sa, ca
+    return turns, np.column_stack([a, -d * sa, d * ca])
+
+
 def forward(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.ndarray]:
     """Flange at joint angles (6,) in rad: position (3,) in m, and rotation (3, 3), base from flange."""
-    position, rotation = np.zeros(3), np.eye(3)
-    for (alpha, a, d, zero), angle in zip(_LINKS, joints, strict=True):
-        c, s, ca, sa = np.cos(angle + zero), np.sin(angle + zero), np.cos(alpha), np.sin(alpha)
-        d = offset if d is None else d
-        position = position + rotation @ np.array([a, -d * sa, d * ca])
-        rotation = rotation @ np.array([[c, -s, 0.0], [s * ca, c * ca, -sa], [s * sa, c * sa, ca]])
-    return position, rotation
+    positions, rotations = frames(np.asarray(joints)[None], offset)
+    return positions[0, -1], rotations[0, -1]
 
 
 def tool_point(joints: np.ndarray, length: float = TOOL_LENGTH) -> np.ndarray:

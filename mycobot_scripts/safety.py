@@ -1,8 +1,9 @@
 """What the arm may do: limits on every command, and what stops a run.
 
-`Guard.clamp` makes a command harmless, and counts what it changed. What no clamping mends (a policy that
-gives NaN, an arm that does not follow, a camera that is dead) raises `SafetyStop`: whoever drives the arm
-then holds it, and says why.
+`Guard.clamp` makes a command harmless, and counts what it changed: the command itself is inside all limits, and
+so is the arm on any way that it may take there (`prediction.py`). What no clamping mends (a policy that gives
+NaN, an arm that does not follow or is outside, a camera that is dead) raises `SafetyStop`: whoever drives the
+arm then holds it, and says why.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mycobot_scripts.bounds import Bounds
+from mycobot_scripts.detour import Detour, Moment
 from mycobot_scripts.following import Following
-from mycobot_scripts.kinematics import tool_point
 from mycobot_scripts.limits import HARD_LIMITS, Limits, SafetyStop
+from mycobot_scripts.prediction import LEAD, TOP_SPEED, Course
 from mycobot_scripts.units import JOINTS, on_the_wire
 
 __all__ = ["HARD_LIMITS", "Guard", "Limits", "SafetyStop"]
 
 MIN_RANGE = 0.4  # rad, and share of the gripper's travel: what a training range is taken to be at least
 _TINY = 1e-9  # m; rounding of floats
-_BISECTIONS = 10
-_SLIDES = 3  # iterations towards the nearest tool point that is allowed
+_ROUNDED = 0.0005  # m; the arm moves by so much where its pose is rounded to what the wire can say
 
 
 class Guard:
@@ -38,9 +40,9 @@ class Guard:
         reach = np.radians(HARD_LIMITS - limits.joint_margin)
         self._low, self._high = np.append(-reach, 0.0), np.append(reach, 1.0)
         self._steps = np.append(np.full(JOINTS, np.radians(limits.max_step)), limits.gripper_step)
-        bottom = limits.table_height
-        self._box_low = np.array([limits.box_x[0], limits.box_y[0], bottom + limits.clearance])
-        self._box_high = np.array([limits.box_x[1], limits.box_y[1], bottom + limits.max_height])
+        self._bounds = Bounds(limits)
+        self._detour = Detour(self._bounds)
+        self._allowed = np.zeros(self._bounds.count)  # m outside each limit; above 0 where the arm began so
         self.reset()
 
     def reset(self) -> None:
@@ -49,87 +51,97 @@ class Guard:
         self.commands = 0
         self._following = Following(self.limits)
 
+    def begin(self, pose: np.ndarray) -> None:
+        """The arm was brought to a pose (7,) by other hands; where it is outside, it may only come back."""
+        self._allowed = np.maximum(0.0, self._excess(pose))
+
+    def check_start(self) -> None:
+        """SafetyStop if runs cannot begin at the start pose, because it is outside a limit."""
+        depth, _, words = self._bounds.worst(self._excess(self.start))
+        if depth > _ROUNDED:
+            raise SafetyStop(f"the start pose is not allowed: {words}")
+
+    def _excess(self, pose: np.ndarray) -> np.ndarray:
+        return self._bounds.excess(np.asarray(pose, dtype=float)[None, :JOINTS], pose[JOINTS])[0]
+
     # --- commands
 
-    def clamp(self, target: np.ndarray, previous: np.ndarray) -> np.ndarray:
-        """The allowed command (7,) nearest to `target` (7,), if the last one was `previous` (7,).
+    def clamp(
+        self, target: np.ndarray, previous: np.ndarray, course: Course | None = None, now: float = 0.0
+    ) -> np.ndarray:
+        """The allowed command (7,) nearest to `target` (7,).
 
-        It is exactly what the wire can say. Where `previous` is itself outside a limit, as an arm may be that
-        was moved by hand, the command is at least no further out. SafetyStop if the target is not finite.
+        It is exactly what the wire can say. Where the arm is itself outside a limit, as it may be that was moved
+        by hand, it gets no further out. SafetyStop if the target is not finite.
+
+        Args:
+            target: what is asked for.
+            previous: the last command.
+            course: where the arm is, and what it is on its way to; without, it rests at `previous`.
+            now: when the command is sent, s.
         """
         if np.shape(target) != self.start.shape or not np.isfinite(target).all():
             raise SafetyStop(f"a command is {np.asarray(target).tolist()}; it must be 7 finite numbers")
         self.commands += 1
         previous = on_the_wire(previous)
-        allowed = self._within(np.asarray(target, dtype=float), previous, count=True)
-        return self._keep_tool_in(on_the_wire(allowed), previous)
+        if course is None:
+            course, most = Course(TOP_SPEED, now, previous), self._steps
+            self.begin(previous)
+        else:
+            most = np.minimum(self._steps, np.append(np.full(JOINTS, course.room(now)), 1.0))
+            self._allowed = np.minimum(self._allowed, np.maximum(0.0, self._excess(course.pose) + _ROUNDED))
+        moment = Moment(
+            *(previous, course.pose, course.starts(now), course.speed, course.opening, self._allowed)
+        )
+        wanted = self._within(np.asarray(target, dtype=float), moment, most, count=True)
 
-    def _within(self, target: np.ndarray, previous: np.ndarray, count: bool = False) -> np.ndarray:
+        def slide(joints: np.ndarray) -> np.ndarray:
+            pose = np.append(self._bounds.slide(joints), wanted[JOINTS])
+            return on_the_wire(self._within(pose, moment, most))[:JOINTS]
+
+        command, side = self._detour.nearest(on_the_wire(wanted), moment, slide)
+        self._count(side, side != "")
+        return command
+
+    def _within(
+        self, target: np.ndarray, moment: Moment, most: np.ndarray, count: bool = False
+    ) -> np.ndarray:
         """Joint limits, then steps; all joints are slowed alike, so that the path stays the same."""
+        previous = moment.previous
         inside = np.clip(target, np.minimum(self._low, previous), np.maximum(self._high, previous))
         step = inside - previous
-        share = max(1.0, np.abs(step[:JOINTS] / self._steps[:JOINTS]).max())
-        slowed = previous + np.append(
-            step[:JOINTS] / share, np.clip(step[JOINTS], -self._steps[JOINTS], self._steps[JOINTS])
-        )
+        slowed = float(np.max(np.abs(step[:JOINTS]) / np.maximum(most[:JOINTS], _TINY), initial=1.0))
+        ahead = np.maximum(LEAD * moment.speed - np.sign(step) * (previous - moment.pose), _TINY)
+        waits = float(np.max(np.abs(step[:JOINTS]) / ahead[:JOINTS]))
+        gripper = np.clip(step[JOINTS], -most[JOINTS], most[JOINTS])
         if count:
             changed = inside != target
             self._count("joint limit", changed[:JOINTS].any())
             self._count("gripper range", changed[JOINTS])
-            self._count("step", share > 1 + _TINY)
-            self._count("gripper step", abs(step[JOINTS]) > self._steps[JOINTS] + _TINY)
-        return slowed
+            self._count("step", slowed > 1 + _TINY)
+            self._count("ahead of the arm", waits > max(slowed, 1 + _TINY))
+            self._count("gripper step", abs(step[JOINTS]) > most[JOINTS] + _TINY)
+        return previous + np.append(step[:JOINTS] / max(slowed, waits), gripper)
 
     def _count(self, kind: str, happened: bool) -> None:
         if happened:
             self.clamped[kind] += 1
 
-    def outside(self, joints: np.ndarray) -> tuple[float, str]:
-        """How far (m) the tool point is outside its box at joint angles (6,), and at which side."""
-        point = tool_point(joints, self.limits.tool_length)
-        below, above = self._box_low - point, point - self._box_high
-        beyond = np.maximum(below, above)
-        axis = int(beyond.argmax())
-        side = "table" if axis == 2 and below[2] > 0 else "box"
-        return max(0.0, float(beyond[axis])), side
+    def outside(self, joints: np.ndarray, opening: float = 0.0) -> tuple[float, str]:
+        """How far (m) the arm is outside its limits at joint angles (6,), and at which side: table, box, itself.
+
+        Its gripper is open to a share.
+        """
+        depth, side, _ = self._bounds.worst(self._excess(np.append(joints, opening)))
+        return max(0.0, depth), side
 
     def beyond(self, target: np.ndarray) -> str | None:
-        """Which limit a finite target (7,) is beyond: joint limit, table, box, or none."""
+        """Which limit a finite target (7,) is beyond: joint limit, table, box, itself, or none."""
         joints = target[:JOINTS]
         if (joints < self._low[:JOINTS]).any() or (joints > self._high[:JOINTS]).any():
             return "joint limit"
         depth, side = self.outside(joints)
         return side if depth > _TINY else None
-
-    def _keep_tool_in(self, target: np.ndarray, previous: np.ndarray) -> np.ndarray:
-        """Slide along the side that the tool point would pass; failing that, go as far as is allowed."""
-        allowed = self.outside(previous[:JOINTS])[0] + _TINY
-        depth, side = self.outside(target[:JOINTS])
-        if depth <= allowed:
-            return target
-        self._count(side, True)
-        slid = on_the_wire(self._within(self._slide(target), previous))
-        if self.outside(slid[:JOINTS])[0] <= allowed:
-            return slid
-        low, high = 0.0, 1.0
-        for _ in range(_BISECTIONS):
-            share = (low + high) / 2
-            part = on_the_wire(previous + share * (slid - previous))
-            low, high = (share, high) if self.outside(part[:JOINTS])[0] <= allowed else (low, share)
-        stopped = on_the_wire(previous + low * (slid - previous))
-        return np.append(stopped[:JOINTS], target[JOINTS])
-
-    def _slide(self, target: np.ndarray) -> np.ndarray:
-        """Joints whose tool point is the nearest inside the box, by damped least squares."""
-        joints, length, edge = target[:JOINTS].copy(), self.limits.tool_length, 1e-3
-        for _ in range(_SLIDES):
-            point = tool_point(joints, length)
-            error = np.clip(point, self._box_low + edge, self._box_high - edge) - point
-            small = 1e-4
-            moved = [tool_point(joints + small * unit, length) - point for unit in np.eye(JOINTS)]
-            jacobian = np.array(moved).T / small  # (3, 6) m/rad
-            joints += jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + 1e-4 * np.eye(3), error)
-        return np.append(joints, target[JOINTS])
 
     # --- what stops a run
 

@@ -1,0 +1,85 @@
+"""The nearest command on whose ways the arm stays inside its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mycobot_scripts.bounds import Bounds
+from mycobot_scripts.prediction import ways
+from mycobot_scripts.units import JOINTS, on_the_wire
+
+ON_THE_WAY = 0.002  # m; how far outside a way may lead that the arm may take, as far as can be reckoned
+_TINY = 1e-9  # m; rounding of floats
+_ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # where the straight way to a command is looked at
+_SHARES = (0.98, 0.75, 0.45, 0.2)  # of the way that seems to be allowed: what is tried
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there is to know when a command is given."""
+
+    previous: np.ndarray  # (7,) the last command
+    pose: np.ndarray  # (7,) where the arm was seen
+    starts: np.ndarray  # (arms, 6) where it is when the command takes effect (`prediction.Course.starts`)
+    speed: float  # rad/s, of its fastest joint
+    opening: float  # how far its gripper may be open
+    allowed: np.ndarray  # (limits,) m outside each that it may be
+
+
+class Detour:
+    """Looks for commands.
+
+    Args:
+        bounds: the limits.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+
+    def over(self, targets: np.ndarray, moment: Moment, opening: float) -> np.ndarray:
+        """How far (m) the arm may get past what is allowed (n, limits), for commands (n, 6)."""
+        straight = moment.previous[:JOINTS] + _ALONG * (targets - moment.previous[:JOINTS])[:, None]
+        late = ways(moment.starts, targets, moment.speed)
+        poses = np.concatenate([targets[:, None], straight, late], axis=1)
+        excess = self._bounds.excess(poses.reshape(-1, JOINTS), opening).reshape(*poses.shape[:2], -1)
+        return np.maximum(excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY) - moment.allowed
+
+    def nearest(self, wanted: np.ndarray, moment: Moment, slide) -> tuple[np.ndarray, str]:
+        """The command (7,) to give for one that is wanted (7,), and at which side it had to change ("" if not).
+
+        `slide(joints)` gives joints (6,) as near as may be whose tool point is inside; within all other limits.
+        """
+        opening = max(moment.opening, wanted[JOINTS])
+        over = self.over(wanted[None, :JOINTS], moment, opening)[0]
+        if over.max() <= _TINY:
+            return wanted, ""
+        side = self._bounds.worst(over)[1]
+        stay = self.over(moment.previous[None, :JOINTS], moment, opening)[0]
+        if opening > moment.opening and stay.max() > _TINY:  # the gripper would open into something
+            wanted, opening = np.append(wanted[:JOINTS], moment.previous[JOINTS]), moment.opening
+            over, stay = self.over(np.array([wanted, moment.previous])[:, :JOINTS], moment, opening)
+        joints = self._search(wanted[:JOINTS], over, stay, moment, opening, slide)
+        return np.append(joints, wanted[JOINTS]), side
+
+    def _search(self, wanted, over, stay, moment: Moment, opening: float, slide) -> np.ndarray:
+        """Joints (6,): those wanted, or slid along a side, or a part of the way, or the last ones."""
+        bearable = np.maximum(stay, _TINY)
+        if (over <= bearable).all():
+            return wanted
+        previous, slid = moment.previous[:JOINTS], slide(wanted)
+        past = self.over(slid[None], moment, opening)[0]
+        if (past <= bearable).all():
+            return slid
+        ends, pasts = np.array([wanted, slid]), np.array([over, past])
+        rise = np.maximum(pasts - stay, _TINY)
+        room = np.where(pasts > bearable, (bearable - stay) / rise, 1.0).min(axis=1)  # of the way there
+        shares = np.outer(room, _SHARES).ravel()[:, None]
+        parts = previous + shares * (np.repeat(ends, len(_SHARES), axis=0) - previous)
+        parts = np.array([on_the_wire(np.append(part, 0.0))[:JOINTS] for part in parts])
+        passes = (self.over(parts, moment, opening) <= bearable).all(axis=1)
+        if not passes.any():
+            return previous
+        missing = np.where(passes, np.abs(parts - wanted).sum(axis=1), np.inf)
+        return parts[int(missing.argmin())]
