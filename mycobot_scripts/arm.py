@@ -5,14 +5,15 @@ Single-threaded; `servo.Servo` is the thread that calls it.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from cli import check, flag
+from mycobot_scripts.following import jumps
 from mycobot_scripts.link import SERVICE, Link
+from mycobot_scripts.prediction import Course, top_speed
 from mycobot_scripts.protocol import Command, decode_angles, encode_angles, to_int16s
 from mycobot_scripts.safety import Guard
 from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees, to_state
@@ -21,8 +22,8 @@ DETECTION, DETECTIONS = 0.3, 3  # s, and tries, to have a write acknowledged: re
 INSISTENCE = 3  # times that a stop is sent at most, until it is acknowledged
 READINGS = 10  # tries to read the state at the start
 MISSING_ACKS = 5  # one after the other, until writes are taken to be silent after all
-MAX_SPEED, JITTER = 300.0, 5.0  # degrees a second, degrees: a reading that jumps further is none
 LATENESS = 0.03  # s that a command may be late before a reading is left out
+RECHECK = 0.3  # s after which a current that is too large is read again
 PATIENCE = 5.0  # s that a look at the servos' health waits for a moment without commands
 VELOCITY_SPAN = 0.15  # s that a velocity is taken over; readings come in steps of 0.09 degrees
 STANDSTILL, SETTLING = 2.0, 0.4  # degrees that the arm may still go, and s, after it was stopped
@@ -103,7 +104,7 @@ class Arm:
     """
 
     def __init__(self, link: Link, guard: Guard, config: ServoConfig) -> None:
-        self.link, self.guard, self.config = link, guard, config
+        self.link, self.guard, self.config, self._now = link, guard, config, link.now
         self.temperatures: list[float] = []  # degrees Celsius, of each servo; [] until known
         self.currents: list[float] = []  # mA
         self.released = False
@@ -125,7 +126,7 @@ class Arm:
         opening = self._opening()
         self._reads_gripper = config.read_gripper and opening is not None
         qpos = np.append(np.radians(angles), UNKNOWN_GRIPPER if opening is None else opening)
-        now = time.monotonic()
+        now = self._now()
         self._readings = deque([(now, qpos)], maxlen=50)
         self._sent = on_the_wire(qpos)  # the last command
         self._told: int | None = None  # what the gripper was told last, 0 to 100
@@ -134,6 +135,8 @@ class Arm:
         self._stopped: tuple[float, np.ndarray] | None = None  # when (s) and where (7,)
         self._gripper_due = self._health_due = now
         self.state = ArmState(now, qpos, np.zeros(JOINTS + 1), self._sent)
+        self._course = Course(top_speed(config.speed), now, qpos)
+        guard.begin(qpos)
         guard.note(now, self._sent)
 
     # --- commands
@@ -145,11 +148,13 @@ class Arm:
 
     def command(self, target: np.ndarray) -> None:
         """Send the arm towards `target` (7,), as far as is allowed; `update` tells the gripper."""
-        self._go(self.guard.clamp(target, self._sent))
+        self._go(self.guard.clamp(target, self._sent, self._course, self._now()))
 
     def _go(self, target: np.ndarray) -> None:
+        now = self._now()
         self._sent, self._stopped = target, None
-        self.guard.note(time.monotonic(), target)
+        self.guard.note(now, target)
+        self._course.note(now, target)
         self._move()
 
     def _move(self) -> None:
@@ -164,7 +169,7 @@ class Arm:
         gripper take more than the tenth of a second between commands: a reading that would make the delay
         grow is left out, but never two running.
         """
-        due = time.monotonic() + spare
+        due = self._now() + spare
         if self._is_unconfirmed and not self.released:
             self._move()
         if self._skipped or spare + LATENESS > SERVICE + self.config.command_gap / 1000:
@@ -172,12 +177,12 @@ class Arm:
             self._skipped = False
         else:
             self._skipped = True
-        now = time.monotonic()
+        now = self._now()
         value = to_degrees(self._sent)[1] if self._counts["arm"] else self._told
         if value != self._told and now >= self._gripper_due:
             payload = bytes([value, self.config.gripper_speed, self.config.gripper_type])
             self._told = value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._told
-            self._gripper_due = time.monotonic() + self.config.gripper_period / 1000
+            self._gripper_due = self._now() + self.config.gripper_period / 1000
             self._counts["gripper"] += 1
         elif now >= self._health_due and (now + SERVICE < due or now > self._health_due + PATIENCE):
             self._look_after()
@@ -190,7 +195,8 @@ class Arm:
         self._insist(Command.STOP)
         self._read()
         self._stand()
-        self._stopped = (time.monotonic(), self.state.qpos)
+        self.guard.accept(self._sent)
+        self._stopped = (self._now(), self.state.qpos)
 
     def release(self) -> None:
         """Let the arm be moved by hand: it drops unless somebody holds it."""
@@ -203,7 +209,8 @@ class Arm:
         self._insist(Command.FOCUS_SERVO, b"\x00")
         self._read()
         self._stand()
-        self._go(self.guard.clamp(self._sent, self._sent))
+        self.guard.begin(self._sent)
+        self._go(self._sent)
         self.released = False
 
     def _tell(self, command: Command, payload: bytes = b"") -> bool:
@@ -244,14 +251,15 @@ class Arm:
         angles = self._angles()
         if angles is None:
             return
-        now = time.monotonic()
+        now = self._now()
         opening = self._opening() if self._reads_gripper else None
         qpos = to_state(angles, 100 * (self._sent[JOINTS] if opening is None else opening))
         before, last = self._readings[-1]
-        if np.degrees(np.abs(qpos - last)[:JOINTS].max()) > MAX_SPEED * (now - before) + JITTER:
+        if jumps(qpos, last, now - before):
             self._counts["rejected"] += 1
             return
         self._readings.append((now, qpos))
+        self._course.saw(now, qpos)
         self.state = ArmState(now, qpos, self._velocity(), self._sent)
         self._make_sure_it_stands()
 
@@ -266,7 +274,8 @@ class Arm:
         """Take the measured joints for the last command."""
         self._sent = on_the_wire(np.append(self.state.qpos[:JOINTS], self._sent[JOINTS]))
         self.state = ArmState(self.state.time, self.state.qpos, self.state.qvel, self._sent)
-        self.guard.note(time.monotonic(), self._sent)
+        self._course.begin(self._now(), self._sent)
+        self.guard.note(self._now(), self._sent)
 
     def _make_sure_it_stands(self) -> None:
         """Firmware that ignores STOP is told to stay where it is."""
@@ -276,7 +285,7 @@ class Arm:
         self._stopped = None
         if moved > STANDSTILL:
             self._stand()
-            self._go(self.guard.clamp(self._sent, self._sent))
+            self._go(self._sent)
 
     def _look_after(self) -> None:
         """Read temperatures or currents, in turn."""
@@ -286,8 +295,11 @@ class Arm:
         if reply is not None and len(reply) in (JOINTS, 2 * JOINTS):
             values = list(reply) if len(reply) == JOINTS else to_int16s(reply)
             setattr(self, kind, [float(value) for value in values])
+            if kind == "currents" and max(values) > self.guard.limits.max_current:  # is it so again?
+                self._health_due = self._now() + min(RECHECK, self.config.health_period)
+                return
         self._health.reverse()
-        self._health_due = time.monotonic() + self.config.health_period / 2
+        self._health_due = self._now() + self.config.health_period / 2
 
     @property
     def stats(self) -> ServoStats:

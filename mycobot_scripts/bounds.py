@@ -12,10 +12,11 @@ from mycobot_scripts.outline import FINGERS, PAIRS, PARTS, RADII, gaps, outline
 from mycobot_scripts.units import JOINTS
 
 APART = 0.005  # m between any two parts of the arm
-FINGER_REACH = 0.02  # m; how much nearer to the table than the tool point the fingers about it may be
+REACH = 0.02  # m; how much nearer to the table than the rest of the arm some parts may come
 FOOT = 0.1  # m about the arm's axis: a side of the box that is nearer, or beyond, is for the tool point alone
 _SLIDES, _EDGE, _NUDGE = 3, 0.001, 1e-4  # iterations towards the nearest tool point that is allowed; m, rad
-_STANDING = ("base", "shoulder")  # no matter of the table
+_REACHING = (*FINGERS, "grip", "camera")  # what is about the tool point, or mounted by the user
+_STANDING = ("base", "shoulder", "upper arm")  # no matter of the table, which may be higher than the foot
 _BONES = {"elbow": 3, "wrist": 4, "hand": 5, "flange": 6}  # joints that keep inside the box's sides too
 
 
@@ -33,8 +34,8 @@ class Bounds:
         self._sides = np.concatenate([-low, high])  # (6,); p is inside where [-p, p] is at most that
         self._bone_sides = np.flatnonzero(self._sides >= [FOOT, FOOT, np.inf, FOOT, FOOT, -np.inf])
         self._moving = np.flatnonzero([part not in _STANDING for part in PARTS])
-        is_finger = np.array([PARTS[i] in (*FINGERS, "grip") for i in self._moving])
-        self._floors = low[2] - np.where(is_finger, FINGER_REACH, 0.0) + RADII[self._moving]
+        reach = REACH * np.isin(np.array(PARTS)[self._moving], _REACHING)
+        self._floors = low[2] - reach + RADII[self._moving]
         self._names = list(self._name_all(low, high))  # (side, words) of each limit
 
     @property

@@ -13,7 +13,8 @@ from mycobot_scripts.units import JOINTS, on_the_wire
 ON_THE_WAY = 0.002  # m; how far outside a way may lead that the arm may take, as far as can be reckoned
 _TINY = 1e-9  # m; rounding of floats
 _ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # where the straight way to a command is looked at
-_SHARES = (0.98, 0.75, 0.45, 0.2)  # of the way that seems to be allowed: what is tried
+_NEARLY = 0.3  # of a way: if no more than that is missing, there is no need to slide
+_SHARES = np.array([0.98, 0.75, 0.45, 0.2])  # of the way that seems to be allowed: what is tried
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,28 @@ class Detour:
 
     def _search(self, wanted, over, stay, moment: Moment, opening: float, slide) -> np.ndarray:
         """Joints (6,): those wanted, or slid along a side, or a part of the way, or the last ones."""
-        bearable = np.maximum(stay, _TINY)
+        bearable = np.maximum(stay, _TINY)  # what staying leads to cannot be helped
         if (over <= bearable).all():
             return wanted
         previous, slid = moment.previous[:JOINTS], slide(wanted)
-        past = self.over(slid[None], moment, opening)[0]
-        if (past <= bearable).all():
+        tried = np.vstack([slid, _parts(previous, wanted, stay, over, bearable)])
+        past = self.over(tried, moment, opening)
+        passes = (past <= bearable).all(axis=1)
+        missing = np.abs(tried - wanted).sum(axis=1)
+        if passes[0] and missing[1:][passes[1:]].min(initial=np.inf) > _NEARLY * np.abs(wanted - previous).sum():
             return slid
-        ends, pasts = np.array([wanted, slid]), np.array([over, past])
-        rise = np.maximum(pasts - stay, _TINY)
-        room = np.where(pasts > bearable, (bearable - stay) / rise, 1.0).min(axis=1)  # of the way there
-        shares = np.outer(room, _SHARES).ravel()[:, None]
-        parts = previous + shares * (np.repeat(ends, len(_SHARES), axis=0) - previous)
-        parts = np.array([on_the_wire(np.append(part, 0.0))[:JOINTS] for part in parts])
-        passes = (self.over(parts, moment, opening) <= bearable).all(axis=1)
         if not passes.any():
-            return previous
-        missing = np.where(passes, np.abs(parts - wanted).sum(axis=1), np.inf)
-        return parts[int(missing.argmin())]
+            tried = _parts(previous, slid, stay, past[0], bearable)
+            passes = (self.over(tried, moment, opening) <= bearable).all(axis=1)
+            missing = np.abs(tried - wanted).sum(axis=1)
+        return tried[int(np.where(passes, missing, np.inf).argmin())] if passes.any() else previous
+
+
+def _parts(
+    start: np.ndarray, end: np.ndarray, over_start: np.ndarray, over_end: np.ndarray, bearable: np.ndarray
+) -> np.ndarray:
+    """Joints (n, 6) on the way from start to end (6,), as far as seems bearable, and less."""
+    rise = np.maximum(over_end - over_start, _TINY)
+    room = np.where(over_end > bearable, (bearable - over_start) / rise, 1.0).min()
+    parts = start + room * _SHARES[:, None] * (end - start)
+    return np.array([on_the_wire(np.append(part, 0.0))[:JOINTS] for part in parts])

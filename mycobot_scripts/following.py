@@ -9,9 +9,15 @@ import numpy as np
 from mycobot_scripts.limits import Limits, SafetyStop
 from mycobot_scripts.units import JOINTS
 
+MAX_SPEED, JITTER = 300.0, 5.0  # degrees a second, degrees: a reading that jumps further is none
 LAG = 0.8  # s; longer than the arm lags behind what it is told
 WINDOW = 1.5  # s of commands that a measured joint may lie among
 STILL, STILL_SHARE = 3.0, 0.2  # s, and share of what it was told to go, at and below which a joint is stuck
+
+
+def jumps(qpos: np.ndarray, before: np.ndarray, seconds: float) -> bool:
+    """Whether no arm gets from one state (7,) to another within `seconds`: one of the two was misread."""
+    return bool(np.degrees(np.abs(qpos - before)[:JOINTS].max()) > MAX_SPEED * seconds + JITTER)
 
 
 class Following:

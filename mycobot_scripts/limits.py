@@ -32,16 +32,19 @@ class Limits:
         20.0, "speed of the move to the start pose, degrees a second", above=0, most=180
     )
     table_height: float = flag(0.0, "height of the table above the arm's foot, m", least=-0.5, most=0.5)
-    clearance: float = flag(0.02, "how far above the table the tool point stays, m", least=0, most=0.5)
+    clearance: float = flag(0.02, "how far above the table tool point and arm stay, m", least=0, most=0.5)
     box_x: tuple[float, float] = flag(
-        (-0.5, 0.5), "where the tool point may be along the base's x axis, m", least=-1, most=1
+        (-0.5, 0.5), "where tool point, wrist and elbow may be along the base's x axis, m", least=-1, most=1
     )
     box_y: tuple[float, float] = flag(
-        (-0.5, 0.5), "where the tool point may be along the base's y axis, m", least=-1, most=1
+        (-0.5, 0.5), "where tool point, wrist and elbow may be along the base's y axis, m", least=-1, most=1
     )
     max_height: float = flag(0.6, "how far above the table the tool point may rise, m", above=0, most=2)
     tool_length: float = flag(
         TOOL_LENGTH, "from the flange to the point between the finger tips, m", above=0, most=0.5
+    )
+    max_outside: float = flag(
+        0.015, "how far outside these limits the arm may be seen, m; further out it stops", least=0, most=0.2
     )
     range_margin: float = flag(
         0.5, "how far a policy may leave its training range, as a share of that range", least=0, most=10
@@ -55,7 +58,7 @@ class Limits:
     )
     deviation_time: float = flag(1.0, "how long it may be, s", least=0, most=60)
     max_temperature: float = flag(65.0, "hottest servo, degrees Celsius", least=20, most=90)
-    max_current: float = flag(2500.0, "largest current of a servo, mA", above=0, most=5000)
+    max_current: float = flag(2500.0, "largest current of a servo, mA; twice in a row stops", above=0, most=5000)
 
     def __post_init__(self) -> None:
         check(self)

@@ -100,7 +100,7 @@ class Link:
         self.arm = _open(self.port)  # for whatever is asked now and then
         self._serial = self.arm._serial_port
         self._serial.write_timeout = 1.0
-        self._window, self._gap, self._now, self._sleep = window, gap, now, sleep
+        self._window, self._gap, self.now, self._sleep = window, gap, now, sleep
         self._busy_until = now()  # when the last reply came, or a command without one is done
         self.latencies: deque[float] = deque(maxlen=50_000)  # s, of requests that were answered
         self.answered = self.lost = 0
@@ -121,17 +121,17 @@ class Link:
 
         OSError if the port fails.
         """
-        began = self._now()
+        began = self.now()
         self._write(command, payload)
         parser, deadline = Parser(), began + (self._window if window is None else window)
-        while self._now() < deadline or self._serial.in_waiting:  # we may be late ourselves
+        while self.now() < deadline or self._serial.in_waiting:  # we may be late ourselves
             for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
                 if frame.command == command:
-                    self._busy_until = self._now()
+                    self._busy_until = self.now()
                     self.latencies.append(self._busy_until - began)
                     self.answered += 1
                     return frame.payload
-        self._busy_until = self._now()
+        self._busy_until = self.now()
         self.lost += 1
         self._owed = True
         return None
@@ -149,11 +149,11 @@ class Link:
     def tell(self, command: Command, payload: bytes = b"") -> None:
         """Send a command that nobody acknowledges. OSError if the port fails."""
         self._write(command, payload)
-        self._busy_until = self._now() + SERVICE
+        self._busy_until = self.now() + SERVICE
 
     def quiet(self) -> None:
         """Wait until the line has been quiet for the gap."""
-        left = self._busy_until + self._gap - self._now()
+        left = self._busy_until + self._gap - self.now()
         if left > 0:
             self._sleep(left)
 
@@ -168,7 +168,7 @@ class Link:
         try:
             return question(self.arm)
         finally:
-            self._busy_until = self._now()
+            self._busy_until = self.now()
 
     def latency(self) -> tuple[float, float]:
         """Median and 99th percentile of a round trip, s; NaN before the first."""

@@ -102,6 +102,7 @@ class MyCobotRobot:
         self._asked_to_stop, self._say = asked_to_stop, say
         self._stop_event = threading.Event()
         self._stop_reason = ""
+        self._health: tuple[Sequence[float], Sequence[float]] = [], []  # as last read: temperatures, currents
         self._path: deque[tuple[float, np.ndarray]] = deque(maxlen=1000)  # time (s) and joints (6,)
 
     # --- an episode
@@ -117,6 +118,7 @@ class MyCobotRobot:
         self.timing = Timing(self.task.cameras)
         self._path.clear()
         try:
+            self.guard.check_start()
             self._check()
             self._move_to_start()
             if self._scene is not None:
@@ -228,11 +230,19 @@ class MyCobotRobot:
         now, state = time.monotonic(), self.servo.latest
         self._path.append((state.time, state.qpos[:JOINTS]))
         self.guard.check_state(state.time, state.qpos, now, follows=not self.servo.released)
-        self.guard.check_servos(self.servo.temperatures, self.servo.currents)
+        self._check_health()
         for name in self.task.cameras:
             frame = self.cameras[name].latest
             moved = self._moved(frame.changed)
             self.guard.check_camera(name, now - frame.time, frame.time - frame.changed, moved)
+
+    def _check_health(self) -> None:
+        """SafetyStop if new readings of the servos are too high; one that was so only once is told."""
+        before, self._health = self._health, (self.servo.temperatures, self.servo.currents)
+        new = [values if values is not old else [] for values, old in zip(self._health, before, strict=True)]
+        warning = self.guard.check_servos(*new)
+        if warning:
+            self._say(f"look: {warning}")
 
     def _look_anew(self) -> None:
         """Wait for pictures that were begun after now: the second one to come of each camera."""
@@ -302,9 +312,13 @@ class MyCobotRobot:
         self._explain(start)
 
     def _send_checked(self, target: np.ndarray) -> None:
+        """Send a command, and wait for its deadline, and until it is on its way, however busy the computer is."""
         self.servo.send(target)
         self._wait()
         self._check()
+        while not self.servo.is_up_to_date:
+            time.sleep(POLL)
+            self._check()
 
     def _path_to(self, start: np.ndarray) -> Sequence[np.ndarray]:
         """Commands from where the arm is to a pose (7,), at the speed of such moves."""

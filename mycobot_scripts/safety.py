@@ -15,7 +15,7 @@ import numpy as np
 
 from mycobot_scripts.bounds import Bounds
 from mycobot_scripts.detour import Detour, Moment
-from mycobot_scripts.following import Following
+from mycobot_scripts.following import Following, jumps
 from mycobot_scripts.limits import HARD_LIMITS, Limits, SafetyStop
 from mycobot_scripts.prediction import LEAD, TOP_SPEED, Course
 from mycobot_scripts.units import JOINTS, on_the_wire
@@ -24,7 +24,7 @@ __all__ = ["HARD_LIMITS", "Guard", "Limits", "SafetyStop"]
 
 MIN_RANGE = 0.4  # rad, and share of the gripper's travel: what a training range is taken to be at least
 _TINY = 1e-9  # m; rounding of floats
-_ROUNDED = 0.0005  # m; the arm moves by so much where its pose is rounded to what the wire can say
+_ROUNDED = 0.001  # m; the arm moves by so much where its pose is rounded to what it can measure and be told
 
 
 class Guard:
@@ -50,16 +50,25 @@ class Guard:
         self.clamped: Counter[str] = Counter()  # commands that were changed, by kind
         self.commands = 0
         self._following = Following(self.limits)
+        self._seen: tuple[float, np.ndarray] | None = None  # the last state (7,), and when it was read (s)
+        self._overloads: dict[int, str] = {}  # servos whose current was too large when it was last read
 
     def begin(self, pose: np.ndarray) -> None:
         """The arm was brought to a pose (7,) by other hands; where it is outside, it may only come back."""
-        self._allowed = np.maximum(0.0, self._excess(pose))
+        excess = self._excess(pose)
+        self._allowed = np.where(excess > 0, excess + _ROUNDED, 0.0)
+
+    def accept(self, pose: np.ndarray) -> None:
+        """The arm was stopped at a pose (7,). Where it was pushed far outside, it may come back from there."""
+        excess = self._excess(pose)
+        is_far = excess > self._allowed + self.limits.max_outside
+        self._allowed = np.where(is_far, excess, self._allowed)
 
     def check_start(self) -> None:
         """SafetyStop if runs cannot begin at the start pose, because it is outside a limit."""
         depth, _, words = self._bounds.worst(self._excess(self.start))
         if depth > _ROUNDED:
-            raise SafetyStop(f"the start pose is not allowed: {words}")
+            raise SafetyStop(f"the limits keep the arm from its start pose: {words}")
 
     def _excess(self, pose: np.ndarray) -> np.ndarray:
         return self._bounds.excess(np.asarray(pose, dtype=float)[None, :JOINTS], pose[JOINTS])[0]
@@ -86,7 +95,7 @@ class Guard:
         previous = on_the_wire(previous)
         if course is None:
             course, most = Course(TOP_SPEED, now, previous), self._steps
-            self.begin(previous)
+            self._allowed = np.maximum(0.0, self._excess(previous))
         else:
             most = np.minimum(self._steps, np.append(np.full(JOINTS, course.room(now)), 1.0))
             self._allowed = np.minimum(self._allowed, np.maximum(0.0, self._excess(course.pose) + _ROUNDED))
@@ -174,9 +183,9 @@ class Guard:
         self._following.note(time, target)
 
     def check_state(self, time: float, qpos: np.ndarray, now: float, follows: bool = True) -> None:
-        """SafetyStop if the state (7,), read at `time` (s), is stale, or far from what was asked for.
+        """SafetyStop if the state (7,), read at `time` (s), is stale, far from what was asked for, or outside.
 
-        An arm that is guided by hand does not follow.
+        An arm that is guided by hand does not follow, and may be anywhere.
         """
         age = now - time
         if age > self.limits.stale:
@@ -185,26 +194,49 @@ class Guard:
                 "or this computer is too busy"
             )
         if follows:
+            self._check_inside(time, qpos)
             self._following.check(time, qpos)
         else:
             self._following.pause()
+
+    def _check_inside(self, time: float, qpos: np.ndarray) -> None:
+        """SafetyStop if the arm is outside a limit, and further than it was when it began."""
+        before, self._seen = self._seen, (time, np.array(qpos, dtype=float))
+        if before is not None and jumps(qpos, before[1], time - before[0]):
+            return  # the next reading will tell
+        depth, _, words = self._bounds.worst(self._excess(qpos) - self._allowed)
+        if depth > self.limits.max_outside:
+            raise SafetyStop(f"{words} (--max_outside {self.limits.max_outside:g})")
 
     @property
     def deviation(self) -> float:
         """The furthest (degrees) that a joint was from all that it was told lately."""
         return self._following.deviation
 
-    def check_servos(self, temperatures: Sequence[float], currents: Sequence[float]) -> None:
-        """SafetyStop if a servo is too hot (degrees Celsius) or draws too much (mA)."""
-        kinds = (
-            ("degrees Celsius", "max_temperature", temperatures, "let it cool"),
-            ("mA", "max_current", currents, "something is in its way"),
-        )
-        for unit, name, values, advice in kinds:
-            limit = getattr(self.limits, name)
-            for joint, value in enumerate(values, start=1):
-                if value > limit:
-                    raise SafetyStop(f"servo {joint} is at {value:g} {unit} (--{name} {limit:g}): {advice}")
+    def check_servos(self, temperatures: Sequence[float], currents: Sequence[float]) -> str | None:
+        """SafetyStop if a servo is too hot (degrees Celsius), or has drawn too much (mA) twice in a row.
+
+        Each call is a new reading; [] where there is none. What was too much only once is returned as a warning.
+        """
+        limits = self.limits
+        for joint, value in enumerate(temperatures, start=1):
+            if value > limits.max_temperature:
+                raise SafetyStop(
+                    f"servo {joint} is at {value:g} degrees Celsius (--max_temperature "
+                    f"{limits.max_temperature:g}): let it cool"
+                )
+        if not currents:
+            return None
+        before, self._overloads = self._overloads, {
+            joint: f"servo {joint} is at {value:g} mA (--max_current {limits.max_current:g})"
+            for joint, value in enumerate(currents, start=1)
+            if value > limits.max_current
+        }
+        for joint in before:
+            if joint in self._overloads:
+                raise SafetyStop(f"{self._overloads[joint]} twice in a row: something is in its way")
+        passed = ", ".join(before.values())
+        return f"{passed} for a moment; twice in a row stops the arm" if passed else None
 
     def check_camera(self, name: str, age: float, unchanged: float = 0.0, moved: float = 0.0) -> None:
         """SafetyStop if a camera's newest picture is too old, or the same for too long.

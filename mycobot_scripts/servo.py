@@ -45,6 +45,7 @@ class Servo:
         self._wake = threading.Condition()
         self._ending = False
         self._wanted: np.ndarray | None = None  # the newest target that was not sent yet
+        self._is_sending = False
         self._asked = self._due = 0.0  # s; when the last target came, and when the next one is expected
         self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
 
@@ -72,6 +73,12 @@ class Servo:
     def sent(self) -> np.ndarray:
         """The last command (7,), as it was allowed; `latest.target` tells it once the arm has been read."""
         return self._arm.sent
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the last target was sent."""
+        with self._wake:
+            return self._wanted is None and not self._is_sending
 
     @property
     def temperatures(self) -> list[float]:
@@ -200,8 +207,10 @@ class Servo:
                     raise
         with self._wake:
             wanted, self._wanted = self._wanted, None
+            self._is_sending = wanted is not None
         if wanted is not None and not self.released:
             self._arm.command(wanted)
+        self._is_sending = False
         now = time.monotonic()
         self._arm.update(self._due - now if now < self._due else float("inf"))
         with self._wake:

@@ -3,19 +3,22 @@
 import itertools
 import math
 
+import mujoco
 import numpy as np
 import pytest
 from emulated import START, WIDE, emulated, make_guard
 from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
-from constants import get_task
+from constants import MYCOBOT, get_task
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts.arm import Arm, ServoConfig
-from mycobot_scripts.kinematics import tool_point
+from mycobot_scripts.kinematics import frames, tool_point
 from mycobot_scripts.link import Link
 from mycobot_scripts.safety import HARD_LIMITS, SafetyStop
 from mycobot_scripts.units import on_the_wire
+from scene import build_model
 from scripted_policy import ScriptedPolicy
+from sim_env import linked_joints
 
 LOW = np.radians([0, 90, 20, 0, -90, 0])  # where the tool point is below the table
 
@@ -79,12 +82,16 @@ def test_the_users_sequences_pass_as_they_are(above, place, frames):
 # --- what does not
 
 
-def test_joints_stop_short_of_their_limits():
-    guard = make_guard(max_step=360.0, **WIDE)
-    for sign in (-1, 1):
-        sent = guard.clamp(np.append(np.full(6, sign * 4.0), 0.7), START)
-        assert np.degrees(sent[:6]) == pytest.approx(sign * (HARD_LIMITS - 2), abs=1e-9)
-    assert guard.clamped == {"joint limit": 2}
+@pytest.mark.parametrize(("joint", "sign"), [(0, -1), (0, 1), (3, 1), (4, -1), (4, 1), (5, -1), (5, 1)])
+def test_joints_stop_short_of_their_limits(joint, sign):
+    """Where nothing is in the way: neither a table, nor a box, nor the arm's own parts, as for the others."""
+    guard = make_guard(**WIDE)
+    stretched = np.append(np.radians([0, 0, 0, 0, 90.0, 0]), 0.0)
+    target = stretched.copy()
+    target[joint] = sign * 4.0
+    sent = follow(guard, [target] * 14, stretched)[-1]
+    assert np.degrees(sent[joint]) == pytest.approx(sign * (HARD_LIMITS[joint] - 2), abs=1e-9)
+    assert guard.clamped["joint limit"] == 14
 
 
 def test_a_step_is_shortened_along_its_way():
@@ -135,15 +142,6 @@ def test_no_sequence_of_targets_gets_past_a_limit(seed):
     assert {"joint limit", "step", "gripper step", "gripper range", "table", "box"} <= set(guard.clamped)
 
 
-def test_no_sequence_of_targets_gets_past_a_joint_limit():
-    """Where no table and no box is in the way."""
-    guard = make_guard(**WIDE)
-    joints = np.degrees(follow(guard, adversarial(np.random.default_rng(0), 600))[:, :6])
-    assert (np.abs(joints) <= HARD_LIMITS - 2 + 1e-9).all()
-    assert (np.abs(joints).max(axis=0) > HARD_LIMITS - 2.01).all(), "it got there"
-    assert np.abs(np.diff(joints, axis=0)).max() <= 20 + 1e-9
-
-
 def test_an_arm_that_stands_outside_may_only_come_back():
     outside = np.append(np.radians([0, 100, 20, 0, -90, 0]), 0.7)
     guard, rng = make_guard(), np.random.default_rng(0)
@@ -189,6 +187,141 @@ def test_no_target_gets_past_a_limit_on_the_wire(acks):
     assert np.abs(np.diff(angles, axis=0)).max() <= 20 + 1e-9
     assert max(guard.outside(np.radians(row))[0] for row in angles) < 1e-8
     assert grippers.min() >= 0 and grippers.max() <= 100 and np.abs(np.diff(grippers)).max() <= 10
+
+
+# --- all of the arm, and the way there
+
+
+def geoms_of(model, data, pose):
+    """The arm's colliding shapes in MuJoCo at a pose (7,): what touches, as pairs of bodies, and depths (m)."""
+    closed, opened = MYCOBOT.opening
+    data.qpos[[model.joint(f"{MYCOBOT.name}/{name}").qposadr[0] for name in MYCOBOT.actuators]] = np.append(
+        pose[:6], closed + pose[6] * (opened - closed)
+    )
+    for follower, leader, polynomial in linked_joints(model):
+        data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+    mujoco.mj_fwdPosition(model, data)
+    bodies = model.geom_bodyid[data.contact.geom]
+    return [
+        (tuple(model.body(body).name.split("/")[-1] for body in pair), -depth)
+        for pair, depth in zip(bodies, data.contact.dist, strict=True)
+        if all(model.body(body).name.startswith(MYCOBOT.name) for body in pair)
+    ]
+
+
+def arm_alone():
+    model = build_model(get_task("sim_mycobot320_move_cube_scripted"), has_props=False)
+    return model, mujoco.MjData(model)
+
+
+def anywhere(rng):
+    """A pose (7,) within the joints' limits."""
+    return np.append(rng.uniform(-1, 1, 6) * np.radians(HARD_LIMITS - 2), rng.uniform())
+
+
+def test_what_collides_in_the_simulation_is_outside():
+    (model, data), rng, collisions = arm_alone(), np.random.default_rng(0), 0
+    guard = make_guard(**WIDE)
+    for _ in range(1500):
+        pose = anywhere(rng)
+        deep = [pair for pair, depth in geoms_of(model, data, pose) if depth > 0.001 and pair[0] != pair[1]]
+        deep = [pair for pair in deep if not all(body.startswith(("gripper", "left", "right")) for body in pair)]
+        collisions += bool(deep)
+        if deep:
+            depth, side = guard.outside(pose[:6], pose[6])
+            assert depth > 0 and side == "itself", (np.degrees(pose[:6]), deep)
+    assert collisions > 200
+
+
+def test_the_lowest_point_in_the_simulation_is_outside_when_it_is_in_the_table():
+    (model, data), rng, deep = arm_alone(), np.random.default_rng(1), 0
+    arm = [i for i in range(model.ngeom) if model.geom(i).name.startswith(f"{MYCOBOT.name}/")]
+    moving = [i for i in arm if not model.body(model.geom_bodyid[i]).name.endswith(("base", "link1"))]
+    guard = make_guard(**{**WIDE, "table_height": 0.0})
+    for _ in range(600):
+        pose = anywhere(rng)
+        geoms_of(model, data, pose)
+        if data.geom_xpos[moving, 2].min() < 0:  # the middle of a shape is in the table
+            deep += 1
+            assert guard.outside(pose[:6], pose[6])[0] > 0
+    assert deep > 100
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_part_of_the_arm_gets_into_the_table_or_into_another(seed):
+    """Greedy: of many poses nearby, always the one where flange, wrist or elbow is deepest."""
+    guard, rng, pose = make_guard(), np.random.default_rng(seed), START
+    link = int(rng.integers(3, 7))
+    for _ in range(60):
+        nearby = pose[:6] + rng.normal(0, 0.2, (50, 6))
+        target = nearby[frames(nearby)[0][:, link, 2].argmin()]
+        pose = guard.clamp(np.append(target, rng.uniform()), pose)
+        assert guard.outside(pose[:6], pose[6])[0] < 1e-8
+    assert frames(pose[None, :6])[0][0, 3:, 2].min() > 0.04, "joints are above the table by more than their radius"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_way_between_two_commands_is_inside_too(seed):
+    rng, guard = np.random.default_rng(seed), make_guard(box_x=(-0.42, 0.1), box_y=(-0.25, 0.2))
+    sent = [START, *follow(guard, adversarial(rng, 300))]
+    worst = 0.0
+    for before, after in itertools.pairwise(sent):
+        ways = [before + share * (after - before) for share in np.linspace(0, 1, 9)]
+        worst = max(worst, *(guard.outside(pose[:6])[0] for pose in ways))
+    assert worst < 0.004
+
+
+@pytest.mark.parametrize(
+    ("limits", "turned"),
+    [
+        ({"box_x": (-0.25, 0.25)}, 0.0),
+        ({"box_x": (-0.15, 0.15), "box_y": (-0.15, 0.15)}, 0.0),
+        ({"box_y": (-0.25, 0.25)}, 60.0),
+        ({"max_height": 0.1}, 0.0),
+    ],
+)
+def test_outside_one_side_is_no_way_past_another(limits, turned):
+    """An arm that begins outside is driven down: each side is for itself."""
+    guard, begun = make_guard(**limits), START + np.append(np.radians([turned, 0, 0, 0, 0, 0]), 0)
+    assert guard.outside(begun[:6])[1] == "box"
+    down = np.append(np.radians([turned, 90, 20, 0, -90, 0]), 0.7)
+    for pose in follow(guard, [down] * 60, begun):
+        assert tool_point(pose[:6])[2] >= 0.02 - 1e-6
+
+
+def test_a_start_pose_outside_is_refused():
+    make_guard().check_start()
+    with pytest.raises(SafetyStop, match=r"start pose: the tool point is 92 mm outside, at x < -0.250 \(--box_x\)"):
+        make_guard(box_x=(-0.25, 0.25)).check_start()
+    with pytest.raises(SafetyStop, match="the tool point is 43 mm outside, at z < 0.200"):
+        make_guard(table_height=0.18).check_start()
+
+
+def test_an_arm_that_is_seen_outside_stops():
+    guard, low = make_guard(), START.copy()
+    low[1] += np.radians(32)
+    guard.check_state(1.0, START, 1.0)
+    for time in np.arange(1.1, 2.0, 0.1):  # slowly enough to be true
+        share = (time - 1) / 0.9
+        pose = START + share * (low - START)
+        if guard.outside(pose[:6], pose[6])[0] > guard.limits.max_outside:
+            with pytest.raises(SafetyStop, match=r"outside|too low above the table"):
+                guard.check_state(time, pose, time)
+            break
+        guard.check_state(time, pose, time)
+    else:
+        raise AssertionError("it never was outside")
+    guard.check_state(2.0, low, 2.0, follows=False)  # in a person's hand it may be anywhere
+
+
+def test_an_arm_that_began_outside_is_not_stopped_for_that():
+    guard, low = make_guard(), START.copy()
+    low[1] += np.radians(32)
+    guard.begin(low)
+    guard.check_state(1.0, low, 1.0)
+    lower = low + np.append(np.radians([0, 4, 0, 0, 0, 0]), 0)
+    with pytest.raises(SafetyStop, match="max_outside"):
+        guard.check_state(1.2, lower, 1.2)
 
 
 # --- what stops a run
@@ -257,7 +390,8 @@ def test_a_joint_that_is_elsewhere_stops():
 
 
 def test_a_joint_that_begins_to_move_late_is_no_reason_to_stop():
-    run_joint(make_guard(), lambda time, told: told[max(0, len(told) - 15)], seconds=30, swing=60.0)
+    guard = make_guard(table_height=-0.5, max_height=1.5)
+    run_joint(guard, lambda time, told: told[max(0, len(told) - 15)], seconds=30, swing=60.0)
 
 
 def test_one_odd_reading_is_reported_and_does_not_stop():
@@ -272,8 +406,17 @@ def test_hot_and_overloaded_servos_stop():
     guard.check_servos([], [])
     with pytest.raises(SafetyStop, match="servo 2 is at 66 degrees Celsius"):
         guard.check_servos([40, 66, 40, 40, 40, 40], [])
-    with pytest.raises(SafetyStop, match=r"servo 6 is at 2600 mA \(--max_current 2500\)"):
-        guard.check_servos([], [100, 100, 100, 100, 100, 2600])
+
+
+def test_a_current_that_is_too_large_once_is_told_and_twice_in_a_row_stops():
+    guard, usual, much = make_guard(), [100.0] * 6, [100.0] * 5 + [2600.0]
+    assert guard.check_servos([], usual) is None
+    assert guard.check_servos([], much) is None and guard.check_servos([40.0] * 6, []) is None
+    assert "servo 6 is at 2600 mA (--max_current 2500) for a moment" in guard.check_servos([], usual)
+    assert guard.check_servos([], much) is None
+    assert guard.check_servos([], [3000.0] + [100.0] * 5) is not None, "another servo"
+    with pytest.raises(SafetyStop, match=r"servo 1 is at 3100 mA \(--max_current 2500\) twice in a row"):
+        guard.check_servos([], [3100.0] + [100.0] * 5)
 
 
 def test_cameras_that_are_old_or_frozen_stop():
