@@ -56,20 +56,23 @@ class Bounds:
             for side in self._bone_sides:
                 yield "box", f"the {bone} is {{}} mm outside the box, at {sides[side]}"
         for i in self._moving:
-            yield "table", f"the {PARTS[i]} is {{}} mm too low above the table (--table_height and --clearance)"
+            yield (
+                "table",
+                f"the {PARTS[i]} is {{}} mm too low above the table (--table_height and --clearance)",
+            )
         for one, other in PAIRS:
             yield "itself", f"the {PARTS[one]} is {{}} mm too near to the {PARTS[other]}"
 
     def excess(self, joints: np.ndarray, opening: float) -> np.ndarray:
-        """How far (m) the arm at joint angles (n, 6) in rad is outside each limit (n, limits); inside: below 0.
+        """How far (m) the arm at joints (n, 6) in rad is outside each limit (n, limits); inside: below 0.
 
         Its gripper is open to a share, or less.
         """
         arm = outline(joints, opening)
         tool = arm.joints[:, -1] + self._tool_length * arm.ahead
         bones = arm.joints[:, list(_BONES.values())]
-        both = np.concatenate([-bones, bones], axis=-1)[:, :, self._bone_sides] - self._sides[self._bone_sides]
-        lowest = arm.ends[..., 2].min(axis=-1)[:, self._moving]
+        both = (np.concatenate([-bones, bones], axis=-1) - self._sides)[:, :, self._bone_sides]
+        lowest = np.minimum(arm.ends[:, :, 0, 2], arm.ends[:, :, 1, 2])[:, self._moving]
         return np.concatenate(
             [
                 np.concatenate([-tool, tool], axis=-1) - self._sides,
@@ -94,8 +97,12 @@ class Bounds:
         positions, rotations = frames(joints)
         return positions[:, -1] + self._tool_length * rotations[:, -1, :, 2]
 
-    def worst(self, excess: np.ndarray) -> tuple[float, str, str]:
-        """Of the excess over each limit (limits,): the largest (m), its side (table, box, itself), and in words."""
-        n = int(excess.argmax())
+    def worst(self, excess: np.ndarray, besides: str = "") -> tuple[float, str, str]:
+        """Of the excess over each limit (limits,): the largest (m), its side (table, box, itself), and words.
+
+        Limits of the side `besides` do not count.
+        """
+        counts = [side != besides for side, _ in self._names]
+        n = int(np.where(counts, excess, -np.inf).argmax())
         side, words = self._names[n]
         return float(excess[n]), side, words.format(f"{1000 * excess[n]:.0f}")

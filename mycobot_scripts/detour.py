@@ -14,7 +14,7 @@ ON_THE_WAY = 0.002  # m; how far outside a way may lead that the arm may take, a
 _TINY = 1e-9  # m; rounding of floats
 _ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # where the straight way to a command is looked at
 _NEARLY = 0.3  # of a way: if no more than that is missing, there is no need to slide
-_SHARES = np.array([0.98, 0.75, 0.45, 0.2])  # of the way that seems to be allowed: what is tried
+_SHARES = np.array([0.98, 0.6, 0.25])  # of the way that seems to be allowed: what is tried
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Detour:
         return np.maximum(excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY) - moment.allowed
 
     def nearest(self, wanted: np.ndarray, moment: Moment, slide) -> tuple[np.ndarray, str]:
-        """The command (7,) to give for one that is wanted (7,), and at which side it had to change ("" if not).
+        """The command (7,) for one that is wanted (7,), and the side at which it had to change ("" if not).
 
-        `slide(joints)` gives joints (6,) as near as may be whose tool point is inside; within all other limits.
+        `slide(joints)` gives joints (6,) nearby whose tool point is inside, within all other limits.
         """
         opening = max(moment.opening, wanted[JOINTS])
         over = self.over(wanted[None, :JOINTS], moment, opening)[0]
@@ -74,7 +74,10 @@ class Detour:
         past = self.over(tried, moment, opening)
         passes = (past <= bearable).all(axis=1)
         missing = np.abs(tried - wanted).sum(axis=1)
-        if passes[0] and missing[1:][passes[1:]].min(initial=np.inf) > _NEARLY * np.abs(wanted - previous).sum():
+        if (
+            passes[0]
+            and missing[1:][passes[1:]].min(initial=np.inf) > _NEARLY * np.abs(wanted - previous).sum()
+        ):
             return slid
         if not passes.any():
             tried = _parts(previous, slid, stay, past[0], bearable)

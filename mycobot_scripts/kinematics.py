@@ -22,7 +22,7 @@ _LINKS = (
 
 
 def frames(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.ndarray]:
-    """Frames of foot and links at joint angles (n, 6) in rad: positions (n, 7, 3) in m, rotations (n, 7, 3, 3).
+    """Frames of foot and links at joints (n, 6) in rad: positions (n, 7, 3) in m, rotations (n, 7, 3, 3).
 
     Frame i turns with joint i about its z; the last one is the flange's.
     """
@@ -37,7 +37,8 @@ def frames(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.n
 
 def _turns(joints: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
     """From each frame to the next: rotations (n, 6, 3, 3), and shifts (6, 3) in m."""
-    alpha, a, d, zero = (np.array([offset if x is None else x for x in row]) for row in zip(*_LINKS, strict=True))
+    columns = zip(*_LINKS, strict=True)
+    alpha, a, d, zero = (np.array([offset if x is None else x for x in column]) for column in columns)
     c, s, ca, sa = np.cos(joints + zero), np.sin(joints + zero), np.cos(alpha), np.sin(alpha)
     turns = np.zeros((len(joints), 6, 3, 3))
     turns[..., 0, 0], turns[..., 0, 1] = c, -s

@@ -86,6 +86,7 @@ class Link:
         gap: how long the line is quiet before a command that moves something, s.
         now: monotonic clock, s.
         sleep: waits so many seconds.
+        arm: pymycobot's, on a port that is open already.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class Link:
         gap: float = 0.02,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        arm: Any = None,
     ) -> None:
         self.port = find_port() if port == "auto" else port
-        self.arm = _open(self.port)  # for whatever is asked now and then
+        self.arm = _open(self.port) if arm is None else arm  # for whatever is asked now and then
         self._serial = self.arm._serial_port
         self._serial.write_timeout = 1.0
         self._window, self._gap, self.now, self._sleep = window, gap, now, sleep

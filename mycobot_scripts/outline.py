@@ -44,8 +44,8 @@ CAPSULES = (
 )
 FINGERS = ("left finger", "left finger", "right finger", "right finger")  # a bar and a finger on each side
 PARTS = (*(capsule.part for capsule in CAPSULES), *FINGERS)
-# Of a finger, x to the side and z ahead of the flange. Its bars turn about their feet as the gripper opens; the
-# finger hangs on the inner one's end, and keeps its direction. It reaches furthest while the gripper is closed.
+# Of a finger, x to the side and z ahead of the flange. Its bars turn about their feet as the gripper opens;
+# the finger hangs on the inner one's end, and keeps its direction. Closed, it reaches furthest ahead.
 _BAR, _LONGEST = (0.0356, 0.051), 0.0622  # at the angle 0; straight ahead
 _INNER_FOOT, _OUTER_FOOT = (0.018, 0.058), (0.050, 0.032)
 _HEEL, _TIP = (-0.005, -0.008), (-0.007, 0.034)  # of the finger, from the inner bar's end
@@ -91,7 +91,7 @@ def outline(joints: np.ndarray, opening: float) -> Outline:
 def fingers(opening: float) -> np.ndarray:
     """Capsules of the fingers (4, 2, 3) in the flange's frame: bar and finger, left and right.
 
-    As wide as the gripper is open and as long as they ever are, so that they stand for any smaller opening too.
+    As wide as the gripper is open and as long as they ever are: they stand for any smaller opening too.
     """
     closed, opened = MYCOBOT.opening
     angle = closed + float(np.clip(opening, 0, 1)) * (opened - closed)
@@ -107,10 +107,12 @@ def gaps(ends: np.ndarray) -> np.ndarray:
 
     Capsules whose middles are far from each other are told as 20 mm apart.
     """
-    middles = ends.mean(axis=2)
-    between = middles[:, PAIRS[:, 0]] - middles[:, PAIRS[:, 1]]
-    poses, pairs = np.nonzero(np.einsum("npi,npi->np", between, between) < _WITHIN**2)
-    distances = np.full(between.shape[:2], _FAR)
+    middles = (ends[:, :, 0] + ends[:, :, 1]) / 2
+    products = (middles @ middles.swapaxes(1, 2)).reshape(len(middles), -1)
+    squares = products[:, :: len(PARTS) + 1]  # of the middles' distances from the foot
+    apart = squares[:, PAIRS[:, 0]] + squares[:, PAIRS[:, 1]] - 2 * products[:, PAIRS @ [len(PARTS), 1]]
+    poses, pairs = np.nonzero(apart < _WITHIN**2)
+    distances = np.full(apart.shape, _FAR)
     if len(poses):
         exact = _distances(ends[poses, PAIRS[pairs, 0]], ends[poses, PAIRS[pairs, 1]])
         distances[poses, pairs] = np.minimum(exact - _BOTH_RADII[pairs], _FAR)

@@ -1,8 +1,8 @@
 """Where the arm may go between now and its next command, if it gets one more and none after.
 
-Its joints follow late, each at its own rate, and are slower than commands may be: between two commands the arm
-takes a way of its own. A few arms are reckoned with, whose delay and joints are quicker or slower than usual in
-all pairs of ways; what the real one does lies among them.
+Its joints follow late, each at its own rate, and are slower than commands may be: between two commands the
+arm takes a way of its own. Eight arms are reckoned with, whose delays and joints are quicker or slower in all
+pairs of ways; what the real one does lies among them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ TOP_SPEED = np.radians(150.0)  # rad/s; the maker's figure for the 280, none is 
 LEAD = 0.5  # s at full speed that a command may be ahead of where the arm was seen
 BURST = 0.3  # s at full speed that commands may be ahead of what the arm can do since
 
-# Real 320s: effective delay 0.15 to 0.28 s, time constants 0.083 to 0.114 s (zoskek8); the twin's are between.
+# Real 320s: effective delay 0.15 to 0.28 s, time constants 0.083 to 0.114 s (zoskek8); the twin is like them.
 _DELAYS, _TIME_CONSTANTS, _SPEEDS = (0.14, 0.28), (0.068, 0.104), (1.0, 0.7)
 # (8, 7): quick or slow; every two of seven in all four ways (an orthogonal array: parity of the common bits)
 _PAIRS = np.array([[(n & bits).bit_count() % 2 for bits in range(1, 8)] for n in range(8)])
-DELAY = np.append(np.take(_DELAYS, _PAIRS[:, JOINTS]), MYCOBOT.delay)  # (9,) s, of each arm
-TIME_CONSTANT = np.vstack([np.take(_TIME_CONSTANTS, _PAIRS[:, :JOINTS]), [MYCOBOT.time_constant] * JOINTS])
-SPEED = np.vstack([np.take(_SPEEDS, _PAIRS[:, :JOINTS]), np.ones(JOINTS)])  # (9, 6), share of the fastest
-_UNDERWAY, _SETTLING = 6, 7  # steps that are reckoned: until the next command takes effect, and after
-_STEP = 0.08  # s
+DELAY = np.take(_DELAYS, _PAIRS[:, JOINTS])  # (8,) s, of each arm
+TIME_CONSTANT = np.take(_TIME_CONSTANTS, _PAIRS[:, :JOINTS])  # (8, 6) s
+SPEED = np.take(_SPEEDS, _PAIRS[:, :JOINTS])  # (8, 6), share of the fastest
+_UNDERWAY = 6  # steps that are reckoned until the next command takes effect
+_STEPS = (0.06, 0.08, 0.1, 0.14, 0.2)  # s; after that
 
 
 def top_speed(speed: int) -> float:
@@ -101,7 +101,7 @@ def ways(starts: np.ndarray, targets: np.ndarray, speed: float) -> np.ndarray:
     """Poses (n, poses, 6) on the ways of all arms (arms, 6) to each of the targets (n, 6)."""
     joints = np.broadcast_to(starts, (len(targets), *starts.shape))
     poses = []
-    for _ in range(_SETTLING):
-        joints = advance(joints, targets[:, None], _STEP, speed)
+    for seconds in _STEPS:
+        joints = advance(joints, targets[:, None], seconds, speed)
         poses.append(joints)
     return np.concatenate(poses, axis=1)

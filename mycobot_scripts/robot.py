@@ -312,7 +312,7 @@ class MyCobotRobot:
         self._explain(start)
 
     def _send_checked(self, target: np.ndarray) -> None:
-        """Send a command, and wait for its deadline, and until it is on its way, however busy the computer is."""
+        """Send a command; wait for its deadline, and until it was sent, however busy the computer is."""
         self.servo.send(target)
         self._wait()
         self._check()

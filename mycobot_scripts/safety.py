@@ -1,9 +1,9 @@
 """What the arm may do: limits on every command, and what stops a run.
 
-`Guard.clamp` makes a command harmless, and counts what it changed: the command itself is inside all limits, and
-so is the arm on any way that it may take there (`prediction.py`). What no clamping mends (a policy that gives
-NaN, an arm that does not follow or is outside, a camera that is dead) raises `SafetyStop`: whoever drives the
-arm then holds it, and says why.
+`Guard.clamp` makes a command harmless, and counts what it changed: the command itself is inside all limits,
+and so is the arm on any way that it may take there (`prediction.py`). What no clamping mends (a policy that
+gives NaN, an arm that does not follow or is outside, a camera that is dead) raises `SafetyStop`: whoever
+drives the arm then holds it, and says why.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Guard:
         self._allowed = np.where(excess > 0, excess + _ROUNDED, 0.0)
 
     def accept(self, pose: np.ndarray) -> None:
-        """The arm was stopped at a pose (7,). Where it was pushed far outside, it may come back from there."""
+        """The arm was stopped at a pose (7,). Pushed far outside, it may come back from there."""
         excess = self._excess(pose)
         is_far = excess > self._allowed + self.limits.max_outside
         self._allowed = np.where(is_far, excess, self._allowed)
@@ -80,8 +80,8 @@ class Guard:
     ) -> np.ndarray:
         """The allowed command (7,) nearest to `target` (7,).
 
-        It is exactly what the wire can say. Where the arm is itself outside a limit, as it may be that was moved
-        by hand, it gets no further out. SafetyStop if the target is not finite.
+        It is exactly what the wire can say. An arm that is itself outside a limit, as one may be that was moved
+        by hand, gets no further out. SafetyStop if the target is not finite.
 
         Args:
             target: what is asked for.
@@ -137,7 +137,7 @@ class Guard:
             self.clamped[kind] += 1
 
     def outside(self, joints: np.ndarray, opening: float = 0.0) -> tuple[float, str]:
-        """How far (m) the arm is outside its limits at joint angles (6,), and at which side: table, box, itself.
+        """How far (m) the arm is outside its limits at joint angles (6,), and the side: table, box, itself.
 
         Its gripper is open to a share.
         """
@@ -145,11 +145,14 @@ class Guard:
         return max(0.0, depth), side
 
     def beyond(self, target: np.ndarray) -> str | None:
-        """Which limit a finite target (7,) is beyond: joint limit, table, box, itself, or none."""
+        """Which limit a finite target (7,) is beyond: joint limit, table, box, or none.
+
+        Whether the arm would touch itself is left to whoever knows its shape better.
+        """
         joints = target[:JOINTS]
         if (joints < self._low[:JOINTS]).any() or (joints > self._high[:JOINTS]).any():
             return "joint limit"
-        depth, side = self.outside(joints)
+        depth, side, _ = self._bounds.worst(self._excess(np.append(joints, 0.0)), besides="itself")
         return side if depth > _TINY else None
 
     # --- what stops a run
@@ -183,7 +186,7 @@ class Guard:
         self._following.note(time, target)
 
     def check_state(self, time: float, qpos: np.ndarray, now: float, follows: bool = True) -> None:
-        """SafetyStop if the state (7,), read at `time` (s), is stale, far from what was asked for, or outside.
+        """SafetyStop if the state (7,), read at `time` (s), is old, far from what was asked for, or outside.
 
         An arm that is guided by hand does not follow, and may be anywhere.
         """
@@ -216,7 +219,7 @@ class Guard:
     def check_servos(self, temperatures: Sequence[float], currents: Sequence[float]) -> str | None:
         """SafetyStop if a servo is too hot (degrees Celsius), or has drawn too much (mA) twice in a row.
 
-        Each call is a new reading; [] where there is none. What was too much only once is returned as a warning.
+        Each call is a new reading; [] where there is none. What was too much once only is returned, in words.
         """
         limits = self.limits
         for joint, value in enumerate(temperatures, start=1):
@@ -227,11 +230,14 @@ class Guard:
                 )
         if not currents:
             return None
-        before, self._overloads = self._overloads, {
-            joint: f"servo {joint} is at {value:g} mA (--max_current {limits.max_current:g})"
-            for joint, value in enumerate(currents, start=1)
-            if value > limits.max_current
-        }
+        before, self._overloads = (
+            self._overloads,
+            {
+                joint: f"servo {joint} is at {value:g} mA (--max_current {limits.max_current:g})"
+                for joint, value in enumerate(currents, start=1)
+                if value > limits.max_current
+            },
+        )
         for joint in before:
             if joint in self._overloads:
                 raise SafetyStop(f"{self._overloads[joint]} twice in a row: something is in its way")

@@ -54,6 +54,7 @@ ROWS = {
     ],
     "loader.py": ["--cache none", "--cache jpeg", "--cache decoded"],
     "physics.py": [task.name for task in TASKS.values() if task.script],
+    "guard.py": ["all joints to changing sides", "the deepest point nearby"],
     "rollouts.py": [
         "ACT's way: full network, every step rendered",
         "ours: small network, one frame a chunk",

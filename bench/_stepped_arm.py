@@ -1,0 +1,203 @@
+"""The emulated arm in simulated time: firmware and MuJoCo's body, in this process.
+
+Where all of it is, is measured by MuJoCo's shapes at every physics step. The table is left out, so that
+nothing holds the arm back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+import mujoco
+import numpy as np
+
+from constants import MYCOBOT, get_task
+from mycobot_scripts.limits import Limits
+from mycobot_scripts.link import Link
+from mycobot_scripts.protocol import Parser, encode
+from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
+from mycobot_scripts.stand_in.firmware import Firmware
+from mycobot_scripts.stand_in.pty_port import READ_TIME, WRITE_TIME
+from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
+from scene import build_model
+from sim_env import linked_joints
+
+TASK = get_task("sim_mycobot320_move_cube_scripted")
+POLL = 0.02  # s that a read of the port waits
+REACHING = ("gripper_base", "left", "right")  # bodies about the tool point; the camera hangs on link6
+ROOT = (
+    "base",
+    "link1",
+    "link2",
+)  # bodies that the table is no matter of; link2's far end is link3's near one
+
+
+class SteppedBody:
+    """A `body.Body` whose time passes when somebody asks.
+
+    Args:
+        pose: where it begins (7,): rad, and the gripper's opening.
+        limits: what it is measured against.
+    """
+
+    def __init__(self, pose: np.ndarray, limits: Limits) -> None:
+        self.model = model = build_model(TASK, has_props=False)
+        names = [model.geom(i).name.removeprefix(f"{MYCOBOT.name}/") for i in range(model.ngeom)]
+        bodies = [model.body(body).name.partition("/")[2] for body in model.geom_bodyid]
+        model.geom_contype[[not body for body in bodies]] = 0
+        model.geom_conaffinity[[not body for body in bodies]] = 0
+        self.data, self.time = mujoco.MjData(model), 0.0
+        self._arm = SimulatedArm(model, self.data, MYCOBOT, self._act)
+        self._motors = [model.actuator(f"{MYCOBOT.name}/{name}").id for name in MYCOBOT.actuators]
+        self.measure = Measure(model, names, bodies, limits)
+        self._place(np.asarray(pose, dtype=float))
+        self.measure.begin(self.data)
+
+    def _place(self, pose: np.ndarray) -> None:
+        joints = [self.model.joint(f"{MYCOBOT.name}/{name}").qposadr[0] for name in MYCOBOT.actuators]
+        self.data.qpos[joints] = self._control(pose)
+        for follower, leader, polynomial in linked_joints(self.model):
+            self.data.qpos[follower] = np.polynomial.polynomial.polyval(self.data.qpos[leader], polynomial)
+        mujoco.mj_forward(self.model, self.data)
+        self._arm.stand(pose)
+
+    @staticmethod
+    def _control(action: np.ndarray) -> np.ndarray:
+        closed, opened = MYCOBOT.opening
+        return np.append(action[:6], closed + np.clip(action[6], 0, 1) * (opened - closed))
+
+    def _act(self, action: np.ndarray) -> None:
+        self.data.ctrl[self._motors] = self._control(action)
+
+    def advance(self, at: float) -> None:
+        """Step up to a time (s), measuring at each step."""
+        while self.data.time + self.model.opt.timestep <= at:
+            self._arm.before_step()
+            mujoco.mj_step(self.model, self.data)
+            self.measure.note(self.data)
+
+    def now(self) -> float:
+        return self.time
+
+    def state(self, at: float) -> BodyState:
+        self.advance(at)
+        return self._arm.state()
+
+    def move(self, joints: np.ndarray, speed: float, at: float) -> None:
+        self.advance(at)
+        self._arm.move(joints, speed)
+
+    def hold(self, at: float, joints: Iterable[int] = ALL_JOINTS) -> None:
+        self.advance(at)
+        self._arm.hold(list(joints))
+
+    def set_gripper(self, opening: float, at: float) -> None:
+        self.advance(at)
+        self._arm.set_gripper(opening)
+
+    def set_torque(self, joints: Iterable[int], on: bool, at: float) -> None:
+        self.advance(at)
+        self._arm.set_torque(list(joints), on)
+
+    def stick(self, joint: int, at: float) -> None:
+        self.advance(at)
+        self._arm.stick(joint)
+
+
+class Measure:
+    """How far outside its limits the body ever was, by MuJoCo's shapes; beyond where it began, if it was."""
+
+    def __init__(self, model: mujoco.MjModel, names: list[str], bodies: list[str], limits: Limits) -> None:
+        arm = [i for i, body in enumerate(bodies) if body and body not in ROOT]
+        reaching = [names[i].startswith("camera") or bodies[i].startswith(REACHING[1:]) for i in arm]
+        self._shapes, self._floor = arm, limits.table_height + limits.clearance - 0.02 * np.array(reaching)
+        kind, size = model.geom_type[arm], model.geom_size[arm]
+        round_ends = kind == mujoco.mjtGeom.mjGEOM_CAPSULE
+        discs = kind == mujoco.mjtGeom.mjGEOM_CYLINDER
+        self._ball = np.where(round_ends, size[:, 0], 0.0)
+        self._disc = np.where(discs, size[:, 0], 0.0)
+        self._half = np.where(round_ends | discs, size[:, 1], 0.0)
+        self._box = np.where((kind == mujoco.mjtGeom.mjGEOM_BOX)[:, None], size, 0.0)
+        bottom = limits.table_height
+        self._low = np.array([limits.box_x[0], limits.box_y[0], bottom + limits.clearance])
+        self._high = np.array([limits.box_x[1], limits.box_y[1], bottom + limits.max_height])
+        self._tool = model.site(f"{MYCOBOT.name}/grip_point").id
+        self._hand = np.array([body.startswith(REACHING) for body in bodies])
+        self.worst = dict.fromkeys(("tool", "parts", "itself"), 0.0)  # m
+        self._begun = {"tool": np.zeros(6), "parts": np.zeros(len(arm))}
+
+    def begin(self, data: mujoco.MjData) -> None:
+        """It begins like this."""
+        self._begun = {name: np.maximum(0.0, excess) for name, excess in self._excess(data).items()}
+
+    def note(self, data: mujoco.MjData) -> None:
+        """It is like this."""
+        for name, excess in self._excess(data).items():
+            self.worst[name] = max(self.worst[name], float((excess - self._begun[name]).max()))
+        if data.ncon:
+            inside_hand = self._hand[data.contact.geom].all(axis=1)
+            depth = np.where(inside_hand, 0.0, -data.contact.dist).max()
+            self.worst["itself"] = max(self.worst["itself"], float(depth))
+
+    def _excess(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
+        tool = data.site_xpos[self._tool]
+        across = np.abs(data.geom_xmat[self._shapes, 6:])  # (shapes, 3): world z along each shape's axes
+        rim = self._disc * np.sqrt(np.maximum(0.0, 1 - across[:, 2] ** 2))
+        deep = self._ball + rim + self._half * across[:, 2] + (self._box * across).sum(axis=1)
+        lowest = data.geom_xpos[self._shapes, 2] - deep
+        return {
+            "tool": np.concatenate([self._low - tool, tool - self._high]),
+            "parts": self._floor - lowest,
+        }
+
+
+class Wire:
+    """What pymycobot's serial port is to a `Link`, with the firmware's real delays, in the body's time."""
+
+    def __init__(self, firmware: Firmware, body: SteppedBody) -> None:
+        self._firmware, self._body, self._parser = firmware, body, Parser()
+        self._coming: deque[tuple[float, bytes]] = deque()  # when a reply comes (s)
+        self._busy_until = 0.0
+
+    @property
+    def in_waiting(self) -> int:
+        return sum(len(data) for due, data in self._coming if due <= self._body.time)
+
+    def write(self, data: bytes) -> None:
+        for frame in self._parser.feed(data):
+            began = max(self._body.time, self._busy_until)
+            is_write = self._firmware.is_write(frame.command)
+            self._busy_until = began + (WRITE_TIME if is_write else READ_TIME)
+            payload = self._firmware.answer(frame, began if is_write else began + READ_TIME / 2)
+            if payload is not None:
+                self._coming.append((self._busy_until, encode(frame.command, payload)))
+
+    def read(self, size: int) -> bytes:
+        if not self._coming or self._coming[0][0] > self._body.time + POLL:
+            self._body.time += POLL
+            return b""
+        due, data = self._coming.popleft()
+        self._body.time = max(self._body.time, due)
+        return data
+
+    def reset_input_buffer(self) -> None:
+        while self._coming and self._coming[0][0] <= self._body.time:
+            self._coming.popleft()
+
+    def flush(self) -> None:
+        """Nothing waits to be sent."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def link_to(body: SteppedBody, acks: bool = True) -> Link:
+    """The arm's line in simulated time; commands go through bytes and firmware as ever."""
+
+    def sleep(seconds: float) -> None:
+        body.time += seconds
+
+    wire = Wire(Firmware(body, acks=acks), body)
+    return Link("simulated", now=body.now, sleep=sleep, arm=SimpleNamespace(_serial_port=wire))
