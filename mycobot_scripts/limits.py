@@ -58,7 +58,9 @@ class Limits:
     )
     deviation_time: float = flag(1.0, "how long it may be, s", least=0, most=60)
     max_temperature: float = flag(65.0, "hottest servo, degrees Celsius", least=20, most=90)
-    max_current: float = flag(2500.0, "largest current of a servo, mA; twice in a row stops", above=0, most=5000)
+    max_current: float = flag(
+        2500.0, "largest current of a servo, mA; twice in a row stops", above=0, most=5000
+    )
 
     def __post_init__(self) -> None:
         check(self)

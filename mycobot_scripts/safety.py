@@ -80,7 +80,7 @@ class Guard:
     ) -> np.ndarray:
         """The allowed command (7,) nearest to `target` (7,).
 
-        It is exactly what the wire can say. An arm that is itself outside a limit, as one may be that was moved
+        It is exactly what the wire can say. An arm that is outside a limit, as it may be that was moved
         by hand, gets no further out. SafetyStop if the target is not finite.
 
         Args:
