@@ -118,10 +118,11 @@ class Reader:
             array = read_numbers(dataset, f"{self._path}: {place}")
             if name in NUMBERS:
                 array = array.reshape(-1)
-            if name == "time":
-                array, note = seconds(array, fps)
-                self.notes += [note] if note else []
-            array = array.astype(np.float64 if name == "env_state" else np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+                if name == "time":
+                    array, note = seconds(array, fps)
+                    self.notes += [note] if note else []
+                array = array.astype(np.float64 if name == "env_state" else np.float32)
             if name != "base_action" and not np.isfinite(array).all():  # that of a base is trained on
                 problem = f"holds {array[~np.isfinite(array)][0]}"
         if problem:
