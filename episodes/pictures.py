@@ -101,11 +101,10 @@ def form(dataset: h5py.Dataset | np.ndarray) -> str | None:
         return "raw"
     if is_bytes and len(shape) == 2:
         return "jpeg"
-    inner = h5py.check_vlen_dtype(dtype)
+    inner = h5py.check_vlen_dtype(dtype)  # a type of text for texts
     is_packed = dtype.kind == "S" or (dtype.kind == "V" and not dtype.names and not dtype.subdtype)
-    is_varying = (inner is not None and inner.kind in "iu" and inner.itemsize == 1) or (
-        h5py.check_string_dtype(dtype) is not None
-    )
+    is_varying = isinstance(inner, np.dtype) and inner.kind in "iu" and inner.itemsize == 1
+    is_varying = is_varying or h5py.check_string_dtype(dtype) is not None
     return "jpeg" if (is_packed or is_varying) and shape[1:] in ((), (1,)) and shape else None
 
 
