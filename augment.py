@@ -33,20 +33,19 @@ class AugmentConfig:
         "of the middle), rotate (by up to 5 degrees), color (brightness, contrast, saturation), shift (by up "
         "to 0.04 of each side), or none; the policy's own if not given",
         (*AUGMENTATIONS, NONE),
+        distinct=True,
     )
-    state_dropout: float = cli.flag(0.0, "share of the samples whose whole state is replaced by its mean")
+    state_dropout: float = cli.flag(
+        0.0, "share of the samples whose whole state is replaced by its mean", least=0, most=1
+    )
     state_noise: float = cli.flag(
-        0.0, "Gaussian noise on the state, in standard deviations of each of its entries"
+        0.0, "Gaussian noise on the state, in standard deviations of each of its entries", least=0, most=100
     )
 
     def check_augment(self) -> None:
         """ValueError for flags that make no sense."""
         if self.augment and NONE in self.augment and len(self.augment) > 1:
             raise ValueError(f"--augment is {' '.join(self.augment)}; {NONE} must stand alone")
-        if not 0 <= self.state_dropout <= 1:
-            raise ValueError(f"--state_dropout is {self.state_dropout}; it must lie in [0, 1]")
-        if not 0 <= self.state_noise < float("inf"):
-            raise ValueError(f"--state_noise is {self.state_noise}; it must be 0 or more")
 
     def augmentations(self, default: Sequence[str]) -> tuple[str, ...]:
         """What is done to the images, in order; `default` if no flag says so."""

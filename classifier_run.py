@@ -42,35 +42,31 @@ class ClassifierConfig:
     norm: str | None = cli.flag(
         None, "normalisation of a backbone with random weights; its own choice if not given", tuple(NORMS)
     )
-    epochs: int = cli.flag(100, "passes over the training images")
-    batch_size: int = cli.flag(64, "images of a step")
+    epochs: int = cli.flag(100, "passes over the training images", least=1, most=1_000_000)
+    batch_size: int = cli.flag(64, "images of a step", least=1, most=65_536)
     lr: float | None = cli.flag(
         None,
         f"learning rate; if not given {', '.join(f'{lr:g} of {name}' for name, lr in OPTIMISERS.items())}",
+        above=0,
+        most=10,
     )
     lr_drops: tuple[float, ...] = cli.flag(
-        (0.4, 0.6), "shares of the run after which the learning rate falls to a tenth"
+        (0.4, 0.6), "shares of the run after which the learning rate falls to a tenth", least=0, most=1
     )
-    weight_decay: float = cli.flag(1e-4, "weight decay")
-    val_share: float = cli.flag(0.1, "share of the training images that is held back to choose the best by")
+    weight_decay: float = cli.flag(1e-4, "weight decay", least=0, most=100)
+    val_share: float = cli.flag(
+        0.1, "share of the training images that is held back to choose the best by", above=0, below=1
+    )
     no_augment: bool = cli.flag(False, "leave out random flips and crops")
     amp: str = cli.flag(
         "auto",
         "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
         ("auto", "bf16", "no"),
     )
-    seed: int = cli.flag(0, "seed of everything random")
+    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
-        for name in ("epochs", "batch_size", "lr"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"--{name} is {value}; it must be positive")
-        if not 0 < self.val_share < 1:
-            raise ValueError(f"--val_share is {self.val_share}; it must lie between 0 and 1")
-        if not all(0 <= share <= 1 for share in self.lr_drops):
-            raise ValueError(f"--lr_drops is {' '.join(map(str, self.lr_drops))}; they must lie in [0, 1]")
         if self.norm and self.backbone_weights != "none":
             raise ValueError("--norm is for random weights; leave it out, or --backbone_weights")
 

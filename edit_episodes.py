@@ -97,8 +97,6 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
         cli.add_flags(subparser, command.flags)
     args = parser.parse_args(argv)
     flags = cli.from_flags(COMMANDS[args.command].flags, args)
-    if not flags.dataset_dir:
-        parser.error(f"--dataset_dir is required: edit_episodes.py {args.command} --dataset_dir FOLDER")
     if isinstance(flags, Workers):
         flags.check_workers()
     return args.command, flags

@@ -32,19 +32,22 @@ class FeedConfig(AugmentConfig, ViewConfig):
         None,
         "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
         "data/<task> if not given",
+        distinct=True,
     )
     sample_weights: tuple[float, ...] | None = cli.flag(
-        None, "how often samples come from each folder, e.g. 7 2 1; all the same if not given"
+        None, "how often samples come from each folder, e.g. 7 2 1; all the same if not given", least=0
     )
     stats_dir: tuple[str, ...] | None = cli.flag(
-        None, "folders whose episodes tell how to normalise; those of --dataset_dir if not given"
+        None,
+        "folders whose episodes tell how to normalise; those of --dataset_dir if not given",
+        distinct=True,
     )
     skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
     camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras the policy sees; the task's own if not given"
+        None, "cameras the policy sees; the task's own if not given", distinct=True
     )
     image_size: tuple[int, int] = cli.flag(
-        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster"
+        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster", least=8, most=8192
     )
     cache: str = cli.flag(
         "auto",
@@ -53,12 +56,12 @@ class FeedConfig(AugmentConfig, ViewConfig):
         CACHES,
     )
     train_ratio: float = cli.flag(
-        0.8, "share of the (first folder's) episodes that is trained on; the rest validates"
+        0.8, "share of the (first folder's) episodes that is trained on; the rest validates", above=0, below=1
     )
     early_share: float = cli.flag(
-        0.0, "share of each batch that starts within the first --early_steps of an episode"
+        0.0, "share of each batch that starts within the first --early_steps of an episode", least=0, most=1
     )
-    early_steps: int = cli.flag(40, "see --early_share")
+    early_steps: int = cli.flag(40, "see --early_share", least=1, most=1_000_000)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,9 +43,11 @@ class Config(Workers, FeedConfig):
     """Flags of this script; those of the training loop and of the policy come on top."""
 
     task_name: str = cli.flag(
-        None, "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there"
+        None,
+        "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
+        required=True,
     )
-    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results")
+    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
     config: str | None = cli.flag(
         None,
@@ -58,10 +60,14 @@ class Config(Workers, FeedConfig):
     ckpt_name: str | None = cli.flag(
         None, "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none"
     )
-    eval_rollouts: int = cli.flag(20, "rollouts of each evaluation while training (--eval_every)")
-    num_rollouts: int = cli.flag(50, "rollouts of an evaluation, from starts that no demonstration had")
+    eval_rollouts: int = cli.flag(
+        20, "rollouts of each evaluation while training (--eval_every)", least=1, most=100_000
+    )
+    num_rollouts: int = cli.flag(
+        50, "rollouts of an evaluation, from starts that no demonstration had", least=1, most=100_000
+    )
     first_rollout: int = cli.flag(
-        0, "number of the first of them; rollout i of a seed always has the same start"
+        0, "number of the first of them; rollout i of a seed always has the same start", least=0
     )
     num_videos: str = cli.flag(
         "3", "how many of them to film, or all; the rest is not rendered and runs faster"
@@ -72,37 +78,36 @@ class Config(Workers, FeedConfig):
         None,
         "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
         "place; the rollout then lasts as many steps longer, and until the policy looks again",
+        least=1,
+        most=100_000,
     )
     query_every: int | None = cli.flag(
         None,
         "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
+        least=1,
+        most=100_000,
     )
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
-    chunk_seconds: float | None = cli.flag(None, "length of a chunk in seconds, instead of in steps")
+    chunk_seconds: float | None = cli.flag(
+        None, "length of a chunk in seconds, instead of in steps", above=0, most=3600
+    )
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
         self.check_workers(self.onscreen_render)
         self.check_augment()
-        if min(self.image_size) < 1:
-            raise ValueError(f"--image_size is {self.image_size}; height and width must be at least 1")
-        if self.num_rollouts < 1:
-            raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
-        if self.first_rollout < 0:
-            raise ValueError(f"--first_rollout is {self.first_rollout}; it must be at least 0")
-        if self.num_videos != "all" and not self.num_videos.isdecimal():
+        if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
-        if self.knock_loose is not None and self.knock_loose < 1:
-            raise ValueError(f"--knock_loose is {self.knock_loose}; it must be at least 1")
-        if self.query_every is not None and (self.query_every < 1 or self.temporal_agg):
+        if self.query_every is not None and self.temporal_agg:
             raise ValueError(
-                f"--query_every is {self.query_every}; it must be at least 1, and --temporal_agg, which "
-                "asks at every step, has no use for it"
+                "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
             )
+        if self.resume and self.overwrite:
+            raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
 
     def chunk_steps(self, fps: int) -> int:
         """Control steps in --chunk_seconds; ValueError if there is none."""
-        steps = round(self.chunk_seconds * fps) if math.isfinite(self.chunk_seconds) else 0
+        steps = round(self.chunk_seconds * fps)
         if steps < 1:
             raise ValueError(
                 f"--chunk_seconds is {self.chunk_seconds}; it must be at least {1 / fps:g}, a control step"
@@ -126,12 +131,8 @@ def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
     parser.set_defaults(**kind.training_defaults)
     cli.set_defaults(parser, defaults, given.config)
     args = parser.parse_args(argv)
-    for needed in ("task_name", "ckpt_dir"):
-        if getattr(args, needed) is None:
-            parser.error(f"--{needed} is required")
     config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
     config.check()
-    training.check()
     if config.chunk_seconds is not None:
         check_chunk_flags(name, argv)
     check_wandb(training.wandb)

@@ -69,26 +69,39 @@ RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 class Config:
     """Flags of this script; those of the arm come on top."""
 
-    ckpt_dir: tuple[str, ...] = cli.flag(None, "folder of the checkpoint; several run one after the other")
-    task_name: str = cli.flag(None, "task, e.g. mycobot320_choose, or a simulated one of the twin")
+    ckpt_dir: tuple[str, ...] = cli.flag(
+        None, "folder of the checkpoint; several run one after the other", required=True
+    )
+    task_name: str = cli.flag(
+        None, "task, e.g. mycobot320_choose, or a simulated one of the twin", required=True
+    )
     ckpt_name: str | None = cli.flag(
         None, "checkpoint in each folder: as the run was trained with, policy_best.ckpt if with none"
     )
     camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras of a checkpoint of ACT, which names none, in the order of its training"
+        None, "cameras of a checkpoint of ACT, which names none, in the order of its training", distinct=True
     )
-    num_rollouts: int = cli.flag(1, "runs")
-    first_rollout: int = cli.flag(0, "number of the first run; run i of a seed has the start of --eval")
+    num_rollouts: int = cli.flag(1, "runs", least=1, most=100_000)
+    first_rollout: int = cli.flag(
+        0, "number of the first run; run i of a seed has the start of --eval", least=0
+    )
     output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
-    fps: float | None = cli.flag(None, "steps a second; those of the demonstrations if not given")
+    fps: float | None = cli.flag(
+        None, "steps a second; those of the demonstrations if not given", above=0, most=50
+    )
     seconds: tuple[float, ...] | None = cli.flag(
         None,
         "length of a run, one for each checkpoint; that of --eval if not given: the task's, or the longest "
         "demonstration's where that is longer; of several checkpoints each its longest demonstration's",
+        above=0,
+        most=86_400,
     )
     temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
     query_every: int | None = cli.flag(
-        None, "actions of a chunk that are executed before the next; the policy's own if not given"
+        None,
+        "actions of a chunk that are executed before the next; the policy's own if not given",
+        least=1,
+        most=100_000,
     )
     sync: bool = cli.flag(False, "wait for each chunk, instead of having it computed in the background")
     dry_run: bool = cli.flag(
@@ -98,27 +111,16 @@ class Config:
     take_over: str = cli.flag(
         "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
     )
-    seed: int = cli.flag(0, "seed of the twin's starts")
+    seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
     amp: str = cli.flag("auto", "mixed precision: bf16 or no", ("auto", "bf16", "no"))
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
-        for name in ("ckpt_dir", "task_name"):
-            if not getattr(self, name):
-                raise ValueError(f"--{name} is missing")
-        if self.num_rollouts < 1:
-            raise ValueError(f"--num_rollouts is {self.num_rollouts}; it must be at least 1")
-        if self.first_rollout < 0:
-            raise ValueError(f"--first_rollout is {self.first_rollout}; it must be at least 0")
-        if self.fps is not None and not 0 < self.fps <= 50:
-            raise ValueError(f"--fps is {self.fps}; it must be above 0, and at most 50")
         if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
             raise ValueError(
                 f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
             )
-        if self.seconds is not None and min(self.seconds) <= 0:
-            raise ValueError(f"--seconds is {min(self.seconds)}; it must be above 0")
         if self.query_every is not None and self.temporal_agg:
             raise ValueError("--query_every does not go with --temporal_agg, which asks whenever it can")
 

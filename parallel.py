@@ -33,7 +33,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Workers:
     """Flags of scripts that work side by side: how many processes, and where."""
 
-    num_workers: int | None = cli.flag(None, "processes that work side by side; one per core if not given")
+    num_workers: int | None = cli.flag(
+        None, "processes that work side by side; one per core if not given", least=1, most=1024
+    )
     backend: str = cli.flag(
         "loky", "what spreads the work: loky (this machine), or a Ray or Dask cluster", tuple(PACKAGES)
     )
@@ -46,8 +48,6 @@ class Workers:
 
     def check_workers(self, onscreen: bool = False) -> None:
         """ValueError for flags that make no sense, ImportError for a package that is missing."""
-        if self.num_workers is not None and self.num_workers < 1:
-            raise ValueError(f"--num_workers is {self.num_workers}; it must be at least 1")
         if self.cluster_address and self.backend == "loky":
             raise ValueError(
                 f"--cluster_address is {self.cluster_address}; it needs --backend ray or --backend dask"

@@ -19,7 +19,9 @@ from viewers.report import FILE, write_report
 class Config:
     """Flags of this script."""
 
-    runs: tuple[Path, ...] = cli.flag(None, "folders of runs (--ckpt_dir of imitate_episodes.py)")
+    runs: tuple[Path, ...] = cli.flag(
+        None, "folders of runs (--ckpt_dir of imitate_episodes.py)", required=True
+    )
     output: Path | None = cli.flag(
         None, f"page to write; {FILE} in the folder of the run, or here if there are several"
     )
@@ -29,8 +31,6 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     config = cli.from_flags(Config, parser.parse_args())
-    if not config.runs:
-        parser.error("--runs is required: folders of runs")
     page = write_report(config.runs, config.output)
     print(f"open it in a browser: {page.resolve().as_uri()}")
 

@@ -26,7 +26,7 @@ from plots import accuracy_plot, confusion_plot
 class Config:
     """Flags of this script; those of a run come on top."""
 
-    ckpt_dir: str = cli.flag(None, "folder for weights, plots and results")
+    ckpt_dir: str = cli.flag(None, "folder for weights, plots and results", required=True)
     data: str = cli.flag(
         "cifar10", "what to classify; fake: made-up images, to try the script", ("cifar10", "fake")
     )
@@ -55,8 +55,6 @@ def parse_flags(argv: list[str]) -> tuple[Config, ClassifierConfig]:
     cli.add_flags(parser, Config)
     cli.add_flags(parser, ClassifierConfig, "training")
     args = parser.parse_args(argv)
-    if args.ckpt_dir is None:
-        parser.error("--ckpt_dir is required")
     training = cli.from_flags(ClassifierConfig, args)
     training.check()
     return cli.from_flags(Config, args), training

@@ -33,22 +33,20 @@ VALIDATIONS = 20  # of a run
 class Config:
     """Flags of this script."""
 
-    ckpt_dir: str = cli.flag(None, "folder of the policy's run; its config.json tells where the episodes are")
+    ckpt_dir: str = cli.flag(
+        None, "folder of the policy's run; its config.json tells where the episodes are", required=True
+    )
     ckpt_name: str | None = cli.flag(
         None, "checkpoint that gets the prior: as the run was trained with, policy_best.ckpt if with none"
     )
-    dataset_dir: tuple[str, ...] | None = cli.flag(None, "folders of the episodes; the run's if not given")
-    num_steps: int = cli.flag(1000, "optimiser steps")
-    batch_size: int = cli.flag(64, "chunks of actions at once")
-    lr: float = cli.flag(3e-4, "learning rate")
+    dataset_dir: tuple[str, ...] | None = cli.flag(
+        None, "folders of the episodes; the run's if not given", distinct=True
+    )
+    num_steps: int = cli.flag(1000, "optimiser steps", least=1, most=100_000_000)
+    batch_size: int = cli.flag(64, "chunks of actions at once", least=1, most=65_536)
+    lr: float = cli.flag(3e-4, "learning rate", above=0, most=10)
     device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
-    seed: int = cli.flag(0, "seed of everything random")
-
-    def check(self) -> None:
-        """ValueError for the first value that makes no sense."""
-        for name in ("num_steps", "batch_size", "lr"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be positive")
+    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
 
 
 def load_episodes(config: Config, policy: Policy) -> tuple[Demonstrations, Demonstrations]:
@@ -149,11 +147,7 @@ def parse_flags(argv: list[str]) -> Config:
     """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args(argv))
-    if config.ckpt_dir is None:
-        parser.error("--ckpt_dir is required")
-    config.check()
-    return config
+    return cli.from_flags(Config, parser.parse_args(argv))
 
 
 def main() -> None:

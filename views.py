@@ -83,23 +83,31 @@ class ViewConfig:
     """Flags of which part of the images a policy sees, by camera."""
 
     roi: dict[str, Box] | None = cli.flag(
-        None, "box of a camera's image that matters most, given as for --crop; the rest loses contrast"
+        None,
+        "box of a camera's image that matters most, given as for --crop; the rest loses contrast",
+        least=0,
     )
     roi_weight: dict[str, float] | None = cli.flag(
-        None, f"how much contrast the rest keeps, in [0, 1], e.g. top=0.3; {ROI_WEIGHT} if not given"
+        None,
+        f"how much contrast the rest keeps, in [0, 1], e.g. top=0.3; {ROI_WEIGHT} if not given",
+        least=0,
+        most=1,
     )
     crop: dict[str, Box] | None = cli.flag(
         None,
         "box of a camera's image that is kept, x0,y0,x1,y1 in pixels of the recorded frame, e.g. "
         "top=80,0,560,480; the rest is cut away before scaling to --image_size",
+        least=0,
     )
     mask_outside: dict[str, Box] | None = cli.flag(
-        None, "box of a camera's image outside which all is black, given as for --crop"
+        None, "box of a camera's image outside which all is black, given as for --crop", least=0
     )
     zero_camera: dict[str, float] | None = cli.flag(
         None,
         "probability that a camera's image is all black in training, e.g. top=0.3; with 1 it always is, in "
         "evaluation too",
+        least=0,
+        most=1,
     )
 
     def views(self, cameras: Sequence[str], path: Path) -> dict[str, View]:
@@ -110,18 +118,14 @@ class ViewConfig:
             path: an episode, for the size of its frames.
 
         Raises:
-            ValueError: the policy has no such camera, a box is empty or not inside the frame, a weight or
-                probability is not in [0, 1], or a weight has no box.
+            ValueError: the policy has no such camera, a box is empty or not inside the frame, or a weight has
+                no box.
         """
         boxes = {"roi": self.roi or {}, "crop": self.crop or {}, "mask_outside": self.mask_outside or {}}
         shares = {"roi_weight": self.roi_weight or {}, "zero_camera": self.zero_camera or {}}
         for flag, values in {**boxes, **shares}.items():
             for camera in values:
                 choose(f"camera of --{flag}", camera, cameras)
-        for flag, values in shares.items():
-            for camera, share in values.items():
-                if not 0 <= share <= 1:
-                    raise ValueError(f"--{flag} {camera}={share:g}; it must lie in [0, 1]")
         for camera in shares["roi_weight"]:
             if camera not in boxes["roi"]:
                 raise ValueError(

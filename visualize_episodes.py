@@ -33,8 +33,8 @@ PAGE_FOLDER = "html"
 class Config(Workers):
     """Flags of this script."""
 
-    dataset_dir: Path = cli.flag(None, "folder of the episodes")
-    episode_idx: int | None = cli.flag(None, "number of the episode; all of them if not given")
+    dataset_dir: Path = cli.flag(None, "folder of the episodes", required=True)
+    episode_idx: int | None = cli.flag(None, "number of the episode; all of them if not given", least=0)
     ismirror: bool = cli.flag(False, "take mirror_episode_<number>.hdf5")
     output_dir: Path | None = cli.flag(
         None, f"where to write; the dataset's folder if not given (with --html: {PAGE_FOLDER}/ in it)"
@@ -62,10 +62,7 @@ class Config(Workers):
 def parse_args(argv: list[str] | None = None) -> Config:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    args = parser.parse_args(argv)
-    if args.dataset_dir is None:
-        parser.error("--dataset_dir is required")
-    config = cli.from_flags(Config, args)
+    config = cli.from_flags(Config, parser.parse_args(argv))
     config.check()
     return config
 

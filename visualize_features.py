@@ -34,44 +34,39 @@ VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are 
 class Config:
     """Flags."""
 
-    ckpt: str | None = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt (required)")
-    dataset_dir: str | None = cli.flag(None, "folder of the episodes (required)")
-    episode_idx: int = cli.flag(0, "number of the episode")
+    ckpt: str = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt", required=True)
+    dataset_dir: str = cli.flag(None, "folder of the episodes", required=True)
+    episode_idx: int = cli.flag(0, "number of the episode", least=0)
     camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras of a checkpoint of ACT, which names none, in the order of its training"
+        None, "cameras of a checkpoint of ACT, which names none, in the order of its training", distinct=True
     )
-    step: tuple[int, ...] = cli.flag((0,), "steps of the episode that pictures are made of")
-    compare_episode: int | None = cli.flag(None, "episode to compare with; the same one if not given")
+    step: tuple[int, ...] = cli.flag((0,), "steps of the episode that pictures are made of", least=0)
+    compare_episode: int | None = cli.flag(
+        None, "episode to compare with; the same one if not given", least=0
+    )
     compare_step: int | None = cli.flag(
-        None, "step to compare the first of --step with; the same if not given"
+        None, "step to compare the first of --step with; the same if not given", least=0
     )
     chunk_steps: tuple[int, ...] | None = cli.flag(
-        None, "actions of the chunk whose attention is shown; five, evenly spread, if not given"
+        None, "actions of the chunk whose attention is shown; five, evenly spread, if not given", least=0
     )
     stages: tuple[str, ...] | None = cli.flag(
         None,
         "modules of the backbone whose maps are shown, e.g. layer1.0.conv1 layer4; the last of each size "
         "if not given",
+        distinct=True,
     )
-    patches: int = cli.flag(12, "rows of patches that are hidden, or exchanged, one after the other; 0: none")
+    patches: int = cli.flag(
+        12, "rows of patches that are hidden, or exchanged, one after the other; 0: none", least=0, most=1000
+    )
     every: int | None = cli.flag(
-        None, f"the video shows every so many steps; if not given, about {VIDEO_FRAMES} frames in all"
+        None,
+        f"the video shows every so many steps; if not given, about {VIDEO_FRAMES} frames in all",
+        least=1,
     )
     no_video: bool = cli.flag(False, "leave the video out")
     output_dir: str | None = cli.flag(None, "where to write; features/ beside the checkpoint if not given")
     device: str = cli.flag("auto", "auto, cpu, cuda")
-
-    def check(self) -> None:
-        """ValueError for the first value that makes no sense."""
-        for name in ("ckpt", "dataset_dir"):
-            if getattr(self, name) is None:
-                raise ValueError(
-                    f"--{name} is missing; give a {'checkpoint' if name == 'ckpt' else 'folder'}"
-                )
-        if self.patches < 0:
-            raise ValueError(f"--patches is {self.patches}; it must not be negative")
-        if self.every is not None and self.every < 1:
-            raise ValueError(f"--every is {self.every}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -98,9 +93,7 @@ class Moment:
 def parse_flags(argv: list[str] | None = None) -> Config:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args(argv))
-    config.check()
-    return config
+    return cli.from_flags(Config, parser.parse_args(argv))
 
 
 def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Episode:

@@ -31,7 +31,7 @@ from parallel import Workers
 class FolderFlags:
     """Flags of every sub-command."""
 
-    dataset_dir: str = cli.flag(None, "folder of the episodes")
+    dataset_dir: str = cli.flag(None, "folder of the episodes", required=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ class EditFlags(FolderFlags, Workers):
         False, "put the new files into --dataset_dir, in place of the old ones, once all are there"
     )
     episodes: tuple[str, ...] | None = cli.flag(
-        None, "numbers or names of the episodes that are meant, e.g. 0 3 mirror_episode_7; all if not given"
+        None,
+        "numbers or names of the episodes that are meant, e.g. 0 3 mirror_episode_7; all if not given",
+        distinct=True,
     )
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
@@ -151,13 +153,16 @@ def _difference(old: Episode, new: Episode) -> str:
 
 @dataclass(frozen=True)
 class TruncateFlags(EditFlags):
-    steps: int = cli.flag(None, "steps that are kept, from the first on; shorter episodes stay as they are")
+    steps: int = cli.flag(
+        None,
+        "steps that are kept, from the first on; shorter episodes stay as they are",
+        required=True,
+        least=1,
+    )
 
 
 def truncate(flags: TruncateFlags) -> Plan:
     """Cut the ends of episodes off (ACT++: truncate_data.py)."""
-    if flags.steps is None or flags.steps < 1:
-        raise ValueError(f"--steps is {flags.steps}; give how many to keep, 1 or more")
     return plan_edits(
         flags, lambda path: partial(truncated, steps=flags.steps) if _length(path) > flags.steps else None
     )
@@ -176,9 +181,11 @@ class AlignFlags(EditFlags):
     )
     reward: float = cli.flag(1.0, "the least, for --event reward")
     event_steps: dict[str, int] | None = cli.flag(
-        None, "steps at which it happens, where files do not tell or tell wrong, e.g. episode_3=41"
+        None, "steps at which it happens, where files do not tell or tell wrong, e.g. episode_3=41", least=0
     )
-    to: int | None = cli.flag(None, "step it is moved to; if not given, the latest (pad) or earliest (cut)")
+    to: int | None = cli.flag(
+        None, "step it is moved to; if not given, the latest (pad) or earliest (cut)", least=0, most=1_000_000
+    )
     fill: str = cli.flag(
         "pad",
         "pad: the first and last step stand still until all are as long; cut: all become as short as that of "
@@ -207,9 +214,8 @@ def align(flags: AlignFlags) -> Plan:
     to = flags.to
     if to is None:
         to = max(events.values()) if is_padded else min(events.values())
-    if to < 0 or (not is_padded and to > min(events.values())):
-        latest = "" if is_padded else f" and, with --fill cut, at most {min(events.values())}"
-        raise ValueError(f"--to is {to}; it must be 0 or more{latest}")
+    if not is_padded and to > min(events.values()):
+        raise ValueError(f"--to is {to}; with --fill cut it must be at most {min(events.values())}")
     ends = [to - events[path] + len(header) for path, header in headers.items()]
     steps = max(ends) if is_padded else min(ends)
     plan = plan_edits(flags, lambda path: partial(shifted, shift=to - events[path], steps=steps))
@@ -220,13 +226,11 @@ def align(flags: AlignFlags) -> Plan:
 
 @dataclass(frozen=True)
 class ResampleFlags(EditFlags):
-    fps: int = cli.flag(None, "steps a second")
+    fps: int = cli.flag(None, "steps a second", required=True, least=1, most=1000)
 
 
 def resample(flags: ResampleFlags) -> Plan:
     """Bring episodes to another rate; relabel --fps only changes what a file claims."""
-    if flags.fps is None or flags.fps < 1:
-        raise ValueError(f"--fps is {flags.fps}; it must be 1 or more")
     rates = {path: load_header(path).fps for path in flags.chosen()}
     growth = 1.1 * max(1.0, flags.fps / min(rates.values()))
     return plan_edits(
@@ -244,7 +248,9 @@ class RelabelFlags(EditFlags):
         ("true", "false", "unknown", "reward"),
     )
     task_name: str | None = cli.flag(None, "what the file calls its task")
-    fps: int | None = cli.flag(None, "steps a second that the file claims; resample changes the steps")
+    fps: int | None = cli.flag(
+        None, "steps a second that the file claims; resample changes the steps", least=1, most=1000
+    )
 
 
 def relabel(flags: RelabelFlags) -> Plan:
@@ -253,7 +259,5 @@ def relabel(flags: RelabelFlags) -> Plan:
         raise ValueError("nothing to change; give --success, --task_name or --fps")
     if flags.task_name is not None:
         choose("task", flags.task_name, TASKS)
-    if flags.fps is not None and flags.fps < 1:
-        raise ValueError(f"--fps is {flags.fps}; it must be 1 or more")
     edit = partial(relabelled, success=flags.success, task=flags.task_name, fps=flags.fps)
     return plan_edits(flags, lambda path: edit, fps=flags.fps)

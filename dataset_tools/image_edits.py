@@ -25,13 +25,12 @@ class MirrorFlags(EditFlags):
     signs: tuple[int, ...] | None = cli.flag(
         None,
         "what each entry of an arm's state is multiplied by, 1 or -1; ACT++'s for its two arms if not given",
+        choices=(1, -1),
     )
 
 
 def mirror(flags: MirrorFlags) -> Plan:
     """Make each episode's mirror image, e.g. mirror_episode_0.hdf5; with --in_place, beside the episode."""
-    if flags.signs and not set(flags.signs) <= {1, -1}:
-        raise ValueError(f"--signs {' '.join(map(str, flags.signs))}; each must be 1 or -1")
     edit = partial(mirrored, signs=flags.signs)
     is_left = flags.in_place  # then what is mirrored already is, and stays, beside its original
     return plan_edits(
@@ -46,13 +45,11 @@ def _mirror_name(path: Path) -> str:
 
 @dataclass(frozen=True)
 class CompressFlags(EditFlags):
-    quality: int = cli.flag(JPEG_QUALITY, "of the JPEGs, 1 to 100")
+    quality: int = cli.flag(JPEG_QUALITY, "of the JPEGs, 1 to 100", least=1, most=100)
 
 
 def compress(flags: CompressFlags) -> Plan:
     """Make JPEGs of raw images (ACT++: compress_data.py)."""
-    if not 1 <= flags.quality <= 100:
-        raise ValueError(f"--quality is {flags.quality}; it must be 1 to 100")
     return plan_edits(
         flags, lambda path: partial(compressed, quality=flags.quality) if "raw" in image_kinds(path) else None
     )
@@ -86,15 +83,19 @@ def _raw_bytes(path: Path) -> int:
 @dataclass(frozen=True)
 class MaskFlags(EditFlags):
     mask_outside: dict[str, Box] | None = cli.flag(
-        None, "box of a camera's image, x0,y0,x1,y1 in pixels, that is kept, e.g. top=230,350,412,400"
+        None,
+        "box of a camera's image, x0,y0,x1,y1 in pixels, that is kept, e.g. top=230,350,412,400",
+        least=0,
     )
     color: dict[str, tuple[int, int, int, int, int, int]] | None = cli.flag(
         None,
         "least and greatest red, green and blue of what is kept of a camera's image, e.g. "
         "top=150,0,0,255,100,100; with the box around each connected part",
+        least=0,
+        most=255,
     )
-    min_area: int = cli.flag(30, "pixels; smaller parts of --color are taken for noise")
-    border: int = cli.flag(0, "pixels that are kept around each part of --color")
+    min_area: int = cli.flag(30, "pixels; smaller parts of --color are taken for noise", least=0)
+    border: int = cli.flag(0, "pixels that are kept around each part of --color", least=0, most=10_000)
 
 
 def mask(flags: MaskFlags) -> Plan:
@@ -110,10 +111,10 @@ def mask(flags: MaskFlags) -> Plan:
     masks: dict[str, list[Callable[[np.ndarray], np.ndarray]]] = {}  # by camera, one after the other
     for camera, values in colours.items():
         low, high = values[:3], values[3:]
-        if any(not 0 <= a <= b <= 255 for a, b in zip(low, high, strict=True)):
+        if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(
                 f"--color {camera}={','.join(map(str, values))}: each of the first three must be at most as "
-                "large as its partner of the last three, and both in 0 to 255"
+                "large as its partner of the last three"
             )
         masks.setdefault(camera, []).append(ColorMask(low, high, flags.min_area, flags.border))
     for camera, box in boxes.items():

@@ -100,13 +100,17 @@ class Limits:
     """Flags of what is still right with an episode."""
 
     max_speed: float = cli.flag(
-        8.0, "rad/s (or as many radians in degrees) above which a joint's step from state to state is a jump"
+        8.0,
+        "rad/s (or as many radians in degrees) above which a joint's step from state to state is a jump",
+        above=0,
     )
     frozen_steps: int = cli.flag(
-        5, "steps running of one and the same frame, while the arm moves, at which a camera is frozen"
+        5,
+        "steps running of one and the same frame, while the arm moves, at which a camera is frozen",
+        least=2,
     )
-    max_gap: float = cli.flag(2.0, "longest time between steps, as a multiple of 1 / fps")
-    min_rate: float = cli.flag(0.95, "slowest mean rate, as a share of fps")
+    max_gap: float = cli.flag(2.0, "longest time between steps, as a multiple of 1 / fps", above=0)
+    min_rate: float = cli.flag(0.95, "slowest mean rate, as a share of fps", above=0, most=1)
 
 
 @dataclass(frozen=True)

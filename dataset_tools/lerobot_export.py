@@ -36,10 +36,10 @@ EXTRAS = ("task", "sim", "seed", "success", "render_quality", "noise", "hesitate
 class ExportFlags(FolderFlags, Workers):
     """Flags of `export_lerobot`."""
 
-    output_dir: str | None = cli.flag(None, "folder of the LeRobot dataset, which must not exist (required)")
+    output_dir: str = cli.flag(None, "folder of the LeRobot dataset, which must not exist", required=True)
     task_text: str | None = cli.flag(None, "what is done, in words; the task's name if not given")
     robot_type: str | None = cli.flag(None, "the robot's name; that of the task's arm if not given")
-    crf: int = cli.flag(18, "precision of the videos: 0 is exact, 23 usual, 51 worst")
+    crf: int = cli.flag(18, "precision of the videos: 0 is exact, 23 usual, 51 worst", least=0, most=51)
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
 
@@ -55,10 +55,6 @@ class Source:
 def export_lerobot(flags: ExportFlags) -> None:
     """Write the episodes as a LeRobot dataset (v3.0: Parquet and MP4), for LeRobot's tools and policies."""
     lerobot.import_packages()
-    if not flags.output_dir:
-        raise ValueError("--output_dir is missing; give a folder for the LeRobot dataset")
-    if not 0 <= flags.crf <= 51:
-        raise ValueError(f"--crf is {flags.crf}; it must lie in 0 to 51")
     target = Path(flags.output_dir)
     if target.exists():
         raise FileExistsError(f"{target} exists already; choose another --output_dir")

@@ -38,7 +38,7 @@ MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably 
 class ImportFlags(FolderFlags, Workers):
     """Flags of `import_lerobot`."""
 
-    output_dir: str | None = cli.flag(None, "folder of the episodes, which must not exist (required)")
+    output_dir: str | None = cli.flag(None, "folder of the episodes, which must not exist", required=True)
     task_name: str | None = cli.flag(
         None, "which of our tasks it is; if not given, as the dataset or its folder's name tells"
     )
@@ -78,9 +78,7 @@ class Conversion:
 def import_lerobot(flags: ImportFlags) -> None:
     """Read a LeRobot dataset (v2.0, v2.1, v3.0), e.g. the published ALOHA sets, as episodes."""
     lerobot.import_packages()
-    root, target = Path(flags.dataset_dir), Path(flags.output_dir or "")
-    if not flags.output_dir:
-        raise ValueError("--output_dir is missing; give a folder for the episodes")
+    root, target = Path(flags.dataset_dir), Path(flags.output_dir)
     if target.exists():
         raise FileExistsError(f"{target} exists already; choose another --output_dir")
     if flags.gripper_range[0] == flags.gripper_range[1]:

@@ -51,30 +51,28 @@ def _bin_name(i: int) -> str:
 
 @dataclass(frozen=True)
 class NewFolderFlags(FolderFlags, Workers):
-    output_dir: str = cli.flag(None, "folder for the new files")
+    output_dir: str = cli.flag(None, "folder for the new files", required=True)
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
     @property
     def root(self) -> Path:
         """The folder that is written to."""
-        if not self.output_dir:
-            raise ValueError("--output_dir is required: a folder for the new files")
         return Path(self.output_dir)
 
 
 @dataclass(frozen=True)
 class SplitFlags(NewFolderFlags):
     shares: tuple[float, ...] | None = cli.flag(
-        None, "share of the episodes, drawn at random, that each part gets, e.g. 0.8 0.2"
+        None, "share of the episodes, drawn at random, that each part gets, e.g. 0.8 0.2", above=0, most=1
     )
     by: str | None = cli.flag(None, "a part for each success, case or task", KINDS)
     at: tuple[int, ...] | None = cli.flag(
-        None, "steps at which every episode is cut into phases, e.g. 40 75; a part for each phase"
+        None, "steps at which every episode is cut into phases, e.g. 40 75; a part for each phase", least=1
     )
     names: tuple[str, ...] | None = cli.flag(
-        None, "folders of the parts; part_0, part_1 and so on if not given"
+        None, "folders of the parts; part_0, part_1 and so on if not given", distinct=True
     )
-    seed: int = cli.flag(0, "of the draw")
+    seed: int = cli.flag(0, "of the draw", least=0, most=cli.MOST_SEED)
 
 
 def split(flags: SplitFlags) -> Plan:
@@ -101,8 +99,8 @@ def _names(flags: SplitFlags, count: int) -> Sequence[str]:
 
 def _drawn(flags: SplitFlags, paths: list[Path]) -> dict[str, list[Path]]:
     shares = np.array(flags.shares)
-    if (shares <= 0).any() or not np.isclose(shares.sum(), 1):
-        raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must be positive, and 1 in all")
+    if not np.isclose(shares.sum(), 1):
+        raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must be 1 in all")
     order = np.random.default_rng(flags.seed).permutation(len(paths))
     ends = np.rint(np.cumsum(shares) * len(paths)).astype(int)
     parts = [[paths[i] for i in np.sort(own)] for own in np.split(order, ends[:-1])]
@@ -128,8 +126,10 @@ def _phases(flags: SplitFlags, paths: list[Path]) -> Plan:
 
 @dataclass(frozen=True)
 class MergeFlags(Workers):
-    dataset_dir: tuple[str, ...] = cli.flag(None, "folders of the episodes, in this order")
-    output_dir: str = cli.flag(None, "folder for the new files")
+    dataset_dir: tuple[str, ...] = cli.flag(
+        None, "folders of the episodes, in this order", required=True, distinct=True
+    )
+    output_dir: str = cli.flag(None, "folder for the new files", required=True)
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
     root = NewFolderFlags.root

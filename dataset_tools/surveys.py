@@ -145,20 +145,25 @@ def show_stats(flags: StatsFlags) -> None:
 @dataclass(frozen=True)
 class RegionFlags(Workers):
     dataset_dir: tuple[str, ...] = cli.flag(
-        None, "folder of the episodes; or several, if each holds those of one kind"
+        None,
+        "folder of the episodes; or several, if each holds those of one kind",
+        required=True,
+        distinct=True,
     )
     by: str | None = cli.flag(
         None, "what sorts the episodes of one folder; by case or success if not given", KINDS
     )
     background: str | None = cli.flag(None, "folder of a recording without objects (--no_props)")
-    camera_names: tuple[str, ...] | None = cli.flag(None, "cameras to look at; all if not given")
-    steps: tuple[int, int] | None = cli.flag(
-        None, "first and last step that are compared; while all arms are in one pose if not given"
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras to look at; all if not given", distinct=True
     )
-    margin: int = cli.flag(8, "pixels added to boxes on every side")
-    max_episodes: int = cli.flag(40, "of each kind that are looked at, evenly over its files")
+    steps: tuple[int, int] | None = cli.flag(
+        None, "first and last step that are compared; while all arms are in one pose if not given", least=0
+    )
+    margin: int = cli.flag(8, "pixels added to boxes on every side", least=0, most=10_000)
+    max_episodes: int = cli.flag(40, "of each kind that are looked at, evenly over its files", least=1)
     output_dir: str | None = cli.flag(None, "folder for the pictures; <dataset_dir>_regions if not given")
-    seed: int = cli.flag(0, "of the chance that differences are weighed against")
+    seed: int = cli.flag(0, "of the chance that differences are weighed against", least=0, most=cli.MOST_SEED)
     dry_run: bool = cli.flag(False, "say what is found, and write nothing")
 
 
@@ -174,8 +179,8 @@ def region(flags: RegionFlags) -> None:
     for path in (*paths, *empty):
         Episode.load(path, cameras, in_memory=False)  # each has the cameras
     steps = flags.steps or steps_in_step([*paths, *empty])
-    if not 0 <= steps[0] <= steps[1]:
-        raise ValueError(f"--steps {steps[0]} {steps[1]}; give a first and a last step, from 0 on")
+    if steps[0] > steps[1]:
+        raise ValueError(f"--steps {steps[0]} {steps[1]}; give a first and a last step")
     kinds = ", ".join(f"{name} ({len(own)})" for name, own in groups)
     print(f"{kinds}; compared at steps {steps[0]} to {steps[1]}")
     rng = np.random.default_rng(flags.seed)

@@ -34,10 +34,10 @@ MAX_RADIANS = 3.2
 class Config:
     """Flags of this script."""
 
-    source_dir: str = cli.flag(None, "folder of the recordings (*.hdf5)")
+    source_dir: str = cli.flag(None, "folder of the recordings (*.hdf5)", required=True)
     task_name: str = cli.flag("mycobot320_move_cube", "task that they are of")
     dataset_dir: str | None = cli.flag(None, "folder for the episodes; data/<task> if not given")
-    fps: int = cli.flag(10, "frames a second that they were recorded at")
+    fps: int = cli.flag(10, "frames a second that they were recorded at", least=1, most=1000)
     rgb: bool = cli.flag(False, "the pictures are RGB already; leave their colours as they are")
     overwrite: bool = cli.flag(False, "replace episodes that are there already")
 
@@ -117,12 +117,7 @@ def import_all(config: Config, task: Task) -> None:
 def main() -> None:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    args = parser.parse_args()
-    if args.source_dir is None:
-        parser.error("--source_dir is required: the folder of the recordings")
-    config = cli.from_flags(Config, args)
-    if config.fps < 1:
-        raise ValueError(f"--fps is {config.fps}; it must be at least 1")
+    config = cli.from_flags(Config, parser.parse_args())
     task = get_task(config.task_name)
     if task.scene or task.dim != JOINTS + 1:
         raise ValueError(

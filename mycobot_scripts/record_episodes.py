@@ -43,11 +43,6 @@ def complete(config: RecordConfig, robot: str) -> tuple[RecordConfig, Task]:
         raise ValueError(f"--{ways[0]} does not go with --{ways[1]}; leave one of them out")
     if not ways and not task.script:
         raise ValueError(f"{task.name} has no script; say how to move: --sequence, --guide or --jog")
-    for name in ("num_episodes", "episode_len"):
-        if getattr(config, name) is not None and getattr(config, name) < 1:
-            raise ValueError(f"--{name} is {getattr(config, name)}; it must be at least 1")
-    if not config.guide_speed > 0:
-        raise ValueError(f"--guide_speed is {config.guide_speed}; it must be above 0 degrees a second")
     if config.sequence:
         motion = Motion.load(config.sequence)
         if motion.fps != task.fps:

@@ -27,17 +27,21 @@ ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
 class RecordConfig:
     """Flags of this script."""
 
-    task_name: str = cli.flag(None, "task to record, e.g. mycobot320_move_cube")
+    task_name: str = cli.flag(None, "task to record, e.g. mycobot320_move_cube", required=True)
     dataset_dir: str | None = cli.flag(None, "folder for the episodes; data/<task> if not given")
-    num_episodes: int = cli.flag(50, "episodes to have in the end; those that are there already count")
+    num_episodes: int = cli.flag(
+        50, "episodes to have in the end; those that are there already count", least=1, most=100_000
+    )
     sequence: str | None = cli.flag(None, "waypoints to play: pickandmove, pickandmove_after, or a JSON file")
     guide: bool = cli.flag(False, "lead the arm by hand through poses, which are then played")
-    guide_speed: float = cli.flag(20.0, "speed at which guided poses are played, degrees a second")
+    guide_speed: float = cli.flag(
+        20.0, "speed at which guided poses are played, degrees a second", above=0, most=180
+    )
     jog: str | None = cli.flag(None, "drive the arm", ("keyboard", "gamepad"))
     episode_len: int | None = cli.flag(
-        None, "steps of an episode, at most; as the task or the waypoints have it"
+        None, "steps of an episode, at most; as the task or the waypoints have it", least=1, most=1_000_000
     )
-    seed: int = cli.flag(0, "seed of the twin's starts")
+    seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     ask: bool = cli.flag(False, "ask after each episode on the twin too")
     recover: bool = cli.flag(False, "make episodes of recordings that were cut off, and end")
 

@@ -39,7 +39,7 @@ class Config:
     """Flags of this script."""
 
     dataset_dir: str | None = cli.flag(None, "folder of the episode")
-    episode_idx: int = cli.flag(0, "number of the episode")
+    episode_idx: int = cli.flag(0, "number of the episode", least=0)
     dataset_path: str | None = cli.flag(None, "the episode's file, instead of a folder")
     task_name: str | None = cli.flag(None, "task; the one that the file names if not given")
     output_dir: str | None = cli.flag(None, "where to write the plot; beside the episode if not given")

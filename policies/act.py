@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,20 +23,32 @@ from utils import Batch
 class ACTConfig(VisionConfig):
     """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III) but for dec_layers."""
 
-    chunk_size: int = cli.flag(100, "actions predicted at once")
-    kl_weight: float = cli.flag(10.0, "weight of the CVAE's divergence")
-    hidden_dim: int = cli.flag(512, "width of the transformer")
-    dim_feedforward: int = cli.flag(3200, "width of its feed-forward layers")
-    nheads: int = cli.flag(8, "attention heads")
-    enc_layers: int = cli.flag(4, "encoder layers")
-    dec_layers: int = cli.flag(1, "decoder layers (ACT computes seven and uses the first)")
-    dropout: float = cli.flag(0.1, "dropout")
+    chunk_size: int = cli.flag(100, "actions predicted at once", least=1, most=10_000)
+    kl_weight: float = cli.flag(10.0, "weight of the CVAE's divergence", least=0)
+    hidden_dim: int = cli.flag(512, "width of the transformer", least=4, most=16_384)
+    dim_feedforward: int = cli.flag(3200, "width of its feed-forward layers", least=1, most=65_536)
+    nheads: int = cli.flag(8, "attention heads", least=1, most=1024)
+    enc_layers: int = cli.flag(4, "encoder layers", least=1, most=100)
+    dec_layers: int = cli.flag(1, "decoder layers (ACT computes seven and uses the first)", least=1, most=100)
+    dropout: float = cli.flag(0.1, "dropout", least=0, below=1)
     no_encoder: bool = cli.flag(False, "leave the CVAE out: plain regression")
     use_vq: bool = cli.flag(
         False, "codes instead of the Gaussian latent; train_latent_model.py then adds a prior"
     )
-    vq_class: int = cli.flag(32, "number of codes")
-    vq_dim: int = cli.flag(32, "values that each code can have")
+    vq_class: int = cli.flag(32, "number of codes", least=1, most=4096)
+    vq_dim: int = cli.flag(32, "values that each code can have", least=2, most=4096)
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        cli.check(self)
+        if self.hidden_dim % math.lcm(4, self.nheads):
+            raise ValueError(
+                f"--hidden_dim is {self.hidden_dim}; it must be a multiple of 4 and of {self.nheads} heads"
+            )
+        if self.no_encoder and self.use_vq:
+            raise ValueError(
+                "--use_vq gives the CVAE codes, and --no_encoder leaves it out; give one of them"
+            )
 
 
 class ACTPolicy(Policy):
@@ -52,14 +65,6 @@ class ACTPolicy(Policy):
 
     def __init__(self, config: ACTConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
-        if config.hidden_dim % config.nheads:
-            raise ValueError(
-                f"--hidden_dim is {config.hidden_dim}; it must be a multiple of {config.nheads} heads"
-            )
-        if config.no_encoder and config.use_vq:
-            raise ValueError(
-                "--use_vq gives the CVAE codes, and --no_encoder leaves it out; give one of them"
-            )
         self.network = ACT(
             backbones=make_backbones(config, interface.cameras),
             state_dim=interface.state_dim,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import cli
 from augment import centre_crop
 from constants import IMAGENET_MEAN, IMAGENET_STD
 from frames import resize_image
@@ -71,8 +72,7 @@ class Policy(nn.Module):
     def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:
         super().__init__()
         self.config, self.interface = config, interface
-        if self.chunk_size < 1:
-            raise ValueError(f"--{self.chunk_field} is {self.chunk_size}; it must be at least 1")
+        cli.check(config)
         for field in dataclasses.fields(stats):
             self.register_buffer(field.name, getattr(stats, field.name).clone())
         self.register_buffer("image_mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)

@@ -20,8 +20,8 @@ from utils import Batch
 class CNNMLPConfig(VisionConfig):
     """Flags of CNNMLP. Defaults as in ACT (detr_vae.py: build_cnnmlp)."""
 
-    hidden_dim: int = cli.flag(1024, "width of the MLP's hidden layers")
-    hidden_depth: int = cli.flag(2, "how many hidden layers it has")
+    hidden_dim: int = cli.flag(1024, "width of the MLP's hidden layers", least=1, most=65_536)
+    hidden_depth: int = cli.flag(2, "how many hidden layers it has", least=1, most=1000)
 
 
 class CNNMLPPolicy(Policy):
@@ -34,9 +34,6 @@ class CNNMLPPolicy(Policy):
 
     def __init__(self, config: CNNMLPConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
-        for name in ("hidden_dim", "hidden_depth"):
-            if getattr(config, name) < 1:
-                raise ValueError(f"--{name} is {getattr(config, name)}; it must be at least 1")
         self.network = CNNMLP(
             backbones=make_backbones(config, interface.cameras),
             cameras=len(interface.cameras),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import cli
 from detr.backbone import BACKBONES
 from detr.spatial import CameraEncoder
-from detr.unet import ConditionalUNet
+from detr.unet import GROUPS, ConditionalUNet
 from policies.base import Interface, Policy
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
 from stats import Stats
@@ -32,15 +32,25 @@ class DiffusionConfig(VisionConfig):
     --lr 1e-4.
     """
 
-    observation_horizon: int = cli.flag(1, "observations that it looks at, up to the present one")
-    action_horizon: int = cli.flag(50, "actions of a prediction that are executed")
-    prediction_horizon: int = cli.flag(100, "actions predicted at once, from the present one on")
-    num_train_timesteps: int = cli.flag(100, "diffusion steps from actions to noise, in training")
-    num_inference_timesteps: int = cli.flag(10, "of these, how many are taken back from noise to actions")
+    observation_horizon: int = cli.flag(
+        1, "observations that it looks at, up to the present one", least=1, most=1000
+    )
+    action_horizon: int = cli.flag(50, "actions of a prediction that are executed", least=1, most=10_000)
+    prediction_horizon: int = cli.flag(
+        100, "actions predicted at once, from the present one on", least=1, most=10_000
+    )
+    num_train_timesteps: int = cli.flag(
+        100, "diffusion steps from actions to noise, in training", least=1, most=100_000
+    )
+    num_inference_timesteps: int = cli.flag(
+        10, "of these, how many are taken back from noise to actions", least=1, most=100_000
+    )
     scheduler: str = cli.flag(
         "ddim", "how: ddim, which needs few steps; or ddpm, made for all of them", SCHEDULERS
     )
-    down_dims: tuple[int, ...] = cli.flag((64, 128, 256), "channels of the U-Net's levels")
+    down_dims: tuple[int, ...] = cli.flag(
+        (64, 128, 256), "channels of the U-Net's levels", least=1, most=65_536
+    )
     prediction_type: str = cli.flag(
         "sample",
         "what the network tells: sample, the actions, which is learned soon; or epsilon, the noise, as in "
@@ -51,9 +61,11 @@ class DiffusionConfig(VisionConfig):
 
     def __post_init__(self) -> None:
         """ValueError for the first value that does not fit."""
-        for name in ("observation_horizon", "action_horizon", "num_inference_timesteps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        cli.check(self)
+        if any(width % GROUPS for width in self.down_dims):
+            raise ValueError(
+                f"--down_dims is {' '.join(map(str, self.down_dims))}; each must be a multiple of {GROUPS}"
+            )
         for name, limit in (
             ("action_horizon", "prediction_horizon"),
             ("num_inference_timesteps", "num_train_timesteps"),

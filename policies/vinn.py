@@ -40,7 +40,7 @@ class VINNConfig(VisionConfig):
     """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
 
     backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
-    chunk_size: int = cli.flag(100, "actions taken from each neighbour")
+    chunk_size: int = cli.flag(100, "actions taken from each neighbour", least=1, most=10_000)
     features: str = cli.flag(
         BYOL,
         "where features come from: byol trains them without labels; backbone takes the weights as they are "
@@ -51,12 +51,19 @@ class VINNConfig(VisionConfig):
         None, "checkpoint, e.g. runs/act/policy_best.ckpt: --features policy"
     )
     cells: int = cli.flag(
-        4, "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN"
+        4,
+        "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN",
+        least=1,
+        most=1000,
     )
-    byol_crop: float = cli.flag(0.9, "share of each side that the views keep at least which BYOL compares")
-    k: int | None = cli.flag(None, "neighbours that are averaged; chosen on validation episodes if not given")
+    byol_crop: float = cli.flag(
+        0.9, "share of each side that the views keep at least which BYOL compares", above=0, most=1
+    )
+    k: int | None = cli.flag(
+        None, "neighbours that are averaged; chosen on validation episodes if not given", least=1
+    )
     state_weight: float | None = cli.flag(
-        None, "weight of the state's distance beside the picture's; chosen likewise if not given"
+        None, "weight of the state's distance beside the picture's; chosen likewise if not given", least=0
     )
 
     def check(self) -> None:
@@ -66,12 +73,6 @@ class VINNConfig(VisionConfig):
                 f"--features is {self.features}, --features_from {self.features_from}; "
                 "--features policy needs --features_from CHECKPOINT, the others have no use for it"
             )
-        for name, least in (("chunk_size", 1), ("cells", 1), ("k", 1), ("state_weight", 0)):
-            value = getattr(self, name)
-            if value is not None and not least <= value < float("inf"):
-                raise ValueError(f"--{name} is {value}; it must be at least {least}")
-        if not 0 < self.byol_crop <= 1:
-            raise ValueError(f"--byol_crop is {self.byol_crop}; it must lie in (0, 1]")
 
 
 class Features(nn.Module):

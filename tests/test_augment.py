@@ -138,9 +138,6 @@ def test_a_camera_is_dark_as_often_as_asked():
     ("flags", "said"),
     [
         ({"augment": ("crop", "none")}, "none must stand alone"),
-        ({"state_dropout": 1.5}, "--state_dropout is 1.5"),
-        ({"state_noise": -0.1}, "--state_noise is -0.1"),
-        ({"state_noise": float("nan")}, "--state_noise is nan"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags, said):

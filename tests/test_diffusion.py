@@ -216,10 +216,11 @@ def test_so_many_actions_are_executed_as_the_flag_says():
     ("config", "words"),
     [
         ({"action_horizon": 101}, "--action_horizon is 101; .* --prediction_horizon, which is 100"),
-        ({"action_horizon": 0}, "--action_horizon is 0; it must be at least 1"),
+        ({"action_horizon": 0}, "--action_horizon is 0; it must be 1 to 10000"),
         ({"observation_horizon": 0}, "--observation_horizon is 0"),
-        ({"prediction_horizon": 0, "action_horizon": 0}, "must be at least 1"),
+        ({"prediction_horizon": 0, "action_horizon": 0}, "must be 1 to 10000"),
         ({"num_inference_timesteps": 0}, "--num_inference_timesteps is 0"),
+        ({"down_dims": (8, 12)}, "--down_dims is 8 12; each must be a multiple of 8"),
         ({"num_inference_timesteps": 101}, "101; .* --num_train_timesteps, which is 100"),
     ],
 )

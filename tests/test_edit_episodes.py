@@ -535,18 +535,19 @@ def test_help_lists_every_command_and_every_default(edit, capsys):
 
 def test_bad_command_lines(edit, tmp_path, capsys):
     for words, why in (
-        (["info"], "--dataset_dir is required"),
         (["shorten", "--dataset_dir", "d"], "invalid choice: 'shorten'"),
         ([], "arguments are required: COMMAND"),
     ):
         with pytest.raises(SystemExit):
             script.parse_flags(words)
         assert why in capsys.readouterr().err
+    with pytest.raises(ValueError, match="--dataset_dir is missing; give the folder of the episodes"):
+        script.parse_flags(["info"])
     said = refusal(edit, "truncate", "--dataset_dir", tmp_path / "none", "--steps", 3, "--in_place")
     assert "is no folder; record some first" in said
     make_dataset(tmp_path / "a", 1)
     said = refusal(edit, "merge", "--dataset_dir", tmp_path / "a")
-    assert "--output_dir is required" in said
+    assert "--output_dir is missing; give the folder for the new files" in said
 
 
 # --- region

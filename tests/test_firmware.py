@@ -424,11 +424,11 @@ def test_hot_and_overloaded_servos_are_told():
 
 def test_faults_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="--lose_replies is 1.5"):
-        Faults(lose_replies=1.5).check()
+        Faults(lose_replies=1.5)
     with pytest.raises(ValueError, match="--stuck_joint is 7"):
-        Faults(stuck_joint=7).check()
+        Faults(stuck_joint=7)
     with pytest.raises(ValueError, match="--corrupt_ms is -1"):
-        Faults(corrupt_ms=-1).check()
+        Faults(corrupt_ms=-1)
 
 
 # --- through pymycobot

@@ -95,7 +95,6 @@ def test_functions_of_the_running_script_are_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("workers", "said"),
     [
-        (Workers(0), "--num_workers is 0; it must be at least 1"),
         (
             Workers(cluster_address="a:1"),
             "--cluster_address is a:1; it needs --backend ray or --backend dask",

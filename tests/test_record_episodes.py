@@ -244,7 +244,7 @@ MOVE = ["--task_name", "mycobot320_move_cube"]
         (MOVE, "has no script; say how to move: --sequence, --guide or --jog"),
         ([*MOVE, "--guide", "--jog", "keyboard"], "--guide does not go with --jog"),
         ([*MOVE, "--sequence", "pick"], f"choose from {', '.join(names())}"),
-        ([*MOVE, "--guide", "--num_episodes", "0"], "--num_episodes is 0; it must be at least 1"),
+        ([*MOVE, "--guide", "--num_episodes", "0"], "--num_episodes is 0; it must be 1 to 100000"),
         ([*MOVE, "--guide"], "--cameras lacks top, right_wrist; .* top=0,"),
         ([*MOVE, "--guide", "--cameras", "top"], "--cameras has 'top'; it takes name=source"),
         ([*MOVE, "--guide", "--arm_file", "none.json"], "no such arm file"),

@@ -195,7 +195,7 @@ def test_evaluations_of_old_are_read(run):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--runs", "nowhere"], "nowhere holds no run"), ([], "--runs is required")],
+    [(["--runs", "nowhere"], "nowhere holds no run"), ([], "--runs is missing; give the folders of runs")],
 )
 def test_bad_input_ends_in_one_line(tmp_path, words, message):
     command = [sys.executable, str(ROOT / "report.py"), *words]

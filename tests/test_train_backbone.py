@@ -253,9 +253,9 @@ def test_a_run_that_diverges_is_stopped_and_what_was_saved_stays(monkeypatch, ca
     ("flags", "said"),
     [
         (("--backbone", "resnet19"), "unknown backbone 'resnet19'; did you mean 'resnet18'"),
-        (("--epochs", "0"), "--epochs is 0; it must be positive"),
+        (("--epochs", "0"), "--epochs is 0; it must be 1 to 1000000"),
         (("--val_share", "1"), "--val_share is 1.0"),
-        (("--lr_drops", "0.5", "2"), "--lr_drops is 0.5 2.0"),
+        (("--lr_drops", "0.5", "2"), "--lr_drops has 2.0; it must be 0 to 1"),
         (("--batch_size", "500"), "--batch_size is 500, but there are 360 images"),
         (("--norm", "group_norm", "--backbone_weights", "w.pth"), "--norm is for random weights"),
         (("--backbone_weights", "nowhere.pth"), "'nowhere.pth': no such file"),

@@ -18,6 +18,7 @@ import torch
 from synthetic import SMALL_FLAGS, make_act, make_batch, make_dataset
 from tqdm import tqdm
 
+import cli
 import machine
 import training
 import training_run
@@ -219,7 +220,7 @@ def test_epochs_and_steps(flags, steps):
 @pytest.mark.parametrize("bad", [{"batch_size": 0}, {"lr": -1.0}, {"num_steps": 0}])
 def test_values_that_make_no_sense_are_refused(bad):
     with pytest.raises(ValueError, match=f"--{next(iter(bad))} is"):
-        TrainConfig(**bad).check()
+        cli.check(TrainConfig(**bad))
 
 
 def test_devices(monkeypatch):

@@ -317,10 +317,10 @@ def test_the_script(made):
     [
         (("--episode_idx", 9), "has no episode_9.hdf5; it has 3 episodes, episode_0.hdf5 to episode_2.hdf5"),
         (("--step", 30), "step 30 is not in episode 0, which has steps 0 to 29"),
-        (("--compare_step", -1), "step -1 is not in episode 0"),
+        (("--compare_step", -1), "--compare_step is -1; it must be at least 0"),
         (("--chunk_steps", 10), "--chunk_steps has 10; the policy's chunks have actions 0 to 9"),
         (("--stages", "layer9"), "unknown stage 'layer9'; did you mean"),
-        (("--patches", -1), "--patches is -1; it must not be negative"),
+        (("--patches", -1), "--patches is -1; it must be 0 to 1000"),
         (("--every", 0), "--every is 0; it must be at least 1"),
     ],
 )
