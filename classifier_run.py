@@ -20,7 +20,7 @@ import cli
 from classification import Classifier, Images, accuracy, evaluate, flip_and_crop
 from detr.backbone import build_backbone, init_backbone
 from detr.norms import NORMS
-from files import complete_file
+from files import PatientFile, complete_file
 from logs import Row
 from machine import autocast, keep_freed_memory
 from policy import read_checkpoint
@@ -218,8 +218,8 @@ class ClassifierRun:
     def _write(self, name: str, content: Any) -> None:
         path = self.folder / name
         check_room(path, content)
-        with complete_file(path) as part:
-            torch.save(content, part)
+        with complete_file(path) as part, PatientFile(part) as file:
+            torch.save(content, file)
 
 
 def fit(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool:

@@ -9,6 +9,7 @@ what a command would do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from dataset_tools.image_edits import (
 )
 from dataset_tools.lerobot_export import ExportFlags, export_lerobot
 from dataset_tools.lerobot_import import ImportFlags, import_lerobot
-from dataset_tools.plans import Plan, carry_out, finish
+from dataset_tools.plans import Plan, carry_out, finish_earlier
 from dataset_tools.rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
 from dataset_tools.surveys import (
     CheckFlags,
@@ -50,6 +51,8 @@ from dataset_tools.surveys import (
     region,
     show_stats,
 )
+from files import read_plan
+from locks import hold
 from parallel import Workers
 
 
@@ -105,22 +108,35 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
 def main() -> None:
     name, flags = parse_flags()
     is_dry = getattr(flags, "dry_run", False)
-    folders = flags.dataset_dir if isinstance(flags.dataset_dir, tuple) else (flags.dataset_dir,)
-    for folder in (*folders, *filter(None, [getattr(flags, "output_dir", None)])):
-        if not is_dry and finish(Path(folder)):
-            print(f"{folder}: the rest of an earlier change was done first")
-    plan = COMMANDS[name].run(flags)
-    if plan is None:
+    if is_dry or not hasattr(type(flags), "root"):  # only looks, or makes a folder anew and as a whole
+        plan = COMMANDS[name].run(flags)
+        if plan is not None:
+            plan.check()
+            print(f"{plan.text()}\nnothing was written (--dry_run)")
         return
+    told = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
+    folders = flags.dataset_dir if isinstance(flags.dataset_dir, tuple) else (flags.dataset_dir,)
+    for folder in map(Path, folders):
+        if read_plan(folder) and folder.resolve() != flags.root.resolve():
+            with hold(folder):
+                finish_earlier(folder)
+    is_there = flags.root.is_dir() or flags.root.resolve() not in [
+        Path(folder).resolve() for folder in folders
+    ]
+    with hold(flags.root) if is_there else nullcontext():
+        if not finish_earlier(flags.root, name, told):
+            change(name, flags, told)
+
+
+def change(name: str, flags: Any, told: dict[str, Any]) -> None:
+    """Plan what a sub-command is to do, and do it."""
+    plan = COMMANDS[name].run(flags)
     plan.check()
-    if is_dry:
-        print(f"{plan.text()}\nnothing was written (--dry_run)")
-    elif not plan.writes and not plan.moves:
+    if not plan.writes and not plan.moves:
         print("nothing is to be done")
-    else:
-        print("\n".join(plan.notes), end="\n" if plan.notes else "")
-        told = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
-        print(carry_out(plan, name, told, flags))
+        return
+    print("\n".join(plan.notes), end="\n" if plan.notes else "")
+    carry_out(plan, name, told, flags)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import joblib
 from tqdm import tqdm
 
 import cli
+from processes import began, end_with, sweep_shared_memory
 
 ROOT = str(Path(__file__).resolve().parent)
 PACKAGES = {"loky": "joblib", "ray": "ray", "dask": "distributed"}  # what each backend imports
@@ -113,9 +114,15 @@ def _deaf() -> Iterator[None]:
         yield
 
 
+def _this_process() -> tuple[int, float | None]:
+    """Its number, and when it began: what workers end with."""
+    return os.getpid(), began(os.getpid())
+
+
 @contextmanager
 def _loky(address: None, processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    yield processes, {}
+    sweep_shared_memory()
+    yield processes, {"initializer": end_with, "initargs": _this_process()}
 
 
 def _hush() -> None:
@@ -195,11 +202,31 @@ class _Parallel(joblib.Parallel):
         self._bar.update(self.n_completed_tasks - self._bar.n)
 
 
-def _work(threads: int, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """One call, in a worker."""
+def _work(
+    main: tuple[int, float | None] | None,
+    threads: int,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+) -> Any:
+    """One call, in a worker, which ends with the process `main`: number, and when it began."""
+    if main is not None:
+        end_with(*main)
     # Software rendering starts a thread per core in each process, unless this is set before OpenGL starts.
     os.environ.setdefault("LP_NUM_THREADS", str(threads))
     return function(*arguments)
+
+
+@contextmanager
+def _told_if_killed(processes: int) -> Iterator[None]:
+    """RuntimeError, in one line, for workers that the system killed."""
+    try:
+        yield
+    except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
+        fewer = f"try --num_workers {processes // 2}" if processes > 1 else "close other programs"
+        why = f"the memory may have run out: {fewer}" if "SIGKILL" in str(error) else "it crashed"
+        raise RuntimeError(
+            f"a worker was ended by the system; {why}. What was finished is kept, the same command goes on"
+        ) from error
 
 
 @contextmanager
@@ -220,7 +247,8 @@ def spread(
     assert function.__module__ != "__main__", f"{function.__name__} has to be imported from its module"
     processes = min(workers.num_workers or joblib.cpu_count(), len(calls))
     threads = 1 if workers.cluster_address else max(1, joblib.cpu_count() // processes)
-    jobs = [joblib.delayed(_work)(threads, function, arguments) for arguments in calls]
+    main = None if workers.cluster_address else _this_process()
+    jobs = [joblib.delayed(_work)(main, threads, function, arguments) for arguments in calls]
     if workers.cluster_address:
         _knock(workers.cluster_address)
     start, streams = _CLUSTERS[workers.backend], workers.backend != "ray"
@@ -234,7 +262,8 @@ def spread(
         with _deaf():
             results = parallel(jobs)
         try:
-            yield heed(results)
+            with _told_if_killed(processes):
+                yield heed(results)
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that not all results were asked for

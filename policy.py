@@ -16,7 +16,7 @@ import torch
 
 from checkpoints import read_checkpoint
 from constants import choose
-from files import complete_file
+from files import PatientFile, complete_file
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface, Policy
 from policies.cnnmlp import CNNMLPPolicy
@@ -54,8 +54,8 @@ def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
         "weights": policy.state_dict(),
         **extra,
     }
-    with complete_file(path) as part:
-        torch.save(content, part)
+    with complete_file(path) as part, PatientFile(part) as file:
+        torch.save(content, file)
 
 
 def load_policy(

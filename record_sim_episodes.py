@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 import cli
 from constants import TASKS, Stream, choose, data_dir, get_task
-from episodes import Episode, JpegFrames, episode_path
-from files import remove_unfinished
+from episodes import Episode, JpegFrames, episode_path, recorded_numbers
+from files import check_whole, remove_unfinished
+from locks import hold
 from parallel import Workers, spread
 from schema import Task
 from starts import sample_start
@@ -216,11 +217,17 @@ def is_recovery(config: Config, index: int) -> bool:
     return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.begin_midway)
 
 
-def save(episode: Episode, config: Config, index: int) -> None:
-    """Save episode `index` with how it was recorded."""
+def save(episode: Episode, config: Config, task: Task, index: int) -> None:
+    """Save episode `index` with how it was recorded; one that somebody recorded meanwhile is as good, if it
+    has the same settings.
+    """
+    path = episode_path(config.dataset_dir, index)
+    if path.exists() and not config.overwrite:
+        check_recorded(config, task, index)
+        return
     episode.seed, episode.render_quality = config.seed, config.render_quality
     episode.randomized = config.randomize
-    episode.save(episode_path(config.dataset_dir, index), overwrite=config.overwrite)
+    episode.save(path, overwrite=config.overwrite)
 
 
 def record_episode(config: Config, task: Task, index: int, view=None) -> Recorded:
@@ -241,7 +248,7 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
             recovers=is_recovery(config, index),
         )
         if episode.success is not False or config.keep_failures:
-            save(episode, config, index)
+            save(episode, config, task, index)
             return Recorded(attempt, bool(episode.success), bool(env.env.strict_success))
     raise RuntimeError(
         f"the script of {task.name} failed {MAX_ATTEMPTS} times running at episode {index} (last reward "
@@ -289,15 +296,18 @@ def record_by_hand(config: Config, task: Task, missing: Sequence[int]) -> None:
         if episode is None:
             print(f"stopped at {progress}, in {config.dataset_dir}. The same command goes on from there.")
             return
-        save(episode, config, index)
+        save(episode, config, task, index)
         successes += episode.success
     print(f"{len(missing)} episodes by hand, {successes} successful, in {config.dataset_dir}")
 
 
-def missing_episodes(config: Config, task: Task) -> list[int]:
-    """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
-    if config.overwrite:
-        return list(range(config.num_episodes))
+def check_recorded(config: Config, task: Task, index: int) -> None:
+    """ValueError if episode `index`, which is there, was recorded with other settings."""
+    path = episode_path(config.dataset_dir, index)
+    there = Episode.load(path)
+    keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
+    success = True if there.success is False and keeps_failures else there.success
+    found = {**vars(there), "cameras": sorted(there.images), "success": success}
     wanted = {
         "task": task.name,
         "seed": config.seed,
@@ -307,26 +317,26 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
         "hesitate": config.hesitate,
         "cameras": sorted(config.camera_names),
         "success": None if config.no_props else True,
+        "recovers": is_recovery(config, index),
     }
-    missing = []
-    for index in range(config.num_episodes):
-        path = episode_path(config.dataset_dir, index)
-        if not path.exists():
-            missing.append(index)
-            continue
-        wanted["recovers"] = is_recovery(config, index)
-        there = Episode.load(path)
-        keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
-        success = True if there.success is False and keeps_failures else there.success
-        found = {**vars(there), "cameras": sorted(there.images), "success": success}
-        differing = (name for name, value in wanted.items() if found[name] != value)
-        others = [f"{name} {found[name]!r}, not {wanted[name]!r}" for name in differing]
-        if others:
-            raise ValueError(
-                f"{path} has {'; '.join(others)}; "
-                "give another --dataset_dir, or --overwrite to record it anew"
-            )
-    return missing
+    others = [
+        f"{name} {found[name]!r}, not {value!r}" for name, value in wanted.items() if found[name] != value
+    ]
+    if others:
+        raise ValueError(
+            f"{path} has {'; '.join(others)}; give another --dataset_dir, or --overwrite to record it anew"
+        )
+
+
+def missing_episodes(config: Config, task: Task) -> list[int]:
+    """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
+    if config.overwrite:
+        return list(range(config.num_episodes))
+    there = recorded_numbers(config.dataset_dir)
+    for index in sorted(there):
+        if index < config.num_episodes:
+            check_recorded(config, task, index)
+    return [index for index in range(config.num_episodes) if index not in there]
 
 
 def complete(config: Config) -> tuple[Config, Task]:
@@ -372,6 +382,7 @@ def check_scene(config: Config, task: Task) -> None:
 def record(config: Config, task: Task) -> None:
     """Record what is missing and say what came out."""
     folder = Path(config.dataset_dir)
+    check_whole(folder)
     missing = missing_episodes(config, task)
     there = config.num_episodes - len(missing)
     if there:
@@ -394,7 +405,6 @@ def record_scripted(config: Config, task: Task, missing: Sequence[int]) -> None:
         from plots import LiveView
 
         view = LiveView()
-    folder.mkdir(parents=True, exist_ok=True)
     calls = [(config, task, index, view) for index in missing]
     progress = tqdm(total=len(missing), desc=f"recording {task.name}", unit="episode")
     began = time.perf_counter()
@@ -429,8 +439,10 @@ def main() -> None:
     cli.add_flags(parser, Config)
     config, task = complete(cli.from_flags(Config, parser.parse_args()))
     check_scene(config, task)
+    Path(config.dataset_dir).mkdir(parents=True, exist_ok=True)
     try:
-        record(config, task)
+        with hold(config.dataset_dir):
+            record(config, task)
     finally:
         for env in _envs.values():
             env.close()

@@ -283,8 +283,8 @@ class Run:
         self.best_success = state["best_success"]
 
     def save(self, ckpt_dir: Path, kind: str) -> Path:
-        """`last` can be resumed from; other kinds hold the result alone. OSError if the disk is full; then
-        the checkpoint before it is as it was.
+        """`last` can be resumed from; other kinds hold the result alone. OSError if the disk is full; then a
+        checkpoint that was there is as it was.
         """
         path = ckpt_dir / f"policy_{kind}.ckpt"
         extra = {"training": self.state()} if kind == "last" else {}
@@ -297,9 +297,11 @@ def check_room(path: Path, content: Any) -> None:
     """OSError unless the disk has room for the tensors in `content` beside what is there."""
     needed, free = _tensor_bytes(content), shutil.disk_usage(path.parent).free
     if needed > free:
+        advice = "make room, then give the same command again"
+        if path.exists():
+            advice = "the checkpoint before it is as it was: make room, then go on with --resume"
         raise OSError(
-            f"{path} needs {needed / 1e6:.0f} MB, but the disk has {free / 1e6:.0f} MB left; the checkpoint "
-            "before it is as it was: make room, then go on with --resume"
+            f"{path} needs {needed / 1e6:.0f} MB, but the disk has {free / 1e6:.0f} MB left; {advice}"
         )
 
 

@@ -2,7 +2,8 @@
 
 New files are made in a folder of their own inside the one that they are for (UNFINISHED), several at a time,
 and take their places when all are there. Whoever is stopped before has every old file as it was, and goes on
-with the same command; whoever is stopped while files take their places has the rest done by the next command.
+with the same command; whoever is stopped while files take their places has the rest done by the same command,
+which then does nothing more, or by the next one that changes the folder. Until then readers refuse it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,11 @@ from typing import Any
 from tqdm import tqdm
 
 from episodes import Episode
-from files import complete_file, file_identity, remove_unfinished
+from files import PLAN, UNFINISHED, complete_file, file_identity, read_plan, remove_unfinished
 from parallel import Workers, spread
+from processes import this_command
 
-UNFINISHED = ".unfinished_edit"  # folder for new files until all are there
 HISTORY = "edits.json"  # in the folder of a dataset: how its files were made
-_PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Plan:
         for source, target in [*((w.source, w.target) for w in self.writes), *self.moves]:
             if target.exists() and not (self.in_place and target.resolve() == source.resolve()):
                 raise FileExistsError(f"{target} exists already; choose another --output_dir")
+            if target.is_symlink():
+                raise FileExistsError(
+                    f"{target} is a link to {target.resolve()}, which others may use; choose --output_dir, "
+                    "not --in_place"
+                )
         there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
         needed = self.growth * sum(write.source.stat().st_size for write in self.writes)
         free = shutil.disk_usage(there).free
@@ -70,8 +75,8 @@ class Plan:
             raise OSError(f"{there} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed")
 
 
-def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers) -> str:
-    """Do it, or what is left of it after it was stopped; returns what to tell the user.
+def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers) -> None:
+    """Do it, or what is left of it after it was stopped, and say what was done.
 
     Args:
         plan: whose `check` passes.
@@ -80,11 +85,12 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
         workers: how many files are made at a time, and where.
     """
     began, stage = time.perf_counter(), plan.root / UNFINISHED
-    identity = _identity(plan, command, flags)
-    if _read(stage).get("identity") != identity:
+    content = {"identity": _identity(plan, command, flags), "again": this_command()}
+    content["wish"] = _wish(command, flags)
+    if read_plan(plan.root).get("identity") != content["identity"]:
         shutil.rmtree(stage, ignore_errors=True)  # of another command, which never came to its end
         stage.mkdir(parents=True)
-        _note(stage, identity=identity, is_complete=False)
+        _note(stage, **content, is_complete=False)
     places = [stage / write.target.relative_to(plan.root) for write in plan.writes]
     for folder in {place.parent for place in places}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,12 +107,12 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
         print(f"\nstopped; no file is changed. The same command goes on; or remove {stage}")
         raise
     megabytes = sum(place.stat().st_size for place in places) / 1e6
-    _note(stage, identity=identity, is_complete=True)
-    finish(plan.root)
-    if plan.moves:
-        return f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
+    _note(stage, **content, is_complete=True)
     count = f"{len(plan.writes)} files, {megabytes:.0f} MB, {time.perf_counter() - began:.0f} s"
-    return f"{command}: {count}, in {plan.root}"
+    said = f"{command}: {count}, in {plan.root}"
+    if plan.moves:
+        said = f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
+    finish(plan.root, said)
 
 
 def make(write: Write, place: Path) -> None:
@@ -118,13 +124,11 @@ def make(write: Write, place: Path) -> None:
         write.edit(Episode.load(write.source, fps=write.fps)).save(place)
 
 
-def finish(root: Path) -> bool:
-    """Let files take their places that were complete when a command was stopped; whether there were any."""
-    stage = root / UNFINISHED
-    plan = _read(stage)
-    if not plan.get("is_complete"):
-        return False
-    identity = plan["identity"]
+def finish(root: Path, said: str) -> None:
+    """Let the files of a complete plan take their places, tell the user so, and only then forget the plan:
+    whoever is stopped before can tell, by giving the command again, that it is done.
+    """
+    stage, identity = root / UNFINISHED, read_plan(root)["identity"]
     for old, new in identity["moves"]:
         if (root / old).exists():
             (root / new).parent.mkdir(parents=True, exist_ok=True)
@@ -135,10 +139,42 @@ def finish(root: Path) -> bool:
         os.replace(place, target)
     history = root / HISTORY
     entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
-    with complete_file(history) as part:
-        part.write_text(json.dumps([*entries, identity], indent=1) + "\n", encoding="utf-8")
+    if identity not in entries[-1:]:  # stopped after it was noted, before the plan was forgotten
+        with complete_file(history) as part:
+            part.write_text(json.dumps([*entries, identity], indent=1) + "\n", encoding="utf-8")
+    print(said, flush=True)
+    for folder in [path for path in stage.iterdir() if path.is_dir()]:
+        shutil.rmtree(folder)
+    (stage / PLAN).unlink()
     shutil.rmtree(stage)
-    return True
+
+
+def finish_earlier(root: Path, command: str = "", flags: Mapping[str, Any] | None = None) -> bool:
+    """Finish what was stopped while its files took their places; whether that was this very command, which
+    then is done.
+    """
+    plan = read_plan(root)
+    if not plan.get("is_complete"):
+        return False
+    earlier, is_same = plan["identity"], plan.get("wish") == _wish(command, flags or {})
+    if is_same:
+        count = len(earlier["files"]) + len(earlier["moves"])
+        said = f"{command}: the rest of what was stopped is done, {count} files in all, in {root}"
+    else:
+        said = f"{root}: the rest of an earlier change ({earlier['command']}) was done first"
+    finish(root, said)
+    return is_same
+
+
+def _wish(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user asks for, however the folders are written."""
+    wish = {"command": command, **flags}
+    for name in ("dataset_dir", "output_dir"):
+        value = wish.get(name)
+        if value:
+            folders = value if isinstance(value, list | tuple) else [value]
+            wish[name] = [os.path.realpath(folder) for folder in folders]
+    return json.loads(json.dumps(wish))
 
 
 def _identity(plan: Plan, command: str, flags: dict[str, Any]) -> dict[str, Any]:
@@ -150,11 +186,6 @@ def _identity(plan: Plan, command: str, flags: dict[str, Any]) -> dict[str, Any]
     return json.loads(json.dumps({**identity, "moves": moves}))
 
 
-def _read(stage: Path) -> dict[str, Any]:
-    path = stage / _PLAN
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def _note(stage: Path, **content: Any) -> None:
-    with complete_file(stage / _PLAN) as part:
+    with complete_file(stage / PLAN) as part:
         part.write_text(json.dumps(content), encoding="utf-8")

@@ -9,6 +9,7 @@ from episodes.folders import (
     gathered_notes,
     is_episode_name,
     list_episodes,
+    recorded_numbers,
 )
 from episodes.hdf5 import OpenError
 from episodes.pictures import CameraError
@@ -29,6 +30,7 @@ __all__ = [
     "gathered_notes",
     "is_episode_name",
     "list_episodes",
+    "recorded_numbers",
     "unread_datasets",
     "whole_action",
     "whole_rate",

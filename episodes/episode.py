@@ -28,7 +28,7 @@ from episodes.attributes import LARGEST, MOST_FPS
 from episodes.hdf5 import reading
 from episodes.pictures import IMAGES, check_length, check_raw
 from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, FPS, NUMBERS, Reader, since_start
-from files import complete_file
+from files import PatientFile, complete_file
 from frames import EpisodeError, Images, JpegFrames
 
 PAGE = 4096  # bytes
@@ -156,7 +156,7 @@ class Episode:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists already; overwrite it explicitly or choose another place")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with complete_file(path) as part, h5py.File(part, "w") as root:
+        with complete_file(path) as part, PatientFile(part) as file, h5py.File(file, "w") as root:
             self._write(root)
 
     def _write(self, root: h5py.File) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from episodes.hdf5 import listed
+from files import check_whole
 
 SUFFIX = ".hdf5"
 LEROBOT = "meta/info.json"  # in the folder of a LeRobot dataset
@@ -19,12 +20,21 @@ def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
     return Path(dataset_dir) / f"{MIRROR if mirror else ''}episode_{i}{SUFFIX}"
 
 
+def recorded_numbers(dataset_dir: str | Path) -> set[int]:
+    """Numbers of the files that are named as `episode_path` names them; none if there is no such folder."""
+    pattern = re.compile(r"episode_(0|[1-9]\d*)", re.ASCII)
+    names = (pattern.fullmatch(path.stem) for path in Path(dataset_dir).glob("episode_*.hdf5"))
+    return {int(name[1]) for name in names if name}
+
+
 def list_episodes(dataset_dir: str | Path) -> list[Path]:
-    """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none.
+    """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none; OSError
+    if a change of them was stopped halfway (`files.check_whole`).
 
     As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
     """
     folder = Path(dataset_dir)
+    check_whole(folder)
     paths = _episodes(folder)
     if not paths:
         raise FileNotFoundError(f"{folder} {_problem(folder)}")

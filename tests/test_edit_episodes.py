@@ -1,5 +1,6 @@
 """Every sub-command as a user types it, on small datasets; nothing half done, whenever it is stopped."""
 
+import builtins
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ import imitate_episodes
 from dataset_tools import plans
 from dataset_tools.editing import changed
 from episodes import Episode, JpegFrames, episode_path, list_episodes
+from locks import hold
 from stats import dataset_stats
 
 SCRIPT = Path(script.__file__)
@@ -449,25 +451,128 @@ def test_stopped_in_the_middle(dataset, how):
     assert not stage.exists()
 
 
-def test_stopped_while_files_take_their_places(edit, dataset, monkeypatch):
-    flags = ("truncate", "--dataset_dir", dataset, "--steps", 9, "--in_place")
-    replaced, real = [], os.replace
+class Killed(BaseException):
+    """Stands for kill -9: nobody is to catch it."""
 
-    def stop(old, new):
-        if Path(new).parent == dataset and Path(new).suffix == ".hdf5":
-            if len(replaced) == 2:
-                raise OSError("power cut")
-            replaced.append(new)
+
+def kill_at(monkeypatch, dataset, moves):
+    """Kill the script when so many files have taken their places."""
+    real, moved = os.replace, []
+
+    def replace_(old, new):
+        is_file = Path(new).suffix == ".hdf5" and plans.UNFINISHED not in Path(new).parts
+        if is_file and dataset.parent in Path(new).parents:
+            if len(moved) == moves:
+                raise Killed
+            moved.append(new)
         real(old, new)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", stop)
-        assert "power cut" in refusal(edit, *flags)
-    assert sorted(len(episode) for episode in load(dataset)) == [9, 9, T, T], "so far two of four"
-    said = edit("info", "--dataset_dir", dataset)
-    assert "the rest of an earlier change was done first" in said
-    assert [len(episode) for episode in load(dataset)] == [9] * N
+    monkeypatch.setattr(os, "replace", replace_)
+
+
+def kill_if(monkeypatch, owner, name, is_due):
+    """Kill the script when it calls something with arguments that say that it is time."""
+    real = getattr(owner, name)
+
+    def call(*args, **kwargs):
+        if is_due(*args):
+            raise Killed
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def killed(edit, monkeypatch, *flags, at, dataset):
+    """Give a command that is killed at some moment of its end."""
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        if at == "before the history":
+            kill_if(patch, plans, "complete_file", lambda path: path.name == plans.HISTORY)
+        elif at == "before it is told":
+            kill_if(patch, builtins, "print", lambda *words: str(words[0]).startswith(f"{flags[0]}: "))
+        elif at == "before the plan is forgotten":
+            kill_if(patch, Path, "unlink", lambda path, *_: path.name == plans.PLAN)
+        else:
+            kill_at(patch, dataset, at)
+        edit(*flags)
+
+
+MOMENTS = (0, 2, "before the history", "before it is told", "before the plan is forgotten")
+
+
+@pytest.mark.parametrize(
+    "command", ["recolor", "mirror", "relabel", "truncate", "align", "delete", "compress"]
+)
+@pytest.mark.parametrize("at", MOMENTS)
+def test_killed_at_its_end_the_same_command_finishes_and_does_nothing_twice(
+    edit, dataset, tmp_path, monkeypatch, command, at
+):
+    if command == "compress":
+        edit("decompress", "--dataset_dir", dataset, "--in_place")
+    whole = tmp_path / "whole"
+    shutil.copytree(dataset, whole)
+    extra = ["--episodes", 0, 1, 3] if command == "delete" else some_flags(command)
+    edit(command, "--dataset_dir", whole, *extra, "--in_place")
+    flags = (command, "--dataset_dir", dataset, *extra, "--in_place")
+    killed(edit, monkeypatch, *flags, at=at, dataset=dataset)
+    before = listing(dataset)
+    for look in ("info", "check", "stats"):
+        said = refusal(edit, look, "--dataset_dir", dataset)
+        assert f"is half changed: '{command}' was stopped" in said and "Give it again" in said
+    assert listing(dataset) == before, "who looks changes nothing"
+    if isinstance(at, int):
+        killed(edit, monkeypatch, *flags, at=0, dataset=dataset)
+    same = (command, "--dataset_dir", f"{dataset}/../data/", *extra, "--in_place")
+    assert "the rest of what was stopped is done" in edit(*same)
     assert not (dataset / plans.UNFINISHED).exists()
+    wanted = listing(whole)
+    assert {n: d for n, d in listing(dataset).items() if n != plans.HISTORY} == {
+        n: d for n, d in wanted.items() if n != plans.HISTORY
+    }
+    assert [entry["command"] for entry in json.loads((dataset / plans.HISTORY).read_text())] == [
+        entry["command"] for entry in json.loads((whole / plans.HISTORY).read_text())
+    ]
+
+
+def test_killed_while_parts_take_their_places(edit, dataset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    flags = ("split", "--dataset_dir", dataset, "--output_dir", out, "--shares", 0.5, 0.5)
+    killed(edit, monkeypatch, *flags, at=3, dataset=dataset)
+    with pytest.raises(OSError, match="part_1 is half changed: 'split' was stopped"):
+        list_episodes(out / "part_1")
+    assert "4 files in all" in edit(*flags)
+    assert [len(list_episodes(out / name)) for name in ("part_0", "part_1")] == [2, 2]
+
+
+def test_another_command_first_does_the_rest(edit, dataset, tmp_path, monkeypatch):
+    flags = ("truncate", "--dataset_dir", dataset, "--steps", 9, "--in_place")
+    killed(edit, monkeypatch, *flags, at=2, dataset=dataset)
+    assert sorted(len(Episode.load(episode_path(dataset, i))) for i in range(N)) == [9, 9, T, T]
+    refused = refusal(edit, "mirror", "--dataset_dir", dataset, "--in_place", "--dry_run")
+    assert "is half changed" in refused
+    said = edit("mirror", "--dataset_dir", dataset, "--output_dir", tmp_path / "out")
+    assert f"{dataset}: the rest of an earlier change (truncate) was done first" in said
+    assert {len(one) for one in [*load(dataset), *load(tmp_path / "out")]} == {9}
+    assert not (dataset / plans.UNFINISHED).exists()
+
+
+def test_one_command_at_a_time(edit, dataset):
+    before = listing(dataset)
+    with hold(dataset):
+        said = refusal(edit, "recolor", "--dataset_dir", dataset, "--in_place")
+        assert f"another command is at work in {dataset}: process {os.getpid()}, " in said
+        assert "4 episodes" in edit("info", "--dataset_dir", dataset), "looking is free"
+    assert listing(dataset) == before
+
+
+def test_links_are_not_changed_in_place(edit, dataset, tmp_path):
+    (tmp_path / "links").mkdir()
+    for i in range(N):
+        episode_path(tmp_path / "links", i).symlink_to(episode_path(dataset, i))
+    before = listing(dataset)
+    flags = ("--dataset_dir", tmp_path / "links", "--fps", 10)
+    assert "episode_0.hdf5 is a link to" in refusal(edit, "relabel", *flags, "--in_place")
+    edit("relabel", *flags, "--output_dir", tmp_path / "out")
+    assert listing(dataset) == before and {one.fps for one in load(tmp_path / "out")} == {10}
 
 
 def test_what_another_command_left_unfinished_is_dropped(edit, dataset, monkeypatch):

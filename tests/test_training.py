@@ -433,6 +433,8 @@ def test_a_full_disk_is_told_before_anything_is_touched(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"MB, but the disk has 0 MB left; .* go on with --resume"):
         train(tmp_path, 10, resume=True)
     assert (tmp_path / "policy_last.ckpt").read_bytes() == before
+    with pytest.raises(OSError, match="0 MB left; make room, then give the same command again$"):
+        train(tmp_path / "new", 5)
 
 
 # --- kill -9
