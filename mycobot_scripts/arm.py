@@ -14,7 +14,8 @@ from cli import check, flag
 from mycobot_scripts.following import jumps
 from mycobot_scripts.link import SERVICE, Link
 from mycobot_scripts.prediction import Course, top_speed
-from mycobot_scripts.protocol import Command, decode_angles, encode_angles, to_int16s
+from mycobot_scripts.protocol import Command, encode_angles, to_int16s
+from mycobot_scripts.replies import FIRMWARE, WrongReply, read_angles
 from mycobot_scripts.safety import Guard
 from mycobot_scripts.units import JOINTS, on_the_wire, to_degrees, to_state
 
@@ -112,7 +113,10 @@ class Arm:
         self._missing_acks, self._health = 0, ["temperatures", "currents"]
         if link.request(Command.IS_POWER_ON) == b"\x00":  # nothing else is answered without
             link.request(Command.POWER_ON, window=3.0)
+        self._odd = ""  # the last reply with impossible angles
         angles = self._angles(READINGS)
+        if angles is None and self._odd:
+            raise RuntimeError(f"the arm on {link.port} answers with {self._odd}; {FIRMWARE}")
         if angles is None:
             raise RuntimeError(
                 f"nothing answers on {link.port}; is the arm on, and its screen on Transponder? "
@@ -236,10 +240,11 @@ class Arm:
             reply = self.link.ask(Command.GET_ANGLES)
             if reply is None:
                 continue
-            angles = decode_angles(reply) if len(reply) == 2 * JOINTS else []
-            if len(angles) == JOINTS and max(map(abs, angles)) <= 200:
-                return angles
-            self._counts["rejected"] += 1
+            try:
+                return read_angles(reply)
+            except WrongReply as error:
+                self._counts["rejected"] += 1
+                self._odd = str(error)
         return None
 
     def _opening(self) -> float | None:

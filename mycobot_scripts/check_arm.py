@@ -29,9 +29,10 @@ from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
 from mycobot_scripts.checks import arm_checks
 from mycobot_scripts.checks.calibrate import calibrate
 from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
-from mycobot_scripts.checks.findings import Finding, summary, write
+from mycobot_scripts.checks.findings import Finding, judged, summary, write
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.kinematics import tool_point
+from mycobot_scripts.replies import FIRMWARE, beyond_limits
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.servo import Servo
@@ -79,10 +80,17 @@ class Checker:
         """Run a check; what goes wrong in it is a finding too. Whether it came to its end."""
         try:
             self.add(check())
-        except (SafetyStop, RuntimeError, OSError, TimeoutError) as error:
-            self.add([Finding(what, "bad", str(error), "mend that, then check again")])
+        except Exception as error:
+            is_known = isinstance(error, (RuntimeError, OSError))
+            text = str(error) if is_known and str(error) else f"{type(error).__name__}: {error}"
+            self.add([Finding(what, "bad", text, "mend that, then check again")])
             return False
         return True
+
+    @property
+    def may_move(self) -> bool:
+        """Whether the arm is known to be where it says."""
+        return not any(finding.what == "port" and finding.level == "bad" for finding in self.findings)
 
 
 def picking_pose(motion: Motion) -> np.ndarray:
@@ -93,15 +101,17 @@ def picking_pose(motion: Motion) -> np.ndarray:
 
 
 def connect(port: str, guard: Guard, setup: Setup, checker: Checker) -> Servo | None:
-    """The arm on a port; None, with a finding, if there is none."""
+    """The arm on a port, and whether it is where it can be; None, with a finding, if there is none."""
     try:
         servo = Servo(port, guard, setup.servo).start()
     except (RuntimeError, OSError, ImportError) as error:
         what, _, advice = str(error).partition("; ")
         checker.add([Finding("port", "bad", what, advice)])
         return None
-    degrees = " ".join(f"{angle:.2f}" for angle in np.degrees(servo.latest.qpos[:JOINTS]))
-    checker.add([Finding("port", "ok", f"{servo.port}; the arm is at {degrees} deg")])
+    degrees = np.degrees(servo.latest.qpos[:JOINTS])
+    text = f"{servo.port}; the arm is at {' '.join(f'{angle:.2f}' for angle in degrees)} deg"
+    wrong = beyond_limits(degrees)
+    checker.add([judged("port", not wrong, f"{text}{wrong and '; '}{wrong}", FIRMWARE)])
     return servo
 
 
@@ -229,7 +239,7 @@ def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
         cameras = connect_cameras(sources, task, checker, stack)
         look(servo, cameras, setup, task.fps, folder, checker)
         checker.add(check_table(setup, pick))
-        if servo is not None and may_move(config, keys):
+        if servo is not None and checker.may_move and may_move(config, keys):
             seeing = replace(task, cameras=tuple(cameras))  # those that work
             robot = MyCobotRobot(seeing, servo, cameras, guard, asked_to_stop=StopKey(keys))
             with robot.interrupts_stop():

@@ -24,11 +24,13 @@ from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
 from mycobot_scripts.jog import SIDES, Jog, axes_from
 from mycobot_scripts.keys import Keys
+from mycobot_scripts.replies import FIRMWARE, beyond_limits
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
 from mycobot_scripts.twin_client import TwinHandle, start_twin
 from mycobot_scripts.twin_scene import TwinScene, axes_in_picture
+from mycobot_scripts.units import JOINTS
 from schema import Task
 
 ROBOTS = ("mycobot320", "twin")
@@ -186,6 +188,9 @@ def open_session(
         guard = Guard(setup.limits, setup.arm.home)
         servo = Servo(port, guard, setup.servo).start()
         stack.callback(close_servo, servo, keys, setup.config.release)
+        degrees = np.degrees(servo.latest.qpos[:JOINTS])
+        if wrong := beyond_limits(degrees):
+            raise RuntimeError(f"the arm says that it is at {degrees.round(2).tolist()}; {wrong}; {FIRMWARE}")
         stop_key = StopKey(keys)
         robot = MyCobotRobot(
             *(task, servo, cameras, guard),

@@ -4,20 +4,24 @@ import contextlib
 import itertools
 import json
 import os
+import re
+import struct
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from arm_rig import LIMITS, SIZE, Person, make_rig
+from arm_rig import LIMITS, SERVO, SIZE, Person, make_rig
+from emulated import emulated, make_guard, our_threads
 from test_calibration import POINT, touching
 
 from constants import get_task
-from mycobot_scripts import check_arm
+from mycobot_scripts import check_arm, session
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera
-from mycobot_scripts.check_arm import Checker, Config, move, picking_pose
+from mycobot_scripts.check_arm import Checker, Config, connect, move, picking_pose
 from mycobot_scripts.checks import arm_checks, camera_checks
 from mycobot_scripts.checks.arm_checks import (
     check_firmware,
@@ -26,11 +30,14 @@ from mycobot_scripts.checks.arm_checks import (
     check_limits,
     check_line,
     check_motion,
+    read_gripper,
 )
 from mycobot_scripts.checks.calibrate import MENU, Calibration
 from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
 from mycobot_scripts.checks.findings import Finding, summary
-from mycobot_scripts.session import RobotConfig
+from mycobot_scripts.protocol import Command, encode_angles
+from mycobot_scripts.servo import Servo
+from mycobot_scripts.session import RobotConfig, Setup
 from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
@@ -56,6 +63,130 @@ def test_a_sound_arm_is_ok():
     told = {f.what: f for f in found}
     assert "-168 to 168" in told["joint limits"].text and "acknowledged" in told["commands"].text
     assert "0.0% lost" in line.text
+
+
+class Saying:
+    """A servo loop whose arm says the same to every question, or raises it."""
+
+    stats = SimpleNamespace(acknowledged=True)
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def ask(self, question):
+        return question(self)
+
+    def __getattr__(self, name):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return lambda *_, **__: self._answer
+
+
+ODD = [
+    *(None, 1, 2.5, -1, True, "x", "", b"\x01", [], [1], [1] * 5, [1] * 7, [[1, 2], 3, 4, 5, 6, 7], {"a": 1}),
+    *([None] * 6, ["1"] * 6, [float("nan")] * 6, [float("inf")] * 6, float("nan"), 10**400, [10**400] * 6),
+    *(TypeError("'int' object"), IndexError(), struct.error("unpack"), KeyError("x"), ZeroDivisionError()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ODD)
+def test_a_reply_of_any_kind_is_a_finding_and_the_other_checks_go_on(answer):
+    servo = Saying(answer)
+    found = [*check_firmware(servo), *check_limits(servo), *check_health(servo, LIMITS)]
+    names = [finding.what for finding in found]
+    assert names[:5] == ["firmware", "power", "servos", "error state", "commands"]
+    assert names[5:8] == ["joint limits", "temperatures", "currents"]
+    told = levels(found)
+    assert told["temperatures"] != "ok" and told["currents"] != "ok"
+    if answer not in (None, -1, 1):
+        assert told["power"] == told["servos"] == "bad"
+    assert all("\n" not in finding.text and len(finding.text) < 300 for finding in found)
+    assert read_gripper(servo) in (None, 1, 2)
+
+
+def test_a_torn_reply_on_the_wire_is_one_finding(tmp_path):
+    torn = {Command.GET_SERVO_VOLTAGES: b"\x01", Command.GET_JOINT_MIN_ANGLE: b"\x01\x00"}
+    with emulated() as firmware:
+        firmware.alter = {command: lambda _, reply=reply: reply for command, reply in torn.items()}
+        servo = Servo(firmware.port, make_guard(), SERVO).start()
+        checker = Checker()
+        for check in (check_firmware, check_limits, lambda servo: check_health(servo, LIMITS)):
+            assert checker.attempt("arm", lambda check=check: check(servo))
+        servo.close()
+    told = levels(checker.findings)
+    assert told["voltages"] == told["joint limits"] == "look"
+    assert {told[name] for name in ("firmware", "power", "servos", "temperatures", "currents")} == {"ok"}
+
+
+def angles_reply(*degrees):
+    return encode_angles(degrees)
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (None, "nothing answers on .*Transponder"),
+        (angles_reply(300, 0, 0, 0, 0, 0), "answers with angles of 300 0 0 0 0 0 degrees.*Atom firmware"),
+        (angles_reply(1, 2, 3, 4, 5, 6, 7), "answers with 7 angles, where it has 6 joints"),
+        (angles_reply(1, 2), "answers with 2 angles"),
+        (b"\x01", "answers with 1 bytes, which are no angles"),
+        (b"", "answers with 0 angles"),
+    ],
+)
+def test_an_arm_that_answers_nonsense_is_told_from_one_that_is_silent(reply, why):
+    with emulated() as firmware:
+        firmware.alter[Command.GET_ANGLES] = lambda _: reply
+        checker = Checker()
+        assert connect(firmware.port, make_guard(), Setup(None, LIMITS, SERVO, None, None), checker) is None
+    (found,) = checker.findings
+    assert found.level == "bad" and re.search(why, f"{found.text}; {found.advice}")
+
+
+@pytest.mark.parametrize(
+    ("degrees", "level"),
+    [((10, 20, 30, 0, -80, 180.08), "ok"), ((180.08,) * 6, "bad"), ((0, 0, -146.5, 0, 0, 0), "bad")],
+)
+def test_angles_beyond_the_joints_limits_are_bad_and_nothing_moves(degrees, level):
+    with emulated() as firmware:
+        firmware.alter[Command.GET_ANGLES] = lambda _: angles_reply(*degrees)
+        checker = Checker()
+        servo = connect(firmware.port, make_guard(), Setup(None, LIMITS, SERVO, None, None), checker)
+        servo.close()
+    (found,) = checker.findings
+    assert found.level == level and checker.may_move == (level == "ok")
+    assert ("Atom firmware" in found.advice) == (level == "bad")
+
+
+def test_no_script_drives_an_arm_that_cannot_be_where_it_says():
+    with emulated() as firmware:
+        firmware.alter[Command.GET_ANGLES] = lambda _: angles_reply(*[180.08] * 6)
+        config = RobotConfig(port=firmware.port, cameras="top=x,right_wrist=y")
+        setup = Setup(config, LIMITS, SERVO, ArmFile(), None)
+        with pytest.raises(RuntimeError, match="joint 1 turns 168 degrees at most.*Atom firmware"):  # noqa: SIM117
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(session, "open_cameras", lambda sources: {})
+                with session.open_session(setup, get_task("mycobot320_move_cube"), Person()):
+                    pass
+        assert firmware.sent(Command.SEND_ANGLES) == []
+    assert our_threads() == []
+
+
+def test_a_check_that_fails_in_any_way_is_a_finding():
+    checker = Checker()
+
+    def failing(error):
+        yield Finding("first", "ok", "done")
+        raise error
+
+    for error in (
+        TypeError("'int' object is not iterable"),
+        IndexError(),
+        RuntimeError("the line"),
+        ValueError(),
+    ):
+        assert not checker.attempt("what", lambda error=error: failing(error))
+    texts = [finding.text for finding in checker.findings if finding.level == "bad"]
+    assert texts == ["TypeError: 'int' object is not iterable", "IndexError: ", "the line", "ValueError: "]
 
 
 def test_what_is_wrong_is_said():

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from mycobot_scripts.checks.findings import Finding, judged
-from mycobot_scripts.protocol import GRIPPER_UNREADABLE, Command
+from mycobot_scripts.protocol import Command
+from mycobot_scripts.replies import FIRMWARE, Reply, ask
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import HARD_LIMITS, Limits, SafetyStop
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.units import JOINTS
 
-NO_ANSWER = -1  # pymycobot's word for it
 WAVE, STEP_SIZE, MOVED = 3.0, 6.0, 0.5  # degrees: of the wave, of a step, and what counts as having moved
 WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, until a step must show
 STEPS = 5
@@ -26,41 +26,42 @@ USUAL_LAG = (0.15, 0.6)  # s from a command until it shows
 
 def check_firmware(servo: Servo) -> Iterator[Finding]:
     """Versions, power, servos, errors."""
-    version = servo.ask(lambda arm: arm.get_system_version())
-    board = servo.ask(lambda arm: arm.get_basic_version())
-    known = version != NO_ANSWER
-    names = f"servo board {version if known else '?'}, base {board if board != NO_ANSWER else '?'}"
-    yield judged("firmware", known, names, "it does not say; look at the arm's screen", "look")
-    powered = servo.ask(lambda arm: arm.is_power_on())
-    yield judged("power", powered == 1, "on" if powered == 1 else f"says {powered}", "switch it on, wait 3 s")
-    enabled = servo.ask(lambda arm: arm.is_all_servo_enable())
+    version = ask(servo, lambda arm: arm.get_system_version())
+    board = ask(servo, lambda arm: arm.get_basic_version())
+    names = f"servo board {version.text}, base {board.text}"
+    is_known = version.values is not None and not board.wrong
+    yield judged("firmware", is_known, names, "it does not say; look at the arm's screen", "look")
+    powered = ask(servo, lambda arm: arm.is_power_on())
+    is_on = powered.value == 1
+    yield judged("power", is_on, "on" if is_on else _saying(powered), "switch it on, wait 3 s")
+    enabled = ask(servo, lambda arm: arm.is_all_servo_enable())
     advice = "release the emergency stop, switch the arm off and on; a servo may have lost its cable"
-    text = "all answer" if enabled == 1 else f"is_all_servo_enable says {enabled}"
-    yield judged("servos", enabled == 1, text, advice)
-    error = servo.ask(lambda arm: arm.get_error_information())
+    text = "all answer" if enabled.value == 1 else f"is_all_servo_enable {_saying(enabled)}"
+    yield judged("servos", enabled.value == 1, text, advice)
+    error = ask(servo, lambda arm: arm.get_error_information())
     advice = "1 to 6: that joint is past its limit; 16 to 19: collision; 32 to 34: no way to a pose"
-    yield judged("error state", error in (0, NO_ANSWER), f"{error}", advice, "look")
-    kind = (
-        "acknowledged"
-        if servo.stats.acknowledged
-        else "silent: commands are sent without waiting for a reply"
-    )
-    yield Finding("commands", "ok", f"{kind}")
+    is_sound = not error.wrong and error.value in (0, None)
+    yield judged("error state", is_sound, error.text, FIRMWARE if error.wrong else advice, "look")
+    is_acknowledged = servo.stats.acknowledged
+    silent = "silent: commands are sent without waiting for a reply"
+    yield Finding("commands", "ok", "acknowledged" if is_acknowledged else silent)
+
+
+def _saying(reply: Reply) -> str:
+    """What it says that is not right."""
+    return reply.wrong or (f"says {reply.text}" if reply.values else "is not told")
 
 
 def check_limits(servo: Servo) -> Iterator[Finding]:
     """The firmware's own joint limits against those that scripts keep to."""
-    found = [
-        servo.ask(lambda arm, n=n: (arm.get_joint_min_angle(n), arm.get_joint_max_angle(n)))
-        for n in range(1, JOINTS + 1)
-    ]
-    text = "  ".join(f"{low:g} to {high:g}" for low, high in found)
-    if any(NO_ANSWER in pair for pair in found):
-        yield Finding(
-            "joint limits", "look", f"not all told: {text}", "scripts keep to pymycobot's in any case"
-        )
+    lows = [ask(servo, lambda arm, n=n: arm.get_joint_min_angle(n)) for n in range(1, JOINTS + 1)]
+    highs = [ask(servo, lambda arm, n=n: arm.get_joint_max_angle(n)) for n in range(1, JOINTS + 1)]
+    if odd := [reply for reply in (*lows, *highs) if reply.value is None]:
+        text = f"{len(odd)} of {2 * JOINTS} are not told{odd[0].wrong and ', one '}{odd[0].wrong}"
+        yield Finding("joint limits", "look", text, "scripts keep to pymycobot's in any case")
         return
-    low, high = np.array(found, dtype=float).T
+    text = "  ".join(f"{low.text} to {high.text}" for low, high in zip(lows, highs, strict=True))
+    low, high = (np.array([reply.value for reply in side]) for side in (lows, highs))
     narrower = np.flatnonzero((low > -HARD_LIMITS) | (high < HARD_LIMITS)) + 1
     advice = (
         f"joints {', '.join(map(str, narrower))} stop earlier than pymycobot's limits; raise --joint_margin"
@@ -70,25 +71,23 @@ def check_limits(servo: Servo) -> Iterator[Finding]:
 
 def check_health(servo: Servo, limits: Limits) -> Iterator[Finding]:
     """Temperatures, currents, voltages of the servos."""
-    temperatures = servo.ask(lambda arm: arm.get_servo_temps())
-    currents = servo.ask(lambda arm: arm.get_servo_currents())
-    voltages = servo.ask(lambda arm: arm.get_servo_voltages())
-    for name, values, unit, limit in (
-        ("temperatures", temperatures, "degrees C", limits.max_temperature),
-        ("currents", currents, "mA", limits.max_current),
+    hot, pushing = "let it cool before you go on", "let it cool, look for what it pushes against"
+    for name, question, unit, limit, advice in (
+        ("temperatures", lambda arm: arm.get_servo_temps(), "degrees C", limits.max_temperature, hot),
+        ("currents", lambda arm: arm.get_servo_currents(), "mA", limits.max_current, pushing),
     ):
-        if values == NO_ANSWER:
-            yield Finding(name, "look", "not told", "scripts cannot watch over them")
+        reply = ask(servo, question, JOINTS)
+        if reply.values is None:
+            level = "bad" if reply.wrong else "look"
+            yield Finding(name, level, reply.text, f"scripts cannot watch over them; {FIRMWARE}")
             continue
-        advice = (
-            "let it cool, look for what it pushes against" if unit == "mA" else "let it cool before you go on"
-        )
-        said = f"{' '.join(f'{value:g}' for value in values)} {unit}"
-        yield judged(name, max(values) <= limit, said, f"above {limit:g}: {advice}")
-    if voltages != NO_ANSWER:
-        yield Finding(
-            "voltages", "ok", f"{' '.join(f'{value:g}' for value in voltages)} (as the servos tell)"
-        )
+        is_good = max(map(abs, reply.values)) <= limit
+        yield judged(name, is_good, f"{reply.text} {unit}", f"above {limit:g}: {advice}")
+    voltages = ask(servo, lambda arm: arm.get_servo_voltages(), JOINTS)
+    if voltages.wrong:
+        yield Finding("voltages", "look", voltages.text, "scripts do without; a newer firmware may tell them")
+    elif voltages.values is not None:
+        yield Finding("voltages", "ok", f"{voltages.text} (as the servos tell)")
 
 
 def check_line(servo: Servo, seconds: float = 3.0) -> Iterator[Finding]:
@@ -173,10 +172,10 @@ def _lag(robot: MyCobotRobot, start: np.ndarray, sign: int) -> float | None:
 
 def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
     """Opens and closes it, and reads it where it can be read. SafetyStop if the run is stopped."""
-    mode = robot.servo.ask(lambda arm: arm.get_gripper_mode())
-    text = {0: "transparent (RS-485)", 1: "port IO"}.get(mode, f"not told ({mode})")
+    mode = ask(robot.servo, lambda arm: arm.get_gripper_mode())
+    text = {0: "transparent (RS-485)", 1: "port IO"}.get(mode.value, f"not known: {mode.text}")
     advice = "if it does not move: check_arm.py --calibrate sets it; back to port IO takes a power cycle"
-    yield Finding("gripper mode", "ok" if mode in (0, 1) else "look", text, "" if mode in (0, 1) else advice)
+    yield judged("gripper mode", mode.value in (0, 1), text, advice, "look")
     values = {}
     for opening in (OPEN, CLOSED):
         move_gripper(robot, opening)
@@ -198,5 +197,5 @@ def move_gripper(robot: MyCobotRobot, opening: float) -> None:
 
 def read_gripper(servo: Servo) -> int | None:
     """What it says (0 to 100); None where it cannot be read."""
-    value = servo.ask(lambda arm: arm._mesg(int(Command.GET_GRIPPER_VALUE), has_reply=True))
-    return value if isinstance(value, int) and 0 <= value <= 100 and value != GRIPPER_UNREADABLE else None
+    value = ask(servo, lambda arm: arm._mesg(int(Command.GET_GRIPPER_VALUE), has_reply=True)).value
+    return int(value) if value is not None and 0 <= value <= 100 else None

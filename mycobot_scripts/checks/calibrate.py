@@ -12,6 +12,7 @@ from mycobot_scripts.arm_file import DEFAULT_PATH, GRIPPER_MODES, ArmFile
 from mycobot_scripts.checks.calibration import fit_tip, table_height
 from mycobot_scripts.demonstrate import Guiding
 from mycobot_scripts.keys import Keys
+from mycobot_scripts.replies import ask
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import Setup
 from mycobot_scripts.units import JOINTS
@@ -64,8 +65,8 @@ class Calibration:
 
     def gripper_mode(self) -> None:
         """Show the mode, and set another."""
-        mode = self._servo.ask(lambda arm: arm.get_gripper_mode())
-        print(f"the gripper's mode is {mode} ({GRIPPER_MODES.get(mode, 'unknown')})")
+        mode = ask(self._servo, lambda arm: arm.get_gripper_mode())
+        print(f"the gripper's mode: {mode.text} ({GRIPPER_MODES.get(mode.value, 'unknown')})")
         question = f"set it to [0] {GRIPPER_MODES[0]}, [1] {GRIPPER_MODES[1]}, or [l]eave it as it is?"
         wanted = self._keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
