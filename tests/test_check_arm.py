@@ -36,6 +36,7 @@ from mycobot_scripts.checks.calibrate import MENU, Calibration
 from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
 from mycobot_scripts.checks.findings import Finding, summary
 from mycobot_scripts.protocol import Command, encode_angles
+from mycobot_scripts.safety import Limits
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import RobotConfig, Setup
 from mycobot_scripts.stand_in.body import KinematicBody
@@ -169,6 +170,21 @@ def test_no_script_drives_an_arm_that_cannot_be_where_it_says():
                     pass
         assert firmware.sent(Command.SEND_ANGLES) == []
     assert our_threads() == []
+
+
+def test_on_the_twin_the_advice_is_about_the_computer(tmp_path, capsys):
+    slow = Finding("line", "look", "5.0 readings a second", "try another USB cable and port")
+    with Camera("top", "x", size=SIZE, opener=lambda *_: Scene(lambda t: noisy(120, t), 4)) as camera:
+        found = [slow, *check_camera(camera, 10, tmp_path, seconds=1.0)]
+    for is_twin in (False, True):
+        Checker(is_twin).add(found)
+        said = capsys.readouterr().out
+        assert ("USB" in said) != is_twin and ("this computer is too slow" in said) == is_twin
+    (table,) = check_arm.check_table(
+        Setup(RobotConfig(robot="twin"), Limits(), SERVO, ArmFile(), None),
+        picking_pose(Motion.load("pickandmove")),
+    )
+    assert table.level == "ok", "the defaults are the twin's own"
 
 
 def test_a_check_that_fails_in_any_way_is_a_finding():
