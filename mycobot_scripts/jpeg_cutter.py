@@ -6,8 +6,9 @@ lengths, and wrong ones do no harm. Markers: ITU-T T.81, Annex B.
 
 from __future__ import annotations
 
+from jpegs import MOST_PIXELS
+
 MAX_JPEG = 32_000_000  # bytes
-MAX_PIXELS = 40_000_000  # of a picture; more would take the memory of everything else
 _BEGIN = b"\xff\xd8\xff"  # start of image, and the next marker's first byte
 _END, _SCAN = 0xD9, 0xDA
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame: tells the size
@@ -104,9 +105,9 @@ class JpegCutter:
             return False
         if marker in _FRAMES:
             height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            if height * width > MAX_PIXELS:
+            if height * width > MOST_PIXELS:
                 raise ValueError(
-                    f"a picture of {width}x{height} pixels; {MAX_PIXELS / 1e6:.0f} million are the most"
+                    f"a picture of {width}x{height} pixels; {MOST_PIXELS / 1e6:.0f} million are the most"
                 )
         length = int.from_bytes(data[at + 2 : at + 4])
         if length < 2:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mycobot_scripts.jpegs import MAX_JPEG, JpegCutter
+from mycobot_scripts.jpeg_cutter import MAX_JPEG, JpegCutter
 
 
 def jpeg(n, height=48, width=64, *options):
