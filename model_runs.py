@@ -10,7 +10,6 @@ keys or a gamepad drive it, g: guide it by hand, p: give it back), n: on to the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from episodes import Episode
 from evaluation import rollout, rollout_steps
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
+from mycobot_scripts import clock
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.policy_runs import (
@@ -158,10 +158,10 @@ def make_execution(policy: Any, config: Config, fps: float) -> Execution:
     if config.temporal_agg:
         if config.sync:
             return TemporalEnsemble(policy, amp=config.amp)
-        return BackgroundEnsemble(policy, fps, amp=config.amp)
+        return BackgroundEnsemble(policy, fps, amp=config.amp, now=clock.now)
     if config.sync:
         return ChunkedExecution(policy, config.query_every, config.amp)
-    return BackgroundExecution(policy, fps, config.query_every, amp=config.amp)
+    return BackgroundExecution(policy, fps, config.query_every, amp=config.amp, now=clock.now)
 
 
 class Runner:
@@ -287,7 +287,7 @@ class Runner:
         if not self._session.is_twin:
             question = "did it succeed? [y/n] (u: unknown)"
             return {"highest_reward": self._session.keys.ask(question, {"y": 1, "n": 0, "u": None})}
-        time.sleep(SETTLING)
+        clock.sleep(SETTLING)
         told = self._session.twin.state()
         return {name: told[name] for name in ("highest_reward", "strict_success", "choice")}
 
@@ -348,7 +348,7 @@ def run_all(
     task = replace(task, fps=fps, episode_len=sum(steps))
     for policy in policies:
         warm_up(policy, setup.arm.home, *IMAGE_SIZE)
-    settings = config.settings(setup.config.robot, policies, task)
+    settings = replace(config.settings(setup.config.robot, policies, task), pace=setup.config.pace)
     outcomes: list[Outcome] = []
     summary = None
     with (

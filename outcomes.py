@@ -74,6 +74,7 @@ class Settings:
     render_quality: str | None = None
     cameras: tuple[str, ...] = ()  # of the policy
     fps: float | None = None  # of an arm
+    pace: float = 1.0  # of the twin: below 1 it moved in slow motion
     steps: int | None = None  # of a run, on an arm
 
     @property
@@ -100,6 +101,7 @@ class Settings:
             "cameras": f"cameras {', '.join(self.cameras)}" if self.cameras else "",
             "fps": f"{self.fps:g} steps a second" if self.fps else "",
             "steps": f"{self.steps} steps" if self.steps else "",
+            "pace": "" if self.pace == 1 else f"slow motion (pace {self.pace:g})",
         }
         return {name: words for name, words in facts.items() if words}
 

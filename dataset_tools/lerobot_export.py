@@ -29,7 +29,8 @@ ARRAYS = {
     "reward": lerobot.REWARD,
 }
 # of an episode, what LeRobot has no place for
-EXTRAS = ("task", "sim", "seed", "success", "render_quality", "noise", "hesitate", "recovers", "randomized")
+EXTRAS = ("task", "sim", "seed", "success", "render_quality")
+EXTRAS += ("noise", "hesitate", "recovers", "randomized", "pace")
 
 
 @dataclass(frozen=True)

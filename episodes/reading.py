@@ -69,6 +69,7 @@ class Reader:
             "hesitate": attributes.whole("hesitate", 0),
             "recovers": attributes.yes("recovers", False),
             "randomized": attributes.yes("randomized", False),
+            "pace": attributes.number("pace", 1.0),
         }
         self.notes += attributes.notes
         return values

@@ -68,7 +68,7 @@ class ServoConfig:
 class ArmState:
     """What the arm said last."""
 
-    time: float  # s, time.monotonic(), when the reading came
+    time: float  # s, `clock.now`, when the reading came
     qpos: np.ndarray  # (7,) as measured; a gripper that cannot be read: its last command
     qvel: np.ndarray  # (7,) per second
     target: np.ndarray  # (7,) the last command, as sent

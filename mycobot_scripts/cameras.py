@@ -23,6 +23,7 @@ import numpy as np
 
 from addresses import masked, shown
 from constants import IMAGE_SIZE
+from mycobot_scripts import clock
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.streams import STREAM_TIMEOUT, Stream
 
@@ -40,7 +41,7 @@ class Frame:
     """A picture, and when it came."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB; not to be written to
-    time: float  # s, time.monotonic()
+    time: float  # s, `clock.now`
     changed: float  # s; when pictures last differed from the one before
 
 
@@ -198,7 +199,7 @@ class Camera:
     @property
     def age(self) -> float:
         """How long ago the newest picture came, s."""
-        return time.monotonic() - self.latest.time
+        return clock.now() - self.latest.time
 
     @property
     def unchanged(self) -> float:
@@ -245,7 +246,7 @@ class Camera:
         self._ending.wait(RETRY)
 
     def _keep(self, image: np.ndarray) -> None:
-        now = time.monotonic()
+        now = clock.now()
         image = np.ascontiguousarray(as_colour(image))
         print_ = zlib.adler32(image)
         is_new = self._latest is None or print_ != self._print

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from devices import Device, Input, explain
+from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import Keys, legend
 from mycobot_scripts.recorded import RecordedRobot, Steps
@@ -88,13 +89,13 @@ class Jogging:
         print(explain(self.device, JOGGING))
         print(f"\r{'move to begin':<78}", end="", flush=True)
         while not (self.wish or self._first):
-            time.sleep(1 / self.fps)
+            clock.sleep(1 / self.fps)
             given = self._read()
             self._first = given if given.rates.any() else None
         return robot.look()
 
     def _read(self) -> Input:
-        given = self.device.read(time.monotonic())
+        given = self.device.read(clock.now())
         self.wish = next((wish for wish in WISHES if wish in given.commands), None)
         if "other arm" in given.commands:
             self.jog.switch()

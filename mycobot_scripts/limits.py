@@ -17,6 +17,10 @@ class SafetyStop(RuntimeError):
     """The run must end; the message says why, in one line."""
 
 
+class LateStop(SafetyStop):
+    """The run must end as a state or a picture is too old."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the arm may do. Degrees where people read them; everything else as in qpos."""

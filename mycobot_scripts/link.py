@@ -10,13 +10,13 @@ from __future__ import annotations
 import glob
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mycobot_scripts import clock
 from mycobot_scripts.protocol import Command, Parser, encode
 
 BAUD = 115200
@@ -94,8 +94,8 @@ class Link:
         port: str,
         window: float = 0.1,
         gap: float = 0.02,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = clock.now,
+        sleep: Callable[[float], None] = clock.sleep,
         arm: Any = None,
     ) -> None:
         self.port = find_port() if port == "auto" else port

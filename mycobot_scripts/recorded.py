@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 import numpy as np
 
+from mycobot_scripts import clock
 from mycobot_scripts.recording import Step
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.units import on_the_wire
@@ -34,7 +34,7 @@ class RecordedRobot:
         self, robot: MyCobotRobot, start: TimeStep, recording: Steps, rewarded: bool = False
     ) -> None:
         self._robot, self._recording, self._rewarded = robot, recording, rewarded
-        self._step, self._moment = start, time.monotonic()
+        self._step, self._moment = start, clock.now()
 
     def reset(self, rng: np.random.Generator | None = None) -> TimeStep:
         """Where the episode stands; it has its start already."""
@@ -48,5 +48,5 @@ class RecordedRobot:
         sent = robot.servo.sent if is_clamped or step.last() else on_the_wire(action)
         reward = step.reward if self._rewarded else None
         self._recording.append(Step(self._moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
-        self._step, self._moment = step, time.monotonic()
+        self._step, self._moment = step, clock.now()
         return step

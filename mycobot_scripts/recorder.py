@@ -10,6 +10,7 @@ import numpy as np
 
 import cli
 from episodes import episode_path
+from mycobot_scripts import clock
 from mycobot_scripts.demonstrate import Act, Guiding, Jogging, follow, perform, scripted_actions
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.recording import Recording
@@ -17,6 +18,8 @@ from mycobot_scripts.session import Session, as_recorded, start_rng
 from mycobot_scripts.waypoints import Motion, motion_through
 from starts import sample_start
 
+MAX_LATE = 5  # further attempts at an episode that late states may end
+CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
 MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
 JOG_TIME = 60  # s that a person drives at most; enter ends it
 SETTLING = 1.0  # s after the last step in which the twin may still find a success: arm and gripper lag
@@ -100,8 +103,14 @@ class Recorder:
     def record(self, index: int) -> bool:
         """Record episode `index`, as often as it takes; False if the person quits."""
         rng = start_rng(self._config.seed, index)
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        attempt = late = 0
+        while attempt < MAX_ATTEMPTS:
+            self._wait_until_calm()
             verdict = self._attempt(index, rng)
+            if verdict == "redo" and self._session.robot.was_late and late < MAX_LATE:
+                late += 1  # the computer's fault, and no attempt
+                continue
+            attempt += 1
             if verdict in ("keep", "failure"):
                 return True
             if verdict == "quit":
@@ -111,6 +120,17 @@ class Recorder:
         reason = self._session.robot.stopped
         why = f"the last one was stopped: {reason}" if reason else "--ask lets you keep failures"
         raise RuntimeError(f"{MAX_ATTEMPTS} attempts at episode {index} failed; {why}")
+
+    def _wait_until_calm(self) -> None:
+        """Where state or pictures are late, wait until they are fresh; RuntimeError if that takes long."""
+        robot = self._session.robot
+        if robot.is_fresh():
+            return
+        print("the arm's state or a picture is late; waiting until the line is fresh again", flush=True)
+        if not robot.is_fresh(CALM_PATIENCE):
+            raise RuntimeError(
+                f"state and pictures stayed late for {CALM_PATIENCE:.0f} s: {robot.guard.when_late}"
+            )
 
     @property
     def _is_automatic(self) -> bool:
@@ -219,7 +239,7 @@ class Recorder:
 
     def _told(self) -> bool:
         """Whether the twin has seen a success, now or within a moment."""
-        deadline = time.monotonic() + SETTLING
-        while not (success := self._session.twin.state()["success"]) and time.monotonic() < deadline:
+        deadline = clock.now() + SETTLING
+        while not (success := self._session.twin.state()["success"]) and clock.now() < deadline:
             time.sleep(0.05)
         return bool(success)

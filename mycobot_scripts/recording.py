@@ -60,7 +60,7 @@ def list_journals(dataset_dir: str | Path) -> list[Path]:
 class Step:
     """One step as it stands in the journal."""
 
-    time: float  # s, `time.monotonic` at which the state was read
+    time: float  # s, `clock.now` at which the state was read
     qpos: np.ndarray  # (D,) rad and gripper
     qvel: np.ndarray  # (D,) per second
     action: np.ndarray  # (D,) as sent

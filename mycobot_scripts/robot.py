@@ -24,7 +24,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mycobot_scripts import clock
 from mycobot_scripts.cameras import Camera, close_cameras
+from mycobot_scripts.limits import LateStop
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.timing import Timing
@@ -34,6 +36,7 @@ from schema import Task
 ARRIVAL = 15.0  # s to reach the start pose after the last command, also on a busy computer
 ARRIVED, AT_REST = 3.0, 5.0  # degrees from it, and degrees a second, that count as there
 POLL = 0.005  # s
+CALM = 1.0  # s for which state and pictures are fresh before a busy computer counts as calm again
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class MyCobotRobot:
         self.task, self.servo, self.cameras, self.guard = task, servo, cameras, guard
         self.period = 1 / (fps or task.fps)  # s
         self.stopped: str | None = None  # why the episode was ended
+        self.was_late = False  # whether that was a state or a picture that was too old
         self.timing = Timing(task.cameras)
         self._action_range = action_range or (None, None)
         self._scene, self._confirm = scene, confirm
@@ -112,7 +116,7 @@ class MyCobotRobot:
 
         `rng` and `case` are for the scene. The step is `last()` if the arm did not get there.
         """
-        self.stopped = None
+        self.stopped, self.was_late = None, False
         self._stop_event.clear()
         self.guard.reset()
         self.timing = Timing(self.task.cameras)
@@ -125,7 +129,7 @@ class MyCobotRobot:
                 self._scene.reset(rng, case)
                 self._look_anew()
         except (SafetyStop, RuntimeError, OSError) as error:
-            return self._stop(str(error))
+            return self._stop(error)
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
         self._has_begun = False
@@ -133,7 +137,7 @@ class MyCobotRobot:
 
     def look(self) -> TimeStep:
         """What is seen now, before the first action: where an episode begins later than its reset."""
-        self.timing, self._deadline = Timing(self.task.cameras), time.monotonic()
+        self.timing, self._deadline = Timing(self.task.cameras), clock.now()
         return self._see()
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -146,15 +150,31 @@ class MyCobotRobot:
         try:
             self._check()
             if not self._has_begun:  # time begins with the first action, however long that took
-                self._deadline, self._has_begun = time.monotonic(), True
+                self._deadline, self._has_begun = clock.now(), True
             self._send(action)
             self._wait()
             self._check()
         except (SafetyStop, RuntimeError, OSError) as error:
-            return self._stop(str(error))
+            return self._stop(error)
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
         return self._see()
+
+    def is_fresh(self, patience: float = 0.0) -> bool:
+        """Whether state and pictures are fresh; with `patience` (s), waits until they were so for a while."""
+        deadline, since = clock.now() + patience, None
+        while True:
+            now = clock.now()
+            times = [self.servo.latest.time, *(self.cameras[name].latest.time for name in self.task.cameras)]
+            if now - min(times) > self.guard.limits.stale / 2:
+                since = None
+            elif patience == 0 or now - (since or now) >= CALM:
+                return True
+            else:
+                since = since or now
+            if now >= deadline:
+                return False
+            time.sleep(POLL)
 
     def request_stop(self, reason: str) -> None:
         """Stop as soon as may be; from any thread, or a signal handler."""
@@ -211,12 +231,12 @@ class MyCobotRobot:
     def _wait(self) -> None:
         """Until the next deadline; those that have passed already are left out."""
         self._deadline += self.period
-        late = time.monotonic() - self._deadline
+        late = clock.now() - self._deadline
         if late > self.period:
             missed = math.floor(late / self.period)
             self._deadline += missed * self.period
             self.timing.missed += missed
-        self._stop_event.wait(max(0.0, self._deadline - time.monotonic()))
+        self._stop_event.wait(clock.real(max(0.0, self._deadline - clock.now())))
 
     def _check(self) -> None:
         """SafetyStop or RuntimeError if the run must not go on."""
@@ -227,7 +247,7 @@ class MyCobotRobot:
             raise SafetyStop(self._stop_reason)
         if self.servo.error is not None:
             raise SafetyStop(f"the line to the arm has failed: {self.servo.error}")
-        now, state = time.monotonic(), self.servo.latest
+        now, state = clock.now(), self.servo.latest
         self._path.append((state.time, state.qpos[:JOINTS]))
         self.guard.check_state(state.time, state.qpos, now, follows=not self.servo.released)
         self._check_health()
@@ -247,9 +267,9 @@ class MyCobotRobot:
     def _look_anew(self) -> None:
         """Wait for pictures that were begun after now: the second one to come of each camera."""
         counts = {name: self.cameras[name].count for name in self.task.cameras}
-        deadline = time.monotonic() + self.guard.limits.stale
+        deadline = clock.now() + self.guard.limits.stale
         while any(self.cameras[name].count < count + 2 for name, count in counts.items()):
-            if time.monotonic() > deadline:
+            if clock.now() > deadline:
                 return  # `_check` says of which camera
             time.sleep(POLL)
 
@@ -259,7 +279,7 @@ class MyCobotRobot:
         return float(np.degrees(np.ptp(path, axis=0).max())) if path else 0.0
 
     def _see(self, is_last: bool = False) -> TimeStep:
-        state, now = self.servo.latest, time.monotonic()
+        state, now = self.servo.latest, clock.now()
         frames = {name: self.cameras[name].latest for name in self.task.cameras}
         observation = {
             "qpos": state.qpos.copy(),
@@ -272,15 +292,15 @@ class MyCobotRobot:
         reward = 0.0 if self._scene is None else self._scene.reward
         return TimeStep(observation, reward, is_last)
 
-    def _stop(self, reason: str) -> TimeStep:
+    def _stop(self, error: Exception | str) -> TimeStep:
         """Hold, and say why."""
-        self.stopped = reason
+        self.stopped, self.was_late = str(error), isinstance(error, LateStop)
         try:
             self.servo.hold()
             held = "the arm holds its pose"
         except (RuntimeError, OSError) as error:
             held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
-        self._say(f"stopped: {reason}; {held}")
+        self._say(f"stopped: {self.stopped}; {held}")
         return self._see(is_last=True)
 
     # --- to the start pose
@@ -297,11 +317,11 @@ class MyCobotRobot:
             if not self._confirm(text):
                 raise SafetyStop("the motion was not confirmed")
             self._confirm = None  # before the first motion only
-        self._deadline = time.monotonic()
+        self._deadline = clock.now()
         for target in path:
             self._send_checked(target)
-        deadline = time.monotonic() + ARRIVAL
-        while time.monotonic() < deadline:
+        deadline = clock.now() + ARRIVAL
+        while clock.now() < deadline:
             self._send_checked(start)
             if not np.array_equal(self.servo.latest.target, start):
                 continue

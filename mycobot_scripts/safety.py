@@ -16,7 +16,7 @@ import numpy as np
 from mycobot_scripts.bounds import Bounds
 from mycobot_scripts.detour import Detour, Moment
 from mycobot_scripts.following import Following, jumps
-from mycobot_scripts.limits import HARD_LIMITS, Limits, SafetyStop
+from mycobot_scripts.limits import HARD_LIMITS, LateStop, Limits, SafetyStop
 from mycobot_scripts.prediction import LEAD, TOP_SPEED, Course
 from mycobot_scripts.units import JOINTS, on_the_wire
 
@@ -37,6 +37,7 @@ class Guard:
 
     def __init__(self, limits: Limits, start: np.ndarray) -> None:
         self.limits, self.start = limits, np.asarray(start, dtype=float)
+        self.when_late = "look at cable and power; or this computer is too busy"
         reach = np.radians(HARD_LIMITS - limits.joint_margin)
         self._low, self._high = np.append(-reach, 0.0), np.append(reach, 1.0)
         self._steps = np.append(np.full(JOINTS, np.radians(limits.max_step)), limits.gripper_step)
@@ -192,9 +193,8 @@ class Guard:
         """
         age = now - time
         if age > self.limits.stale:
-            raise SafetyStop(
-                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): look at cable and power; "
-                "or this computer is too busy"
+            raise LateStop(
+                f"the arm's state is {age:.2f} s old (--stale {self.limits.stale}): {self.when_late}"
             )
         if follows:
             self._check_inside(time, qpos)
@@ -254,7 +254,7 @@ class Guard:
             moved: how far the arm's joints went in that time, degrees.
         """
         if age > self.limits.stale:
-            raise SafetyStop(f"camera {name!r} gave no picture for {age:.2f} s (--stale {self.limits.stale})")
+            raise LateStop(f"camera {name!r} gave no picture for {age:.2f} s (--stale {self.limits.stale})")
         if unchanged > self.limits.frozen and moved > self.limits.max_deviation:
             raise SafetyStop(
                 f"camera {name!r} has shown the same picture for {unchanged:.1f} s (--frozen "

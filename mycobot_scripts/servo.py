@@ -11,7 +11,6 @@ told at most every `--gripper_period`: arm, reading and gripper together take lo
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent import futures
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mycobot_scripts import clock
 from mycobot_scripts.arm import Arm, ArmState, ServoConfig, ServoStats
 from mycobot_scripts.link import Link
 from mycobot_scripts.safety import Guard, SafetyStop
@@ -111,7 +111,7 @@ class Servo:
         if self.released:
             raise RuntimeError("the servos are released; focus() comes before a command")
         with self._wake:
-            now = time.monotonic()
+            now = clock.now()
             self._asked, self._due = now, 2 * now - self._asked
             self._wanted = target
             self._wake.notify()
@@ -211,8 +211,8 @@ class Servo:
         if wanted is not None and not self.released:
             self._arm.command(wanted)
         self._is_sending = False
-        now = time.monotonic()
+        now = clock.now()
         self._arm.update(self._due - now if now < self._due else float("inf"))
         with self._wake:
             if self._wanted is None and not self._jobs and not self._ending:
-                self._wake.wait(self.config.state_period / 1000)
+                self._wake.wait(clock.real(self.config.state_period / 1000))

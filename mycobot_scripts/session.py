@@ -20,8 +20,10 @@ import numpy as np
 import cli
 from addresses import masked
 from constants import MYCOBOT, TASKS, Stream
+from mycobot_scripts import clock
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
+from mycobot_scripts.clock import SLOWEST
 from mycobot_scripts.jog import SIDES, Jog, axes_from
 from mycobot_scripts.keys import Keys
 from mycobot_scripts.replies import FIRMWARE, beyond_limits
@@ -34,6 +36,10 @@ from mycobot_scripts.units import JOINTS
 from schema import Task
 
 ROBOTS = ("mycobot320", "twin")
+BUSY = (
+    "this computer is too busy for the twin: end other programs, close its page in the browser, or slow it "
+    "down by --pace 0.5"
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,12 @@ class RobotConfig:
         "from where you look at the arm when you drive it by keys; behind it if not given, and the twin from "
         "where its first camera looks",
         tuple(SIDES),
+    )
+    pace: float = cli.flag(
+        1.0,
+        "0.5 is slow motion of the twin, half as fast as real time, for a computer that is too slow",
+        least=SLOWEST,
+        most=1.0,
     )
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
@@ -84,8 +96,10 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
     arm = ArmFile.load(first.arm_file) if is_real or first.arm_file else ArmFile()
     parser.set_defaults(**arm.flags())
     args = parser.parse_args(argv)
-    groups = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
-    return Setup(*groups, arm, args)
+    config, *others = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
+    if config.pace != 1 and config.robot != "twin":
+        raise ValueError(f"--pace is {config.pace}; the real arm knows no slow motion, --robot twin does")
+    return Setup(config, *others, arm, args)
 
 
 def parse_cameras(text: str | None) -> dict[str, str]:
@@ -173,10 +187,13 @@ def open_session(
     """
     check_task(task, setup.config.robot)
     with contextlib.ExitStack() as stack:
+        pace = setup.config.pace
+        stack.enter_context(clock.slowed(pace))
         twin = scene = None
         if setup.config.robot == "twin":
-            print(f"starting the twin of {task.name}", flush=True)
-            twin = stack.enter_context(start_twin(task.name, **(twin_flags or {})))
+            slow = "" if pace == 1 else f", in slow motion (pace {pace:g})"
+            print(f"starting the twin of {task.name}{slow}", flush=True)
+            twin = stack.enter_context(start_twin(task.name, **{"pace": pace, **(twin_flags or {})}))
             print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
             scene = TwinScene(twin, task)
@@ -186,6 +203,7 @@ def open_session(
         cameras = open_cameras(sources)
         stack.callback(close_cameras, cameras)
         guard = Guard(setup.limits, setup.arm.home)
+        guard.when_late = BUSY if twin else guard.when_late
         servo = Servo(port, guard, setup.servo).start()
         stack.callback(close_servo, servo, keys, setup.config.release)
         degrees = np.degrees(servo.latest.qpos[:JOINTS])
@@ -247,5 +265,5 @@ def start_rng(seed: int, episode: int) -> np.random.Generator:
 
 def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
     """Facts of an episode that is recorded (`recording.Recording`)."""
-    quality = {"render_quality": "fast"} if is_twin else {}
-    return {"task": task.name, "fps": task.fps, "sim": is_twin, **quality}
+    of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
+    return {"task": task.name, "fps": task.fps, "sim": is_twin, **of_twin}

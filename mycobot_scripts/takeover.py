@@ -7,7 +7,6 @@ gives it back: the policy looks anew and goes on. What was driven meanwhile show
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from devices import Device, explain
+from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.recording import Recording, Step, free_episode
 from schema import Task
@@ -93,7 +93,7 @@ class TakeOver:
         on_stop: Callable[[str], None] = lambda reason: None,
         on_next: Callable[[], None] = lambda: None,
         say: Callable[[str], None] = print,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = clock.now,
     ) -> None:
         self._execution, self._device, self._jog, self._fps = execution, device, jog, fps
         self._corrections, self._servo, self._confirm = corrections, servo, confirm

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cli  # noqa: E402
 from constants import MYCOBOT, TASKS, get_task  # noqa: E402
+from mycobot_scripts import clock  # noqa: E402
+from mycobot_scripts.clock import SLOWEST  # noqa: E402
 from mycobot_scripts.stand_in.faults import Faults  # noqa: E402
 from mycobot_scripts.stand_in.motion import SPEED_AT_20  # noqa: E402
 from schema import Task  # noqa: E402
@@ -46,6 +48,12 @@ class Config:
     )
     render_quality: str = cli.flag(
         "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+    )
+    pace: float = cli.flag(
+        1.0,
+        "0.5 is slow motion, half as fast as real time, for a slow computer; the line answers as ever",
+        least=SLOWEST,
+        most=1.0,
     )
     seed: int = cli.flag(0, "seed of the first start", least=0, most=cli.MOST_SEED)
     end_with_stdin: bool = cli.flag(False, "end when standard input is closed, so as to outlive no parent")
@@ -114,8 +122,9 @@ def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> 
     """One line for programs, then some for people."""
     named = ",".join(f"{name}={server.url}/{name}" for name in cameras)
     print(f"twin port={port} cameras={named} page={server.address}", flush=True)
+    speed = "in real time" if clock.pace() == 1 else f"in slow motion (pace {clock.pace():g})"
     print(
-        f"{task.name} runs in real time, until Ctrl-C.\n"
+        f"{task.name} runs {speed}, until Ctrl-C.\n"
         f"look at it: {server.address} in a browser\n"
         f"talk to it: python3 -c \"import pymycobot; print(pymycobot.MyCobot320('{port}').get_angles())\"",
         flush=True,
@@ -131,7 +140,8 @@ def main() -> None:
     task = check(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        serve(config, faults, task)
+        with clock.slowed(config.pace):
+            serve(config, faults, task)
     except KeyboardInterrupt:
         print("stopped", flush=True)
 

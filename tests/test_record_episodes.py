@@ -231,6 +231,38 @@ def test_quitting_before_the_first_move(tmp_path):
     assert not list((tmp_path / "data").glob("*"))
 
 
+def test_the_recorder_waits_until_a_busy_computer_is_calm(tmp_path, monkeypatch, capsys):
+    late = [True] * 3 + [False]  # of the attempts, those that a late state ends
+    with make_rig(Person()) as rig:
+        recorder, robot = Recorder(rig.session, config(tmp_path)), rig.session.robot
+        waits = []
+
+        def is_fresh(patience=0.0):
+            waits.extend([patience] if patience else [])
+            return bool(patience)
+
+        def attempt(index, rng):
+            robot.was_late = late.pop(0)
+            return "redo" if robot.was_late else "keep"
+
+        monkeypatch.setattr(robot, "is_fresh", is_fresh)
+        monkeypatch.setattr(recorder, "_attempt", attempt)
+        monkeypatch.setattr("mycobot_scripts.recorder.MAX_ATTEMPTS", 1)
+        assert recorder.record(0) and len(waits) == 4, "late attempts do not count"
+        assert "waiting until the line is fresh" in capsys.readouterr().out
+        monkeypatch.setattr(robot, "is_fresh", lambda patience=0.0: False)
+        with pytest.raises(RuntimeError, match="stayed late for 60 s: look at cable"):
+            recorder.record(1)
+
+
+def test_fresh_is_what_the_arm_and_its_cameras_are_while_nothing_is_late():
+    with make_rig(Person()) as rig:
+        robot = rig.session.robot
+        assert robot.is_fresh() and robot.is_fresh(5.0)
+        robot.guard.limits = replace(robot.guard.limits, stale=1e-6)
+        assert not robot.is_fresh() and not robot.is_fresh(0.1)
+
+
 MOVE = ["--task_name", "mycobot320_move_cube"]
 
 

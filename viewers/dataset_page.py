@@ -108,6 +108,8 @@ def _facts(episode: Episode, path: Path) -> list[str]:
         facts.append("begins in the middle of an attempt")
     if episode.randomized:
         facts.append("randomized looks")
+    if episode.pace != 1:
+        facts.append(f"twin in slow motion (pace {episode.pace:g})")
     return facts
 
 

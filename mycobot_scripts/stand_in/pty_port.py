@@ -121,14 +121,14 @@ class PtyPort:
         if self._garbles(frame, arrived):
             self.served += 1
             return
-        at = now()
+        began = now()
         is_write = self._firmware.is_write(frame.command)
         if is_write:
-            payload = self._firmware.answer(frame, at)  # it acts at once, and acknowledges later
+            payload = self._firmware.answer(frame, began)  # it acts at once, and acknowledges later
             self._sleep(WRITE_TIME)
         else:
             self._sleep(READ_TIME)
-            payload = self._firmware.answer(frame, now() if not self._delays else at + READ_TIME / 2)
+            payload = self._firmware.answer(frame, (began + now()) / 2)
         if payload is not None:
             self._reply(frame, payload)
         if frame.command in MOTION:

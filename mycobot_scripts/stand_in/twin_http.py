@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from constants import Stream, choose
+from mycobot_scripts import clock
 from mycobot_scripts.inverse import solve
 from mycobot_scripts.kinematics import forward
 from mycobot_scripts.limits import HARD_LIMITS
@@ -135,7 +136,7 @@ class _Handler(LocalHandler):
             jpeg = picture.jpeg()
             head = (
                 f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
-                f"X-Timestamp: {picture.time:.6f}\r\n\r\n"
+                f"X-Timestamp: {clock.real(picture.time):.6f}\r\n\r\n"
             )
             self.wfile.write(head.encode() + jpeg + b"\r\n")
             picture = feed.next(picture.number)

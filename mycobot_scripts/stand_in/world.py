@@ -20,6 +20,7 @@ import mujoco
 import numpy as np
 
 from constants import IMAGE_SIZE
+from mycobot_scripts import clock
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import Feed
@@ -220,7 +221,7 @@ class World:
     # --- from any thread: the arm's body
 
     def now(self) -> float:
-        return time.monotonic()
+        return clock.now()
 
     def state(self, at: float) -> BodyState:
         with self._turn:

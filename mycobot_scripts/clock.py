@@ -1,0 +1,46 @@
+"""The clock by which an arm is driven: its seconds take longer where a twin moves in slow motion.
+
+All that says when something of an arm was, or is due, asks here: the twin's simulation, and whoever drives
+it. What waits for this computer itself (a port, a thread, a disk) goes by real time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+SLOWEST = 0.1
+
+_pace = 1.0  # of this process: an arm is driven by one
+
+
+def pace() -> float:
+    """Seconds of this clock in a real one."""
+    return _pace
+
+
+@contextlib.contextmanager
+def slowed(factor: float) -> Iterator[None]:
+    """Inside, the clock goes slower: at 0.5 half as fast as real time."""
+    global _pace
+    before, _pace = _pace, factor
+    try:
+        yield
+    finally:
+        _pace = before
+
+
+def now() -> float:
+    """Seconds since some moment, as `time.monotonic` tells them."""
+    return time.monotonic() * _pace
+
+
+def real(seconds: float) -> float:
+    """Real seconds that so many of this clock take: how long to wait."""
+    return seconds / _pace
+
+
+def sleep(seconds: float) -> None:
+    """Wait for so many seconds of this clock."""
+    time.sleep(real(seconds))
