@@ -4,7 +4,8 @@
         --cameras top=1,right_wrist=0
 
 plays the user's waypoints and records them; `--guide` has you lead the arm by hand through poses first,
-`--jog keyboard` has you drive it. On the twin (`--robot twin`) a simulated task's own script is recorded:
+`--jog keyboard` has you drive it. Any other `--task_name` is a task of your own, with the cameras that
+`--cameras` names. On the twin (`--robot twin`) a simulated task's own script is recorded:
 
     python3 mycobot_scripts/record_episodes.py --robot twin --task_name sim_mycobot320_move_cube_scripted
 
@@ -22,34 +23,50 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cli
-from constants import data_dir, get_task
+from constants import data_dir
 from episodes import episode_path
 from mycobot_scripts.keys import open_keys
+from mycobot_scripts.own_task import SECONDS, find_task, is_own, like_the_others, own_note
 from mycobot_scripts.recorder import RecordConfig, Recorder
 from mycobot_scripts.recording import list_journals, recover
-from mycobot_scripts.session import Setup, add_robot_flags, check_task, open_session, read_setup
+from mycobot_scripts.session import Setup, add_robot_flags, open_session, read_setup
 from mycobot_scripts.waypoints import Motion
 from schema import Task
 
 
-def complete(config: RecordConfig, robot: str) -> tuple[RecordConfig, Task]:
+def complete(config: RecordConfig, setup: Setup) -> tuple[RecordConfig, Task]:
     """Check the flags before anything moves or is written, and fill in the folder."""
     if config.task_name is None:
         raise ValueError("--task_name is missing; e.g. --task_name mycobot320_move_cube")
-    task = get_task(config.task_name)
-    check_task(task, robot)
-    ways = [name for name in ("sequence", "guide", "jog") if getattr(config, name)]
-    if len(ways) > 1:
-        raise ValueError(f"--{ways[0]} does not go with --{ways[1]}; leave one of them out")
-    if not ways and not task.script:
-        raise ValueError(f"{task.name} has no script; say how to move: --sequence, --guide or --jog")
-    if config.sequence:
-        motion = Motion.load(config.sequence)
+    task = find_task(config.task_name, setup)
+    check_ways(config, task)
+    folder = Path(config.dataset_dir or data_dir(task.name)).resolve()
+    motion = Motion.load(config.sequence) if config.sequence else None
+    if is_own(task):
+        print(own_note(task))
+        fps = config.fps or (motion.fps if motion else None)
+        task = like_the_others(task, folder, fps)
+        length = len(motion) if motion else SECONDS * task.fps
+        task = replace(task, episode_len=config.episode_len or length)
+    elif config.fps not in (None, task.fps):
+        raise ValueError(f"--fps is {config.fps}; {task.name} has {task.fps} steps a second")
+    if motion is not None:
         if motion.fps != task.fps:
             raise ValueError(
                 f"{config.sequence} has {motion.fps} frames a second; {task.name} has {task.fps}"
             )
-    return replace(config, dataset_dir=str(Path(config.dataset_dir or data_dir(task.name)).resolve())), task
+        motion.check_steps(config.sequence, setup.limits)
+    return replace(config, dataset_dir=str(folder)), task
+
+
+def check_ways(config: RecordConfig, task: Task) -> None:
+    """ValueError unless the flags say of one way how the arm is moved."""
+    ways = [name for name in ("sequence", "guide", "jog") if getattr(config, name)]
+    if len(ways) > 1:
+        raise ValueError(f"--{ways[0]} does not go with --{ways[1]}; leave one of them out")
+    if not ways and not task.script:
+        what = f"{own_note(task)}, and has" if is_own(task) else f"{task.name} has"
+        raise ValueError(f"{what} no script; say how to move: --sequence, --guide or --jog")
 
 
 def missing_episodes(config: RecordConfig) -> list[int]:
@@ -102,13 +119,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
     config = cli.from_flags(RecordConfig, setup.args)
-    if config.recover and config.dataset_dir:
-        recover_all(Path(config.dataset_dir))
+    if config.recover and (config.dataset_dir or config.task_name):
+        recover_all(Path(config.dataset_dir or data_dir(config.task_name)))
         return
-    config, task = complete(config, setup.config.robot)
-    if config.recover:
-        recover_all(Path(config.dataset_dir))
-        return
+    config, task = complete(config, setup)
     record(setup, config, task)
 
 

@@ -44,6 +44,12 @@ class RecordConfig:
     episode_len: int | None = cli.flag(
         None, "steps of an episode, at most; as the task or the waypoints have it", least=1, most=1_000_000
     )
+    fps: int | None = cli.flag(
+        None,
+        "steps a second of a task of your own; as the waypoints or its other episodes have it, else 10",
+        least=1,
+        most=50,
+    )
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     ask: bool = cli.flag(False, "ask after each episode on the twin too")
     recover: bool = cli.flag(False, "make episodes of recordings that were cut off, and end")

@@ -117,13 +117,19 @@ def parse_cameras(text: str | None) -> dict[str, str]:
     return found
 
 
+def tasks_of(robot: str) -> list[str]:
+    """Names of the tasks of constants.py that the arm, or its twin, can do."""
+    is_twin = robot == "twin"
+    return [t.name for t in TASKS.values() if t.arms == (MYCOBOT,) and (t.scene is not None) == is_twin]
+
+
 def check_task(task: Task, robot: str) -> None:
     """ValueError unless the arm, or its twin, can do a task."""
     is_twin = robot == "twin"
     if task.arms != (MYCOBOT,) or (task.scene is not None) != is_twin:
-        fit = [t.name for t in TASKS.values() if t.arms == (MYCOBOT,) and (t.scene is not None) == is_twin]
         what = "the twin plays" if is_twin else "the real arm does"
-        raise ValueError(f"--task_name is {task.name}; {what} {', '.join(fit)}")
+        also = "" if is_twin else ", and tasks of your own by any other name"
+        raise ValueError(f"--task_name is {task.name}; {what} {', '.join(tasks_of(robot))}{also}")
 
 
 def camera_sources(setup: Setup, task: Task) -> dict[str, str]:

@@ -2,29 +2,36 @@
 
     {"fps": 10, "waypoints": [{"frames": 0, "degrees": [-3.07, 33.39, ...], "gripper": 0.7}, ...]}
 
-The first waypoint is where the motion begins. `props` (optional) says where the things it moves stand in
-simulation: {"cube": [x, y, z]} in m. `sequences/` holds the user's two (act-plus-plus_one:
+The first waypoint is where the motion begins, and has 0 frames. `props` (optional) says where the things it
+moves stand in simulation: {"cube": [x, y, z]} in m. `sequences/` holds the user's two (act-plus-plus_one:
 action_cal.py); `record_episodes.py --guide` writes more.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from constants import choose
 from files import complete_file
-from mycobot_scripts.safety import HARD_LIMITS
+from mycobot_scripts.limits import HARD_LIMITS, Limits
 from mycobot_scripts.units import JOINTS, to_state
 from schema import Task
 from starts import pose_of, sample_prop
 
 FOLDER = Path(__file__).with_name("sequences")
+FORMAT = 'the form is {"fps": 10, "waypoints": [{"frames": 0, "degrees": [6 angles], "gripper": 0.7}, ...]}'
+KEYS = {"frames": "steps to it", "degrees": "6 angles", "gripper": "0 closed to 1 open"}  # of a waypoint
+MAX_FRAMES = 100_000  # almost three hours at 10 a second
+MAX_FPS = 50
+_TINY = 1e-9  # rounding of floats
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,20 @@ class Pose:
 
     def check(self, source: str, is_first: bool) -> None:
         """ValueError, beginning with `source`, unless an arm can go there."""
-        degrees = np.asarray(self.degrees, dtype=float)
-        if degrees.shape != (JOINTS,) or not (np.abs(degrees) <= HARD_LIMITS).all():
-            raise ValueError(
-                f"{source}: degrees are {list(self.degrees)}; they must be 6, within {HARD_LIMITS.tolist()} "
-                "either way"
-            )
-        if not 0 <= self.gripper <= 1:
-            raise ValueError(f"{source}: gripper is {self.gripper}; it must be 0 (closed) to 1 (open)")
-        if not (self.frames == 0 if is_first else isinstance(self.frames, int) and self.frames >= 1):
-            right = "0, as the motion begins there" if is_first else "a whole number, at least 1"
-            raise ValueError(f"{source}: frames is {self.frames}; it must be {right}")
+        degrees = self.degrees
+        are_six = isinstance(degrees, tuple) and len(degrees) == JOINTS and all(map(_is_number, degrees))
+        if not are_six or not (np.abs(degrees) <= HARD_LIMITS).all():
+            told = list(degrees) if isinstance(degrees, tuple) else degrees
+            limits = ", ".join(f"{limit:g}" for limit in HARD_LIMITS)
+            raise ValueError(f"{source}: degrees are {told}; they must be 6, within [{limits}] either way")
+        if not _is_number(self.gripper) or not 0 <= self.gripper <= 1:
+            raise ValueError(f"{source}: gripper is {self.gripper!r}; it must be 0 (closed) to 1 (open)")
+        if not _is_whole(self.frames) or not (
+            self.frames == 0 if is_first else 1 <= self.frames <= MAX_FRAMES
+        ):
+            right = f"a whole number, at least 1, at most {MAX_FRAMES}"
+            right = "0, as the motion begins there" if is_first else right
+            raise ValueError(f"{source}: frames is {self.frames!r}; it must be {right}")
 
 
 @dataclass(frozen=True)
@@ -106,25 +116,89 @@ class Motion:
             )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            rows = [(row["frames"], tuple(row["degrees"]), row["gripper"]) for row in values["waypoints"]]
-            props = {prop: tuple(map(float, place)) for prop, place in values.get("props", {}).items()}
-            motion = cls(tuple(Pose(*row) for row in rows), int(values["fps"]), props)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is no file of waypoints ({type(error).__name__}: {error})") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no file of waypoints ({error}); {FORMAT}") from None
+        motion = cls._of(str(path), values)
         motion.check(str(path))
         return motion
+
+    @classmethod
+    def _of(cls, source: str, values: Any) -> Motion:
+        """The motion in what a file holds; ValueError for an entry that is missing, with its format."""
+        values = _entries(source, values, {"fps": "a number", "waypoints": "a list"})
+        rows, props = values["waypoints"], values.get("props", {})
+        if not isinstance(rows, list):
+            raise ValueError(f"{source}: waypoints is {rows!r:.60}; it must be a list; {FORMAT}")
+        if not isinstance(props, dict):
+            raise ValueError(f'{source}: props is {props!r:.60}; it must be {{"cube": [x, y, z]}}, in m')
+        poses = []
+        for number, row in enumerate(rows):
+            row = _entries(f"{source}: waypoint {number}", row, KEYS)
+            degrees = row["degrees"]
+            degrees = tuple(degrees) if isinstance(degrees, list) else degrees
+            poses.append(Pose(_whole(row["frames"]), degrees, row["gripper"]))
+        places = {name: tuple(xyz) if isinstance(xyz, list) else xyz for name, xyz in props.items()}
+        return cls(tuple(poses), _whole(values["fps"]), places)
 
     def check(self, source: str) -> None:
         """ValueError, beginning with `source`, unless an arm can do it."""
         if len(self.poses) < 2:
             raise ValueError(f"{source} has {len(self.poses)} waypoints; a motion needs at least 2")
-        if self.fps < 1:
-            raise ValueError(f"{source}: fps is {self.fps}; it must be at least 1")
+        if not _is_whole(self.fps) or not 1 <= self.fps <= MAX_FPS:
+            raise ValueError(
+                f"{source}: fps is {self.fps!r}; it must be a whole number, at least 1, at most {MAX_FPS}"
+            )
         for prop, place in self.props.items():
-            if len(place) != 3 or not np.isfinite(place).all():
-                raise ValueError(f"{source}: prop {prop!r} is at {list(place)}; it must be 3 numbers, in m")
+            if not isinstance(place, tuple) or len(place) != 3 or not all(map(_is_number, place)):
+                told = list(place) if isinstance(place, tuple) else place
+                raise ValueError(f"{source}: prop {prop!r} is at {told}; it must be 3 numbers, in m")
         for i, pose in enumerate(self.poses):
             pose.check(f"{source}: waypoint {i}", is_first=i == 0)
+        if len(self) > MAX_FRAMES:
+            raise ValueError(f"{source} has {len(self)} frames in all; it must be {MAX_FRAMES} at most")
+
+    def check_steps(self, source: str, limits: Limits) -> None:
+        """ValueError for the waypoint on whose way the arm would jump further in a frame than it may."""
+        most = np.append(np.full(JOINTS, limits.max_step), limits.gripper_step)
+        for number, (before, pose) in enumerate(pairwise(self.poses), start=1):
+            way = np.append(np.subtract(pose.degrees, before.degrees), pose.gripper - before.gripper)
+            jumps = np.abs(way) / max(1, pose.frames - 1)  # a stretch has a frame at both its ends
+            worst = int((jumps / most).argmax())
+            if jumps[worst] > most[worst] + _TINY:
+                needed = math.ceil(round(abs(way[worst]) / most[worst], 6)) + 1
+                told = f"joint {worst + 1} by {jumps[worst]:.1f} degrees"
+                flag = f"--max_step allows {limits.max_step:g}"
+                if worst == JOINTS:
+                    told = f"the gripper by {jumps[worst]:.2f}"
+                    flag = f"--gripper_step allows {limits.gripper_step:g}"
+                raise ValueError(
+                    f"{source}: waypoint {number} has {pose.frames} frames, each of which moves {told}; {flag}; "
+                    f"give it {needed} frames or more"
+                )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> Any:
+    """10.0 as 10; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _entries(source: str, values: Any, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """`values`, if it is an object that has all that is wanted; otherwise ValueError with the format."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{source} is {values!r:.60}; it must be an object; {FORMAT}")
+    missing = [name for name in wanted if name not in values]
+    if missing:
+        has = f"; it has {', '.join(values)}" if values else ""
+        raise ValueError(f"{source} lacks {missing[0]!r} ({wanted[missing[0]]}){has}; {FORMAT}")
+    return values
 
 
 def names() -> list[str]:

@@ -1,5 +1,6 @@
 """Waypoints to actions; the user's two sequences as they were given."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -67,8 +68,13 @@ def test_a_motion_through_poses_keeps_to_its_speed(tmp_path):
     ("text", "said"),
     [
         ("{", "is no file of waypoints"),
-        ('{"fps": 10}', "is no file of waypoints .KeyError: 'waypoints'"),
+        ('{"fps": 10}', "lacks 'waypoints' .a list.; it has fps; the form is .*degrees"),
+        ("[1, 2]", r"motion.json is \[1, 2\]; it must be an object; the form is"),
+        ('{"fps": 10, "waypoints": {}}', "waypoints is {}; it must be a list"),
+        ('{"fps": 10, "waypoints": [7]}', "waypoint 0 is 7; it must be an object"),
         ('{"fps": 10, "waypoints": []}', "has 0 waypoints; a motion needs at least 2"),
+        ("[" * 100_000, "is no file of waypoints"),
+        ('{"fps": 10, "waypoints": [], "props": []}', "props is .*; it must be {.cube.: "),
     ],
 )
 def test_bad_files(tmp_path, text, said):
@@ -92,6 +98,87 @@ def test_bad_waypoints(tmp_path, pose, said):
     Motion((Pose(0, (0,) * 6, 0.5), pose), 10).save(path)
     with pytest.raises(ValueError, match=said):
         Motion.load(path)
+
+
+ROWS = [{"frames": 0, "degrees": [0] * 6, "gripper": 0.5}, {"frames": 9, "degrees": [5] * 6, "gripper": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("gripper", "0.5", "waypoint 1: gripper is '0.5'; it must be 0"),
+        ("gripper", None, "waypoint 1: gripper is None; it must be 0"),
+        ("gripper", [0], r"waypoint 1: gripper is \[0\]; it must be 0"),
+        ("gripper", float("nan"), "waypoint 1: gripper is nan; it must be 0"),
+        ("gripper", True, "waypoint 1: gripper is True; it must be 0"),
+        ("degrees", None, "waypoint 1: degrees are None; they must be 6"),
+        ("degrees", "123456", "waypoint 1: degrees are 123456; they must be 6"),
+        ("degrees", ["0", 0, 0, 0, 0, 0], "waypoint 1: degrees are .*; they must be 6"),
+        ("degrees", [float("inf"), 0, 0, 0, 0, 0], "waypoint 1: degrees are .inf.*; they must be 6"),
+        ("frames", 10**12, "waypoint 1: frames is 1000000000000; it must be a whole number"),
+        ("frames", 1e300, "waypoint 1: frames is .*; it must be a whole number"),
+        ("frames", 2.5, "waypoint 1: frames is 2.5; it must be a whole number"),
+        ("frames", "9", "waypoint 1: frames is '9'; it must be a whole number"),
+        ("fps", float("inf"), "fps is inf; it must be a whole number, at least 1, at most 50"),
+        ("fps", None, "fps is None; it must be a whole number"),
+        ("fps", 10.5, "fps is 10.5; it must be a whole number"),
+        ("fps", 1000, "fps is 1000; it must be a whole number"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_in_one_line(tmp_path, key, value, said):
+    values = {"fps": 10, "waypoints": [dict(row) for row in ROWS]}
+    (values if key == "fps" else values["waypoints"][1])[key] = value
+    (tmp_path / "motion.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=f"motion.json: {said}") as error:
+        Motion.load(tmp_path / "motion.json")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["frames", "degrees", "gripper"])
+def test_a_missing_key_is_named_with_its_waypoint_and_the_form(tmp_path, key):
+    rows = [dict(row) for row in ROWS]
+    rows[1][f"{key}s"] = rows[1].pop(key)
+    (tmp_path / "motion.json").write_text(json.dumps({"fps": 10, "waypoints": rows}))
+    said = (
+        f"motion.json: waypoint 1 lacks '{key}' .*; it has .*{key}s.*; the form is .*\"degrees\": .6 angles"
+    )
+    with pytest.raises(ValueError, match=said):
+        Motion.load(tmp_path / "motion.json")
+
+
+def test_a_rate_may_be_written_with_a_point(tmp_path):
+    (tmp_path / "motion.json").write_text(json.dumps({"fps": 10.0, "waypoints": ROWS}))
+    assert Motion.load(tmp_path / "motion.json").fps == 10
+
+
+def test_many_frames_in_all_are_too_many(tmp_path):
+    rows = [ROWS[0], *[{**ROWS[1], "frames": 60_000}] * 2]
+    (tmp_path / "motion.json").write_text(json.dumps({"fps": 10, "waypoints": rows}))
+    with pytest.raises(ValueError, match="has 120000 frames in all; it must be 100000 at most"):
+        Motion.load(tmp_path / "motion.json")
+
+
+@pytest.mark.parametrize(
+    ("frames", "degrees", "gripper", "said"),
+    [
+        (1, (93.0, 0, 0, 0, 0, 0), 0.5, "joint 1 by 93.0 degrees; --max_step allows 20; give it 6 frames"),
+        (4, (0, -93.0, 0, 0, 0, 0), 0.5, "joint 2 by 31.0 degrees; --max_step allows 20; give it 6 frames"),
+        (3, (0,) * 6, 1.0, "the gripper by 0.25; --gripper_step allows 0.1; give it 6 frames"),
+    ],
+)
+def test_a_jump_is_told_with_the_frames_that_it_needs(frames, degrees, gripper, said):
+    motion = Motion((Pose(0, (0,) * 6, 0.5), Pose(5, (0,) * 6, 0.5), Pose(frames, degrees, gripper)), 10)
+    with pytest.raises(ValueError, match=f"mine: waypoint 2 has {frames} frames, each of which moves {said}"):
+        motion.check_steps("mine", Limits())
+    slower = replace(motion, poses=(*motion.poses[:2], Pose(6, degrees, gripper)))
+    slower.check_steps("mine", Limits())
+    jumps = np.abs(np.diff(slower.actions(), axis=0)).max(axis=0)
+    assert (np.degrees(jumps[:6]) <= 20 + 1e-4).all() and jumps[6] <= 0.1 + 1e-6
+
+
+def test_the_shipped_sequences_do_not_jump():
+    for name in names():
+        Motion.load(name).check_steps(name, Limits())
 
 
 def test_unknown_names():
