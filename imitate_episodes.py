@@ -18,8 +18,7 @@ import torch
 
 import cli
 from checkpoints import BEST, LAST, run_checkpoint
-from constants import MYCOBOT, TASKS, Stream, choose, get_task
-from episodes import Episode, list_episodes
+from constants import Stream, choose
 from feeding import Data, FeedConfig, load_data, make_feed
 from files import complete_file
 from logs import check_wandb
@@ -30,6 +29,7 @@ from policies.base import Interface, Policy
 from policy import POLICIES, choose_cameras, finish_policies, make_policy, save_policy
 from results import open_evaluation
 from schema import Task
+from trained_tasks import run_command, simulated_task, training_task
 from training import fit
 from training_run import TrainConfig
 from viewers.provenance import note_command
@@ -148,15 +148,6 @@ def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
         raise ValueError(f"--chunk_seconds and --{field} are two ways to say one thing; give one of them")
 
 
-def task_of_files(name: str, dataset_dir: str) -> Task:
-    """A task that is none of ours: what its files tell of it. It has no scene, so it is not simulated."""
-    first = Episode.load(list_episodes(dataset_dir)[0])
-    if not first.images:
-        raise ValueError(f"the episodes in {dataset_dir} have no camera; a policy needs at least one")
-    print(f"{name!r} is none of the tasks in constants.py: all that is known of it is in {dataset_dir}")
-    return Task(name, episode_len=len(first), cameras=tuple(sorted(first.images)), arms=(), fps=first.fps)
-
-
 def train(
     config: Config, training: TrainConfig, policy_config: object, task: Task, world: World | None = None
 ) -> None:
@@ -198,10 +189,9 @@ def train(
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
-    if task.arms == (MYCOBOT,):
-        robot = "twin" if task.scene else "mycobot320"
-        run = f"--robot {robot} --ckpt_dir {ckpt_dir} --task_name {task.name}"
-        print(f"run it in real time: python3 model_runs.py {run}")
+    run = run_command(task, data.train.episodes[0], ckpt_dir)
+    if run is not None:
+        print(f"run it in real time: {run}")
 
 
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
@@ -326,10 +316,9 @@ def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:
 def main() -> None:
     config, training, policy_config = parse_flags(sys.argv[1:])
     if config.eval:
-        evaluate(config, training, get_task(config.task_name))
+        evaluate(config, training, simulated_task(config.task_name, config.ckpt_dir))
         return
-    is_ours = config.task_name in TASKS or config.dataset_dir is None
-    task = get_task(config.task_name) if is_ours else task_of_files(config.task_name, config.dataset_dir[0])
+    task = training_task(config.task_name, config.dataset_dir)
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field
         policy_config = replace(policy_config, **{field: config.chunk_steps(task.fps)})

@@ -3,9 +3,10 @@
     python3 model_runs.py --ckpt_dir runs/choose --task_name mycobot320_choose --cameras top=1,right_wrist=0
     python3 model_runs.py --ckpt_dir runs/choose --task_name sim_mycobot320_choose_scripted --robot twin
 
-Every run is saved as an episode. The twin says by itself whether it succeeded, and starts where
-`imitate_episodes.py --eval` starts; on the real arm you are asked. Keys: q stops, m takes the arm over (then
-keys or a gamepad drive it, g: guide it by hand, p: give it back), n: on to the next checkpoint.
+Any other `--task_name` is a task of your own, on the real arm. Every run is saved as an episode. The twin
+says by itself whether it succeeded, and starts where `imitate_episodes.py --eval` starts; on the real arm you
+are asked. Keys: q stops, m takes the arm over (then keys or a gamepad drive it, g: guide it by hand, p: give
+it back), n: on to the next checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 import cli
 from checkpoints import run_checkpoint
-from constants import IMAGE_SIZE, Stream, get_task
+from constants import IMAGE_SIZE, Stream
 from episodes import Episode
 from evaluation import rollout, rollout_steps
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
@@ -27,6 +28,7 @@ from machine import pick_device
 from mycobot_scripts import clock
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.keys import Keys, open_keys
+from mycobot_scripts.own_task import find_task, is_own, own_note
 from mycobot_scripts.policy_runs import (
     Guarded,
     Parts,
@@ -43,7 +45,6 @@ from mycobot_scripts.session import (
     Setup,
     add_robot_flags,
     as_recorded,
-    check_task,
     hold_it,
     open_session,
     read_setup,
@@ -339,6 +340,12 @@ def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: fl
     return [policy.interface.episode_len or task.episode_len for policy in policies]
 
 
+def check_lengths(config: Config, policies: Sequence[Policy], task: Task) -> None:
+    """ValueError where nothing says how long a run of a task of one's own is."""
+    if is_own(task) and config.seconds is None and not all(p.interface.episode_len for p in policies):
+        raise ValueError("a checkpoint does not say how long its demonstrations were; give --seconds")
+
+
 def run_all(
     config: Config, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
 ) -> Summary | None:
@@ -378,9 +385,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     setup = read_setup(parser, argv)
     config = cli.from_flags(Config, setup.args)
     config.check()
-    task = get_task(config.task_name)
-    check_task(task, setup.config.robot)
+    task = find_task(config.task_name, setup)
+    if is_own(task):
+        print(own_note(task))
     policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
+    check_lengths(config, policies, task)
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")

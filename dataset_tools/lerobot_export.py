@@ -30,7 +30,7 @@ ARRAYS = {
 }
 # of an episode, what LeRobot has no place for
 EXTRAS = ("task", "sim", "seed", "success", "render_quality")
-EXTRAS += ("noise", "hesitate", "recovers", "randomized", "pace")
+EXTRAS += ("noise", "hesitate", "recovers", "randomized", "pace", "robot")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
     attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
-                                  render_quality, noise, hesitate, recovers, randomized, pace
+                                  render_quality, noise, hesitate, recovers, randomized, pace, robot
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
@@ -60,6 +60,7 @@ class Episode:
     recovers: bool = False  # it begins in the middle of an attempt, the arms where the first state has them
     randomized: bool = False  # its looks were drawn at random (randomize.py)
     pace: float = 1.0  # of the twin that it was recorded on: seconds of the episode in a real one
+    robot: str = ""  # name of the arm that it was recorded on, or on a twin of
     notes: tuple[str, ...] = ()  # what was left out of the file that it was read from, or taken otherwise
 
     def __post_init__(self) -> None:
@@ -188,6 +189,7 @@ class Episode:
             "recovers": self.recovers or None,
             "randomized": self.randomized or None,
             "pace": None if self.pace == 1 else self.pace,
+            "robot": self.robot or None,
         }
         root.attrs.update({name: value for name, value in attributes.items() if value is not None})
 

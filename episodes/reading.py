@@ -70,6 +70,7 @@ class Reader:
             "recovers": attributes.yes("recovers", False),
             "randomized": attributes.yes("randomized", False),
             "pace": attributes.number("pace", 1.0),
+            "robot": attributes.text("robot"),
         }
         self.notes += attributes.notes
         return values

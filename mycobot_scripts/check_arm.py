@@ -24,7 +24,6 @@ import numpy as np
 
 import cli
 from addresses import shown
-from constants import get_task
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
 from mycobot_scripts.checks import arm_checks
@@ -33,6 +32,7 @@ from mycobot_scripts.checks.camera_checks import check_camera, check_same, check
 from mycobot_scripts.checks.findings import Finding, judged, summary, write
 from mycobot_scripts.keys import Keys, open_keys
 from mycobot_scripts.kinematics import tool_point
+from mycobot_scripts.own_task import find_task
 from mycobot_scripts.replies import FIRMWARE, beyond_limits
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, SafetyStop
@@ -41,7 +41,6 @@ from mycobot_scripts.session import (
     Setup,
     StopKey,
     add_robot_flags,
-    check_task,
     close_servo,
     parse_cameras,
     read_setup,
@@ -268,8 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
     config = cli.from_flags(Config, setup.args)
-    task = get_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK))
-    check_task(task, setup.config.robot)
+    task = find_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK), setup)
     with open_keys() as keys:
         findings = run(setup, config, task, keys)
     if any(finding.level == "bad" for finding in findings):

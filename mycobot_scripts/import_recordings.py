@@ -9,7 +9,7 @@ that read 255 (it could not be read) is where it was last sent.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -19,9 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import data_dir, get_task
+from constants import MYCOBOT, TASKS, data_dir
 from episodes import Episode, EpisodeError, episode_path, list_episodes
 from frames import Images, JpegFrames
+from mycobot_scripts.own_task import own_note, own_task
 from mycobot_scripts.units import JOINTS
 from schema import Task
 
@@ -48,7 +49,8 @@ def convert(recorded: Episode, task: Task, fps: int, is_rgb: bool = False) -> Ep
     qvel = np.diff(qpos, axis=0, prepend=qpos[:1]) * fps
     qvel[:, JOINTS] = 0.0  # a gripper that reports its command, as on the arm
     images = {name: _converted(frames, is_rgb) for name, frames in recorded.images.items()}
-    return Episode(qpos=qpos, action=action, qvel=qvel, images=images, sim=False, task=task.name, fps=fps)
+    about = {"sim": False, "task": task.name, "fps": fps, "robot": MYCOBOT.name}
+    return Episode(qpos=qpos, action=action, qvel=qvel, images=images, **about)
 
 
 def _readable(qpos: np.ndarray, action: np.ndarray) -> np.ndarray:
@@ -95,6 +97,16 @@ def check(path: Path, task: Task) -> None:
     Episode.load(path, cameras=task.cameras, in_memory=False)
 
 
+def task_of(name: str, source_dir: str) -> Task:
+    """The task of that name; one of a person's own, with the cameras of the recordings, if there is none."""
+    if name in TASKS:
+        return TASKS[name]
+    first = Episode.load(list_episodes(source_dir)[0], in_memory=False)
+    task = replace(own_task(name), cameras=tuple(sorted(first.images)))
+    print(own_note(task))
+    return task
+
+
 def import_all(config: Config, task: Task) -> None:
     """Check every file, then convert them, in the order of their numbers."""
     sources = list_episodes(config.source_dir)
@@ -118,7 +130,7 @@ def main() -> None:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     config = cli.from_flags(Config, parser.parse_args())
-    task = get_task(config.task_name)
+    task = task_of(config.task_name, config.source_dir)
     if task.scene or task.dim != JOINTS + 1:
         raise ValueError(
             f"--task_name is {task.name!r}; it must be a task of the real arm, of 7 numbers a step"

@@ -47,15 +47,20 @@ def find_task(name: str, setup: Setup) -> Task:
             f"--task_name is {name!r}, which has no scene; {did_you_mean(name, fit)}the twin plays "
             f"{', '.join(fit)}; tasks of your own are for the real arm"
         )
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ValueError(
-            f"--task_name is {name!r}; it must be made of letters, digits, _ - and ., as its folder will be"
-        )
-    task = Task(name, episode_len=SECONDS * FPS, cameras=(), arms=(MYCOBOT,), fps=FPS)
+    task = own_task(name)
     cameras = tuple(parse_cameras(setup.config.cameras))
     if not cameras:
         raise ValueError(f"{own_note(task)}; say what it sees with, e.g. --cameras top=1; {cameras_text()}")
     return replace(task, cameras=cameras)
+
+
+def own_task(name: str) -> Task:
+    """A task of one's own that no camera sees; ValueError if its folder could not be called so."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"--task_name is {name!r}; it must be made of letters, digits, _ - and ., as its folder will be"
+        )
+    return Task(name, episode_len=SECONDS * FPS, cameras=(), arms=(MYCOBOT,), fps=FPS)
 
 
 def first_episode(folder: Path) -> Episode | None:

@@ -21,13 +21,14 @@ if __name__ == "__main__":
 import numpy as np
 
 import cli
-from constants import MYCOBOT, TASKS, get_task
+from constants import MYCOBOT, TASKS
 from episodes import Episode, EpisodeError, episode_path
 from mycobot_scripts.demonstrate import follow, perform
 from mycobot_scripts.keys import open_keys
+from mycobot_scripts.own_task import own_note
 from mycobot_scripts.recording import Step
 from mycobot_scripts.safety import HARD_LIMITS
-from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup
+from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup, tasks_of
 from mycobot_scripts.tracking import JointTracking, table, tracking
 from mycobot_scripts.units import JOINTS
 from plots import BLUE, ORANGE, joint_lines_plot
@@ -66,7 +67,12 @@ def load(config: Config, robot: str) -> tuple[Path, Episode, Task]:
     episode = Episode.load(path, cameras=())
     if not (config.task_name or episode.task):
         raise EpisodeError(f"{path}: the file names no task; add --task_name")
-    task = get_task(config.task_name or episode.task)
+    if not config.task_name and episode.task not in TASKS and episode.robot != MYCOBOT.name:
+        raise EpisodeError(
+            f"{path}: the file is of {episode.task!r}, and does not say of which arm; if of a myCobot 320, "
+            f"add --task_name {episode.task}"
+        )
+    task = task_of(config.task_name or episode.task, episode)
     for name in ("qpos", "action"):
         rows = getattr(episode, name)
         if rows.shape[1] != JOINTS + 1 or task.arms != (MYCOBOT,):
@@ -79,12 +85,20 @@ def load(config: Config, robot: str) -> tuple[Path, Episode, Task]:
                 "import_recordings.py"
             )
     if robot == "twin" and task.scene is None:
-        played = [t.name for t in TASKS.values() if t.scene and t.arms == (MYCOBOT,)]
         raise ValueError(
-            f"{path} is of {task.name}, which has no twin; --task_name one of {', '.join(played)}"
+            f"{path} is of {task.name}, which has no twin; --task_name one of {', '.join(tasks_of(robot))}"
         )
     scene = task.scene if robot == "twin" else None
     return path, episode, replace(task, scene=scene, cameras=(), fps=episode.fps, episode_len=len(episode))
+
+
+def task_of(name: str, episode: Episode) -> Task:
+    """The task of that name, or one of a person's own, if constants.py has none; what it is not is said."""
+    if name in TASKS:
+        return TASKS[name]
+    task = Task(name, episode_len=len(episode), cameras=(), arms=(MYCOBOT,), fps=episode.fps)
+    print(own_note(task))
+    return task
 
 
 def replay(session: Session, episode: Episode) -> Memory:

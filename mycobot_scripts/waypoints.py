@@ -172,8 +172,8 @@ class Motion:
                     told = f"the gripper by {jumps[worst]:.2f}"
                     flag = f"--gripper_step allows {limits.gripper_step:g}"
                 raise ValueError(
-                    f"{source}: waypoint {number} has {pose.frames} frames, each of which moves {told}; {flag}; "
-                    f"give it {needed} frames or more"
+                    f"{source}: waypoint {number} has {pose.frames} frames, each of which moves {told}; "
+                    f"{flag}; give it {needed} frames or more"
                 )
 
 

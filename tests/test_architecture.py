@@ -50,6 +50,7 @@ FLOORS = {
     "views": 1,
     "detr": 1,
     "sim_env": 1,
+    "trained_tasks": 1,
     "scene": 1,
     "inverse_kinematics": 1,
     "reach": 1,

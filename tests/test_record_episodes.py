@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from arm_rig import LIMITS, Person, make_rig
 
+import cli
 from episodes import Episode, episode_path
 from mycobot_scripts import record_episodes
 from mycobot_scripts.recorder import RecordConfig, Recorder
 from mycobot_scripts.recording import journal_path, list_journals
+from mycobot_scripts.session import Setup, add_robot_flags, read_setup
 from mycobot_scripts.units import on_the_wire
 from mycobot_scripts.waypoints import Motion, Pose, names
 
@@ -264,6 +266,7 @@ def test_fresh_is_what_the_arm_and_its_cameras_are_while_nothing_is_late():
 
 
 MOVE = ["--task_name", "mycobot320_move_cube"]
+PUSH = ["--task_name", "my_push", "--cameras", "front=1"]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +274,30 @@ MOVE = ["--task_name", "mycobot320_move_cube"]
     [
         ([], "--task_name is missing"),
         (["--task_name", "mycobot320_move_cub"], "did you mean 'mycobot320_move_cube'"),
+        (["--task_name", "mycobot320_move_cub", "--guide"], "did you mean 'mycobot320_move_cube'.*--cameras"),
+        (
+            ["--task_name", "my_push"],
+            "'my_push' is a task of your own; say what it sees with, e.g. --cameras",
+        ),
+        ([*PUSH], "'my_push' is a task of your own, and has no script; say how to move: --sequence"),
+        ([*PUSH, "--robot", "twin", "--guide"], "'my_push', which has no scene; the twin plays sim_mycobot"),
+        (
+            ["--task_name", "../push", "--guide"],
+            "--task_name is '../push'; it must be made of letters, digits",
+        ),
+        (["--task_name", "", "--guide"], "--task_name is ''; it must"),
+        (
+            [*MOVE, "--sequence", "pickandmove", "--fps", "20"],
+            "--fps is 20; mycobot320_move_cube has 10 steps",
+        ),
+        (
+            [*PUSH, "--sequence", "pickandmove", "--fps", "20"],
+            "pickandmove has 10 frames a second; my_push has",
+        ),
+        (
+            [*PUSH, "--sequence", "pickandmove", "--max_step", "0.5"],
+            "pickandmove: waypoint .* --max_step allows",
+        ),
         (["--task_name", "sim_transfer_cube_scripted"], "the real arm does mycobot320_move_cube, "),
         ([*MOVE, "--robot", "twin"], "the twin plays sim_mycobot320_move_cube_scripted, "),
         (MOVE, "has no script; say how to move: --sequence, --guide or --jog"),
@@ -289,6 +316,55 @@ def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypa
         record_episodes.main(flags)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def flags_of(*words: str) -> tuple[RecordConfig, Setup]:
+    parser = cli.make_parser("Test.")
+    cli.add_flags(parser, RecordConfig)
+    add_robot_flags(parser)
+    setup = read_setup(parser, [*PUSH, *words])
+    return cli.from_flags(RecordConfig, setup.args), setup
+
+
+def test_a_task_of_ones_own_takes_cameras_rate_and_length_from_what_is_given(
+    tmp_path, monkeypatch, sequence, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    given, task = record_episodes.complete(*flags_of("--sequence", sequence))
+    assert (task.name, task.cameras, task.fps, task.episode_len) == ("my_push", ("front",), 10, len(MOTION))
+    assert given.dataset_dir == str(tmp_path / "data" / "my_push") and task.dim == 7
+    assert "'my_push' is a task of your own" in capsys.readouterr().out
+    _, task = record_episodes.complete(*flags_of("--jog", "keyboard", "--fps", "20", "--episode_len", "99"))
+    assert (task.fps, task.episode_len) == (20, 99)
+    replace(MOTION, fps=5).save(tmp_path / "slow.json")
+    _, task = record_episodes.complete(*flags_of("--sequence", str(tmp_path / "slow.json")))
+    assert task.fps == 5
+
+
+def test_a_task_of_ones_own_goes_on_as_it_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with make_rig(Person("enter", "k"), cameras=("front",), name="my_push", fps=5) as rig:
+        replace(MOTION, fps=5).save(tmp_path / "slow.json")
+        settings = RecordConfig(
+            "my_push", str(tmp_path / "data" / "my_push"), sequence=str(tmp_path / "slow.json")
+        )
+        assert recorded(rig, settings) == [True]
+    episode = Episode.load(tmp_path / "data" / "my_push" / "episode_0.hdf5")
+    assert (episode.task, episode.robot, episode.fps) == ("my_push", "mycobot320", 5)
+    _, task = record_episodes.complete(*flags_of("--guide"))
+    assert task.fps == 5, "as the episode that is there"
+    with pytest.raises(ValueError, match="have 5 steps a second, not 10; record at theirs, or into another"):
+        record_episodes.complete(*flags_of("--guide", "--fps", "10"))
+    with pytest.raises(ValueError, match="have the cameras front; --cameras names top"):
+        record_episodes.complete(*flags_of("--guide", "--cameras", "top=1"))
+
+
+def test_a_slip_in_a_name_is_pointed_out_and_recorded_all_the_same(tmp_path, monkeypatch, sequence, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--task_name", "mycobot320_move_cub", "--sequence", sequence]
+    _, task = record_episodes.complete(*flags_of(*words))
+    assert task.name == "mycobot320_move_cub"
+    assert "did you mean 'mycobot320_move_cube'?" in capsys.readouterr().out
 
 
 def test_the_whole_script_on_the_twin(tmp_path, sequence):
