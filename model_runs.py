@@ -28,7 +28,7 @@ from machine import pick_device
 from mycobot_scripts import clock
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.keys import Keys, open_keys
-from mycobot_scripts.own_task import find_task, is_own, own_note
+from mycobot_scripts.own_task import as_long_as, find_task, is_own, own_note
 from mycobot_scripts.policy_runs import (
     Guarded,
     Parts,
@@ -340,12 +340,6 @@ def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: fl
     return [policy.interface.episode_len or task.episode_len for policy in policies]
 
 
-def check_lengths(config: Config, policies: Sequence[Policy], task: Task) -> None:
-    """ValueError where nothing says how long a run of a task of one's own is."""
-    if is_own(task) and config.seconds is None and not all(p.interface.episode_len for p in policies):
-        raise ValueError("a checkpoint does not say how long its demonstrations were; give --seconds")
-
-
 def run_all(
     config: Config, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
 ) -> Summary | None:
@@ -389,7 +383,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if is_own(task):
         print(own_note(task))
     policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
-    check_lengths(config, policies, task)
+    if is_own(task):
+        task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")

@@ -139,7 +139,7 @@ class Episode:
             ("hesitate", whole, 0, LARGEST),
             ("noise", (float, np.floating, *whole), -LARGEST, LARGEST),
             ("pace", (float, np.floating, *whole), 0, LARGEST),
-            *((name, words, None, None) for name in ("task", "render_quality")),
+            *((name, words, None, None) for name in ("task", "render_quality", "robot")),
             *((name, yes, None, None) for name in ("sim", "success", "recovers", "randomized")),
         ):
             value = getattr(self, name)

@@ -7,6 +7,7 @@ that are there, or flags.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,3 +91,12 @@ def like_the_others(task: Task, folder: Path, fps: int | None) -> Task:
             "another --dataset_dir"
         )
     return replace(task, fps=first.fps)
+
+
+def as_long_as(task: Task, lengths: Sequence[int | None], seconds: Sequence[float] | None) -> Task:
+    """A task of one's own as long as its longest demonstrations (steps); ValueError if neither these nor
+    --seconds tell.
+    """
+    if seconds is None and not all(lengths):
+        raise ValueError("a checkpoint does not say how long its demonstrations were; give --seconds")
+    return replace(task, episode_len=max((length for length in lengths if length), default=task.episode_len))
