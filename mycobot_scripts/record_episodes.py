@@ -36,8 +36,6 @@ from schema import Task
 
 def complete(config: RecordConfig, setup: Setup) -> tuple[RecordConfig, Task]:
     """Check the flags before anything moves or is written, and fill in the folder."""
-    if config.task_name is None:
-        raise ValueError("--task_name is missing; e.g. --task_name mycobot320_move_cube")
     task = find_task(config.task_name, setup)
     check_ways(config, task)
     folder = Path(config.dataset_dir or data_dir(task.name)).resolve()
@@ -119,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
     config = cli.from_flags(RecordConfig, setup.args)
-    if config.recover and (config.dataset_dir or config.task_name):
+    if config.recover:
         recover_all(Path(config.dataset_dir or data_dir(config.task_name)))
         return
     config, task = complete(config, setup)
