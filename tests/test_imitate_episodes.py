@@ -13,14 +13,15 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from synthetic import SMALL_FLAGS, make_dataset, make_episode
+from synthetic import SMALL_FLAGS, make_act, make_dataset, make_episode
 
 import imitate_episodes
 import logs
 from checkpoints import run_checkpoint
+from constants import TASKS
 from episodes import Episode, episode_path, list_episodes
 from policies.act import ACTPolicy
-from policy import load_policy, read_checkpoint
+from policy import load_policy, read_checkpoint, save_policy
 from views import View
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,73 @@ def test_train_then_evaluate(dataset, tmp_path):
     assert "polyline" in report
     assert "rollout_1000.mp4" in evaluated.stdout
     assert (run / "report.html").resolve().as_uri() in evaluated.stdout
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, but the page, which tells of the others."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "report.html"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def evaluated(dataset, tmp_path, monkeypatch):
+    """A policy of some steps, and a way to evaluate it for one short rollout."""
+    run = tmp_path / "run"
+    save_policy(run_folder(run) / "policy_best.ckpt", make_act(cameras=("top",)))
+    monkeypatch.setitem(TASKS, TASK, replace(TASKS[TASK], episode_len=12))
+    starts = ("--eval", "--num_rollouts", "1", "--num_workers", "1")
+    return run, lambda *flags: call(dataset, run, *starts, *flags, monkeypatch=monkeypatch)
+
+
+def run_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, capsys):
+    run, evaluate = evaluated
+    evaluate("--num_videos", "1")
+    (first,) = (run / "evaluations").iterdir()
+    before = files_in(first)
+    capsys.readouterr()
+    evaluate("--num_videos", "0", "--temporal_agg")
+    assert files_in(first) == before and len(before) == 4  # JSON, text, a video and its plot
+    (second,) = set((run / "evaluations").iterdir()) - {first}
+    said = capsys.readouterr().out
+    assert str(second) in said and str(first) not in said and "plots:" not in said
+    assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
+    page = (run / "report.html").read_text()
+    assert "policy_best.ckpt, temporal ensembling" in page
+    assert "policy_best.ckpt, one chunk after another" in page
+    assert f'src="evaluations/{first.name}/rollout_0.mp4"' in page and "framed ones were filmed" in page
+    evaluate("--num_videos", "0", "--temporal_agg")  # the same again is one more
+    assert len(list((run / "evaluations").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--camera_names", "angle"), "--camera_names is angle; .*policy_best.ckpt sees with top"),
+        (("--query_every", "11"), "--query_every is 11; the policy's chunks have 1 to 10"),
+        (("--ckpt_name", "policy_last.ckpt"), "no checkpoint .*policy_last.ckpt"),
+        (("--task_name", "mycobot320_move_cube"), "has no scene to evaluate in; .*model_runs.py --task_name"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_before_anything_is_written(evaluated, flags, message):
+    run, evaluate = evaluated
+    before = files_in(run)
+    with pytest.raises((ValueError, OSError), match=message):
+        evaluate(*flags)
+    assert files_in(run) == before and not (run / "evaluations").exists()
+
+
+def test_evaluations_while_training_leave_only_their_rate(dataset, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, TASK, replace(TASKS[TASK], episode_len=12))
+    flags = ("--num_steps", "4", "--eval_every", "2", "--eval_rollouts", "1", "--num_workers", "1")
+    call(dataset, tmp_path / "run", *flags, monkeypatch=monkeypatch)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert "evaluations" not in names and not any(name.startswith(("result", "rollout")) for name in names)
+    assert "eval/success" in (tmp_path / "run" / "history.csv").read_text()
 
 
 def test_chunks_may_be_given_in_seconds(dataset, tmp_path, monkeypatch):

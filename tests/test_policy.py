@@ -10,7 +10,7 @@ from synthetic import SMALL, make_act, make_batch, make_small, make_stats, refer
 
 from execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Interface
-from policy import POLICIES, load_policy, make_policy, read_checkpoint, save_policy
+from policy import POLICIES, choose_cameras, load_policy, make_policy, read_checkpoint, save_policy
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -355,3 +355,32 @@ def test_a_chunk_has_a_step_at_least(name):
 def test_unknown_policy_class():
     with pytest.raises(ValueError, match="choose from"):
         make_policy("ATC", None, Interface(14, 14, ("top",), (48, 64)), make_stats())
+
+
+def test_cameras_of_a_checkpoint_of_act_are_told_not_guessed(upstream_run, tmp_path, capsys):
+    """ACT++ writes them down; ACT does not, and one backbone for all fits any number of them."""
+    folder, _ = upstream_run
+    path = folder / "policy_best.ckpt"
+    assert choose_cameras(path, None, ("angle", "top")) == ("top",)
+    with pytest.raises(ValueError, match="--camera_names is angle; .*policy_best.ckpt sees with top"):
+        choose_cameras(path, ("angle",), ())
+    with pytest.raises(ValueError, match="--camera_names is angle"):
+        load_policy(path, cameras=("angle",))
+    (folder / "config.pkl").unlink()
+    with pytest.raises(ValueError, match="give --camera_names, in the order .* --camera_names top wrist"):
+        choose_cameras(path, None, ("top", "wrist"))
+    with pytest.raises(ValueError, match="give --camera_names"):
+        load_policy(path)
+    assert capsys.readouterr().out == ""
+    assert choose_cameras(path, ("angle",), ("top", "wrist")) == ("angle",)
+    assert choose_cameras(path, None, ("top",)) == ("top",) and "taken for top" in capsys.readouterr().out
+    assert load_policy(path, cameras=("angle",)).interface.cameras == ("angle",)
+
+
+def test_our_checkpoints_know_their_cameras(tmp_path):
+    save_policy(tmp_path / "a.ckpt", make_act(cameras=("top", "wrist")))
+    for given in (None, ("wrist", "top")):
+        assert choose_cameras(tmp_path / "a.ckpt", given, ("angle",)) == ("top", "wrist")
+    for given in (("top",), ("top", "wrist", "angle"), ("left", "right")):
+        with pytest.raises(ValueError, match="sees with top wrist, which it knows itself"):
+            choose_cameras(tmp_path / "a.ckpt", given, ())
