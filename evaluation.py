@@ -15,7 +15,7 @@ from episodes import Episode, JpegFrames
 from execution import ChunkedExecution, Execution, TemporalEnsemble
 from outcomes import Outcome, Settings, Summary, now, write_summary
 from parallel import Workers, spread
-from plots import joint_plot, tile, write_video
+from plots import joint_plot, named, tile, write_video
 from policies.base import Observation, Policy
 from policy import load_policy
 from results import content_version
@@ -223,7 +223,9 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
 
 def _film(episode: Episode, task: Task, stem: Path) -> None:
     """Write a rollout's video, and its joints as a plot."""
-    frames = (tile([images[t] for images in episode.images.values()]) for t in range(len(episode)))
+    frames = (
+        tile([named(images[t], name) for name, images in episode.images.items()]) for t in range(len(episode))
+    )
     write_video(f"{stem}.mp4", frames, task.fps)
     title = f"rollout {stem.name.removeprefix('rollout_')}: {'success' if episode.success else 'failure'}"
     joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.state_names, task.fps, title)

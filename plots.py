@@ -96,6 +96,20 @@ def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(resized, axis=1)
 
 
+def named(frame: np.ndarray, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB with a name in its upper left corner, small enough to hide little."""
+    height, width = frame.shape[:2]
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, height / 960)
+    size *= min(1.0, (width - 8) / (cv2.getTextSize(name, font, size, 1)[0][0] + 8))
+    (wide, tall), below = cv2.getTextSize(name, font, size, 1)
+    picture = np.ascontiguousarray(frame).copy()
+    corner = (4, 4 + tall + 2)
+    strip = picture[2 : corner[1] + below + 2, 2 : min(width, wide + 8)]
+    strip //= 3  # dark, so that light letters can be read on anything
+    cv2.putText(picture, name, corner, font, size, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
+
+
 def joint_plot(
     path: str | Path,
     qpos: np.ndarray,

@@ -9,6 +9,7 @@ import numpy as np
 
 from schema import Prop, Task
 
+ROUNDING = 1e-5  # m
 RADIAN = 0.1  # m that a turn of 1 rad beyond a range counts as much as, where cases are told apart
 
 
@@ -34,6 +35,17 @@ def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) 
         case = rng.integers(len(variants)) if task.cases else 0
     poses = [sample_prop(prop, rng) for prop in variants[case].props]
     return np.concatenate(poses) if poses else np.zeros(0)
+
+
+def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
+    """Which case of a task an episode is of, told by where its props start (P * 7,); None if by none."""
+    if task is None or not task.cases or env_state is None or env_state.size % 7:
+        return None
+    poses = env_state.reshape(-1, 7)
+    for case, variant in zip(task.cases, task.variants, strict=True):
+        if len(poses) == len(variant.props) and distance_from(poses, variant.props) < ROUNDING:
+            return case.label
+    return None
 
 
 def distance_from(poses: np.ndarray, props: Sequence[Prop]) -> float:

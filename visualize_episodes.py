@@ -14,9 +14,11 @@ writes one page for all of them, `html/index.html` in the dataset's folder: open
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 import cli
@@ -25,6 +27,7 @@ from constants import TASKS
 from episodes import MIRROR, Episode, find_episode, list_episodes
 from parallel import Workers, spread
 from viewers.dataset_page import write_viewer
+from viewers.series import camera_order
 
 PAGE_FOLDER = "html"
 
@@ -82,11 +85,11 @@ def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list
 def visualize(path: Path, output_dir: Path) -> str:
     """Write the video and the joint plot of one episode file, and return what to print about it."""
     episode = Episode.load(path)
-    cameras = sorted(episode.images)  # ACT's order
+    cameras = camera_order(episode)
     lines = [describe(path.stem, episode)]
     if cameras:
         video = output_dir / f"{path.stem}_video.mp4"
-        moments = (plots.tile([episode.images[camera][t] for camera in cameras]) for t in range(len(episode)))
+        moments = (plots.tile(named_frames(episode, cameras, t)) for t in range(len(episode)))
         plots.write_video(video, moments, episode.fps)
         lines.append(f"  video {video}")
     plot = output_dir / f"{path.stem}_qpos.png"
@@ -98,6 +101,11 @@ def visualize(path: Path, output_dir: Path) -> str:
         names, unit = [f"joint_{i}" for i in range(dim)], "as recorded"
     plots.joint_plot(plot, episode.qpos, episode.action, names, episode.fps, lines[0], unit)
     return "\n".join([*lines, f"  plot  {plot}"])
+
+
+def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.ndarray]:
+    """What each camera sees at a step, its name written in the picture."""
+    return [plots.named(episode.images[camera][t], camera) for camera in cameras]
 
 
 def record_rerun(path: Path, output_dir: Path) -> str:

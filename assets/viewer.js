@@ -133,7 +133,8 @@ function tell() { // the transport, and the address
 function shown() { // entries that the filter lets through
   const words = view.text.toLowerCase().split(/\s+/).filter(Boolean);
   return dataset.episodes.filter((entry) => (view.outcome === "all" || outcomeOf(entry) === view.outcome)
-    && words.every((word) => `${entry.name} ${entry.task}`.toLowerCase().includes(word)));
+    && (view.case === "" || entry.case === view.case)
+    && words.every((word) => `${entry.name} ${entry.task} ${entry.case || ""}`.toLowerCase().includes(word)));
 }
 
 function list() {
@@ -144,7 +145,8 @@ function list() {
       make("span", { className: `dot ${outcome}` }),
       make("span", { textContent: entry.name }),
       make("span", { className: "length", textContent: `${entry.steps} · ${(entry.steps / entry.fps).toFixed(1)} s` }));
-    if (tasks.size > 1) row.append(make("span", { className: "task", textContent: entry.task || "unknown task" }));
+    const kinds = [tasks.size > 1 && (entry.task || "unknown task"), entry.case].filter(Boolean);
+    if (kinds.length) row.append(make("span", { className: "task", textContent: kinds.join(", ") }));
     const beside = make("button", { className: "beside", textContent: "compare", title: "Show it beside the present one" });
     row.addEventListener("click", (event) => choose(entry.name, event.shiftKey));
     beside.addEventListener("click", () => choose(entry.name, true));
@@ -159,9 +161,43 @@ function mark() {
   for (const item of $("episodes").children) {
     item.classList.toggle("first", item.dataset.name === view.names[0]);
     item.classList.toggle("second", item.dataset.name === view.names[1]);
+    item.classList.toggle("marked", marked.has(item.dataset.name));
   }
   const first = $("episodes").querySelector(".first");
   if (first) first.scrollIntoView({ block: "nearest" });
+}
+
+// --- marked episodes: the page changes none, it gives the command that does
+
+const marked = new Set(); // names
+const MARKS = `marked episodes of ${dataset.folder}`;
+
+function remember() {
+  try {
+    localStorage.setItem(MARKS, JSON.stringify([...marked]));
+  } catch { /* a browser that keeps nothing for pages on disk */ }
+}
+
+function recall() {
+  try {
+    const names = JSON.parse(localStorage.getItem(MARKS)) || [];
+    names.filter((name) => entries.has(name)).forEach((name) => marked.add(name));
+  } catch { /* as above */ }
+}
+
+function toggleMark() {
+  const name = view.names[0];
+  if (!marked.delete(name)) marked.add(name);
+  tellMarked();
+}
+
+function tellMarked() {
+  const words = dataset.episodes.filter((entry) => marked.has(entry.name)).map((entry) => entry.word);
+  $("edit").hidden = !words.length;
+  $("command").textContent = `python3 edit_episodes.py ${$("change").value} --dataset_dir ${dataset.folder} `
+    + `--episodes ${words.join(" ")} --in_place`;
+  remember();
+  mark();
 }
 
 function choose(name, asSecond) {
@@ -203,7 +239,7 @@ function choices(id, values, label, then) {
 
 function onKey(event) {
   if ($("help").open || event.altKey || event.metaKey) return;
-  if (event.target.matches("input")) {
+  if (event.target.matches("input, select")) {
     if (event.key === "Escape" || event.key === "Enter") event.target.blur();
     return;
   }
@@ -219,6 +255,7 @@ function onKey(event) {
     Home: () => seek(0),
     End: () => seek(span()),
     c: compare,
+    m: toggleMark,
     "-": () => faster(-1),
     "+": () => faster(1),
     "/": () => $("search").focus(),
@@ -253,6 +290,20 @@ function begin() {
   $("back").addEventListener("click", () => move(-1));
   $("forward").addEventListener("click", () => move(1));
   $("compare").addEventListener("click", compare);
+  $("mark").addEventListener("click", toggleMark);
+  $("change").addEventListener("change", tellMarked);
+  $("copy").addEventListener("click", () => navigator.clipboard.writeText($("command").textContent));
+  $("unmark").addEventListener("click", () => {
+    marked.clear();
+    tellMarked();
+  });
+  const cases = [...new Set(dataset.episodes.map((entry) => entry.case).filter(Boolean))].sort();
+  $("cases").hidden = cases.length < 2;
+  $("cases").append(new Option("all cases", ""), ...cases.map((name) => new Option(name, name)));
+  $("cases").addEventListener("change", (event) => {
+    view.case = event.target.value;
+    list();
+  });
   $("keys").addEventListener("click", () => $("help").showModal());
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", (event) => { // space is for playing, whatever was clicked before
@@ -261,7 +312,9 @@ function begin() {
   window.addEventListener("resize", draw);
   window.addEventListener("hashchange", fromAddress);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  recall();
   list();
+  tellMarked();
   fromAddress();
 }
 

@@ -6,7 +6,7 @@
 const dataset = JSON.parse(document.getElementById("dataset").textContent);
 const entries = new Map(dataset.episodes.map((entry) => [entry.name, entry]));
 const MIN_SPAN = 0.1; // of a plot's axis, so that noise on a resting joint looks as small as it is
-const view = { names: [], time: 0, playing: false, speed: 1, outcome: "all", text: "" };
+const view = { names: [], time: 0, playing: false, speed: 1, outcome: "all", case: "", text: "" };
 let panes = [];
 
 const $ = (id) => document.getElementById(id);
@@ -148,7 +148,7 @@ class Pane {
   title() {
     const { entry } = this;
     const outcome = outcomeOf(entry);
-    const facts = [`${entry.steps} steps, ${this.duration.toFixed(1)} s at ${entry.fps} fps`, entry.task, ...entry.facts];
+    const facts = [`${entry.steps} steps, ${this.duration.toFixed(1)} s at ${entry.fps} fps`, entry.task, entry.case, ...entry.facts];
     const line = facts.filter(Boolean).join(" · ");
     return make("div", { className: "title" }, make("h2", { textContent: entry.name }),
       make("span", { className: outcome, textContent: outcome === "unknown" ? "" : outcome }),

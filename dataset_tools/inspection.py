@@ -15,7 +15,7 @@ from constants import TASKS
 from dataset_tools.editing import gripper_columns
 from episodes import Episode, OpenError
 from frames import EpisodeError, Images, JpegFrames, frame_size
-from starts import distance_from
+from starts import case_of
 
 KINDS = ("success", "case", "task")  # what sorts episodes
 DARK = 1.0  # grey levels: the standard deviation of a picture that shows nothing
@@ -259,8 +259,7 @@ def _kind(path: Path, by: str) -> str:
             f"{path}: of which case it is, only files of simulated tasks that have cases tell, such as "
             "sim_mycobot320_choose_scripted; put the episodes of each kind into a folder of its own"
         )
-    starts = episode.env_state.reshape(-1, 7)
-    for case, variant in zip(task.cases, task.variants, strict=True):
-        if distance_from(starts, variant.props) < 1e-5:
-            return case.label
-    raise EpisodeError(f"{path}: its props start where no case of {task.name} has them")
+    case = case_of(task, episode.env_state)
+    if case is None:
+        raise EpisodeError(f"{path}: its props start where no case of {task.name} has them")
+    return case

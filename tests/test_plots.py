@@ -74,6 +74,17 @@ def test_cameras_are_tiled_at_equal_height():
     np.testing.assert_array_equal(plots.tile([red]), red)
 
 
+@pytest.mark.parametrize("size", [(480, 640), (96, 128), (48, 64)])
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_name_is_written_into_the_picture(size, grey):
+    frame = np.full((*size, 3), grey, np.uint8)
+    picture = plots.named(frame, "right_wrist")
+    assert picture.shape == frame.shape and (frame == grey).all(), "the frame itself stays as it is"
+    changed = (picture != grey).any(axis=2)
+    assert changed.any() and not changed[size[0] // 2 :].any(), "in the upper half alone"
+    assert picture.max() > 150 and not np.array_equal(picture, plots.named(frame, "top"))
+
+
 @pytest.mark.parametrize("dim", [1, 3, 7, 14])
 def test_joint_plot(tmp_path, dim):
     qpos = np.cumsum(np.random.default_rng(0).normal(size=(40, dim)), axis=0)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import struct
+import sys
 import time
 
 import cv2
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 from browser import WAIT, chromium, require_chromium, wait_until
 
+import edit_episodes
 from constants import TASKS
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from parallel import Workers
+from starts import sample_start
 from viewers import dataset_page as viewer
 from viewers.dataset_page import write_viewer
 from viewers.series import SPEEDS
@@ -321,6 +325,48 @@ def test_episodes_are_chosen_and_filtered(opened):
     select(opened, "#outcomes button")[0].click()
     press(opened, "/", "transfer 0")
     assert [row.text.split("\n")[0] for row in select(opened, "#episodes .row")] == ["episode_0"]
+
+
+def test_marked_episodes_give_the_command_that_changes_them(opened, dataset, monkeypatch):
+    command = "return $('command').textContent"
+    assert not select(opened, "#edit")[0].is_displayed()
+    press(opened, "m")
+    opened.execute_script("choose('episode_10')")
+    wait_until(opened, f"view.names[0] === 'episode_10' && {SETTLED}")
+    select(opened, "#mark")[0].click()
+    assert select(opened, "#edit")[0].is_displayed()
+    wanted = f"--dataset_dir {dataset} --episodes 0 10 --in_place"
+    assert opened.execute_script(command) == f"python3 edit_episodes.py delete {wanted}"
+    opened.execute_script("$('change').selectedIndex = 1; $('change').dispatchEvent(new Event('change'))")
+    said = opened.execute_script(command)
+    assert said == f"python3 edit_episodes.py relabel --success false {wanted}"
+    monkeypatch.setattr(sys, "argv", [*shlex.split(said)[1:], "--dry_run"])
+    edit_episodes.main()  # it is a command that can be given
+    assert len(select(opened, "#episodes li.marked")) == 2
+    press(opened, "m")
+    assert "--episodes 0 --in_place" in opened.execute_script(command)
+    select(opened, "#unmark")[0].click()
+    assert not select(opened, "#edit")[0].is_displayed()
+
+
+def test_episodes_are_filtered_by_case(tmp_path):
+    task = TASKS["sim_mycobot320_choose_scripted"]
+    for i in (0, 1, 2):
+        start = sample_start(task, np.random.default_rng(i), i % 2)
+        values = {"task": task.name, "fps": 10, "env_state": start}
+        make_episode(12, cameras=("top",), dim=7, **values).save(episode_path(tmp_path, i))
+    page = write_viewer(list_episodes(tmp_path), tmp_path / "html", Workers(1))
+    with chromium(width=1366) as driver:
+        open_at(driver, page)
+        rows = [row.text.split("\n")[-1] for row in select(driver, "#episodes .row")]
+        assert rows == ["B1 free", "B1 occupied", "B1 free"]
+        driver.execute_script("$('cases').value = 'B1 free'; $('cases').dispatchEvent(new Event('change'))")
+        assert len(select(driver, "#episodes .row")) == 2
+        driver.execute_script("choose('episode_2', true)")
+        wait_until(driver, f"panes.length === 2 && {SETTLED}")
+        assert driver.execute_script("return $('keys').offsetTop === $('play').offsetTop"), (
+            "one row of buttons"
+        )
 
 
 def test_what_is_missing_is_said(dataset, tmp_path):

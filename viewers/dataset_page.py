@@ -7,6 +7,7 @@ script because browsers let a page on disk read nothing else.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from episodes import Episode
 from files import complete_file, remove_unfinished
 from parallel import Workers, spread
 from plots import write_video
+from starts import case_of
 from viewers.pages import script_json, write_page
 from viewers.series import Series, camera_order, series_of
 
@@ -50,6 +52,7 @@ def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> P
     dataset = {
         "name": paths[0].resolve().parent.name,
         "episodes": [entries[path.stem] for path in paths],
+        "folder": shlex.quote(str(paths[0].parent)),
         "tasks": {name: [stage.label for stage in task.stages] for name, task in TASKS.items()},
     }
     page = output_dir / "index.html"
@@ -77,10 +80,17 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
         "fps": episode.fps,
         "task": episode.task,
         "success": episode.success,
-        "reward": None if episode.reward is None else float(episode.reward.max()),
+        "case": case_of(TASKS.get(episode.task), episode.env_state),
+        "word": _word(path.stem),
         "facts": _facts(episode, path),
         "cameras": cameras,
     }
+
+
+def _word(stem: str) -> str:
+    """What `edit_episodes.py --episodes` calls an episode: by its number, or its name if that is another."""
+    number = stem.removeprefix("episode_")
+    return number if f"episode_{number}" == stem and number.isdecimal() else shlex.quote(stem)
 
 
 def _is_current(made: Path, source: Path) -> bool:

@@ -36,7 +36,8 @@ class Evaluation:
         else:
             made = {"execution": summary.execution, "seed": f"seed {summary.seed}"}
         earlier = {"version": "an earlier training"} if self.is_stale else {}
-        return {"checkpoint": summary.checkpoint, **earlier, **made}
+        names = [str(Path(*Path(name).parts[-2:])) for name in summary.checkpoint.split(" + ")]
+        return {"checkpoint": " + ".join(names), **earlier, **made}
 
     def plot(self, index: int) -> Path | None:
         """The joints of a rollout that was filmed, if they were drawn."""
@@ -69,7 +70,7 @@ class Run:
 def run_name(folder: Path) -> str:
     """What a run is called: its folder; of an arm's runs that of the training they belong to."""
     folder = folder.resolve()
-    return f"{folder.parent.name}, {ARM}" if folder.name == ARM and folder.parent.name else folder.name
+    return f"{folder.parent.name}, on the arm" if folder.name == ARM and folder.parent.name else folder.name
 
 
 def is_run(folder: Path) -> bool:

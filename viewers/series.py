@@ -52,7 +52,7 @@ def series_of(episode: Episode) -> list[Series]:
 
 
 def camera_order(episode: Episode) -> list[str]:
-    """Cameras to show: those of the task first, as it has them."""
+    """Cameras to show, on pages and in videos: those of the task first, as it has them."""
     known = TASKS[episode.task].cameras if episode.task in TASKS else ()
     own = [camera for camera in known if camera in episode.images]
     return own + sorted(set(episode.images) - set(own))
