@@ -59,7 +59,8 @@ def event_step(episode: Episode, event: str, reward: float = 1) -> int:
             raise EpisodeError(f"the gripper that closes at step {grasp} does not open again")
         return grasp + opened
     if episode.reward is None:
-        raise EpisodeError("no /reward, so when it succeeds is unknown; choose --event grasp or release")
+        others = "; choose --event grasp or release" if gripper_columns(episode) else ""
+        raise EpisodeError(f"no /reward, so when it succeeds is unknown{others}")
     task = TASKS.get(episode.task)
     wanted = reward
     if event == "success":

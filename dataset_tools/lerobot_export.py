@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import cli
 from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
-from episodes import Episode, list_episodes
+from episodes import Episode, gathered_notes, list_episodes
 from frames import EpisodeError, frame_size
 from parallel import Workers, spread
 
@@ -63,6 +63,10 @@ def export_lerobot(flags: ExportFlags) -> None:
     check_alike(sources)
     steps, cameras = sum(len(s.header) for s in sources), ", ".join(sources[0].sizes) or "none"
     what = f"{len(sources)} episodes, {steps} steps at {sources[0].header.fps} fps, cameras: {cameras}"
+    print(
+        "".join(f"{note}\n" for note in gathered_notes({s.path.name: s.header.notes for s in sources})),
+        end="",
+    )
     if flags.dry_run:
         print(f"{target}: {what}\nnothing was written (--dry_run)")
         return
@@ -81,7 +85,7 @@ def export_lerobot(flags: ExportFlags) -> None:
 def _open(path: Path) -> Source:
     episode = Episode.load(path, in_memory=False)
     sizes = {camera: tuple(frame_size(frames)) for camera, frames in sorted(episode.images.items())}
-    return Source(path, load_header(path), sizes)
+    return Source(path, replace(load_header(path), notes=episode.notes), sizes)
 
 
 def check_alike(sources: Sequence[Source]) -> None:

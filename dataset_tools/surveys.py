@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
     """What to do about episodes that are wrong, by number or name, and others that could not be opened."""
     if not damaged:
         return "what could not be opened may be sound: do as each line says, and check again"
-    command = f"python3 edit_episodes.py delete --dataset_dir {folder} --output_dir NEW --episodes"
+    command = (
+        f"python3 edit_episodes.py delete --dataset_dir {shlex.quote(folder)} --output_dir NEW --episodes"
+    )
     others = f" ({closed} that could not be opened may be sound, and are not among them)" if closed else ""
     return f"to leave these out{others}: {command} {' '.join(damaged)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -81,9 +82,15 @@ def _episodes(folder: Path) -> list[Path]:
     return [path for path in folder.glob(f"*{SUFFIX}") if is_episode_name(path.name)]
 
 
+def _others(folder: Path) -> list[str]:
+    """Names of HDF5 files that end otherwise than ours."""
+    return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in OTHER_SUFFIXES and p.name[0] != ".")
+
+
 def _problem(folder: Path) -> str:
     """Why there are no episodes in a folder, and what would be right."""
-    record = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {folder} --num_episodes 50"
+    place = shlex.quote(str(folder))
+    record = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {place} --num_episodes 50"
     if folder.is_file():
         return f"is a file; give the folder that it lies in: {folder.parent}"
     if not folder.is_dir():
@@ -91,16 +98,15 @@ def _problem(folder: Path) -> str:
     if (folder / LEROBOT).is_file():
         return (
             "is a LeRobot dataset; make episodes of it: python3 edit_episodes.py import_lerobot "
-            f"--dataset_dir {folder} --output_dir NEW"
+            f"--dataset_dir {place} --output_dir NEW"
         )
-    others = sorted(
-        p.name for p in folder.iterdir() if p.suffix.lower() in OTHER_SUFFIXES and p.name[0] != "."
-    )
+    others = [name for name in _others(folder) if is_episode_name(f"{Path(name).stem}{SUFFIX}")]
     if others:
         last = Path(others[0]).suffix
-        rename = f'for f in {folder}/*{last}; do mv "$f" "${{f%.*}}{SUFFIX}"; done'
+        rename = f'for f in {place}/*{last}; do mv "$f" "${{f%.*}}{SUFFIX}"; done'
         return f"holds no *{SUFFIX}, but {listed(others)}; rename them: {rename}"
-    below = sorted(p for p in folder.iterdir() if p.is_dir() and (_episodes(p) or (p / LEROBOT).is_file()))
+    folders = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
+    below = [p for p in folders if _episodes(p) or _others(p) or (p / LEROBOT).is_file()]
     if below:
         return f"holds no episodes itself; they are in folders of it: --dataset_dir {listed(below)}"
     return f"holds no episodes (*{SUFFIX}); record some first: {record}"

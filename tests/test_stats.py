@@ -118,3 +118,56 @@ def test_missing_ranges_are_three_deviations_wide():
     assert found.qpos_min.tolist() == [-0.5, -2] and found.qpos_max.tolist() == [2.5, 4]
     assert found.action_min.tolist() == [-7] and found.action_max.tolist() == [3]
     assert found.qpos_std.dtype == found.qpos_min.dtype == torch.float32
+
+
+def put(*path, value):
+    """The change of the file's content at a place in it."""
+
+    def change(content):
+        inner = content
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+
+    return change
+
+
+FORGED = {
+    "nan": put("qpos", "mean", 3, value=float("nan")),
+    "a mean beyond the greatest": put("qpos", "mean", 3, value=1e9),
+    "no end": put("action", "min", 0, value=float("-inf")),
+    "negative variance": put("action", "var", 0, value=-1.0),
+    "a variance that no such range has": put("action", "var", 0, value=1e6),
+    "no rows": put("qpos", "count", value=0),
+    "half a row": put("qpos", "count", value=1.5),
+    "true rows": put("qpos", "count", value=True),
+    "narrow": put("qpos", "mean", value=[0.0]),
+    "one number": put("qpos", "mean", value=0.0),
+    "text": put("qpos", "mean", 0, value="0"),
+    "nothing": put("qpos", "mean", 0, value=None),
+    "deep": put("qpos", "mean", 0, value=[[0]]),
+    "a huge integer": put("qpos", "max", 0, value=10**400),
+    "a list": put("qpos", value=[]),
+    "least above greatest": put("qpos", "min", 0, value=99.0),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_statistics_that_cannot_be_are_computed_anew(tmp_path, forged):
+    make_dataset(tmp_path, n=2)
+    paths, file = list_episodes(tmp_path), tmp_path / stats.FILE_NAME
+    right = dataset_stats([paths])
+    good = file.read_text()
+    content = json.loads(good)
+    FORGED[forged](content)
+    file.write_text(json.dumps(content))
+    assert_same(dataset_stats([paths]), right)
+    assert file.read_text() == good  # and kept in its place
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "", "null", "[]", '{"files": 1}', "\0", "\xff"])
+def test_a_file_of_statistics_that_is_none_does_no_harm(tmp_path, text):
+    make_dataset(tmp_path, n=2)
+    right = dataset_stats([list_episodes(tmp_path)])
+    (tmp_path / stats.FILE_NAME).write_bytes(text.encode("latin-1"))
+    assert_same(dataset_stats([list_episodes(tmp_path)]), right)
