@@ -38,18 +38,19 @@ def complete_file(path: str | Path) -> Iterator[Path]:
 
     If writing fails or is interrupted, the temporary file is removed and `path` is as it was. DiskFull, with
     the file's name, if that is because there is no room. What killed processes left in the folder is removed.
+    A link stays one: the file that it leads to is written.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}@{here()}.part")
-    if path.parent.absolute() not in _swept:
-        _swept.add(path.parent.absolute())
-        remove_unfinished(path.parent, patience=0)
+    real = Path(os.path.realpath(path))
+    part = real.with_name(f".{real.name}.{os.getpid()}@{here()}.part")
+    if real.parent not in _swept:
+        _swept.add(real.parent)
+        remove_unfinished(real.parent, patience=0)
     try:
         with told_if_full(path):
             yield part
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(part, path)
+            os.replace(part, real)
     finally:
         part.unlink(missing_ok=True)
 
@@ -115,6 +116,17 @@ class PatientFile(io.FileIO):
         super().__exit__(*raised)
         if self._error is not None:
             raise self._error
+
+
+def move_file(old: Path, new: Path) -> None:
+    """Rename a file, whose new folder is made; a link leads from there to where it did before."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    if old.is_symlink() and not os.path.isabs(os.readlink(old)):
+        with suppress(FileExistsError):  # from a time when this was stopped before the next line
+            new.symlink_to(os.path.join(old.parent.absolute(), os.readlink(old)))
+        old.unlink()
+    else:
+        os.replace(old, new)
 
 
 def file_identity(path: str | Path) -> tuple[int, int]:

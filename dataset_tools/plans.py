@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from episodes import Episode
-from files import PLAN, UNFINISHED, complete_file, file_identity, read_plan, remove_unfinished
+from files import PLAN, UNFINISHED, complete_file, file_identity, move_file, read_plan, remove_unfinished
 from parallel import Workers, spread
 from processes import this_command
 
@@ -130,9 +130,8 @@ def finish(root: Path, said: str) -> None:
     """
     stage, identity = root / UNFINISHED, read_plan(root)["identity"]
     for old, new in identity["moves"]:
-        if (root / old).exists():
-            (root / new).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(root / old, root / new)
+        if os.path.lexists(root / old):
+            move_file(root / old, root / new)
     for place in sorted(stage.rglob("*.hdf5")):
         target = root / place.relative_to(stage)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,3 +143,24 @@ def test_an_arm_without_a_gripper_is_told_so(tmp_path, monkeypatch, dim, action,
                 "--event",
                 event,
             )
+
+
+def test_a_link_is_written_through(tmp_path):
+    real, link = tmp_path / "store" / "7.hdf5", tmp_path / "data" / "episode_0.hdf5"
+    write(real)
+    link.parent.mkdir()
+    link.symlink_to("../store/7.hdf5")
+    replace(Episode.load(link), fps=10).save(link, overwrite=True)
+    assert link.is_symlink() and Episode.load(real).fps == 10 and len(list(tmp_path.rglob("*"))) == 4
+
+
+def test_links_that_are_put_aside_lead_where_they_did(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    write(tmp_path / "store" / "7.hdf5")
+    write(folder / "episode_0.hdf5")
+    (folder / "episode_1.hdf5").symlink_to("../store/7.hdf5")
+    (folder / "episode_2.hdf5").symlink_to("gone")
+    edit(monkeypatch, "delete --in_place --episodes 1 2 --dataset_dir", folder)
+    assert [path.name for path in list_episodes(folder)] == ["episode_0.hdf5"]
+    assert len(Episode.load(folder / "deleted" / "episode_1.hdf5")) == 12
+    assert (folder / "deleted" / "episode_2.hdf5").is_symlink()
