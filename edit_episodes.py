@@ -9,7 +9,6 @@ what a command would do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,10 +119,7 @@ def main() -> None:
         if read_plan(folder) and folder.resolve() != flags.root.resolve():
             with hold(folder):
                 finish_earlier(folder)
-    is_there = flags.root.is_dir() or flags.root.resolve() not in [
-        Path(folder).resolve() for folder in folders
-    ]
-    with hold(flags.root) if is_there else nullcontext():
+    with hold(flags.root, make=not getattr(flags, "in_place", False)):
         if not finish_earlier(flags.root, name, told):
             change(name, flags, told)
 

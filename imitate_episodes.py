@@ -7,6 +7,7 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -21,6 +22,7 @@ from checkpoints import BEST, LAST, run_checkpoint
 from constants import Stream, choose
 from feeding import Data, FeedConfig, load_data, make_feed
 from files import complete_file
+from locks import hold
 from logs import check_wandb
 from machine import World, join_world, pick_device
 from outcomes import Summary
@@ -322,7 +324,10 @@ def main() -> None:
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field
         policy_config = replace(policy_config, **{field: config.chunk_steps(task.fps)})
-    with join_world(pick_device(training.device)) as world:
+    with (
+        join_world(pick_device(training.device)) as world,
+        hold(config.ckpt_dir) if world.is_first else contextlib.nullcontext(),
+    ):
         train(config, training, policy_config, task, world)
 
 

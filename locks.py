@@ -35,13 +35,20 @@ class Held(RuntimeError):
 
 
 @contextmanager
-def hold(folder: str | Path) -> Iterator[None]:
-    """Have a folder for this command alone; it is made, and removed again if nothing is put into it.
+def hold(folder: str | Path, make: bool = True) -> Iterator[None]:
+    """Have a folder for this command alone.
+
+    Args:
+        folder: if there is none, it is made, and removed again if nothing is put into it.
+        make: if not, nothing is held where there is none.
 
     Raises:
         Held: another command has it. Nothing has been written then.
     """
     folder = Path(folder)
+    if not make and not folder.is_dir():
+        yield
+        return
     missing = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     with contextlib.suppress(OSError):  # whoever writes there will say so better
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +91,11 @@ def _held(place: Path, note: Path, problem: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            if place != note or sys.platform != "win32":
-                note.unlink(missing_ok=True)
+        try:
+            if place != note or sys.platform != "win32":  # Windows removes no file that is open
+                with contextlib.suppress(OSError):
+                    note.unlink(missing_ok=True)
+        finally:
             os.close(handle)
 
 
@@ -94,7 +103,7 @@ def _take(place: Path, note: Path, problem: str) -> int | None:
     """A handle that holds the lock; None where there can be none."""
     while True:
         try:
-            handle = _open(place)
+            handle = _open(place, is_folder=place != note)
         except OSError:
             return None
         try:
@@ -110,12 +119,11 @@ def _take(place: Path, note: Path, problem: str) -> int | None:
             os.close(handle)
             return None
         os.close(handle)
-        if not place.parent.is_dir():
-            return None
 
 
-def _open(place: Path) -> int:
-    if place.is_dir():
+def _open(place: Path, is_folder: bool) -> int:
+    if is_folder:
+        place.mkdir(exist_ok=True)  # somebody may have removed it since
         return os.open(place, os.O_RDONLY)
     try:
         return os.open(place, os.O_RDWR | os.O_CREAT, 0o666)

@@ -17,6 +17,7 @@ import cli
 from classification import Images, accuracy, evaluate, fake_images, read_cifar10
 from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit
 from files import complete_file, remove_unfinished
+from locks import hold
 from logs import Row, write_csv
 from machine import pick_device
 from plots import accuracy_plot, confusion_plot
@@ -130,7 +131,9 @@ def train(config: Config, training: ClassifierConfig) -> None:
 
 
 def main() -> None:
-    train(*parse_flags(sys.argv[1:]))
+    config, training = parse_flags(sys.argv[1:])
+    with hold(config.ckpt_dir):
+        train(config, training)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from checkpoints import run_checkpoint
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
+from locks import hold
 from machine import autocast, keep_freed_memory, pick_device
 from plots import loss_plot
 from policies.base import Policy
@@ -151,7 +152,9 @@ def parse_flags(argv: list[str]) -> Config:
 
 
 def main() -> None:
-    train(parse_flags(sys.argv[1:]))
+    config = parse_flags(sys.argv[1:])
+    with hold(config.ckpt_dir, make=False):
+        train(config)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ firmware that does not acknowledge writes makes 1.5 s of each.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import sys
@@ -16,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from locks import hold_name
 from mycobot_scripts import clock
 from mycobot_scripts.protocol import Command, Parser, encode
+from processes import who_opened
 
 BAUD = 115200
 SERVICE = 0.03  # s that the arm works on a command; 28 to 30 ms on a real 320 (zoskek8)
@@ -28,6 +31,7 @@ _PROBES = (Command.IS_CONTROLLER_CONNECTED, Command.IS_PAUSED, Command.IS_MOVING
 # vendor and product of CH9102, CH340, CH340K and CP2104
 _USB = {(0x1A86, 0x55D4), (0x1A86, 0x7523), (0x1A86, 0x7522), (0x10C4, 0xEA60)}
 _PI_UARTS = ("/dev/ttyAMA0", "/dev/ttyAMA1", "/dev/serial0")
+_BUSY = "another program has the arm, on"
 INSTALL = "the arm needs the packages pymycobot and pyserial: pip install pymycobot"
 
 
@@ -67,7 +71,7 @@ def _open(port: str) -> Any:
     except ImportError as error:
         raise ImportError(INSTALL) from error
     try:
-        return MyCobot320(port, BAUD, timeout=_POLL)
+        arm = MyCobot320(port, BAUD, timeout=_POLL)
     except (SerialException, OSError, ValueError) as error:
         advice = "is it the right one, and free? --port auto looks for the arm"
         if isinstance(error, OSError) and "Permission" in str(error):
@@ -75,6 +79,12 @@ def _open(port: str) -> Any:
             if sys.platform == "win32":
                 advice = "another program has it open"
         raise RuntimeError(f"port {port} cannot be opened ({error}); {advice}") from None
+    try:
+        arm._serial_port.exclusive = True  # towards programs that are not ours
+    except (SerialException, OSError):
+        arm._serial_port.close()
+        raise RuntimeError(f"{_BUSY} {port}: {who_opened(port) or 'close it'}") from None
+    return arm
 
 
 class Link:
@@ -99,7 +109,15 @@ class Link:
         arm: Any = None,
     ) -> None:
         self.port = find_port() if port == "auto" else port
-        self.arm = _open(self.port) if arm is None else arm  # for whatever is asked now and then
+        self._held = contextlib.ExitStack()
+        if arm is None:
+            self._held.enter_context(hold_name(self.port, f"{_BUSY} {self.port}"))
+            try:
+                arm = _open(self.port)
+            except BaseException:
+                self._held.close()
+                raise
+        self.arm = arm  # for whatever is asked now and then
         self._serial = self.arm._serial_port
         self._serial.write_timeout = 1.0
         self._window, self._gap, self.now, self._sleep = window, gap, now, sleep
@@ -181,3 +199,4 @@ class Link:
 
     def close(self) -> None:
         self._serial.close()
+        self._held.close()

@@ -24,11 +24,14 @@ if __name__ == "__main__":
 
 import cli
 from constants import data_dir
-from episodes import episode_path
+from episodes import recorded_numbers
+from files import check_whole
+from locks import hold
 from mycobot_scripts.keys import open_keys
 from mycobot_scripts.own_task import SECONDS, find_task, is_own, like_the_others, own_note
 from mycobot_scripts.recorder import RecordConfig, Recorder
 from mycobot_scripts.recording import list_journals, recover
+from mycobot_scripts.recovery import FOLDER, clear_empty, discard
 from mycobot_scripts.session import Setup, add_robot_flags, open_session, read_setup
 from mycobot_scripts.waypoints import Motion
 from schema import Task
@@ -68,22 +71,52 @@ def check_ways(config: RecordConfig, task: Task) -> None:
 
 
 def missing_episodes(config: RecordConfig) -> list[int]:
-    """Numbers still to record; ValueError if a recording was cut off."""
-    cut_off = list_journals(config.dataset_dir)
+    """Numbers still to record; ValueError if a recording was cut off that holds something."""
+    check_whole(config.dataset_dir)
+    cut_off = clear_empty(config.dataset_dir)
     if cut_off:
-        raise ValueError(f"{cut_off[0]} was cut off; the same command with --recover makes an episode of it")
-    return [i for i in range(config.num_episodes) if not episode_path(config.dataset_dir, i).exists()]
+        raise ValueError(
+            f"{cut_off[0]} was cut off; the same command with --recover makes an episode of it, "
+            "with --discard forgets it"
+        )
+    there = recorded_numbers(config.dataset_dir)
+    return [i for i in range(config.num_episodes) if i not in there]
 
 
 def recover_all(folder: Path) -> None:
-    """Make episodes of all recordings in a folder that were cut off."""
-    journals = list_journals(folder)
+    """Make episodes of all recordings in a folder that were cut off; ValueError for those that cannot be."""
+    journals, problems, is_cut_off = list_journals(folder), [], False
     for journal in journals:
-        found = recover(journal)
+        try:
+            found = recover(journal)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
         torn = f"; a step that was torn is lost ({found.lost_bytes} bytes)" if found.lost_bytes else ""
-        print(f"{found.path}: {found.steps} steps{torn}; whether it succeeded is not known")
+        if found.path is None:
+            print(f"{journal}: cut off before its first step; nothing to keep, removed{torn}")
+        elif found.is_kept:
+            print(f"{found.path}: {found.steps} steps{torn}; as it was kept")
+        else:
+            is_cut_off = True
+            print(f"{found.path}: {found.steps} steps{torn}; whether it succeeded is not known")
+    if is_cut_off:
+        print(
+            f"what was cut off does not count as a demonstration, and is not trained on. Look at it: python3 "
+            f"visualize_episodes.py --dataset_dir {folder / FOLDER}\nTo put what is good among the others: "
+            f"python3 edit_episodes.py merge --dataset_dir {folder} {folder / FOLDER} --output_dir NEW"
+        )
+    if problems:
+        raise ValueError("; ".join(problems))
     if not journals:
         print(f"{folder}: no recording was cut off")
+
+
+def discard_all(folder: Path) -> None:
+    """Forget all recordings in a folder that were cut off."""
+    for journal in list_journals(folder):
+        discard(journal)
+        print(f"{journal}: forgotten")
 
 
 def record(setup: Setup, config: RecordConfig, task: Task) -> None:
@@ -117,11 +150,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
     config = cli.from_flags(RecordConfig, setup.args)
-    if config.recover:
-        recover_all(Path(config.dataset_dir or data_dir(config.task_name)))
+    is_tidied = config.recover or config.discard
+    if config.task_name is None and not (is_tidied and config.dataset_dir):
+        raise ValueError("--task_name is missing; give the task to record, e.g. mycobot320_move_cube")
+    if is_tidied:
+        tidy = recover_all if config.recover else discard_all
+        tidy(Path(config.dataset_dir or data_dir(config.task_name)))
         return
     config, task = complete(config, setup)
-    record(setup, config, task)
+    with hold(config.dataset_dir):
+        record(setup, config, task)
 
 
 if __name__ == "__main__":

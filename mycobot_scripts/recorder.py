@@ -14,6 +14,7 @@ from mycobot_scripts import clock
 from mycobot_scripts.demonstrate import Act, Guiding, Jogging, follow, perform, scripted_actions
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.recording import Recording
+from mycobot_scripts.recovery import FOLDER
 from mycobot_scripts.session import Session, as_recorded, start_rng
 from mycobot_scripts.waypoints import Motion, motion_through
 from starts import sample_start
@@ -30,7 +31,7 @@ ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
 class RecordConfig:
     """Flags of this script."""
 
-    task_name: str = cli.flag(None, "task to record, e.g. mycobot320_move_cube", required=True)
+    task_name: str | None = cli.flag(None, "task to record, e.g. mycobot320_move_cube (required)")
     dataset_dir: str | None = cli.flag(None, "folder for the episodes; data/<task> if not given")
     num_episodes: int = cli.flag(
         50, "episodes to have in the end; those that are there already count", least=1, most=100_000
@@ -52,7 +53,10 @@ class RecordConfig:
     )
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     ask: bool = cli.flag(False, "ask after each episode on the twin too")
-    recover: bool = cli.flag(False, "make episodes of recordings that were cut off, and end")
+    recover: bool = cli.flag(
+        False, f"make episodes of recordings that were cut off, in {FOLDER}/ of the folder, and end"
+    )
+    discard: bool = cli.flag(False, "forget recordings that were cut off, and end")
 
 
 class Recorder:

@@ -14,10 +14,11 @@ import pytest
 from arm_rig import LIMITS, Person, make_rig
 
 import cli
-from episodes import Episode, episode_path
+from episodes import Episode, episode_path, recorded_numbers
+from locks import Held, hold
 from mycobot_scripts import record_episodes
 from mycobot_scripts.recorder import RecordConfig, Recorder
-from mycobot_scripts.recording import journal_path, list_journals
+from mycobot_scripts.recording import Recording, Step, journal_path, list_journals
 from mycobot_scripts.session import Setup, add_robot_flags, read_setup
 from mycobot_scripts.units import on_the_wire
 from mycobot_scripts.waypoints import Motion, Pose, names
@@ -144,10 +145,54 @@ def test_an_error_while_recording_loses_nothing(tmp_path, sequence, capsys):
         record_episodes.main([*flags, "--sequence", sequence, "--cameras", "top=1,right_wrist=0"])
     record_episodes.main([*flags, "--recover"])
     assert "12 steps; whether it succeeded is not known" in capsys.readouterr().out
-    episode = Episode.load(episode_path(tmp_path / "data", 0))
+    episode = Episode.load(episode_path(tmp_path / "data" / "recovered", 0))
     assert len(episode) == 12 and episode.success is None
+    assert recorded_numbers(tmp_path / "data") == set(), "it is no demonstration"
     record_episodes.main([*flags, "--recover"])
     assert "no recording was cut off" in capsys.readouterr().out
+
+
+def cut_off(path, steps):
+    """A recording whose process was killed after so many steps."""
+    made = Recording(path, ("top",), task="mycobot320_move_cube", fps=10)
+    for t in range(steps):
+        made.append(Step(t / 10, *np.zeros((3, 7)), {"top": np.zeros((24, 32, 3), np.uint8)}))
+    made.abandon()
+    return made.folder
+
+
+def test_one_bad_journal_does_not_keep_the_others(tmp_path, capsys):
+    folder, flags = tmp_path / "data", ["--dataset_dir", str(tmp_path / "data")]
+    cut_off(episode_path(folder, 0), 0)
+    damaged = cut_off(episode_path(folder, 1), 3)
+    (damaged / "header.json").write_text("{")
+    cut_off(episode_path(folder, 2), 4)
+    with pytest.raises(ValueError, match="episode_1.recording is no recording") as error:
+        record_episodes.main([*flags, "--recover"])
+    assert "\n" not in str(error.value)
+    said = capsys.readouterr().out
+    assert "episode_0.recording: cut off before its first step; nothing to keep, removed" in said
+    assert "recovered/episode_2.hdf5: 4 steps; whether it succeeded is not known" in said
+    assert "does not count as a demonstration, and is not trained on" in said and "merge" in said
+    assert list_journals(folder) == [damaged]
+    record_episodes.main([*flags, "--discard"])
+    assert list_journals(folder) == [] and "episode_1.recording: forgotten" in capsys.readouterr().out
+
+
+def test_the_same_command_goes_on_after_a_kill_before_the_first_step(tmp_path):
+    settings = config(tmp_path, num_episodes=3)
+    cut_off(episode_path(tmp_path / "data", 0), 0)
+    assert record_episodes.missing_episodes(settings) == [0, 1, 2]
+    cut_off(episode_path(tmp_path / "data", 1), 2)
+    with pytest.raises(ValueError, match="episode_1.recording was cut off; .* with --discard forgets it"):
+        record_episodes.missing_episodes(settings)
+
+
+def test_two_recorders_in_one_folder(tmp_path, sequence):
+    flags = ["--task_name", "mycobot320_move_cube", "--dataset_dir", str(tmp_path / "data")]
+    cameras = ["--cameras", "top=1,right_wrist=0"]
+    with hold(tmp_path / "data"), pytest.raises(Held, match="another command is at work in .*data: process"):
+        record_episodes.main([*flags, "--sequence", sequence, *cameras])
 
 
 def test_poses_shown_by_hand_are_played_and_recorded(tmp_path):

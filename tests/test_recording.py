@@ -1,7 +1,9 @@
 """Recordings survive: what is appended is on disk at once, and becomes an episode whatever happens."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import pytest
 
 from episodes import Episode, EpisodeError
 from frames import encode_jpeg
-from mycobot_scripts import recording
+from mycobot_scripts import recording, recovery
+from mycobot_scripts.journal import read_steps
 from mycobot_scripts.recording import Recording, Step, journal_path, list_journals, recover
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +34,9 @@ def make_step(t: int, size: tuple[int, int] = (24, 32)) -> Step:
     return Step(100.0 + 0.1 * t, *rows, images, reward=float(t % 3))
 
 
-def record(path: Path, steps: int = 5) -> Recording:
+def record(path: Path, steps: int = 5, is_new: bool = True) -> Recording:
+    if not is_new:
+        path.unlink(missing_ok=True)
     made = Recording(path, ("top", "wrist"), **FACTS)
     for t in range(steps):
         made.append(make_step(t))
@@ -74,7 +79,7 @@ def test_a_torn_last_record_is_dropped_wherever_it_is_torn(tmp_path):
     assert len(starts) == 4
     for cut in (starts[3] + 1, starts[3] + 12, starts[3] + 40, len(whole) - 1):
         (journal / "steps.bin").write_bytes(whole[:cut])
-        steps, lost = recording._read_steps(journal / "steps.bin", ("top", "wrist"))
+        steps, lost = read_steps(journal / "steps.bin", ("top", "wrist"))
         assert (len(steps), lost) == (3, cut - starts[3])
     damaged = bytearray(whole)
     damaged[starts[3] + 50] ^= 1  # a bit of its contents
@@ -92,7 +97,9 @@ def test_recovering_takes_nobodys_place(tmp_path):
     made.append(make_step(0))
     made.finish()
     (tmp_path / "episode_1.hdf5").rename(tmp_path / "episode_0.hdf5")
-    assert recover(tmp_path / "episode_0.recording").path == tmp_path / "episode_1.hdf5"
+    for number in (0, 1):
+        assert recover(tmp_path / "episode_0.recording").path == tmp_path / f"recovered/episode_{number}.hdf5"
+        record(tmp_path / "episode_0.hdf5", is_new=False).abandon()
 
 
 def test_what_is_there_is_not_overwritten(tmp_path):
@@ -100,6 +107,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match="cut off; --recover makes an episode of it"):
         record(tmp_path / "episode_0.hdf5")
     recover(tmp_path / "episode_0.recording")
+    record(tmp_path / "episode_0.hdf5").finish()
     with pytest.raises(FileExistsError, match="exists already"):
         record(tmp_path / "episode_0.hdf5")
 
@@ -115,7 +123,7 @@ def test_a_failing_disk_is_reported_and_what_is_there_kept(tmp_path, monkeypatch
     made = record(tmp_path / "episode_0.hdf5", steps=2)
     while made._waiting.qsize():
         time.sleep(0.01)
-    monkeypatch.setattr(recording, "_record", lambda *_: (_ for _ in ()).throw(OSError("No space left")))
+    monkeypatch.setattr(recording, "record", lambda *_: (_ for _ in ()).throw(OSError("No space left")))
     made.append(make_step(2))
     made._writer.join(10)
     with pytest.raises(OSError, match="cannot be written .No space left"):
@@ -149,13 +157,91 @@ def test_syncs_at_least_once_a_second(tmp_path, monkeypatch):
     made.discard()
 
 
-def test_empty_and_foreign_folders_are_told_apart(tmp_path):
+@pytest.mark.parametrize(
+    "left", [(), ("header.json",), ("header.json", "steps.bin"), (".header.json.7.part",)]
+)
+def test_an_empty_journal_is_removed(tmp_path, left):
     record(tmp_path / "episode_0.hdf5", steps=0).abandon()
-    with pytest.raises(ValueError, match="holds no whole step"):
-        recover(tmp_path / "episode_0.recording")
+    journal = tmp_path / "episode_0.recording"
+    for path in journal.iterdir():
+        if path.name not in left:
+            path.unlink()
+    if left and left[0].endswith(".part"):
+        (journal / left[0]).touch()
+    assert recover(journal) == recovery.Recovered(None, 0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_read_is_left_alone(tmp_path):
+    record(tmp_path / "episode_0.hdf5").abandon()
+    journal = tmp_path / "episode_0.recording"
+    (journal / "header.json").write_text("{")
     (tmp_path / "other.recording").mkdir()
-    with pytest.raises(ValueError, match=r"other.recording is no recording, or was cut off"):
-        recover(tmp_path / "other.recording")
+    (tmp_path / "other.recording" / "notes.txt").touch()
+    for folder in (journal, tmp_path / "other.recording"):
+        with pytest.raises(ValueError, match=r"recording is no recording, or was cut off"):
+            recover(folder)
+    assert (journal / "steps.bin").stat().st_size and (tmp_path / "other.recording" / "notes.txt").exists()
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nobody is to catch it."""
+
+
+def kill_at(patch, owner, name, number=0):
+    """Kill whoever calls `owner.name` for the time after `number`."""
+    real, calls = getattr(owner, name), []
+
+    def call(*args, **kwargs):
+        calls.append(args)
+        if len(calls) > number:
+            raise Killed
+        return real(*args, **kwargs)
+
+    patch.setattr(owner, name, call)
+
+
+MOMENTS = [(Episode, "save"), (Path, "unlink"), (os, "rename"), (recovery, "sync_folder"), (shutil, "rmtree")]
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "cut off"])
+@pytest.mark.parametrize(("owner", "name"), MOMENTS, ids=[name for _, name in MOMENTS])
+def test_whenever_it_is_killed_a_journal_becomes_one_episode(tmp_path, monkeypatch, owner, name, is_kept):
+    made = record(tmp_path / "episode_0.hdf5")
+    journal = made.folder
+    if is_kept:
+        made._stop()
+        made._held.close()  # as the system does
+    else:
+        made.abandon()
+    for number in (0, 1):
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            kill_at(patch, owner, name, number)
+            if is_kept and number == 0:
+                recovery.make_episode(journal, tmp_path / "episode_0.hdf5", recovery.KEPT, True)
+            elif journal.exists():
+                recover(journal)
+    if journal.exists():
+        recover(journal)
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    place = tmp_path if is_kept and (owner, name) != MOMENTS[0] else tmp_path / "recovered"
+    assert path == place / "episode_0.hdf5" and len(Episode.load(path)) == 5
+    assert Episode.load(path).success is (True if place == tmp_path else None)
+
+
+def test_a_clock_that_is_set_takes_no_running_recording_away(tmp_path, monkeypatch):
+    made = record(tmp_path / "episode_0.hdf5")
+    header = made.folder / "header.json"
+    facts = json.loads(header.read_text())
+    facts["process"] = [
+        os.getppid(),
+        1.0,
+    ]  # another's, whose clock was set since
+    header.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=f"is still being recorded .*process {os.getpid()}, "):
+        recover(made.folder)
+    made.append(make_step(5))
+    assert len(Episode.load(made.finish())) == 6
 
 
 RECORDER = """
@@ -189,7 +275,7 @@ def test_kill_9_loses_at_most_a_second(tmp_path):
     recovered = recover(journal)
     assert done - 50 <= recovered.steps <= done + 1  # one may be kept before it was printed
     episode = Episode.load(recovered.path)
-    assert recovered.path == path and len(episode) == recovered.steps
+    assert recovered.path == tmp_path / "recovered" / path.name and len(episode) == recovered.steps
     for t in (0, len(episode) - 1):
         np.testing.assert_array_equal(episode.qpos[t], make_step(t).qpos.astype(np.float32))
 

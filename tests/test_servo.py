@@ -1,6 +1,9 @@
 """The servo loop against the emulated arm: what goes over the wire, what comes back, and how it all ends."""
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -485,3 +488,45 @@ def test_a_raspberry_pi_has_its_arm_on_the_uart(monkeypatch, tmp_path):
     monkeypatch.setattr(link_module, "_is_raspberry_pi", lambda: True)
     monkeypatch.setattr(link_module, "_PI_UARTS", (str(tmp_path / "none"), str(uart)))
     assert find_port() == str(uart)
+
+
+# --- one at a time
+
+OTHER = """
+import serial, sys, time
+port = serial.Serial(sys.argv[1], exclusive=True)
+print(1, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_second_driver_is_told_who_has_the_arm_and_writes_nothing():
+    with emulated() as firmware:
+        with make_servo(firmware) as servo:
+            asked = servo.stats.round_trips
+            with pytest.raises(
+                RuntimeError, match=f"has the arm, on {firmware.port}: process {os.getpid()}, "
+            ):
+                make_servo(firmware).start()
+            assert eventually(lambda: servo.stats.round_trips > asked + 5) and servo.error is None
+            assert servo.stats.lost == 0, "the first was not disturbed"
+        with make_servo(firmware) as servo:
+            assert eventually(lambda: servo.stats.round_trips > 3), "free again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ports of Windows are one program's anyway")
+def test_a_program_that_is_not_ours_has_the_arm_too():
+    with (
+        emulated() as firmware,
+        subprocess.Popen([sys.executable, "-c", OTHER, firmware.port], stdout=subprocess.PIPE) as other,
+    ):
+        other.stdout.readline()
+        with pytest.raises(RuntimeError, match="another program has the arm, on .*: process") as caught:
+            make_servo(firmware).start()
+        if sys.platform == "linux":
+            assert f"process {other.pid}, " in str(caught.value)
+        assert firmware.frames == []
+        other.kill()
+        other.wait()
+        with make_servo(firmware) as servo:
+            assert eventually(lambda: servo.stats.round_trips > 3)
