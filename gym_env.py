@@ -4,6 +4,8 @@
     import gym_env  # registers
     env = gymnasium.make("act/TransferCube-v0", obs_type="pixels_agent_pos")
 
+`python3 gym_env.py` lists their ids.
+
 Observations, options and success are those of gym-aloha (env.py). Two things differ: the action space holds
 the joints' ranges, where gym-aloha's says [-1, 1] and means radians all the same; and all cameras of the task
 are seen.
@@ -20,6 +22,7 @@ import numpy as np
 from gymnasium import spaces
 
 from constants import IMAGE_SIZE, TASKS, choose, get_task
+from opengl import rendering
 from schema import Task
 from sim_env import make_sim_env
 
@@ -32,7 +35,8 @@ class TaskEnv(gymnasium.Env):
 
     `reset(seed)` draws the start of the props, and the case if there are several;
     `reset(options={"env_state": pose})` sets it, (7,) a prop: xyz (m) and quaternion wxyz. Each `info` has
-    `is_success`, and `env_state`, the start of this episode.
+    `is_success`, and `env_state`, the start of this episode. A simulation that wild actions break ends the
+    episode: `truncated`, with `info["unstable"]`.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -66,6 +70,7 @@ class TaskEnv(gymnasium.Env):
         self.metadata = {**self.metadata, "render_fps": self.task.fps}
         self._render_size = {"height": visualization_height, "width": visualization_width}
         self._env = make_sim_env(self.task, render_quality, (observation_height, observation_width))
+        self._is_over = True  # until `reset`
         bounds = self._env.action_spec()
         self.action_space = spaces.Box(
             bounds.minimum.astype(np.float32), bounds.maximum.astype(np.float32), dtype=np.float32
@@ -93,24 +98,33 @@ class TaskEnv(gymnasium.Env):
     ) -> tuple[dict, dict[str, Any]]:
         super().reset(seed=seed)
         step = self._env.reset(self.np_random, (options or {}).get("env_state"))
+        self._is_over = False
         return self._observe(step.observation), self._info(is_success=False)
 
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict[str, Any]]:
+        if self._is_over:
+            raise RuntimeError("the episode is over, or none has begun: call reset() before step()")
+        action = np.asarray(action, dtype=float)
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
+            wanted = f"{self.action_space.shape[0]} finite numbers"
+            raise ValueError(f"the action is {action.tolist()!r:.200}; it must be {wanted}")
         step = self._env.step(action)
         is_success = bool(step.reward == self.task.max_reward)
-        is_over = is_success or step.last()
-        return self._observe(step.observation), float(step.reward), is_over, False, self._info(is_success)
+        self._is_over = is_unstable = step.last()  # the only way in which the simulation itself ends
+        info = {**self._info(is_success), "unstable": is_unstable}
+        return self._observe(step.observation), float(step.reward), is_success, is_unstable, info
 
     def render(self) -> np.ndarray | None:
         """The task's first camera (H, W, 3) uint8 RGB, or None without a render mode."""
         if self.render_mode is None:
             return None
         has_shadows = self._env.task.render_quality == "full"
-        return self._env.physics.render(
-            **self._render_size,
-            camera_id=self.task.cameras[0],
-            render_flag_overrides={"shadow": has_shadows},
-        )
+        with rendering():
+            return self._env.physics.render(
+                **self._render_size,
+                camera_id=self.task.cameras[0],
+                render_flag_overrides={"shadow": has_shadows},
+            )
 
     def close(self) -> None:
         """Free the renderers."""
@@ -137,10 +151,15 @@ def env_ids(tasks: Iterable[Task]) -> dict[str, Task]:
     return found
 
 
-for _id, _task in env_ids(TASKS.values()).items():
+IDS = env_ids(TASKS.values())
+for _id, _task in IDS.items():
     gymnasium.register(
         _id,
         entry_point="gym_env:TaskEnv",
         max_episode_steps=_task.episode_len,
         kwargs={"task": _task.name},
     )
+
+if __name__ == "__main__":
+    for _id, _task in IDS.items():
+        print(f"{_id:<40} {_task.name}, {_task.episode_len} steps")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from opengl import mujoco
 from schema import Arm
 
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses

@@ -7,6 +7,7 @@ what ACT's do: visualize_episodes.py (cameras in a row, state against command), 
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, cycle
@@ -351,11 +352,17 @@ class LiveView:
         try:
             with plt.rc_context({"toolbar": "None"}):  # buttons that mean nothing here
                 self._figure = plt.figure(title or None)
-        except ImportError as error:  # a backend was asked for by name and finds no display
+        except Exception as error:  # a backend was asked for by name and finds no display
             raise RuntimeError(f"no window ({error}); {self.advice}") from error
         if self._figure.canvas.required_interactive_framework is None:
             plt.close(self._figure)
-            raise RuntimeError(f"no display to open a window on; {self.advice}")
+            display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+            what = (
+                f"no window can be opened on display {display!r}"
+                if display
+                else "no display to open a window on"
+            )
+            raise RuntimeError(f"{what}; {self.advice}")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
         self._image = None

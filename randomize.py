@@ -11,9 +11,9 @@ import colorsys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
+from opengl import mujoco
 from schema import Arm
 
 Range = tuple[float, float]

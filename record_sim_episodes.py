@@ -368,11 +368,16 @@ def complete(config: Config) -> tuple[Config, Task]:
 
 
 def check_scene(config: Config, task: Task) -> None:
-    """ValueError for what the task or --camera_names name and the scene lacks, and waypoints out of reach."""
+    """ValueError for what the task or --camera_names name and the scene lacks, and waypoints out of reach;
+    RuntimeError if nothing can be rendered.
+    """
     from inverse_kinematics import GripPointIK
+    from opengl import check_rendering
     from reach import check_reach
     from scene import build_model
 
+    if config.camera_names:
+        check_rendering()
     model = build_model(task)
     for name in config.camera_names:
         choose("camera", name, [model.camera(i).name for i in range(model.ncam)])

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.resources
 import math
-import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from constants import choose
 from naming import did_you_mean
+from opengl import mujoco
+from randomize import add_assets
 from schema import Arm, Task
 from stages import Judge, places_of
-
-GL_HELP = (
-    "no OpenGL library for rendering without a display; on Debian or Ubuntu: "
-    "apt-get install libegl1 libgl1-mesa-dri   (or libosmesa6, with MUJOCO_GL=osmesa)"
-)
-
-
-def choose_gl_backend() -> None:
-    """Set `MUJOCO_GL` if it is unset and there is no display: EGL, else OSMesa, else none (physics alone)."""
-    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    if "MUJOCO_GL" in os.environ or not sys.platform.startswith("linux") or has_display:
-        return
-    libraries = {"egl": "EGL", "osmesa": "OSMesa"}
-    found = (backend for backend, library in libraries.items() if ctypes.util.find_library(library))
-    os.environ["MUJOCO_GL"] = next(found, "disabled")
-
-
-@contextmanager
-def opengl_explained() -> Iterator[None]:
-    """Around imports that load OpenGL: ImportError that says what to install where it is missing."""
-    try:
-        yield
-    except (ImportError, AttributeError) as error:  # how PyOpenGL says that a library is missing
-        if not any(word in str(error) for word in ("EGL", "OSMesa", "'NoneType'")):
-            raise
-        raise ImportError(f"{GL_HELP} ({error})") from error
-
-
-choose_gl_backend()  # read when these are imported
-with opengl_explained():
-    import mujoco
-
-    from randomize import add_assets
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 PHYSICS_DT = 0.002  # s; ACT's

@@ -6,20 +6,19 @@ The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from constants import IMAGE_SIZE, choose
-from scene import GL_HELP, Places, build_model, opengl_explained
+from opengl import check_fork, mujoco, opengl_explained, rendering
+from scene import Places, build_model
 from schema import Arm, Task
 from stages import Judge
 from starts import distance_from, sample_start
 
 with opengl_explained():
-    import mujoco
     from dm_control import mujoco as dm_mujoco
     from dm_control.mujoco import wrapper
     from dm_control.rl import control
@@ -237,16 +236,13 @@ class SimTask(control.Task):
     def render(self, physics: dm_mujoco.Physics, camera: str) -> np.ndarray:
         """Image (H, W, 3) uint8 RGB of the present state."""
         choose("camera", camera, self.cameras)
-        if os.environ.get("MUJOCO_GL") == "disabled":
-            raise RuntimeError(GL_HELP)
+        check_fork()
         if camera not in self._views:
             height, width = self.image_size
-            try:
+            with rendering():
                 self._views[camera] = dm_mujoco.Camera(
                     physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
                 )
-            except mujoco.FatalError as error:  # a display that cannot be reached, say
-                raise RuntimeError(f"{GL_HELP} ({error})") from error
             if self.render_quality == "fast":
                 self._views[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         return self._views[camera].render().copy()  # dm_control draws every frame into the same buffer

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import mujoco
 import numpy as np
 from torch import Tensor
 
 from mycobot_scripts.safety import Guard, Limits, SafetyStop
 from mycobot_scripts.units import JOINTS
+from opengl import mujoco
 from scene import build_model
 from schema import Task
 from sim_env import linked_joints

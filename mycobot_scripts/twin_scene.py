@@ -17,8 +17,7 @@ PERIOD = 0.05  # s between questions
 
 def axes_in_picture(task: Task) -> np.ndarray:
     """(3, 3) whose columns are right, away and up in the first camera's picture, in the base's frame."""
-    import mujoco
-
+    from opengl import mujoco
     from scene import build_model
 
     model = build_model(task)

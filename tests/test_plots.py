@@ -132,14 +132,18 @@ def test_plots_need_no_pyplot(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "l.png")], cwd=ROOT, check=True)
 
 
-def test_live_view_without_a_window_system_says_so(monkeypatch):
+@pytest.mark.parametrize(
+    ("display", "why"),
+    [("", "no display to open a window on"), (":99", "no window can be opened on display ':99'")],
+)
+def test_live_view_without_a_window_system_says_so(monkeypatch, display, why):
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     code = "import plots; plots.LiveView()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     last = done.stderr.strip().splitlines()[-1]
-    assert last == (
-        "RuntimeError: no display to open a window on; leave out --onscreen_render, or set DISPLAY"
-    )
+    assert last == f"RuntimeError: {why}; leave out --onscreen_render, or set DISPLAY"
 
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")

@@ -1,6 +1,5 @@
 """Contracts over every simulated task, ALOHA's names and physics, stages and strict success."""
 
-import ctypes.util
 import itertools
 import os
 import subprocess
@@ -341,34 +340,6 @@ def test_wrong_names_are_refused():
         make_sim_env(TRANSFER, "best")
     with pytest.raises(ValueError, match="task 'real' has no scene to simulate"):
         make_sim_env(replace(TRANSFER, name="real", scene=None))
-
-
-@pytest.mark.parametrize(
-    ("set_already", "libraries", "chosen"),
-    [
-        ({}, {"EGL", "OSMesa"}, "egl"),
-        ({}, {"OSMesa"}, "osmesa"),
-        ({}, set(), "disabled"),
-        ({"DISPLAY": ":0"}, {"EGL"}, None),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, {"EGL"}, None),
-        ({"DISPLAY": ""}, {"EGL"}, "egl"),
-        ({"MUJOCO_GL": "glfw"}, {"EGL"}, "glfw"),
-    ],
-)
-def test_choice_of_gl_backend(monkeypatch, set_already, libraries, chosen):
-    monkeypatch.setattr(os, "environ", dict(set_already))
-    monkeypatch.setattr(ctypes.util, "find_library", lambda name: name if name in libraries else None)
-    monkeypatch.setattr(sys, "platform", "linux")
-    scene.choose_gl_backend()
-    assert os.environ.get("MUJOCO_GL") == chosen
-
-
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_other_systems_choose_their_own_gl(monkeypatch, platform):
-    monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(sys, "platform", platform)
-    scene.choose_gl_backend()
-    assert os.environ == {}
 
 
 def test_without_opengl_physics_runs_and_rendering_names_the_packages():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 
 from constants import TASKS
 from episodes import Episode
+from opengl import mujoco
 from schema import Task
 from sim_env import make_sim_env
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import mujoco
 import numpy as np
 
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
+from opengl import mujoco
 from schema import Arm
 
 STUCK = 1e6  # Nm s/rad, damping of a joint that no longer moves

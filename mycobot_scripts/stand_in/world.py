@@ -16,7 +16,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from constants import IMAGE_SIZE
@@ -25,6 +24,7 @@ from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import Feed
 from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
+from opengl import mujoco
 from schema import Task
 from sim_env import make_sim_env
 
