@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, TextIO, TypeVar
+
+from mycobot_scripts.ending import ends_in_order
 
 Answer = TypeVar("Answer")
 
@@ -95,7 +96,7 @@ class TerminalKeys(_Asking):
         self._stream = stream or sys.stdin
         self._descriptor = self._stream.fileno()
         self._saved: list[Any] | None = None
-        self._earlier: Any = None
+        self._ending = ends_in_order()
 
     def __enter__(self) -> TerminalKeys:
         if self._stream.isatty():
@@ -104,27 +105,29 @@ class TerminalKeys(_Asking):
 
             self._saved = termios.tcgetattr(self._descriptor)
             tty.setcbreak(self._descriptor)
-        if threading.current_thread() is threading.main_thread():
-            self._earlier = signal.signal(signal.SIGTERM, _end)
+        self._ending.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
-        if self._earlier is not None:
-            signal.signal(signal.SIGTERM, self._earlier)
+        self._ending.__exit__(None, None, None)
 
     def _restore(self) -> None:
         if self._saved is not None:
             import termios
 
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
 
     def poll(self) -> list[str]:
         text = ""
         while self.is_open and select.select([self._descriptor], [], [], 0)[0]:
-            data = os.read(self._descriptor, 1024)
+            try:
+                data = os.read(self._descriptor, 1024)
+            except OSError:  # a terminal that is gone
+                data = b""
             self.is_open = bool(data)
             text += data.decode(errors="replace")
         return decode(text)
@@ -147,11 +150,15 @@ class TerminalKeys(_Asking):
 class ConsoleKeys(_Asking):
     """The keyboard of a Windows console."""
 
+    def __init__(self) -> None:
+        self._ending = ends_in_order()
+
     def __enter__(self) -> ConsoleKeys:
+        self._ending.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """A console is never changed."""
+        self._ending.__exit__(None, None, None)
 
     def poll(self) -> list[str]:
         import msvcrt
@@ -178,7 +185,3 @@ def legend(bindings: Sequence[tuple[str, str]]) -> str:
     """`q: stop   space: capture`."""
     return "   ".join(f"{key}: {meaning}" for key, meaning in bindings)
 
-
-def _end(_number: int, _frame: object) -> None:
-    """SIGTERM runs every `finally`, as Ctrl-C does."""
-    raise SystemExit(143)

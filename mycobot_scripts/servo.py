@@ -22,8 +22,10 @@ import numpy as np
 from mycobot_scripts import clock
 from mycobot_scripts.arm import Arm, ArmState, ServoConfig, ServoStats
 from mycobot_scripts.link import Link
+from mycobot_scripts.protocol import Command, encode
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.units import JOINTS
+from mycobot_scripts.watchdog import Watchdog
 
 __all__ = ["ArmState", "Servo", "ServoConfig", "ServoStats"]
 
@@ -42,6 +44,7 @@ class Servo:
         self.error: Exception | None = None  # what ended the thread
         self._arm: Arm | None = None
         self._thread: threading.Thread | None = None
+        self._watchdog: Watchdog | None = None
         self._wake = threading.Condition()
         self._ending = False
         self._wanted: np.ndarray | None = None  # the newest target that was not sent yet
@@ -60,6 +63,7 @@ class Servo:
             link.close()
             raise
         self.port, self.error, self._ending = link.port, None, False
+        self._watchdog = Watchdog(self.port, encode(Command.STOP))
         self._thread = threading.Thread(target=self._run, name="servo", daemon=True)
         self._thread.start()
         return self
@@ -154,6 +158,7 @@ class Servo:
             self._thread.join(timeout=10.0)
             self._thread = None
             self._arm.link.close()
+            self._watchdog.close(is_stopped=self.error is None)
 
     def __enter__(self) -> Servo:
         return self.start()
