@@ -83,6 +83,11 @@ class Bounds:
             axis=1,
         )
 
+    @staticmethod
+    def is_of_tool(excess: np.ndarray) -> bool:
+        """Whether the tool point is outside its box, by the excess over each limit (limits,)."""
+        return bool(excess[:6].max() > 0)
+
     def slide(self, joints: np.ndarray) -> np.ndarray:
         """Joints (6,) near others whose tool point is the nearest inside the box, by damped least squares."""
         low, high = _EDGE - self._sides[:3], self._sides[3:] - _EDGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ ON_THE_WAY = 0.002  # m; how far outside a way may lead that the arm may take, a
 _TINY = 1e-9  # m; rounding of floats
 _ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # where the straight way to a command is looked at
 _NEARLY = 0.3  # of a way: if no more than that is missing, there is no need to slide
-_SHARES = np.array([0.98, 0.6, 0.25])  # of the way that seems to be allowed: what is tried
+_SHARES = np.array([0.95, 0.4])  # of the way that seems to be allowed: what is tried
 
 
 @dataclass(frozen=True)
@@ -38,52 +39,61 @@ class Detour:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._was_clamped = False  # the last command
 
     def over(self, targets: np.ndarray, moment: Moment, opening: float) -> np.ndarray:
-        """How far (m) the arm may get past what is allowed (n, limits), for commands (n, 6)."""
+        """How far (m) the arm may get past what is allowed, for commands (n, 6).
+
+        (n, 2, limits): at the command itself, and on any way there.
+        """
         straight = moment.previous[:JOINTS] + _ALONG * (targets - moment.previous[:JOINTS])[:, None]
         late = ways(moment.starts, targets, moment.speed)
         poses = np.concatenate([targets[:, None], straight, late], axis=1)
         excess = self._bounds.excess(poses.reshape(-1, JOINTS), opening).reshape(*poses.shape[:2], -1)
-        return np.maximum(excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY) - moment.allowed
+        return np.stack([excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY], axis=1) - moment.allowed
 
-    def nearest(self, wanted: np.ndarray, moment: Moment, slide) -> tuple[np.ndarray, str]:
+    def nearest(
+        self, wanted: np.ndarray, moment: Moment, slide: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, str]:
         """The command (7,) for one that is wanted (7,), and the side at which it had to change ("" if not).
 
         `slide(joints)` gives joints (6,) nearby whose tool point is inside, within all other limits.
         """
-        opening = max(moment.opening, wanted[JOINTS])
-        over = self.over(wanted[None, :JOINTS], moment, opening)[0]
-        if over.max() <= _TINY:
+        both, opening = np.array([wanted, moment.previous])[:, :JOINTS], max(moment.opening, wanted[JOINTS])
+        past = self.over(both if self._was_clamped else both[:1], moment, opening)  # two at once are cheaper
+        self._was_clamped = past[0].max() > _TINY
+        if not self._was_clamped:
             return wanted, ""
-        side = self._bounds.worst(over)[1]
-        stay = self.over(moment.previous[None, :JOINTS], moment, opening)[0]
+        side = self._bounds.worst(past[0].max(axis=0))[1]
+        stay = past[1] if len(past) > 1 else self.over(both[1:], moment, opening)[0]
         if opening > moment.opening and stay.max() > _TINY:  # the gripper would open into something
             wanted, opening = np.append(wanted[:JOINTS], moment.previous[JOINTS]), moment.opening
-            over, stay = self.over(np.array([wanted, moment.previous])[:, :JOINTS], moment, opening)
-        joints = self._search(wanted[:JOINTS], over, stay, moment, opening, slide)
+            past[0], stay = self.over(both, moment, opening)
+        joints = self._search(wanted[:JOINTS], past[0], stay, moment, opening, slide)
         return np.append(joints, wanted[JOINTS]), side
 
-    def _search(self, wanted, over, stay, moment: Moment, opening: float, slide) -> np.ndarray:
+    def _search(self, wanted, past, stay, moment: Moment, opening: float, slide) -> np.ndarray:
         """Joints (6,): those wanted, or slid along a side, or a part of the way, or the last ones."""
-        bearable = np.maximum(stay, _TINY)  # what staying leads to cannot be helped
-        if (over <= bearable).all():
+        bearable = np.stack(
+            [np.full_like(stay[1], _TINY), np.maximum(stay[1], _TINY)]
+        )  # that cannot be helped
+        previous = moment.previous[:JOINTS]
+        if (past <= bearable).all():
             return wanted
-        previous, slid = moment.previous[:JOINTS], slide(wanted)
-        tried = np.vstack([slid, _parts(previous, wanted, stay, over, bearable)])
-        past = self.over(tried, moment, opening)
-        passes = (past <= bearable).all(axis=1)
-        missing = np.abs(tried - wanted).sum(axis=1)
-        if (
-            passes[0]
-            and missing[1:][passes[1:]].min(initial=np.inf) > _NEARLY * np.abs(wanted - previous).sum()
-        ):
-            return slid
-        if not passes.any():
-            tried = _parts(previous, slid, stay, past[0], bearable)
-            passes = (self.over(tried, moment, opening) <= bearable).all(axis=1)
-            missing = np.abs(tried - wanted).sum(axis=1)
-        return tried[int(np.where(passes, missing, np.inf).argmin())] if passes.any() else previous
+        tried = _parts(previous, wanted, stay, past, bearable)
+        does_slide = self._bounds.is_of_tool(past.max(axis=0))
+        if does_slide:
+            tried = np.vstack([slide(wanted), tried])
+        over = self.over(tried, moment, opening)
+        passes = (over <= bearable).all(axis=(1, 2))
+        missing = np.where(passes, np.abs(tried - wanted).sum(axis=1), np.inf)
+        if does_slide and passes[0] and missing[1:].min() > _NEARLY * np.abs(wanted - previous).sum():
+            return tried[0]
+        if does_slide and not passes.any():
+            tried = _parts(previous, tried[0], stay, over[0], bearable)
+            passes = (self.over(tried, moment, opening) <= bearable).all(axis=(1, 2))
+            missing = np.where(passes, np.abs(tried - wanted).sum(axis=1), np.inf)
+        return tried[int(missing.argmin())] if passes.any() else previous
 
 
 def _parts(
@@ -91,6 +101,6 @@ def _parts(
 ) -> np.ndarray:
     """Joints (n, 6) on the way from start to end (6,), as far as seems bearable, and less."""
     rise = np.maximum(over_end - over_start, _TINY)
-    room = np.where(over_end > bearable, (bearable - over_start) / rise, 1.0).min()
+    room = np.where(over_end > bearable, (bearable - over_start) / rise, 1.0).clip(0, 1).min()
     parts = start + room * _SHARES[:, None] * (end - start)
     return np.array([on_the_wire(np.append(part, 0.0))[:JOINTS] for part in parts])

@@ -1,4 +1,4 @@
-"""What ends a script from outside runs every `finally`, as Ctrl-C does: an arm is then stopped, not left moving."""
+"""What ends a script from outside runs every `finally`, as Ctrl-C does: the arm is stopped."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ SIGNALS = [
 def ends_in_order() -> Iterator[None]:
     """Inside, such a signal raises SystemExit with the shell's status for it; those that follow are ignored.
 
-    One that was ignored before stays so (`nohup`). Only the main thread can arrange it; in others nothing changes.
+    One that was ignored before stays so (`nohup`). In other threads than the main one nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
     earlier = {number: signal.getsignal(number) for number in SIGNALS}
-    earlier = {number: handler for number, handler in earlier.items() if handler not in (signal.SIG_IGN, None)}
+    earlier = {
+        number: handler for number, handler in earlier.items() if handler not in (signal.SIG_IGN, None)
+    }
 
     def end(number: int, _frame: FrameType | None) -> None:
         for other in earlier:

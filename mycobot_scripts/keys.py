@@ -184,4 +184,3 @@ def open_keys() -> TerminalKeys | ConsoleKeys:
 def legend(bindings: Sequence[tuple[str, str]]) -> str:
     """`q: stop   space: capture`."""
     return "   ".join(f"{key}: {meaning}" for key, meaning in bindings)
-

@@ -99,7 +99,9 @@ class Guard:
             self._allowed = np.maximum(0.0, self._excess(previous))
         else:
             most = np.minimum(self._steps, np.append(np.full(JOINTS, course.room(now)), 1.0))
-            self._allowed = np.minimum(self._allowed, np.maximum(0.0, self._excess(course.pose) + _ROUNDED))
+            if self._allowed.any():  # less, once it has come back
+                back = np.maximum(0.0, self._excess(course.pose) + _ROUNDED)
+                self._allowed = np.minimum(self._allowed, back)
         moment = Moment(
             *(previous, course.pose, course.starts(now), course.speed, course.opening, self._allowed)
         )

@@ -1,7 +1,7 @@
 """Stops the arm when the process that drives it dies, however it dies: `kill -9`, out of memory, a crash.
 
-A small process of its own, which no Ctrl-C and no closed terminal reaches, waits at a pipe that only the driver
-holds. If the pipe ends without a goodbye, it opens the port, which is free by then, and sends STOP.
+A small process of its own, which no Ctrl-C and no closed terminal reaches, waits at a pipe that only the
+driver holds. If the pipe ends without a goodbye, it opens the port, which is free by then, and sends STOP.
 """
 
 from __future__ import annotations
