@@ -67,6 +67,8 @@ class Guard:
 
     def check_start(self) -> None:
         """SafetyStop if runs cannot begin at the start pose, because it is outside a limit."""
+        if not np.isfinite(self.start).all():
+            raise SafetyStop(f"the start pose is {self.start.tolist()}; it must be 7 finite numbers")
         depth, _, words = self._bounds.worst(self._excess(self.start))
         if depth > _ROUNDED:
             raise SafetyStop(f"the limits keep the arm from its start pose: {words}")
@@ -206,6 +208,8 @@ class Guard:
 
     def _check_inside(self, time: float, qpos: np.ndarray) -> None:
         """SafetyStop if the arm is outside a limit, and further than it was when it began."""
+        if not np.isfinite(qpos).all():
+            raise SafetyStop(f"the arm says that it is at {np.asarray(qpos).tolist()}")
         before, self._seen = self._seen, (time, np.array(qpos, dtype=float))
         if before is not None and jumps(qpos, before[1], time - before[0]):
             return  # the next reading will tell

@@ -12,7 +12,12 @@ from detr.backbone import BACKBONES
 from policy import POLICIES
 
 TRANSFER, CHUNK = "transfer", "choose, chunk 20"
-FLAGS = {"results.py": ["--rows", TRANSFER], "chunk_sizes.py": ["--rows", CHUNK]}  # a row each, for time
+GUARD_ROWS = ["up and down across the table's edge", "the deepest point nearby"]
+FLAGS = {
+    "guard.py": ["--attacks", *GUARD_ROWS],
+    "results.py": ["--rows", TRANSFER],
+    "chunk_sizes.py": ["--rows", CHUNK],
+}  # a row each, for time
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 ROWS = {
     "recording.py": [
@@ -54,7 +59,7 @@ ROWS = {
     ],
     "loader.py": ["--cache none", "--cache jpeg", "--cache decoded"],
     "physics.py": [task.name for task in TASKS.values() if task.script],
-    "guard.py": ["all joints to changing sides", "the deepest point nearby"],
+    "guard.py": GUARD_ROWS,
     "rollouts.py": [
         "ACT's way: full network, every step rendered",
         "ours: small network, one frame a chunk",
@@ -87,6 +92,27 @@ def cells(line):
 
 
 SLOW = set(ROWS) - {"physics.py", "vinn_query.py"}  # they start many processes
+
+
+@pytest.mark.parametrize(
+    ("commands", "attacks"), [(160, GUARD_ROWS), pytest.param(4000, None, marks=pytest.mark.slow)]
+)
+def test_the_guard_holds_against_attacks(commands, attacks, tmp_path):
+    """On the body, at every physics step, and directly: no part of the arm is outside by more than 5 mm."""
+    flags = [
+        "--commands",
+        str(commands),
+        "--direct",
+        str(commands),
+        *(["--attacks", *attacks] if attacks else []),
+    ]
+    command = [sys.executable, str(BENCH / "guard.py"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=900)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = [cells(line) for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) >= 2 and all(float(row[1]) > 0 for row in rows)
+    outside = [i for i, name in enumerate(header) if name.endswith("mm")]
+    assert len(outside) == 4 and max(float(row[i]) for row in rows for i in outside) <= 5
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,19 @@ def test_outside_one_side_is_no_way_past_another(limits, turned):
         assert tool_point(pose[:6])[2] >= 0.02 - 1e-6
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_no_pose_is_refused(bad):
+    pose = START.copy()
+    pose[2] = bad
+    with pytest.raises(SafetyStop, match="7 finite numbers"):
+        make_guard(pose).check_start()
+    with pytest.raises(SafetyStop, match="the arm says"):
+        make_guard().check_state(1.0, pose, 1.0)
+    for name in ("table_height", "clearance", "box_x", "max_outside", "max_step", "tool_length"):
+        with pytest.raises(ValueError, match=name):
+            make_guard(**{name: (bad, 0.5) if name == "box_x" else bad})
+
+
 def test_a_start_pose_outside_is_refused():
     make_guard().check_start()
     with pytest.raises(
