@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -152,6 +153,15 @@ def remove_unfinished(folder: str | Path, patience: float = 2.0) -> None:
                 time.sleep(0.02)
             if has_ended(pid, place, changed):
                 part.unlink()
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove everything in a folder, which stays (and with it whoever holds it)."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _is_child(pid: int) -> bool:

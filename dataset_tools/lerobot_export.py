@@ -17,7 +17,9 @@ from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
 from episodes import Episode, gathered_notes, list_episodes
+from files import empty_folder
 from frames import EpisodeError, frame_size
+from locks import hold
 from parallel import Workers, spread
 
 # field of an episode, feature of the dataset
@@ -71,12 +73,13 @@ def export_lerobot(flags: ExportFlags) -> None:
         print(f"{target}: {what}\nnothing was written (--dry_run)")
         return
     stage = target.with_name(f".{target.name}.unfinished")
-    shutil.rmtree(stage, ignore_errors=True)
-    try:
-        _write(sources, stage, flags)
-        os.replace(stage, target)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    with hold(stage):
+        empty_folder(stage)
+        try:
+            _write(sources, stage, flags)
+            os.replace(stage, target)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
     print(f"{target}: {what}; {megabytes:.0f} MB")
     print(f"load it: LeRobotDataset('{target.name}', root='{target}')")

@@ -25,8 +25,9 @@ from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
 from dataset_tools.lerobot_index import Entry, cameras_of, file_names, read_entries, read_info, width_of
 from episodes import Episode
-from files import remove_unfinished
+from files import empty_folder, remove_unfinished
 from frames import EpisodeError, JpegFrames
+from locks import hold
 from parallel import Workers, spread
 
 UNITS = ("rad", "deg")
@@ -98,7 +99,10 @@ def import_lerobot(flags: ImportFlags) -> None:
     if flags.dry_run:
         print("nothing was written (--dry_run)")
         return
-    notes = _convert_all(entries, info, task, convert, target, flags)
+    stage = target.with_name(f".{target.name}.unfinished")
+    with hold(stage):
+        notes = _convert_all(entries, info, task, convert, stage, flags)
+        stage.rename(target)
     print("\n".join([*sorted(set(notes)), f"{target}: {len(entries)} episodes"]))
 
 
@@ -107,16 +111,15 @@ def _convert_all(
     info: Mapping[str, Any],
     task: str,
     convert: Mapping[str, Conversion],
-    target: Path,
+    stage: Path,
     flags: ImportFlags,
 ) -> list[str]:
-    """Write the episodes into a folder of their own, which takes its place when all are there."""
-    stage = target.with_name(f".{target.name}.unfinished")
+    """Write the episodes into a folder of their own, or what is left of it after it was stopped."""
     units = [flags.joint_unit, list(flags.gripper_range), info["fps"]]
     identity = [str(Path(flags.dataset_dir).resolve()), task, *units]
     mark = stage / "import.json"
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != identity:
-        shutil.rmtree(stage, ignore_errors=True)
+        empty_folder(stage)
         lerobot.write_json(mark, identity)
     remove_unfinished(stage)
     places = {index: stage / name for index, name in file_names(Path(flags.dataset_dir), entries).items()}
@@ -141,7 +144,6 @@ def _convert_all(
             shutil.rmtree(stage)
         raise
     mark.unlink()
-    stage.rename(target)
     return notes
 
 
