@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from files import complete_file
+from files import complete_file, told_if_full
 from plots import loss_plot
 
 Row = dict[str, float]  # step, and losses and rates by name: train/..., val/..., eval/...
@@ -44,9 +44,10 @@ class RunLog:
         """Log the last row, and all of them as `history.csv` and `losses.png`."""
         *_, last = history
         values = {name: value for name, value in last.items() if name != "step"}
-        for name, value in values.items():
-            self._board.add_scalar(name, value, last["step"])
-        self._board.flush()
+        with told_if_full(self._folder / "tensorboard"):
+            for name, value in values.items():
+                self._board.add_scalar(name, value, last["step"])
+            self._board.flush()
         if self._wandb:
             self._wandb.log(values, step=int(last["step"]))
         write_csv(self._folder / "history.csv", history)

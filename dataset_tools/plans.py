@@ -72,7 +72,10 @@ class Plan:
         needed = self.growth * sum(write.source.stat().st_size for write in self.writes)
         free = shutil.disk_usage(there).free
         if needed > free:
-            raise OSError(f"{there} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed")
+            raise OSError(
+                f"{there} has {free / 1e9:.3g} GB free; {needed / 1e9:.3g} GB are needed; make room, then "
+                "give the same command again"
+            )
 
 
 def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers) -> None:

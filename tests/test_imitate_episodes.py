@@ -15,11 +15,13 @@ import pytest
 import torch
 from synthetic import SMALL_FLAGS, make_act, make_dataset, make_episode
 
+import files
 import imitate_episodes
 import logs
 from checkpoints import run_checkpoint
 from constants import TASKS
 from episodes import Episode, episode_path, list_episodes
+from locks import Held, hold
 from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from views import View
@@ -413,3 +415,15 @@ def test_wandb_is_asked_for_before_training(monkeypatch):
     monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None if name == "wandb" else name)
     with pytest.raises(ImportError, match="--wandb needs the package wandb"):
         imitate_episodes.parse_flags(["--task_name", "t", "--ckpt_dir", "c", "--wandb", "mine"])
+
+
+def test_two_trainings_in_one_folder(dataset, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with hold(run), pytest.raises(Held, match=f"at work in {run}: process {os.getpid()}, "):
+        call(dataset, run, "--num_steps", "1", monkeypatch=monkeypatch)
+    assert list(tmp_path.iterdir()) == [], "the second has written nothing"
+    call(dataset, run, "--num_steps", "1", monkeypatch=monkeypatch)
+    (run / ".policy_last.ckpt.99999999.part").touch()  # of a process that was killed
+    monkeypatch.setattr(files, "_swept", set())
+    call(dataset, run, "--num_steps", "1", "--resume", monkeypatch=monkeypatch)
+    assert not list(run.glob(".*.part"))

@@ -145,7 +145,9 @@ def test_a_worker_that_the_system_kills_is_told_in_one_line():
     with pytest.raises(RuntimeError) as caught:
         run(signal.raise_signal, [(signal.SIGKILL,)] * 2, Workers(num_workers=2))
     said = str(caught.value)
-    assert said.startswith("a worker was ended by the system; the memory may have run out: try --num_workers 1")
+    assert said.startswith(
+        "a worker was ended by the system; the memory may have run out: try --num_workers 1"
+    )
     assert "the same command goes on" in said and "\n" not in said
     with pytest.raises(RuntimeError, match="it crashed"):
         run(signal.raise_signal, [(signal.SIGSEGV,)] * 2, Workers(num_workers=2))

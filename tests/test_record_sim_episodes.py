@@ -21,6 +21,7 @@ import parallel
 import record_sim_episodes as script
 from constants import IMAGE_SIZE, Stream, get_task
 from episodes import Episode, JpegFrames, episode_path, list_episodes
+from locks import hold
 from parallel import PACKAGES
 from schema import Stage
 from sim_env import SimEnv, make_sim_env
@@ -479,6 +480,45 @@ def test_a_signal_leaves_whole_files_and_no_worker(tmp_path, number, whom):
     assert alive == []
     assert all(path.name.startswith("episode_") for path in folder.iterdir())
     assert all(Episode.load(path).success for path in list_episodes(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("_", range(3))
+def test_after_kill_9_of_the_command_alone_the_same_command_goes_on_at_once(tmp_path, _):
+    folder = tmp_path / "data"
+    flags = f"--task_name sim_short --num_episodes 12 --num_workers 2 --dataset_dir {folder}".split()
+    command = [sys.executable, "-c", SHORT_TASK, *flags]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while run.poll() is None and not list(folder.glob("episode_*")):
+        time.sleep(0.02)
+    family = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    run.wait()
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"episode_{i}.hdf5" for i in range(12))
+
+
+def test_an_episode_that_appeared_meanwhile_is_done_if_it_has_the_same_settings(
+    record, monkeypatch, tmp_path
+):
+    """As workers of a cluster do, whose command was killed."""
+    folder = record(episodes=1)
+    before = state(folder)
+    monkeypatch.setattr(script, "missing_episodes", lambda *_: [0])
+    record(episodes=1)
+    assert state(folder) == before
+    assert "has seed 0, not 1; give another" in refusal(record, "--seed", "1", episodes=1)
+    assert state(folder) == before
+
+
+def test_two_recorders_in_one_folder(record, tmp_path):
+    with hold(tmp_path / "data"):
+        said = refusal(record)
+        assert f"another command is at work in {tmp_path / 'data'}: process {os.getpid()}, " in said
+        assert list((tmp_path / "data").iterdir()) == []
 
 
 # --- scripts that fail
