@@ -70,6 +70,26 @@ def hold_name(name: str, problem: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hold_briefly(name: str | Path, patience: float = 20.0) -> Iterator[None]:
+    """Hold what others hold for moments only, a file that is read and written anew: wait for it.
+
+    Raises:
+        Held: it was not to be had for `patience` (s).
+    """
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(hold_name(str(name), f"another command writes {name}"))
+                break
+            except Held:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
+        yield
+
+
 def is_held(folder: str | Path) -> bool:
     """Whether a command is at work in a folder."""
     try:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from files import complete_file
+from locks import hold_briefly
 from outcomes import Settings, Summary
 
 FOLDER = "evaluations"
@@ -69,6 +70,11 @@ def _new_folder(parent: Path, name: str) -> Path:
 def _copy_to_run(result: Path, run: Path) -> None:
     """Copy JSON and text of a result to the run's folder; what an earlier version left there is kept."""
     copy = run / result.name
+    with hold_briefly(copy):
+        _write_copy(result, copy, run)
+
+
+def _write_copy(result: Path, copy: Path, run: Path) -> None:
     if copy.is_file() and not _is_copy(copy):
         folder = _new_folder(run / FOLDER, f"earlier_{copy.stem}")
         for path in (copy.with_suffix(".txt"), copy):

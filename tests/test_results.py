@@ -10,6 +10,7 @@ import pytest
 
 from outcomes import Outcome, Settings, Summary, write_summary
 from results import content_version, list_results, open_evaluation, read_result
+from viewers.provenance import note_command, read_commands
 
 STAGES = ("touched", "lifted")
 
@@ -75,6 +76,7 @@ def test_folders_tell_how_it_was_done():
 def _keep_one(run: str, number: int, barrier) -> None:
     with open_evaluation(Path(run), PLAIN) as folder:
         barrier.wait()  # all are going on at the same time
+        note_command(Path(run), f"evaluation {number}", ("x.py",))
         (folder / "rollout_0.mp4").write_text(str(number))
         write_summary(summary(rewards=(number, 0, 0), settings=PLAIN), folder)
 
@@ -82,14 +84,18 @@ def _keep_one(run: str, number: int, barrier) -> None:
 def test_evaluations_at_the_same_time_keep_apart(tmp_path):
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(3)
+    old = json.dumps(summary(rewards=(1, 1, 1)).as_dict() | {"settings": None})
+    (tmp_path / "result_policy_last.json").write_text(old)
     made = [context.Process(target=_keep_one, args=(str(tmp_path), i, barrier)) for i in range(3)]
     for process in made:
         process.start()
     for process in made:
         process.join()
     assert [process.exitcode for process in made] == [0, 0, 0]
-    found = {read_result(path).outcomes[0].highest_reward: path for path in list_results(tmp_path)}
-    assert set(found) == {0, 1, 2}
+    results = {path: read_result(path) for path in list_results(tmp_path)}
+    found = {told.outcomes[0].highest_reward: path for path, told in results.items() if told.settings}
+    assert set(found) == {0, 1, 2} and len(results) == 4, "and the earlier one"
+    assert {each["what"][-1] for each in read_commands(tmp_path)} == {"0", "1", "2"}
     assert all((path.parent / "rollout_0.mp4").read_text() == str(i) for i, path in found.items())
     assert not list(tmp_path.rglob("*.part"))
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from addresses import masked
 from files import complete_file
+from locks import hold_briefly
 from plain import from_plain
 
 FILE = "commands.json"
@@ -49,9 +50,11 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
     """
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     line = f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}"
-    entries = [*read_commands(folder), asdict(Command(what, when, line, versions()))]
-    with complete_file(folder / FILE) as part:
-        part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    entry = asdict(Command(what, when, line, versions()))
+    with hold_briefly(folder / FILE):
+        entries = [*read_commands(folder), entry]
+        with complete_file(folder / FILE) as part:
+            part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 
 def read_commands(folder: Path) -> list[dict[str, Any]]:
