@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import locks
-from locks import Held, hold, hold_name, is_held
+from locks import Held, hold, hold_briefly, hold_name, is_held
 
 ROOT = Path(locks.__file__).parent
 HOLDER = """
@@ -101,3 +102,25 @@ def test_a_folder_that_cannot_be_made_is_left_to_whoever_writes_there(tmp_path):
     with hold(tmp_path / "file" / "data"), hold(tmp_path / "file" / "data"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_held_for_a_moment_is_waited_for(tmp_path):
+    name, order = tmp_path / "list.json", []
+    first, waiting = threading.Event(), threading.Thread(target=lambda: second())
+
+    def second() -> None:
+        first.set()
+        with hold_briefly(name):
+            order.append("second")
+
+    with hold_briefly(name):
+        waiting.start()
+        first.wait()
+        with (
+            pytest.raises(Held, match="another command writes .*list.json"),
+            hold_briefly(name, patience=0.1),
+        ):
+            order.append("neither")
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"] and not name.exists()
