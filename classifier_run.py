@@ -17,13 +17,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import cli
+from checkpoints import check_weights, read_checkpoint
 from classification import Classifier, Images, accuracy, evaluate, flip_and_crop
-from detr.backbone import build_backbone, init_backbone
+from detr.backbone import build_backbone
 from detr.norms import NORMS
-from files import PatientFile, complete_file
 from logs import Row
 from machine import autocast, keep_freed_memory
-from policy import read_checkpoint
+from policies.stored import check_optimiser, check_run
+from policies.vision import start_backbones
+from torch_files import write_torch
 from training import stop_signals
 from training_run import check_room, step_seed
 
@@ -71,6 +73,19 @@ class ClassifierConfig:
             raise ValueError("--norm is for random weights; leave it out, or --backbone_weights")
 
 
+def read_run(path: Path) -> dict[str, Any]:
+    """What `ClassifierRun.save` wrote; ValueError, with the file, if it is damaged or something else."""
+    content = read_checkpoint(path)
+    wanted = {"config": dict, "norm": str, "pretrained": bool, "weights": dict, "optimiser": dict}
+    wanted |= {"step": int, "best": float, "history": list, "sums": torch.Tensor, "classes": tuple}
+    check_run(content, wanted, path)
+    check_weights({**content["weights"], "sums": content["sums"]}, path)
+    check_optimiser(content["optimiser"], path)
+    if not all(type(name) is str for name in content["classes"]) or content["sums"].shape != (2,):
+        raise ValueError(f"{path} cannot be resumed from: no training of a classifier wrote it")
+    return content
+
+
 def rate_factor(step: int, total: int, drops: tuple[float, ...]) -> float:
     """Share of the learning rate at a step: a tenth of what it was after each of the drops."""
     return 0.1 ** sum(step >= share * total for share in drops)
@@ -111,7 +126,7 @@ class ClassifierRun:
         if not self.steps_per_epoch:
             raise ValueError(f"--batch_size is {config.batch_size}, but there are {len(self.train)} images")
         self.total = config.epochs * self.steps_per_epoch
-        content = read_checkpoint(folder / LAST) if resume and (folder / LAST).is_file() else None
+        content = read_run(folder / LAST) if resume and (folder / LAST).is_file() else None
         self.model = Classifier(self._backbone(content), len(data.classes)).to(data.pixels.device)
         self.model.to(memory_format=torch.channels_last)
         self.rate = config.lr or OPTIMISERS[optimiser]
@@ -128,7 +143,7 @@ class ClassifierRun:
             return build_backbone(self.config.backbone, content["norm"], content["pretrained"])
         if self.config.backbone_weights == "none":
             return build_backbone(self.config.backbone, self.config.norm)
-        return init_backbone(self.config.backbone, self.config.backbone_weights)
+        return start_backbones(self.config.backbone, self.config.backbone_weights)[0]
 
     def _check_same(self, content: Mapping[str, Any]) -> None:
         known, shown = (", ".join(classes) for classes in (content["classes"], self.train.classes))
@@ -146,8 +161,14 @@ class ClassifierRun:
                 )
 
     def _restore(self, content: Mapping[str, Any]) -> None:
-        self.model.load_weights(content["weights"])
-        self.optimiser.load_state_dict(content["optimiser"])
+        try:
+            self.model.load_weights(content["weights"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        except Exception as error:  # whatever other shapes lead to
+            raise ValueError(
+                f"{self.folder / LAST} cannot be resumed from: it is of another network; begin anew with "
+                "--overwrite"
+            ) from error
         self.step, self.best, self.history = content["step"], content["best"], content["history"]
         self._sums.copy_(content["sums"])
 
@@ -218,8 +239,7 @@ class ClassifierRun:
     def _write(self, name: str, content: Any) -> None:
         path = self.folder / name
         check_room(path, content)
-        with complete_file(path) as part, PatientFile(part) as file:
-            torch.save(content, file)
+        write_torch(path, content)
 
 
 def fit(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool:

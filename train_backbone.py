@@ -11,9 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 import cli
+from checkpoints import read_weights
 from classification import Images, accuracy, evaluate, fake_images, read_cifar10
 from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit
 from files import complete_file, remove_unfinished
@@ -82,7 +81,7 @@ def train_one(run: ClassifierRun) -> bool:
 
 def test_one(run: ClassifierRun, test: Images) -> Row:
     """Results on the test images, of the weights that were best on those held back; writes them, too."""
-    run.model.load_weights(torch.load(run.folder / BEST, weights_only=True))
+    run.model.load_weights(read_weights(run.folder / BEST))
     loss, confusion = evaluate(run.model, test, run.config.amp, desc="test images")
     result = {"val/accuracy": run.best, "test/accuracy": accuracy(confusion), "test/loss": loss}
     right = f"{result['test/accuracy']:.1%} of {len(test)} right"

@@ -206,7 +206,7 @@ def fit(
     keep_freed_memory()
     run = Run(policy, config, total, world, feed.prepare)
     if resume:
-        run.restore(read_checkpoint(ckpt_dir / LAST, run.device))
+        run.restore(read_checkpoint(ckpt_dir / LAST), ckpt_dir / LAST)
     policy.train()
     if run.step == total:
         return True

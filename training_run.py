@@ -24,8 +24,9 @@ import cli
 from constants import Stream
 from logs import Row
 from machine import World, autocast
-from policies.base import Policy
-from policy import FORMAT_VERSION, save_policy
+from policies.base import Interface, Policy
+from policies.stored import stored_training
+from policy import FORMAT_VERSION, first_line, save_policy, stored_parts
 from utils import Batch
 
 NOISE, DROPOUT = 2, 3  # sub-streams of Stream.TRAIN; the samplers have 0 and 1
@@ -256,12 +257,15 @@ class Run:
             "history": self.history,
         }
 
-    def restore(self, content: dict[str, Any]) -> None:
-        """Go on from a `last` checkpoint; ValueError if policy, average or schedule were others."""
+    def restore(self, content: dict[str, Any], path: Path) -> None:
+        """Go on from the content of a `last` checkpoint; ValueError if it is damaged, or if policy, average
+        or schedule were others.
+        """
+        _, config, interface, _, weights = stored_parts(content, path)
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError("the run to resume was begun by an older version; begin anew with --overwrite")
-        _check_same(content, self.policy)
-        state = content["training"]
+        _check_same(config, interface, self.policy)
+        state = stored_training(content, path)
         if state["total"] != self.total and self.config.lr_schedule == "cosine":
             raise ValueError(
                 f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
@@ -272,13 +276,19 @@ class Run:
                 f"the run to resume was {'without' if state['weights'] is None else 'with'} --ema; "
                 "give the same flags, or another --ckpt_dir"
             )
-        self.policy.load_state_dict(state["weights"] or content["weights"])
-        if self.average is not None:
-            self.average.module.load_state_dict(content["weights"])
-            self.average.n_averaged.fill_(state["step"])
-            self.average.module.train()  # as the policy itself; what was learnt in `finish` counts no more
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        try:
+            self.policy.load_state_dict(state["weights"] or weights)
+            if self.average is not None:
+                self.average.module.load_state_dict(weights)
+                self.average.n_averaged.fill_(state["step"])
+                self.average.module.train()  # as the policy itself; what `finish` taught it counts no more
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+        except Exception as error:  # whatever other shapes lead to
+            raise ValueError(
+                f"{path} cannot be resumed from: weights or optimiser are of another network "
+                f"({first_line(error)}); begin anew with --overwrite"
+            ) from error
         self.step, self.best, self.history = state["step"], state["best"], state["history"]
         self.best_success = state["best_success"]
 
@@ -313,10 +323,9 @@ def _tensor_bytes(content: Any) -> int:
     return sum(map(_tensor_bytes, content)) if isinstance(content, list | tuple) else 0
 
 
-def _check_same(content: dict[str, Any], policy: Policy) -> None:
-    interface = type(policy.interface).from_plain(content["interface"])
+def _check_same(config: dict[str, Any], interface: Interface, policy: Policy) -> None:
     for stored, present in (
-        (content["config"], policy.rebuild_config()),
+        (config, policy.rebuild_config()),
         (asdict(interface), policy.interface),
     ):
         for name, value in asdict(present).items():

@@ -4,106 +4,52 @@ names.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from checkpoints import check_weights, described, find_weights
 from constants import IMAGE_SIZE
 from detr.latent import CodeLatent
 from detr.upstream import convert_upstream
+from pickles import read_pickle
+from policies.stored import stored_stats
 from stats import Stats
-
-# All that a pickle of plain values and numpy arrays may name, under its old and its present module.
-_ALLOWED = {
-    (f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")
-} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
-
-
-class _NumpyUnpickler(pickle.Unpickler):
-    """Unpickles plain values and numpy arrays; a pickle that asks for anything else may run any code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}; only numpy arrays are allowed")
-        return super().find_class(module, name)
-
-
-def read_pickle(path: str | Path) -> Any:
-    """Content of a pickle of plain values and numpy arrays; ValueError if it holds anything else."""
-    try:
-        with open(path, "rb") as file:
-            return _NumpyUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read safely: {error}") from error
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """What ACT++ wrote beside a checkpoint, `config.pkl`; empty if there is none."""
-    config = path.with_name("config.pkl")
-    return read_pickle(config) if config.is_file() else {}
-
-
-def name_cameras(
-    path: Path, known: Sequence[str], given: Sequence[str] | None, likely: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """Cameras of a checkpoint, in the order of its training.
-
-    Args:
-        path: the checkpoint.
-        known: what it says itself; empty if it names none.
-        given: what a person says (`--camera_names`).
-        likely: what the task or the data have: taken where there is but one, as that leaves no doubt.
-
-    Raises:
-        ValueError: the two contradict, or nobody says it.
-    """
-    if known and given and set(known) != set(given):
-        raise ValueError(
-            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, which it knows itself"
-        )
-    if known or given or len(likely) == 1:
-        return tuple(known or given or likely)
-    raise ValueError(
-        f"{path} is a checkpoint of ACT, which does not say what its cameras are: give --camera_names, in "
-        f"the order of its training, e.g. --camera_names {' '.join(likely) or 'top'}"
-    )
 
 
 def read_upstream(
-    content: Mapping[str, Tensor], path: Path, cameras: Sequence[str] | None = None
-) -> tuple[dict[str, Any], dict[str, Any], Stats, dict[str, Tensor]]:
+    content: Mapping[str, Any], path: Path, cameras: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any], Stats, dict[str, Tensor], str]:
     """Translate a checkpoint of ACT or ACT++.
 
     Args:
-        content: what its file holds, a state dict.
+        content: what its file holds: a state dict, or one with it in an entry.
         path: the file; `dataset_stats.pkl` must lie beside it, ACT++'s `config.pkl` may.
         cameras: their names, in the order of training, where there is no config.pkl.
 
     Returns:
         values of `policy.ACTConfig`, values of `policy.Interface`, statistics (with ranges that the file
-        lacks filled in by `Stats.completed`), and weights of our `detr.act.ACT`.
+        lacks filled in by `Stats.completed`), weights of our `detr.act.ACT`, and what was done to them, for
+        the reader ("" if nothing).
 
     Raises:
-        ValueError: these are no weights of ACT, or the cameras do not fit them.
+        ValueError: these are no weights of ACT, or the cameras are not known or do not fit them.
         FileNotFoundError: no dataset_stats.pkl.
     """
-    stats_path, written = path.with_name("dataset_stats.pkl"), read_config(path)
-    made = written.get("policy_config", {})
-    is_vq = bool(made.get("vq"))
-    weights, sizes = convert_upstream(content, (made["vq_class"], made["vq_dim"]) if is_vq else None)
+    settings = _settings(path)
+    weights, sizes, note = _convert(content, path, settings["codes"])
+    stats_path = path.with_name("dataset_stats.pkl")
     if not stats_path.is_file():
         raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
-    stats = Stats.completed(read_pickle(stats_path))
-    cameras = name_cameras(path, written.get("camera_names", ()), cameras)
+    known, widths = read_pickle(stats_path), (sizes["state_dim"], sizes["action_dim"])
+    stats = stored_stats(known, *widths, f"{stats_path}: it")
     count = sizes.pop("num_backbones")
-    if count not in (1, len(cameras)):
-        raise ValueError(
-            f"{path} has {count} backbones, but the cameras are {', '.join(cameras)}; give --camera_names "
-            f"with {count} names, in the order of training"
-        )
+    try:
+        cameras = name_cameras(path, settings["camera_names"], cameras, count=_told(count))
+    except ValueError as error:
+        raise ValueError(f"{error} ({note})" if note else str(error)) from None
     interface = {
         "state_dim": sizes.pop("state_dim"),
         "action_dim": sizes.pop("action_dim"),
@@ -116,4 +62,94 @@ def read_upstream(
     config["no_encoder"] = latent is None
     if isinstance(latent, CodeLatent):
         config |= {"use_vq": True, "vq_class": latent.classes, "vq_dim": latent.values}
-    return config, interface, stats, weights
+    return config, interface, stats, weights, note
+
+
+def count_cameras(content: Mapping[str, Any], path: Path) -> tuple[tuple[str, ...], int | None]:
+    """Names of the cameras of a checkpoint of ACT (none, if only its people know), and how many there are,
+    None where it has one backbone, which may serve any number. ValueError as of `read_upstream`.
+    """
+    settings = _settings(path)
+    _, sizes, _ = _convert(content, path, settings["codes"])
+    return settings["camera_names"], _told(sizes["num_backbones"])
+
+
+def _told(backbones: int) -> int | None:
+    """How many cameras so many backbones tell of: ACT has one for all, ACT++ one for each."""
+    return backbones if backbones > 1 else None
+
+
+def _convert(
+    content: Mapping[str, Any], path: Path, codes: tuple[int, int] | None
+) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Weights and sizes as of `convert_upstream`, and what was done to find them."""
+    state, note = find_weights(content, path)
+    check_weights(state, path)
+    try:
+        return *convert_upstream(state, codes), note
+    except Exception as error:  # shapes of something else
+        reason = str(error) if type(error) is ValueError and str(error) else "its weights have other shapes"
+        raise ValueError(f"{path}: {reason}{f' ({note})' if note else ''}") from error
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Of ACT++'s config.pkl beside a checkpoint: `camera_names`, empty where it says nothing of them, and
+    `codes`, None where there are none.
+    """
+    path = path.with_name("config.pkl")
+    written = read_pickle(path) if path.is_file() else {}
+    made = written.get("policy_config", {}) if type(written) is dict else None
+    if type(made) is not dict:
+        raise ValueError(f"{path} is not ACT++'s dict of settings; it holds {described(written)}")
+    cameras, codes = written.get("camera_names"), None
+    if cameras is not None and (
+        type(cameras) not in (list, tuple) or not all(type(name) is str for name in cameras)
+    ):
+        raise ValueError(f"{path} has camera_names {described(cameras)}; it should be a list of names")
+    if type(made.get("vq")) in (bool, int) and made["vq"]:
+        codes = (made.get("vq_class"), made.get("vq_dim"))
+        if not all(type(count) is int and count > 0 for count in codes):
+            shown = " and ".join(map(described, codes))
+            raise ValueError(f"{path} has vq_class and vq_dim {shown}; they should be whole numbers above 0")
+    return {"camera_names": tuple(cameras or ()), "codes": codes}
+
+
+def name_cameras(
+    path: Path,
+    known: Sequence[str],
+    given: Sequence[str] | None,
+    likely: Sequence[str] = (),
+    count: int | None = None,
+) -> tuple[str, ...]:
+    """Cameras of a checkpoint, in the order of its training.
+
+    Args:
+        path: the checkpoint.
+        known: what it says itself; empty if it names none.
+        given: what a person says (`--camera_names`).
+        likely: what the task or the data have: taken where there is but one, as that leaves no doubt.
+        count: how many there are; None if that cannot be told.
+
+    Raises:
+        ValueError: the two contradict, or nobody says it, or they are not as many.
+    """
+    if known and given and set(known) != set(given):
+        raise ValueError(
+            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, which it knows itself"
+        )
+    likely = likely if count in (None, len(likely)) else ()
+    if not (known or given or len(likely) == 1):
+        many = f"it has {count} backbones, one for each" if count else "how many there are it does not tell"
+        raise ValueError(
+            f"{path} is a checkpoint of ACT, which does not say what its cameras are ({many}): give "
+            f"--camera_names, in the order of its training, e.g. --camera_names {' '.join(likely) or 'top'}"
+        )
+    cameras = tuple(known or given or likely)
+    if len(set(cameras)) < len(cameras):
+        raise ValueError(f"{path}: its cameras are {', '.join(cameras)}; name each once, with --camera_names")
+    if count not in (None, len(cameras)):
+        raise ValueError(
+            f"{path} has {count} backbones, one for each camera, but the cameras are {', '.join(cameras)}; "
+            f"give --camera_names with {count} names, in the order of training"
+        )
+    return cameras

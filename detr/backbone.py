@@ -8,14 +8,11 @@ that its checkpoint recorded.
 
 import difflib
 import http.client
-import pickle
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
-import torch
 import torchvision
 from torch import Tensor, nn
 
@@ -25,6 +22,7 @@ from detr.norms import NORMS, replace_batch_norm
 from detr.residual_attention import FORMS, ResidualAttention
 from detr.spatial import robomimic_nets
 
+WEIGHTS = ("auto", "imagenet", "none")
 DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
 
 Builder = Callable[[str, str], nn.Module]
@@ -116,7 +114,9 @@ def build_backbone(name: str, norm: str | None = None, pretrained: bool = False)
     return backbone
 
 
-def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
+def init_backbone(
+    name: str, weights: str | Mapping[str, Tensor] = "auto", source: str = "this state dict"
+) -> nn.Module:
     """Build a backbone with the weights that training starts from.
 
     Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in
@@ -126,14 +126,13 @@ def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
     Args:
         name: a key of `BACKBONES`, or one of a family.
         weights: "imagenet": torchvision's or timm's, downloaded or from their cache; where that fails (no
-            network), warns and falls back on random weights. "none": random. A path: a state dict in the
-            backbone's names (of a ResNet: torchvision's), as train_backbone.py writes it; `fc.*` ignored,
-            GroupNorm if it holds no running statistics. "auto": "imagenet" where such weights exist, else
-            "none".
+            network), warns and falls back on random weights. "none": random. A state dict in the backbone's
+            names (of a ResNet: torchvision's), as train_backbone.py writes it; `fc.*` ignored, GroupNorm if
+            it holds no running statistics. "auto": "imagenet" where such weights exist, else "none".
+        source: what an error calls the state dict, e.g. its file.
 
     Raises:
-        ValueError: unknown name, no ImageNet weights for it, or a file that does not fit.
-        FileNotFoundError: `weights` is a path to nothing.
+        ValueError: unknown name or `weights`, no ImageNet weights for it, or a state dict that does not fit.
         ImportError: the package that has it is missing.
     """
     scratch_norm = _find_builder(name).scratch_norm
@@ -142,8 +141,9 @@ def init_backbone(name: str, weights: str | Path = "auto") -> nn.Module:
         weights = "imagenet" if has_imagenet else "none"
     if weights == "none":
         return build_backbone(name)
-    if weights != "imagenet":
-        return _with_weights(name, _read_weights(Path(weights)), source=str(weights))
+    if not isinstance(weights, str):
+        return _with_weights(name, weights, source)
+    _check_choice("backbone weights", weights, WEIGHTS)
     if not has_imagenet:
         raise ValueError(f"there are no ImageNet weights for backbone {name!r}; choose 'none' or a file")
     try:
@@ -183,20 +183,6 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"backbone weights {str(path)!r}: no such file; or say 'imagenet', 'none', 'auto'"
-        )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"backbone weights {path}: not a torch file of plain tensors") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"backbone weights {path}: not a state dict")
-    return state
-
-
 def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Module:
     has_statistics = any(key.endswith("running_mean") for key in state)
     scratch_norm = _find_builder(name).scratch_norm
@@ -206,7 +192,8 @@ def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Mod
     try:
         backbone.load_state_dict(body)
     except RuntimeError as error:
-        raise ValueError(f"{source} does not fit backbone {name!r}: {str(error)[:400]}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{source} does not fit backbone {name!r}: {reason[:400]}") from error
     return backbone
 
 
@@ -218,7 +205,7 @@ def _find_builder(name: str) -> Builder:
     return BACKBONES[key]
 
 
-def _check_choice(kind: str, value: str, choices: Mapping[str, object]) -> None:
+def _check_choice(kind: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         close = difflib.get_close_matches(value, choices, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

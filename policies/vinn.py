@@ -23,6 +23,7 @@ from detr.neighbours import Memory, errors_by_k
 from plots import k_plot
 from policies.base import Interface, Policy
 from policies.byol import NUMBERS, changed_view, make_learner
+from policies.stored import stored_interface
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
 from sampling import PHASES
 from stats import Stats
@@ -107,9 +108,10 @@ class VINNPolicy(Policy):
         config.check()
         backbones = None
         if config.features == POLICY and config.norm is None:
-            content = read_checkpoint(config.features_from)
-            _check_seen_alike(content, interface)
-            fields, backbones = trained_backbones(content, interface.cameras)
+            path = Path(config.features_from)
+            content = read_checkpoint(path)
+            _check_seen_alike(content, interface, path)
+            fields, backbones = trained_backbones(content, path, interface.cameras)
             config = dataclasses.replace(config, **fields)
         super().__init__(config, interface, stats)
         backbones = backbones or make_backbones(config, interface.cameras)
@@ -241,9 +243,11 @@ def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, 
     return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
 
 
-def _check_seen_alike(content: dict, interface: Interface) -> None:
+def _check_seen_alike(content: dict, interface: Interface, path: Path) -> None:
     """ValueError unless the policy of a checkpoint saw pictures as this one does."""
-    stored = Interface.from_plain(content["interface"]) if "interface" in content else interface
+    if "interface" not in content:
+        return
+    stored = stored_interface(content["interface"], f"{path}: its interface")
     for name in ("image_size", "views"):
         if getattr(stored, name) != getattr(interface, name):
             raise ValueError(

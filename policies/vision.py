@@ -7,12 +7,15 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 import cli
-from detr.backbone import BACKBONES, build_backbone, init_backbone
+from checkpoints import check_weights, described, read_weights
+from detr.backbone import BACKBONES, WEIGHTS, build_backbone, init_backbone
+from policies.stored import stored_interface, stored_values
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,22 @@ def make_backbones(config: VisionConfig, cameras: Sequence[str]) -> list[nn.Modu
     """
     count = 1 if config.share_backbone else len(cameras)
     if config.norm is None:
-        return [init_backbone(config.backbone, config.backbone_weights) for _ in range(count)]
+        return start_backbones(config.backbone, config.backbone_weights, count)
     return [build_backbone(config.backbone, config.norm, config.pretrained) for _ in range(count)]
+
+
+def start_backbones(name: str, weights: str, count: int = 1) -> list[nn.Module]:
+    """So many backbones with the weights that training starts from (`init_backbone`), or with those of a
+    file.
+
+    FileNotFoundError if there is no such file, ValueError if it is damaged or does not fit.
+    """
+    if weights in WEIGHTS:
+        return [init_backbone(name, weights) for _ in range(count)]
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or say {', '.join(WEIGHTS)}")
+    state = read_weights(weights)
+    return [init_backbone(name, state, source=weights) for _ in range(count)]
 
 
 def rebuilt(config: Config, backbone: nn.Module) -> Config:
@@ -52,35 +69,41 @@ def pretrained_parameters(backbones: Iterable[nn.Module]) -> list[nn.Parameter]:
 
 
 def trained_backbones(
-    content: Mapping[str, Any], cameras: Sequence[str]
+    content: Mapping[str, Any], path: Path, cameras: Sequence[str]
 ) -> tuple[dict[str, Any], list[nn.Module]]:
     """The backbones of a trained policy, one for each camera, or a single one if they were shared.
 
     Args:
         content: its checkpoint (`checkpoints.read_checkpoint`).
-        cameras: of them, the ones that are wanted.
+        path: the file.
+        cameras: of those it saw, the ones that are wanted.
 
     Returns:
         what `VisionConfig` must say of them, and the backbones with their weights.
 
     Raises:
-        ValueError: it has none, or not for such a camera.
+        ValueError: it has none, or not for such a camera, or is not what it should be.
     """
-    config, found = content.get("config", {}), defaultdict(dict)
+    check_weights(content.get("weights", {}), path)
+    found: dict[int, dict[str, Tensor]] = defaultdict(dict)
     for name, value in content.get("weights", {}).items():
         if match := BACKBONE_WEIGHT.fullmatch(name):
             found[int(match[1] or match[2])][match[3]] = value
+    config, names = content.get("config"), [field.name for field in dataclasses.fields(VisionConfig)]
+    config = config if isinstance(config, Mapping) else {}
     if not found or not config.get("norm"):
-        raise ValueError(
-            f"a policy {content.get('policy_class', 'of ACT or ACT++')} has no backbones to take"
-        )
-    known = list(content["interface"]["cameras"])
+        maker = described(content["policy_class"]) if "policy_class" in content else "of ACT or ACT++"
+        raise ValueError(f"{path}: a policy {maker} has no backbones to take")
+    fields = stored_values(VisionConfig, {n: config[n] for n in names if n in config}, f"{path}: its config")
+    known = stored_interface(content.get("interface"), f"{path}: its interface").cameras
     missing = [camera for camera in cameras if camera not in known]
     if missing:
         raise ValueError(f"that policy never saw camera {missing[0]!r}; it saw {', '.join(known)}")
-    fields = {field.name: config[field.name] for field in dataclasses.fields(VisionConfig)}
     places = [0] if fields["share_backbone"] else [known.index(camera) for camera in cameras]
-    backbones = [build_backbone(config["backbone"], config["norm"], config["pretrained"]) for _ in places]
-    for place, backbone in zip(places, backbones, strict=True):
-        backbone.load_state_dict(found[place])
+    try:
+        backbones = [build_backbone(fields["backbone"], fields["norm"], fields["pretrained"]) for _ in places]
+        for place, backbone in zip(places, backbones, strict=True):
+            backbone.load_state_dict(found[place])
+    except (RuntimeError, LookupError, ValueError) as error:
+        raise ValueError(f"{path}: its weights are not those of backbone {fields['backbone']!r}") from error
     return fields, backbones

@@ -45,6 +45,8 @@ FLOORS = {
     "stats": 1,
     "utils": 1,
     "checkpoints": 1,
+    "torch_files": 1,
+    "pickles": 1,
     "sampling": 1,
     "augment": 1,
     "views": 1,

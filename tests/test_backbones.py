@@ -19,6 +19,7 @@ from detr.backbone import BACKBONES, build_backbone, init_backbone, register_bac
 from detr.keypoints import SpatialSoftmax, cell_centres
 from detr.norms import NORMS, group_norm
 from detr.residual_attention import FORMS, AttentionModule, Hourglass, ResidualAttention
+from policies.vision import start_backbones
 from policy import load_policy, save_policy
 
 SIZES = ((32, 32), (48, 64), (65, 97))  # height, width (pixels); not all multiples of 32
@@ -121,7 +122,7 @@ def test_weights_come_back_as_they_were_saved(name, tmp_path):
             trained(3 * image)  # moves the statistics
         head = {"fc.weight": torch.zeros(10, trained.out_channels), "fc.bias": torch.zeros(10)}
         torch.save(trained.state_dict() | head, tmp_path / "own.pth")
-        backbone = init_backbone(name, tmp_path / "own.pth")
+        backbone = start_backbones(name, str(tmp_path / "own.pth"))[0]
         is_frozen = norm == "batch_norm" != scratch
         assert (backbone.norm, backbone.pretrained) == ("frozen_bn" if is_frozen else scratch, True)
         with torch.no_grad():
@@ -174,7 +175,7 @@ def test_resnet_computes_what_torchvision_does(tmp_path):
             nn.init.uniform_(module.running_mean)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     torch.save(net.state_dict(), tmp_path / "resnet18.pt")
-    backbone = init_backbone("resnet18", tmp_path / "resnet18.pt")
+    backbone = start_backbones("resnet18", str(tmp_path / "resnet18.pt"))[0]
     assert (backbone.norm, backbone.pretrained) == ("frozen_bn", True)
     image = torch.randn(1, 3, 64, 64, generator=seeded())
     with torch.no_grad():
@@ -440,18 +441,20 @@ def test_random_weights_need_no_download(monkeypatch):
 
 def test_bad_weights_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="imagenett"):
+        start_backbones("resnet18", "imagenett")
+    with pytest.raises(ValueError, match="'imagenett'; did you mean 'imagenet'"):
         init_backbone("resnet18", "imagenett")
     with pytest.raises(ValueError, match="no ImageNet weights for backbone 'keypoints'"):
         init_backbone("keypoints", "imagenet")
     (tmp_path / "text.pt").write_text("no weights at all")
-    with pytest.raises(ValueError, match=r"text\.pt: not a torch file"):
-        init_backbone("resnet18", tmp_path / "text.pt")
+    with pytest.raises(ValueError, match=r"text\.pt is a text file.*'no weights at all'"):
+        start_backbones("resnet18", str(tmp_path / "text.pt"))
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(ValueError, match="not a state dict"):
-        init_backbone("resnet18", tmp_path / "list.pt")
+    with pytest.raises(ValueError, match=r"list\.pt holds a list, not the dict"):
+        start_backbones("resnet18", str(tmp_path / "list.pt"))
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.pt")
-    with pytest.raises(ValueError, match=r"part\.pt does not fit backbone 'resnet18'.*(?s:.*)Missing"):
-        init_backbone("resnet18", tmp_path / "part.pt")
+    with pytest.raises(ValueError, match=r"part\.pt does not fit backbone 'resnet18'.*Missing"):
+        start_backbones("resnet18", str(tmp_path / "part.pt"))
 
 
 def test_unknown_names_show_the_choices():

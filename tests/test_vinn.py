@@ -265,7 +265,7 @@ def test_an_average_of_the_weights_can_be_resumed_after_finish(tmp_path):
     finish_policies([tmp_path / "policy_last.ckpt"], lambda policy: policy.finish(data, data, tmp_path))
     assert len(load_policy(tmp_path / "policy_last.ckpt").memory) == 48
     again = Run(make_vinn(frames=0).train(), config, 8)
-    again.restore(read_checkpoint(tmp_path / "policy_last.ckpt"))
+    again.restore(read_checkpoint(tmp_path / "policy_last.ckpt"), tmp_path / "policy_last.ckpt")
     again.policy.train()
     again.update([make_batch()]), run.update([make_batch()])
     assert len(again.result.memory) == 0

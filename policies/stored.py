@@ -1,0 +1,176 @@
+"""What checkpoints store of a policy beside its weights, and whether it is what it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from checkpoints import LAST, check_weights, described
+from policies.base import Interface
+from stats import Stats
+from views import View
+
+MOST_PIXELS = 16384  # of a side of a picture
+
+
+def stored_values(config: type, values: Any, where: str) -> dict[str, Any]:
+    """Values of a dataclass's fields as they were stored.
+
+    Args:
+        config: the dataclass, e.g. a policy's `Config`.
+        values: what stands in the file.
+        where: what the reader calls it, e.g. "runs/a/policy_best.ckpt: its config".
+
+    Raises:
+        ValueError: a field is missing, unknown here, or has a value of another type.
+    """
+    if not isinstance(values, Mapping) or any(type(name) is not str for name in values):
+        raise ValueError(f"{where} is {described(values)}; it should be a dict of values by name")
+    hints = typing.get_type_hints(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    for name in values:
+        if name not in fields:
+            raise ValueError(
+                f"{where} has {described(name)}, which this version does not know; another one wrote it"
+            )
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where} lacks {name!r}")
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{where} has {name} {described(value)}; it should be {_words(hints[name])}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a stored value is of a type hint; numbers must be finite."""
+    if isinstance(hint, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    kind, inner = typing.get_origin(hint), typing.get_args(hint)
+    if kind is tuple:
+        hints = inner[:1] * len(value) if isinstance(value, list | tuple) and inner[-1] is Ellipsis else inner
+        return isinstance(value, list | tuple) and len(value) == len(hints) and all(map(_fits, value, hints))
+    if kind is dict:
+        return isinstance(value, Mapping) and all(type(name) is str for name in value)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint
+
+
+def _words(hint: Any) -> str:
+    """A type hint for the reader."""
+    if isinstance(hint, types.UnionType):
+        return " or ".join(_words(option) for option in typing.get_args(hint))
+    names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
+    names[type(None)] = "nothing"
+    if typing.get_origin(hint) is tuple:
+        item, *rest = typing.get_args(hint)
+        count = "a row of" if rest == [Ellipsis] else f"{1 + len(rest)} values, each"
+        return f"{count} {_words(item)}"
+    return names.get(hint, "a dict of values by name")
+
+
+def stored_interface(values: Any, where: str) -> Interface:
+    """What a policy is connected to, as it was stored; ValueError if it is not sound."""
+    values = stored_values(Interface, values, where)
+    for camera, view in values.get("views", {}).items():
+        stored_values(View, view, f"{where}, view of {described(camera)}")
+    interface = Interface.from_plain(values)
+    cameras, sides = interface.cameras, interface.image_size
+    for name, is_sound, wanted in (
+        ("state_dim", interface.state_dim >= 1, "at least 1"),
+        ("action_dim", interface.action_dim >= 1, "at least 1"),
+        ("cameras", len(set(cameras)) == len(cameras) > 0, "one name or more, each once"),
+        ("image_size", all(1 <= side <= MOST_PIXELS for side in sides), f"1 to {MOST_PIXELS} pixels a side"),
+        ("fps", interface.fps >= 0, "0 (not known) or more"),
+        ("episode_len", interface.episode_len >= 0, "0 (not known) or more"),
+    ):
+        if not is_sound:
+            shown = (
+                " ".join(map(described, values[name])) if name in ("cameras", "image_size") else values[name]
+            )
+            raise ValueError(f"{where} has {name} {shown or 'none'}; it should be {wanted}")
+    return interface
+
+
+def stored_stats(known: Any, state_dim: int, action_dim: int, where: str) -> Stats:
+    """Statistics by field name, among others that are passed over; ranges that lack are filled in.
+
+    ValueError unless they are as many as the states (`state_dim`) and actions have entries, finite, and such
+    as one can divide by.
+    """
+    if not isinstance(known, Mapping):
+        raise ValueError(f"{where} is {described(known)}; it should be a dict of arrays by name")
+    names = [field.name for field in dataclasses.fields(Stats)]
+    for name in names:
+        if name in known and not isinstance(known[name], np.ndarray | np.generic | Tensor):
+            raise ValueError(f"{where} has {name} {described(known[name])}; it should be an array")
+        width = state_dim if name.startswith("qpos") else action_dim
+        if name in known and (count := int(np.prod(known[name].shape))) != width:
+            raise ValueError(f"{where} has {count} numbers in {name}; the network has {width}")
+        if name not in known and not name.endswith(("_min", "_max")):
+            raise ValueError(f"{where} lacks {name!r}")
+    stats = Stats.completed({name: known[name] for name in names if name in known})
+    for name in names:
+        of, kind = name.split("_")
+        values = getattr(stats, name)
+        if not values.isfinite().all() or (kind == "std" and (values <= 0).any()):
+            wanted = "finite and above 0" if kind == "std" else "finite"
+            raise ValueError(f"{where} has {name} {_worst(values)}; it should be {wanted}")
+        if kind == "min" and (values > getattr(stats, f"{of}_max")).any():
+            raise ValueError(f"{where} has {name} above {of}_max")
+    return stats
+
+
+def _worst(values: Tensor) -> float:
+    """The first that is not finite, or the least."""
+    infinite = values[~values.isfinite()]
+    return (infinite[0] if len(infinite) else torch.min(values)).item()
+
+
+def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a checkpoint holds to resume training from (`training_run.Run.state`).
+
+    ValueError, with the file, unless it is whole and its numbers are finite.
+    """
+    state = content.get("training")
+    if not isinstance(state, Mapping) or "weights" not in state:
+        raise ValueError(f"{path} holds no run to resume; that is in {LAST}, as training leaves it")
+    wanted = {"step": int, "total": int, "best": float, "best_success": float}
+    check_run(state, {**wanted, "optimiser": dict, "schedule": dict, "history": list}, path)
+    if not 0 <= state["step"] <= state["total"]:
+        raise ValueError(f"{path} cannot be resumed from: it is at step {state['step']} of {state['total']}")
+    if state["weights"] is not None:
+        check_weights(state["weights"], path)
+    check_optimiser(state["optimiser"], path)
+    return dict(state)
+
+
+def check_run(state: Mapping[str, Any], wanted: Mapping[str, type], path: Path) -> None:
+    """ValueError unless what a run is to go on from has values of the types `wanted`, by name."""
+    for name, kind in wanted.items():
+        value = state.get(name)
+        is_number = kind is float and type(value) in (int, float) and not math.isnan(value)
+        if not is_number and (kind is float or type(value) is not kind):
+            raise ValueError(f"{path} cannot be resumed from: its {name} is {described(value)}")
+    if not all(type(row) is dict for row in state["history"]):
+        raise ValueError(f"{path} cannot be resumed from: its history holds something else than rows")
+
+
+def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
+    """ValueError unless an optimiser's moments are finite tensors."""
+    moments = optimiser.get("state")
+    if type(moments) is not dict or not all(type(values) is dict for values in moments.values()):
+        raise ValueError(f"{path} cannot be resumed from: its optimiser has no state")
+    for number, values in moments.items():
+        tensors = {f"{name} of parameter {number}": value for name, value in values.items()}
+        check_weights({name: value for name, value in tensors.items() if isinstance(value, Tensor)}, path)
