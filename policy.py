@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+import flag_values
 from checkpoints import check_weights, described, read_checkpoint, tell, without_prefixes
 from constants import choose
 from policies.act import ACTPolicy
@@ -135,7 +136,9 @@ def stored_parts(
 def _built(name: str, values: dict[str, Any], interface: Interface, stats: Stats, path: Path) -> Policy:
     """The policy of a config that was stored; ValueError with the file if it makes none."""
     try:
-        return make_policy(name, POLICIES[name].Config(**values), interface, stats)
+        config = POLICIES[name].Config(**values)
+        flag_values.check(config)
+        return make_policy(name, config, interface, stats)
     except ImportError:
         raise
     except Exception as error:  # whatever sizes of 0, or beyond the memory, lead to

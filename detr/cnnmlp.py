@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 CELLS = (3, 8)  # height, width of a camera's map as the MLP sees it
 WIDTHS = (128, 64, 32)  # channels of the convolutions that shrink it
@@ -60,8 +61,17 @@ class CNNMLP(nn.Module):
         return self.mlp(torch.cat([*seen, qpos], dim=1))
 
 
+class _Padded(nn.Conv2d):
+    """A convolution that keeps the size of a map. It pads by itself: where rows of the kernel meet nothing
+    but padding, as on maps one row high, oneDNN in bf16 leaves their gradient as the memory was, NaN and all.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(F.pad(images, [self.kernel_size[0] // 2] * 4))
+
+
 def _down_proj(channels: int) -> nn.Sequential:
     """(B, channels, h, w) to (B, 32, 3, 8); no nonlinearity, as in ACT."""
     widths = (channels, *WIDTHS)
-    convs = [nn.Conv2d(a, b, 5, padding=2) for a, b in zip(widths, widths[1:], strict=False)]
+    convs = [_Padded(a, b, 5) for a, b in zip(widths, widths[1:], strict=False)]
     return nn.Sequential(*convs, nn.AdaptiveAvgPool2d(CELLS))

@@ -110,7 +110,6 @@ def test_parts_that_are_missing_or_unknown_are_named(tmp_path, content, change, 
         ("config", "hidden_dim", 32.5),
         ("config", "hidden_dim", True),
         ("config", "nheads", 0),
-        ("config", "nheads", -4),
         ("config", "enc_layers", -1),
         ("config", "dropout", float("nan")),
         ("config", "kl_weight", None),
@@ -272,7 +271,7 @@ def test_a_module_inside_act_s_model_is_opened(act_run):
         ([1], "is a list; it should be a dict of arrays"),
         ({}, "lacks 'qpos_mean'"),
         ({"qpos_mean": "zero"}, "has qpos_mean 'zero'; it should be an array"),
-        ({"qpos_mean": np.zeros(3, np.float32)}, "lacks 'qpos_std'"),
+        ({"qpos_mean": np.zeros(14, np.float32)}, "lacks 'qpos_std'"),
     ],
 )
 def test_statistics_of_act_are_checked(act_run, stats, told):
