@@ -102,7 +102,9 @@ def test_gradients_of_low_maps_are_whole_in_bf16():
     """Rows of the kernel that meet nothing but padding have the gradient 0."""
     policy = make_cnnmlp().train()  # its maps are one row high
     for _ in range(5):
-        waste = [torch.full((size,), float("nan")) for size in (409_600, 204_800, 51_200)]  # memory used before
+        waste = [
+            torch.full((size,), float("nan")) for size in (409_600, 204_800, 51_200)
+        ]  # memory used before
         del waste
         policy.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
