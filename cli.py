@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import io
 import json
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -216,6 +218,8 @@ def run(main: Callable[[], None]) -> None:
 
     `ACT_TRACEBACK=1` shows where it came from.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of bytes that are no characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
     except KeyboardInterrupt:

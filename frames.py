@@ -116,13 +116,39 @@ def resize_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
 
 def free_memory() -> int:
     """Bytes that this process may take: its share, under torchrun, of what is free on the machine; no more
-    than a container (cgroup v2) is allowed.
+    than a container (cgroup v2) is allowed, or a limit (ulimit -v) leaves.
     """
     free = psutil.virtual_memory().available
     limit = Path("/sys/fs/cgroup/memory.max")
     if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
         free = min(free, int(text))
+    if hasattr(psutil, "RLIMIT_AS"):  # Linux
+        process = psutil.Process()
+        limit, _ = process.rlimit(psutil.RLIMIT_AS)
+        if limit != psutil.RLIM_INFINITY:
+            free = max(0, min(free, limit - process.memory_info().vms))
     return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def check_memory(nbytes: int, name: str) -> None:
+    """EpisodeError if so many bytes take more than half of the free memory."""
+    free = free_memory()
+    if nbytes > free // 2:
+        raise EpisodeError(f"{name} takes {nbytes / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are free")
+
+
+def decoded(frames: Images, name: str) -> np.ndarray:
+    """(T, H, W, 3) uint8 RGB; EpisodeError if they do not fit into memory or are not all as large."""
+    if not isinstance(frames, JpegFrames):
+        return frames
+    shape = (len(frames), *frames.shape, 3)
+    check_memory(math.prod(shape), name)
+    pictures = np.empty(shape, np.uint8)
+    for t, picture in enumerate(frames):
+        if picture.shape != shape[1:]:
+            raise EpisodeError(f"{name}: frame {t} is {picture.shape[:2]}; frame 0 is {shape[1:3]}")
+        pictures[t] = picture
+    return pictures
 
 
 class Frames:

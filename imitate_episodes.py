@@ -320,7 +320,7 @@ def main() -> None:
     if config.eval:
         evaluate(config, training, simulated_task(config.task_name, config.ckpt_dir))
         return
-    task = training_task(config.task_name, config.dataset_dir)
+    task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field
         policy_config = replace(policy_config, **{field: config.chunk_steps(task.fps)})

@@ -13,8 +13,11 @@ from schema import Task
 RUN = "python3 model_runs.py"
 
 
-def training_task(name: str, dataset_dir: Sequence[str] | None) -> Task:
-    """The task of that name, or what its episodes tell of it; ValueError if there are none."""
+def training_task(name: str, dataset_dir: Sequence[str] | None, cameras: Sequence[str] | None = None) -> Task:
+    """The task of that name, or what its episodes tell of it; ValueError if there are none.
+
+    Of episodes, only `cameras` are looked at if they are given.
+    """
     if name in TASKS:
         return TASKS[name]
     folder = Path(dataset_dir[0]) if dataset_dir else data_dir(name)
@@ -25,12 +28,12 @@ def training_task(name: str, dataset_dir: Sequence[str] | None) -> Task:
             f"by --dataset_dir where its episodes are, if not in {folder}"
         )
     print(f"{name!r} is none of the tasks in constants.py; {hint}all that is known of it is in {folder}")
-    return _task_of_files(name, folder)
+    return _task_of_files(name, folder, cameras)
 
 
-def _task_of_files(name: str, folder: Path) -> Task:
+def _task_of_files(name: str, folder: Path, cameras: Sequence[str] | None) -> Task:
     """It has no scene, so it is not simulated; it has an arm if its episodes are a myCobot's."""
-    first = Episode.load(list_episodes(folder)[0], in_memory=False)
+    first = Episode.load(list_episodes(folder)[0], cameras, in_memory=False)
     if not first.images:
         raise ValueError(f"the episodes in {folder} have no camera; a policy needs at least one")
     arms = (MYCOBOT,) if is_mycobots(first) else ()

@@ -230,7 +230,8 @@ def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) 
 
 def main() -> None:
     config = parse_flags()
-    cameras = tuple(sorted(Episode.load(list_episodes(config.dataset_dir)[0], in_memory=False).images))
+    path = list_episodes(config.dataset_dir)[0]
+    cameras = tuple(sorted(Episode.load(path, config.camera_names, in_memory=False).images))
     cameras = choose_cameras(Path(config.ckpt), config.camera_names, cameras)
     policy = load_policy(config.ckpt, pick_device(config.device), cameras)
     shown, other = moments(config, policy.interface.cameras)

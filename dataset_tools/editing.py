@@ -13,7 +13,7 @@ import numpy as np
 
 from constants import TASKS
 from episodes import Episode
-from frames import EpisodeError, Images, JpegFrames
+from frames import EpisodeError, Images, JpegFrames, decoded
 from jpegs import jpeg_quality
 from schema import swapped
 
@@ -235,7 +235,8 @@ def compressed(episode: Episode, quality: int) -> Episode:
 
 def decompressed(episode: Episode) -> Episode:
     """With raw images, as ACT's own scripts read them."""
-    return replace(episode, images={camera: np.stack(list(f)) for camera, f in episode.images.items()})
+    images = {camera: decoded(frames, f"camera {camera!r}") for camera, frames in episode.images.items()}
+    return replace(episode, images=images)
 
 
 def masked(episode: Episode, masks: Mapping[str, Sequence[Callable[[np.ndarray], np.ndarray]]]) -> Episode:

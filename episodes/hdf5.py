@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from frames import EpisodeError, free_memory
+from frames import EpisodeError, check_memory
 
 # what h5py raises on files that are damaged, or hold what it does not know
 READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
@@ -165,14 +165,7 @@ def check_storage(dataset: h5py.Dataset, name: str) -> None:
                 "h5repack -f GZIP=4 OLD NEW"
             )
     if dataset.chunks:
-        check_size(math.prod(dataset.chunks) * dataset.dtype.itemsize, f"{name}, a chunk of it,")
-
-
-def check_size(nbytes: int, name: str) -> None:
-    """EpisodeError unless so many bytes fit into memory."""
-    free = free_memory()
-    if nbytes > free // 2:
-        raise EpisodeError(f"{name} takes {nbytes / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are free")
+        check_memory(math.prod(dataset.chunks) * dataset.dtype.itemsize, f"{name}, a chunk of it,")
 
 
 def read_numbers(dataset: h5py.Dataset, name: str) -> np.ndarray:
@@ -185,7 +178,7 @@ def read_numbers(dataset: h5py.Dataset, name: str) -> np.ndarray:
             f"{name} claims {layout(dataset)}, {nbytes / 1e9:.1f} GB, in a file of "
             f"{os.stat(dataset.file.filename).st_size / 1e6:.1f} MB; it is damaged"
         )
-    check_size(nbytes, name)
+    check_memory(nbytes, name)
     value = dataset[()]
     if not isinstance(value, np.ndarray):  # of a scalar, or of none at all
         raise EpisodeError(f"{name} is one value; it must have one row a step")

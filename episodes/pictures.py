@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from episodes.hdf5 import check_size, check_storage, find, layout, listed
+from episodes.hdf5 import check_storage, find, layout, listed
 from episodes.rows import MOST_ROW, StoredJpegs, StoredRows, as_bytes, encoded_rows
-from frames import EpisodeError, Images, JpegFrames
+from frames import EpisodeError, Images, JpegFrames, check_memory
 from jpegs import MOST_PIXELS, jpeg_size, trim_jpeg
 
 IMAGES = "/observations/images"
@@ -136,7 +136,7 @@ def check_length(name: str, rows: Sequence | np.ndarray | h5py.Dataset, steps: i
 def _raw(dataset: h5py.Dataset, path: Path, in_memory: bool) -> Images | StoredRows:
     if not in_memory:
         return StoredRows(dataset, path)
-    check_size(math.prod(dataset.shape), f"{path}: {dataset.name}")
+    check_memory(math.prod(dataset.shape), f"{path}: {dataset.name}")
     return dataset[()]
 
 

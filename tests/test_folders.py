@@ -1,5 +1,6 @@
 """Folders of episodes: what lies there under other names is told; episodes are found by their number."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -164,3 +165,15 @@ def test_links_that_are_put_aside_lead_where_they_did(tmp_path, monkeypatch):
     assert [path.name for path in list_episodes(folder)] == ["episode_0.hdf5"]
     assert len(Episode.load(folder / "deleted" / "episode_1.hdf5")) == 12
     assert (folder / "deleted" / "episode_2.hdf5").is_symlink()
+
+
+def test_a_name_of_bytes_that_are_no_characters_is_shown_as_they_are(tmp_path):
+    path = write(tmp_path / "episode_0.hdf5")
+    path.rename(path.with_name(os.fsdecode(b"episode_\xff0.hdf5")))
+    (tmp_path / os.fsdecode(b"episode_\xff1.hdf5")).touch()
+    for command in ("info", "check"):
+        done = subprocess.run(
+            [sys.executable, edit_episodes.__file__, command, "--dataset_dir", tmp_path], capture_output=True
+        )
+        assert b"episode_\\udcff1.hdf5" in done.stdout and b"0 bytes" in done.stdout
+        assert b"codec" not in done.stderr and done.returncode == (command == "check")

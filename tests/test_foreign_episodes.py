@@ -16,6 +16,7 @@ import edit_episodes
 from dataset_tools.inspection import Limits, find_problems
 from episodes import Episode, EpisodeError, JpegFrames, OpenError, unread_datasets, widths
 from episodes import hdf5 as hdf5_module
+from feeding import FeedConfig, load_data
 
 TOP = "observations/images/top"
 DEPTH = np.full((T, H, W), 900, np.uint16)
@@ -358,6 +359,14 @@ def test_what_lies_in_place_of_a_file_is_told(tmp_path):
     for missing in (tmp_path / "none.hdf5", tmp_path / "none" / "e.hdf5", tmp_path / "page.hdf5" / "e.hdf5"):
         with pytest.raises(FileNotFoundError, match="no such episode file"):
             Episode.load(missing)
+
+
+def test_training_tells_what_it_leaves_out(tmp_path):
+    for i in range(4):
+        write(tmp_path / f"episode_{i}.hdf5", put("reward", np.zeros(3)), fps=30, task="mine")
+    config = FeedConfig(dataset_dir=(str(tmp_path),), image_size=(H, W))
+    told = [line for line in load_data(config, "mine", ("top",), 0).text().splitlines() if "note" in line]
+    assert len(told) == 1 and "/reward is float64 (3,), not (12,), and is left out (4 episodes" in told[0]
 
 
 def test_check_tells_what_could_not_be_opened_from_what_is_damaged(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Frames: the same whatever is kept in memory; nearly so when scaled while decoding; what fits."""
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from synthetic import make_dataset
 
 import frames
 from episodes import Episode, EpisodeError, JpegFrames, episode_path, list_episodes, rows
-from frames import Frames, free_memory, resize_image
+from frames import Frames, decoded, encode_jpeg, free_memory, resize_image
 
 CAMERAS = ("b", "a")
 SIZE = (48, 64)
@@ -183,3 +185,28 @@ def test_jpegs_are_held_without_their_padding():
     held = JpegFrames.from_padded(rows)
     assert all(held.encoded(t).base is None for t in range(21))  # no row is kept alive
     np.testing.assert_array_equal(held[20], kept[20])
+
+
+def test_pictures_that_take_more_memory_than_there_is_are_refused_before(monkeypatch):
+    kept = jpegs(*[picture(0, 48, 64)] * 3)
+    np.testing.assert_array_equal(decoded(kept, "top"), np.stack(list(kept)))
+    monkeypatch.setattr(frames, "free_memory", lambda: 2 * 3 * 48 * 64 * 3 - 1)
+    monkeypatch.setattr(JpegFrames, "__getitem__", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(EpisodeError, match="top takes 0.0 GB, but 0.0 GB of memory are free"):
+        decoded(kept, "top")
+
+
+def test_frames_of_several_sizes_are_not_stacked():
+    kept = JpegFrames.from_padded([encode_jpeg(picture(0, height, 64)) for height in (48, 40)], "top")
+    with pytest.raises(EpisodeError, match=r"top: frame 1 is \(40, 64\); frame 0 is \(48, 64\)"):
+        decoded(kept, "top")
+
+
+def test_a_limit_of_the_process_counts(monkeypatch):
+    """`ulimit -v`."""
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); import frames"
+    code += "; print(frames.free_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(frames.__file__).parent
+    )
+    assert 0 < int(done.stdout) < 4 << 30, done.stderr

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from foreign import pictures, put, write
 from synthetic import make_episode
 
 from constants import TASKS
-from episodes import episode_path
+from episodes import EpisodeError, episode_path
 from trained_tasks import is_mycobots, run_command, simulated_task, training_task
 
 MOVE = "sim_mycobot320_move_cube_scripted"
@@ -36,6 +37,14 @@ def test_any_other_name_is_what_its_episodes_tell(tmp_path, monkeypatch, capsys)
     assert "did you mean 'sim_insertion_scripted'?" in capsys.readouterr().out
     with pytest.raises(ValueError, match="unknown task 'my_pull'; .*--dataset_dir .*if not in data/my_pull"):
         training_task("my_pull", None)
+
+
+def test_only_the_cameras_asked_for_must_be_pictures(tmp_path):
+    write(tmp_path / "episode_0.hdf5", put("observations/images/side/rgb", pictures()), fps=29.97)
+    with pytest.raises(EpisodeError, match="camera 'side' is a group"):
+        training_task("mine", [str(tmp_path)])
+    task = training_task("mine", [str(tmp_path)], ("top",))
+    assert (task.cameras, task.fps) == (("top",), 30)
 
 
 @pytest.mark.parametrize(
