@@ -60,10 +60,10 @@ def _columns(history: Sequence[Mapping[str, float]], loss: str) -> list[list[tup
 def loss_lines(history: Sequence[Mapping[str, float]], loss: str) -> list[Line]:
     """Training, validation, and its phases."""
     keys = dict.fromkeys(key for row in history for key in row if key.startswith(f"val/{loss} "))
-    lines = [
-        Line(label, color, points_of(history, f"{part}/{loss}"), marked=part == "val")
-        for (part, label), color in zip(PARTS.items(), COLORS, strict=False)
-    ]
+    lines = []
+    for (part, label), color in zip(PARTS.items(), COLORS, strict=False):
+        points = points_of(history, f"{part}/{loss}")
+        lines.append(Line(label, color, points, marked=part == "val" or len(points) == 1))
     for i, key in enumerate(keys):
         color = COLORS[2 + i % (len(COLORS) - 2)]
         lines.append(Line(key.removeprefix(f"val/{loss} "), color, points_of(history, key), dashed=True))

@@ -252,7 +252,7 @@ def k_plot(
     panel.xaxis.set_major_formatter("{x:g}")
     panel.set_xlabel("neighbours (k)")
     panel.set_ylabel("error of the chunk (standard deviations of an action)")
-    panel.legend()
+    figure.legend(loc="outside upper left", ncols=3)  # beside the curves, not on one
     write_png(figure, path)
 
 
@@ -268,6 +268,7 @@ def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str
     for panel, (name, rows) in zip(panels, histories.items(), strict=True):
         for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
             points = [(row["epoch"], 100 * row[f"{part}/accuracy"]) for row in rows]
+            style |= {"marker": "o"} if len(points) == 1 else {}  # one point makes no line
             panel.plot(*zip(*points, strict=True), label=PARTS[part], **style)
         panel.set_title(name, loc="left", fontsize=10)
         panel.set_xlabel("epoch")

@@ -1,5 +1,6 @@
 """Reports of runs: what they tell, what they link to, and that a browser shows them."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 from browser import chromium, require_chromium, wait_until
 
+import curves
+import plots
 from constants import TASKS
+from curves import Line
 from logs import write_csv
-from outcomes import Outcome, Summary, wilson_interval, write_summary
+from outcomes import Outcome, Settings, Summary, wilson_interval, write_summary
 from plots import write_video
+from results import content_version, open_evaluation
+from sampling import PHASES
 from viewers.provenance import note_command, read_commands
-from viewers.report import write_report
+from viewers.report import refresh_report, write_report
 from viewers.run_folder import read_run
-from viewers.svg import Line, line_chart
+from viewers.svg import line_chart
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = TASKS["sim_mycobot320_choose_scripted"]
@@ -152,6 +158,59 @@ def test_runs_are_compared(run, tmp_path):
     assert "python3 x.py" in page.text
 
 
+def evaluate_into(folder, **values):
+    """An evaluation as it is kept today, with these settings."""
+    settings = Settings(checkpoints=("policy_best.ckpt",), count=6, **values)
+    with open_evaluation(folder, settings) as kept:
+        write_summary(
+            dataclasses.replace(summary(filmed=()), settings=settings, execution=settings.execution), kept
+        )
+    return kept
+
+
+def test_each_evaluation_has_a_row_named_by_what_tells_it_from_the_others(run):
+    (run / "result_policy_best.json").unlink()
+    evaluate_into(run, seed=3)
+    evaluate_into(run, seed=3, query_every=20)
+    evaluate_into(run, seed=3, query_every=20, knock_loose=32)
+    page = Page(write_report([run]))
+    for how in ("one chunk after another", "20 actions of each chunk", "20 actions of each chunk; knocked"):
+        assert f"policy_best.ckpt, {how}" in page.text
+    assert "policy_best.ckpt, seed 3" not in page.text, "they all have it"
+    assert page.text.count("4 of 6 ") >= 3 and "framed ones" not in page.text, "nothing was filmed"
+
+
+def test_an_evaluation_of_a_checkpoint_that_was_trained_anew_says_so(run):
+    (run / "policy_best.ckpt").write_bytes(b"as it was")
+    evaluate_into(run, version=content_version([run / "policy_best.ckpt"]))
+    assert "an earlier training" not in Page(write_report([run])).text
+    (run / "policy_best.ckpt").write_bytes(b"another")
+    assert "an earlier training" in Page(write_report([run])).text
+
+
+def test_pages_of_training_and_of_the_arm_link_to_each_other(run):
+    write_report([run])
+    (run / "arm").mkdir()
+    evaluate_into(run / "arm", robot="mycobot320", sync=False)
+    page = Page(refresh_report(run / "arm"))
+    assert "act, on the arm" in page.text and "../report.html" in page.values("a", "href")
+    training = Page(run / "report.html")
+    assert "arm/report.html" in training.values("a", "href") and "in the background" in page.text
+
+
+def test_help_is_told_on_the_page(run):
+    told = summary(filmed=(1,))
+    outcomes = [dataclasses.replace(o, takeovers=2 if o.index in (0, 1) else 0) for o in told.outcomes]
+    outcomes[5] = dataclasses.replace(outcomes[5], highest_reward=None, strict_success=None)
+    write_summary(dataclasses.replace(told, outcomes=tuple(outcomes)), run)
+    page = Page(write_report([run]))
+    assert "2 of 3" in page.text and "2 of 6 runs were helped: not counted" in page.text
+    assert "1 of 6 runs was of unknown outcome: not counted" in page.text
+    titles = [title for title in page.values("span", "title") + page.values("a", "title") if title]
+    assert sum("a person took over 2 times: not counted" in title for title in titles) == 2
+    assert "helped rollout 1:" in page.text and "3h" in page.words and "?" in page.words
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [make_run(tmp_path / side / "act", {}) for side in ("left", "right")]
     page = Page(write_report(folders, tmp_path / "report.html"))
@@ -242,6 +301,41 @@ def test_what_is_not_finite_is_left_out_and_negative_values_are_drawn():
     chart = line_chart("x", [Line("a", "#000", points)])
     assert len(places(chart)) == 2 and "nan" not in chart and "inf" not in chart
     assert line_chart("x", [Line("a", "#000", points[:1]), Line("b", "#000", [])]) == ""
+
+
+def test_no_label_of_the_axis_is_cut():
+    for last in (1500, 20000, 1000000, 7):
+        chart = line_chart("x", [Line("a", "#000", [(0, 1.0), (last, 2.0)])])
+        labels = re.findall(r'<text x="([\d.]+)" y="\d+" text-anchor="middle">([^<]*)</text>', chart)
+        assert len(labels) > 3
+        assert all(float(x) + 3 * len(label) <= 460 for x, label in labels), labels
+
+
+def test_a_loss_that_is_another_by_its_name_is_drawn_once(run):
+    rows = [
+        {"step": i, "train/loss": 1 / i, "train/l1": 1 / i, "val/loss": 2 / i, "val/l1": 2 / i}
+        for i in (1, 2)
+    ]
+    rows[0] |= {"train/kl": 3.0}
+    write_csv(run / "history.csv", rows)
+    page = Page(write_report([run]))
+    captions = [word for word in page.words if word in ("loss", "l1", "loss = l1", "kl")]
+    assert captions == ["loss = l1", "kl"] and "what training makes small" in page.text
+
+
+def test_pictures_and_pages_draw_the_same(run, tmp_path, monkeypatch):
+    """Labels, order and colours of losses.png are those of the page."""
+    row = {"step": 5, "train/loss": 1.0, "val/loss": 1.0, **{f"val/loss {name}": 1.0 for name in PHASES}}
+    write_csv(run / "history.csv", [row])
+    drawn = []
+    monkeypatch.setattr(plots, "write_png", lambda figure, path: drawn.extend(figure.axes[0].get_lines()))
+    plots.loss_plot(tmp_path / "losses.png", [row])
+    page = Page(write_report([run]))
+    legend = [style for style in page.values("i", "style") if style]
+    lines = [(line.get_label(), line.get_color()) for line in drawn]
+    assert [label for label, _ in lines] == ["training", "validation", *PHASES]
+    assert all(color in style for (_, color), style in zip(lines, legend, strict=False))
+    assert all(label in page.words for label, _ in lines) and all(name in curves.PHASES for name in PHASES)
 
 
 def test_long_histories_stay_small():
