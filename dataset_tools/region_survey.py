@@ -90,7 +90,7 @@ class Survey:
             lines.append("  no region tells the kinds apart by more than chance; more episodes may show one")
         lines += [
             f"  {i}: tells the kinds apart: {region.flag(self.camera)} ({self.share(region.box):.1%} of the "
-            f"picture; as different in {region.chance:.0%} of the ways to deal the kinds out)"
+            f"picture; with the kinds shuffled, one is as different in {region.chance:.0%} of the tries)"
             for i, region in enumerate(self.regions, 1)
         ]
         what = "differ from the background" if self.background else "vary from episode to episode"
