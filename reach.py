@@ -91,6 +91,17 @@ def arrivals(
     return [found[number] for number in sorted(found)], ways
 
 
+def missed_waypoints(task: Task, solvers: Mapping[str, GripPointIK]) -> dict[int, float]:
+    """Waypoints of a variant's script that some start puts out of reach: by how much (m), at most."""
+    missed: dict[int, float] = {}
+    if task.script:
+        for start in extreme_starts(task.props):
+            for arrival in arrivals(task, solvers, start)[0]:
+                if not arrival.is_reached:
+                    missed[arrival.number] = max(arrival.off, missed.get(arrival.number, 0.0))
+    return dict(sorted(missed.items()))
+
+
 def check_reach(task: Task, solvers: Mapping[str, GripPointIK]) -> None:
     """ValueError for the waypoint that is furthest out of reach, whatever the case and the start."""
     if task in _reached or not task.script:

@@ -1,0 +1,223 @@
+"""A task in one picture: its scene from two sides, where its props start, and the way of its script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from dm_control.mujoco import MovableCamera, Physics
+
+from plots import BLUE, ORANGE, new_figure, write_png
+from reach import Arrival
+from schema import Prop, Task, Waypoint
+from sim_env import SimEnv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (600, 800)  # height, width (pixels) of each view
+VIEWS = {"from above": (90.0, -89.9), "from the side": (150.0, -28.0)}  # azimuth and elevation (degrees)
+ARMS, PROPS = (BLUE, ORANGE), ("red", "deepskyblue", "gold", "magenta")
+BELOW = -0.1  # m; a prop that starts lower is out of sight
+MARGIN = 1.25  # of the distance at which everything would just be in the picture
+LEAST = 0.12  # m, of the radius that is shown
+TOGETHER = 14  # pixels; waypoints that are nearer to each other share a label
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn of one case of a task."""
+
+    task: Task  # the case as a task of its own
+    title: str
+    arrivals: Sequence[Arrival]  # of each waypoint, from the start that is shown
+    ways: Mapping[str, np.ndarray]  # by arm: (N, 3) m
+    missed: Mapping[int, float]  # waypoints out of reach from some start: by how much (m), at most
+
+
+class View:
+    """The scene from one side, and where points of the world are in its picture."""
+
+    def __init__(self, physics: Physics, points: np.ndarray, azimuth: float, elevation: float) -> None:
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        radius = max(LEAST, float(np.linalg.norm(points - middle, axis=1).max()))
+        camera = MovableCamera(physics, *SIZE)
+        half = np.radians(physics.model.vis.global_.fovy) / 2
+        camera.set_pose(middle, MARGIN * radius / np.sin(half), azimuth, elevation)
+        self.image = camera.render().copy()
+        self._matrix = camera.matrix
+        camera.scene.free()
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) of points (N, 3) in m."""
+        homogeneous = np.column_stack([np.reshape(points, (-1, 3)), np.ones(np.size(points) // 3)])
+        x, y, scale = self._matrix @ homogeneous.T
+        return np.column_stack([x / scale, y / scale])
+
+
+def in_sight(props: Sequence[Prop]) -> list[Prop]:
+    """Props that do not start below the table."""
+    return [prop for prop in props if prop.high[2] > BELOW]
+
+
+def _points(plan: Plan) -> np.ndarray:
+    """Everything (N, 3) that must be in the picture."""
+    boxes = [np.array(list(_corners(prop))) for prop in in_sight(plan.task.props)]
+    found = [*boxes, *plan.ways.values()]
+    return np.concatenate(found) if found else np.zeros((1, 3))
+
+
+def _corners(prop: Prop) -> product:
+    return product(*zip(prop.low, prop.high, strict=True))
+
+
+def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[Plan], seed: int) -> None:
+    """Write a PNG with a row for each case: the scene from above, from the side, and what is in it in words.
+
+    Args:
+        path: the file.
+        env: the task's environment.
+        plans: of each case.
+        seed: of the start that is shown.
+    """
+    figure = new_figure(19.5, 5.6 * len(plans))
+    panels = figure.subplots(len(plans), 3, squeeze=False, width_ratios=(1, 1, 0.75))
+    for case, (row, plan) in enumerate(zip(panels, plans, strict=True)):
+        env.reset(seed, case=case)
+        env.task.render(env.physics, env.task.cameras[0])  # says what is missing where nothing can be drawn
+        for panel, (name, angles) in zip(row, VIEWS.items(), strict=False):
+            view = View(env.physics, _points(plan), *angles)
+            panel.imshow(view.image)
+            panel.set_xlim(0, SIZE[1])
+            panel.set_ylim(SIZE[0], 0)
+            panel.set_title(f"{plan.title}, {name}", loc="left", fontsize=11)
+            panel.set_axis_off()
+            _draw_axes(panel, view, _points(plan))
+            _draw_starts(panel, view, plan.task.props)
+            _draw_goals(panel, view, plan.task)
+            _draw_way(panel, view, plan)
+        row[-1].set_axis_off()
+        row[-1].text(
+            0, 1, legend(plan), va="top", family="monospace", fontsize=8.5, transform=row[-1].transAxes
+        )
+    write_png(figure, path, grid=False)
+
+
+def _draw_axes(panel: Axes, view: View, points: np.ndarray) -> None:
+    """The world's axes, in a corner of what is shown, each a fifth of it long."""
+    corner = np.append(points.min(axis=0)[:2], max(0.0, points.min(axis=0)[2]))
+    length = max(LEAST, float(np.ptp(points, axis=0).max())) / 5
+    origin, *ends = view(corner + length * np.vstack([np.zeros(3), np.eye(3)]))
+    for name, end in zip("xyz", ends, strict=True):
+        if np.linalg.norm(end - origin) < TOGETHER:
+            continue  # it points at the viewer
+        panel.annotate("", end, origin, arrowprops={"arrowstyle": "->", "color": "white", "lw": 1.5})
+        panel.text(*(end + 0.15 * (end - origin)), name, color="white", ha="center", va="center", fontsize=10)
+
+
+def _draw_starts(panel: Axes, view: View, props: Sequence[Prop]) -> None:
+    for prop, color in zip(props, PROPS * len(props), strict=False):
+        if prop not in in_sight(props):
+            continue
+        corners = np.array(list(_corners(prop)))
+        edges = [(i, j) for i in range(8) for j in range(i) if ((corners[i] == corners[j]).sum() >= 2)]
+        pixels = view(corners)
+        for i, j in edges:
+            panel.plot(*pixels[[i, j]].T, color=color, lw=1.8)
+        if prop.low == prop.high:
+            panel.plot(*pixels[0], "+", color=color, ms=14, mew=2.5)  # always on the same spot
+        x, y = pixels[pixels[:, 1].argmax()]
+        _label(panel, x, y + 6, f"{prop.name} starts here", color, va="top")
+
+
+def _draw_goals(panel: Axes, view: View, task: Task) -> None:
+    """A circle around each point that a stage wants a prop to be near."""
+    turn = np.linspace(0, 2 * np.pi, 60)
+    low = {prop.name: prop.low[2] for prop in task.props}
+    for stage in task.stages:
+        for prop, place, metres in (near for way in stage.ways for near in way.nears):
+            if isinstance(place, str):
+                continue  # it is seen in the scene
+            x, y, z = (*place, low[prop])[:3]
+            circle = np.column_stack([x + metres * np.cos(turn), y + metres * np.sin(turn), np.full(60, z)])
+            pixels = view(circle)
+            panel.plot(*pixels.T, color="limegreen", lw=1.8, ls="--")
+            _label(panel, *pixels[pixels[:, 1].argmin()] - [0, 6], f"{stage.label}: {prop}", "limegreen")
+
+
+def _draw_way(panel: Axes, view: View, plan: Plan) -> None:
+    for arm, color in zip(plan.ways, ARMS, strict=False):
+        panel.plot(*view(plan.ways[arm]).T, color="white", lw=3.6, alpha=0.8)
+        panel.plot(*view(plan.ways[arm]).T, color=color, lw=1.8)
+        mine = [a for a in plan.arrivals if plan.task.script[a.number].arm == arm]
+        pixels = view(np.array([arrival.wanted for arrival in mine]))
+        for arrival, (x, y) in zip(mine, pixels, strict=True):
+            closed = plan.task.script[arrival.number].gripper < 0.5
+            panel.plot(x, y, "o", ms=8, mec=color, mew=1.8, mfc=color if closed else "white")
+            if arrival.number in plan.missed:
+                panel.plot(x, y, "x", ms=18, mec="red", mew=4)
+        for numbers, (x, y) in _groups([arrival.number for arrival in mine], pixels):
+            is_missed = any(number in plan.missed for number in numbers)
+            text = ",".join(map(str, numbers)) + (" out of reach" if is_missed else "")
+            _label(panel, x + 8, y - 6, text, "red" if is_missed else color, ha="left")
+
+
+def _groups(numbers: Sequence[int], pixels: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
+    """Waypoints that lie on one another in the picture, with the place of the first."""
+    groups: list[tuple[list[int], np.ndarray]] = []
+    for number, pixel in zip(numbers, pixels, strict=True):
+        near = (group for group, place in groups if np.linalg.norm(place - pixel) < TOGETHER)
+        group = next(near, None)
+        if group is None:
+            groups.append(([number], pixel))
+        else:
+            group.append(number)
+    return groups
+
+
+def _label(
+    panel: Axes, x: float, y: float, text: str, color: str, ha: str = "center", va: str = "bottom"
+) -> None:
+    box = {"facecolor": "white", "edgecolor": color, "boxstyle": "round,pad=0.15", "alpha": 0.85}
+    panel.text(x, y, text, ha=ha, va=va, fontsize=8.5, bbox=box, clip_on=True)
+
+
+def legend(plan: Plan) -> str:
+    """The picture in words: props, stages, waypoints."""
+    task = plan.task
+    lines = ["Frames: where the middle of a prop may start, in m; arrows: the world's axes"]
+    for prop in task.props:
+        turned = f", turned by {prop.yaw[0]:g} to {prop.yaw[1]:g} degrees" if any(prop.yaw) else ""
+        where = _range(prop) if prop in in_sight([prop]) else "out of sight, below the table"
+        lines.append(f"  {prop.name:<12} {where}{turned}")
+    lines += ["", "Reward"]
+    lines += [f"  {number}  {stage.label}" for number, stage in enumerate(task.stages, start=1)]
+    if not task.script:
+        return "\n".join([*lines, "", "No script: this task is done by people."])
+    colours = ", ".join(f"{word} {arm}" for arm, word in zip(plan.ways, ("blue", "orange"), strict=False))
+    lines += ["", f"Line: the way of the point between the fingers ({colours})"]
+    lines += ["Dots: waypoints, white while the gripper is open"]
+    lines += ["", " no  arm    step      s  gripper  where"]
+    for number, point in enumerate(task.script):
+        missed = f"  OUT OF REACH by {1000 * plan.missed[number]:.0f} mm" if number in plan.missed else ""
+        seconds = point.step / task.fps
+        head = f"{number:>3}  {point.arm:<5} {point.step:>5} {seconds:>6.1f} {point.gripper:>8.2g}"
+        lines.append(f"{head}  {place_of(point)}{missed}")
+    return "\n".join(lines)
+
+
+def _range(prop: Prop) -> str:
+    ends = zip("xyz", prop.low, prop.high, strict=True)
+    return ", ".join(f"{axis} {low:g}" + (f" to {high:g}" if high > low else "") for axis, low, high in ends)
+
+
+def place_of(point: Waypoint) -> str:
+    """Where a waypoint is, in words."""
+    if isinstance(point.at, str):
+        return f"{point.at} + ({', '.join(f'{value:g}' for value in point.xyz)})"
+    axes = zip("xyz", point.at, point.xyz, strict=True)
+    return ", ".join(f"{axis} {name}{value:+g}" for axis, name, value in axes)
