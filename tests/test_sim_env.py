@@ -90,7 +90,9 @@ def test_starts_vary_inside_their_regions(env):
             low, high = np.array(prop.low), np.array(prop.high)
             assert (starts[:, i, :3] >= low).all() and (starts[:, i, :3] <= high).all()
             assert np.allclose(np.ptp(starts[:, i, :3], axis=0), high - low, rtol=0.1), "all of the region"
-            assert (starts[:, i, 3:] == [1, 0, 0, 0]).all()
+            yaw = np.degrees(2 * np.arctan2(starts[:, i, 6], starts[:, i, 3]))
+            assert (yaw >= prop.yaw[0] - 1e-9).all() and (yaw <= prop.yaw[1] + 1e-9).all()
+            assert (starts[:, i, 4:6] == 0).all(), "turned about the vertical alone"
 
 
 def test_the_case_is_told_from_the_start(env):

@@ -72,6 +72,22 @@ def test_other_contacts_earn_nothing():
     assert judge.reward([*other_fingers, (RIGHT, "red_box")]) == 2
 
 
+def standing(spec, near):
+    """Where things are: all far from each other, but what `near` wants together."""
+    where = {name: np.array([10.0 * i, 50.0, 90.0]) for i, name in enumerate(places_of(spec), start=1)}
+    if near is not None:
+        prop, place, _ = near
+        place = where[place] if isinstance(place, str) else place
+        where[prop] = np.array([*place, 0.0][:3])
+    return where
+
+
+def is_near(near, where):
+    prop, place, metres = near
+    goal = where[place] if isinstance(place, str) else place
+    return sum((a - b) ** 2 for a, b in zip(where[prop], goal, strict=False)) <= metres**2
+
+
 @pytest.mark.parametrize("spec", SIMULATED, ids=lambda task: task.name)
 def test_reward_is_the_highest_stage_that_holds(spec):
     judge = ByName(spec)
@@ -79,18 +95,24 @@ def test_reward_is_the_highest_stage_that_holds(spec):
     for _ in range(max(way.after for way in ways)):
         judge.after([])
     named = {frozenset(pair) for way in ways for pair in (*way.touch, *way.clear)}
+    nears = [near for way in ways for near in way.nears]
     reached = set()
-    for touching in subsets(sorted(tuple(sorted(pair)) for pair in named)):
+    for touching, near in itertools.product(
+        subsets(sorted(tuple(sorted(pair)) for pair in named)), [None, *nears]
+    ):
+        where = standing(spec, near)
         there = {frozenset(pair) for pair in touching}
         held = [
             number
             for number, stage in enumerate(spec.stages, start=1)
             if any(
-                {frozenset(p) for p in way.touch} <= there and not {frozenset(p) for p in way.clear} & there
+                {frozenset(p) for p in way.touch} <= there
+                and not {frozenset(p) for p in way.clear} & there
+                and all(is_near(one, where) for one in way.nears)
                 for way in stage.ways
             )
         ]
-        reward = judge.reward(touching)
+        reward = judge.judge.reward(judge._contacts(touching), where)
         assert reward == max(held, default=0)
         reached.add(reward)
     assert set(range(1, spec.max_reward + 1)) <= reached, "every stage can be reached"

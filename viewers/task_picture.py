@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from dm_control.mujoco import MovableCamera, Physics
 
+from opengl import mujoco, rendering
 from plots import BLUE, ORANGE, new_figure, write_png
 from reach import Arrival
 from schema import Prop, Task, Waypoint
@@ -42,21 +43,30 @@ class Plan:
 class View:
     """The scene from one side, and where points of the world are in its picture."""
 
-    def __init__(self, physics: Physics, points: np.ndarray, azimuth: float, elevation: float) -> None:
+    def __init__(self, env: SimEnv, points: np.ndarray, azimuth: float, elevation: float) -> None:
+        model, data = env.physics.model.ptr, env.physics.data.ptr
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         radius = max(LEAST, float(np.linalg.norm(points - middle, axis=1).max()))
-        camera = MovableCamera(physics, *SIZE)
-        half = np.radians(physics.model.vis.global_.fovy) / 2
-        camera.set_pose(middle, MARGIN * radius / np.sin(half), azimuth, elevation)
-        self.image = camera.render().copy()
-        self._matrix = camera.matrix
-        camera.scene.free()
+        half = np.radians(model.vis.global_.fovy) / 2
+        camera = mujoco.MjvCamera()
+        camera.lookat, camera.distance = middle, MARGIN * radius / np.sin(half)
+        camera.azimuth, camera.elevation = azimuth, elevation
+        with rendering(), contextlib.closing(mujoco.Renderer(model, *SIZE)) as renderer:
+            renderer.update_scene(data, camera)
+            self.image = renderer.render()
+            eyes = renderer.scene.camera  # two, as of a stereo camera
+            self._eye = np.mean([eye.pos for eye in eyes], axis=0)
+            forward, up = (
+                np.mean([getattr(eye, name) for eye in eyes], axis=0) for name in ("forward", "up")
+            )
+        self._axes = np.stack([np.cross(forward, up), -up, forward])  # right, down, ahead
+        self._focal = SIZE[0] / 2 / np.tan(half)  # pixels
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Pixels (N, 2) of points (N, 3) in m."""
-        homogeneous = np.column_stack([np.reshape(points, (-1, 3)), np.ones(np.size(points) // 3)])
-        x, y, scale = self._matrix @ homogeneous.T
-        return np.column_stack([x / scale, y / scale])
+        right, down, ahead = self._axes @ (np.reshape(points, (-1, 3)) - self._eye).T
+        centre = (np.array(SIZE[::-1]) - 1) / 2
+        return centre + self._focal * np.column_stack([right / ahead, down / ahead])
 
 
 def in_sight(props: Sequence[Prop]) -> list[Prop]:
@@ -88,9 +98,8 @@ def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[Plan], see
     panels = figure.subplots(len(plans), 3, squeeze=False, width_ratios=(1, 1, 0.75))
     for case, (row, plan) in enumerate(zip(panels, plans, strict=True)):
         env.reset(seed, case=case)
-        env.task.render(env.physics, env.task.cameras[0])  # says what is missing where nothing can be drawn
         for panel, (name, angles) in zip(row, VIEWS.items(), strict=False):
-            view = View(env.physics, _points(plan), *angles)
+            view = View(env, _points(plan), *angles)
             panel.imshow(view.image)
             panel.set_xlim(0, SIZE[1])
             panel.set_ylim(SIZE[0], 0)
