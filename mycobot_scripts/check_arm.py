@@ -24,6 +24,7 @@ import numpy as np
 
 import cli
 from addresses import shown
+from mycobot_scripts import clock
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
 from mycobot_scripts.checks import arm_checks
@@ -38,6 +39,7 @@ from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import (
+    BUSY,
     Setup,
     StopKey,
     add_robot_flags,
@@ -51,9 +53,6 @@ from mycobot_scripts.waypoints import Motion
 from schema import Task
 
 TIMED = r"line|command rate|lag|motion|start pose|camera \w+"  # findings that a slow computer causes
-TWIN_ADVICE = (
-    "this computer is too slow for the twin just now: close the browser and other programs, try again"
-)
 TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
 
 
@@ -79,7 +78,7 @@ class Checker:
     def add(self, findings: Iterator[Finding] | list[Finding]) -> None:
         for finding in findings:
             if self._is_twin and finding.level != "ok" and re.fullmatch(TIMED, finding.what):
-                finding = replace(finding, advice=TWIN_ADVICE)
+                finding = replace(finding, advice=BUSY)
             self.findings.append(finding)
             print(finding.line(), flush=True)
 
@@ -230,17 +229,16 @@ def may_move(config: Config, keys: Keys) -> bool:
 def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
     """All checks, or the calibration."""
     is_twin = setup.config.robot == "twin"
-    pick, folder, checker = (
-        picking_pose(Motion.load(config.sequence)),
-        Path(config.output_dir),
-        Checker(is_twin),
-    )
+    pick = picking_pose(Motion.load(config.sequence))
+    folder, checker = Path(config.output_dir), Checker(is_twin)
     with contextlib.ExitStack() as stack:
         port, sources = setup.config.port, parse_cameras(setup.config.cameras)
         if is_twin:
-            twin = stack.enter_context(start_twin(task.name))
+            stack.enter_context(clock.slowed(setup.config.pace))
+            twin = stack.enter_context(start_twin(task.name, pace=setup.config.pace))
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
         guard = Guard(setup.limits, setup.arm.home)
+        guard.when_late = BUSY if is_twin else guard.when_late
         servo = connect(port, guard, setup, checker)
         if servo is not None:
             stack.callback(close_servo, servo, keys, setup.config.release)

@@ -179,7 +179,7 @@ def test_on_the_twin_the_advice_is_about_the_computer(tmp_path, capsys):
     for is_twin in (False, True):
         Checker(is_twin).add(found)
         said = capsys.readouterr().out
-        assert ("USB" in said) != is_twin and ("this computer is too slow" in said) == is_twin
+        assert ("USB" in said) != is_twin and ("this computer is too busy" in said) == is_twin
     (table,) = check_arm.check_table(
         Setup(RobotConfig(robot="twin"), Limits(), SERVO, ArmFile(), None),
         picking_pose(Motion.load("pickandmove")),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mycobot_scripts import clock
 from mycobot_scripts.checks.findings import Finding, judged
 from mycobot_scripts.protocol import Command
 from mycobot_scripts.replies import FIRMWARE, Reply, ask
@@ -93,8 +94,8 @@ def check_health(servo: Servo, limits: Limits) -> Iterator[Finding]:
 def check_line(servo: Servo, seconds: float = 3.0) -> Iterator[Finding]:
     """How fast and how surely the arm answers, without moving."""
     before, moments = servo.stats, set()
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = clock.now() + seconds
+    while clock.now() < deadline:
         moments.add(servo.latest.time)
         time.sleep(0.002)
     after = servo.stats
@@ -157,10 +158,10 @@ def _lag(robot: MyCobotRobot, start: np.ndarray, sign: int) -> float | None:
     servo = robot.servo
     before = np.degrees(servo.latest.qpos[5])
     target = start + np.radians(sign * STEP_SIZE) * np.eye(JOINTS + 1)[5]
-    began = time.monotonic()
+    began = clock.now()
     servo.send(target)
     lag = None
-    while lag is None and time.monotonic() - began < PATIENCE:
+    while lag is None and clock.now() - began < PATIENCE:
         state = servo.latest
         if abs(np.degrees(state.qpos[5]) - before) > MOVED:
             lag = state.time - began

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from files import complete_file
+from mycobot_scripts import clock
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import Camera, find_cameras, same_pictures, size_text
 from mycobot_scripts.checks.arm_checks import CLOSED, OPEN, move_gripper
@@ -23,8 +24,8 @@ PICTURES, PATIENCE = 5, 3.0  # of the gripper, open and closed; s that they may 
 def watch(camera: Camera, seconds: float) -> list[np.ndarray]:
     """Every picture (H, W, 3) that comes in so many seconds."""
     frames, count = [], camera.count
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = clock.now() + seconds
+    while clock.now() < deadline:
         if camera.count > count:
             count = camera.count
             frames.append(camera.latest.image)
@@ -136,7 +137,7 @@ def check_visibility(robot: MyCobotRobot, cameras: Mapping[str, Camera], folder:
 def _few(camera: Camera) -> list[np.ndarray]:
     """The next pictures, that began after now."""
     frames: list[np.ndarray] = []
-    deadline = time.monotonic() + PATIENCE
-    while len(frames) < PICTURES + 1 and time.monotonic() < deadline:
+    deadline = clock.now() + PATIENCE
+    while len(frames) < PICTURES + 1 and clock.now() < deadline:
         frames += watch(camera, 0.1)
     return frames[1:] or [camera.latest.image]
