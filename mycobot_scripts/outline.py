@@ -40,7 +40,7 @@ CAPSULES = (
     Capsule("gripper", 6, (0, 0, 0), (0, 0, 0.045), 0.0375),
     Capsule("gripper", 6, (-0.042, 0, 0.036), (0.042, 0, 0.036), 0.0145),
     Capsule("camera", 6, (0, -0.056, 0.006), (0, -0.056, 0.006), 0.020),
-    Capsule("grip", 6, (0, 0, 0.060), (0, 0, 0.130), 0.020),  # between the fingers
+    Capsule("grip", 6, (0, 0, 0.060), (0, 0, 0.147), 0.020),  # the fingers while they are closed
 )
 FINGERS = ("left finger", "left finger", "right finger", "right finger")  # a bar and a finger on each side
 PARTS = (*(capsule.part for capsule in CAPSULES), *FINGERS)
