@@ -70,9 +70,9 @@ class Bounds:
         """
         arm = outline(joints, opening)
         tool = arm.joints[:, -1] + self._tool_length * arm.ahead
-        bones = arm.joints[:, list(_BONES.values())]
-        both = (np.concatenate([-bones, bones], axis=-1) - self._sides)[:, :, self._bone_sides]
-        lowest = np.minimum(arm.ends[:, :, 0, 2], arm.ends[:, :, 1, 2])[:, self._moving]
+        bones = arm.joints.take(list(_BONES.values()), 1)
+        both = (np.concatenate([-bones, bones], axis=-1) - self._sides).take(self._bone_sides, 2)
+        lowest = np.minimum(arm.ends[:, :, 0, 2], arm.ends[:, :, 1, 2]).take(self._moving, 1)
         return np.concatenate(
             [
                 np.concatenate([-tool, tool], axis=-1) - self._sides,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 OFFSET = 0.08878  # m from the plane of the upper arm to that of the forearm (mycobot_ros, 2022)
@@ -35,16 +37,24 @@ def frames(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.n
     return positions, rotations
 
 
-def _turns(joints: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
-    """From each frame to the next: rotations (n, 6, 3, 3), and shifts (6, 3) in m."""
+@functools.cache
+def _links(offset: float) -> tuple[np.ndarray, ...]:
+    """Of each joint: angle at zero (6,), cosine and sine of alpha (6,), shift from the one before (6, 3)."""
     columns = zip(*_LINKS, strict=True)
     alpha, a, d, zero = (np.array([offset if x is None else x for x in column]) for column in columns)
-    c, s, ca, sa = np.cos(joints + zero), np.sin(joints + zero), np.cos(alpha), np.sin(alpha)
+    ca, sa = np.cos(alpha), np.sin(alpha)
+    return zero, ca, sa, np.column_stack([a, -d * sa, d * ca])
+
+
+def _turns(joints: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+    """From each frame to the next: rotations (n, 6, 3, 3), and shifts (6, 3) in m."""
+    zero, ca, sa, shifts = _links(offset)
+    c, s = np.cos(joints + zero), np.sin(joints + zero)
     turns = np.zeros((len(joints), 6, 3, 3))
     turns[..., 0, 0], turns[..., 0, 1] = c, -s
     turns[..., 1, 0], turns[..., 1, 1], turns[..., 1, 2] = s * ca, c * ca, -sa
     turns[..., 2, 0], turns[..., 2, 1], turns[..., 2, 2] = s * sa, c * sa, ca
-    return turns, np.column_stack([a, -d * sa, d * ca])
+    return turns, shifts
 
 
 def forward(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.ndarray]:

@@ -110,7 +110,7 @@ def gaps(ends: np.ndarray) -> np.ndarray:
     middles = (ends[:, :, 0] + ends[:, :, 1]) / 2
     products = (middles @ middles.swapaxes(1, 2)).reshape(len(middles), -1)
     squares = products[:, :: len(PARTS) + 1]  # of the middles' distances from the foot
-    apart = squares[:, PAIRS[:, 0]] + squares[:, PAIRS[:, 1]] - 2 * products[:, PAIRS @ [len(PARTS), 1]]
+    apart = squares.take(PAIRS[:, 0], 1) + squares.take(PAIRS[:, 1], 1) - 2 * products.take(_BOTH, 1)
     poses, pairs = np.nonzero(apart < _WITHIN**2)
     distances = np.full(apart.shape, _FAR)
     if len(poses):
@@ -142,5 +142,6 @@ def _reach() -> np.ndarray:
     return lengths[PAIRS].sum(axis=1) / 2 + _BOTH_RADII
 
 
+_BOTH = PAIRS @ [len(PARTS), 1]  # where a pair is in a table of all parts by all
 _BOTH_RADII = RADII[PAIRS].sum(axis=1)
 _WITHIN = _reach() + _FAR
