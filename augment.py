@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ NONE = "none"
 @dataclass(frozen=True)
 class AugmentConfig:
     """Flags of what is changed at random in training."""
+
+    TITLE: ClassVar[str] = "picture"
 
     augment: tuple[str, ...] | None = cli.flag(
         None,

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from flag_values import MOST_SEED as MOST_SEED
-from flag_values import Flag, Kind, Rule, flags_of_type, shown
+from flag_values import Flag, Kind, Rule, shown
 from flag_values import check as check
+from flag_values import flags_of_type as flags_of_type
 
 Config = TypeVar("Config")
 
@@ -28,8 +29,8 @@ def flag(default: Any, help: str, choices: Sequence[Any] | None = None, **rule: 
         default: its value if it is not given.
         help: what it is, as a noun phrase; if it is missing, its first part is asked for.
         choices: all values that it may have.
-        rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group.
-            For a tuple or dict, they hold for each item.
+        rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group,
+            alias. For a tuple or dict, ranges hold for each item.
     """
     return dataclasses.field(default=default, metadata={"rule": Rule(help, choices, **rule)})
 
@@ -40,8 +41,26 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", HelpFormatter)
         super().__init__(**options, allow_abbrev=False)
-        self.flags: dict[str, Flag] = {}
+        self.flags: dict[str, Flag] = {}  # by each of their spellings
+        self._titled: dict[str, Any] = {}
         self._negative_number_matcher = re.compile(r"-(\.?[0-9]|inf|nan)")  # argparse's own lacks -1e-5
+
+    def titled(self, title: str) -> Any:
+        """The group of flags of that title."""
+        if title and title not in self._titled:
+            self._titled[title] = self.add_argument_group(title)
+        return self._titled.get(title, self)
+
+    def format_help(self) -> str:
+        """With what must be given as the usage; all else is listed below it."""
+        needed = "".join(
+            f" --{name} {_metavar(each)}"
+            for name, each in self.flags.items()
+            if each.rule.required and name == each.name
+        )
+        command = " COMMAND" if self._subparsers else ""
+        self.usage = f"python3 {self.prog}{command}{needed} [options]"
+        return super().format_help()
 
     def error(self, message: str) -> Any:
         """End with exit status 2."""
@@ -49,6 +68,14 @@ class Parser(argparse.ArgumentParser):
         if named:
             message = f"{named[1]} is {named[3]}" if named[2] else f"{named[1]}: {named[3]}"
         self.exit(2, f"error: {message}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; a flag that is given in both its spellings is refused."""
+        given = spelt(sys.argv[1:] if args is None else args)
+        for each in self.flags.values():
+            if {each.name, each.rule.alias} <= given:
+                self.error(f"--{each.name} and --{each.rule.alias} are one flag; give one of them")
+        return super().parse_known_args(args, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does it; an unknown flag is told with the one that may be meant."""
@@ -64,15 +91,23 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, except those that say nothing, and switches without a value."""
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, as one would type them, except those that say nothing; switches without a value."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        is_plain = action.default is None or action.default is False
-        return action.help if is_plain else super()._get_help_string(action)
+        default = action.default
+        if default is None or default is False or default == argparse.SUPPRESS:
+            return action.help
+        text = " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        return f"{action.help} (default: {text.replace('%', '%%')})"
 
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
         return "" if action.nargs == "?" else super()._format_args(action, default_metavar)
+
+
+def spelt(words: Sequence[str]) -> set[str]:
+    """Names of the flags in the words of a command line."""
+    return {word.partition("=")[0][2:] for word in words if word.startswith("--")}
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
@@ -84,14 +119,27 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
     return found
 
 
-def make_parser(description: str) -> Parser:
-    """A parser whose `--help` begins with the first line of a description."""
-    return Parser(description=description.strip().splitlines()[0])
+def make_parser(description: str, titles: Sequence[str] = ()) -> Parser:
+    """A parser whose `--help` begins with the first line of a script's documentation and ends with the
+    commands in it; groups of flags come in the order of `titles`, others after them.
+    """
+    examples = re.findall(r"^ *(python3 .*(?:\\\n.*)*)$", description, re.MULTILINE)
+    script = re.match(r"python3 (\S+\.py)", examples[0]) if examples else None
+    epilog = "\n".join(f"  {re.sub(' +', ' ', example)}" for example in examples)
+    parser = Parser(
+        prog=script[1] if script else None,
+        description=description.strip().splitlines()[0],
+        epilog=f"examples:\n{epilog}" if examples else None,
+    )
+    for title in titles:
+        parser.titled(title)
+    return parser
 
 
-def add_parser(subparsers: Any, name: str, description: str) -> Parser:
+def add_parser(subparsers: Any, name: str, description: str, example: str = "") -> Parser:
     """A parser, as `make_parser` makes them, of a sub-command."""
-    return subparsers.add_parser(name, help=description, description=description)
+    epilog = f"example:\n  {example}" if example else None
+    return subparsers.add_parser(name, help=description, description=description, epilog=epilog)
 
 
 class _Named(argparse.Action):
@@ -139,7 +187,8 @@ def _named_word(kind: Kind) -> tuple[Callable[[str], Any], str]:
 def _argument(each: Flag) -> dict[str, Any]:
     """argparse's options for a flag."""
     kind, rule = each.kind, each.rule
-    options: dict[str, Any] = {"default": each.default, "help": rule.help}
+    needed = " (required)" if rule.required else ""
+    options: dict[str, Any] = {"default": each.default, "help": f"{rule.help}{needed}"}
     if kind.form is dict:
         word, form = _named_word(kind)
         return {**options, "type": word, "nargs": "+", "action": _Named, "metavar": form}
@@ -157,11 +206,15 @@ def _metavar(each: Flag) -> str:
 
 
 def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
-    """Add one flag for each field of a dataclass that was made by `flag`."""
-    group = parser.add_argument_group(title) if title else parser
+    """Add one flag for each field of a dataclass that was made by `flag`.
+
+    In `--help` they stand under `title`, or where their own group or their class's TITLE says.
+    """
     for each in flags_of_type(config):
-        parser.flags[each.name] = each
-        group.add_argument(f"--{each.name}", **_argument(each))
+        names = [each.name, *filter(None, [each.rule.alias])]
+        parser.flags.update(dict.fromkeys(names, each))
+        words = [f"--{name}" for name in names]
+        parser.titled(title or each.title).add_argument(*words, dest=each.name, **_argument(each))
 
 
 def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) -> Config:
@@ -199,6 +252,7 @@ def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> Non
     """Make flags that were read from a JSON file the parser's defaults; ValueError for one that it lacks, or
     that has a value which the command line would not take.
     """
+    given: dict[str, Any] = {}
     for name, value in flags.items():
         if name not in parser.flags:
             near = difflib.get_close_matches(name, parser.flags, n=1)
@@ -210,7 +264,10 @@ def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> Non
             raise ValueError(f"{path}: --{name} is null; it must be {each.kind.text}")
         if value is not None and (problem := each.problem(value)):
             raise ValueError(f"{path}: {problem}")
-        parser.set_defaults(**{name: value})
+        if each.name in given:
+            raise ValueError(f"{path} has --{each.name} in two spellings; give one of them")
+        given[each.name] = value
+    parser.set_defaults(**given)
 
 
 def run(main: Callable[[], None]) -> None:

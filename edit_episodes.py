@@ -1,6 +1,7 @@
 """Look at a dataset of episodes, check it, and make others of it: see `edit_episodes.py COMMAND --help`.
 
     python3 edit_episodes.py info --dataset_dir data/sim_transfer_cube_scripted
+    python3 edit_episodes.py truncate --dataset_dir data/mine --steps 300 --output_dir data/short --dry_run
 
 Nothing is changed in place unless told (`--in_place`), and then as a whole or not at all; `--dry_run` shows
 what a command would do.
@@ -90,12 +91,19 @@ COMMANDS = {
 }
 
 
+def _example(name: str, command: Command) -> str:
+    """A command line of a sub-command."""
+    words = {"dataset_dir": "data/mine", "output_dir": "data/new", "steps": "300", "fps": "25"}
+    needed = [flag.name for flag in cli.flags_of_type(command.flags) if flag.rule.required]
+    return " ".join([f"python3 edit_episodes.py {name}", *(f"--{flag} {words[flag]}" for flag in needed)])
+
+
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
     """The sub-command's name and its flags."""
     parser = cli.make_parser(__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        subparser = cli.add_parser(subparsers, name, command.description)
+        subparser = cli.add_parser(subparsers, name, command.description, _example(name, command))
         cli.add_flags(subparser, command.flags)
     args = parser.parse_args(argv)
     flags = cli.from_flags(COMMANDS[args.command].flags, args)

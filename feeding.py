@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import cli
 from augment import Augmentation, AugmentConfig, centre_crop
@@ -28,6 +29,8 @@ PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
 class FeedConfig(AugmentConfig, ViewConfig):
     """Flags of the episodes, of what is seen of them, and of how they are sampled."""
 
+    TITLE: ClassVar[str] = "data"
+
     dataset_dir: tuple[str, ...] | None = cli.flag(
         None,
         "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
@@ -44,10 +47,14 @@ class FeedConfig(AugmentConfig, ViewConfig):
     )
     skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
     camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras the policy sees; the task's own if not given", distinct=True
+        None, "cameras the policy sees; the task's own if not given", distinct=True, group="picture"
     )
     image_size: tuple[int, int] = cli.flag(
-        IMAGE_SIZE, "height and width (pixels) the policy sees; smaller is faster", least=8, most=8192
+        IMAGE_SIZE,
+        "height and width (pixels) the policy sees; smaller is faster",
+        least=8,
+        most=8192,
+        group="picture",
     )
     cache: str = cli.flag(
         "auto",

@@ -130,6 +130,13 @@ def move_file(old: Path, new: Path) -> None:
         os.replace(old, new)
 
 
+def check_folder(path: str | Path, flag: str) -> None:
+    """NotADirectoryError if a folder that is to be written to is a file, or lies below one."""
+    for place in (Path(path), *Path(path).absolute().parents):
+        if place.is_file():
+            raise NotADirectoryError(f"--{flag} is {str(path)!r}; {place} is a file, no folder")
+
+
 def file_identity(path: str | Path) -> tuple[int, int]:
     """Size (bytes) and time of the last change (ns): what tells whether a file is still the same."""
     status = os.stat(path)

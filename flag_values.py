@@ -38,6 +38,7 @@ class Rule:
     required: bool = False
     distinct: bool = False  # no item of a tuple may come twice
     group: str = ""  # title under which `--help` lists it
+    alias: str = ""  # another spelling, as ACT or ACT++ have it
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with one item, as the end of a sentence that begins with it; None if nothing is."""
@@ -214,6 +215,7 @@ class Flag:
     kind: Kind
     rule: Rule
     default: Any
+    title: str  # of its group in `--help`
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value, in one line that names the flag; None if nothing is."""
@@ -226,12 +228,19 @@ class Flag:
 
 def flags_of_type(config: Any) -> list[Flag]:
     """The flags of a dataclass, or of an instance of it, in the order of its fields."""
-    fields = [field for field in dataclasses.fields(config) if "rule" in field.metadata]
-    hints = typing.get_type_hints(config if isinstance(config, type) else type(config))
-    return [
-        Flag(field.name, Kind.of(hints[field.name]), field.metadata["rule"], field.default)
-        for field in fields
-    ]
+    kind = config if isinstance(config, type) else type(config)
+    hints, found = typing.get_type_hints(kind), []
+    for field in dataclasses.fields(kind):
+        if "rule" in field.metadata:
+            rule = field.metadata["rule"]
+            title = rule.group or _owner(kind, field.name).__dict__.get("TITLE", "")
+            found.append(Flag(field.name, Kind.of(hints[field.name]), rule, field.default, title))
+    return found
+
+
+def _owner(kind: type, name: str) -> type:
+    """The class, of a dataclass and those that it is made of, that says what a field is."""
+    return next(base for base in kind.__mro__ if name in base.__dict__.get("__annotations__", {}))
 
 
 def check(config: Any) -> None:

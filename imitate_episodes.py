@@ -6,7 +6,6 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import re
@@ -14,14 +13,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 import cli
 from checkpoints import BEST, LAST, run_checkpoint
 from constants import Stream, choose
+from detr.backbone import check_backbone
 from feeding import Data, FeedConfig, load_data, make_feed
-from files import complete_file
+from files import check_folder, complete_file
 from locks import hold
 from logs import check_wandb
 from machine import World, join_world, pick_device
@@ -44,6 +45,8 @@ ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of on
 class Config(Workers, FeedConfig):
     """Flags of this script; those of the training loop and of the policy come on top."""
 
+    TITLE: ClassVar[str] = "what"
+
     task_name: str = cli.flag(
         None,
         "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
@@ -53,45 +56,66 @@ class Config(Workers, FeedConfig):
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
     config: str | None = cli.flag(
         None,
-        "a preset or config.json of a run, to repeat it; flags that are given beside it count more, but a "
-        "switch that is on in it stays on",
+        "a preset or config.json of a run, to repeat it; flags that are given beside it count more, also "
+        "--no_encoder false and the like",
     )
     resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
     overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
-    eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation")
+    eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation", group="evaluation")
     ckpt_name: str | None = cli.flag(
-        None, "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none"
+        None,
+        "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none",
+        group="evaluation",
     )
     eval_rollouts: int = cli.flag(
-        20, "rollouts of each evaluation while training (--eval_every)", least=1, most=100_000
+        20,
+        "rollouts of each evaluation while training (--eval_every)",
+        least=1,
+        most=100_000,
+        group="evaluation",
     )
     num_rollouts: int = cli.flag(
-        50, "rollouts of an evaluation, from starts that no demonstration had", least=1, most=100_000
+        50,
+        "rollouts of an evaluation, from starts that no demonstration had",
+        least=1,
+        most=100_000,
+        group="evaluation",
     )
     first_rollout: int = cli.flag(
-        0, "number of the first of them; rollout i of a seed always has the same start", least=0
+        0,
+        "number of the first of them; rollout i of a seed always has the same start",
+        least=0,
+        group="evaluation",
     )
     num_videos: str = cli.flag(
-        "3", "how many of them to film, or all; the rest is not rendered and runs faster"
+        "3", "how many of them to film, or all; the rest is not rendered and runs faster", group="evaluation"
     )
-    temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
-    randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
+    temporal_agg: bool = cli.flag(
+        False, "temporal ensembling: average the predictions of all past chunks", group="evaluation"
+    )
+    randomize: bool = cli.flag(
+        False, "give the scene other looks in each rollout of an evaluation", group="evaluation"
+    )
     knock_loose: int | None = cli.flag(
         None,
         "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
         "place; the rollout then lasts as many steps longer, and until the policy looks again",
         least=1,
         most=100_000,
+        group="evaluation",
     )
     query_every: int | None = cli.flag(
         None,
         "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
         least=1,
         most=100_000,
+        group="evaluation",
     )
-    onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
+    onscreen_render: bool = cli.flag(
+        False, "show the rollouts in a window (one at a time)", group="evaluation"
+    )
     chunk_seconds: float | None = cli.flag(
-        None, "length of a chunk in seconds, instead of in steps", above=0, most=3600
+        None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
     )
 
     def check(self) -> None:
@@ -117,22 +141,27 @@ class Config(Workers, FeedConfig):
         return steps
 
 
-def parse_flags(argv: list[str]) -> tuple[Config, TrainConfig, object]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, TrainConfig, object]:
     """This script's flags, the training loop's, and those of the policy that `--policy_class` names."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    argv = sys.argv[1:] if argv is None else argv
+    first = cli.Parser(add_help=False)
     first.add_argument("--policy_class")
     first.add_argument("--config")
     given = first.parse_known_args(argv)[0]
-    defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
+    has_file = bool(given.config and given.config.strip())
+    defaults = cli.read_flags(given.config, without=ONCE) if has_file else {}
     name = given.policy_class or defaults.get("policy_class", "ACT")
     kind = POLICIES[choose("policy class", name, POLICIES)]
-    parser = cli.make_parser(__doc__)
+    parser = cli.make_parser(__doc__, ("what", "evaluation", "data", "picture"))
     cli.add_flags(parser, Config)
     cli.add_flags(parser, TrainConfig, "training")
     cli.add_flags(parser, kind.Config, f"policy {name}")
     parser.set_defaults(**kind.training_defaults)
     cli.set_defaults(parser, defaults, given.config)
     args = parser.parse_args(argv)
+    if kind.chunk_field is not None:
+        for field in set(kind.within_chunk) - cli.spelt(argv) - set(defaults):
+            setattr(args, field, max(1, min(getattr(args, field), getattr(args, kind.chunk_field))))
     config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
     config.check()
     if config.chunk_seconds is not None:
@@ -146,7 +175,7 @@ def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
     field = POLICIES[name].chunk_field
     if field is None:
         raise ValueError(f"--chunk_seconds is given, but {name} predicts one action at a time")
-    if f"--{field}" in (word.partition("=")[0] for word in argv):
+    if {field, "chunk_size"} & cli.spelt(argv):
         raise ValueError(f"--chunk_seconds and --{field} are two ways to say one thing; give one of them")
 
 
@@ -174,12 +203,18 @@ def train(
     say(training.batch_line(world))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task)
-    ckpt_dir.mkdir(parents=True, exist_ok=True)
-    if world.is_first:
-        note_command(ckpt_dir, "training, continued" if resume else "training")
-    if world.is_first and not resume:
-        write_config(ckpt_dir, config, training, policy_config)
-    finished = total == 0 or fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation)
+
+    def note() -> None:
+        """Write down what is going to be done; nothing is, where a run cannot go on as it is asked to."""
+        ckpt_dir.mkdir(parents=True, exist_ok=True)
+        if world.is_first:
+            note_command(ckpt_dir, "training, continued" if resume else "training")
+        if world.is_first and not resume:
+            write_config(ckpt_dir, config, training, policy_config)
+
+    if total == 0:
+        note()
+    finished = total == 0 or fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation, note)
     if not world.is_first:
         return
     if not finished:
@@ -316,10 +351,12 @@ def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:
 
 
 def main() -> None:
-    config, training, policy_config = parse_flags(sys.argv[1:])
+    config, training, policy_config = parse_flags()
+    check_folder(config.ckpt_dir, "ckpt_dir")
     if config.eval:
         evaluate(config, training, simulated_task(config.task_name, config.ckpt_dir))
         return
+    check_backbone(policy_config.backbone, policy_config.backbone_weights)
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field

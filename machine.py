@@ -33,6 +33,9 @@ def keep_freed_memory() -> None:
         mallopt(m_top_pad, 2**28)
 
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # kinds that compute
+
+
 def pick_device(name: str) -> torch.device:
     """`auto`: CUDA where there is one. ValueError if CUDA is asked for and missing."""
     has_cuda = torch.cuda.is_available()
@@ -41,7 +44,11 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"--device is {name!r}; choose auto, cpu or cuda") from None
+        device = None
+    if device is None or device.type not in DEVICES:
+        raise ValueError(f"--device is {name!r}; choose auto, cpu or cuda")
+    if device.type == "cuda" and has_cuda and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device is {name!r}; there are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
     if device.type == "cuda" and not has_cuda:
         raise ValueError(f"--device is {name!r}, but PyTorch sees no CUDA device; use cpu")
     return device

@@ -24,6 +24,7 @@ from constants import IMAGE_SIZE, Stream
 from episodes import Episode
 from evaluation import rollout, rollout_steps
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
+from files import check_folder
 from machine import pick_device
 from mycobot_scripts import clock
 from mycobot_scripts.jog import make_device
@@ -45,6 +46,7 @@ from mycobot_scripts.session import (
     Setup,
     add_robot_flags,
     as_recorded,
+    camera_sources,
     hold_it,
     open_session,
     read_setup,
@@ -372,16 +374,25 @@ def run_all(
     return summary
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+    """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
     config = cli.from_flags(Config, setup.args)
     config.check()
+    return config, setup
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, setup = parse_flags(argv)
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))
+    if setup.config.robot != "twin":
+        camera_sources(setup, task)  # one that is missing is told before anything is written
+    check_folder(output_dir(config), "output_dir")
     policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
     if is_own(task):
         task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)

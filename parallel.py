@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import joblib
 from tqdm import tqdm
@@ -33,6 +33,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @dataclass(frozen=True)
 class Workers:
     """Flags of scripts that work side by side: how many processes, and where."""
+
+    TITLE: ClassVar[str] = "processes"
 
     num_workers: int | None = cli.flag(
         None, "processes that work side by side; one per core if not given", least=1, most=1024

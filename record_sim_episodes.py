@@ -2,6 +2,9 @@
 
 A scripted episode i depends on the seed and on i alone, not on the number of workers or on where an earlier
 run stopped.
+
+    python3 record_sim_episodes.py --task_name sim_transfer_cube_scripted --num_episodes 50
+    python3 record_sim_episodes.py --task_name sim_transfer_cube_human --teleop keyboard
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from tqdm import tqdm
 import cli
 from constants import TASKS, Stream, choose, data_dir, get_task
 from episodes import Episode, JpegFrames, episode_path, recorded_numbers
-from files import check_whole, remove_unfinished
+from files import check_folder, check_whole, remove_unfinished
 from locks import hold
 from parallel import Workers, spread
 from schema import Task
@@ -364,6 +367,7 @@ def complete(config: Config) -> tuple[Config, Task]:
         "camera_names": config.camera_names or task.cameras,
         "num_workers": 1 if config.onscreen_render else config.num_workers,
     }
+    check_folder(values["dataset_dir"], "dataset_dir")
     return Config(**values), task
 
 
@@ -439,10 +443,15 @@ def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
     return said
 
 
-def main() -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config, task = complete(cli.from_flags(Config, parser.parse_args()))
+    return cli.from_flags(Config, parser.parse_args(argv))
+
+
+def main() -> None:
+    config, task = complete(parse_flags())
     check_scene(config, task)
     Path(config.dataset_dir).mkdir(parents=True, exist_ok=True)
     try:

@@ -1,15 +1,15 @@
 """Replay recorded episodes in their simulated task, from their recorded starts.
 
     python3 replay_episodes.py --dataset_dir data/sim_transfer_cube_scripted --episode_idx 0
+    python3 replay_episodes.py --dataset_path data/mine/episode_3.hdf5 --video replay.mp4
 
 sends the recorded actions once more and says what they earned, against what was recorded, and how far the
-joints are from the recorded ones. Without `--episode_idx`: all episodes of the folder. (ACT++:
+joints are from the recorded ones. Without `--episode_idx`: all of the folder. (ACT++:
 replay_episodes.py replays on the real arm.)
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,20 +27,30 @@ from schema import Task
 from visualize_episodes import find_files
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Config:
+    """Flags of this script."""
+
+    dataset_dir: Path | None = cli.flag(None, "folder of the episodes")
+    episode_idx: int | None = cli.flag(None, "number of the episode; all of them if not given", least=0)
+    ismirror: bool = cli.flag(False, "take mirror_episode_<number>.hdf5")
+    dataset_path: Path | None = cli.flag(None, "one episode file, instead of a folder")
+    task_name: str | None = cli.flag(None, "task to replay in; the one that the file names if not given")
+    seed: int | None = cli.flag(
+        None, "draw the start of episodes whose file has none", least=0, most=cli.MOST_SEED
+    )
+    onscreen_render: bool = cli.flag(False, "show the first camera in a window")
+    video: Path | None = cli.flag(None, "write what the task's cameras see of one episode (MP4)")
+
+
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
-    parser.add_argument("--dataset_dir", type=Path, help="folder of the episodes")
-    parser.add_argument("--episode_idx", type=int, help="number of the episode; all of them if not given")
-    parser.add_argument("--ismirror", action="store_true", help="take mirror_episode_<number>.hdf5")
-    parser.add_argument("--dataset_path", type=Path, help="one episode file, instead of a folder")
-    parser.add_argument("--task_name", help="task to replay in; the one that the file names if not given")
-    parser.add_argument("--seed", type=int, help="draw the start of episodes whose file has none")
-    parser.add_argument("--onscreen_render", action="store_true", help="show the first camera in a window")
-    parser.add_argument("--video", type=Path, help="write what the task's cameras see of one episode (MP4)")
-    args = parser.parse_args(argv)
-    if (args.dataset_dir is None) == (args.dataset_path is None):
-        parser.error("give one of --dataset_dir and --dataset_path")
-    return args
+    cli.add_flags(parser, Config)
+    config = cli.from_flags(Config, parser.parse_args(argv))
+    if (config.dataset_dir is None) == (config.dataset_path is None):
+        raise ValueError("give one of --dataset_dir and --dataset_path")
+    return config
 
 
 EXACT = 1e-5  # rad; less is the rounding of what a file holds
@@ -91,7 +101,7 @@ def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
     return replace(task, episode_len=len(episode))
 
 
-def check(path: Path, args: argparse.Namespace) -> Task:
+def check(path: Path, args: Config) -> Task:
     """The task of an episode that can be replayed; EpisodeError says why one cannot."""
     episode = Episode.load(path, cameras=())
     task = task_of(path, episode, args.task_name)
@@ -139,7 +149,7 @@ def summary(done: Sequence[Replay], seconds: float) -> str:
     )
 
 
-def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: argparse.Namespace) -> None:
+def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: Config) -> None:
     """Replay each file in its task, printing a line about each and one about all; write the video."""
     from sim_env import make_sim_env  # opens OpenGL
 
@@ -172,7 +182,7 @@ def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: argparse.Name
 
 
 def main() -> None:
-    args = parse_args()
+    args = parse_flags()
     if args.dataset_path:
         paths = [args.dataset_path]
     else:

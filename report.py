@@ -1,13 +1,15 @@
 """Write what runs came to as one page: success, stages, choices, losses, videos, commands, versions.
 
+    python3 report.py --runs runs/demo
     python3 report.py --runs runs/act runs/diffusion --output report.html
 
-compares runs; training and evaluation write `report.html` into the folder of their own run. The page links to
-the videos where they lie, and needs no network.
+The second compares runs. Training and evaluation write `report.html` into the folder of their own run. The
+page links to the videos where they lie, and needs no network.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +29,15 @@ class Config:
     )
 
 
-def main() -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args())
+    return cli.from_flags(Config, parser.parse_args(argv))
+
+
+def main() -> None:
+    config = parse_flags()
     page = write_report(config.runs, config.output)
     print(f"open it in a browser: {page.resolve().as_uri()}")
 

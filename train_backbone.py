@@ -7,7 +7,7 @@ python3 train_backbone.py --ckpt_dir runs/cifar_both --optimizer both --epochs 3
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Config:
         return {self.optimizer: folder}
 
 
-def parse_flags(argv: list[str]) -> tuple[Config, ClassifierConfig]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, ClassifierConfig]:
     """This script's flags, and those of a run."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
@@ -57,6 +57,8 @@ def parse_flags(argv: list[str]) -> tuple[Config, ClassifierConfig]:
     args = parser.parse_args(argv)
     training = cli.from_flags(ClassifierConfig, args)
     training.check()
+    if args.resume and args.overwrite:
+        raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
     return cli.from_flags(Config, args), training
 
 
@@ -130,7 +132,7 @@ def train(config: Config, training: ClassifierConfig) -> None:
 
 
 def main() -> None:
-    config, training = parse_flags(sys.argv[1:])
+    config, training = parse_flags()
     with hold(config.ckpt_dir):
         train(config, training)
 

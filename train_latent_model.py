@@ -1,12 +1,13 @@
 """Train the prior over the codes of a finished ACT policy with --use_vq; evaluation then uses it by itself.
 
 python3 train_latent_model.py --ckpt_dir runs/act_vq
+python3 train_latent_model.py --ckpt_dir runs/act_vq --ckpt_name policy_last.ckpt --num_steps 2000
 """
 
 from __future__ import annotations
 
 import dataclasses
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def train(config: Config) -> None:
     tqdm.write(f"{checkpoint} has the prior now, and evaluation uses it; losses: {picture}")
 
 
-def parse_flags(argv: list[str]) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
     """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
@@ -152,7 +153,7 @@ def parse_flags(argv: list[str]) -> Config:
 
 
 def main() -> None:
-    config = parse_flags(sys.argv[1:])
+    config = parse_flags()
     with hold(config.ckpt_dir, make=False):
         train(config)
 

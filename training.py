@@ -179,6 +179,7 @@ def fit(
     resume: bool = False,
     world: World | None = None,
     evaluate: Callable[[Path], float] | None = None,
+    begun: Callable[[], None] | None = None,
 ) -> bool:
     """Train to step `total`; with `resume`, on from `policy_last.ckpt`.
 
@@ -195,6 +196,7 @@ def fit(
         resume: go on with the run that is there.
         world: the processes that train together.
         evaluate: success rate of a checkpoint in simulation, asked for every `eval_every` steps.
+        begun: called before anything is written, once it is clear that the run can go on.
 
     Returns:
         whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
@@ -207,6 +209,8 @@ def fit(
     run = Run(policy, config, total, world, feed.prepare)
     if resume:
         run.restore(read_checkpoint(ckpt_dir / LAST), ckpt_dir / LAST)
+    if begun is not None:
+        begun()
     policy.train()
     if run.step == total:
         return True

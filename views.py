@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -81,6 +81,8 @@ def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
 @dataclass(frozen=True)
 class ViewConfig:
     """Flags of which part of the images a policy sees, by camera."""
+
+    TITLE: ClassVar[str] = "picture"
 
     roi: dict[str, Box] | None = cli.flag(
         None,

@@ -62,7 +62,8 @@ class Config(Workers):
             )
 
 
-def parse_args(argv: list[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     config = cli.from_flags(Config, parser.parse_args(argv))
@@ -134,7 +135,7 @@ def describe(name: str, episode: Episode) -> str:
 
 
 def main() -> None:
-    config = parse_args()
+    config = parse_flags()
     paths = find_files(config.dataset_dir, config.episode_idx, config.ismirror)
     for path in paths:
         Episode.load(path, cameras=())  # a bad file is refused before anything is written

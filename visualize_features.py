@@ -1,16 +1,18 @@
 """Show what a trained policy looks at in an episode, and why it does one thing rather than another.
 
     python3 visualize_features.py --ckpt runs/demo/policy_last.ckpt --dataset_dir DIR --episode_idx 0
+    python3 visualize_features.py --ckpt runs/demo/policy_last.ckpt --dataset_dir DIR --compare_episode 1
 
-writes, for the first step of the episode (`--step` for others), pictures of what the network sees and what
-its actions hang on, the maps of its stages, its attention, the chunk of actions it predicts, and a video over
-the episode. `--compare_episode 1` (or `--compare_step 60`) puts a second moment beside the first: their
-difference, both chunks, and which patches of the one picture turn the one chunk into the other.
+The first writes, for the first step of the episode (`--step` for others), pictures of what the network sees
+and what its actions hang on, the maps of its stages, its attention, the chunk of actions it predicts, and a
+video over the episode. `--compare_episode 1` (or `--compare_step 60`) puts a second moment beside the
+first: their difference, both chunks, and which patches of the one picture turn the one chunk into the
+other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +92,7 @@ class Moment:
         return whole_action(self.episode)[self.step : self.step + chunk_size]
 
 
-def parse_flags(argv: list[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     return cli.from_flags(Config, parser.parse_args(argv))

@@ -92,6 +92,8 @@ def split(flags: SplitFlags) -> Plan:
 
 def _names(flags: SplitFlags, count: int) -> Sequence[str]:
     names = flags.names or tuple(f"part_{i}" for i in range(count))
+    if any(Path(name).name != name or name.startswith(".") for name in names):
+        raise ValueError(f"--names {' '.join(names)}; each must be the name of a folder, without a path")
     if len(set(names)) != count:
         raise ValueError(f"--names {' '.join(names)}; there are {count} parts, each needs a name of its own")
     return names

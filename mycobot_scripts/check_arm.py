@@ -259,12 +259,17 @@ def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
     return checker.findings
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+    """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    config = cli.from_flags(Config, setup.args)
+    return cli.from_flags(Config, setup.args), setup
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, setup = parse_flags(argv)
     task = find_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK), setup)
     with open_keys() as keys:
         findings = run(setup, config, task, keys)

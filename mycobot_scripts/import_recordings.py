@@ -1,6 +1,7 @@
 """Import recordings of act-plus-plus_one (degrees, gripper 0-100, BGR pictures, no speeds) as episodes.
 
     python3 mycobot_scripts/import_recordings.py --source_dir all_data --task_name mycobot320_move_cube
+    python3 mycobot_scripts/import_recordings.py --source_dir all_data --rgb --dataset_dir data/imported
 
 Angles become rad, grippers 0 (closed) to 1 (open), pictures RGB; speeds are taken from the angles; a gripper
 that read 255 (it could not be read) is where it was last sent.
@@ -9,6 +10,7 @@ that read 255 (it could not be read) is where it was last sent.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,10 +128,15 @@ def import_all(config: Config, task: Task) -> None:
         print("if red is blue there: the same command with --rgb --overwrite")
 
 
-def main() -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args())
+    return cli.from_flags(Config, parser.parse_args(argv))
+
+
+def main() -> None:
+    config = parse_flags()
     task = task_of(config.task_name, config.source_dir)
     if task.scene or task.dim != JOINTS + 1:
         raise ValueError(

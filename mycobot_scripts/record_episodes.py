@@ -25,7 +25,7 @@ if __name__ == "__main__":
 import cli
 from constants import data_dir
 from episodes import recorded_numbers
-from files import check_whole
+from files import check_folder, check_whole
 from locks import hold
 from mycobot_scripts.keys import open_keys
 from mycobot_scripts.own_task import SECONDS, find_task, is_own, like_the_others, own_note
@@ -42,6 +42,7 @@ def complete(config: RecordConfig, setup: Setup) -> tuple[RecordConfig, Task]:
     task = find_task(config.task_name, setup)
     check_ways(config, task)
     folder = Path(config.dataset_dir or data_dir(task.name)).resolve()
+    check_folder(folder, "dataset_dir")
     motion = Motion.load(config.sequence) if config.sequence else None
     if is_own(task):
         print(own_note(task))
@@ -144,12 +145,17 @@ def record(setup: Setup, config: RecordConfig, task: Task) -> None:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[RecordConfig, Setup]:
+    """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, RecordConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    config = cli.from_flags(RecordConfig, setup.args)
+    return cli.from_flags(RecordConfig, setup.args), setup
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, setup = parse_flags(argv)
     is_tidied = config.recover or config.discard
     if config.task_name is None and not (is_tidied and config.dataset_dir):
         raise ValueError("--task_name is missing; give the task to record, e.g. mycobot320_move_cube")

@@ -188,12 +188,18 @@ def run(setup: Setup, config: Config) -> None:
     print(verdict(episode, steps, told))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+    """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    run(setup, cli.from_flags(Config, setup.args))
+    return cli.from_flags(Config, setup.args), setup
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, setup = parse_flags(argv)
+    run(setup, config)
 
 
 if __name__ == "__main__":

@@ -86,12 +86,13 @@ def add_robot_flags(parser: argparse.ArgumentParser) -> None:
     """Flags of the arm, of its servo loop, and of its limits."""
     cli.add_flags(parser, RobotConfig, "the arm")
     cli.add_flags(parser, ServoConfig, "how the arm is spoken to")
-    cli.add_flags(parser, Limits, "what the arm may do")
+    cli.add_flags(parser, Limits, "safety: what the arm may do")
 
 
 def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Setup:
     """Parse a command line whose defaults are the arm's own file's."""
     first, _ = parser.parse_known_args(argv)
+    cli.from_flags(RobotConfig, first)
     is_real = first.robot == "mycobot320"  # the file is about the real arm's desk
     arm = ArmFile.load(first.arm_file) if is_real or first.arm_file else ArmFile()
     parser.set_defaults(**arm.flags())
@@ -99,6 +100,7 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
     config, *others = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
     if config.pace != 1 and config.robot != "twin":
         raise ValueError(f"--pace is {config.pace}; the real arm knows no slow motion, --robot twin does")
+    parse_cameras(config.cameras)  # refused before anything is written or opened
     return Setup(config, *others, arm, args)
 
 

@@ -2,6 +2,9 @@
 
 Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its cameras as to any IP camera
 (`cv2.VideoCapture(url)`). The first line of its output names both, and the page that shows it.
+
+    python3 mycobot_scripts/twin.py --task_name sim_mycobot320_choose_scripted --view
+    python3 mycobot_scripts/twin.py --task sim_mycobot320_move_cube_scripted --lose_replies 0.01 --legacy
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import signal
 import sys
 import threading
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +34,9 @@ from serving import LocalServer  # noqa: E402
 class Config:
     """Flags of this script."""
 
-    task_name: str = cli.flag("sim_mycobot320_choose_scripted", "simulated task of a myCobot 320")
+    task_name: str = cli.flag(
+        "sim_mycobot320_choose_scripted", "simulated task of a myCobot 320", alias="task"
+    )
     view: bool = cli.flag(False, "show the cameras and the state in a browser")
     legacy: bool = cli.flag(False, "silent firmware, which acknowledges no command, as before pymycobot 4")
     no_delays: bool = cli.flag(False, "answer at once, not after 30 ms as the arm does")
@@ -131,12 +137,17 @@ def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> 
     )
 
 
-def main() -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Faults]:
+    """This script's flags, and the faults of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
     cli.add_flags(parser, Faults, "faults")
-    args = parser.parse_args()
-    config, faults = cli.from_flags(Config, args), cli.from_flags(Faults, args)
+    args = parser.parse_args(argv)
+    return cli.from_flags(Config, args), cli.from_flags(Faults, args)
+
+
+def main() -> None:
+    config, faults = parse_flags()
     task = check(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -65,6 +65,8 @@ class Policy(nn.Module):
     training_defaults: ClassVar[Mapping[str, Any]] = {}
     # field of `Config` that tells the length of a chunk; None where it is always 1
     chunk_field: ClassVar[str | None] = "chunk_size"
+    # fields of `Config` that count actions of a chunk; where they are not given, no more than it has
+    within_chunk: ClassVar[tuple[str, ...]] = ()
     needs_finish: ClassVar[bool] = False  # does not act before `finish`
     trains: bool = True  # False: there is nothing to train, only to finish
     observation_horizon: int = 1  # observations that it looks at, up to the present one

@@ -37,7 +37,7 @@ class DiffusionConfig(VisionConfig):
     )
     action_horizon: int = cli.flag(50, "actions of a prediction that are executed", least=1, most=10_000)
     prediction_horizon: int = cli.flag(
-        100, "actions predicted at once, from the present one on", least=1, most=10_000
+        100, "actions predicted at once, from the present one on", least=1, most=10_000, alias="chunk_size"
     )
     num_train_timesteps: int = cli.flag(
         100, "diffusion steps from actions to noise, in training", least=1, most=100_000
@@ -88,6 +88,7 @@ class DiffusionPolicy(Policy):
 
     Config = DiffusionConfig
     chunk_field = "prediction_horizon"
+    within_chunk = ("action_horizon",)
     ema = 0.999
     training_defaults = {"lr": 1e-3, "lr_schedule": "cosine", "warmup_steps": 100, "grad_clip": 1.0}
 

@@ -210,4 +210,4 @@ def test_the_shell_sees_one_line(tmp_path):
     assert done.returncode == 1 and done.stdout == "" and "is no folder" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     done = run()
-    assert done.returncode == 2 and "give one of --dataset_dir and --dataset_path" in done.stderr
+    assert done.returncode == 1 and "give one of --dataset_dir and --dataset_path" in done.stderr

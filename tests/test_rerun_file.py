@@ -75,4 +75,4 @@ def test_pictures_have_their_colours():
 def test_without_the_package_it_is_said_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rerun" else Path())
     with pytest.raises(ImportError, match="pip install rerun-sdk"):
-        visualize_episodes.parse_args(["--dataset_dir", str(tmp_path), "--rerun"])
+        visualize_episodes.parse_flags(["--dataset_dir", str(tmp_path), "--rerun"])

@@ -89,7 +89,7 @@ def test_a_policy_without_codes_is_refused(run, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has no codes; train an ACT policy with --use_vq"):
         train_latent_model.main()
     monkeypatch.setattr(sys, "argv", ["train_latent_model.py", "--ckpt_dir", str(run), "--lr", "0"])
-    with pytest.raises(ValueError, match="--lr is 0.0; it must be positive"):
+    with pytest.raises(ValueError, match="--lr is 0.0; it must be above 0 and at most 10"):
         train_latent_model.main()
 
 
