@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -148,8 +149,9 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, TrainConfig,
     first.add_argument("--policy_class")
     first.add_argument("--config")
     given = first.parse_known_args(argv)[0]
-    has_file = bool(given.config and given.config.strip())
-    defaults = cli.read_flags(given.config, without=ONCE) if has_file else {}
+    if given.config is not None and not os.path.exists(given.config.strip()):
+        raise FileNotFoundError(f"--config is {given.config!r}; there is no such file")
+    defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
     name = given.policy_class or defaults.get("policy_class", "ACT")
     kind = POLICIES[choose("policy class", name, POLICIES)]
     parser = cli.make_parser(__doc__, ("what", "evaluation", "data", "picture"))

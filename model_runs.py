@@ -390,12 +390,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))
-    if setup.config.robot != "twin":
-        camera_sources(setup, task)  # one that is missing is told before anything is written
-    check_folder(output_dir(config), "output_dir")
     policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
     if is_own(task):
         task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)
+    if setup.config.robot != "twin":
+        camera_sources(setup, task)  # one that is missing is told before anything is written
+    check_folder(output_dir(config), "output_dir")
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")

@@ -160,7 +160,7 @@ def test_chunks_may_be_given_in_seconds(dataset, tmp_path, monkeypatch):
         flag for flag in command(dataset, tmp_path / "run", "--num_steps", "1") if flag != "--chunk_size"
     ]
     flags.remove("10")  # steps
-    for seconds, message in (("0", "at least 0.02"), ("nan", "a finite number")):
+    for seconds, message in (("0", "above 0"), ("0.001", "at least 0.02"), ("nan", "a finite number")):
         monkeypatch.setattr(sys, "argv", [*flags[1:], "--chunk_seconds", seconds])
         with pytest.raises(ValueError, match=message):
             imitate_episodes.main()
