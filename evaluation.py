@@ -46,14 +46,15 @@ def rollout(
     step = env.reset(rng) if case is None else env.reset(rng, case=case)
     kept = {name: JpegFrames() for name in cameras}
     rows: dict[str, list] = {"qpos": [], "qvel": [], "action": [], "reward": []}
-    for _ in range(task.episode_len):
+    for t in range(task.episode_len):
         if step.last():
             break
         observation = step.observation
         for name, frames in kept.items():
             frames.append(observation["images"][name])
         if view is not None:
-            view.show(observation["images"][task.cameras[0]])
+            words = task.progress(t, max(rows["reward"], default=0))
+            view.show(observation["images"][task.cameras[0]], words)
         action = execute(observation)[: task.dim]
         step = env.step(action)
         values = (observation["qpos"], observation["qvel"], action, step.reward)

@@ -250,9 +250,10 @@ class Runner:
             progress = (
                 f"part {parts.part + 1}, {parts.left} steps left; chunk: {parts.remaining} actions left"
             )
-            self._view.show(
-                observation, [f"{self._take_over.mode}; {progress}", self._session.guard.report()]
-            )
+            told = self._session.scene.told if self._session.is_twin else None
+            reward = f"; reward {told['reward']} of {told['max_reward']}" if told else ""
+            lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.guard.report()]
+            self._view.show(observation, [*lines, self._take_over.help])
         return action
 
     def _outcome(

@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from panels import write
+
 AXIS_LENGTH = 0.07  # m
 COLOURS = ((255, 90, 90), (90, 255, 90), (110, 160, 255))  # RGB, of the three axes
 NEAREST = 1e-3  # m in front of a camera
@@ -68,11 +70,3 @@ def draw_axes(
         cv2.arrowedLine(drawn, start, tip, colour, 2, cv2.LINE_AA, tipLength=0.2)
         write(drawn, label, (tip[0] + 5, tip[1] - 5), colour)
     return drawn
-
-
-def write(
-    image: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int] = (255, 255, 255)
-) -> None:
-    """Write into an image (H, W, 3), readable on any ground; `place` is the text's lower left corner."""
-    for shade, width in (((0, 0, 0), 4), (colour, 1)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, shade, width, cv2.LINE_AA)

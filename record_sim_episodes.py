@@ -137,7 +137,7 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
         for name, frames in images.items():
             frames.append(observation["images"][name])
         if view is not None:
-            view.show(observation["images"][cameras[0]], progress_words(task, t, max(rewards, default=0)))
+            view.show(observation["images"][cameras[0]], task.progress(t, max(rewards, default=0)))
         qpos.append(observation["qpos"])
         qvel.append(observation["qvel"])
         actions.append(action)
@@ -158,11 +158,6 @@ def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), 
         fps=task.fps,
         success=max(rewards) == task.max_reward if env.task.has_props else None,
     )
-
-
-def progress_words(task: Task, step: int, reward: float) -> str:
-    """What a window says of an episode that is under way."""
-    return f"step {step + 1} of {task.episode_len}   highest reward {reward:g} of {task.max_reward}"
 
 
 def follow(actions: np.ndarray) -> Act:

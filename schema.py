@@ -80,6 +80,10 @@ class Task:
     def max_reward(self) -> int:
         return len(self.stages)
 
+    def progress(self, step: int, reward: float) -> str:
+        """How far an episode is after `step` (from 0), for whoever watches; `reward` is its highest."""
+        return f"step {step + 1} of {self.episode_len}   highest reward {reward:g} of {self.max_reward}"
+
     @property
     def strict_label(self) -> str:
         """What strict success means, in words; "" if nobody can tell."""

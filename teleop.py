@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from pyquaternion import Quaternion
 
 from devices import ARROW_KEYS, Device, Gamepad, Input, Keyboard, KeyWindow, Window, explain
 from ee_sim_env import EndEffectorEnv
-from plots import tile
-from projection import camera_matrix, camera_pose, draw_axes, picture_axes, write
+from panels import named, panel
+from projection import camera_matrix, camera_pose, draw_axes, picture_axes
 
 SPEEDS = np.array(
     [0.2, 0.2, 0.2, 1.0, 1.0, 1.0, 2.0]
 )  # m/s, rad/s, and gripper ranges a second; devices.RATES
 MAX_LEAD, MAX_TURN_LEAD = 0.08, 0.5  # m, rad; how far a target runs ahead of an arm that is blocked
-VIEW_FPS, VIEW_HEIGHT, VIEW_CAMERAS = 15, 360, 3  # pictures a second, pixels, cameras shown at least
+VIEW_FPS, VIEW_CAMERAS = 15, 3  # pictures a second, cameras shown at least
 MAX_LAG = 0.25  # s; a longer delay is forgotten: the arm must not rush to make up for it
 DRIVING, DECIDING = ("redo", "quit"), ("keep", "redo", "quit")  # commands that count then
 COMMANDS = {"keep": "done, keep", "redo": "redo", "quit": "quit", "slow": "slow"}  # and the words for them
@@ -203,11 +202,9 @@ class Pilot:
     def _picture(self, camera: str) -> np.ndarray:
         """What a camera sees, with its name, and with arrows at the gripper: which key drives it where."""
         physics = self._env.env.physics
-        image = scaled(self._env.env.task.render(physics, camera))
+        image = named(self._env.env.task.render(physics, camera), camera)
         matrix = camera_matrix(physics, camera, image.shape[:2])
-        drawn = draw_axes(image, matrix, self._teleop.place(self._env.present()), self._axes, ARROW_KEYS)
-        write(drawn, camera, (8, 24))
-        return drawn
+        return draw_axes(image, matrix, self._teleop.place(self._env.present()), self._axes, ARROW_KEYS)
 
 
 def _choice(given: Input, choices: Sequence[str]) -> str | None:
@@ -220,27 +217,3 @@ def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str]) -> Pilo
     task = env.env.task.spec
     window = KeyWindow(f"{task.name} by hand")
     return Pilot(env, [*pads, Keyboard(window.poll)], window, cameras, Pacer(task.fps))
-
-
-def scaled(image: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) as high as the window shows it."""
-    return cv2.resize(image, (round(image.shape[1] * VIEW_HEIGHT / image.shape[0]), VIEW_HEIGHT))
-
-
-def panel(images: Sequence[np.ndarray], lines: Sequence[str]) -> np.ndarray:
-    """Cameras (H_i, W_i, 3) uint8 RGB side by side; below them text, broken where a line is too long."""
-    top = tile([scaled(image) for image in images])
-    font, scale, row_height, margin = cv2.FONT_HERSHEY_SIMPLEX, 0.5, 22, 8  # pixels
-    rows: list[str] = []
-    for line in lines:
-        rows.append("")
-        for item in line.split("   "):
-            longer = f"{rows[-1]}   {item}".strip()
-            if cv2.getTextSize(longer, font, scale, 1)[0][0] > top.shape[1] - 2 * margin:
-                rows.append(item)
-            else:
-                rows[-1] = longer
-    text = np.zeros((row_height * len(rows) + margin, top.shape[1], 3), np.uint8)
-    for i, row in enumerate(rows, start=1):
-        cv2.putText(text, row, (margin, row_height * i - 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.concatenate([top, text])

@@ -7,19 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from mycobot_scripts.units import JOINTS, to_degrees
-from plots import LiveView, tile
+from panels import named, panel
+from plots import LiveView
 from policies.base import Policy
 from policy import choose_cameras, load_policy
 from schema import Task
 
 VIEW_EVERY = 0.2  # s between pictures of the live view
-VIEW_HEIGHT = 300  # pixels of each camera
-LINE, MARGIN = 24, 10  # pixels
 
 
 class Executes(Protocol):
@@ -148,28 +146,10 @@ class RunView:
         if now - self._shown < VIEW_EVERY:
             return
         self._shown = now
-        images = [self._scaled(observation["images"][name]) for name in self._cameras]
-        self._window.show(
-            np.vstack([pictures := tile(images), self._text(pictures.shape[1], observation, words)])
-        )
-
-    @staticmethod
-    def _scaled(image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        return cv2.resize(
-            image, (round(width * VIEW_HEIGHT / height), VIEW_HEIGHT), interpolation=cv2.INTER_AREA
-        )
-
-    @staticmethod
-    def _text(width: int, observation: Mapping[str, Any], words: Sequence[str]) -> np.ndarray:
+        images = [named(observation["images"][name], name) for name in self._cameras]
         degrees, gripper = to_degrees(observation["qpos"])
-        state = "  ".join(f"{angle:7.1f}" for angle in degrees[:JOINTS])
-        lines = [f"joints {state} deg   gripper {gripper}", *words]
-        strip = np.full((LINE * len(lines) + MARGIN, width, 3), 24, np.uint8)
-        for n, line in enumerate(lines, start=1):
-            place = (MARGIN, LINE * n)
-            cv2.putText(strip, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
-        return strip
+        angles = "  ".join(f"{angle:7.1f}" for angle in degrees[:JOINTS])
+        self._window.show(panel(images, [f"joints {angles} deg   gripper {gripper}", *words]))
 
     def close(self) -> None:
         self._window.close()

@@ -16,6 +16,7 @@ import numpy as np
 from devices import Device, explain
 from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
+from mycobot_scripts.keys import legend
 from mycobot_scripts.recording import Recording, Step, free_episode
 from schema import Task
 
@@ -103,6 +104,13 @@ class TakeOver:
         self._last: np.ndarray | None = None  # the last action
         self.takeovers = 0
 
+    @property
+    def help(self) -> str:
+        """What the terminal's keys do now."""
+        if self.mode == "policy":
+            return legend([("m", "take over"), ("n", "next part"), ("q", "stop")]) + "   (in the terminal)"
+        return f"{explain(self._device, COMMANDS)}   (in the terminal)"
+
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """A new episode begins, under the policy; see `Execution.reset`."""
         self.finish()
@@ -143,7 +151,7 @@ class TakeOver:
         self._jog.begin(start)
         if self._corrections is not None:
             self._corrections.begin()
-        self._say(f"the arm is yours, in {self._jog.mode} space.   {explain(self._device, COMMANDS)}")
+        self._say(f"the arm is yours, in {self._jog.mode} space.   {self.help}")
 
     def _give_back(self, qpos: np.ndarray) -> None:
         if self.mode == "guide":

@@ -65,6 +65,7 @@ FLOORS = {
     "curves": 1,
     "devices": 1,
     "projection": 1,
+    "panels": 1,
     "files": 1,
     "locks": 1,
     "processes": 1,

@@ -30,6 +30,7 @@ from devices import (
 )
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode, episode_path, list_episodes
+from panels import HEIGHT, panel
 from sim_env import make_sim_env
 from teleop import SPEEDS, Pacer, Teleop
 
@@ -372,12 +373,12 @@ def test_keys_lift_the_cube_and_the_episode_replays(record, capsys):
 def test_the_window_shows_cameras_and_text(record):
     _, window, _ = record(typist({"d"}, {"d"}, {"d"}, {"d"}, {"d"}, {"enter"}))
     (height, width, _), cameras = window.frames[0].shape, teleop.VIEW_CAMERAS
-    assert width == cameras * 480 and height > teleop.VIEW_HEIGHT
-    views = [window.frames[0][: teleop.VIEW_HEIGHT, i * 480 : (i + 1) * 480] for i in range(cameras)]
+    assert width == cameras * 480 and height > HEIGHT
+    views = [window.frames[0][:HEIGHT, i * 480 : (i + 1) * 480] for i in range(cameras)]
     assert all(view.std() > 5 for view in views) and not np.array_equal(views[0], views[1])
-    text = window.frames[0][teleop.VIEW_HEIGHT :]
+    text = window.frames[0][HEIGHT:]
     assert 0.01 < (text > 128).mean() < 0.3
-    narrow = teleop.panel([np.zeros((360, 480, 3), np.uint8)], [explain(Keyboard, teleop.COMMANDS)])
+    narrow = panel([np.zeros((360, 480, 3), np.uint8)], [explain(Keyboard, teleop.COMMANDS)])
     assert narrow.shape[0] > height and narrow[:, -8:].max() == 0, "long lines are broken, not cut"
 
 
@@ -426,10 +427,10 @@ def test_each_episode_has_a_look_that_the_person_saw(record):
         image = env.reset(env_state=episode.env_state).observation["images"]["top"]
         assert np.abs(episode.images["top"][0].astype(int) - image).mean() < 3
     env.close()
-    view = np.s_[: teleop.VIEW_HEIGHT, :480]
-    scaled = cv2.resize(episodes[0].images["top"][0], (480, teleop.VIEW_HEIGHT)).astype(int)
+    view = np.s_[:HEIGHT, :480]
+    scaled = cv2.resize(episodes[0].images["top"][0], (480, HEIGHT)).astype(int)
     assert np.median(np.abs(window.frames[0][view] - scaled)) < 3, "but for what is written on it"
-    other = cv2.resize(episodes[1].images["top"][0], (480, teleop.VIEW_HEIGHT)).astype(int)
+    other = cv2.resize(episodes[1].images["top"][0], (480, HEIGHT)).astype(int)
     assert np.abs(other - scaled).mean() > 6
 
 
@@ -523,7 +524,7 @@ def test_an_arm_alone_has_no_other_arm_and_cameras_are_named(monkeypatch):
             env, [Keyboard(window.poll)], window, task.cameras, Pacer(50, Clock().now, Clock().sleep)
         )
         written = []
-        monkeypatch.setattr(teleop, "write", lambda image, text, place: written.append(text))
+        monkeypatch.setattr("panels.write", lambda image, text, place: written.append(text))
         monkeypatch.setattr(teleop, "panel", lambda images, lines: lines)
         pilot.begin("")
         pilot.act(0, None)
