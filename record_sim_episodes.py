@@ -448,7 +448,6 @@ def parse_flags(argv: Sequence[str] | None = None) -> Config:
 def main() -> None:
     config, task = complete(parse_flags())
     check_scene(config, task)
-    Path(config.dataset_dir).mkdir(parents=True, exist_ok=True)
     try:
         with hold(config.dataset_dir):
             record(config, task)

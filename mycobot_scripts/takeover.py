@@ -18,6 +18,7 @@ from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import legend
 from mycobot_scripts.recording import Recording, Step, free_episode
+from mycobot_scripts.session import as_recorded
 from schema import Task
 
 MIN_STEPS = 5  # a correction that is shorter is none, and not kept
@@ -46,7 +47,7 @@ class Corrections:
 
     def begin(self) -> None:
         """A stretch begins."""
-        facts = {"task": self._task.name, "fps": self._task.fps, "sim": self._sim}
+        facts = as_recorded(self._task, self._sim)
         self._recording = Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def add(self, moment: float, observation: Mapping[str, Any], action: np.ndarray) -> None:

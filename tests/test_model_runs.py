@@ -328,7 +328,7 @@ def test_the_view_shows_cameras_state_and_progress():
     class Window:
         frames = []
 
-        def show(self, frame):
+        def show(self, frame, words=""):
             self.frames.append(frame)
 
     view = RunView(("top", "right_wrist"), Window())
@@ -338,7 +338,7 @@ def test_the_view_shows_cameras_state_and_progress():
     view.show(seen, ["two"])  # too soon
     (frame,) = Window.frames
     assert (
-        frame.shape[1] == 800 and frame.shape[0] > 300 and frame[320:].max() > 200
+        frame.shape[1] == 960 and frame.shape[0] > 360 and frame[370:].max() > 200
     )  # text below the pictures
 
 
