@@ -189,7 +189,8 @@ def main() -> None:
         paths = find_files(args.dataset_dir, args.episode_idx, args.ismirror)
     if args.video and len(paths) > 1:
         raise ValueError(f"--video takes one episode, not {len(paths)}; add --episode_idx")
-    tasks = [check(path, args) for path in tqdm(paths, desc="checking", disable=len(paths) == 1)]
+    with tqdm(paths, desc="checking", disable=len(paths) == 1) as progress:  # closed before an error is told
+        tasks = [check(path, args) for path in progress]
     replay_all(paths, tasks, args)
 
 
