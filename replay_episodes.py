@@ -54,6 +54,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> Config:
 
 
 EXACT = 1e-5  # rad; less is the rounding of what a file holds
+ON_ARM = "on the arm it is replayed by mycobot_scripts/replay_episode.py"
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,12 @@ def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
         task = get_task(task_name or episode.task)
     except ValueError as error:
         hint = "" if task_name else " (--task_name replaces the name in the file)"
+        hint += f"; {ON_ARM}" if episode.robot else ""
         raise EpisodeError(f"{path}: {error}{hint}") from None
     if task.scene is None:
-        raise EpisodeError(f"{path}: task {task.name!r} belongs to a real arm; --task_name a simulated one")
+        raise EpisodeError(
+            f"{path}: task {task.name!r} belongs to a real arm; --task_name a simulated one; {ON_ARM}"
+        )
     for name in ("qpos", "action"):
         found = getattr(episode, name).shape[1]
         if found != task.dim:

@@ -571,9 +571,11 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
     ("flags", "said"),
     [
         (("--task_name", "sim_shor"), "unknown task 'sim_shor'; did you mean 'sim_short'?"),
+        (("--task_name", "mycobot320_choose"), "python3 mycobot_scripts/record_episodes.py --task_name myco"),
+        (("--task_name", "mycobot320_choose", "--teleop", "keyboard"), "mycobot_scripts/record_episodes.py"),
         (("--camera_names", "top", "tip"), "unknown camera 'tip'; did you mean 'top'?"),
         (("--num_episodes", "0"), "--num_episodes is 0; it must be 1 to 100000"),
-        (("--num_workers", "0"), "--num_workers is 0; it must be at least 1"),
+        (("--num_workers", "0"), "--num_workers is 0; it must be 1 to 1024"),
         (("--noise", "-0.01"), "--noise is -0.01; it must be 0 to 1"),
         (("--noise", "nan"), "--noise is nan; it must be a finite number, 0 to 1"),
         (("--noise", "inf"), "--noise is inf; it must be a finite number, 0 to 1"),

@@ -157,7 +157,10 @@ def test_the_task_can_be_given(replay, folder):
             replace(FALL, name="sim_one", arms=FALL.arms[:1], script=()),
             "qpos has 14 entries a step; sim_one has 7",
         ),
-        (replace(FALL, name="real", scene=None), "task 'real' belongs to a real arm"),
+        (
+            replace(FALL, name="real", scene=None),
+            "task 'real' belongs to a real arm; --task_name a simulated one; on the arm it is replayed by",
+        ),
     ],
 )
 def test_a_task_that_does_not_fit_is_refused(replay, folder, monkeypatch, task, said):
