@@ -21,7 +21,6 @@ import torch
 import cli
 from checkpoints import BEST, LAST, run_checkpoint
 from constants import Stream, choose
-from detr.backbone import check_backbone
 from feeding import Data, FeedConfig, load_data, make_feed
 from files import check_folder, complete_file
 from locks import hold
@@ -30,6 +29,7 @@ from machine import World, join_world, pick_device
 from outcomes import Summary
 from parallel import Workers
 from policies.base import Interface, Policy
+from policies.vision import check_vision
 from policy import POLICIES, choose_cameras, finish_policies, make_policy, save_policy
 from results import open_evaluation
 from schema import Task
@@ -358,7 +358,7 @@ def main() -> None:
     if config.eval:
         evaluate(config, training, simulated_task(config.task_name, config.ckpt_dir))
         return
-    check_backbone(policy_config.backbone, policy_config.backbone_weights)
+    check_vision(policy_config)
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
         field = POLICIES[config.policy_class].chunk_field

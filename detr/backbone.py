@@ -8,7 +8,6 @@ that its checkpoint recorded.
 
 import difflib
 import http.client
-import os
 import socket
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -198,13 +197,9 @@ def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Mod
     return backbone
 
 
-def check_backbone(name: str, weights: str) -> None:
-    """ValueError for a backbone that is not known, FileNotFoundError for a missing file of weights."""
+def check_backbone(name: str) -> None:
+    """ValueError for a backbone that is not known."""
     _find_builder(name)
-    if weights not in ("auto", "imagenet", "none") and not os.path.isfile(weights):
-        raise FileNotFoundError(
-            f"backbone weights {weights!r}: no such file; or say 'imagenet', 'none', 'auto'"
-        )
 
 
 def _find_builder(name: str) -> Builder:

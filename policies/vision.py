@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import cli
 from checkpoints import check_weights, described, read_weights
-from detr.backbone import BACKBONES, WEIGHTS, build_backbone, init_backbone
+from detr.backbone import BACKBONES, WEIGHTS, build_backbone, check_backbone, init_backbone
 from policies.stored import stored_interface, stored_values
 
 
@@ -52,10 +52,20 @@ def start_backbones(name: str, weights: str, count: int = 1) -> list[nn.Module]:
     """
     if weights in WEIGHTS:
         return [init_backbone(name, weights) for _ in range(count)]
-    if not Path(weights).is_file():
-        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or say {', '.join(WEIGHTS)}")
+    _check_weights(weights)
     state = read_weights(weights)
     return [init_backbone(name, state, source=weights) for _ in range(count)]
+
+
+def check_vision(config: VisionConfig) -> None:
+    """ValueError for a backbone that is not known, FileNotFoundError for a missing file of weights."""
+    check_backbone(config.backbone)
+    _check_weights(config.backbone_weights)
+
+
+def _check_weights(weights: str) -> None:
+    if weights not in WEIGHTS and not Path(weights).is_file():
+        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or say {', '.join(WEIGHTS)}")
 
 
 def rebuilt(config: Config, backbone: nn.Module) -> Config:

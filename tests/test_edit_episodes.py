@@ -754,3 +754,11 @@ def test_a_region_is_drawn_by_mouse(surveyed):
         assert driver.find_element("id", "flags").text == ""
         driver.find_element("css selector", "#proposals button").click()
         assert driver.find_element("id", "flags").text == proposed
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "/tmp/x", "..", ".hidden"])
+def test_parts_lie_in_the_new_folder(edit, tmp_path, name):
+    make_dataset(tmp_path / "a", 2)
+    words = ("split", "--dataset_dir", tmp_path / "a", "--output_dir", tmp_path / "b", "--shares", 0.5, 0.5)
+    assert "each must be the name of a folder" in refusal(edit, *words, "--names", name, "c")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]

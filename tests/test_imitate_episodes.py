@@ -427,3 +427,19 @@ def test_two_trainings_in_one_folder(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_swept", set())
     call(dataset, run, "--num_steps", "1", "--resume", monkeypatch=monkeypatch)
     assert not list(run.glob(".*.part"))
+
+
+def test_a_run_that_cannot_go_on_is_left_as_it_was(dataset, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    call(dataset, run, "--num_steps", "2", monkeypatch=monkeypatch)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(ValueError, match="the run to resume has kl_weight"):
+        call(dataset, run, "--num_steps", "2", "--resume", "--kl_weight", "3", monkeypatch=monkeypatch)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("flags", [("--backbone", "tny"), ("--backbone_weights", "nowhere.pth")])
+def test_a_backbone_is_looked_for_before_the_data(tmp_path, monkeypatch, flags):
+    with pytest.raises((ValueError, FileNotFoundError), match="tny|nowhere.pth"):
+        call(tmp_path / "no data", tmp_path / "run", *flags, monkeypatch=monkeypatch)
+    assert not (tmp_path / "run").exists()

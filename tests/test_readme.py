@@ -100,6 +100,16 @@ def make_commands(target: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if re.search(r"python \w+\.py", line)]
 
 
+def test_make_alone_lists_the_targets():
+    shown = [
+        subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for words in ([], ["help"])
+    ]
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown[0] == shown[1] and len(shown[0].splitlines()) == len(targets)
+    assert all(re.search(rf"^make {target} +\w.+$", shown[0], re.MULTILINE) for target in targets)
+
+
 def test_make_demo_trains_and_evaluates_the_same_policy(monkeypatch):
     monkeypatch.chdir(ROOT)
     record, train, evaluate = make_commands("demo")
