@@ -24,6 +24,7 @@ import cli
 from constants import MYCOBOT, TASKS, data_dir
 from episodes import Episode, EpisodeError, episode_path, list_episodes
 from frames import Images, JpegFrames
+from locks import hold
 from mycobot_scripts.own_task import own_note, own_task
 from mycobot_scripts.units import JOINTS
 from schema import Task
@@ -142,7 +143,8 @@ def main() -> None:
         raise ValueError(
             f"--task_name is {task.name!r}; it must be a task of the real arm, of 7 numbers a step"
         )
-    import_all(config, task)
+    with hold(config.dataset_dir or data_dir(task.name)):
+        import_all(config, task)
 
 
 if __name__ == "__main__":
