@@ -142,7 +142,7 @@ class Noting:
 
 def test_an_interrupted_run_leaves_whole_files(dataset, tmp_path, monkeypatch, capsys):
     def interrupted(path, *args, **values):
-        path.with_name(f".{path.name}.1.part").touch()
+        path.with_name(f".{path.name}.999999999.part").touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(viewer, "write_video", interrupted)
