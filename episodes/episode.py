@@ -67,6 +67,8 @@ class Episode:
         """Bring other float types to the file's own, and times to the first one; `check` refuses the rest."""
         if self.time is not None and np.asarray(self.time).dtype.kind == "f":  # while it has all its digits
             self.time = since_start(np.asarray(self.time))
+        if isinstance(self.fps, float) and self.fps.is_integer():
+            self.fps = int(self.fps)
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which `check` reports
             for name in (*DATASETS, "env_state"):
                 value = getattr(self, name)

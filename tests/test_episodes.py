@@ -108,6 +108,12 @@ def test_round_trip_keeps_everything(tmp_path, compress):
         assert all(np.array_equal(again.encoded(t), episode.images["top"].encoded(t)) for t in range(T))
 
 
+def test_a_rate_is_a_whole_number_of_any_type(tmp_path):
+    for i, fps in enumerate((10, 10.0, np.int64(10))):
+        make_episode(fps=fps).save(tmp_path / f"{i}.hdf5")
+        assert Episode.load(tmp_path / f"{i}.hdf5").fps == 10
+
+
 def test_optional_parts_may_be_missing(tmp_path):
     make_episode(qvel=None, images={}).save(tmp_path / "e.hdf5")
     loaded = Episode.load(tmp_path / "e.hdf5")
