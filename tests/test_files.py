@@ -15,7 +15,7 @@ import torch
 from synthetic import make_act, make_episode
 
 import files
-import policy
+import torch_files
 from episodes import episode, list_episodes
 from files import DiskFull, PatientFile, complete_file, remove_unfinished, told_if_full
 from policy import save_policy
@@ -108,7 +108,7 @@ def room(monkeypatch):
         class SmallPatientFile(PatientFile, Small):
             pass
 
-        for module in (episode, policy):
+        for module in (episode, torch_files):
             monkeypatch.setattr(module, "PatientFile", SmallPatientFile)
 
     return limit
