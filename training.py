@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import signal
 import time
 from collections import defaultdict
@@ -29,6 +30,11 @@ FLAT = (
     "the validation loss has been flat for a while. On real data, ACT's authors advise to train on for three "
     "to four times as long as it took to get there: success improves long after the loss"
 )
+LEAST_BETWEEN = 10  # steps from a validation to the next, if --validate_every does not say other
+LONG = 2.0  # hours that a run on a CPU may take without a word
+RATE_STEPS, RATE_SECONDS = 5, 10.0  # what its rate is measured over, whichever ends later
+FULL_SIZE = 10e6  # parameters; presets/small.json has a few hundred thousand
+LINE = 119  # columns of the bar at most
 ASK_EVERY = 10  # steps between questions to the other processes whether one was told to stop
 
 
@@ -209,6 +215,8 @@ def fit(
     run = Run(policy, config, total, world, feed.prepare)
     if resume:
         run.restore(read_checkpoint(ckpt_dir / LAST), ckpt_dir / LAST)
+        if run.world.is_first:
+            print(f"goes on from step {run.step} of {total}")
     if begun is not None:
         begun()
     policy.train()
@@ -226,10 +234,16 @@ def _train(
 ) -> bool:
     """The steps of `fit`; without a log, in a process that only takes part."""
     config, total = run.config, run.total
-    every = config.validate_every or max(1, total // 40)
-    losses, shown = _Losses(), {}
+    every = config.validate_every or max(LEAST_BETWEEN, total // 40)
+    losses, shown, rate = _Losses(), {}, _Rate(run)
     progress = tqdm(
-        total=total, initial=run.step, desc="training", unit="step", smoothing=0.05, disable=log is None
+        total=total,
+        initial=run.step,
+        desc="training",
+        unit="step",
+        smoothing=0.05,
+        ncols=min(LINE, shutil.get_terminal_size((LINE, 24)).columns),
+        disable=log is None,
     )
     with (
         stop_signals() as signals,
@@ -239,6 +253,8 @@ def _train(
         for batches, waited in _timed_steps(source, config.accumulate):
             losses.add(run.step, run.update(batches), waited)
             progress.update()
+            if log and (line := rate.line()):
+                tqdm.write(line)
             is_due = run.step % every == 0 or run.step == total
             is_evaluated = evaluate and config.eval_every and run.step % config.eval_every == 0
             is_stopped = _is_stopped(run, signals)
@@ -259,6 +275,37 @@ def _train(
                     run.save(ckpt_dir, "last")
                 return False
     return True
+
+
+class _Rate:
+    """How fast a run's first steps are, for one line about how long all of them will take on a CPU."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._told = run, run.device.type != "cpu"
+        self._began: tuple[int, float] | None = None  # step, time (s); the first step takes longer
+
+    def line(self) -> str | None:
+        """After a step: the line, once it can be told and if the run is long."""
+        if self._told:
+            return None
+        step, now = self._run.step, time.monotonic()
+        if self._began is None:
+            self._began = step, now
+            return None
+        steps, seconds = step - self._began[0], now - self._began[1]
+        if steps < RATE_STEPS or seconds < RATE_SECONDS:
+            return None
+        self._told = True
+        size = sum(parameter.numel() for parameter in self._run.policy.parameters())
+        return long_run_line((self._run.total - step) * seconds / steps / 3600, size)
+
+
+def long_run_line(hours: float, parameters: int) -> str | None:
+    """What to say of the hours that are left of a run on a CPU; None if they are few."""
+    if hours < LONG:
+        return None
+    advice = "; --config presets/small.json takes minutes" if parameters > FULL_SIZE else ""
+    return f"about {hours:.0f} h at this rate on this CPU{advice}"
 
 
 def _is_stopped(run: Run, signals: Sequence[int]) -> bool:
@@ -305,10 +352,11 @@ def _loss_line(step: int, row: Row) -> str:
 
 def _short(shown: Row) -> dict[str, str]:
     """What the bar has room for."""
+    names = {"train/loss": "loss", "val/loss": "val", "data wait": "data wait", "eval/success": "success"}
     return {
-        name: f"{value:.0%}" if name in ("data wait", "eval/success") else f"{value:.4f}"
-        for name, value in shown.items()
-        if " " not in name or name == "data wait"
+        short: f"{shown[name]:.0%}" if name in ("data wait", "eval/success") else f"{shown[name]:.4f}"
+        for name, short in names.items()
+        if name in shown
     }
 
 

@@ -72,7 +72,7 @@ class TrainConfig:
     )
     compile: bool = cli.flag(False, "compile the network; a minute at the start, faster steps on a GPU")
     validate_every: int | None = cli.flag(
-        None, "steps between validations; 40 times a run if not given", least=1
+        None, "steps between validations; 40 times a run, but at least 10 steps apart, if not given", least=1
     )
     eval_every: int | None = cli.flag(
         None, "steps between evaluations in simulation while training; never if not given", least=1

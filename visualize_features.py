@@ -27,6 +27,7 @@ from plots import write_video
 from policy import choose_cameras, load_policy
 from viewers import feature_plots
 from viewers.features import Comparison, Inspector
+from viewers.features_page import write_features_page
 
 VIDEO_FRAMES = 120  # about so many, if --every does not say
 VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over
@@ -127,7 +128,11 @@ def check_fit(inspector: Inspector, episode: Episode) -> None:
     """ValueError unless the policy was made for episodes of this width."""
     wanted, found = inspector.policy.interface.state_dim, episode.qpos.shape[1]
     if wanted != found:
-        raise ValueError(f"the policy's states have {wanted} entries, the episode's {found}; name others")
+        raise ValueError(
+            f"the policy's states have {wanted} entries, the episode's {found}: it was trained on another "
+            f"robot (task {inspector.policy.interface.task or 'not known'}); name that one's episodes with "
+            "--dataset_dir"
+        )
 
 
 def chunk_steps(config: Config, chunk_size: int) -> list[int]:
@@ -253,6 +258,7 @@ def main() -> None:
         print("\n".join(f"  {path}" for path in written))
     if not config.no_video:
         print(f"  {film(shown[0], inspector, config.every, folder)}")
+    print(f"all on one page: {write_features_page(folder).resolve().as_uri()}")
 
 
 if __name__ == "__main__":

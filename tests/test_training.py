@@ -26,7 +26,7 @@ from logs import is_flat
 from machine import pick_device
 from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint
-from training import Feed, fit, validate
+from training import Feed, _short, fit, long_run_line, validate
 from training_run import DROPOUT, Run, TrainConfig, learning_rate_factor, make_optimiser, step_seed
 
 ROOT = Path(training.__file__).parent
@@ -458,3 +458,24 @@ def test_a_run_that_is_killed_at_any_moment_can_be_resumed(tmp_path):
     resumed, _ = train(last.parent, done + 3, resume=True, validate_every=1)
     straight, _ = train(tmp_path / "straight", done + 3, validate_every=10**6)
     assert_equal(weights(resumed), weights(straight))
+
+
+def test_only_long_runs_on_a_cpu_say_how_long_they_take():
+    assert long_run_line(0.5, 84_000_000) is None
+    assert long_run_line(20.2, 84_000_000).startswith("about 20 h at this rate")
+    assert "--config presets/small.json takes minutes" in long_run_line(20.2, 84_000_000)
+    assert "presets" not in long_run_line(20.2, 500_000)
+
+
+def test_the_bar_keeps_to_its_line():
+    rows = {"train/loss": 1.23456, "train/l1": 1.0, "train/kl": 2.0, "data wait": 0.09, "eval/success": 1.0}
+    shown = _short({**rows, "val/loss": 1.23456, "val/l1": 1.0, "val/kl": 2.0, "val/loss start": 1.0})
+    assert shown == {"loss": "1.2346", "val": "1.2346", "data wait": "9%", "success": "100%"}
+
+
+def test_small_runs_are_not_validated_at_every_step(tmp_path, capsys):
+    train(tmp_path, 13, validate_every=None)
+    assert [row["step"] for row in read_checkpoint(tmp_path / "policy_last.ckpt")["training"]["history"]] == [
+        10,
+        13,
+    ]

@@ -302,12 +302,15 @@ def test_the_script(made):
     wanted = {f"episode_1_step_7_{ending}.png" for ending in endings}
     pair = "episode_1_step_7_vs_episode_2_step_7"
     wanted |= {f"{pair}.png", f"{pair}_actions.png", "episode_1_features.mp4"}
-    assert set(os.listdir(folder)) == wanted
+    assert set(os.listdir(folder)) == wanted | {"index.html"}
     assert all(str(folder / name) in done.stdout for name in wanted)
     assert "keypoints: none" in done.stdout and "of the way from A's to B's" in done.stdout
     for name in wanted - {"episode_1_features.mp4"}:
         picture = cv2.imread(str(folder / name))
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100, name
+    page = (folder / "index.html").read_text()
+    assert all(f'src="{name}"' in page for name in wanted)
+    assert "when a patch is covered" in page and "Two moments" in page
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(folder / "episode_1_features.mp4"))
     assert frames == 3 and seconds == pytest.approx(0.6, abs=0.05)
 

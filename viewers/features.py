@@ -208,11 +208,15 @@ class Inspector:
     def _share_attention(
         self, attention: Tensor | None, sizes: Sequence[list[int]], seen: dict[str, CameraLook]
     ) -> dict[str, np.ndarray]:
-        """Cut attention (n, N) to ACT's tokens (latent, state, each camera's cells) into its parts."""
+        """Cut attention (n, N) to ACT's tokens (latent, state, each camera's cells) into its parts.
+
+        Where there is no CVAE, the first token is a learned constant.
+        """
         if attention is None:
             return {}
         rows = attention.float().cpu().numpy()
-        shares, first = {"latent": rows[:, 0], "state": rows[:, 1]}, 2
+        latent = "latent" if self.policy.network.latent is not None else "constant (no CVAE)"
+        shares, first = {latent: rows[:, 0], "state": rows[:, 1]}, 2
         for (camera, look), (h, w) in zip(seen.items(), sizes, strict=True):
             cells = rows[:, first : first + h * w]
             shares[camera] = cells.sum(axis=1)
