@@ -299,7 +299,6 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
     from evaluation import evaluate as run_evaluation
 
     num_videos = config.num_rollouts if config.num_videos == "all" else int(config.num_videos)
-    check_simulated(config, task)
     folder, checkpoint = Path(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
     cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
     view = None
@@ -331,13 +330,6 @@ def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
     print(summary.text())
     print("\n".join(places(summary, kept, checkpoint)))
     print(f"report:     {page.resolve().as_uri()}")
-
-
-def check_simulated(config: Config, task: Task) -> None:
-    """ValueError where a task has no scene: there is nothing to evaluate in."""
-    if task.scene is None:
-        run = f"python3 model_runs.py --task_name {task.name} --ckpt_dir {config.ckpt_dir}"
-        raise ValueError(f"{task.name} has no scene to evaluate in; it runs on the arm: {run}")
 
 
 def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:

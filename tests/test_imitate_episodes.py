@@ -135,7 +135,7 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
         (("--camera_names", "angle"), "--camera_names is angle; .*policy_best.ckpt sees with top"),
         (("--query_every", "11"), "--query_every is 11; the policy's chunks have 1 to 10"),
         (("--ckpt_name", "policy_last.ckpt"), "no checkpoint .*policy_last.ckpt"),
-        (("--task_name", "mycobot320_move_cube"), "has no scene to evaluate in; .*model_runs.py --task_name"),
+        (("--task_name", "mycobot320_move_cube"), "has no scene; .*model_runs.py --ckpt_dir .* --task_name"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_before_anything_is_written(evaluated, flags, message):
