@@ -1,10 +1,12 @@
 """Draw a simulated task: its scene, where its props start, the way of its script, and what is out of reach.
 
-python3 show_task.py --task_name sim_transfer_cube_scripted --output transfer_cube.png
+python3 show_task.py --task_name sim_transfer_cube_scripted
+python3 show_task.py --task_name sim_transfer_cube_scripted --seed 3 --output transfer_cube.png
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +20,7 @@ from task_check import waypoint_name
 class Config:
     """Flags of this script."""
 
-    task_name: str = cli.flag(
-        None, "simulated task, e.g. sim_transfer_cube_scripted", required=True, group="what"
-    )
+    task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
     output: str | None = cli.flag(None, "picture to write (.png); <task>.png if not given")
     seed: int = cli.flag(0, "seed of the start that is drawn", least=0, most=cli.MOST_SEED)
 
@@ -66,10 +66,15 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
     return lines
 
 
-def main() -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> Config:
+    """This script's flags."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args())
+    return cli.from_flags(Config, parser.parse_args(argv))
+
+
+def main() -> None:
+    config = parse_flags()
     task, path = check(config)
     print(f"drawing {task.name}, from start {config.seed}", flush=True)
     lines = draw(task, path, config.seed)
