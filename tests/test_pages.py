@@ -22,6 +22,7 @@ from outcomes import Outcome, Settings, Summary, write_summary
 from parallel import Workers
 from results import open_evaluation
 from viewers.dataset_page import write_viewer
+from viewers.features_page import write_features_page
 from viewers.pages import Html, element, joined, script_json, text
 from viewers.provenance import FILE, Command
 from viewers.report import write_report
@@ -135,6 +136,12 @@ def evil_survey(picture: np.ndarray) -> Survey:
     sight = Sight(Path(EVIL.replace("/", "")), picture, picture.astype(np.float32), np.zeros((16, 16)), STILL)
     region = Region((0, 0, 4, 4), 1.0, 0.0)
     return Survey(EVIL, (EVIL, "b"), np.array([0, 1]), (sight, sight), (sight,), (region,), (region,))
+
+
+def test_a_page_of_features_of_markup(tmp_path):
+    for end in ("_look.png", ".mp4", ".png"):
+        (tmp_path / f"{EVIL.replace('/', '')}{end}").touch()
+    check_nothing_came_through(write_features_page(tmp_path))
 
 
 # --- odd results

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from viewers.pages import Html, element, write_page
+from viewers.pages import Html, element, joined, write_page
 from viewers.report_layout import section, soft
 
 FILE = "index.html"
@@ -43,7 +43,7 @@ def write_features_page(folder: Path) -> Path:
         found = re.match(r"episode_\d+_step_\d+(_vs_episode_\d+_step_\d+)?|episode_\d+", name)
         moments.setdefault(found[0] if found else "others", []).append(name)
     parts = [section(moment.replace("_", " "), *_shown(files)) for moment, files in moments.items()]
-    write_page(folder / FILE, "report", title="What the policy looks at", body=Html("".join(parts)))
+    write_page(folder / FILE, "report", title="What the policy looks at", body=joined(parts))
     return folder / FILE
 
 
