@@ -374,7 +374,8 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
         [*command, *flags], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stderr
-    assert "2 rollouts succeeded: 0.0%" in done.stdout and "the arm holds its pose" in done.stdout
+    assert "2 rollouts succeeded: 0.0%" in done.stdout, done.stdout
+    assert "the arm holds its pose" in done.stdout
     episodes = [Episode.load(path) for path in list_episodes(tmp_path / "arm")]
     assert [len(episode) for episode in episodes] == [20, 20]
     assert all(episode.sim and episode.env_state.shape == (14,) for episode in episodes)

@@ -102,7 +102,9 @@ def make_commands(target: str) -> list[list[str]]:
 
 def test_make_alone_lists_the_targets():
     shown = [
-        subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            ["make", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
         for words in ([], ["help"])
     ]
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
