@@ -142,17 +142,22 @@ def test_starts_are_those_of_an_evaluation(twin):
     env.close()
 
 
+def angles_of(arm):
+    """Degrees (6,), asked for again where pymycobot gave up waiting (-1), as it does on a busy machine."""
+    return next(angles for angles in (arm.get_angles() for _ in range(10)) if angles != -1)
+
+
 def test_a_reset_can_leave_the_arm_where_it_is(twin, arm):
     arm.send_angles([20, 20, 30, 0, -80, 0], 60)
     until(lambda: arm.is_in_position([20, 20, 30, 0, -80, 0], 0) == 1)
     time.sleep(0.5)
-    there = arm.get_angles()
+    there = angles_of(arm)
     twin.reset(seed=0, index=1, arm=False)
     time.sleep(0.5)
-    assert arm.get_angles() == pytest.approx(there, abs=0.3)
+    assert angles_of(arm) == pytest.approx(there, abs=0.3)
     twin.reset(seed=0, index=1)
     time.sleep(0.5)
-    assert arm.get_angles() == pytest.approx(HOME, abs=0.3), "and no earlier command moves it again"
+    assert angles_of(arm) == pytest.approx(HOME, abs=0.3), "and no earlier command moves it again"
 
 
 @pytest.mark.parametrize(
