@@ -9,7 +9,6 @@ import numpy as np
 from mycobot_scripts import clock
 from mycobot_scripts.recording import Step
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
-from mycobot_scripts.units import on_the_wire
 
 
 class Steps(Protocol):
@@ -21,7 +20,7 @@ class Steps(Protocol):
 class RecordedRobot:
     """An episode on a robot that has begun; each of its steps goes to a recording.
 
-    An action is recorded as it was sent: within the limits, and rounded to what the wire can say.
+    An action is recorded as the robot says that it was sent.
 
     Args:
         robot: the arm.
@@ -41,12 +40,10 @@ class RecordedRobot:
         return self._step
 
     def step(self, action: np.ndarray) -> TimeStep:
-        robot, seen = self._robot, self._step.observation
-        clamped = robot.guard.clamped.total()
-        step = robot.step(action)
-        is_clamped = robot.guard.clamped.total() > clamped
-        sent = robot.servo.sent if is_clamped or step.last() else on_the_wire(action)
+        seen, step = self._step.observation, self._robot.step(action)
         reward = step.reward if self._rewarded else None
-        self._recording.append(Step(self._moment, seen["qpos"], seen["qvel"], sent, seen["images"], reward))
+        self._recording.append(
+            Step(self._moment, seen["qpos"], seen["qvel"], step.sent, seen["images"], reward)
+        )
         self._step, self._moment = step, clock.now()
         return step

@@ -46,6 +46,7 @@ class TimeStep:
     observation: Mapping[str, Any]  # qpos (7,), qvel (7,), images {camera: (H, W, 3) uint8 RGB}
     reward: float = 0.0  # of a scene that tells; otherwise 0
     is_last: bool = False
+    sent: np.ndarray | None = None  # (7,) the action as it was sent; None before the first
 
     def last(self) -> bool:
         return self.is_last
@@ -143,10 +144,12 @@ class MyCobotRobot:
     def step(self, action: np.ndarray) -> TimeStep:
         """Send an action (7,), wait for the next deadline, and look.
 
-        The step is `last()` if the run was stopped: `stopped` then says why.
+        The step is `last()` if the run was stopped: `stopped` then says why. `sent` is the last command that
+        the servo loop has sent by then: clamped, rounded to the wire, and the one before if this one is late.
+        While a hand guides the arm nothing is sent: it is the action.
         """
         if self.stopped is not None:
-            return self._see(is_last=True)
+            return self._see(self.servo.sent, is_last=True)
         try:
             self._check()
             if not self._has_begun:  # time begins with the first action, however long that took
@@ -158,7 +161,7 @@ class MyCobotRobot:
             return self._stop(error)
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
-        return self._see()
+        return self._see(on_the_wire(action) if self.servo.released else self.servo.sent)
 
     def is_fresh(self, patience: float = 0.0) -> bool:
         """Whether state and pictures are fresh; with `patience` (s), waits until they were so for a while."""
@@ -278,7 +281,7 @@ class MyCobotRobot:
         path = [joints for moment, joints in self._path if moment >= since]
         return float(np.degrees(np.ptp(path, axis=0).max())) if path else 0.0
 
-    def _see(self, is_last: bool = False) -> TimeStep:
+    def _see(self, sent: np.ndarray | None = None, is_last: bool = False) -> TimeStep:
         state, now = self.servo.latest, clock.now()
         frames = {name: self.cameras[name].latest for name in self.task.cameras}
         observation = {
@@ -290,7 +293,7 @@ class MyCobotRobot:
         if not is_last:
             self.timing.add(now, now - self._deadline, now - state.time, ages)
         reward = 0.0 if self._scene is None else self._scene.reward
-        return TimeStep(observation, reward, is_last)
+        return TimeStep(observation, reward, is_last, sent)
 
     def _stop(self, error: Exception | str) -> TimeStep:
         """Hold, and say why."""
@@ -301,7 +304,7 @@ class MyCobotRobot:
         except (RuntimeError, OSError) as error:
             held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
         self._say(f"stopped: {self.stopped}; {held}")
-        return self._see(is_last=True)
+        return self._see(self.servo.sent, is_last=True)
 
     # --- to the start pose
 

@@ -16,6 +16,7 @@ from emulated import START, emulated, eventually, fake_cameras, make_guard, our_
 from constants import get_task
 from model_runs import rollout
 from mycobot_scripts.cameras import open_cameras
+from mycobot_scripts.demonstrate import perform
 from mycobot_scripts.protocol import Command, decode_angles, encode_angles, int16s
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.servo import Servo, ServoConfig
@@ -23,6 +24,7 @@ from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.timing import Timing
 from mycobot_scripts.twin_client import start_twin
 from mycobot_scripts.twin_scene import TwinScene
+from mycobot_scripts.units import on_the_wire
 from starts import sample_start
 
 TASK = get_task("mycobot320_move_cube")
@@ -158,6 +160,87 @@ def test_an_episode_in_real_time(acks):
         report = robot.report()
     for word in ("steps a second of 10", "ages when seen", "commands, clamped"):
         assert word in report
+
+
+# --- what was sent
+
+
+def recorded_actions(robot, act, length) -> np.ndarray:
+    """(T, 7) actions as an episode has them."""
+    steps = []
+    perform(robot, robot.reset(), act, length, steps)
+    return np.array([step.action for step in steps])
+
+
+def busy_from_now_on(robot) -> threading.Event:
+    """Make the servo's thread wait before a command, until the event is set."""
+    command, gate = robot.servo._arm.command, threading.Event()
+
+    def waiting(target):
+        gate.wait(30)
+        command(target)
+
+    robot.servo._arm.command = waiting
+    return gate
+
+
+def calm_again(robot, gate) -> None:
+    gate.set()
+    assert eventually(lambda: robot.servo.is_up_to_date)
+
+
+def test_a_command_that_came_late_or_was_replaced_is_recorded_as_what_was_sent():
+    """A thread that is busy holds the last command; of those that came meanwhile it sends the newest."""
+    actions = START + np.outer([1, 2, 3, 3], np.append(np.radians([1.0, 0, 0, 0, 0, 0]), 0))
+    gates = []
+
+    def act(t, _):
+        if t == 0:
+            gates.append(busy_from_now_on(robot))
+        if t == 3:
+            calm_again(robot, *gates)
+        return actions[t]
+
+    with a_robot() as robot:
+        recorded = recorded_actions(robot, act, 4)
+        told = np.radians(robot.firmware.told_angles())
+    assert np.array_equal(recorded[:3], [START] * 3), "nothing had been sent yet"
+    assert np.array_equal(recorded[3], on_the_wire(actions[2]))
+    assert not np.isclose(told[:, 0], actions[1, 0], atol=1e-5).any(), "it was replaced"
+    assert np.allclose(told[-1], recorded[3, :6], atol=1e-6)
+
+
+def test_a_command_that_is_clamped_late_is_recorded_as_what_was_sent():
+    far = START + np.append(np.radians([60.0, 0, 0, 0, 0, 0]), 0)
+    gates = []
+
+    def act(t, _):
+        if t == 0:
+            gates.append(busy_from_now_on(robot))
+            return far
+        calm_again(robot, *gates)
+        return robot.servo.sent
+
+    with a_robot(limits={"max_step": 5.0}) as robot:
+        recorded = recorded_actions(robot, act, 2)
+        told = np.radians(robot.firmware.told_angles())
+        assert robot.guard.clamped["step"] == 1
+    assert np.array_equal(recorded[0], START), "not the command that was asked for"
+    assert recorded[1, 0] == pytest.approx(START[0] + np.radians(5), abs=1e-3)
+    assert np.allclose(told[-1], recorded[1, :6], atol=1e-6)
+
+
+def test_a_step_says_what_was_sent_as_the_wire_can_say_it():
+    action = START + 0.0123456
+    with a_robot(fps=5) as robot:
+        assert robot.reset().sent is None
+        step = robot.step(action)
+        while not np.array_equal(robot.servo.latest.target, on_the_wire(action)):
+            step = robot.step(action)
+        assert np.array_equal(step.sent, on_the_wire(action)) and not np.array_equal(step.sent, action)
+        robot.request_stop("enough")
+        stopped = robot.step(action)
+        assert stopped.last() and np.array_equal(stopped.sent, robot.servo.latest.target), "where it holds"
 
 
 # --- what ends it
