@@ -8,13 +8,13 @@ is recorded is what was commanded.
 from __future__ import annotations
 
 import numpy as np
-from dm_env import TimeStep
 
 from constants import IMAGE_SIZE
 from inverse_kinematics import GripPointIK
 from reach import check_reach
 from schema import Task
 from sim_env import SimEnv, make_sim_env
+from timestep import TimeStep
 
 
 class EndEffectorEnv:

@@ -142,8 +142,8 @@ class KnockedLoose:
         step = self._env.step(action)
         self._left -= 1
         if self._left == 0 and not step.last():
-            return self._env.knock_loose(self._rng)
-        return step if self._left < 0 else step._replace(reward=0.0)
+            return replace(step, observation=self._env.knock_loose(self._rng), reward=0.0)
+        return step if self._left < 0 else replace(step, reward=0.0)
 
 
 @dataclass(frozen=True)

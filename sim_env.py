@@ -17,12 +17,13 @@ from scene import Places, build_model
 from schema import Arm, Task
 from stages import Judge
 from starts import distance_from, sample_start
+from timestep import TimeStep
 
 with opengl_explained():
     from dm_control import mujoco as dm_mujoco
     from dm_control.mujoco import wrapper
     from dm_control.rl import control
-    from dm_env import StepType, TimeStep, specs
+    from dm_env import specs
 
     from randomize import Looks
 
@@ -275,25 +276,27 @@ class SimEnv(control.Environment):
                 f"for each of {[prop.name for prop in self.task.spec.props]}"
             )
         self.task.start, self.task.start_state = np.asarray(start, dtype=float), state
-        return super().reset()
+        return TimeStep(super().reset().observation)
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """As dm_control's, but a simulation that becomes unstable (wild actions) ends the episode: no reward,
-        and `last()` is true.
+        """Drive an action (D,), which is what was `sent`. A simulation that becomes unstable (wild actions)
+        ends the episode: no reward, and `last()` is true.
         """
+        sent = np.array(action)
         try:
-            return super().step(action)
+            step = super().step(sent)
         except control.PhysicsError:
             self._reset_next_step = True  # dm_control's own mark of an episode that is over
-            return TimeStep(StepType.LAST, 0, 0.0, self.task.get_observation(self.physics))
+            return TimeStep(self.task.get_observation(self.physics), 0, is_last=True, sent=sent)
+        return TimeStep(step.observation, step.reward, step.last(), sent)
 
-    def knock_loose(self, rng: np.random.Generator) -> TimeStep:
+    def knock_loose(self, rng: np.random.Generator) -> dict:
         """Take the first prop from whatever holds it, and put it where an episode of this case could have
         begun, at rest: the judge begins anew. Returns what is seen then.
         """
         self.task.place_prop(self.physics, 0, sample_start(self.task.spec, rng, self.case)[:7])
         self.task.judge.reset()
-        return TimeStep(StepType.MID, 0.0, 1.0, self.task.get_observation(self.physics))
+        return self.task.get_observation(self.physics)
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
         """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.

@@ -8,7 +8,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from dm_env import StepType, TimeStep
 from synthetic import make_act
 
 import evaluation
@@ -18,6 +17,7 @@ from outcomes import Outcome, Summary, wilson_interval
 from parallel import PACKAGES, Workers
 from policies.act import ACTPolicy
 from policy import save_policy
+from timestep import TimeStep
 
 TASK = TASKS["sim_transfer_cube_scripted"]
 SHORT = dataclasses.replace(TASK, episode_len=25)
@@ -62,7 +62,7 @@ class CountingEnv:
         state = np.full(14, float(self.t))
         image = np.full((8, 8, 3), self.t, np.uint8)
         observation = {"qpos": state, "qvel": state, "images": {"top": image}}
-        return TimeStep(StepType.MID, reward, 1.0, observation)
+        return TimeStep(observation, reward)
 
 
 def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
@@ -78,7 +78,7 @@ def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
 def test_a_rollout_ends_where_the_environment_does():
     env = CountingEnv()
     step = env.step
-    env.step = lambda action: step(action)._replace(step_type=StepType.LAST if env.t == 5 else StepType.MID)
+    env.step = lambda action: dataclasses.replace(step(action), is_last=env.t == 5)
     episode = rollout(lambda o: o["qpos"], env, SHORT, None, ("top",))
     assert len(episode) == 5 == len(episode.images["top"]) and episode.success
 
@@ -287,9 +287,8 @@ def test_a_prop_that_is_knocked_loose_lies_at_another_start(name):
 
 def test_what_was_achieved_before_a_knock_does_not_count():
     observation = {"qpos": np.zeros(2)}
-    steps = iter(TimeStep(StepType.MID, reward, 1.0, observation) for reward in (4, 4, 4, 1, 2))
-    loose = TimeStep(StepType.MID, 0.0, 1.0, observation)
-    env = SimpleNamespace(step=lambda _: next(steps), knock_loose=lambda _: loose)
+    steps = iter(TimeStep(observation, reward) for reward in (4, 4, 4, 1, 2))
+    env = SimpleNamespace(step=lambda _: next(steps), knock_loose=lambda _: observation)
     knocked = evaluation.KnockedLoose(env, 3, np.random.default_rng(0))
     assert [knocked.step(None).reward for _ in range(5)] == [0, 0, 0, 1, 2]
 
