@@ -7,6 +7,8 @@ is recorded is what was commanded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from constants import IMAGE_SIZE
@@ -22,7 +24,7 @@ class EndEffectorEnv:
 
     def __init__(self, env: SimEnv) -> None:
         self.env = env
-        self._arms = env.task.spec.arms
+        self._arms = env.spec.arms
         self._ends = np.cumsum([arm.dim for arm in self._arms])[:-1]
         self._solvers = [GripPointIK(env.physics.model.ptr, arm) for arm in self._arms]
         self.solvers = {arm.label: solver for arm, solver in zip(self._arms, self._solvers, strict=True)}
@@ -47,8 +49,7 @@ class EndEffectorEnv:
 
     def present(self) -> np.ndarray:
         """Where the arms are now, as the action (8 per arm) that would send them there."""
-        qpos = self.env.task.get_observation(self.env.physics)["qpos"]
-        parts = np.split(qpos, self._ends)
+        parts = np.split(self.env.observe()["qpos"], self._ends)
         poses = [solver.pose(part[:-1]) for solver, part in zip(self._solvers, parts, strict=True)]
         return np.concatenate(
             [[*xyz, *quat, part[-1]] for (xyz, quat), part in zip(poses, parts, strict=True)]
@@ -65,6 +66,35 @@ class EndEffectorEnv:
 
     def step(self, action: np.ndarray) -> TimeStep:
         return self.env.step(self.joint_action(action))
+
+    def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
+        """As `SimEnv.set_looks`."""
+        self.env.set_looks(rng)
+
+    @property
+    def spec(self) -> Task:
+        """The task that is simulated."""
+        return self.env.spec
+
+    @property
+    def env_state(self) -> np.ndarray:
+        """As `SimEnv.env_state`."""
+        return self.env.env_state
+
+    @property
+    def case(self) -> int:
+        """As `SimEnv.case`."""
+        return self.env.case
+
+    @property
+    def strict_success(self) -> bool | None:
+        """As `SimEnv.strict_success`."""
+        return self.env.strict_success
+
+    @property
+    def choice(self) -> str | None:
+        """As `SimEnv.choice`."""
+        return self.env.choice
 
     def close(self) -> None:
         self.env.close()

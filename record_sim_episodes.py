@@ -112,7 +112,7 @@ def _environment(config: Config, task: Task):
 def _dress(env, config: Config, index: int) -> None:
     """Give the scene the looks of episode `index`, whatever its start and however many attempts it takes."""
     if config.randomize:
-        env.env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
+        env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
 
 
 def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), view=None) -> Episode | None:
@@ -186,14 +186,12 @@ def run_script(
     from scripted_policy import ScriptedPolicy
 
     step = env.reset(rng, case=case)
-    variant, begin, begin_steps = task.variants[env.env.case], None, 0
+    variant, begin, begin_steps = task.variants[env.case], None, 0
     if recovers:
-        step = env.reset(env_state=env.env.env_state, state=arms_midway(env, variant, rng))
+        step = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))
         begin, begin_steps = env.present(), round(RETURN_SECONDS * task.fps)
     task = replace(task, episode_len=task.episode_len + hesitate + begin_steps)
-    script = ScriptedPolicy(
-        variant, env.start_xyz(), env.env.env_state, noise, rng, hesitate, begin, begin_steps
-    )
+    script = ScriptedPolicy(variant, env.start_xyz(), env.env_state, noise, rng, hesitate, begin, begin_steps)
     episode = run_episode(env.env, task, step, lambda t, _: env.joint_action(script(t)), cameras, view)
     episode.noise, episode.hesitate, episode.recovers = noise, hesitate, recovers
     return episode
@@ -247,7 +245,7 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
         )
         if episode.success is not False or config.keep_failures:
             save(episode, config, task, index)
-            return Recorded(attempt, bool(episode.success), bool(env.env.strict_success))
+            return Recorded(attempt, bool(episode.success), bool(env.strict_success))
     raise RuntimeError(
         f"the script of {task.name} failed {MAX_ATTEMPTS} times running at episode {index} (last reward "
         f"{int(episode.reward.max())} of {task.max_reward}); record with --keep_failures and look at it"
@@ -266,7 +264,7 @@ def drive(
 
     Pictures are made afterwards, by driving the kept actions once more; at the task's pace there is no time.
     """
-    task = env.env.task.spec
+    task = env.spec
     while True:
         step = env.reset(rng, case=case)
         pilot.begin(progress)

@@ -256,6 +256,11 @@ class SimTask(control.Task):
 class SimEnv(control.Environment):
     """`reset / step / close` in joint space. Its observations are those of `SimTask.get_observation`."""
 
+    @property
+    def spec(self) -> Task:
+        """The task that is simulated; `task` is dm_control's, which simulates it."""
+        return self.task.spec
+
     def reset(
         self,
         rng: np.random.Generator | int | None = None,
@@ -270,10 +275,10 @@ class SimEnv(control.Environment):
         start = env_state
         if start is None:
             start = self.task.sample_start(np.random.default_rng(rng), case)
-        if np.shape(start) != (7 * len(self.task.spec.props),):
+        if np.shape(start) != (7 * len(self.spec.props),):
             raise ValueError(
-                f"env_state has shape {np.shape(start)}; {self.task.spec.name} needs a pose (xyz, wxyz) "
-                f"for each of {[prop.name for prop in self.task.spec.props]}"
+                f"env_state has shape {np.shape(start)}; {self.spec.name} needs a pose (xyz, wxyz) "
+                f"for each of {[prop.name for prop in self.spec.props]}"
             )
         self.task.start, self.task.start_state = np.asarray(start, dtype=float), state
         return TimeStep(super().reset().observation)
@@ -287,16 +292,16 @@ class SimEnv(control.Environment):
             step = super().step(sent)
         except control.PhysicsError:
             self._reset_next_step = True  # dm_control's own mark of an episode that is over
-            return TimeStep(self.task.get_observation(self.physics), 0, is_last=True, sent=sent)
+            return TimeStep(self.observe(), 0, is_last=True, sent=sent)
         return TimeStep(step.observation, step.reward, step.last(), sent)
 
     def knock_loose(self, rng: np.random.Generator) -> dict:
         """Take the first prop from whatever holds it, and put it where an episode of this case could have
         begun, at rest: the judge begins anew. Returns what is seen then.
         """
-        self.task.place_prop(self.physics, 0, sample_start(self.task.spec, rng, self.case)[:7])
+        self.task.place_prop(self.physics, 0, sample_start(self.spec, rng, self.case)[:7])
         self.task.judge.reset()
-        return self.task.get_observation(self.physics)
+        return self.observe()
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
         """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.
@@ -304,9 +309,7 @@ class SimEnv(control.Environment):
         ValueError unless the environment was made with `randomize`.
         """
         if self.task.looks is None:
-            raise ValueError(
-                f"{self.task.spec.name} was made without randomize=True, so its looks cannot vary"
-            )
+            raise ValueError(f"{self.spec.name} was made without randomize=True, so its looks cannot vary")
         self.task.moment += 1
         if rng is None:
             self.task.looks.restore()
@@ -316,6 +319,24 @@ class SimEnv(control.Environment):
     def pose(self, state: np.ndarray) -> None:
         """As `SimTask.pose`."""
         self.task.pose(self.physics, state)
+
+    def observe(self) -> dict:
+        """As `SimTask.get_observation`."""
+        return self.task.get_observation(self.physics)
+
+    def render(self, camera: str) -> np.ndarray:
+        """As `SimTask.render`."""
+        return self.task.render(self.physics, camera)
+
+    @property
+    def reward(self) -> int:
+        """As `SimTask.get_reward`."""
+        return self.task.get_reward(self.physics)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of all cameras of the scene."""
+        return self.task.cameras
 
     @property
     def env_state(self) -> np.ndarray:

@@ -129,9 +129,10 @@ class Pilot:
     ) -> None:
         """`cameras` come first in the window, before others of the scene if they are few."""
         self._env, self._devices, self._window, self._pacer = env, devices, window, pacer
-        others = [name for name in env.env.task.cameras if name not in cameras]
+        self._sim = env.env
+        others = [name for name in self._sim.cameras if name not in cameras]
         self._cameras = [*cameras, *others[: max(0, VIEW_CAMERAS - len(cameras))]]
-        self._task = env.env.task.spec
+        self._task = env.spec
         switch = {"other arm": "other arm"} if len(self._task.arms) > 1 else {}
         self._help = [explain(device, COMMANDS | switch) for device in devices]
         self._shown = -np.inf  # s; when the window was last refreshed
@@ -142,7 +143,7 @@ class Pilot:
 
         `progress` is shown in the status line.
         """
-        self._axes = picture_axes(camera_pose(self._env.env.physics, self._cameras[0]))
+        self._axes = picture_axes(camera_pose(self._sim.physics, self._cameras[0]))
         self._teleop = Teleop([arm.label for arm in self._task.arms], self._env.present(), self._axes)
         self._progress = progress
         self.command = None
@@ -190,10 +191,9 @@ class Pilot:
         since = self._pacer.now() - self._shown
         if since < 1 / VIEW_FPS or (self._pacer.lag > self._pacer.period and since < 1.0):
             return
-        sim, physics = self._env.env.task, self._env.env.physics
         status = (
             f"{state}   arm: {self._teleop.arm}   gripper: {self._teleop.gripper:.1f}   step {step} of "
-            f"{self._task.episode_len}   reward {sim.get_reward(physics)} of {self._task.max_reward}   "
+            f"{self._task.episode_len}   reward {self._sim.reward} of {self._task.max_reward}   "
             f"{self._progress}"
         )
         self._window.show(panel([self._picture(name) for name in self._cameras], [status, *self._help]))
@@ -201,9 +201,8 @@ class Pilot:
 
     def _picture(self, camera: str) -> np.ndarray:
         """What a camera sees, with its name, and with arrows at the gripper: which key drives it where."""
-        physics = self._env.env.physics
-        image = named(self._env.env.task.render(physics, camera), camera)
-        matrix = camera_matrix(physics, camera, image.shape[:2])
+        image = named(self._sim.render(camera), camera)
+        matrix = camera_matrix(self._sim.physics, camera, image.shape[:2])
         return draw_axes(image, matrix, self._teleop.place(self._env.present()), self._axes, ARROW_KEYS)
 
 
@@ -214,6 +213,5 @@ def _choice(given: Input, choices: Sequence[str]) -> str | None:
 def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str]) -> Pilot:
     """A person at this machine's screen with a "keyboard", or with a "gamepad" and the keyboard."""
     pads = [Gamepad()] if device == "gamepad" else []
-    task = env.env.task.spec
-    window = KeyWindow(f"{task.name} by hand")
-    return Pilot(env, [*pads, Keyboard(window.poll)], window, cameras, Pacer(task.fps))
+    window = KeyWindow(f"{env.spec.name} by hand")
+    return Pilot(env, [*pads, Keyboard(window.poll)], window, cameras, Pacer(env.spec.fps))

@@ -57,7 +57,7 @@ def acts_way(task: Task, episodes: int) -> Iterator[Job]:
 
     def record_one(path: Path, index: int) -> None:
         step = env.reset(np.random.default_rng([0, Stream.RECORD, index]))
-        env_state = env.env.env_state
+        env_state = env.env_state
         script = ScriptedPolicy(task, env.start_xyz(), env_state)
         first_pass, actions = [step.observation["images"][CAMERA]], []
         for t in range(task.episode_len):

@@ -35,7 +35,7 @@ def scene_picture(task: Task) -> np.ndarray:
     case = len(task.variants) - 1
     env = make_ee_sim_env(task, render_quality="full", image_size=SIZE)
     step = env.reset(SEED, case=case)
-    script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env.env_state)
+    script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env_state)
     for t in range(round(SHARE * task.episode_len)):
         step = env.step(script(t))
     images = [named(image, name) for name, image in step.observation["images"].items()]

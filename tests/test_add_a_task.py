@@ -66,7 +66,7 @@ def test_the_scripts_succeed_and_things_stay_where_they_belong(added, name):
     try:
         for i in range(4):
             episode = run_script(env, added[name], np.random.default_rng([0, Stream.RECORD, i]), ())
-            assert episode.success and env.env.strict_success
+            assert episode.success and env.strict_success
             assert episode.reward[-1] == added[name].max_reward, "in the end too"
     finally:
         env.close()
@@ -78,7 +78,7 @@ def test_a_push_that_the_cube_does_not_end_at_is_no_strict_success(added):
     env = make_ee_sim_env(task, image_size=(48, 64))
     try:
         env.reset(0)
-        sim, at_rest = env.env, env.env.task.get_observation(env.env.physics)["qpos"]
+        sim, at_rest = env.env, env.env.observe()["qpos"]
         goal, away = (np.array([x, 0.5, 0.017, 1, 0, 0, 0]) for x in (-0.05, 0.15))
         rewards = []
         for place in (away, goal, away):

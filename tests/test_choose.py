@@ -31,7 +31,7 @@ def driven(env, case, script):
     """An episode of one case, driven by the script of one; and what was chosen."""
     wrong = replace(TASK, cases=tuple(replace(c, script=TASK.variants[script].script) for c in TASK.cases))
     episode = run_script(env, wrong, np.random.default_rng(0), (), case=case)
-    return episode, env.env.strict_success, env.env.choice
+    return episode, env.strict_success, env.choice
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +79,19 @@ def test_the_wrong_place_is_no_success_and_is_counted_where_it_belongs(episodes)
 def test_which_place_is_right(env, cube, box, reward, choice):
     action = env.reset(env_state=np.array([*cube, *UPRIGHT, *box, *UPRIGHT])).observation["qpos"]
     rewards = [env.env.step(action).reward for _ in range(10)]
-    assert rewards[-1] == reward and env.env.choice == choice
-    assert env.env.strict_success == (reward == 3)
+    assert rewards[-1] == reward and env.choice == choice
+    assert env.strict_success == (reward == 3)
     env.reset(0)
-    assert env.env.choice is None, "of this episode"
+    assert env.choice is None, "of this episode"
 
 
 def test_a_replay_from_the_start_earns_and_chooses_the_same(env, episodes):
     for (case, _), (episode, strict, choice) in episodes.items():
         step = env.env.reset(env_state=episode.env_state)
         again = run_episode(env.env, TASK, step, follow(episode.action))
-        assert env.env.case == case
+        assert env.case == case
         assert np.array_equal(again.reward, episode.reward)
-        assert (env.env.strict_success, env.env.choice) == (strict, choice)
+        assert (env.strict_success, env.choice) == (strict, choice)
 
 
 def yellow(image):
@@ -144,6 +144,6 @@ def test_scripts_succeed_from_200_of_200_starts(env):
     for i in range(200):
         rng = np.random.default_rng([0, Stream.RECORD, i])
         assert run_script(env, TASK, rng, (), case=TASK.case_number(i)).success, i
-        assert env.env.choice == ("B1", "B2")[TASK.case_number(i)]
-        strict += env.env.strict_success
+        assert env.choice == ("B1", "B2")[TASK.case_number(i)]
+        strict += env.strict_success
     assert strict >= 195

@@ -89,7 +89,7 @@ def test_demonstrations_of_all_starts_hold_the_wrist_alike(task):
         ]
         poses = [[*xy, prop.low[2], *IDENTITY] for prop, xy in zip(task.props, places, strict=True)]
         env.reset(env_state=np.concatenate(poses))
-        script = ScriptedPolicy(task, env.start_xyz(), env.env.env_state)
+        script = ScriptedPolicy(task, env.start_xyz(), env.env_state)
         paths.append([env.joint_action(script(t)) for t in range(task.episode_len)])
     env.close()
     paths = np.array(paths)  # (starts, T, D)
@@ -189,13 +189,13 @@ def stay(env, gripper=0.0):
 
 def test_start_xyz_is_where_the_grip_points_are(env):
     env.reset(0)
-    for arm in env.env.task.spec.arms:
+    for arm in env.spec.arms:
         site = env.env.physics.named.data.site_xpos[f"{arm.name}/grip_point"]
         assert np.allclose(env.start_xyz()[arm.label], site)
 
 
 def test_joint_action_has_the_joints_and_the_gripper(env):
-    task = env.env.task.spec
+    task = env.spec
     env.reset(0)
     action = dict(zip(task.state_names, env.joint_action(stay(env, 0.25)), strict=True))
     for arm in task.arms:
@@ -204,7 +204,7 @@ def test_joint_action_has_the_joints_and_the_gripper(env):
 
 
 def test_present_is_the_action_that_holds_the_arms(env):
-    task = env.env.task.spec
+    task = env.spec
     home = env.reset(0).observation["qpos"]
     held = env.present()
     assert held.shape == (8 * len(task.arms),)
@@ -216,7 +216,7 @@ def test_present_is_the_action_that_holds_the_arms(env):
 
 
 def test_the_arms_go_where_they_are_sent(env):
-    task = env.env.task.spec
+    task = env.spec
     env.reset(0)
     action = stay(env).reshape(-1, 8)
     action[:, 2] -= 0.05  # 5 cm down

@@ -20,7 +20,7 @@ def env():
 
 
 def test_the_matrix_is_the_renderers(env):
-    for camera in env.task.cameras:
+    for camera in env.cameras:
         theirs = dm_mujoco.Camera(env.physics, *SIZE, camera_id=camera).matrix
         assert np.allclose(camera_matrix(env.physics, camera, SIZE), theirs)
 
@@ -28,7 +28,7 @@ def test_the_matrix_is_the_renderers(env):
 def test_the_cube_is_where_its_pixels_say(env):
     place = env.env_state[:3]
     ((x, y),) = to_pixels(camera_matrix(env.physics, "top", SIZE), place[None])
-    red, green, blue = env.task.render(env.physics, "top")[round(y), round(x)].astype(int)
+    red, green, blue = env.render("top")[round(y), round(x)].astype(int)
     assert red > 2 * max(green, blue)
 
 

@@ -86,7 +86,7 @@ def test_a_whole_demonstration_is_the_same_to_the_last_bit():
         for is_varied in (False, True):
             env = make_ee_sim_env(task, randomize=is_varied)
             if is_varied:
-                env.env.set_looks(3)
+                env.set_looks(3)
             done.append(run_script(env, task, np.random.default_rng(0), ()))
             env.close()
         for name in ("qpos", "qvel", "action", "reward", "env_state"):
@@ -143,7 +143,7 @@ def test_a_seed_is_a_look(varied):
         assert np.abs(image.astype(int) - other[camera]).mean() > 3, camera
     again = pictures(varied, [0, 1])
     assert all(np.array_equal(image, again[camera]) for camera, image in first.items())
-    fresh = make_sim_env(varied.task.spec, image_size=SMALL, randomize=True)
+    fresh = make_sim_env(varied.spec, image_size=SMALL, randomize=True)
     try:
         new = pictures(fresh, [0, 1])
     finally:
@@ -183,7 +183,7 @@ def test_no_picture_is_black_or_burnt_out(varied):
 
 
 def test_an_image_of_the_old_look_is_kept_or_refused(varied):
-    seen, late, *_ = varied.task.cameras
+    seen, late, *_ = varied.cameras
     varied.set_looks(0)
     images = varied.reset(0).observation["images"]
     before = images[seen].copy()
@@ -205,7 +205,7 @@ def props_of(model, task) -> list[int]:
 
 def test_props_keep_their_colours(plain, varied):
     wanted = model_of(plain).geom_rgba
-    props = props_of(model_of(plain), varied.task.spec)
+    props = props_of(model_of(plain), varied.spec)
     hue0, saturation0, value0 = rgb_to_hsv(wanted[props, :3]).T
     looks = []
     for seed in SEEDS:
@@ -222,7 +222,7 @@ def test_props_keep_their_colours(plain, varied):
 def test_a_red_cube_is_seen_and_red(plain, varied):
     """Pixels of strong colour and red hue: about as many as in the scene's own look."""
     model = model_of(plain)
-    colours = rgb_to_hsv(model.geom_rgba[props_of(model, varied.task.spec), :3])
+    colours = rgb_to_hsv(model.geom_rgba[props_of(model, varied.spec), :3])
     if not ((hue_distance(colours[:, 0], 0) < 0.02) & (colours[:, 1] > 0.8)).any():
         pytest.skip("nothing is red")
 
@@ -237,7 +237,7 @@ def test_a_red_cube_is_seen_and_red(plain, varied):
 
 
 def test_geoms_of_one_colour_stay_of_one_colour(plain, varied):
-    arms = tuple(f"{arm.name}/" for arm in varied.task.spec.arms)
+    arms = tuple(f"{arm.name}/" for arm in varied.spec.arms)
     model = model_of(plain)
     rest = [i for i in range(model.ngeom) if not model.geom(i).name.startswith((*arms, "table"))]
     varied.set_looks(0)
@@ -258,7 +258,7 @@ def test_cameras_stay_near_their_places(varied):
             assert seen.forward @ seen.up == pytest.approx(0, abs=1e-5)
             angles += [np.arccos(min(1, -seen.forward @ backward)), np.arccos(min(1, seen.up @ up))]
     bound = np.sqrt(3)  # shifts and turns are bounded along each axis
-    assert len(shifts) == len(SEEDS) * len(varied.task.cameras)
+    assert len(shifts) == len(SEEDS) * len(varied.cameras)
     assert np.median(shifts) > 0.002 and max(shifts) < bound * RANGES.camera_shift
     assert np.radians(0.5) < np.median(angles) and max(angles) < bound * RANGES.camera_tilt
 

@@ -60,7 +60,7 @@ def test_demonstrations_pass_as_they_are(name):
     for i in range(4):
         case = task.case_number(i)
         env.reset(np.random.default_rng(i), case=case if task.cases else None)
-        script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env.env_state)
+        script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env_state)
         actions = np.array([env.joint_action(script(t)) for t in range(task.episode_len)])
         guard = make_guard()
         sent = follow(guard, actions)

@@ -226,7 +226,7 @@ def successes(task, starts, noise=0.0):
     for i in range(starts):
         rng = np.random.default_rng([0, Stream.RECORD, i])
         episode = run_script(env, task, rng, (), noise=noise)
-        outcomes.append((episode.success, env.env.strict_success))
+        outcomes.append((episode.success, env.strict_success))
     env.close()
     return np.array(outcomes).T
 

@@ -72,7 +72,7 @@ def drive(env, seed, steps=40):
 def test_same_seed_same_trajectory(env):
     first = drive(env, seed=1)
     other = drive(env, seed=2)
-    fresh = make_sim_env(env.task.spec)
+    fresh = make_sim_env(env.spec)
     try:
         assert np.array_equal(first, drive(env, seed=1)), "in the same environment, after another episode"
         assert np.array_equal(first, drive(fresh, seed=1)), "in a new environment"
@@ -83,7 +83,7 @@ def test_same_seed_same_trajectory(env):
 
 def test_starts_vary_inside_their_regions(env):
     rng = np.random.default_rng(0)
-    for case, variant in enumerate(env.task.spec.variants):
+    for case, variant in enumerate(env.spec.variants):
         starts = np.array([env.task.sample_start(rng, case) for _ in range(300)])
         starts = starts.reshape(300, len(variant.props), 7)
         for i, prop in enumerate(variant.props):
@@ -96,7 +96,7 @@ def test_starts_vary_inside_their_regions(env):
 
 
 def test_the_case_is_told_from_the_start(env):
-    n = len(env.task.spec.variants)
+    n = len(env.spec.variants)
     for case in range(n):
         env.reset(0, case=case)
         assert env.case == case
@@ -110,7 +110,7 @@ def test_the_case_is_told_from_the_start(env):
 
 
 def test_reset_puts_everything_where_it_says(env):
-    task, data = env.task.spec, env.physics.named.data
+    task, data = env.spec, env.physics.named.data
     seen = env.reset(7).observation
     assert np.array_equal(env.env_state, env.task.sample_start(np.random.default_rng(7)))
     for prop, pose in zip(task.props, env.env_state.reshape(-1, 7), strict=True):
@@ -127,7 +127,7 @@ def test_reset_puts_everything_where_it_says(env):
 
 
 def test_a_generator_gives_one_start_after_another(env):
-    if not env.task.spec.props:
+    if not env.spec.props:
         pytest.skip("nothing to place")
     rng, starts = np.random.default_rng(3), []
     for _ in range(2):
@@ -147,14 +147,14 @@ def test_observations_match_their_specs(env):
         assert set(observation) == set(specs) == {"qpos", "qvel", "images"}
         for name in ("qpos", "qvel"):
             specs[name].validate(observation[name])
-            assert observation[name].shape == (env.task.spec.dim,) and np.isfinite(observation[name]).all()
+            assert observation[name].shape == (env.spec.dim,) and np.isfinite(observation[name]).all()
         assert list(observation["images"]) == list(specs["images"])
         for camera, spec in specs["images"].items():
             spec.validate(observation["images"][camera])
 
 
 def test_actions_match_their_spec(env):
-    spec, task = env.action_spec(), env.task.spec
+    spec, task = env.action_spec(), env.spec
     assert spec.shape == (task.dim,)
     grippers = [i for i, name in enumerate(task.state_names) if name.endswith("gripper")]
     assert (spec.minimum[grippers] == 0).all() and (spec.maximum[grippers] == 1).all()
@@ -166,7 +166,7 @@ def test_actions_match_their_spec(env):
 
 
 def test_an_action_reaches_its_joints(env):
-    task = env.task.spec
+    task = env.spec
     target = env.reset(0).observation["qpos"] + 0.1
     for _ in range(100):
         seen = env.step(target).observation["qpos"]
@@ -175,7 +175,7 @@ def test_an_action_reaches_its_joints(env):
 
 
 def test_grippers_reach_closed_and_open(env):
-    task = env.task.spec
+    task = env.spec
     home = env.reset(0).observation["qpos"]
     grippers = [i for i, name in enumerate(task.state_names) if name.endswith("gripper")]
     # ALOHA's fingers meet at 0.1 and stop at 0.975 of the travel that counts as [0, 1]
@@ -189,13 +189,13 @@ def test_grippers_reach_closed_and_open(env):
 
 
 def test_gripper_velocity_has_the_units_of_its_position(env):
-    if any(arm.reports_command for arm in env.task.spec.arms):
+    if any(arm.reports_command for arm in env.spec.arms):
         pytest.skip("the gripper is not measured")
     action = env.reset(0).observation["qpos"].copy()
-    grippers = [i for i, name in enumerate(env.task.spec.state_names) if name.endswith("gripper")]
+    grippers = [i for i, name in enumerate(env.spec.state_names) if name.endswith("gripper")]
     action[grippers] = 1.0
     seen = [env.step(action).observation for _ in range(6)]
-    slope = (seen[-1]["qpos"] - seen[-3]["qpos"])[grippers] * env.task.spec.fps / 2
+    slope = (seen[-1]["qpos"] - seen[-3]["qpos"])[grippers] * env.spec.fps / 2
     assert slope.min() > 0.1, "still moving"
     assert np.allclose(seen[-2]["qvel"][grippers], slope, rtol=0.2)
 
@@ -210,17 +210,17 @@ def test_a_simulation_that_becomes_unstable_ends_the_episode(transfer):
 
 @pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: np.append(s, 0), lambda s: s.reshape(-1, 7)])
 def test_start_of_wrong_shape_is_refused(env, change):
-    start = np.ones(7 * len(env.task.spec.props))
+    start = np.ones(7 * len(env.spec.props))
     with pytest.raises(ValueError, match="env_state has shape") as caught:
         env.reset(env_state=change(start))
-    assert all(prop.name in str(caught.value) for prop in env.task.spec.props)
+    assert all(prop.name in str(caught.value) for prop in env.spec.props)
 
 
 def test_control_runs_at_the_tasks_rate(env):
     env.reset(0)
     env.step(env.reset(0).observation["qpos"])
-    assert env.control_timestep() == pytest.approx(1 / env.task.spec.fps)
-    assert env.physics.time() == pytest.approx(1 / env.task.spec.fps)
+    assert env.control_timestep() == pytest.approx(1 / env.spec.fps)
+    assert env.physics.time() == pytest.approx(1 / env.spec.fps)
     assert env.physics.timestep() == 0.002
 
 
@@ -238,7 +238,7 @@ def test_multi_contact_detection_is_off(env):
 
 def test_images_show_something_and_differ(env):
     images = env.reset(0).observation["images"]
-    assert set(env.task.spec.cameras) <= set(images)
+    assert set(env.spec.cameras) <= set(images)
     for camera, image in images.items():
         assert image.shape == (*IMAGE_SIZE, 3) and image.dtype == np.uint8
         assert image.mean() > 5 and image.std() > 5, f"{camera} is black"
@@ -259,7 +259,7 @@ def test_images_are_rendered_only_when_asked_for(env, monkeypatch):
         images = env.step(action).observation["images"]
         assert len(images) == len(list(images))
     assert rendered == []
-    camera = env.task.spec.cameras[0]
+    camera = env.spec.cameras[0]
     assert images[camera] is images[camera]
     assert rendered == [camera]
     assert env.step(action).observation["images"][camera] is not images[camera]
@@ -267,7 +267,7 @@ def test_images_are_rendered_only_when_asked_for(env, monkeypatch):
 
 
 def test_an_old_image_is_kept_or_refused_but_never_wrong(env):
-    seen, late, *_ = env.task.cameras
+    seen, late, *_ = env.cameras
     old = env.reset(0).observation
     image, before = old["images"][seen], old["images"][seen].copy()
     action = old["qpos"] + 0.3
@@ -306,7 +306,7 @@ def test_full_quality_adds_shadows_and_smooth_edges():
 def cube_in_image(env, x, y):
     """Column and row of the red cube's middle in the top view."""
     env.reset(env_state=np.array([x, y, 0.02, 1, 0, 0, 0]))
-    image = env.task.render(env.physics, "top").astype(int)
+    image = env.render("top").astype(int)
     red = (image[..., 0] > 100) & (image[..., 1] < 60) & (image[..., 2] < 60)
     assert 30 < red.sum() < 3000
     return np.argwhere(red).mean(axis=0)[::-1]
@@ -440,7 +440,7 @@ def test_a_mirrored_episode_earns_the_same(task):
     episode = run_script(driven, task, np.random.default_rng(0), ())
     start = episode.env_state.reshape(-1, 7).copy()
     start[:, 0] *= -1  # upright: the quaternion is its own mirror image
-    inside = zip(mirror.task.spec.props, start, strict=True)
+    inside = zip(mirror.spec.props, start, strict=True)
     assert all((prop.low <= pose[:3]).all() and (pose[:3] <= prop.high).all() for prop, pose in inside)
     mirror.reset(env_state=start.ravel())
     arms = episode.action.reshape(-1, 2, 7)
@@ -488,9 +488,9 @@ def test_a_task_without_a_strict_success_tells_none(transfer):
 
 
 def test_without_props_the_arms_are_as_before(env):
-    bare = make_sim_env(env.task.spec, has_props=False)
+    bare = make_sim_env(env.spec, has_props=False)
     try:
-        assert bare.physics.model.nq == env.physics.model.nq - 7 * len(env.task.spec.props)
+        assert bare.physics.model.nq == env.physics.model.nq - 7 * len(env.spec.props)
         home = [each.reset(5).observation["qpos"] for each in (env, bare)]
         assert np.array_equal(*home) and np.array_equal(env.env_state, bare.env_state)
         for _ in range(5):
@@ -509,7 +509,7 @@ def test_without_props_the_arms_are_as_before(env):
 
 def reward_with_cube_at(env, xyz):
     env.reset(env_state=np.array([*xyz, 1, 0, 0, 0], float))
-    return env.task.get_reward(env.physics)
+    return env.reward
 
 
 def test_reward_of_real_contacts(transfer):
