@@ -155,6 +155,27 @@ def _first_infinite(tensor: Tensor) -> float:
     return tensor[~tensor.isfinite()][0].item()
 
 
+def check_run(state: Mapping[str, Any], wanted: Mapping[str, type], path: Path) -> None:
+    """ValueError unless what a run is to go on from has values of the types `wanted`, by name."""
+    for name, kind in wanted.items():
+        value = state.get(name)
+        is_number = kind is float and type(value) in (int, float) and not math.isnan(value)
+        if not is_number and (kind is float or type(value) is not kind):
+            raise ValueError(f"{path} cannot be resumed from: its {name} is {described(value)}")
+    if not all(type(row) is dict for row in state["history"]):
+        raise ValueError(f"{path} cannot be resumed from: its history holds something else than rows")
+
+
+def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
+    """ValueError unless an optimiser's moments are finite tensors."""
+    moments = optimiser.get("state")
+    if type(moments) is not dict or not all(type(values) is dict for values in moments.values()):
+        raise ValueError(f"{path} cannot be resumed from: its optimiser has no state")
+    for number, values in moments.items():
+        tensors = {f"{name} of parameter {number}": value for name, value in values.items()}
+        check_weights({name: value for name, value in tensors.items() if isinstance(value, Tensor)}, path)
+
+
 def tell(path: Path, note: str) -> None:
     """Print what was done to a file's content, if anything was; once, not in each worker."""
     if note and parent_process() is None:

@@ -17,17 +17,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import cli
-from checkpoints import check_weights, read_checkpoint
+from checkpoints import check_optimiser, check_run, check_weights, read_checkpoint
 from classification import Classifier, Images, accuracy, evaluate, flip_and_crop
 from detr.backbone import build_backbone
 from detr.norms import NORMS
 from logs import Row
-from machine import autocast, keep_freed_memory
-from policies.stored import check_optimiser, check_run
+from machine import autocast, keep_freed_memory, stop_signals
+from optimisation import step_seed
 from policies.vision import start_backbones
-from torch_files import write_torch
-from training import stop_signals
-from training_run import check_room, step_seed
+from torch_files import check_room, write_torch
 
 ORDER, CROP, DROPOUT = 0, 1, 2  # sub-streams of a run
 MOMENTUM = 0.9

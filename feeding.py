@@ -18,7 +18,7 @@ from policies.base import Policy
 from sampling import Shares, StartSampler, batches, phase_batches
 from stats import Stats, check_widths, dataset_stats
 from training import Feed
-from training_run import TrainConfig
+from training_flags import TrainConfig
 from utils import Demonstrations, check_alike, list_datasets, split_episodes
 from views import View, ViewConfig
 

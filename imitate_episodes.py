@@ -35,7 +35,7 @@ from results import open_evaluation
 from schema import Task
 from trained_tasks import run_command, simulated_task, training_task
 from training import fit
-from training_run import TrainConfig
+from training_flags import TrainConfig
 from viewers.provenance import note_command
 from viewers.report import refresh_report
 
@@ -202,7 +202,7 @@ def train(
     total = training.steps(len(data.train.paths), world.size) if policy.trains else 0
     size = sum(parameter.numel() for parameter in policy.parameters())
     say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
-    say(training.batch_line(world))
+    say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task)
 

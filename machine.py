@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import torch
@@ -66,6 +68,28 @@ def autocast(amp: str, device: torch.device) -> contextlib.AbstractContextManage
     """Mixed precision for a forward pass: `bf16`, `no`, or `auto`, bf16 where the device computes in it."""
     enabled = amp == "bf16" or (amp == "auto" and computes_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+# --- being stopped
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collects Ctrl-C and termination, so that the step is finished and saved before the run ends."""
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        signal.signal(number, before[number])  # the second one kills
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- memory

@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 import pickles
 from files import PatientFile, complete_file
@@ -48,6 +50,26 @@ def write_torch(path: str | Path, content: Any) -> None:
             file.seek(0)
             seal = SEAL + hashlib.file_digest(file, "sha256").hexdigest().encode()
             file.write(seal)
+
+
+def check_room(path: Path, content: Any) -> None:
+    """OSError unless the disk has room for the tensors in `content` beside what is there."""
+    needed, free = _tensor_bytes(content), shutil.disk_usage(path.parent).free
+    if needed > free:
+        advice = "make room, then give the same command again"
+        if path.exists():
+            advice = "the checkpoint before it is as it was: make room, then go on with --resume"
+        raise OSError(
+            f"{path} needs {needed / 1e6:.0f} MB, but the disk has {free / 1e6:.0f} MB left; {advice}"
+        )
+
+
+def _tensor_bytes(content: Any) -> int:
+    if isinstance(content, Tensor):
+        return content.nbytes
+    if isinstance(content, dict):
+        return sum(map(_tensor_bytes, content.values()))
+    return sum(map(_tensor_bytes, content)) if isinstance(content, list | tuple) else 0
 
 
 def read_torch(path: str | Path) -> Any:

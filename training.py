@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +18,10 @@ from tqdm import tqdm
 
 from checkpoints import LAST, read_checkpoint
 from logs import Row, RunLog, is_flat, open_log
-from machine import GIGABYTE, World, autocast, free_bytes, keep_freed_memory, training_bytes
+from machine import GIGABYTE, World, autocast, free_bytes, keep_freed_memory, stop_signals, training_bytes
 from policies.base import Policy
-from training_run import Run, TrainConfig
+from training_flags import TrainConfig
+from training_run import Run
 from utils import Batch
 
 LOOK_EVERY = 2.0  # s between looks at the losses; fetching them waits for the device
@@ -122,25 +121,6 @@ def _stop_broken(name: str, value: float, step: int, feed: Feed, ckpt_dir: Path)
         "sound; otherwise try a lower --lr or --grad_clip 1. "
         f"The last checkpoint in {ckpt_dir} is as it was"
     )
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collects Ctrl-C and termination, so that the step is finished and saved before the run ends."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        received.append(number)
-        signal.signal(number, before[number])  # the second one kills
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in before:
-            signal.signal(number, note)
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _timed_steps(source: Iterator[Batch], accumulate: int) -> Iterator[tuple[list[Batch], float]]:

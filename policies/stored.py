@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checkpoints import LAST, check_weights, described
+from checkpoints import LAST, check_optimiser, check_run, check_weights, described
 from policies.base import Interface
 from stats import Stats
 from views import View
@@ -153,24 +153,3 @@ def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         check_weights(state["weights"], path)
     check_optimiser(state["optimiser"], path)
     return dict(state)
-
-
-def check_run(state: Mapping[str, Any], wanted: Mapping[str, type], path: Path) -> None:
-    """ValueError unless what a run is to go on from has values of the types `wanted`, by name."""
-    for name, kind in wanted.items():
-        value = state.get(name)
-        is_number = kind is float and type(value) in (int, float) and not math.isnan(value)
-        if not is_number and (kind is float or type(value) is not kind):
-            raise ValueError(f"{path} cannot be resumed from: its {name} is {described(value)}")
-    if not all(type(row) is dict for row in state["history"]):
-        raise ValueError(f"{path} cannot be resumed from: its history holds something else than rows")
-
-
-def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
-    """ValueError unless an optimiser's moments are finite tensors."""
-    moments = optimiser.get("state")
-    if type(moments) is not dict or not all(type(values) is dict for values in moments.values()):
-        raise ValueError(f"{path} cannot be resumed from: its optimiser has no state")
-    for number, values in moments.items():
-        tensors = {f"{name} of parameter {number}": value for name, value in values.items()}
-        check_weights({name: value for name, value in tensors.items() if isinstance(value, Tensor)}, path)

@@ -27,6 +27,8 @@ FLOORS = {
     "dataset_tools": 3,
     "training": 3,
     "training_run": 3,
+    "optimisation": 3,
+    "training_flags": 0,
     "feeding": 3,
     "classifier_run": 3,
     "policy": 2,
@@ -181,6 +183,30 @@ def test_networks_import_nothing_of_ours():
 )
 def test_who_may_import(packages, owners):
     assert {package(name) for name in FILES if packages_of(name) & packages} <= owners
+
+
+def closure(name: str) -> set[str]:
+    """All modules of ours that come with a module."""
+    reached, todo = set(), [name]
+    while todo:
+        reached.add(module := todo.pop())
+        todo += GRAPH[module] - reached
+    return reached
+
+
+def defines_policy(name: str) -> bool:
+    classes = [
+        node for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))) if isinstance(node, ast.ClassDef)
+    ]
+    return any("Policy" in map(ast.unparse, node.bases) for node in classes)
+
+
+def test_training_knows_no_policy_by_name():
+    concrete = {name for name in FILES if defines_policy(name)}
+    assert {"policies.act", "policies.vinn"} <= concrete
+    for name in ("training", "training_run", "optimisation", "training_flags", "feeding"):
+        assert not GRAPH[name] & concrete, name
+    assert not closure("train_backbone") & (concrete | {"policy"})  # images need none of them
 
 
 def test_scripted_policy_is_numpy_and_pyquaternion():

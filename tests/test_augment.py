@@ -7,7 +7,7 @@ from synthetic import make_act, make_batch
 
 from augment import AUGMENTATIONS, Augmentation, AugmentConfig, centre_crop
 from training import Feed, fit
-from training_run import TrainConfig
+from training_flags import TrainConfig
 
 MEAN, STD = torch.linspace(-1, 1, 14), torch.linspace(0.1, 0.5, 14)
 

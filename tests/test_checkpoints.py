@@ -17,7 +17,8 @@ from classifier_run import LAST as CLASSIFIER_LAST
 from classifier_run import ClassifierConfig, ClassifierRun
 from policies.vision import start_backbones
 from policy import POLICIES, load_policy, save_policy
-from training_run import Run, TrainConfig
+from training_flags import TrainConfig
+from training_run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "reference"

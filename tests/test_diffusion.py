@@ -10,12 +10,14 @@ from synthetic import make_batch, make_dataset, make_diffusion
 
 import imitate_episodes
 from execution import ChunkedExecution
+from optimisation import average_weights
 from policies.base import Interface
 from policies.diffusion import DiffusionConfig, DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from stats import Stats
 from training import Feed, fit
-from training_run import Run, TrainConfig, average_weights
+from training_flags import TrainConfig
+from training_run import Run
 
 
 def seeded(seed: int = 0) -> torch.Generator:

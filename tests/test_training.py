@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,14 @@ from tqdm import tqdm
 import cli
 import machine
 import training
-import training_run
 from logs import is_flat
 from machine import pick_device
+from optimisation import learning_rate_factor, make_optimiser, step_seed
 from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint
 from training import Feed, _short, fit, long_run_line, validate
-from training_run import DROPOUT, Run, TrainConfig, learning_rate_factor, make_optimiser, step_seed
+from training_flags import TrainConfig
+from training_run import DROPOUT, Run
 
 ROOT = Path(training.__file__).parent
 
@@ -429,7 +431,7 @@ def test_memory_is_told_before_the_first_step(tmp_path, monkeypatch, capsys):
 def test_a_full_disk_is_told_before_anything_is_touched(tmp_path, monkeypatch):
     train(tmp_path, 5)
     before = (tmp_path / "policy_last.ckpt").read_bytes()
-    monkeypatch.setattr(training_run.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e4))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e4))
     with pytest.raises(OSError, match=r"MB, but the disk has 0 MB left; .* go on with --resume"):
         train(tmp_path, 10, resume=True)
     assert (tmp_path / "policy_last.ckpt").read_bytes() == before

@@ -14,7 +14,8 @@ from episodes import list_episodes
 from policies.byol import NUMBERS, changed_view
 from policies.vinn import VINNPolicy
 from policy import finish_policies, load_policy, read_checkpoint, save_policy
-from training_run import Run, TrainConfig
+from training_flags import TrainConfig
+from training_run import Run
 from utils import Demonstrations, hold_last
 
 LENGTHS = (7, 12, 11)
