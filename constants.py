@@ -6,10 +6,8 @@ To add a task, add one entry to `TASKS` (and its scene to `assets/`).
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from enum import IntEnum
-from pathlib import Path
 
 from naming import choose
 from schema import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
@@ -362,8 +360,3 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 def get_task(name: str) -> Task:
     """Look a task up by name; ValueError names the nearest match and all choices."""
     return TASKS[choose("task", name, TASKS)]
-
-
-def data_dir(task_name: str) -> Path:
-    """Where a task's episodes live unless `--dataset_dir` is given: `$ACT_DATA_DIR` or `./data`."""
-    return Path(os.environ.get("ACT_DATA_DIR", "data")) / task_name

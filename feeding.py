@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import cli
 from augment import Augmentation, AugmentConfig, centre_crop
-from constants import IMAGE_SIZE, Stream, data_dir
-from episodes import gathered_notes
+from constants import IMAGE_SIZE, Stream
+from episodes import data_dir, gathered_notes
 from frames import CACHES
 from machine import World
 from policies.base import Policy

@@ -21,7 +21,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from constants import IMAGE_SIZE, TASKS, choose, get_task
+from constants import IMAGE_SIZE, TASKS, get_task
+from naming import choose
 from opengl import rendering
 from schema import Task
 from sim_env import make_sim_env

@@ -20,12 +20,13 @@ import torch
 
 import cli
 from checkpoints import BEST, LAST, run_checkpoint
-from constants import Stream, choose
+from constants import Stream
 from feeding import Data, FeedConfig, load_data, make_feed
 from files import check_folder, complete_file
 from locks import hold
 from logs import check_wandb
 from machine import World, join_world, pick_device
+from naming import choose
 from outcomes import Summary
 from parallel import Workers
 from policies.base import Interface, Policy

@@ -16,7 +16,7 @@ import torch
 
 import flag_values
 from checkpoints import check_weights, described, read_checkpoint, tell, without_prefixes
-from constants import choose
+from naming import choose
 from policies.act import ACTPolicy
 from policies.base import Interface, Policy
 from policies.cnnmlp import CNNMLPPolicy

@@ -19,10 +19,11 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import TASKS, Stream, choose, data_dir, get_task
-from episodes import Episode, JpegFrames, episode_path, recorded_numbers
+from constants import TASKS, Stream, get_task
+from episodes import Episode, JpegFrames, data_dir, episode_path, recorded_numbers
 from files import check_folder, check_whole, remove_unfinished
 from locks import hold
+from naming import choose
 from parallel import Workers, spread
 from schema import Task
 from starts import sample_start

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from constants import choose
-from naming import did_you_mean
+from naming import choose, did_you_mean
 from opengl import mujoco
 from randomize import add_assets
 from schema import Arm, Task

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from constants import IMAGE_SIZE, choose
+from constants import IMAGE_SIZE
+from naming import choose
 from opengl import check_fork, mujoco, opengl_explained, rendering
 from scene import Places, build_model
 from schema import Arm, Task

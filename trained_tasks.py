@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from constants import MYCOBOT, TASKS, data_dir
-from episodes import Episode, list_episodes, whole_action
+from constants import MYCOBOT, TASKS
+from episodes import Episode, data_dir, list_episodes, whole_action
 from naming import did_you_mean
 from schema import Task
 

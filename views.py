@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 
 import cli
-from constants import IMAGENET_MEAN, choose
+from constants import IMAGENET_MEAN
 from episodes import Episode
 from frames import resize_image
+from naming import choose
 
 ROI_WEIGHT = 0.5  # outside --roi
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); x1 and y1 are outside

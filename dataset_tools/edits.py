@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import cli
-from constants import TASKS, choose
+from constants import TASKS
 from dataset_tools.editing import (
     EVENTS,
     event_step,
@@ -24,6 +24,7 @@ from dataset_tools.editing import (
 from dataset_tools.plans import Plan, Write
 from episodes import Episode, find_episode, list_episodes, unread_datasets
 from frames import EpisodeError
+from naming import choose
 from parallel import Workers
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import TASKS, choose
+from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
@@ -28,6 +28,7 @@ from episodes import Episode
 from files import empty_folder, remove_unfinished
 from frames import EpisodeError, JpegFrames
 from locks import hold
+from naming import choose
 from parallel import Workers, spread
 
 UNITS = ("rad", "deg")

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import TASKS, choose
+from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.inspection import (
     KINDS,
@@ -26,6 +26,7 @@ from dataset_tools.inspection import (
 from dataset_tools.regions import steps_in_step
 from episodes import Episode, gathered_notes, list_episodes, whole_action
 from frames import EpisodeError
+from naming import choose
 from parallel import Workers, spread
 
 

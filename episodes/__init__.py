@@ -4,6 +4,7 @@ from episodes.attributes import MOST_FPS, whole_rate
 from episodes.episode import Episode, whole_action
 from episodes.folders import (
     MIRROR,
+    data_dir,
     episode_path,
     find_episode,
     gathered_notes,
@@ -25,6 +26,7 @@ __all__ = [
     "Images",
     "JpegFrames",
     "OpenError",
+    "data_dir",
     "episode_path",
     "find_episode",
     "gathered_notes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,11 @@ SUFFIX = ".hdf5"
 LEROBOT = "meta/info.json"  # in the folder of a LeRobot dataset
 MIRROR = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)
 OTHER_SUFFIXES = (".h5", ".hdf", ".he5", ".hdf5")  # in any case: HDF5 files of other people's
+
+
+def data_dir(task_name: str) -> Path:
+    """Where a task's episodes live unless `--dataset_dir` is given: `$ACT_DATA_DIR` or `./data`."""
+    return Path(os.environ.get("ACT_DATA_DIR", "data")) / task_name
 
 
 def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:

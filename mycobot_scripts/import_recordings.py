@@ -21,8 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import MYCOBOT, TASKS, data_dir
-from episodes import Episode, EpisodeError, episode_path, list_episodes
+from constants import MYCOBOT, TASKS
+from episodes import Episode, EpisodeError, data_dir, episode_path, list_episodes
 from frames import Images, JpegFrames
 from locks import hold
 from mycobot_scripts.own_task import own_note, own_task

@@ -23,8 +23,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cli
-from constants import data_dir
-from episodes import recorded_numbers
+from episodes import data_dir, recorded_numbers
 from files import check_folder, check_whole
 from locks import hold
 from mycobot_scripts.keys import open_keys

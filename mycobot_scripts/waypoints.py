@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from constants import choose
 from files import complete_file
 from mycobot_scripts.limits import HARD_LIMITS, Limits
 from mycobot_scripts.units import JOINTS, to_state
+from naming import choose
 from schema import Task
 from starts import pose_of, sample_prop
 

@@ -1,12 +1,12 @@
 import dataclasses
-import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 import constants
-from constants import TASKS, Stream, choose, data_dir, get_task
+from constants import TASKS, Stream, get_task
+from naming import choose
 from schema import mirrored
 
 ASSETS = Path(constants.__file__).parent / "assets"
@@ -99,13 +99,6 @@ def test_choose():
     assert choose("colour", "red", iter(["red", "blue"])) == "red"
     with pytest.raises(ValueError, match="^unknown colour 'xyz'; choose from red, blue$"):
         choose("colour", "xyz", iter(["red", "blue"]))
-
-
-def test_data_dir(monkeypatch):
-    monkeypatch.delenv("ACT_DATA_DIR", raising=False)
-    assert data_dir("a_task") == Path("data", "a_task")
-    monkeypatch.setenv("ACT_DATA_DIR", os.path.join("some", "where"))
-    assert data_dir("a_task") == Path("some", "where", "a_task")
 
 
 def test_streams_are_apart():

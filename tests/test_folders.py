@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,16 @@ from foreign import put, write
 import edit_episodes
 import visualize_episodes
 from dataset_tools.edits import EditFlags
-from episodes import Episode, find_episode, list_episodes
+from episodes import Episode, data_dir, find_episode, list_episodes
 
 RECORD = "record some first"
+
+
+def test_data_dir(monkeypatch):
+    monkeypatch.delenv("ACT_DATA_DIR", raising=False)
+    assert data_dir("a_task") == Path("data", "a_task")
+    monkeypatch.setenv("ACT_DATA_DIR", os.path.join("some", "where"))
+    assert data_dir("a_task") == Path("some", "where", "a_task")
 
 
 @pytest.mark.parametrize("name", ["episode_0.h5", "episode_0.HDF5", "demo.hdf", "a.he5"])

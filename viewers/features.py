@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from constants import choose
 from detr import hooks
 from detr.residual_attention import AttentionModule
 from detr.transformer import Decoder
 from episodes import Episode
+from naming import choose
 from policies.base import Policy
 from utils import Batch
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from constants import Stream, choose
+from constants import Stream
 from mycobot_scripts import clock
 from mycobot_scripts.inverse import solve
 from mycobot_scripts.kinematics import forward
@@ -33,6 +33,7 @@ from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.world import World, as_json
 from mycobot_scripts.twin_scene import axes_in_picture
 from mycobot_scripts.units import JOINTS
+from naming import choose
 from schema import Task
 from serving import LocalHandler, LocalServer, Refused
 
