@@ -47,7 +47,6 @@ from mycobot_scripts.session import (
     add_robot_flags,
     as_recorded,
     camera_sources,
-    hold_it,
     open_session,
     read_setup,
 )
@@ -195,12 +194,7 @@ class Runner:
             self._parts,
             make_device(config.take_over, session.keys),
             session.jog(),
-            fps,
-            self._corrections,
-            session.servo,
-            confirm=lambda: hold_it(session.keys, " so that you can guide it"),
-            on_stop=robot.request_stop,
-            on_next=self._parts.advance,
+            *(robot, session.operator, self._corrections),
         )
         self._view = RunView(self._task.cameras) if config.view else None
         self._n_corrections = 0
@@ -213,12 +207,12 @@ class Runner:
             return None
         print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
         self._take_over.reset([self._config.seed, Stream.ACT, index])
-        session.stop_key.listens = True
+        session.operator.listens = True
         with session.robot.interrupts_stop():
             start = session.robot.reset(self._start(index), case)
             if start.last():
                 return self._outcome(index, case, None, None)
-            session.stop_key.listens = False  # from here on whoever may take over reads the keys
+            session.operator.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
                 recorded = RecordedRobot(session.robot, start, recording, session.is_twin)
@@ -252,7 +246,7 @@ class Runner:
             )
             told = self._session.scene.told if self._session.is_twin else None
             reward = f"; reward {told['reward']} of {told['max_reward']}" if told else ""
-            lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.guard.report()]
+            lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.robot.guard.report()]
             self._view.show(observation, [*lines, self._take_over.help])
         return action
 

@@ -61,10 +61,9 @@ def measure(way: str, seconds: float, thought: float) -> list[str]:
     """Run one way for so long; a row of the table."""
     task, arm = get_task(TASK), ArmFile()
     with start_twin(TASK, **WAYS[way]) as twin:
-        guard = Guard(Limits(), arm.home)
-        servo = Servo(twin.port, guard).start()
-        with MyCobotRobot(task, servo, open_cameras(twin.cameras), guard) as robot:
-            policy = Thinker(guard.start, thought)
+        servo = Servo(twin.port, Guard(Limits())).start()
+        with MyCobotRobot(task, servo, open_cameras(twin.cameras), arm.home) as robot:
+            policy = Thinker(robot.start, thought)
             is_sync = "--sync" in way
             execute = ChunkedExecution(policy) if is_sync else BackgroundExecution(policy, task.fps)
             step = robot.reset()

@@ -129,7 +129,7 @@ def on_the_line(name: str, commands: int, seed: int) -> Row:
     """An attack through servo, wire, firmware and body; how far outside it was (m), and what it cost (s)."""
     attack, limits, spoken = ATTACKS[name]
     rng, limits = np.random.default_rng([seed, len(name)]), Limits(**limits)
-    body, guard = SteppedBody(START, limits), Guard(limits, START)
+    body, guard = SteppedBody(START, limits), Guard(limits)
     arm = Arm(link_to(body), guard, ServoConfig(**spoken))
     targets, stops, seconds = attack(rng, lambda: arm.state.qpos), 0, []
     guard.clamp = _clocked(guard.clamp, seconds)
@@ -163,7 +163,7 @@ def directly(name: str, commands: int, seed: int) -> Row:
     """An attack at `Guard.clamp`, by poses: the arm is where the last command was."""
     attack, limits, _ = ATTACKS[name]
     rng, limits = np.random.default_rng([seed, 1, len(name)]), Limits(**limits)
-    guard, pose, seconds = Guard(limits, START), START, []
+    guard, pose, seconds = Guard(limits), START, []
     begun, _ = guard.outside(START[:6], START[6])
     targets, worst = attack(rng, lambda: pose), 0.0
     clamp = _clocked(guard.clamp, seconds)

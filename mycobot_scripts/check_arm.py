@@ -31,9 +31,10 @@ from mycobot_scripts.checks import arm_checks
 from mycobot_scripts.checks.calibrate import calibrate
 from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
 from mycobot_scripts.checks.findings import Finding, judged, summary, write
-from mycobot_scripts.keys import Keys, open_keys
+from mycobot_scripts.keys import open_keys
 from mycobot_scripts.kinematics import tool_point
 from mycobot_scripts.own_task import find_task
+from mycobot_scripts.person import YES_NO, Operator
 from mycobot_scripts.replies import FIRMWARE, beyond_limits
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, SafetyStop
@@ -41,7 +42,6 @@ from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import (
     BUSY,
     Setup,
-    StopKey,
     add_robot_flags,
     close_servo,
     parse_cameras,
@@ -189,7 +189,6 @@ def move(
     robot: MyCobotRobot, pick: np.ndarray, cameras: dict[str, Camera], folder: Path, checker: Checker
 ) -> None:
     """All that moves it: rates and gripper at the start pose, then whether cameras see it where it picks."""
-    home = robot.guard.start
 
     def start_pose() -> Iterator[Finding]:
         if robot.reset().last():
@@ -197,13 +196,9 @@ def move(
         yield Finding("start pose", "ok", "reached")
 
     def visibility() -> Iterator[Finding]:
-        robot.guard.start = np.append(pick[:JOINTS], arm_checks.OPEN)
-        try:
-            if robot.reset().last():
-                raise SafetyStop(robot.stopped)
-            yield from check_visibility(robot, cameras, folder)
-        finally:
-            robot.guard.start = home
+        if robot.reset(start=np.append(pick[:JOINTS], arm_checks.OPEN)).last():
+            raise SafetyStop(robot.stopped)
+        yield from check_visibility(robot, cameras, folder)
 
     if not checker.attempt("start pose", start_pose):
         return
@@ -217,16 +212,16 @@ def move(
             return
 
 
-def may_move(config: Config, keys: Keys) -> bool:
+def may_move(config: Config, operator: Operator) -> bool:
     """Whether the person lets the arm move."""
     if config.still:
         return False
     where = "to its start pose, a bit of joint 6, the gripper, to where it picks"
-    answers = {"y": True, "n": False, "q": False}
-    return config.yes or keys.ask(f"The arm is going to move: {where}. Is its way clear? [y/n]", answers)
+    question = f"The arm is going to move: {where}. Is its way clear? [y/n]"
+    return config.yes or operator.keys.ask(question, YES_NO)
 
 
-def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
+def run(setup: Setup, config: Config, task: Task, operator: Operator) -> list[Finding]:
     """All checks, or the calibration."""
     is_twin = setup.config.robot == "twin"
     pick = picking_pose(Motion.load(config.sequence))
@@ -237,21 +232,21 @@ def run(setup: Setup, config: Config, task: Task, keys: Keys) -> list[Finding]:
             stack.enter_context(clock.slowed(setup.config.pace))
             twin = stack.enter_context(start_twin(task.name, pace=setup.config.pace))
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
-        guard = Guard(setup.limits, setup.arm.home)
+        guard = Guard(setup.limits)
         guard.when_late = BUSY if is_twin else guard.when_late
         servo = connect(port, guard, setup, checker)
         if servo is not None:
-            stack.callback(close_servo, servo, keys, setup.config.release)
+            stack.callback(close_servo, servo, operator, setup.config.release)
         if config.calibrate:
             if servo is not None:
-                calibrate(servo, keys, setup, sources)
+                calibrate(servo, operator, setup, sources)
             return checker.findings
         cameras = connect_cameras(sources, task, checker, stack)
         look(servo, cameras, setup, task.fps, folder, checker)
         checker.add(check_table(setup, pick))
-        if servo is not None and checker.may_move and may_move(config, keys):
+        if servo is not None and checker.may_move and may_move(config, operator):
             seeing = replace(task, cameras=tuple(cameras))  # those that work
-            robot = MyCobotRobot(seeing, servo, cameras, guard, asked_to_stop=StopKey(keys))
+            robot = MyCobotRobot(seeing, servo, cameras, setup.arm.home, operator)
             with robot.interrupts_stop():
                 move(robot, pick, cameras, folder, checker)
     write(folder / "report.json", checker.findings)
@@ -272,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
     task = find_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK), setup)
     with open_keys() as keys:
-        findings = run(setup, config, task, keys)
+        findings = run(setup, config, task, Operator(keys))
     if any(finding.level == "bad" for finding in findings):
         raise SystemExit(1)
 

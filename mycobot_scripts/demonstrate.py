@@ -12,11 +12,11 @@ import numpy as np
 from devices import Device, Input, explain
 from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
-from mycobot_scripts.keys import Keys, legend
+from mycobot_scripts.keys import legend
+from mycobot_scripts.person import TO_GUIDE, Operator
 from mycobot_scripts.recorded import RecordedRobot, Steps
 from mycobot_scripts.robot import MyCobotRobot, TimeStep
 from mycobot_scripts.servo import Servo
-from mycobot_scripts.session import hold_it
 from mycobot_scripts.units import JOINTS, to_degrees
 from schema import Task
 
@@ -119,7 +119,7 @@ class Guiding:
 
     Args:
         servo: the arm; its servos are released meanwhile.
-        keys: the keyboard.
+        operator: who moves it, and presses keys.
         gripper: where it is now, 0 closed to 1 open.
         at_least: poses to capture.
     """
@@ -129,13 +129,13 @@ class Guiding:
         + [("enter", "done"), ("q", "quit")]
     )
 
-    def __init__(self, servo: Servo, keys: Keys, gripper: float, at_least: int = 2) -> None:
-        self._servo, self._keys, self._gripper, self._at_least = servo, keys, gripper, at_least
+    def __init__(self, servo: Servo, operator: Operator, gripper: float, at_least: int = 2) -> None:
+        self._servo, self._operator, self._gripper, self._at_least = servo, operator, gripper, at_least
         self.poses: list[np.ndarray] = []  # (7,) each
 
     def capture(self) -> list[np.ndarray] | None:
         """The poses (7,); None if the person quits. The servos hold the arm afterwards."""
-        if not hold_it(self._keys, " so that you can guide it"):
+        if not self._operator.holds_it(TO_GUIDE):
             return None
         self._servo.release()
         print(self.help)
@@ -156,7 +156,7 @@ class Guiding:
         degrees, percent = to_degrees(here)
         angles = " ".join(f"{angle:7.2f}" for angle in degrees)
         print(f"\r{len(self.poses):>3} captured   {angles} deg   gripper {percent:>3}", end="", flush=True)
-        for key in self._keys.poll():
+        for key in self._operator.keys.poll():
             if key == "space":
                 self.poses.append(here)
             elif key == "backspace" and self.poses:

@@ -71,6 +71,7 @@ class Recorder:
         self._session, self._config, self._task = session, config, session.task
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None
+        self._start: np.ndarray | None = None  # (7,) where episodes begin, if not as usual
         usual = JOG_TIME * self._task.fps if config.jog else self._task.episode_len
         self._length = config.episode_len or usual
 
@@ -86,7 +87,7 @@ class Recorder:
             self._jogging = Jogging(device, session.jog(), self._task.fps, self._length)
         if self._motion is not None:
             self._length = min(config.episode_len or len(self._motion), len(self._motion))
-            session.start_at(self._motion.poses[0].qpos)
+            self._start = self._motion.poses[0].qpos
         return True
 
     def _guided(self) -> Motion | None:
@@ -95,7 +96,7 @@ class Recorder:
             return None
         if session.is_twin:
             print(f"lead the arm in a browser: {session.twin.page}")
-        poses = Guiding(session.servo, session.keys, float(session.guard.start[-1])).capture()
+        poses = Guiding(session.servo, session.operator, float(session.robot.start[-1])).capture()
         if poses is None:
             return None
         motion = motion_through(poses, self._task.fps, self._config.guide_speed)
@@ -186,12 +187,12 @@ class Recorder:
     def _perform(self, act: Act, recording: Recording, index: int) -> str | None:
         """Go to the start pose and move as `act` says; why it was stopped, if it was."""
         session, jogging = self._session, self._jogging
-        session.stop_key.listens = True
+        session.operator.listens = True
         print(f"episode {index}: {self._length} steps (q: stop)", flush=True)
         with session.robot.interrupts_stop():
-            step = session.robot.reset()
+            step = session.robot.reset(start=self._start)
             if jogging is not None and not step.last():
-                session.stop_key.listens = False  # from here on the device reads the keys
+                session.operator.listens = False  # from here on the device reads the keys
                 step = jogging.begin(session.servo.latest.target, session.robot)
             stopped = perform(session.robot, step, act, self._length, recording, session.is_twin)
         if jogging is not None:

@@ -36,7 +36,7 @@ class Rehearsal:
 
     def __init__(self, task: Task, limits: Limits) -> None:
         self._arm = task.arms[0]
-        self._guard = Guard(limits, np.append(self._arm.start, 0.0))
+        self._guard = Guard(limits)
         self._model = build_model(replace(task, scene=task.scene or TABLE), has_props=False)
         self._data = mujoco.MjData(self._model)
         joints = [self._model.joint(f"{self._arm.name}/{name}") for name in self._arm.actuators]

@@ -103,12 +103,12 @@ def task_of(name: str, episode: Episode) -> Task:
 
 def replay(session: Session, episode: Episode) -> Memory:
     """Send the episode's actions from where it began; RuntimeError if the run was stopped."""
-    session.start_at(np.clip(episode.qpos[0], [-np.inf] * JOINTS + [0], [np.inf] * JOINTS + [1]))
+    start = np.clip(episode.qpos[0], [-np.inf] * JOINTS + [0], [np.inf] * JOINTS + [1])
     if session.scene is not None:
         session.scene.start = episode.env_state
     steps = Memory()
     with session.robot.interrupts_stop():
-        step = session.robot.reset()
+        step = session.robot.reset(start=start)
         stopped = perform(session.robot, step, follow(episode.action), len(episode), steps, session.is_twin)
     print(session.robot.report())
     if stopped:

@@ -1,6 +1,6 @@
 """The arm as an environment: `reset / step / close`, as the simulator has them, in real time.
 
-    with MyCobotRobot(task, servo, cameras, guard) as robot:
+    with MyCobotRobot(task, servo, cameras, start) as robot:
         step = robot.reset()
         while not step.last():
             step = robot.step(policy(step.observation))
@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ import numpy as np
 from mycobot_scripts import clock
 from mycobot_scripts.cameras import Camera, close_cameras
 from mycobot_scripts.limits import LateStop
+from mycobot_scripts.person import Operator
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.timing import Timing
@@ -55,8 +56,10 @@ class TimeStep:
 class Scene(Protocol):
     """What stands around the arm, where something other than a person takes care of it: the twin's."""
 
-    def reset(self, rng: np.random.Generator | None, case: int | None) -> None:
-        """Put the props where an episode starts."""
+    def reset(
+        self, rng: np.random.Generator | None, case: int | None, start: np.ndarray | None = None
+    ) -> None:
+        """Put the props where an episode starts, which the arm begins at a pose (7,) if not as usual."""
 
     @property
     def reward(self) -> float:
@@ -67,16 +70,12 @@ class MyCobotRobot:
     """A myCobot 320 and its cameras, as an environment of a task.
 
     Args:
-        task: which cameras there are, and the start pose.
-        servo: the arm; started by whoever made it, or by `with`.
+        task: which cameras there are, and the steps a second.
+        servo: the arm, which has begun.
         cameras: by name; all that the task names.
-        guard: the servo's own.
-        fps: steps a second; the task's if not given.
-        action_range: lowest and highest action (7,) each of the training data, if known.
+        start: pose (7,) at which episodes begin.
+        operator: who allows the first motion, and may stop the arm at any step.
         scene: who puts the props back and tells the reward.
-        confirm: asked before the first motion, with a text; whether to go on.
-        asked_to_stop: called at every step; a reason to stop, or None.
-        say: tells the person what is going on.
     """
 
     def __init__(
@@ -84,36 +83,40 @@ class MyCobotRobot:
         task: Task,
         servo: Servo,
         cameras: Mapping[str, Camera],
-        guard: Guard,
-        fps: float | None = None,
-        action_range: tuple[np.ndarray, np.ndarray] | None = None,
+        start: np.ndarray,
+        operator: Operator | None = None,
         scene: Scene | None = None,
-        confirm: Callable[[str], bool] | None = None,
-        asked_to_stop: Callable[[], str | None] = lambda: None,
-        say: Callable[[str], None] = print,
     ) -> None:
         missing = [name for name in task.cameras if name not in cameras]
         if missing:
             raise ValueError(
                 f"{task.name} sees with {', '.join(task.cameras)}; --cameras lacks {', '.join(missing)}"
             )
-        self.task, self.servo, self.cameras, self.guard = task, servo, cameras, guard
-        self.period = 1 / (fps or task.fps)  # s
+        self.task, self.servo, self.cameras, self.start = task, servo, cameras, start
+        self.period = 1 / task.fps  # s
         self.stopped: str | None = None  # why the episode was ended
         self.was_late = False  # whether that was a state or a picture that was too old
         self.timing = Timing(task.cameras)
-        self._action_range = action_range or (None, None)
-        self._scene, self._confirm = scene, confirm
-        self._asked_to_stop, self._say = asked_to_stop, say
+        self._operator, self._scene = operator or Operator(), scene
         self._stop_event = threading.Event()
         self._stop_reason = ""
         self._health: tuple[Sequence[float], Sequence[float]] = [], []  # as last read: temperatures, currents
         self._path: deque[tuple[float, np.ndarray]] = deque(maxlen=1000)  # time (s) and joints (6,)
 
+    @property
+    def guard(self) -> Guard:
+        """The servo's, which clamps every command."""
+        return self.servo.guard
+
     # --- an episode
 
-    def reset(self, rng: np.random.Generator | None = None, case: int | None = None) -> TimeStep:
-        """Move slowly to the start pose, have the props put back, and begin.
+    def reset(
+        self,
+        rng: np.random.Generator | None = None,
+        case: int | None = None,
+        start: np.ndarray | None = None,
+    ) -> TimeStep:
+        """Move slowly to the start pose, or another pose `start` (7,), have the props put back, and begin.
 
         `rng` and `case` are for the scene. The step is `last()` if the arm did not get there.
         """
@@ -123,11 +126,12 @@ class MyCobotRobot:
         self.timing = Timing(self.task.cameras)
         self._path.clear()
         try:
-            self.guard.check_start()
+            pose = np.asarray(self.start if start is None else start, dtype=float)
+            self.guard.check_start(pose)
             self._check()
-            self._move_to_start()
+            self._move_to(on_the_wire(pose))
             if self._scene is not None:
-                self._scene.reset(rng, case)
+                self._scene.reset(rng, case, start)
                 self._look_anew()
         except (SafetyStop, RuntimeError, OSError) as error:
             return self._stop(error)
@@ -212,12 +216,6 @@ class MyCobotRobot:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def __getattr__(self, name: str) -> Any:
-        """What the scene tells besides: `strict_success`, `choice`."""
-        if name in ("strict_success", "choice") and self._scene is not None:
-            return getattr(self._scene, name)
-        raise AttributeError(name)
-
     def report(self) -> str:
         """Lines about the last episode: rate, ages, clamps."""
         lines = [self.timing.text(1 / self.period), self.guard.report()]
@@ -228,7 +226,7 @@ class MyCobotRobot:
     def _send(self, action: np.ndarray) -> None:
         if self.servo.released:
             return  # a hand guides the arm
-        self.guard.check_action(action, *self._action_range)
+        self.guard.check_action(action)
         self.servo.send(action)
 
     def _wait(self) -> None:
@@ -243,7 +241,7 @@ class MyCobotRobot:
 
     def _check(self) -> None:
         """SafetyStop or RuntimeError if the run must not go on."""
-        reason = self._asked_to_stop()
+        reason = self._operator.asked_to_stop()
         if reason:
             raise SafetyStop(reason)
         if self._stop_event.is_set():
@@ -265,7 +263,7 @@ class MyCobotRobot:
         new = [values if values is not old else [] for values, old in zip(self._health, before, strict=True)]
         warning = self.guard.check_servos(*new)
         if warning:
-            self._say(f"look: {warning}")
+            self._operator.say(f"look: {warning}")
 
     def _look_anew(self) -> None:
         """Wait for pictures that were begun after now: the second one to come of each camera."""
@@ -303,23 +301,18 @@ class MyCobotRobot:
             held = "the arm holds its pose"
         except (RuntimeError, OSError) as error:
             held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
-        self._say(f"stopped: {self.stopped}; {held}")
+        self._operator.say(f"stopped: {self.stopped}; {held}")
         return self._see(self.servo.sent, is_last=True)
 
     # --- to the start pose
 
-    def _move_to_start(self) -> None:
-        """SafetyStop if the arm cannot get to the start pose, or somebody objects."""
-        start = on_the_wire(self.guard.start)
+    def _move_to(self, start: np.ndarray) -> None:
+        """SafetyStop if the arm cannot get to a start pose (7,), or somebody objects."""
         path = self._path_to(start)
-        if self._confirm is not None:
-            far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
-            text = (
-                f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"
-            )
-            if not self._confirm(text):
-                raise SafetyStop("the motion was not confirmed")
-            self._confirm = None  # before the first motion only
+        far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
+        motion = f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"
+        if not self._operator.confirms(motion):
+            raise SafetyStop("the motion was not confirmed")
         self._deadline = clock.now()
         for target in path:
             self._send_checked(target)

@@ -32,11 +32,11 @@ class Guard:
 
     Args:
         limits: what is allowed.
-        start: pose (7,) at which runs begin.
+        action_range: lowest and highest action (7,) each that a policy was trained on, if one drives.
     """
 
-    def __init__(self, limits: Limits, start: np.ndarray) -> None:
-        self.limits, self.start = limits, np.asarray(start, dtype=float)
+    def __init__(self, limits: Limits, action_range: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        self.limits, self.action_range = limits, action_range
         self.when_late = "look at cable and power; or this computer is too busy"
         reach = np.radians(HARD_LIMITS - limits.joint_margin)
         self._low, self._high = np.append(-reach, 0.0), np.append(reach, 1.0)
@@ -65,11 +65,11 @@ class Guard:
         is_far = excess > self._allowed + self.limits.max_outside
         self._allowed = np.where(is_far, excess, self._allowed)
 
-    def check_start(self) -> None:
-        """SafetyStop if runs cannot begin at the start pose, because it is outside a limit."""
-        if not np.isfinite(self.start).all():
-            raise SafetyStop(f"the start pose is {self.start.tolist()}; it must be 7 finite numbers")
-        depth, _, words = self._bounds.worst(self._excess(self.start))
+    def check_start(self, start: np.ndarray) -> None:
+        """SafetyStop if runs cannot begin at a start pose (7,), because it is outside a limit."""
+        if not _is_pose(start):
+            raise SafetyStop(f"the start pose is {np.asarray(start).tolist()}; it must be 7 finite numbers")
+        depth, _, words = self._bounds.worst(self._excess(start))
         if depth > _ROUNDED:
             raise SafetyStop(f"the limits keep the arm from its start pose: {words}")
 
@@ -92,7 +92,7 @@ class Guard:
             course: where the arm is, and what it is on its way to; without, it rests at `previous`.
             now: when the command is sent, s.
         """
-        if np.shape(target) != self.start.shape or not np.isfinite(target).all():
+        if not _is_pose(target):
             raise SafetyStop(f"a command is {np.asarray(target).tolist()}; it must be 7 finite numbers")
         self.commands += 1
         previous = on_the_wire(previous)
@@ -162,16 +162,14 @@ class Guard:
 
     # --- what stops a run
 
-    def check_action(
-        self, action: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None
-    ) -> None:
-        """SafetyStop if a policy's action (7,) is not finite, or far outside its training range (7,) each."""
+    def check_action(self, action: np.ndarray) -> None:
+        """SafetyStop if a policy's action (7,) is not finite, or far outside its training range."""
         action = np.asarray(action, dtype=float)
-        if action.shape != self.start.shape or not np.isfinite(action).all():
+        if not _is_pose(action):
             raise SafetyStop(f"the policy gave {action.tolist()}; an action is 7 finite numbers")
-        if low is None or high is None:
+        if self.action_range is None:
             return
-        low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+        low, high = (np.asarray(bound, dtype=float) for bound in self.action_range)
         room = self.limits.range_margin * np.maximum(high - low, MIN_RANGE)
         beyond = np.maximum(low - room - action, action - high - room)
         worst = int(beyond.argmax())
@@ -275,3 +273,8 @@ class Guard:
             f"{self.commands} commands, clamped: {words}; joints at most {self.deviation:.1f} degrees "
             "from what they were told"
         )
+
+
+def _is_pose(values: np.ndarray) -> bool:
+    """Whether these are 7 finite numbers."""
+    return np.shape(values) == (JOINTS + 1,) and bool(np.isfinite(values).all())

@@ -1,6 +1,6 @@
 """The servo loop: one thread owns the arm's port, sends the latest target, and publishes the state.
 
-    with Servo("auto", Guard(Limits(), start)) as servo:
+    with Servo("auto", Guard(Limits())) as servo:
         servo.send(target)          # (7,), at once; clamped on its way
         servo.latest.qpos           # (7,), the newest reading
 

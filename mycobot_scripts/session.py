@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +22,11 @@ from addresses import masked
 from constants import MYCOBOT, TASKS, Stream
 from mycobot_scripts import clock
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
-from mycobot_scripts.cameras import Camera, cameras_text, close_cameras, open_cameras
+from mycobot_scripts.cameras import cameras_text, close_cameras, open_cameras
 from mycobot_scripts.clock import SLOWEST
 from mycobot_scripts.jog import SIDES, Jog, axes_from
 from mycobot_scripts.keys import Keys
+from mycobot_scripts.person import Operator
 from mycobot_scripts.replies import FIRMWARE, beyond_limits
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
@@ -149,18 +150,25 @@ def camera_sources(setup: Setup, task: Task) -> dict[str, str]:
 
 @dataclass
 class Session:
-    """An arm that is ready."""
+    """An arm that is ready, and who is at it."""
 
     setup: Setup
-    task: Task
-    servo: Servo
-    cameras: Mapping[str, Camera]
-    guard: Guard
     robot: MyCobotRobot
-    keys: Keys
-    stop_key: StopKey
+    operator: Operator
     twin: TwinHandle | None = None
     scene: TwinScene | None = None
+
+    @property
+    def task(self) -> Task:
+        return self.robot.task
+
+    @property
+    def servo(self) -> Servo:
+        return self.robot.servo
+
+    @property
+    def keys(self) -> Keys:
+        return self.operator.keys
 
     @property
     def is_twin(self) -> bool:
@@ -173,20 +181,12 @@ class Session:
         axes = axes_in_picture(self.task) if is_pictured else axes_from(side or "behind")
         return Jog("tool", self.setup.limits.tool_length, axes)
 
-    def start_at(self, pose: np.ndarray) -> None:
-        """Episodes begin at a pose (7,)."""
-        self.guard.start = np.asarray(pose, dtype=float)
-        if self.scene is not None:
-            home = np.append(MYCOBOT.start, self.setup.arm.home[-1])
-            self.scene.places_arm = bool(np.allclose(pose, home, atol=1e-3))
-
 
 @contextlib.contextmanager
 def open_session(
     setup: Setup,
     task: Task,
     keys: Keys,
-    twin_flags: Mapping[str, object] | None = None,
     action_range: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Session]:
     """Start the twin if it is asked for, open port and cameras; in the end the arm holds its pose.
@@ -194,6 +194,7 @@ def open_session(
     `q` stops whatever `Session.robot` does; so do actions far outside the `action_range`, if it is given.
     """
     check_task(task, setup.config.robot)
+    operator = Operator(keys, asks_first=setup.config.confirm)
     with contextlib.ExitStack() as stack:
         pace = setup.config.pace
         stack.enter_context(clock.slowed(pace))
@@ -201,7 +202,7 @@ def open_session(
         if setup.config.robot == "twin":
             slow = "" if pace == 1 else f", in slow motion (pace {pace:g})"
             print(f"starting the twin of {task.name}{slow}", flush=True)
-            twin = stack.enter_context(start_twin(task.name, **{"pace": pace, **(twin_flags or {})}))
+            twin = stack.enter_context(start_twin(task.name, pace=pace))
             print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
             scene = TwinScene(twin, task)
@@ -210,51 +211,21 @@ def open_session(
             port, sources = setup.config.port, camera_sources(setup, task)
         cameras = open_cameras(sources)
         stack.callback(close_cameras, cameras)
-        guard = Guard(setup.limits, setup.arm.home)
+        guard = Guard(setup.limits, action_range)
         guard.when_late = BUSY if twin else guard.when_late
         servo = Servo(port, guard, setup.servo).start()
-        stack.callback(close_servo, servo, keys, setup.config.release)
+        stack.callback(close_servo, servo, operator, setup.config.release)
         degrees = np.degrees(servo.latest.qpos[:JOINTS])
         if wrong := beyond_limits(degrees):
             raise RuntimeError(f"the arm says that it is at {degrees.round(2).tolist()}; {wrong}; {FIRMWARE}")
-        stop_key = StopKey(keys)
-        robot = MyCobotRobot(
-            *(task, servo, cameras, guard),
-            action_range=action_range,
-            scene=scene,
-            confirm=confirm_by(keys) if setup.config.confirm else None,
-            asked_to_stop=stop_key,
-        )
-        yield Session(setup, task, servo, cameras, guard, robot, keys, stop_key, twin, scene)
+        robot = MyCobotRobot(task, servo, cameras, setup.arm.home, operator, scene)
+        yield Session(setup, robot, operator, twin, scene)
 
 
-class StopKey:
-    """A robot's `asked_to_stop`: `q`, as long as it `listens`. Keys that it reads are nobody else's."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys, self.listens = keys, True
-
-    def __call__(self) -> str | None:
-        return "q was pressed" if self.listens and "q" in self._keys.poll() else None
-
-
-def confirm_by(keys: Keys):
-    """A robot's `confirm`: asks a question and waits for y or n."""
-    return lambda text: keys.ask(f"{text} [y/n]", {"y": True, "n": False, "q": False})
-
-
-def hold_it(keys: Keys, why: str) -> bool:
-    """Ask the person to hold the arm before its servos are released; whether they do."""
-    question = (
-        f"The servos are going to be released{why}, and the arm drops. Hold it, then press enter (n: no)"
-    )
-    return keys.ask(question, {"enter": True, "y": True, "n": False, "q": False, "escape": False})
-
-
-def close_servo(servo: Servo, keys: Keys, release: bool) -> None:
+def close_servo(servo: Servo, operator: Operator, release: bool) -> None:
     """Leave the arm holding its pose, or released, if that was asked for and somebody holds it."""
     try:
-        release = release and servo.error is None and hold_it(keys, "")
+        release = release and servo.error is None and operator.holds_it("")
     except (RuntimeError, KeyboardInterrupt) as error:
         release = False
         print(f"the servos stay on ({error or 'Ctrl-C'})")

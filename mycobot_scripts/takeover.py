@@ -7,7 +7,7 @@ gives it back: the policy looks anew and goes on. What was driven meanwhile show
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,9 @@ from devices import Device, explain
 from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import legend
+from mycobot_scripts.person import TO_GUIDE, Operator
 from mycobot_scripts.recording import Recording, Step, free_episode
+from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.session import as_recorded
 from schema import Task
 
@@ -25,11 +27,13 @@ MIN_STEPS = 5  # a correction that is shorter is none, and not kept
 COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "stop": "stop"}
 
 
-class Releasable(Protocol):
-    """Of `servo.Servo`, what guiding by hand needs."""
+class InParts(Protocol):
+    """As `policy_runs.Parts`."""
 
-    def release(self) -> None: ...
-    def focus(self) -> None: ...
+    def reset(self, key: Sequence[int] = (0,)) -> None: ...
+    def look_anew(self, key: Sequence[int]) -> None: ...
+    def advance(self) -> None: ...
+    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray: ...
 
 
 class Corrections:
@@ -70,36 +74,25 @@ class TakeOver:
     """Calls like an execution (`execution.ChunkedExecution`), whose actions a person may replace.
 
     Args:
-        execution: the policy's (`policy_runs.Parts`); `look_anew(key)` makes it forget what it has seen.
+        execution: the policy's.
         device: what the person holds; its commands are `jog.COMMANDS`, and `other arm`: tool or joint space.
         jog: turns what is held into targets.
-        fps: calls a second.
-        corrections: where to record, if at all.
-        servo: what is released for guiding by hand; None: guiding is refused.
-        confirm: asks the person to hold the arm, before it is released; whether they do.
-        on_stop: called when `q` is pressed; it stops the arm.
-        on_next: called when `n` is pressed: the present part of the run is done.
-        say: tells the person what is going on.
-        now: clock, s.
+        robot: the arm, which is stopped by `q`, and released for guiding by hand.
+        operator: holds the arm meanwhile, and is told what goes on.
+        corrections: where to record.
     """
 
     def __init__(
         self,
-        execution: Any,
+        execution: InParts,
         device: Device,
         jog: Jog,
-        fps: float,
-        corrections: Corrections | None = None,
-        servo: Releasable | None = None,
-        confirm: Callable[[], bool] = lambda: False,
-        on_stop: Callable[[str], None] = lambda reason: None,
-        on_next: Callable[[], None] = lambda: None,
-        say: Callable[[str], None] = print,
-        now: Callable[[], float] = clock.now,
+        robot: MyCobotRobot,
+        operator: Operator,
+        corrections: Corrections,
     ) -> None:
-        self._execution, self._device, self._jog, self._fps = execution, device, jog, fps
-        self._corrections, self._servo, self._confirm = corrections, servo, confirm
-        self._on_stop, self._on_next, self._say, self._now = on_stop, on_next, say, now
+        self._execution, self._device, self._jog = execution, device, jog
+        self._robot, self._operator, self._corrections = robot, operator, corrections
         self.mode = "policy"  # or: jog, guide
         self._key: tuple[int, ...] = (0,)
         self._last: np.ndarray | None = None  # the last action
@@ -120,12 +113,12 @@ class TakeOver:
 
     def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action (7,); while the arm is guided by hand, where it is."""
-        given = self._device.read(self._now())
+        given = self._device.read(clock.now())
         qpos = np.asarray(observation["qpos"], dtype=float)
         if "stop" in given.commands:
-            self._on_stop("q was pressed")
+            self._robot.request_stop("q was pressed")
         if "next" in given.commands:
-            self._on_next()
+            self._execution.advance()
         if "take over" in given.commands and self.mode == "policy":
             self._take(qpos if self._last is None else self._last)
         elif "give back" in given.commands and self.mode != "policy":
@@ -134,50 +127,47 @@ class TakeOver:
             self._switch_guiding(qpos)
         if "other arm" in given.commands and self.mode == "jog":
             self._jog.switch()
-            self._say(f"driving in {self._jog.mode} space")
+            self._operator.say(f"driving in {self._jog.mode} space")
         self._last = self._action(observation, qpos, given.rates)
         return self._last
 
     def _action(self, observation: Mapping[str, Any], qpos: np.ndarray, rates: np.ndarray) -> np.ndarray:
         if self.mode == "policy":
             return np.asarray(self._execution(observation))[: len(qpos)]
-        action = qpos if self.mode == "guide" else self._jog.step(rates, 1 / self._fps, qpos)
-        if self._corrections is not None:
-            self._corrections.add(self._now(), observation, action)
+        action = qpos if self.mode == "guide" else self._jog.step(rates, self._robot.period, qpos)
+        self._corrections.add(clock.now(), observation, action)
         return action
 
     def _take(self, start: np.ndarray) -> None:
         self.mode = "jog"
         self.takeovers += 1
         self._jog.begin(start)
-        if self._corrections is not None:
-            self._corrections.begin()
-        self._say(f"the arm is yours, in {self._jog.mode} space.   {self.help}")
+        self._corrections.begin()
+        self._operator.say(f"the arm is yours, in {self._jog.mode} space.   {self.help}")
 
     def _give_back(self, qpos: np.ndarray) -> None:
         if self.mode == "guide":
             self._switch_guiding(qpos)
         self.finish()
         self._execution.look_anew((*self._key, self.takeovers))
-        self._say("the policy goes on")
+        self._operator.say("the policy goes on")
 
     def _switch_guiding(self, qpos: np.ndarray) -> None:
         if self.mode == "guide":
-            self._servo.focus()
+            self._robot.servo.focus()
             self._jog.begin(qpos)
             self.mode = "jog"
-            self._say("the arm holds itself again")
-        elif self._servo is None or not self._confirm():
-            self._say("the servos stay on")
+            self._operator.say("the arm holds itself again")
+        elif not self._operator.holds_it(TO_GUIDE):
+            self._operator.say("the servos stay on")
         else:
-            self._servo.release()
+            self._robot.servo.release()
             self.mode = "guide"
-            self._say("guide the arm; g: it holds itself again   p: give back")
+            self._operator.say("guide the arm; g: it holds itself again   p: give back")
 
     def finish(self) -> None:
         """The run is over, or the person is done: what was driven is saved, and servos hold."""
         if self.mode == "guide":
-            self._servo.focus()
+            self._robot.servo.focus()
         self.mode = "policy"
-        if self._corrections is not None:
-            self._corrections.end()
+        self._corrections.end()

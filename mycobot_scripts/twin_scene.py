@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mycobot_scripts.arm_file import ArmFile
 from mycobot_scripts.twin_client import TwinHandle
 from projection import picture_axes
 from schema import Task
@@ -38,19 +39,27 @@ class TwinScene:
     def __init__(self, twin: TwinHandle, task: Task) -> None:
         self._twin, self._task = twin, task
         self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
-        self.places_arm = True  # exactly at the task's start pose; else it stays where it has moved to
         self._told: dict[str, Any] = twin.state()
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
         self._thread.start()
 
-    def reset(self, rng: np.random.Generator | None = None, case: int | None = None) -> None:
-        """Begin an episode: props at `start`, or drawn as in a simulated one."""
-        start = self.start
-        if start is None:
-            start = sample_start(self._task, np.random.default_rng(rng), case)
+    def reset(
+        self,
+        rng: np.random.Generator | None = None,
+        case: int | None = None,
+        start: np.ndarray | None = None,
+    ) -> None:
+        """Begin an episode: props at `self.start`, or drawn as in a simulated one.
+
+        The arm is put exactly to the task's start pose, unless it begins at another pose `start` (7,).
+        """
+        props = self.start
+        if props is None:
+            props = sample_start(self._task, np.random.default_rng(rng), case)
+        is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
         with self._lock:
-            self._told = self._twin.reset(env_state=start, arm=self.places_arm)
+            self._told = self._twin.reset(env_state=props, arm=bool(is_home))
 
     @property
     def told(self) -> dict[str, Any]:
@@ -61,24 +70,11 @@ class TwinScene:
     def reward(self) -> float:
         return float(self._told["reward"])
 
-    @property
-    def strict_success(self) -> bool | None:
-        return self._now()["strict_success"]
-
-    @property
-    def choice(self) -> str | None:
-        return self._now()["choice"]
-
-    def _now(self) -> dict[str, Any]:
-        """What the twin tells at this moment."""
-        with self._lock:
-            self._told = self._twin.state()
-            return self._told
-
     def _run(self) -> None:
         while not self._ending.wait(PERIOD):
             try:
-                self._now()
+                with self._lock:
+                    self._told = self._twin.state()
             except RuntimeError:  # a twin that is gone is noticed by the servo and the cameras
                 return
 

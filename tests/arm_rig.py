@@ -16,10 +16,11 @@ from constants import get_task
 from mycobot_scripts.arm_file import ArmFile
 from mycobot_scripts.cameras import Camera, close_cameras
 from mycobot_scripts.keys import check_question
+from mycobot_scripts.person import Operator
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
-from mycobot_scripts.session import RobotConfig, Session, Setup, StopKey
+from mycobot_scripts.session import RobotConfig, Session, Setup
 from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
@@ -89,7 +90,7 @@ def make_rig(
     task = replace(get_task("mycobot320_move_cube"), **changes)
     arm = ArmFile()
     setup = Setup(RobotConfig(), limits, SERVO, arm, argparse.Namespace())
-    body, guard = KinematicBody(), Guard(limits, arm.home)
+    body, guard = KinematicBody(), Guard(limits)
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(serve_pty(Firmware(body, faults or Faults()), delays=False))
         cameras = {name: Camera(name, "noise", size=SIZE, opener=lambda *_: Noise()) for name in task.cameras}
@@ -99,7 +100,7 @@ def make_rig(
         servo = Servo(port.port, guard, SERVO).start()
         stack.callback(servo.close)
         servo._arm.link._serial.write_timeout = 60.0  # s; the emulated arm shares this machine's cores
-        stop_key = StopKey(person)
-        robot = MyCobotRobot(task, servo, cameras, guard, asked_to_stop=stop_key)
-        session = Session(setup, task, servo, cameras, guard, robot, person, stop_key)
+        operator = Operator(person)
+        robot = MyCobotRobot(task, servo, cameras, arm.home, operator)
+        session = Session(setup, robot, operator)
         yield Rig(session, body, person)

@@ -63,8 +63,8 @@ def emulated(faults=None, acks=True, delays=False, offset=None):
 WIDE = {"clearance": 0.0, "table_height": -0.5, "box_x": (-1.0, 1.0), "box_y": (-1.0, 1.0), "max_height": 2.0}
 
 
-def make_guard(start=START, **limits):
-    return Guard(Limits(**limits), start)
+def make_guard(action_range=None, **limits):
+    return Guard(Limits(**limits), action_range)
 
 
 class Noise:

@@ -219,8 +219,7 @@ def test_a_joint_that_does_not_move_is_noticed(monkeypatch):
     monkeypatch.setattr(arm_checks, "PATIENCE", 0.6)
     with make_rig(Person(), faults=Faults(stuck_joint=6)) as rig:
         robot = rig.session.robot
-        robot.guard.start = rig.session.servo.latest.qpos.copy()
-        assert not robot.reset().last()
+        assert not robot.reset(start=rig.session.servo.latest.qpos).last()
         found = levels(check_motion(robot))
     assert found["motion"] == "bad"
 
@@ -343,7 +342,7 @@ def test_all_that_moves(tmp_path, monkeypatch):
     person = Person()
     with make_rig(person) as rig:
         checker, session = Checker(), rig.session
-        move(session.robot, pick, session.cameras, tmp_path, checker)
+        move(session.robot, pick, session.robot.cameras, tmp_path, checker)
         told = {f.what: f for f in checker.findings}
         assert told["gripper"].level == "ok" and told["gripper"].text.startswith("reads ")
         lag = float(told["lag"].text.split("after ")[1].split(" s")[0])
@@ -353,7 +352,7 @@ def test_all_that_moves(tmp_path, monkeypatch):
         np.testing.assert_allclose(np.degrees(rig.joints()), ArmFile().home_degrees, atol=4)
         person.press = lambda: ["q"]
         checker = Checker()
-        move(session.robot, pick, session.cameras, tmp_path, checker)
+        move(session.robot, pick, session.robot.cameras, tmp_path, checker)
         assert [(f.what, f.level, f.text) for f in checker.findings] == [
             ("start pose", "bad", "q was pressed")
         ]
@@ -422,7 +421,7 @@ def test_tip_and_table_are_measured_and_kept(tmp_path, monkeypatch):
     person = Person("y")
     with make_rig(person, faults=Faults(gripper_deaf=True)) as rig:
         assert rig.session.servo.ask(lambda arm: arm.get_gripper_mode()) == 1
-        work = Calibration(rig.session.servo, person, ArmFile())
+        work = Calibration(rig.session.servo, rig.session.operator, ArmFile())
         turns = [(0, 0, 0), (25, 0, 0), (-25, 0, 0), (0, 15, 0), (-35, 0, 0)]
         person.press = guided(rig, touching(POINT, 0.165, turns), ["c"])
         work.tip()
@@ -449,13 +448,15 @@ def test_the_menu_saves_only_when_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     person = Person("g", "l", "q")
     with make_rig(person) as rig:
-        check_arm.calibrate(rig.session.servo, person, rig.session.setup, {"top": "1"})
+        check_arm.calibrate(rig.session.servo, rig.session.operator, rig.session.setup, {"top": "1"})
         assert not list(tmp_path.iterdir()) and person.questions[0] == MENU
         person.answers = ["s"]
-        check_arm.calibrate(rig.session.servo, person, rig.session.setup, {"top": "1"})
+        check_arm.calibrate(rig.session.servo, rig.session.operator, rig.session.setup, {"top": "1"})
         twin = replace(rig.session.setup, config=RobotConfig(robot="twin"))
         person.answers = ["s"]
-        check_arm.calibrate(rig.session.servo, person, twin, {"top": "http://me:hush@127.0.0.1:1/top"})
+        check_arm.calibrate(
+            rig.session.servo, rig.session.operator, twin, {"top": "http://me:hush@127.0.0.1:1/top"}
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mycobot320.json", "mycobot320_twin.json"]
     assert ArmFile.load(DEFAULT_PATH).cameras == {"top": "1"}
     said = capsys.readouterr().out

@@ -63,7 +63,7 @@ def run(tmp_path, person: Person, policies=None, steps=(STEPS,), limits=LIMITS, 
     """Outcomes of runs of `policies` (functions of the start pose), and where their episodes are."""
     settings = config(tmp_path, **flags)
     with make_rig(person, limits, episode_len=sum(steps)) as rig:
-        made = [make(rig.session.guard.start) for make in policies or [Nods]]
+        made = [make(rig.session.robot.start) for make in policies or [Nods]]
         runner = Runner(rig.session, settings, made, steps)
         try:
             return [runner.run(index) for index in range(runs)], tmp_path / "arm"
@@ -212,8 +212,8 @@ def test_a_policy_that_fails_stops_the_arm_and_the_episode_is_kept(tmp_path, ans
 
 def test_actions_outside_the_training_range_stop_the_arm(tmp_path):
     with make_rig(Person("enter", "n"), episode_len=STEPS) as rig:
-        start = rig.session.guard.start
-        rig.session.robot._action_range = (start - 0.15, start + 0.15)
+        start = rig.session.robot.start
+        rig.session.robot.guard.action_range = (start - 0.15, start + 0.15)
         far = Nods(start, at={1: lambda chunk: chunk + 0.8 * np.eye(7)[2]})
         runner = Runner(rig.session, config(tmp_path), [far], (STEPS,))
         outcome = runner.run(0)

@@ -239,7 +239,7 @@ def test_jogging(tmp_path):
     person = Person("enter", "k")
     with make_rig(person) as rig:
         script = iter([["tab"], [], *[["d"]] * 8, [], [], ["enter"]])
-        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        person.press = lambda: [] if rig.session.operator.listens else next(script, [])
         assert recorded(rig, config(tmp_path, jog="keyboard", episode_len=60)) == [True]
     episode = Episode.load(episode_path(tmp_path / "data", 0))
     assert 10 <= len(episode) < 60
@@ -251,7 +251,7 @@ def test_stopping_while_jogging_and_doing_it_again(tmp_path):
     person = Person("enter", "r", "enter", "k")
     with make_rig(person) as rig:
         script = iter([["d"], [], [], ["q"], *[[]] * 3, ["a"]])
-        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        person.press = lambda: [] if rig.session.operator.listens else next(script, [])
         assert recorded(rig, config(tmp_path, jog="keyboard", episode_len=6)) == [True]
     assert "stopped (q was pressed)" in person.questions[1]
     assert len(Episode.load(episode_path(tmp_path / "data", 0))) == 6
@@ -261,7 +261,7 @@ def test_time_begins_with_the_first_key(tmp_path, capsys):
     person = Person("enter", "k")
     with make_rig(person) as rig:
         script = iter([*[[]] * 8, ["d"]])
-        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        person.press = lambda: [] if rig.session.operator.listens else next(script, [])
         assert recorded(rig, config(tmp_path, jog="keyboard", episode_len=4)) == [True]
         assert rig.session.robot.timing.longest < 0.5, "the wait is no part of the episode"
     assert len(Episode.load(episode_path(tmp_path / "data", 0))) == 4
@@ -273,7 +273,7 @@ def test_quitting_before_the_first_move(tmp_path):
     person = Person("enter")
     with make_rig(person) as rig:
         script = iter([[], ["q"]])
-        person.press = lambda: [] if rig.session.stop_key.listens else next(script, [])
+        person.press = lambda: [] if rig.session.operator.listens else next(script, [])
         assert recorded(rig, config(tmp_path, jog="keyboard", episode_len=4)) == [False]
     assert not list((tmp_path / "data").glob("*"))
 

@@ -11,12 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from arm_rig import Person
 from emulated import START, emulated, eventually, fake_cameras, make_guard, our_threads
 
 from constants import get_task
 from model_runs import rollout
 from mycobot_scripts.cameras import open_cameras
 from mycobot_scripts.demonstrate import perform
+from mycobot_scripts.person import Operator
 from mycobot_scripts.protocol import Command, decode_angles, encode_angles, int16s
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.servo import Servo, ServoConfig
@@ -38,14 +40,26 @@ FAST = {"command_gap": 0.0, "gripper_period": 0.0, "state_period": 5.0, "health_
 
 
 @contextlib.contextmanager
-def a_robot(faults=None, acks=True, delays=False, offset=None, limits=None, fps=20, servo=None, **flags):
+def a_robot(
+    faults=None,
+    acks=True,
+    delays=False,
+    offset=None,
+    limits=None,
+    fps=20,
+    servo=None,
+    operator=None,
+    action_range=None,
+):
     """A robot on the emulated arm, with noise for cameras; `.firmware`, `.said`."""
-    guard, said = make_guard(**{**CALM, **(limits or {})}), []
+    guard, said = make_guard(action_range, **{**CALM, **(limits or {})}), []
+    operator = operator or Operator()
+    operator.say = said.append
     with (
         emulated(faults, acks, delays, offset) as firmware,
         fake_cameras(TASK.cameras) as cameras,
         Servo(firmware.port, guard, ServoConfig(**{**FAST, **(servo or {})})) as servo_loop,
-        MyCobotRobot(TASK, servo_loop, cameras, guard, fps, say=said.append, **flags) as robot,
+        MyCobotRobot(replace(TASK, fps=fps), servo_loop, cameras, START, operator) as robot,
     ):
         robot.firmware, robot.said = firmware, said
         yield robot
@@ -397,12 +411,11 @@ def test_a_camera_that_freezes_while_the_arm_moves():
 
 
 def test_a_key_or_another_thread():
-    asked = []
-    with a_robot(asked_to_stop=lambda: "q was pressed" if asked else None) as robot:
+    pressed: list[str] = []
+    with a_robot(operator=Operator(Person(press=lambda: [pressed.pop()] if pressed else []))) as robot:
         robot.reset()
-        asked.append(True)
+        pressed.append("q")
         assert robot.step(START).last() and robot.stopped == "q was pressed"
-        asked.clear()
         robot.reset()
         threading.Timer(0.1, robot.request_stop, ["enough"]).start()
         until_stopped(robot)
@@ -448,18 +461,19 @@ def test_an_exception_in_between_leaves_the_arm_holding():
 
 
 def test_the_first_motion_is_confirmed_once():
-    asked = []
-    with a_robot(
-        offset=np.radians([10, 0, 0, 0, 0, 0]), confirm=lambda text: asked.append(text) or True
-    ) as robot:
+    person = Person("y")
+    with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0]), operator=Operator(person, asks_first=True)) as robot:
         assert not robot.reset().last() and not robot.reset().last()
-    assert len(asked) == 1 and asked[0].startswith("The arm moves to its start pose: 10 degrees in 0.")
+    (question,) = person.questions
+    assert question.startswith("The arm moves to its start pose: 10 degrees in 0.")
 
 
 def test_a_motion_that_is_not_confirmed_does_not_happen():
-    with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0]), confirm=lambda text: False) as robot:
+    operator = Operator(Person("n", "y"), asks_first=True)
+    with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0]), operator=operator) as robot:
         assert robot.reset().last() and robot.stopped == "the motion was not confirmed"
         assert not len(robot.firmware.told_angles())
+        assert not robot.reset().last(), "asked again, and confirmed"
 
 
 def test_a_start_pose_that_the_limits_forbid_is_told(monkeypatch):
@@ -502,7 +516,7 @@ def test_cameras_that_the_task_sees_with_must_be_there():
     with pytest.raises(
         ValueError, match="mycobot320_move_cube sees with top, right_wrist; --cameras lacks top"
     ):
-        MyCobotRobot(TASK, None, {"right_wrist": None}, make_guard())
+        MyCobotRobot(TASK, None, {"right_wrist": None}, START)
 
 
 def test_timing_of_nothing():
@@ -528,13 +542,13 @@ def test_a_rollout_on_the_twin():
         stack.callback(scene.close)
         servo = stack.enter_context(Servo(twin.port, guard, ServoConfig(speed=60, reply_window=1000.0)))
         cameras = open_cameras(twin.cameras)
-        robot = stack.enter_context(MyCobotRobot(task, servo, cameras, guard, scene=scene))
+        robot = stack.enter_context(MyCobotRobot(task, servo, cameras, START, scene=scene))
         targets = iter(np.linspace(START, START + np.radians([40, 0, 0, 0, 0, 0, 0]), 15))
         episode = rollout(
             lambda observation: next(targets), robot, task, np.random.default_rng(5), task.cameras
         )
         assert robot.stopped is None and len(episode) == 15 and episode.reward.max() == 0
-        assert robot.strict_success is False and not hasattr(robot, "nothing")
+        assert scene.told["strict_success"] is False
         assert np.allclose(scene.told["env_state"], sample_start(task, np.random.default_rng(5)))
         assert episode.qpos[-1, 0] > episode.qpos[0, 0] + 0.1
         assert np.allclose(scene.told["qpos"][:6], servo.latest.qpos[:6], atol=0.3)

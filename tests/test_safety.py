@@ -298,7 +298,7 @@ def test_what_is_no_pose_is_refused(bad):
     pose = START.copy()
     pose[2] = bad
     with pytest.raises(SafetyStop, match="7 finite numbers"):
-        make_guard(pose).check_start()
+        make_guard().check_start(pose)
     with pytest.raises(SafetyStop, match="the arm says"):
         make_guard().check_state(1.0, pose, 1.0)
     for name in ("table_height", "clearance", "box_x", "max_outside", "max_step", "tool_length"):
@@ -307,13 +307,13 @@ def test_what_is_no_pose_is_refused(bad):
 
 
 def test_a_start_pose_outside_is_refused():
-    make_guard().check_start()
+    make_guard().check_start(START)
     with pytest.raises(
         SafetyStop, match=r"start pose: the tool point is 92 mm outside, at x < -0.250 \(--box_x\)"
     ):
-        make_guard(box_x=(-0.25, 0.25)).check_start()
+        make_guard(box_x=(-0.25, 0.25)).check_start(START)
     with pytest.raises(SafetyStop, match="the tool point is 43 mm outside, at z < 0.200"):
-        make_guard(table_height=0.18).check_start()
+        make_guard(table_height=0.18).check_start(START)
 
 
 def test_an_arm_that_is_seen_outside_stops():
@@ -347,25 +347,24 @@ def test_an_arm_that_began_outside_is_not_stopped_for_that():
 
 
 def test_policies_that_are_out_of_their_mind_are_stopped():
-    guard = make_guard()
-    low, high = START - 0.5, START + 0.5
-    guard.check_action(START, low, high)
-    guard.check_action(START + 0.99, low, high), guard.check_action(START + 5)
+    guard = make_guard((START - 0.5, START + 0.5))
+    guard.check_action(START)
+    guard.check_action(START + 0.99), make_guard().check_action(START + 5)
     with pytest.raises(SafetyStop, match="the policy gave"):
-        guard.check_action(np.full(7, np.nan), low, high)
+        guard.check_action(np.full(7, np.nan))
     far = START.copy()
     far[2] += 1.1
     with pytest.raises(SafetyStop, match=r"joint 3 to 95.\d\d degrees; in training it was 4.\d\d to 61.\d\d"):
-        guard.check_action(far, low, high)
+        guard.check_action(far)
     with pytest.raises(SafetyStop, match="the gripper to 3.00"):
-        guard.check_action(np.append(START[:6], 3.0), low, high)
+        guard.check_action(np.append(START[:6], 3.0))
 
 
 def test_a_joint_that_hardly_moved_in_training_has_some_room():
-    guard = make_guard()
-    guard.check_action(START + 0.19, START, START)
+    guard = make_guard((START, START))
+    guard.check_action(START + 0.19)
     with pytest.raises(SafetyStop):
-        guard.check_action(START + 0.21, START, START)
+        guard.check_action(START + 0.21)
 
 
 def test_stale_states_stop():

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from arm_rig import Person as Keyboard
 
 from constants import get_task
 from devices import RATES, Input
 from episodes import Episode
 from mycobot_scripts.jog import JOINT_SPEED, Jog
+from mycobot_scripts.person import Operator
 from mycobot_scripts.recording import list_journals
 from mycobot_scripts.takeover import MIN_STEPS, Corrections, TakeOver
 
@@ -25,6 +27,9 @@ class Execution:
         self.calls = 0
 
     look_anew = reset
+
+    def advance(self) -> None:
+        self.resets.append("next")
 
     def __call__(self, observation) -> np.ndarray:
         self.calls += 1
@@ -45,9 +50,14 @@ class Person:
         return Input(self._rates.get(self._call, np.zeros(len(RATES))), commands)
 
 
-class Servo:
+class Robot:
+    """Notes in `log` what is asked of it, and of its servo."""
+
+    period = 1 / TASK.fps
+
     def __init__(self) -> None:
-        self.log = []
+        self.log: list[str] = []
+        self.servo = self
 
     def release(self) -> None:
         self.log.append("release")
@@ -55,24 +65,21 @@ class Servo:
     def focus(self) -> None:
         self.log.append("focus")
 
+    def request_stop(self, reason: str) -> None:
+        self.log.append(reason)
+
 
 def observation(t: int) -> dict:
     picture = np.full((24, 32, 3), t, np.uint8)
     return {"qpos": POSE + t, "qvel": np.zeros(7), "images": dict.fromkeys(TASK.cameras, picture)}
 
 
-def run(person: Person, steps: int, tmp_path, **kwargs):
+def run(person: Person, steps: int, tmp_path, robot: Robot | None = None, answers: tuple[str, ...] = ()):
     """Actions (steps, 7), and the rest of what took part."""
-    execution, clock = Execution(), iter(np.arange(0, 1000, 0.05))
-    corrections = Corrections(tmp_path / "corrections", TASK)
+    execution, corrections = Execution(), Corrections(tmp_path / "corrections", TASK)
     said: list[str] = []
-    takeover = TakeOver(
-        *(execution, person, Jog("joint"), TASK.fps),
-        corrections=corrections,
-        say=said.append,
-        now=lambda: float(next(clock)),
-        **kwargs,
-    )
+    operator = Operator(Keyboard(*answers), say=said.append)
+    takeover = TakeOver(execution, person, Jog("joint"), robot or Robot(), operator, corrections)
     takeover.reset([3, 1])
     actions = np.array([takeover(observation(t)) for t in range(steps)])
     return actions, takeover, execution, corrections, said
@@ -106,9 +113,8 @@ def test_the_person_drives_from_where_the_arm_was_sent_and_the_policy_looks_anew
 
 def test_jogging_moves_the_target(tmp_path):
     rates = {t: np.eye(len(RATES))[0] for t in range(1, 4)}
-    execution = Execution()
-    jog = Jog("joint")
-    takeover = TakeOver(execution, Person({0: "take over"}, rates), jog, 10, say=lambda _: None)
+    person, corrections = Person({0: "take over"}, rates), Corrections(tmp_path, TASK)
+    takeover = TakeOver(Execution(), person, Jog("joint"), Robot(), Operator(say=lambda _: None), corrections)
     takeover.reset()
     still = {**observation(0), "qpos": POSE}
     actions = np.array([takeover(still) for _ in range(6)])
@@ -116,35 +122,30 @@ def test_jogging_moves_the_target(tmp_path):
         actions[:, 0] - POSE[0], JOINT_SPEED * 0.1 * np.array([0, 1, 2, 3, 3, 3]), atol=1e-9
     )
     np.testing.assert_allclose(actions[:, 1:], np.tile(POSE[1:], (6, 1)))
+    takeover.finish()
 
 
 def test_guiding_by_hand_releases_only_after_a_yes(tmp_path):
-    servo = Servo()
+    robot = Robot()
     person = Person({1: "take over", 2: "guide", 9: "give back"})
-    actions, takeover, execution, corrections, said = run(
-        person, 12, tmp_path, servo=servo, confirm=lambda: servo.log.append("asked") is None
-    )
-    assert servo.log == ["asked", "release", "focus"]
+    actions, takeover, execution, corrections, said = run(person, 12, tmp_path, robot, ("enter",))
+    assert robot.log == ["release", "focus"]
     np.testing.assert_allclose(actions[3:9], [POSE + t for t in range(3, 9)])  # where the hand brought it
     np.testing.assert_allclose(actions[9], POSE + 0.01)
     (path,) = corrections.paths
     np.testing.assert_allclose(Episode.load(path).action[3:], actions[4:9], rtol=1e-6)
 
-    servo = Servo()
-    actions, takeover, *_, said = run(
-        Person({1: "take over", 2: "guide"}), 5, tmp_path, servo=servo, confirm=lambda: False
-    )
-    assert servo.log == [] and said[-1] == "the servos stay on" and takeover.mode == "jog"
+    robot = Robot()
+    actions, takeover, *_, said = run(Person({1: "take over", 2: "guide"}), 5, tmp_path, robot, ("n",))
+    assert robot.log == [] and said[-1] == "the servos stay on" and takeover.mode == "jog"
     takeover.finish()
 
 
 def test_a_run_that_ends_meanwhile_keeps_the_correction_and_holds_the_arm(tmp_path):
-    servo = Servo()
-    *_, takeover, execution, corrections, said = run(
-        Person({0: "take over", 1: "guide"}), 8, tmp_path, servo=servo, confirm=lambda: True
-    )
+    robot, person = Robot(), Person({0: "take over", 1: "guide"})
+    *_, takeover, execution, corrections, said = run(person, 8, tmp_path, robot, ("enter",))
     takeover.finish()
-    assert servo.log == ["release", "focus"] and len(corrections.paths) == 1
+    assert robot.log == ["release", "focus"] and len(corrections.paths) == 1
     assert list_journals(tmp_path / "corrections") == []
 
 
@@ -155,22 +156,21 @@ def test_a_touch_of_the_key_is_no_correction(tmp_path):
 
 
 def test_q_stops_whoever_drives(tmp_path):
-    stopped = []
-    run(Person({3: "stop"}), 5, tmp_path, on_stop=stopped.append)
-    assert stopped == ["q was pressed"]
+    robot = Robot()
+    run(Person({3: "stop"}), 5, tmp_path, robot)
+    assert robot.log == ["q was pressed"]
 
 
 def test_n_ends_a_part_of_the_run(tmp_path):
-    parts = []
-    run(Person({2: "next"}), 5, tmp_path, on_next=lambda: parts.append(1))
-    assert parts == [1]
+    _, _, execution, *_ = run(Person({2: "next"}), 5, tmp_path)
+    assert execution.resets == [(3, 1), "next"]
 
 
 @pytest.mark.parametrize("command", ["give back", "guide"])
 def test_keys_of_a_person_who_does_not_drive_do_nothing(tmp_path, command):
-    servo = Servo()
-    actions, takeover, execution, *_ = run(Person({2: command}), 5, tmp_path, servo=servo)
-    assert takeover.mode == "policy" and servo.log == [] and execution.resets == [(3, 1)]
+    robot = Robot()
+    actions, takeover, execution, *_ = run(Person({2: command}), 5, tmp_path, robot)
+    assert takeover.mode == "policy" and robot.log == [] and execution.resets == [(3, 1)]
 
 
 def test_corrections_take_the_next_free_numbers(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from constants import MYCOBOT, get_task
+from constants import get_task
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.waypoints import Motion, Pose, motion_through, names
 
@@ -45,7 +45,7 @@ def test_the_users_sequences(name):
 def test_every_shipped_sequence_can_be_recorded():
     assert set(names()) == set(ENDS)
     for name in names():
-        guard = Guard(Limits(), np.append(MYCOBOT.start, 0.7))
+        guard = Guard(Limits())
         actions = Motion.load(name).actions()
         previous = actions[0]
         for action in actions:

@@ -113,10 +113,10 @@ def check_line(servo: Servo, seconds: float = 3.0) -> Iterator[Finding]:
 def check_motion(robot: MyCobotRobot) -> Iterator[Finding]:
     """Swings joint 6 by a few degrees: commands a second that get through, and when they show.
 
-    SafetyStop if the run is stopped.
+    The arm stands where it was sent last. SafetyStop if the run is stopped.
     """
     servo, fps = robot.servo, 1 / robot.period
-    start, count = robot.guard.start, round(WAVE_TIME * fps)
+    start, count = servo.sent, round(WAVE_TIME * fps)
     before = servo.stats
     for t in range(count):
         angle = WAVE * np.sin(2 * np.pi * t / count * 2)
@@ -192,8 +192,8 @@ def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
 
 
 def move_gripper(robot: MyCobotRobot, opening: float) -> None:
-    """Bring it to an opening (0 to 1), the arm standing at its start pose."""
-    _rest(robot, np.append(robot.guard.start[:JOINTS], opening), GRIPPER_TIME)
+    """Bring it to an opening (0 to 1); the arm stays where it stands."""
+    _rest(robot, np.append(robot.servo.sent[:JOINTS], opening), GRIPPER_TIME)
 
 
 def read_gripper(servo: Servo) -> int | None:

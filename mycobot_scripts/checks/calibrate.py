@@ -11,7 +11,7 @@ from addresses import shown
 from mycobot_scripts.arm_file import DEFAULT_PATH, GRIPPER_MODES, ArmFile
 from mycobot_scripts.checks.calibration import fit_tip, table_height
 from mycobot_scripts.demonstrate import Guiding
-from mycobot_scripts.keys import Keys
+from mycobot_scripts.person import Operator
 from mycobot_scripts.replies import ask
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import Setup
@@ -39,13 +39,15 @@ class Calibration:
 
     Args:
         servo: the arm.
-        keys: the keyboard.
+        operator: who measures.
         arm: values to begin with.
         sources: cameras that there are, if not those of `arm`.
     """
 
-    def __init__(self, servo: Servo, keys: Keys, arm: ArmFile, sources: dict[str, str] | None = None) -> None:
-        self._servo, self._keys, self.arm = servo, keys, arm
+    def __init__(
+        self, servo: Servo, operator: Operator, arm: ArmFile, sources: dict[str, str] | None = None
+    ) -> None:
+        self._servo, self._operator, self.arm = servo, operator, arm
         self._sources = arm.cameras if sources is None else sources
 
     def text(self) -> str:
@@ -68,7 +70,7 @@ class Calibration:
         mode = ask(self._servo, lambda arm: arm.get_gripper_mode())
         print(f"the gripper's mode: {mode.text} ({GRIPPER_MODES.get(mode.value, 'unknown')})")
         question = f"set it to [0] {GRIPPER_MODES[0]}, [1] {GRIPPER_MODES[1]}, or [l]eave it as it is?"
-        wanted = self._keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
+        wanted = self._operator.keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
             self._servo.ask(lambda arm: arm.set_gripper_mode(wanted))
             print("set; scripts set it whenever they begin. Back to port IO, it takes a power cycle.")
@@ -95,7 +97,7 @@ class Calibration:
             f"the tip is {1000 * tip.length:.0f} mm ahead of the flange, give or take "
             f"{1000 * tip.uncertainty:.0f}; the touches miss one point by {1000 * tip.residual:.1f} mm"
         )
-        if tip.is_good or self._keys.ask(
+        if tip.is_good or self._operator.keys.ask(
             "that is not sure; take it all the same? [y/n]", {"y": True, "n": False}
         ):
             self.arm = replace(self.arm, tool_length_m=round(tip.length, 4))
@@ -118,15 +120,15 @@ class Calibration:
     def _guided(self, what: str, at_least: int) -> list[np.ndarray] | None:
         print(what)
         gripper = float(self._servo.latest.qpos[JOINTS])
-        return Guiding(self._servo, self._keys, gripper, at_least).capture()
+        return Guiding(self._servo, self._operator, gripper, at_least).capture()
 
 
-def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -> None:
+def calibrate(servo: Servo, operator: Operator, setup: Setup, sources: dict[str, str]) -> None:
     """Have a person show and set the values, and write the arm's file if they say so."""
     is_real = setup.config.robot == "mycobot320"
     arm = replace(setup.arm, cameras=sources, port=setup.config.port) if is_real else setup.arm
     path = setup.config.arm_file or (DEFAULT_PATH if is_real else TWIN_PATH)
-    work = Calibration(servo, keys, arm, sources)
+    work = Calibration(servo, operator, arm, sources)
     steps: dict[str, Callable[[], None]] = {
         "g": work.gripper_mode,
         "h": work.home,
@@ -135,7 +137,7 @@ def calibrate(servo: Servo, keys: Keys, setup: Setup, sources: dict[str, str]) -
     }
     while True:
         print(f"\n{work.text()}")
-        choice = keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
+        choice = operator.keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
         if choice == "s":
             readers = "scripts that run in this folder" if is_real else "with --arm_file, scripts"
             print(f"saved {work.arm.save(path)}; {readers} take it")
