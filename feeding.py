@@ -15,11 +15,19 @@ from episodes import data_dir, gathered_notes
 from frames import CACHES
 from machine import World
 from policies.base import Policy
-from sampling import Shares, StartSampler, batches, phase_batches
 from stats import Stats, check_widths, dataset_stats
 from training import Feed
 from training_flags import TrainConfig
-from utils import Demonstrations, check_alike, list_datasets, split_episodes
+from utils import (
+    Demonstrations,
+    Loader,
+    Shares,
+    StartSampler,
+    check_alike,
+    list_datasets,
+    phase_batches,
+    split_episodes,
+)
 from views import View, ViewConfig
 
 PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
@@ -96,6 +104,11 @@ class Data:
 def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:
     """Episodes of all folders, those that validate of the first alone; frames are cached for training."""
     dataset_dirs = config.dataset_dir or (data_dir(task_name),)
+    if config.sample_weights is not None and len(config.sample_weights) != len(dataset_dirs):
+        raise ValueError(
+            f"--sample_weights is {' '.join(map(str, config.sample_weights))}; give one number for each of "
+            f"the {len(dataset_dirs)} folders of --dataset_dir"
+        )
     datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
     first, val_paths = split_episodes(datasets[0], config.train_ratio, seed)
     train_paths = [first, *datasets[1:]]
@@ -121,24 +134,20 @@ def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: P
     """Batches for training, changed at random as the flags say, and for validation."""
     key, chunk_size, history = [training.seed, Stream.TRAIN], policy.chunk_size, policy.observation_horizon
     early, mixture = (config.early_share, config.early_steps), (data.sizes, data.weights)
-    sampler = StartSampler(data.train.lengths, [*key, 0], *early, *mixture)
-    pin = policy.device.type == "cuda"
-    shares = Shares(training.batch_size, training.accumulate, world.rank, world.size)
+    loader = Loader(
+        data.train,
+        StartSampler(data.train.lengths, [*key, 0], *early, *mixture),
+        Shares(training.batch_size, training.accumulate, world.rank, world.size),
+        chunk_size,
+        history,
+        pin=policy.device.type == "cuda",
+    )
     validation = phase_batches(
         data.validation, PHASE_SAMPLES, training.batch_size, chunk_size, [*key, 1], history
     )
+    augmentations = policy.interface.augmentations
     for batch in (batch for phase in validation.values() for batch in phase):
-        batch["images"] = centre_crop(batch["images"], policy.interface.augmentations)
-    return Feed(
-        train=partial(batches, data.train, sampler, shares, chunk_size, pin=pin, history=history),
-        validation=validation,
-        describe=lambda step: data.train.describe(sampler.draw(step * shares.samples, shares.samples)),
-        prepare=Augmentation(
-            policy.interface.augmentations,
-            policy.qpos_mean,
-            policy.qpos_std,
-            config.state_dropout,
-            config.state_noise,
-            config.darkness(policy.interface.cameras),
-        ),
-    )
+        batch["images"] = centre_crop(batch["images"], augmentations)
+    noise, darkness = (config.state_dropout, config.state_noise), config.darkness(policy.interface.cameras)
+    prepare = Augmentation(augmentations, policy.qpos_mean, policy.qpos_std, *noise, darkness)
+    return Feed(loader.batches, validation, loader.describe, prepare)

@@ -199,9 +199,7 @@ class Frames:
             "decoded": f"held decoded at {self._size[0]}x{self._size[1]}, "
             f"{self.sizes['decoded'] / 1e9:.2f} GB once all have been seen",
         }[self.cache]
-        return (
-            f"frames (--cache {self.cache}): {held}; budget {self.budget / 1e9:.1f} GB, half of free memory"
-        )
+        return f"frames (cache {self.cache}): {held}; budget {self.budget / 1e9:.1f} GB, half of free memory"
 
     def __call__(self, episode: int, step: int) -> np.ndarray:
         """(cameras, H, W, 3) uint8 RGB."""
@@ -235,10 +233,10 @@ def _choose_cache(asked: str, sizes: dict[str, float], budget: int, free: int) -
     if asked == "auto":
         return next(name for name in ("decoded", "jpeg", "none") if sizes[name] <= budget)
     if sizes[asked] == math.inf:
-        raise ValueError(f"--cache is {asked}, but some of the episodes are raw; choose none or decoded")
+        raise ValueError(f"cache is {asked}, but some of the episodes are raw; choose none or decoded")
     if sizes[asked] > free:
         raise ValueError(
-            f"--cache {asked} takes {sizes[asked] / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are free; "
-            "choose auto, or a smaller --image_size"
+            f"cache {asked} takes {sizes[asked] / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are free; "
+            "choose auto, or a smaller image_size"
         )
     return asked

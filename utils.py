@@ -1,8 +1,17 @@
-"""Training data, from episode files to batches."""
+"""Training data, from episode files to batches.
+
+Every draw is a function of the seed and of a sample's number, so that a run resumed at step n gets what an
+uninterrupted one would have got, without any state to restore.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +23,16 @@ from frames import Frames
 from stats import check_widths
 
 Batch = dict[str, Tensor]
-Look = Callable[[np.ndarray, tuple[int, int]], np.ndarray]  # as resize_image; views.View is one
+Sample = tuple[int, int]  # number of an episode, and the step of it that a chunk begins at
 MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
+PREFETCH = 4  # batches built ahead
+LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
+PHASES = {
+    "start": (0, 0.05),
+    "early": (0.05, 1 / 3),
+    "middle": (1 / 3, 2 / 3),
+    "late": (2 / 3, 1),
+}  # shares of an episode
 
 
 class Demonstrations:
@@ -30,7 +47,7 @@ class Demonstrations:
         cameras: Sequence[str],
         image_size: tuple[int, int],
         cache: str = "auto",
-        views: Mapping[str, Look] | None = None,
+        views: Mapping[str, Callable] | None = None,
     ) -> None:
         self.episodes = []
         for path in paths:
@@ -48,11 +65,11 @@ class Demonstrations:
         self.frames = Frames(sources, image_size, cache, looks)
         self.lengths = np.array([len(episode) for episode in self.episodes])
 
-    def describe(self, samples: Sequence[tuple[int, int]]) -> list[str]:
+    def describe(self, samples: Sequence[Sample]) -> list[str]:
         """Samples (episode, step) as the user knows them: file and step."""
         return [f"{self.paths[index]}, step {step}" for index, step in samples]
 
-    def chunks(self, samples: Sequence[tuple[int, int]], chunk_size: int) -> tuple[Tensor, Tensor]:
+    def chunks(self, samples: Sequence[Sample], chunk_size: int) -> tuple[Tensor, Tensor]:
         """Actions (B, chunk, A) from each sample (episode, step) on, and is_pad (B, chunk): True past the end
         of the episode, where they are 0.
         """
@@ -65,7 +82,7 @@ class Demonstrations:
 
     def batch(
         self,
-        samples: Sequence[tuple[int, int]],
+        samples: Sequence[Sample],
         chunk_size: int,
         valid_steps: float | None = None,
         pin: bool = False,
@@ -89,9 +106,9 @@ class Demonstrations:
         qpos, images = [], []
         for index, step in samples:
             past = [max(0, step - back) for back in reversed(range(history))]
-            seen = [self.frames(index, t) for t in past]
+            frames = [self.frames(index, t) for t in past]
             qpos.append(self.qpos[index][past if history > 1 else step])
-            images.append(np.stack(seen) if history > 1 else seen[0])
+            images.append(np.stack(frames) if history > 1 else frames[0])
         batch = {n: torch.from_numpy(np.stack(rows)) for n, rows in (("qpos", qpos), ("images", images))}
         batch["actions"], batch["is_pad"] = self.chunks(samples, chunk_size)
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps
@@ -126,6 +143,9 @@ def check_alike(*datasets: Demonstrations) -> None:
             )
 
 
+# --- which samples
+
+
 def list_datasets(
     dataset_dirs: Sequence[str | Path],
     sample_weights: Sequence[float] | None = None,
@@ -139,15 +159,10 @@ def list_datasets(
         skip_mirrored: leave out folders and files with "mirror" in their name.
 
     Raises:
-        ValueError: the weights make no sense, or all episodes are mirrored.
+        ValueError: no episode is left.
         FileNotFoundError: a folder holds no episodes.
     """
     weights = [1.0] * len(dataset_dirs) if sample_weights is None else list(sample_weights)
-    if len(weights) != len(dataset_dirs) or min(weights) < 0:
-        raise ValueError(
-            f"--sample_weights is {' '.join(map(str, weights))}; give one number, not negative, "
-            f"for each of the {len(dataset_dirs)} folders of --dataset_dir"
-        )
     datasets = [
         [
             p
@@ -160,14 +175,12 @@ def list_datasets(
     total = sum(weight for _, weight in kept)
     if not total:
         folders = ", ".join(map(str, dataset_dirs))
-        raise ValueError(f"no episode is left of {folders}; check --sample_weights and --skip_mirrored_data")
+        raise ValueError(f"no episode is left of {folders}: all are mirrored ones, or have weight 0")
     return [paths for paths, _ in kept], [weight / total for _, weight in kept]
 
 
 def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Training and validation episodes: a random split, at least one each."""
-    if not 0 < train_ratio < 1:
-        raise ValueError(f"--train_ratio is {train_ratio}; it must lie between 0 and 1")
     if len(paths) < 2:
         raise ValueError(
             f"{paths[0].parent} holds {len(paths)} episode; at least 2 are needed, one of them to validate"
@@ -176,3 +189,157 @@ def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tupl
     n_train = min(max(round(train_ratio * len(paths)), 1), len(paths) - 1)
     train, validation = np.sort(order[:n_train]), np.sort(order[n_train:])
     return [paths[i] for i in train], [paths[i] for i in validation]
+
+
+class StartSampler:
+    """Which step of which episode is sample number i. An epoch, as in ACT, is one random start in each
+    episode.
+
+    With several datasets it is as many samples as there are episodes, the dataset of each drawn by weight;
+    within a dataset no episode comes again before all others have.
+
+    Args:
+        lengths: steps of each episode, dataset after dataset.
+        key: `[seed, purpose, ...]` of the random stream.
+        early_share: share of the samples whose start is drawn from the first `early_steps` only, where the
+            image alone tells what to do; later the joints give it away, and a network that sees mostly those
+            learns not to look.
+        sizes: episodes of each dataset; all are one if not given.
+        weights: share of the samples that comes from each; they add up to one.
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        key: Sequence[int],
+        early_share: float = 0.0,
+        early_steps: int = 40,
+        sizes: Sequence[int] | None = None,
+        weights: Sequence[float] = (1.0,),
+    ) -> None:
+        self._lengths, self._key = np.asarray(lengths), list(key)
+        self._early_share, self._early_steps = early_share, early_steps
+        self._sizes, self._weights = sizes or [len(self._lengths)], weights
+        self._epoch: tuple[int, np.ndarray] | None = None
+
+    def epoch(self, number: int) -> np.ndarray:
+        """(N, 2): episode and start, for each of the N samples of an epoch."""
+        if self._epoch is None or self._epoch[0] != number:
+            rng = np.random.default_rng([*self._key, number])
+            order = self._episodes(number, rng)
+            ends = self._lengths[order]
+            is_early = rng.random(len(order)) < self._early_share
+            starts = rng.integers(0, np.where(is_early, np.minimum(ends, self._early_steps), ends))
+            self._epoch = number, np.stack([order, starts], axis=1)
+        return self._epoch[1]
+
+    def _episodes(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """(N,): the episode of each sample of an epoch."""
+        order = np.empty(len(self._lengths), int)
+        by_weight = np.random.default_rng([*self._key, number, 1])
+        chosen = by_weight.choice(len(self._sizes), len(order), p=self._weights)
+        for dataset, size in enumerate(self._sizes):
+            slots = np.flatnonzero(chosen == dataset)
+            rounds = [rng.permutation(size) for _ in range(0, max(1, len(slots)), size)]
+            order[slots] = sum(self._sizes[:dataset]) + np.concatenate(rounds)[: len(slots)]
+        return order
+
+    def draw(self, first: int, count: int) -> list[Sample]:
+        """Samples number `first` to `first + count`; epochs follow one another without a gap."""
+        size = len(self._lengths)
+        return [tuple(self.epoch(i // size)[i % size].tolist()) for i in range(first, first + count)]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How the samples of an optimiser step are shared out: over batches, each over processes."""
+
+    batch_size: int  # samples of one batch in one process
+    accumulate: int = 1  # batches
+    rank: int = 0  # this process, of `processes`
+    processes: int = 1
+
+    @property
+    def samples(self) -> int:
+        """Samples of a step, in all."""
+        return self.batch_size * self.accumulate * self.processes
+
+    def parts(self) -> range:
+        """Where, among the samples of a step, each of this process's batches begins."""
+        return range(self.rank * self.batch_size, self.samples, self.processes * self.batch_size)
+
+
+# --- batches
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Batches of training steps, built ahead by threads: decoding and copying release Python's lock."""
+
+    data: Demonstrations
+    sampler: StartSampler
+    shares: Shares
+    chunk_size: int  # this and the next two as for `Demonstrations.batch`
+    history: int = 1
+    pin: bool = False
+    num_workers: int = LOADER_THREADS
+
+    def samples(self, step: int) -> list[Sample]:
+        """Those of all batches and processes in a step."""
+        return self.sampler.draw(step * self.shares.samples, self.shares.samples)
+
+    def describe(self, step: int) -> list[str]:
+        """The samples of a step as the user knows them."""
+        return self.data.describe(self.samples(step))
+
+    def batches(self, steps: range) -> Iterator[Batch]:
+        """This process's batches of the steps, `accumulate` of each."""
+        todo = self._samples_of_batches(steps)
+        queue: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(self.num_workers) as pool:
+            try:
+                while True:
+                    for samples, valid in islice(todo, 1 + max(PREFETCH, self.num_workers) - len(queue)):
+                        arguments = samples, self.chunk_size, valid, self.pin, self.history
+                        queue.append(pool.submit(self.data.batch, *arguments))
+                    if not queue:
+                        return
+                    yield queue.popleft().result()
+            finally:  # nobody asks any more
+                for future in queue:
+                    future.cancel()
+
+    def _samples_of_batches(self, steps: range) -> Iterator[tuple[list[Sample], float]]:
+        """The samples of each batch, and how many of its actions exist: the mean over the step's batches."""
+        for step in steps:
+            drawn = self.samples(step)
+            valid = sum(min(self.chunk_size, self.data.lengths[index] - start) for index, start in drawn)
+            for first in self.shares.parts():
+                samples = drawn[first : first + self.shares.batch_size]
+                yield samples, float(valid) * self.shares.batch_size / self.shares.samples
+
+
+def phase_batches(
+    data: Demonstrations,
+    samples: int,
+    batch_size: int,
+    chunk_size: int,
+    key: Sequence[int],
+    history: int = 1,
+) -> dict[str, list[Batch]]:
+    """Batches of starts drawn from each phase of the episodes, so many samples each; `key` seeds the draw.
+
+    The phases differ in what tells where things are: at the start the picture alone does, later the arm's
+    own pose as well.
+    """
+    by_phase = {}
+    for number, (phase, (low, high)) in enumerate(PHASES.items()):
+        rng = np.random.default_rng([*key, number])
+        episodes = rng.integers(0, len(data.lengths), samples)
+        shares = rng.uniform(low, high, samples)
+        drawn = [(int(i), int(share * data.lengths[i])) for i, share in zip(episodes, shares, strict=True)]
+        by_phase[phase] = [
+            data.batch(drawn[first : first + batch_size], chunk_size, history=history)
+            for first in range(0, samples, batch_size)
+        ]
+    return by_phase

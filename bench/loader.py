@@ -67,8 +67,7 @@ def resident() -> int:
 @contextmanager
 def contend(cache: str, args: argparse.Namespace) -> Iterator[Job]:
     """Be the contender: load all episodes, then draw from them."""
-    from sampling import Shares, StartSampler, batches
-    from utils import Demonstrations
+    from utils import Demonstrations, Loader, Shares, StartSampler
 
     cv2.setNumThreads(1)
     paths = list_episodes(os.environ[FOLDER])
@@ -88,7 +87,8 @@ def contend(cache: str, args: argparse.Namespace) -> Iterator[Job]:
     def wait_share() -> float:
         """Share of the time that goes to waiting for a batch."""
         waits = []
-        source = batches(data, sampler, Shares(args.batch_size), CHUNK, range(args.steps), args.workers)
+        loader = Loader(data, sampler, Shares(args.batch_size), CHUNK, num_workers=args.workers)
+        source = loader.batches(range(args.steps))
         while True:
             began = time.perf_counter()
             if next(source, None) is None:

@@ -36,8 +36,7 @@ from training_step import QUICK, STATE_DIM, Size, make_run, plain_adamw
 
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from machine import keep_freed_memory
-from sampling import Shares, StartSampler, batches
-from utils import Demonstrations
+from utils import Demonstrations, Loader, Shares, StartSampler
 
 CAMERA = "0"  # as training_step names it
 ACTS_WAY, JPEG, FILES = "ACT's way", "ours, frames decoded once", "ours, frames read and decoded each time"
@@ -125,7 +124,8 @@ def our_steps(size: Size, paths: list[Path], cache: str) -> Iterator[None]:
     run = make_run(size)
     data = Demonstrations(paths, (CAMERA,), size.image, cache)
     sampler = StartSampler(data.lengths, [0, 0])
-    with closing(batches(data, sampler, Shares(size.batch), size.chunk_size, range(10**9))) as source:
+    loader = Loader(data, sampler, Shares(size.batch), size.chunk_size)
+    with closing(loader.batches(range(10**9))) as source:
         for batch in source:
             run.update([batch])
             yield

@@ -25,9 +25,8 @@ from policies.base import Interface, Policy
 from policies.byol import NUMBERS, changed_view, make_learner
 from policies.stored import stored_interface
 from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
-from sampling import PHASES
 from stats import Stats
-from utils import Batch, Demonstrations, hold_last
+from utils import PHASES, Batch, Demonstrations, hold_last
 
 BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

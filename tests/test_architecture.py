@@ -49,7 +49,6 @@ FLOORS = {
     "checkpoints": 1,
     "torch_files": 1,
     "pickles": 1,
-    "sampling": 1,
     "augment": 1,
     "views": 1,
     "detr": 1,

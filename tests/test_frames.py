@@ -61,7 +61,7 @@ def test_frames_are_those_of_the_files_whatever_is_kept(tmp_path, cache, make):
     whole = Episode.load(episode_path(tmp_path, 1))
     is_raw = isinstance(whole.images["a"], np.ndarray)
     if cache == "jpeg" and is_raw:
-        with pytest.raises(ValueError, match="--cache is jpeg, but some of the episodes are raw"):
+        with pytest.raises(ValueError, match="cache is jpeg, but some of the episodes are raw"):
             Frames(sources(tmp_path), SIZE, cache)
         return
     kept = Frames(sources(tmp_path), SIZE, cache, scaled_decoding=False)
@@ -111,9 +111,9 @@ def test_auto_takes_what_fits(tmp_path, monkeypatch):
     ):
         monkeypatch.setattr(frames, "free_memory", lambda budget=budget: 2 * budget)
         kept = Frames(sources(tmp_path), SIZE)
-        assert kept.cache == cache and f"--cache {cache}" in str(kept) and "budget" in str(kept)
+        assert kept.cache == cache and f"(cache {cache})" in str(kept) and "budget" in str(kept)
     monkeypatch.setattr(frames, "free_memory", lambda: sizes["decoded"] - 1)
-    with pytest.raises(ValueError, match="--cache decoded takes .* choose auto, or a smaller --image_size"):
+    with pytest.raises(ValueError, match="cache decoded takes .* choose auto, or a smaller image_size"):
         Frames(sources(tmp_path), SIZE, "decoded")
 
 

@@ -302,7 +302,7 @@ def test_several_datasets_are_trained_on_together(tmp_path, monkeypatch, capsys)
     )
     call(tmp_path, tmp_path / "run", *flags, monkeypatch=monkeypatch)
     printed = capsys.readouterr().out
-    assert "7 episodes to train on and 1 to validate" in printed and "--cache jpeg" in printed
+    assert "7 episodes to train on and 1 to validate" in printed and "frames (cache jpeg)" in printed
     stats = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["weights"]
     loaded = [Episode.load(path).qpos for folder in folders for path in list_episodes(folder)]
     np.testing.assert_allclose(stats["qpos_mean"], np.concatenate(loaded).mean(axis=0), atol=1e-5)

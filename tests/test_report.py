@@ -22,7 +22,7 @@ from logs import write_csv
 from outcomes import Outcome, Settings, Summary, wilson_interval, write_summary
 from plots import write_video
 from results import content_version, open_evaluation
-from sampling import PHASES
+from utils import PHASES
 from viewers.provenance import note_command, read_commands
 from viewers.report import refresh_report, write_report
 from viewers.run_folder import read_run
