@@ -16,7 +16,7 @@ import numpy as np
 from constants import MYCOBOT, get_task
 from mycobot_scripts.limits import Limits
 from mycobot_scripts.link import Link
-from mycobot_scripts.protocol import Parser, encode
+from mycobot_scripts.protocol import FrameParser, encode
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.pty_port import READ_TIME, WRITE_TIME
@@ -157,7 +157,7 @@ class Wire:
     """What pymycobot's serial port is to a `Link`, with the firmware's real delays, in the body's time."""
 
     def __init__(self, firmware: Firmware, body: SteppedBody) -> None:
-        self._firmware, self._body, self._parser = firmware, body, Parser()
+        self._firmware, self._body, self._parser = firmware, body, FrameParser()
         self._coming: deque[tuple[float, bytes]] = deque()  # when a reply comes (s)
         self._busy_until = 0.0
 

@@ -18,7 +18,7 @@ from _stepped_arm import SteppedBody, link_to
 from tqdm import tqdm
 
 from constants import MYCOBOT
-from mycobot_scripts.arm import Arm, ServoConfig
+from mycobot_scripts.arm import LinkedArm, ServoConfig
 from mycobot_scripts.kinematics import frames
 from mycobot_scripts.safety import HARD_LIMITS, Guard, Limits, SafetyStop
 from mycobot_scripts.units import on_the_wire
@@ -130,7 +130,7 @@ def on_the_line(name: str, commands: int, seed: int) -> Row:
     attack, limits, spoken = ATTACKS[name]
     rng, limits = np.random.default_rng([seed, len(name)]), Limits(**limits)
     body, guard = SteppedBody(START, limits), Guard(limits)
-    arm = Arm(link_to(body), guard, ServoConfig(**spoken))
+    arm = LinkedArm(link_to(body), guard, ServoConfig(**spoken))
     targets, stops, seconds = attack(rng, lambda: arm.state.qpos), 0, []
     guard.clamp = _clocked(guard.clamp, seconds)
     for _ in tqdm(range(commands), desc=name, leave=False):

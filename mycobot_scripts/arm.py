@@ -97,7 +97,7 @@ class ServoStats:
         )
 
 
-class Arm:
+class LinkedArm:
     """The arm at the other end of a link.
 
     On construction it finds out how the firmware answers, and reads the state; RuntimeError, with what to do,
@@ -230,7 +230,9 @@ class Arm:
 
     def _insist(self, command: Command, payload: bytes = b"") -> None:
         """Send what must be heard, again if it was not."""
-        any(self._tell(command, payload) for _ in range(INSISTENCE))
+        for _ in range(INSISTENCE):
+            if self._tell(command, payload):
+                return
 
     # --- readings
 

@@ -1,7 +1,7 @@
 """Cameras: a thread each, which keeps the newest picture and when it came.
 
 A source is a number or a path of a camera at this machine, or the address of an MJPEG stream (an IP camera,
-the twin). Streams are read here and not by OpenCV, whose pictures come late: see `Stream`.
+the twin). Streams are read here and not by OpenCV, whose pictures come late: see `MjpegStream`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from addresses import masked, shown
 from constants import IMAGE_SIZE
 from mycobot_scripts import clock
 from mycobot_scripts.camera_sources import same_sources
-from mycobot_scripts.streams import STREAM_TIMEOUT, Stream
+from mycobot_scripts.streams import STREAM_TIMEOUT, MjpegStream
 
 FPS = 30  # pictures a second that a camera is asked for
 OPENING = 10.0  # s until the first picture
@@ -37,7 +37,7 @@ _BY_ID = "/dev/v4l/by-id/*"
 
 
 @dataclass(frozen=True)
-class Frame:
+class Picture:
     """A picture, and when it came."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB; not to be written to
@@ -45,7 +45,7 @@ class Frame:
     changed: float  # s; when pictures last differed from the one before
 
 
-class Source(Protocol):
+class PictureSource(Protocol):
     """Where pictures come from."""
 
     def read(self) -> np.ndarray:
@@ -54,7 +54,7 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class Device:
+class CaptureDevice:
     """A camera at this machine, with exposure, focus and white balance locked where the driver lets them be.
 
     Args:
@@ -137,9 +137,9 @@ def as_colour(picture: Any) -> np.ndarray:
     return np.repeat(picture, 3, axis=2) if channels == 1 else picture[:, :, :3]
 
 
-def open_source(source: str, fps: float, size: tuple[int, int]) -> Source:
+def open_source(source: str, fps: float, size: tuple[int, int]) -> PictureSource:
     """The camera that `source` names; OSError if it cannot be opened."""
-    return Stream(source) if "://" in source else Device(source, fps, size)
+    return MjpegStream(source) if "://" in source else CaptureDevice(source, fps, size)
 
 
 class Camera:
@@ -159,7 +159,7 @@ class Camera:
         source: str,
         fps: float = FPS,
         size: tuple[int, int] = IMAGE_SIZE,
-        opener: Callable[[str, float, tuple[int, int]], Source] = open_source,
+        opener: Callable[[str, float, tuple[int, int]], PictureSource] = open_source,
     ) -> None:
         self.name, self.source, self.size = name, source, size
         self.error: str | None = None  # why there is no picture just now
@@ -170,7 +170,7 @@ class Camera:
         self.prints: deque[int] = deque(maxlen=REMEMBERED)  # checksums of the newest pictures, as they came
         self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
         self._open = lambda: opener(source, fps, size)
-        self._latest: Frame | None = None
+        self._latest: Picture | None = None
         self._print = 0  # checksum of the newest picture
         self._first, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
@@ -188,7 +188,7 @@ class Camera:
         return self
 
     @property
-    def latest(self) -> Frame:
+    def latest(self) -> Picture:
         """The newest picture; RuntimeError before the first."""
         if self._latest is None:
             raise RuntimeError(
@@ -255,7 +255,7 @@ class Camera:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
         self.prints.append(print_)
         self._print, self.error = print_, None
-        self._latest = Frame(image, now, now if is_new else self._latest.changed)
+        self._latest = Picture(image, now, now if is_new else self._latest.changed)
         self.count += 1
         self._first.set()
 

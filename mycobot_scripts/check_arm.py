@@ -57,7 +57,7 @@ TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cub
 
 
 @dataclass(frozen=True)
-class Config:
+class CheckArmConfig:
     """Flags of this script."""
 
     task_name: str | None = cli.flag(None, f"task to be ready for; {REAL_TASK}, or its twin's, if not given")
@@ -212,7 +212,7 @@ def move(
             return
 
 
-def may_move(config: Config, operator: Operator) -> bool:
+def may_move(config: CheckArmConfig, operator: Operator) -> bool:
     """Whether the person lets the arm move."""
     if config.still:
         return False
@@ -221,7 +221,7 @@ def may_move(config: Config, operator: Operator) -> bool:
     return config.yes or operator.keys.ask(question, YES_NO)
 
 
-def run(setup: Setup, config: Config, task: Task, operator: Operator) -> list[Finding]:
+def run(setup: Setup, config: CheckArmConfig, task: Task, operator: Operator) -> list[Finding]:
     """All checks, or the calibration."""
     is_twin = setup.config.robot == "twin"
     pick = picking_pose(Motion.load(config.sequence))
@@ -254,13 +254,13 @@ def run(setup: Setup, config: Config, task: Task, operator: Operator) -> list[Fi
     return checker.findings
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[CheckArmConfig, Setup]:
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
+    cli.add_flags(parser, CheckArmConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    return cli.from_flags(Config, setup.args), setup
+    return cli.from_flags(CheckArmConfig, setup.args), setup
 
 
 def main(argv: Sequence[str] | None = None) -> None:

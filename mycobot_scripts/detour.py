@@ -19,7 +19,7 @@ _SHARES = np.array([0.95, 0.4])  # of the way that seems to be allowed: what is 
 
 
 @dataclass(frozen=True)
-class Moment:
+class Situation:
     """What there is to know when a command is given."""
 
     previous: np.ndarray  # (7,) the last command
@@ -41,57 +41,59 @@ class Detour:
         self._bounds = bounds
         self._was_clamped = False  # the last command
 
-    def over(self, targets: np.ndarray, moment: Moment, opening: float) -> np.ndarray:
+    def over(self, targets: np.ndarray, situation: Situation, opening: float) -> np.ndarray:
         """How far (m) the arm may get past what is allowed, for commands (n, 6).
 
         (n, 2, limits): at the command itself, and on any way there.
         """
-        straight = moment.previous[:JOINTS] + _ALONG * (targets - moment.previous[:JOINTS])[:, None]
-        late = ways(moment.starts, targets, moment.speed)
+        straight = situation.previous[:JOINTS] + _ALONG * (targets - situation.previous[:JOINTS])[:, None]
+        late = ways(situation.starts, targets, situation.speed)
         poses = np.concatenate([targets[:, None], straight, late], axis=1)
         excess = self._bounds.excess(poses.reshape(-1, JOINTS), opening).reshape(*poses.shape[:2], -1)
-        return np.stack([excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY], axis=1) - moment.allowed
+        return np.stack([excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY], axis=1) - situation.allowed
 
     def nearest(
-        self, wanted: np.ndarray, moment: Moment, slide: Callable[[np.ndarray], np.ndarray]
+        self, wanted: np.ndarray, situation: Situation, slide: Callable[[np.ndarray], np.ndarray]
     ) -> tuple[np.ndarray, str]:
         """The command (7,) for one that is wanted (7,), and the side at which it had to change ("" if not).
 
         `slide(joints)` gives joints (6,) nearby whose tool point is inside, within all other limits.
         """
-        both, opening = np.array([wanted, moment.previous])[:, :JOINTS], max(moment.opening, wanted[JOINTS])
-        past = self.over(both if self._was_clamped else both[:1], moment, opening)  # two at once are cheaper
+        both = np.array([wanted, situation.previous])[:, :JOINTS]
+        opening = max(situation.opening, wanted[JOINTS])
+        at_once = both if self._was_clamped else both[:1]  # two are cheaper than one and one
+        past = self.over(at_once, situation, opening)
         self._was_clamped = past[0].max() > _TINY
         if not self._was_clamped:
             return wanted, ""
         side = self._bounds.worst(past[0].max(axis=0))[1]
-        stay = past[1] if len(past) > 1 else self.over(both[1:], moment, opening)[0]
-        if opening > moment.opening and stay.max() > _TINY:  # the gripper would open into something
-            wanted, opening = np.append(wanted[:JOINTS], moment.previous[JOINTS]), moment.opening
-            past[0], stay = self.over(both, moment, opening)
-        joints = self._search(wanted[:JOINTS], past[0], stay, moment, opening, slide)
+        stay = past[1] if len(past) > 1 else self.over(both[1:], situation, opening)[0]
+        if opening > situation.opening and stay.max() > _TINY:  # the gripper would open into something
+            wanted, opening = np.append(wanted[:JOINTS], situation.previous[JOINTS]), situation.opening
+            past[0], stay = self.over(both, situation, opening)
+        joints = self._search(wanted[:JOINTS], past[0], stay, situation, opening, slide)
         return np.append(joints, wanted[JOINTS]), side
 
-    def _search(self, wanted, past, stay, moment: Moment, opening: float, slide) -> np.ndarray:
+    def _search(self, wanted, past, stay, situation: Situation, opening: float, slide) -> np.ndarray:
         """Joints (6,): those wanted, or slid along a side, or a part of the way, or the last ones."""
         bearable = np.stack(
             [np.full_like(stay[1], _TINY), np.maximum(stay[1], _TINY)]
         )  # that cannot be helped
-        previous = moment.previous[:JOINTS]
+        previous = situation.previous[:JOINTS]
         if (past <= bearable).all():
             return wanted
         tried = _parts(previous, wanted, stay, past, bearable)
         does_slide = self._bounds.is_of_tool(past.max(axis=0))
         if does_slide:
             tried = np.vstack([slide(wanted), tried])
-        over = self.over(tried, moment, opening)
+        over = self.over(tried, situation, opening)
         passes = (over <= bearable).all(axis=(1, 2))
         missing = np.where(passes, np.abs(tried - wanted).sum(axis=1), np.inf)
         if does_slide and passes[0] and missing[1:].min() > _NEARLY * np.abs(wanted - previous).sum():
             return tried[0]
         if does_slide and not passes.any():
             tried = _parts(previous, tried[0], stay, over[0], bearable)
-            passes = (self.over(tried, moment, opening) <= bearable).all(axis=(1, 2))
+            passes = (self.over(tried, situation, opening) <= bearable).all(axis=(1, 2))
             missing = np.where(passes, np.abs(tried - wanted).sum(axis=1), np.inf)
         return tried[int(missing.argmin())] if passes.any() else previous
 

@@ -35,7 +35,7 @@ MAX_RADIANS = 3.2
 
 
 @dataclass(frozen=True)
-class Config:
+class ImportConfig:
     """Flags of this script."""
 
     source_dir: str = cli.flag(None, "folder of the recordings (*.hdf5)", required=True)
@@ -110,7 +110,7 @@ def task_of(name: str, source_dir: str) -> Task:
     return task
 
 
-def import_all(config: Config, task: Task) -> None:
+def import_all(config: ImportConfig, task: Task) -> None:
     """Check every file, then convert them, in the order of their numbers."""
     sources = list_episodes(config.source_dir)
     folder = Path(config.dataset_dir or data_dir(task.name))
@@ -129,11 +129,11 @@ def import_all(config: Config, task: Task) -> None:
         print("if red is blue there: the same command with --rgb --overwrite")
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> ImportConfig:
     """This script's flags."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+    cli.add_flags(parser, ImportConfig)
+    return cli.from_flags(ImportConfig, parser.parse_args(argv))
 
 
 def main() -> None:

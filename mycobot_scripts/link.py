@@ -19,7 +19,7 @@ import numpy as np
 
 from locks import hold_name
 from mycobot_scripts import clock
-from mycobot_scripts.protocol import Command, Parser, encode
+from mycobot_scripts.protocol import Command, FrameParser, encode
 from processes import who_opened
 
 BAUD = 115200
@@ -143,7 +143,7 @@ class Link:
         """
         began = self.now()
         self._write(command, payload)
-        parser, deadline = Parser(), began + (self._window if window is None else window)
+        parser, deadline = FrameParser(), began + (self._window if window is None else window)
         while self.now() < deadline or self._serial.in_waiting:  # we may be late ourselves
             for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
                 if frame.command == command:

@@ -14,7 +14,6 @@ from enum import IntEnum
 
 HEADER, FOOTER = 0xFE, 0xFA
 MAX_LENGTH = 48  # of LEN; the longest that pymycobot sends to a 320 is 26
-N_JOINTS = 6
 # degrees; what pymycobot lets through
 ANGLE_MIN = (-168.0, -135.0, -145.0, -145.0, -168.0, -180.0)
 ANGLE_MAX = (168.0, 135.0, 145.0, 145.0, 168.0, 180.0)
@@ -134,7 +133,7 @@ def encode(command: int, payload: bytes = b"") -> bytes:
     return bytes([HEADER, HEADER, len(payload) + 2, command, *payload, FOOTER])
 
 
-class Parser:
+class FrameParser:
     """Finds frames in a stream of bytes that comes in pieces, with noise between them and torn frames."""
 
     def __init__(self) -> None:
@@ -223,21 +222,6 @@ def decode_coords(payload: bytes) -> list[float]:
 def encode_limit(joint: int, degrees: float) -> bytes:
     """A joint's number and its limit, in tenths of a degree."""
     return bytes([joint]) + int16s(round(degrees * 10))
-
-
-def decode_limit(payload: bytes) -> tuple[int, float]:
-    """A joint's number and its limit (degrees)."""
-    return payload[0], to_int16s(payload[1:3])[0] / 10
-
-
-def send_angles(degrees: Sequence[float], speed: int) -> bytes:
-    """Frame that moves all joints to angles (degrees) at a speed of 1 to 100."""
-    return encode(Command.SEND_ANGLES, encode_angles(degrees) + bytes([speed]))
-
-
-def set_gripper_value(value: int, speed: int, gripper_type: int = 1) -> bytes:
-    """Frame that moves the gripper to 0 (closed) to 100 (open) at a speed of 1 to 100."""
-    return encode(Command.SET_GRIPPER_VALUE, bytes([value, speed, gripper_type]))
 
 
 def encoder_steps(degrees: float) -> int:

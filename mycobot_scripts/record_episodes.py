@@ -28,7 +28,7 @@ from files import check_folder, check_whole
 from locks import hold
 from mycobot_scripts.keys import open_keys
 from mycobot_scripts.own_task import SECONDS, find_task, is_own, like_the_others, own_note
-from mycobot_scripts.recorder import RecordConfig, Recorder
+from mycobot_scripts.recorder import RecordArmConfig, Recorder
 from mycobot_scripts.recording import list_journals, recover
 from mycobot_scripts.recovery import FOLDER, clear_empty, discard
 from mycobot_scripts.session import Setup, add_robot_flags, open_session, read_setup
@@ -36,7 +36,7 @@ from mycobot_scripts.waypoints import Motion
 from schema import Task
 
 
-def complete(config: RecordConfig, setup: Setup) -> tuple[RecordConfig, Task]:
+def complete(config: RecordArmConfig, setup: Setup) -> tuple[RecordArmConfig, Task]:
     """Check the flags before anything moves or is written, and fill in the folder."""
     task = find_task(config.task_name, setup)
     check_ways(config, task)
@@ -60,7 +60,7 @@ def complete(config: RecordConfig, setup: Setup) -> tuple[RecordConfig, Task]:
     return replace(config, dataset_dir=str(folder)), task
 
 
-def check_ways(config: RecordConfig, task: Task) -> None:
+def check_ways(config: RecordArmConfig, task: Task) -> None:
     """ValueError unless the flags say of one way how the arm is moved."""
     ways = [name for name in ("sequence", "guide", "jog") if getattr(config, name)]
     if len(ways) > 1:
@@ -70,7 +70,7 @@ def check_ways(config: RecordConfig, task: Task) -> None:
         raise ValueError(f"{what} no script; say how to move: --sequence, --guide or --jog")
 
 
-def missing_episodes(config: RecordConfig) -> list[int]:
+def missing_episodes(config: RecordArmConfig) -> list[int]:
     """Numbers still to record; ValueError if a recording was cut off that holds something."""
     check_whole(config.dataset_dir)
     cut_off = clear_empty(config.dataset_dir)
@@ -119,7 +119,7 @@ def discard_all(folder: Path) -> None:
         print(f"{journal}: forgotten")
 
 
-def record(setup: Setup, config: RecordConfig, task: Task) -> None:
+def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
     """Record what is missing, and say what came of it."""
     missing = missing_episodes(config)
     there = config.num_episodes - len(missing)
@@ -144,13 +144,13 @@ def record(setup: Setup, config: RecordConfig, task: Task) -> None:
         )
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[RecordConfig, Setup]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[RecordArmConfig, Setup]:
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, RecordConfig)
+    cli.add_flags(parser, RecordArmConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    return cli.from_flags(RecordConfig, setup.args), setup
+    return cli.from_flags(RecordArmConfig, setup.args), setup
 
 
 def main(argv: Sequence[str] | None = None) -> None:

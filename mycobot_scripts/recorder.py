@@ -28,7 +28,7 @@ ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
 
 
 @dataclass(frozen=True)
-class RecordConfig:
+class RecordArmConfig:
     """Flags of this script."""
 
     task_name: str | None = cli.flag(None, "task to record, e.g. mycobot320_move_cube (required)")
@@ -67,7 +67,7 @@ class Recorder:
         config: the flags.
     """
 
-    def __init__(self, session: Session, config: RecordConfig) -> None:
+    def __init__(self, session: Session, config: RecordArmConfig) -> None:
         self._session, self._config, self._task = session, config, session.task
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None

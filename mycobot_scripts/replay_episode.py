@@ -36,7 +36,7 @@ from schema import Task
 
 
 @dataclass(frozen=True)
-class Config:
+class ReplayArmConfig:
     """Flags of this script."""
 
     dataset_dir: str | None = cli.flag(None, "folder of the episode")
@@ -59,7 +59,7 @@ class Memory(list):
         return np.array([getattr(step, name) for step in self])
 
 
-def load(config: Config, robot: str) -> tuple[Path, Episode, Task]:
+def load(config: ReplayArmConfig, robot: str) -> tuple[Path, Episode, Task]:
     """The episode, and its task without cameras; ValueError says why it cannot be replayed."""
     if (config.dataset_dir is None) == (config.dataset_path is None):
         raise ValueError("give one of --dataset_dir and --dataset_path")
@@ -165,7 +165,7 @@ def _followed(steps: Memory) -> list[JointTracking]:
     return tracking(steps.rows("action"), steps.rows("qpos"), steps.rows("time"))
 
 
-def run(setup: Setup, config: Config) -> None:
+def run(setup: Setup, config: ReplayArmConfig) -> None:
     """Replay, report, plot."""
     path, episode, task = load(config, setup.config.robot)
     with open_keys() as keys, open_session(setup, task, keys) as session:
@@ -188,13 +188,13 @@ def run(setup: Setup, config: Config) -> None:
     print(verdict(episode, steps, told))
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[ReplayArmConfig, Setup]:
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
+    cli.add_flags(parser, ReplayArmConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    return cli.from_flags(Config, setup.args), setup
+    return cli.from_flags(ReplayArmConfig, setup.args), setup
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mycobot_scripts.bounds import Bounds
-from mycobot_scripts.detour import Detour, Moment
+from mycobot_scripts.detour import Detour, Situation
 from mycobot_scripts.following import Following, jumps
 from mycobot_scripts.limits import HARD_LIMITS, LateStop, Limits, SafetyStop
 from mycobot_scripts.prediction import LEAD, TOP_SPEED, Course
@@ -104,28 +104,28 @@ class Guard:
             if self._allowed.any():  # less, once it has come back
                 back = np.maximum(0.0, self._excess(course.pose) + _ROUNDED)
                 self._allowed = np.minimum(self._allowed, back)
-        moment = Moment(
+        situation = Situation(
             *(previous, course.pose, course.starts(now), course.speed, course.opening, self._allowed)
         )
-        wanted = self._within(np.asarray(target, dtype=float), moment, most, count=True)
+        wanted = self._within(np.asarray(target, dtype=float), situation, most, count=True)
 
         def slide(joints: np.ndarray) -> np.ndarray:
             pose = np.append(self._bounds.slide(joints), wanted[JOINTS])
-            return on_the_wire(self._within(pose, moment, most))[:JOINTS]
+            return on_the_wire(self._within(pose, situation, most))[:JOINTS]
 
-        command, side = self._detour.nearest(on_the_wire(wanted), moment, slide)
+        command, side = self._detour.nearest(on_the_wire(wanted), situation, slide)
         self._count(side, side != "")
         return command
 
     def _within(
-        self, target: np.ndarray, moment: Moment, most: np.ndarray, count: bool = False
+        self, target: np.ndarray, situation: Situation, most: np.ndarray, count: bool = False
     ) -> np.ndarray:
         """Joint limits, then steps; all joints are slowed alike, so that the path stays the same."""
-        previous = moment.previous
+        previous = situation.previous
         inside = np.clip(target, np.minimum(self._low, previous), np.maximum(self._high, previous))
         step = inside - previous
         slowed = float(np.max(np.abs(step[:JOINTS]) / np.maximum(most[:JOINTS], _TINY), initial=1.0))
-        ahead = np.maximum(LEAD * moment.speed - np.sign(step) * (previous - moment.pose), _TINY)
+        ahead = np.maximum(LEAD * situation.speed - np.sign(step) * (previous - situation.pose), _TINY)
         waits = float(np.max(np.abs(step[:JOINTS]) / ahead[:JOINTS]))
         gripper = np.clip(step[JOINTS], -most[JOINTS], most[JOINTS])
         if count:

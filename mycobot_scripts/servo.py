@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from mycobot_scripts import clock
-from mycobot_scripts.arm import Arm, ArmState, ServoConfig, ServoStats
+from mycobot_scripts.arm import ArmState, LinkedArm, ServoConfig, ServoStats
 from mycobot_scripts.link import Link
 from mycobot_scripts.protocol import Command, encode
 from mycobot_scripts.safety import Guard, SafetyStop
@@ -42,7 +42,7 @@ class Servo:
     def __init__(self, port: str, guard: Guard, config: ServoConfig | None = None) -> None:
         self.port, self.guard, self.config = port, guard, config or ServoConfig()
         self.error: Exception | None = None  # what ended the thread
-        self._arm: Arm | None = None
+        self._arm: LinkedArm | None = None
         self._thread: threading.Thread | None = None
         self._watchdog: Watchdog | None = None
         self._wake = threading.Condition()
@@ -58,7 +58,7 @@ class Servo:
             raise RuntimeError(f"the servo loop on {self.port} is running already")
         link = Link(self.port, self.config.reply_window / 1000, self.config.command_gap / 1000)
         try:
-            self._arm = Arm(link, self.guard, self.config)
+            self._arm = LinkedArm(link, self.guard, self.config)
         except BaseException:
             link.close()
             raise

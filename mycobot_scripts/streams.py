@@ -36,7 +36,7 @@ def _opener(url: str, user: str | None, password: str | None) -> urllib.request.
     )
 
 
-class Stream:
+class MjpegStream:
     """A camera at an address: multipart/x-mixed-replace, JPEGs one after the other, or one that is asked for
     again and again. JPEGs are found by their own marks: lengths, boundaries and line ends do not matter.
 

@@ -31,7 +31,7 @@ from serving import LocalServer  # noqa: E402
 
 
 @dataclass(frozen=True)
-class Config:
+class TwinConfig:
     """Flags of this script."""
 
     task_name: str = cli.flag(
@@ -65,7 +65,7 @@ class Config:
     end_with_stdin: bool = cli.flag(False, "end when standard input is closed, so as to outlive no parent")
 
 
-def check(config: Config) -> Task:
+def check(config: TwinConfig) -> Task:
     """The task; ValueError for a flag that cannot be."""
     if sys.platform == "win32":
         raise RuntimeError("Windows has no pseudo-terminals; run the twin in WSL or on Linux or macOS")
@@ -84,13 +84,13 @@ def check_cameras(faults: Faults, cameras: list[str]) -> None:
                 raise ValueError(f"--{flag} {name}={seconds}: it must be one of {', '.join(cameras)}")
 
 
-def serve(config: Config, faults: Faults, task: Task) -> None:
+def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
     """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
     from mycobot_scripts.stand_in.firmware import Firmware, serve_pty  # these open OpenGL
     from mycobot_scripts.stand_in.twin_http import TwinServer
-    from mycobot_scripts.stand_in.world import World
+    from mycobot_scripts.stand_in.world import TwinWorld
 
-    world = World(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
+    world = TwinWorld(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
     try:
         check_cameras(faults, list(world.feeds))
         firmware = Firmware(world, faults, acks=not config.legacy, speed_at_20=config.speed_at_20)
@@ -137,13 +137,13 @@ def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> 
     )
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Faults]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[TwinConfig, Faults]:
     """This script's flags, and the faults of the arm."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
+    cli.add_flags(parser, TwinConfig)
     cli.add_flags(parser, Faults, "faults")
     args = parser.parse_args(argv)
-    return cli.from_flags(Config, args), cli.from_flags(Faults, args)
+    return cli.from_flags(TwinConfig, args), cli.from_flags(Faults, args)
 
 
 def main() -> None:

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 JOINTS = 6
-CENTIDEGREE = math.pi / 18000  # rad, the smallest change of an angle on the wire
-PERCENT = 0.01  # of the gripper's travel, its smallest change
 
 
 def to_degrees(qpos: np.ndarray) -> tuple[list[float], int]:

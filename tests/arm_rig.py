@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from kinematic_body import KinematicBody
 
 from constants import get_task
 from mycobot_scripts.arm_file import ArmFile
@@ -21,7 +22,6 @@ from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.servo import Servo, ServoConfig
 from mycobot_scripts.session import RobotConfig, Session, Setup
-from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 

@@ -7,12 +7,12 @@ import threading
 import time
 
 import numpy as np
+from kinematic_body import KinematicBody
 
 from constants import MYCOBOT
 from mycobot_scripts.cameras import Camera
 from mycobot_scripts.protocol import Command, decode_angles
 from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 from mycobot_scripts.units import on_the_wire
 

@@ -14,8 +14,8 @@ from mycobot_scripts import cameras as module
 from mycobot_scripts.camera_sources import same_sources
 from mycobot_scripts.cameras import (
     Camera,
-    Device,
-    Stream,
+    CaptureDevice,
+    MjpegStream,
     find_cameras,
     lock,
     open_cameras,
@@ -309,7 +309,7 @@ def test_a_stream_is_read_in_rgb(mjpeg):
 
 
 def test_a_stream_gives_every_picture_as_it_comes(mjpeg):
-    stream = Stream(mjpeg.url)
+    stream = MjpegStream(mjpeg.url)
     seen = [int(stream.read()[20, 20, 2]) for _ in range(8)]
     stream.close()
     assert np.allclose(np.diff(seen), 10, atol=6)
@@ -327,7 +327,7 @@ def test_a_stream_that_ends_is_opened_anew(mjpeg, monkeypatch):
 
 def test_a_stream_that_holds_what_is_no_picture_is_an_error(mjpeg):
     mjpeg.send = lambda n: b"no jpeg"
-    stream = Stream(mjpeg.url)
+    stream = MjpegStream(mjpeg.url)
     with pytest.raises(OSError, match="what is no JPEG"):
         stream.read()
     stream.close()
@@ -335,7 +335,7 @@ def test_a_stream_that_holds_what_is_no_picture_is_an_error(mjpeg):
 
 def test_a_stream_that_falls_silent_is_an_error(mjpeg):
     mjpeg.send = lambda n: jpeg(n) if n < 2 else time.sleep(1.0) or b""
-    stream = Stream(mjpeg.url, timeout=0.2)
+    stream = MjpegStream(mjpeg.url, timeout=0.2)
     with pytest.raises(OSError):
         for _ in range(4):
             stream.read()
@@ -396,14 +396,14 @@ def test_what_a_driver_does_not_lock_is_told():
 def test_a_device_is_locked_after_it_has_adjusted_itself(monkeypatch):
     made = []
     monkeypatch.setattr(cv2, "VideoCapture", lambda name: made.append(Capture(name)) or made[-1])
-    device = Device("0", 30, (480, 640), settle=0.05)
+    device = CaptureDevice("0", 30, (480, 640), settle=0.05)
     assert made[0].name == 0 and device.read()[0, 0].tolist() == [255, 0, 0], "RGB"
     assert device.locked["exposure"] and made[0].settings[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert made[0].order.index(cv2.CAP_PROP_FPS) < made[0].order.index(cv2.CAP_PROP_AUTO_EXPOSURE)
     device.close()
     assert made[0].released
     path = "/dev/v4l/by-id/usb-cam-index0"
-    assert Device(path, 30, (480, 640), settle=0.0) and made[1].name == path
+    assert CaptureDevice(path, 30, (480, 640), settle=0.0) and made[1].name == path
 
 
 @pytest.mark.parametrize("frame", [None, np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.uint8)])
@@ -412,10 +412,10 @@ def test_a_device_of_odd_frames(monkeypatch, frame):
     made = []
     monkeypatch.setattr(cv2, "VideoCapture", lambda name: made.append(Capture(name)) or made[-1])
     if frame is not None and frame.dtype == np.uint8:
-        assert Device("0", 30, (480, 640), settle=0.01).read().shape == (48, 64, 3)
+        assert CaptureDevice("0", 30, (480, 640), settle=0.01).read().shape == (48, 64, 3)
     else:
         with pytest.raises(OSError, match="the camera gave no picture|float32 pictures of 48x64x3"):
-            Device("0", 30, (480, 640), settle=0.01)
+            CaptureDevice("0", 30, (480, 640), settle=0.01)
         assert made[0].released, "so that it can be opened once more"
 
 
@@ -423,7 +423,7 @@ def test_a_device_that_is_not_there_names_those_that_are(monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     monkeypatch.setattr(module, "find_cameras", lambda: ["/dev/v4l/by-id/usb-cam-index0"])
     with pytest.raises(OSError, match="camera 9 cannot be opened; there are /dev/v4l/by-id/usb-cam-index0"):
-        Device("9", 30, (480, 640))
+        CaptureDevice("9", 30, (480, 640))
 
 
 def test_cameras_have_stable_names_where_there_are_some(monkeypatch):

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from arm_rig import LIMITS, SERVO, SIZE, Person, make_rig
 from emulated import emulated, make_guard, our_threads
+from kinematic_body import KinematicBody
 from test_calibration import POINT, touching
 
 from constants import get_task
 from mycobot_scripts import check_arm, session
 from mycobot_scripts.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.cameras import Camera
-from mycobot_scripts.check_arm import Checker, Config, connect, move, picking_pose
+from mycobot_scripts.check_arm import CheckArmConfig, Checker, connect, move, picking_pose
 from mycobot_scripts.checks import arm_checks, camera_checks
 from mycobot_scripts.checks.arm_checks import (
     check_firmware,
@@ -39,7 +40,6 @@ from mycobot_scripts.protocol import Command, encode_angles
 from mycobot_scripts.safety import Limits
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.session import RobotConfig, Setup
-from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 from mycobot_scripts.waypoints import Motion
@@ -462,4 +462,4 @@ def test_the_menu_saves_only_when_told(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "saved mycobot320.json" in said and "cameras       top=http://me:***@127.0.0.1:1/top" in said
     assert "start pose" in said + MENU and "home" not in said + MENU, "one word for it"
-    assert Config().output_dir == "check_arm"
+    assert CheckArmConfig().output_dir == "check_arm"

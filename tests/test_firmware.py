@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import serial
+from kinematic_body import KinematicBody
 from pymycobot import MyCobot320
 from step_response import fitted_steps
 
@@ -15,7 +16,6 @@ from constants import MYCOBOT
 from mycobot_scripts import kinematics, protocol
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.protocol import Command, Frame
-from mycobot_scripts.stand_in.body import KinematicBody
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
 
@@ -169,7 +169,7 @@ def test_angles_beyond_a_limit_are_refused_and_told(bench):
 
 def test_limits_can_be_narrowed(bench):
     bench.ask(Command.SET_JOINT_MAX, protocol.encode_limit(1, 30))
-    assert protocol.decode_limit(bench.ask(Command.GET_JOINT_MAX_ANGLE, b"\x01")) == (1, 30)
+    assert bench.ask(Command.GET_JOINT_MAX_ANGLE, b"\x01") == protocol.encode_limit(1, 30)
     assert bench.send([31, 0, 0, 0, 0, 0]) == b"\x00" and bench.send([29, 0, 0, 0, 0, 0]) == b"\x01"
 
 
@@ -647,7 +647,7 @@ def test_commands_too_close_garble_each_other():
         assert np.allclose(firmware.motion.target, HOME), "far enough apart"
         time.sleep(0.25)
         arm.send_angles(HOME, 20)
-        port_written = protocol.set_gripper_value(90, 20)
+        port_written = protocol.encode(Command.SET_GRIPPER_VALUE, bytes([90, 20, 1]))
         arm._serial_port.write(port_written)
         until(lambda: port.served >= 5)
         off = np.abs(firmware.motion.target - HOME)

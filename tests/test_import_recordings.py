@@ -83,7 +83,7 @@ def test_one_command(tmp_path):
 def test_other_files_are_refused_before_anything_is_written(tmp_path, changes, said, monkeypatch):
     fork_file(tmp_path / "episode_0.hdf5")
     fork_file(tmp_path / "episode_1.hdf5", **changes)
-    config = import_recordings.Config(str(tmp_path), dataset_dir=str(tmp_path / "data"))
+    config = import_recordings.ImportConfig(str(tmp_path), dataset_dir=str(tmp_path / "data"))
     with pytest.raises(ValueError, match=said) as error:
         import_recordings.import_all(config, TASK)
     assert "episode_1.hdf5" in str(error.value) and not (tmp_path / "data").exists()

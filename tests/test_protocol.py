@@ -7,16 +7,17 @@ import pytest
 from pymycobot.common import DataProcessor, ProtocolCode
 
 from mycobot_scripts import protocol
-from mycobot_scripts.protocol import Command, Frame, Parser, encode
+from mycobot_scripts.protocol import Command, Frame, FrameParser, encode
 
 HOME = [-3.07, 33.39, 32.78, 6.94, -88.33, -1.58]  # degrees
+MOVE = encode(Command.SEND_ANGLES, protocol.encode_angles(HOME) + bytes([20]))
 WRITTEN = {  # by pymycobot
     "fe fe 02 20 fa": encode(Command.GET_ANGLES),
-    "fe fe 0f 22 fe cd 0d 0b 0c ce 02 b6 dd 7f ff 62 14 fa": protocol.send_angles(HOME, 20),
+    "fe fe 0f 22 fe cd 0d 0b 0c ce 02 b6 dd 7f ff 62 14 fa": MOVE,
     "fe fe 06 21 01 be 60 64 fa": encode(
         Command.SEND_ANGLE, b"\x01" + protocol.encode_angles([-168]) + b"\x64"
     ),
-    "fe fe 05 67 46 14 01 fa": protocol.set_gripper_value(70, 20),
+    "fe fe 05 67 46 14 01 fa": encode(Command.SET_GRIPPER_VALUE, bytes([70, 20, 1])),
     "fe fe 02 65 fa": encode(Command.GET_GRIPPER_VALUE),
     "fe fe 02 2b fa": encode(Command.IS_MOVING),
     "fe fe 02 10 fa": encode(Command.POWER_ON),
@@ -27,7 +28,7 @@ NOISE = bytes.fromhex("00 fe 12 fa fe 7f")
 
 
 def frames_of(data, pieces=None):
-    parser, frames = Parser(), []
+    parser, frames = FrameParser(), []
     for piece in pieces or [data]:
         frames += parser.feed(piece)
     return frames
@@ -45,7 +46,6 @@ def test_replies_mean_what_pymycobot_reads():
     assert frame.command == Command.GET_ANGLES
     assert protocol.decode_angles(frame.payload) == [0.35, 0.43, 0.43, 0.35, -0.35, -0.35]
     (frame,) = frames_of(bytes.fromhex("fe fe 05 4a 01 f9 70 fa"))
-    assert protocol.decode_limit(frame.payload) == (1, -168.0)
     assert protocol.encode_limit(1, -168.0) == frame.payload
 
 
@@ -120,14 +120,14 @@ def test_a_third_header_byte_and_a_wrong_length_are_skipped():
 
 
 def test_a_torn_frame_hides_no_other_for_long():
-    torn, good = protocol.send_angles(HOME, 20)[:9], encode(Command.GET_ANGLES)
-    parser = Parser()
+    torn, good = MOVE[:9], encode(Command.GET_ANGLES)
+    parser = FrameParser()
     assert parser.feed(torn + good) == [] and parser.is_waiting
     assert parser.flush() == [Frame(Command.GET_ANGLES)] and not parser.is_waiting
     assert parser.feed(good) == [Frame(Command.GET_ANGLES)]
 
 
 def test_a_frame_without_its_end_is_none():
-    broken = bytearray(protocol.send_angles(HOME, 20))
+    broken = bytearray(MOVE)
     broken[-1] = 0x00
     assert frames_of(bytes(broken) + encode(Command.IS_MOVING)) == [Frame(Command.IS_MOVING)]

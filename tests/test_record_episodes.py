@@ -17,7 +17,7 @@ import cli
 from episodes import Episode, episode_path, recorded_numbers
 from locks import Held, hold
 from mycobot_scripts import record_episodes
-from mycobot_scripts.recorder import RecordConfig, Recorder
+from mycobot_scripts.recorder import RecordArmConfig, Recorder
 from mycobot_scripts.recording import Recording, Step, journal_path, list_journals
 from mycobot_scripts.session import Setup, add_robot_flags, read_setup
 from mycobot_scripts.units import on_the_wire
@@ -35,8 +35,8 @@ def sequence(tmp_path):
     return str(tmp_path / "short.json")
 
 
-def config(tmp_path, **flags) -> RecordConfig:
-    return RecordConfig(task_name="mycobot320_move_cube", dataset_dir=str(tmp_path / "data"), **flags)
+def config(tmp_path, **flags) -> RecordArmConfig:
+    return RecordArmConfig(task_name="mycobot320_move_cube", dataset_dir=str(tmp_path / "data"), **flags)
 
 
 def recorded(rig, settings, episodes: int = 1) -> list[bool]:
@@ -363,12 +363,12 @@ def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def flags_of(*words: str) -> tuple[RecordConfig, Setup]:
+def flags_of(*words: str) -> tuple[RecordArmConfig, Setup]:
     parser = cli.make_parser("Test.")
-    cli.add_flags(parser, RecordConfig)
+    cli.add_flags(parser, RecordArmConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, [*PUSH, *words])
-    return cli.from_flags(RecordConfig, setup.args), setup
+    return cli.from_flags(RecordArmConfig, setup.args), setup
 
 
 def test_a_task_of_ones_own_takes_cameras_rate_and_length_from_what_is_given(
@@ -390,7 +390,7 @@ def test_a_task_of_ones_own_goes_on_as_it_began(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with make_rig(Person("enter", "k"), cameras=("front",), name="my_push", fps=5) as rig:
         replace(MOTION, fps=5).save(tmp_path / "slow.json")
-        settings = RecordConfig(
+        settings = RecordArmConfig(
             "my_push", str(tmp_path / "data" / "my_push"), sequence=str(tmp_path / "slow.json")
         )
         assert recorded(rig, settings) == [True]

@@ -11,7 +11,7 @@ from test_record_episodes import MOTION
 from episodes import Episode
 from mycobot_scripts import replay_episode
 from mycobot_scripts.recording import Step
-from mycobot_scripts.replay_episode import Config, Memory, load, replay, report, verdict
+from mycobot_scripts.replay_episode import Memory, ReplayArmConfig, load, replay, report, verdict
 from mycobot_scripts.tracking import tracking
 from mycobot_scripts.units import on_the_wire
 
@@ -86,12 +86,12 @@ def test_q_ends_it():
 def test_what_cannot_be_replayed(tmp_path, changes, robot, said):
     make_episode(**changes).save(tmp_path / "episode_0.hdf5")
     with pytest.raises(ValueError, match=said):
-        load(Config(dataset_dir=str(tmp_path)), robot)
+        load(ReplayArmConfig(dataset_dir=str(tmp_path)), robot)
 
 
 def test_folder_or_file():
     with pytest.raises(ValueError, match="give one of --dataset_dir and --dataset_path"):
-        load(Config(), "twin")
+        load(ReplayArmConfig(), "twin")
 
 
 def test_the_whole_script_on_the_twin(tmp_path, monkeypatch, capsys):

@@ -460,6 +460,15 @@ def test_an_exception_in_between_leaves_the_arm_holding():
 # --- the start
 
 
+def test_an_episode_may_start_elsewhere_and_the_next_starts_as_usual():
+    elsewhere = START + np.append(np.radians([12.0, 0, 0, 0, 0, 0]), 0)
+    with a_robot(limits={"start_speed": 60.0}) as robot:
+        for start, pose in ((elsewhere, elsewhere), (None, START)):
+            assert not robot.reset(start=start).last()
+            assert np.array_equal(robot.servo.latest.target, on_the_wire(pose))
+        assert robot.reset(start=np.full(7, np.nan)).last() and "7 finite numbers" in robot.stopped
+
+
 def test_the_first_motion_is_confirmed_once():
     person = Person("y")
     with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0]), operator=Operator(person, asks_first=True)) as robot:

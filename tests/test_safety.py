@@ -11,7 +11,7 @@ from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
 from constants import MYCOBOT, get_task
 from ee_sim_env import make_ee_sim_env
-from mycobot_scripts.arm import Arm, ServoConfig
+from mycobot_scripts.arm import LinkedArm, ServoConfig
 from mycobot_scripts.kinematics import frames, tool_point
 from mycobot_scripts.link import Link
 from mycobot_scripts.safety import HARD_LIMITS, SafetyStop
@@ -176,7 +176,7 @@ def test_no_target_gets_past_a_limit_on_the_wire(acks):
     guard = make_guard()
     with emulated(acks=acks) as firmware:
         link = Link(firmware.port, gap=0.0)
-        arm = Arm(link, guard, ServoConfig(command_gap=0, gripper_period=0, health_period=1000))
+        arm = LinkedArm(link, guard, ServoConfig(command_gap=0, gripper_period=0, health_period=1000))
         for target in adversarial(np.random.default_rng(7), 240 if acks else 60):
             arm.command(target)
             arm.update(math.inf)

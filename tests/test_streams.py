@@ -15,7 +15,7 @@ from addresses import masked, split_login
 from mycobot_scripts import cameras as cameras_module
 from mycobot_scripts import streams as module
 from mycobot_scripts.cameras import Camera
-from mycobot_scripts.streams import Stream
+from mycobot_scripts.streams import MjpegStream
 
 
 def jpeg(n):
@@ -123,7 +123,7 @@ WELL = {
 
 @pytest.mark.parametrize("answer", WELL.values(), ids=WELL)
 def test_every_makers_stream_is_read(maker, answer):
-    source = Stream(maker(answer).url)
+    source = MjpegStream(maker(answer).url)
     seen = [int(source.read()[20, 20, 2]) for _ in range(5)]
     source.close()
     assert np.allclose(np.diff(seen), 10, atol=6), "each picture, in order"
@@ -141,7 +141,7 @@ def test_a_chunked_stream_is_read(maker):
                 connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
             time.sleep(0.02)
 
-    source = Stream(maker(answer).url)
+    source = MjpegStream(maker(answer).url)
     assert [source.read().shape for _ in range(3)] == [(48, 64, 3)] * 3
     source.close()
 
@@ -167,7 +167,7 @@ def test_redirects_are_followed(maker):
     def answer(connection, request, n):
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n" % target.url.encode())
 
-    source = Stream(maker(answer).url)
+    source = MjpegStream(maker(answer).url)
     assert source.read().shape == (48, 64, 3)
     source.close()
 
@@ -320,7 +320,7 @@ def asks_for(user, password):
 )
 def test_a_login_in_the_address_is_sent_and_not_shown(maker, text, user, password):
     served = maker(asks_for(user, password))
-    source = Stream(served.url.replace("//", f"//{text}@"))
+    source = MjpegStream(served.url.replace("//", f"//{text}@"))
     assert source.read().shape == (48, 64, 3)
     source.close()
     assert [line for line in served.requests[0].split("\r\n") if line.startswith("Host:")] == [
@@ -342,7 +342,7 @@ def test_a_login_is_sent_as_a_digest_where_it_is_asked_for(maker):
         assert said["response"] == right
         stream(part)(connection, request, n)
 
-    source = Stream(maker(answer).url.replace("//", "//me:secret@"))
+    source = MjpegStream(maker(answer).url.replace("//", "//me:secret@"))
     assert source.read().shape == (48, 64, 3)
     source.close()
 
@@ -353,7 +353,7 @@ def test_a_login_is_not_sent_to_another_host(maker):
     def answer(connection, request, n):
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: %s\r\n\r\n" % other.url.encode())
 
-    source = Stream(maker(answer).url.replace("//", "//me:secret@"))
+    source = MjpegStream(maker(answer).url.replace("//", "//me:secret@"))
     source.read()
     source.close()
     assert login(other.requests[0]) == ""
@@ -396,6 +396,6 @@ def test_split_login():
 
 def test_cameras_are_near_and_no_proxy_is_asked(maker, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    source = Stream(maker(stream(part)).url)
+    source = MjpegStream(maker(stream(part)).url)
     assert source.read().shape == (48, 64, 3)
     source.close()

@@ -23,7 +23,7 @@ from constants import MYCOBOT, Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts import kinematics
 from mycobot_scripts.safety import Limits
-from mycobot_scripts.stand_in.world import World
+from mycobot_scripts.stand_in.world import TwinWorld
 from mycobot_scripts.twin_client import TWIN, start_twin
 from mycobot_scripts.units import to_degrees
 from record_sim_episodes import run_script
@@ -269,7 +269,7 @@ def test_time_is_kept(twin):
 
 
 def test_a_simulation_that_breaks_begins_anew():
-    world = World(TASK)
+    world = TwinWorld(TASK)
     runner = threading.Thread(target=world.run)
     runner.start()
     try:
@@ -285,7 +285,7 @@ def test_a_simulation_that_breaks_begins_anew():
 
 
 def test_a_start_that_breaks_the_simulation_is_not_begun_again():
-    world = World(TASK)
+    world = TwinWorld(TASK)
     runner = threading.Thread(target=world.run)
     runner.start()
     try:

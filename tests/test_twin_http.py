@@ -16,7 +16,7 @@ from browser import chromium, wait_until
 from constants import MYCOBOT, get_task
 from mycobot_scripts.kinematics import forward
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.feeds import Feed
+from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.twin_http import TwinServer
 from mycobot_scripts.stand_in.world import Told
 
@@ -26,14 +26,14 @@ HOME = [*map(float, MYCOBOT.start), 0.7]
 CUBE = [0.2, 0.1, 0.02, 1, 0, 0, 0]
 
 
-class World:
+class TwinWorld:
     """Notes what is asked of it."""
 
     task = TASK
 
     def __init__(self):
         self.asked, self.told = [], TOLD
-        self.feeds = {name: Feed(name, 10, Faults()) for name in ("top", "right_wrist")}
+        self.feeds = {name: CameraFeed(name, 10, Faults()) for name in ("top", "right_wrist")}
 
     def now(self):
         return 0.0
@@ -52,7 +52,7 @@ class World:
 
 @pytest.fixture
 def twin():
-    world = World()
+    world = TwinWorld()
     server = TwinServer(world, SimpleNamespace(placed=lambda at: None))
     yield server
     server.close()

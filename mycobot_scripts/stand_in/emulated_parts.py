@@ -19,7 +19,7 @@ from mycobot_scripts.protocol import (
 )
 from mycobot_scripts.stand_in.body import Body
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.motion import START_UP, Motion
+from mycobot_scripts.stand_in.motion import START_UP, Mover
 
 Read = Callable[[bytes, float], bytes]  # payload, when (s)
 Write = Callable[[bytes, float], bool | None]
@@ -120,7 +120,7 @@ class Gripper:
 class Servos:
     """The six joints' servos, and their registers (Feetech STS)."""
 
-    def __init__(self, body: Body, motion: Motion, faults: Faults) -> None:
+    def __init__(self, body: Body, motion: Mover, faults: Faults) -> None:
         self._body, self._motion, self._faults = body, motion, faults
         self._on = np.ones(6, bool)
         self._stored: dict[tuple[int, int], int] = {}
@@ -265,7 +265,7 @@ _PINS = (
 VERSIONS = {Command.SOFTWARE_VERSION: 62, Command.GET_ATOM_VERSION: 65, Command.GET_BASIC_VERSION: 12}
 
 
-class Settings:
+class KeptValues:
     """What the firmware keeps and says again: colour, pins, frames of reference, versions.
 
     Frames of reference are kept and have no effect: coordinates are always the flange's in the base frame.

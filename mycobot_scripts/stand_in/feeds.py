@@ -33,7 +33,7 @@ class Picture:
             return self._jpeg
 
 
-class Feed:
+class CameraFeed:
     """One camera. It asks for pictures while it has readers, at `fps`, and has the faults of its name."""
 
     def __init__(self, name: str, fps: float, faults: Faults) -> None:
@@ -80,7 +80,7 @@ class Feed:
             self._due = max(self._due + self._period, at)
             self._changed.notify_all()
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> CameraFeed:
         """Begin to look."""
         with self._changed:
             self._readers += 1

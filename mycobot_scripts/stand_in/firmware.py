@@ -23,9 +23,9 @@ from mycobot_scripts.protocol import (
     to_int16s,
 )
 from mycobot_scripts.stand_in.body import Body
-from mycobot_scripts.stand_in.emulated_parts import Gripper, Read, Servos, Settings, Write
+from mycobot_scripts.stand_in.emulated_parts import Gripper, KeptValues, Read, Servos, Write
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.motion import SPEED_AT_20, Motion
+from mycobot_scripts.stand_in.motion import SPEED_AT_20, Mover
 from mycobot_scripts.stand_in.pty_port import PtyPort
 
 _NO_JOINTS = [8241] * 6  # the answer to coordinates out of reach
@@ -52,10 +52,10 @@ class Firmware:
         speed_at_20: float = SPEED_AT_20,
     ) -> None:
         self.body, self.faults, self.acks = body, faults or Faults(), acks
-        self.motion = Motion(body, speed_at_20, self.faults.play)
+        self.motion = Mover(body, speed_at_20, self.faults.play)
         self.gripper = Gripper(body, self.faults)
         self.servos = Servos(body, self.motion, self.faults)
-        self.settings = Settings()
+        self.settings = KeptValues()
         self.is_powered = True
         self.stuck_from: float | None = None  # s
         self._lock = threading.Lock()

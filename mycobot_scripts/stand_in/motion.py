@@ -15,7 +15,7 @@ from mycobot_scripts import kinematics, protocol
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.stand_in.body import Body
 
-QUEUE, LATEST = 0, 1  # fresh modes
+QUEUE = 0  # the fresh mode in which targets wait for each other; 1: the latest wins
 SPEED_AT_20 = float(np.degrees(MYCOBOT.max_speed))  # degrees/s: the peak in act-plus-plus_one's logs
 TOP_SPEED = 150.0  # degrees/s; the maker's figure for the 280, none is known for the 320
 JOG_LENGTH, JOG_TURN = 250.0, 150.0  # mm/s and degrees/s, of jogs along coordinates at speed 100
@@ -27,7 +27,7 @@ START_UP = 0.3  # s from a command until the arm is seen to move
 NO_SOLUTION = 32  # error: no joints for these coordinates
 
 
-class Motion:
+class Mover:
     """Follows motion commands with a body.
 
     Args:

@@ -28,9 +28,9 @@ from mycobot_scripts import clock
 from mycobot_scripts.inverse import solve
 from mycobot_scripts.kinematics import forward
 from mycobot_scripts.limits import HARD_LIMITS
-from mycobot_scripts.stand_in.feeds import Feed
+from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.firmware import Firmware
-from mycobot_scripts.stand_in.world import World, as_json
+from mycobot_scripts.stand_in.world import TwinWorld, as_json
 from mycobot_scripts.twin_scene import axes_in_picture
 from mycobot_scripts.units import JOINTS
 from naming import choose
@@ -52,7 +52,7 @@ _FILES = {
 class TwinServer(LocalServer):
     """Serves a world on 127.0.0.1, in threads, until `close`; ValueError if the port cannot be had."""
 
-    def __init__(self, world: World, firmware: Firmware, port: int = 0) -> None:
+    def __init__(self, world: TwinWorld, firmware: Firmware, port: int = 0) -> None:
         self.world, self.firmware = world, firmware
         try:
             super().__init__(_Handler, port)
@@ -128,7 +128,7 @@ class _Handler(LocalHandler):
             raise ValueError("the arm cannot go further that way")
         return there
 
-    def _stream(self, feed: Feed) -> None:
+    def _stream(self, feed: CameraFeed) -> None:
         picture = feed.next(0)
         if picture is None:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"camera {feed.name} is gone")
@@ -142,7 +142,7 @@ class _Handler(LocalHandler):
             self.wfile.write(head.encode() + jpeg + b"\r\n")
             picture = feed.next(picture.number)
 
-    def _picture(self, feed: Feed) -> None:
+    def _picture(self, feed: CameraFeed) -> None:
         latest = feed.next(0)
         picture = latest and (feed.next(latest.number) or latest)  # the latest may be of long ago
         if picture is None:
@@ -150,7 +150,7 @@ class _Handler(LocalHandler):
         self.send(picture.jpeg(), "image/jpeg")
 
 
-def _page(world: World) -> str:
+def _page(world: TwinWorld) -> str:
     images = "".join(
         f'<figure><img src="/{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
         for name in map(escape, world.feeds)
@@ -181,7 +181,7 @@ def _whole(name: str, value: Any) -> int:
 
 
 def read_reset(
-    world: World, body: dict[str, Any]
+    world: TwinWorld, body: dict[str, Any]
 ) -> tuple[np.ndarray | None, int | None, np.random.Generator]:
     """Start, case and random numbers that a reset asks for; ValueError for what it cannot ask."""
     _known(body, ("env_state", "seed", "index", "stream", "case", "arm"))

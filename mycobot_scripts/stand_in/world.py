@@ -22,7 +22,7 @@ from constants import IMAGE_SIZE
 from mycobot_scripts import clock
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.feeds import Feed
+from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
 from opengl import mujoco
 from schema import Task
@@ -63,7 +63,7 @@ class Told:
     unstable: int  # times that the simulation broke, and began anew
 
 
-class World:
+class TwinWorld:
     """A simulated task that runs by itself; `run` in the thread that made it, everything else in any.
 
     Args:
@@ -95,7 +95,7 @@ class World:
         self._commands: deque[tuple[float, Callable[[], Any], Future | None]] = deque()
         self._states: deque[tuple[float, BodyState]] = deque(maxlen=round(MEMORY / self._dt))
         self.slipped, self._broken = 0.0, 0
-        self.feeds = {name: Feed(name, camera_fps, faults or Faults()) for name in self._sim.cameras}
+        self.feeds = {name: CameraFeed(name, camera_fps, faults or Faults()) for name in self._sim.cameras}
         self._stopped, self._runs = threading.Event(), False
         for camera in self.feeds:  # the first picture of each takes a second
             self._sim.render(self._physics, camera)
