@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from flag_values import MOST_SEED as MOST_SEED
@@ -206,11 +207,14 @@ def _metavar(each: Flag) -> str:
 
 
 def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
-    """Add one flag for each field of a dataclass that was made by `flag`.
+    """Add one flag for each field of a dataclass that was made by `flag`; a field that it inherits from the
+    same class as one before it is one flag with that.
 
     In `--help` they stand under `title`, or where their own group or their class's TITLE says.
     """
     for each in flags_of_type(config):
+        if each.name in parser.flags and parser.flags[each.name].rule is each.rule:
+            continue
         names = [each.name, *filter(None, [each.rule.alias])]
         parser.flags.update(dict.fromkeys(names, each))
         words = [f"--{name}" for name in names]
@@ -220,7 +224,8 @@ def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
 def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) -> Config:
     """Build the dataclass from parsed flags; `others` sets fields that are no flags.
 
-    ValueError for a flag that is required and missing, or whose value is not of its type or in its range.
+    ValueError for a flag that is required and missing, or whose value is not of its type or in its range, and
+    what the dataclass's own `check`, if it has one, raises.
     """
     values = {f.name: getattr(args, f.name) for f in dataclasses.fields(config) if hasattr(args, f.name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -228,7 +233,17 @@ def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) ->
     for each in flags_of_type(config):
         if problem := each.problem(values.get(each.name, each.default)):
             raise ValueError(problem)
-    return config(**values)
+    made = config(**values)
+    if hasattr(made, "check"):
+        made.check()
+    return made
+
+
+def parse(config: type[Config], description: str, argv: Sequence[str] | None = None) -> Config:
+    """The flags of a script that has those of one dataclass; `description` is its documentation."""
+    parser = make_parser(description)
+    add_flags(parser, config)
+    return from_flags(config, parser.parse_args(argv))
 
 
 def flags_of(config: Any) -> dict[str, Any]:
@@ -268,6 +283,15 @@ def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> Non
             raise ValueError(f"{path} has --{each.name} in two spellings; give one of them")
         given[each.name] = value
     parser.set_defaults(**given)
+
+
+def read_config(config: type[Config], path: Path, **others: Any) -> Config:
+    """The dataclass's flags from a JSON file, which may have further ones; errors as of `set_defaults`."""
+    parser = Parser()
+    add_flags(parser, config)
+    flags = {name: value for name, value in read_flags(str(path)).items() if name in parser.flags}
+    set_defaults(parser, flags | others, str(path))
+    return from_flags(config, parser.parse_args([]))
 
 
 def run(main: Callable[[], None]) -> None:

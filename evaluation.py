@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from constants import Stream
 from episodes import Episode, JpegFrames
+from evaluation_flags import EvalConfig
 from execution import ChunkedExecution, Execution, TemporalEnsemble
-from outcomes import Outcome, Settings, Summary, now, write_summary
+from machine import pick_device
+from outcomes import Outcome, Settings, Summary, write_summary
 from parallel import Workers, spread
 from plots import joint_plot, named, tile, write_video
 from policies.base import Observation, Policy
@@ -76,50 +79,34 @@ class EvalJob:
 
     checkpoint: Path
     task: Task
-    seed: int = 0
-    temporal_agg: bool = False
-    query_every: int | None = None  # actions of a chunk that are executed; the policy's own if not given
-    num_videos: int = 0
+    flags: EvalConfig = EvalConfig()
     output_dir: Path | None = None  # folder for the result and the videos; nothing is written if not given
-    device: str = "cpu"
-    amp: str = "auto"  # mixed precision
     render_quality: str | None = None  # as in training if not given
-    randomize: bool = False  # looks of its own for each rollout
-    knock_loose: int | None = None  # step at which a prop is taken away and put at another start place
     stream: Stream = Stream.EVALUATE  # where the starts come from
     cameras: tuple[str, ...] | None = None  # for `load_policy`
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
-    @property
-    def execution(self) -> str:
-        """How chunks are executed, for the reader."""
-        return self.settings(()).execution
-
     def settings(self, indices: Sequence[int], policy: Policy | None = None) -> Settings:
         """How the rollouts of these indices are made; with what only the policy tells, if it is given."""
-        return Settings(
+        return Settings.of(
+            self.flags,
             checkpoints=(self.checkpoint.name,),
             version="" if policy is None else content_version([self.checkpoint]),
-            seed=self.seed,
             first=min(indices, default=0),
             count=len(indices),
-            temporal_agg=self.temporal_agg,
-            query_every=self.query_every,
-            randomize=self.randomize,
-            knock_loose=self.knock_loose,
             render_quality=self.quality(policy),
             cameras=policy.interface.cameras if policy else (),
         )
 
-    def load(self, device: str) -> Policy:
+    def load(self, device: str | torch.device) -> Policy:
         """The policy."""
         return load_policy(self.checkpoint, device, self.cameras)
 
     def execute(self, policy: Policy) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""
-        if self.temporal_agg:
-            return TemporalEnsemble(policy, amp=self.amp)
-        return ChunkedExecution(policy, self.query_every, self.amp)
+        if self.flags.temporal_agg:
+            return TemporalEnsemble(policy, amp=self.flags.amp)
+        return ChunkedExecution(policy, self.flags.query_every, self.flags.amp)
 
     def quality(self, policy: Policy | None) -> str:
         """How the simulation is rendered: as it was for training, unless somebody says other."""
@@ -170,12 +157,12 @@ def _player(job: EvalJob) -> _Player:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
-        policy = job.load(job.device)
+        policy = job.load(pick_device(job.flags.device))
         execute = job.execute(policy)
         # until the prop is gone, and until the policy looks again
-        lost = job.knock_loose + execute.query_every if job.knock_loose else 0
+        lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
-        env = make_sim_env(task, job.quality(policy), randomize=job.randomize)
+        env = make_sim_env(task, job.quality(policy), randomize=job.flags.randomize)
         _players[job] = _Player(execute, env, task)
     return _players[job]
 
@@ -192,17 +179,17 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
 
     A task's cases take turns, so that each has its exact share of the rollouts.
     """
-    player = _player(job)
+    player, flags, seed = _player(job), job.flags, job.flags.seed
     task, env = player.task, player.env
-    player.execute.reset([job.seed, Stream.ACT, index])
-    rng = np.random.default_rng([job.seed, job.stream, index])
-    if job.randomize:
-        env.set_looks([job.seed, Stream.EVALUATE_LOOKS, index])
+    player.execute.reset([seed, Stream.ACT, index])
+    rng = np.random.default_rng([seed, job.stream, index])
+    if flags.randomize:
+        env.set_looks([seed, Stream.EVALUATE_LOOKS, index])
     cameras, cases = task.cameras if is_filmed else (), task.cases
     case = task.case_number(index) if cases else None
     world = env
-    if job.knock_loose is not None:
-        world = KnockedLoose(env, job.knock_loose, np.random.default_rng([job.seed, Stream.KNOCK, index]))
+    if flags.knock_loose is not None:
+        world = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
     episode = rollout(player.execute, world, task, rng, cameras, view, case)
     if is_filmed:
         _film(episode, task, job.output_dir / f"rollout_{index}")
@@ -254,17 +241,17 @@ def evaluate(
 ) -> Summary:
     """Run the rollouts of these indices, several at a time.
 
-    Writes to the job's `output_dir`, if it has one, `result_<checkpoint>.json` and `.txt`, and `num_videos`
-    videos: of the first rollouts, and, where these succeed, of as many that failed. `settings` are kept with
-    the result (`EvalJob.settings`).
+    Writes to the job's `output_dir`, if it has one, `result_<checkpoint>.json` and `.txt`, and as many videos
+    as its flags say: of the first rollouts, and, where these succeed, of as many that failed. `settings` are
+    kept with the result (`EvalJob.settings`, without the policy's if not given).
     """
     workers = Workers(num_workers=1) if view is not None else workers or Workers()
     version = job.checkpoint.stat().st_mtime_ns
     folder = job.output_dir and job.output_dir.resolve()
     job = replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version)
     try:
-        outcomes = _run_all("evaluating", job, indices, job.num_videos if folder else 0, workers, view)
-        summary = _summary(job, outcomes, settings)
+        outcomes = _run_all("evaluating", job, indices, job.flags.videos if folder else 0, workers, view)
+        summary = Summary.of(job.task, job.checkpoint.name, settings or job.settings(indices), outcomes)
         if folder is None:
             return summary
         write_summary(summary, folder)
@@ -273,22 +260,6 @@ def evaluate(
     finally:
         close_players()
     return summary
-
-
-def _summary(job: EvalJob, outcomes: Sequence[Outcome], settings: Settings | None) -> Summary:
-    return Summary(
-        task=job.task.name,
-        checkpoint=job.checkpoint.name,
-        execution=job.execution,
-        seed=job.seed,
-        outcomes=tuple(outcomes),
-        stages=tuple(stage.label for stage in job.task.stages),
-        strict_label=job.task.strict_label,
-        cases=tuple(case.label for case in job.task.cases),
-        choices=tuple(choice.label for choice in job.task.choices),
-        settings=settings,
-        made=now(),
-    )
 
 
 def _run_all(
@@ -310,7 +281,7 @@ def _film_failures(job: EvalJob, outcomes: list[Outcome], workers: Workers) -> l
     """Repeat failures that were not filmed, until as many are on film as there are to be videos."""
     failed = [o for o in outcomes if o.highest_reward < job.task.max_reward]
     missing = [o.index for o in failed if not o.filmed]
-    missing = missing[: max(0, job.num_videos - (len(failed) - len(missing)))]
+    missing = missing[: max(0, job.flags.videos - (len(failed) - len(missing)))]
     if not missing:
         return outcomes
     repeated = {o.index: o for o in _run_all("filming failures", job, missing, len(missing), workers)}

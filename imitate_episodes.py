@@ -7,9 +7,7 @@ python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir ru
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,18 +19,22 @@ import torch
 import cli
 from checkpoints import BEST, LAST, run_checkpoint
 from constants import Stream
-from feeding import Data, FeedConfig, load_data, make_feed
-from files import check_folder, complete_file
+from evaluation import EvalJob, evaluate
+from evaluation_flags import EvalConfig
+from feeding import Data, load_data, make_feed
+from files import check_folder
 from locks import hold
 from logs import check_wandb
 from machine import World, join_world, pick_device
 from naming import choose
 from outcomes import Summary
 from parallel import Workers
-from policies.base import Interface, Policy
+from plots import LiveView
+from policies.base import Policy
 from policies.vision import check_vision
-from policy import POLICIES, choose_cameras, finish_policies, make_policy, save_policy
+from policy import POLICIES, choose_cameras, finish_policies, save_policy
 from results import open_evaluation
+from run_setup import RunConfig, build_policy, write_config
 from schema import Task
 from trained_tasks import run_command, simulated_task, training_task
 from training import fit
@@ -44,18 +46,11 @@ ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of on
 
 
 @dataclass(frozen=True)
-class Config(Workers, FeedConfig):
+class TrainingRunConfig(Workers, RunConfig, EvalConfig):
     """Flags of this script; those of the training loop and of the policy come on top."""
 
     TITLE: ClassVar[str] = "what"
 
-    task_name: str = cli.flag(
-        None,
-        "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
-        required=True,
-    )
-    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
-    policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
     config: str | None = cli.flag(
         None,
         "a preset or config.json of a run, to repeat it; flags that are given beside it count more, also "
@@ -69,53 +64,6 @@ class Config(Workers, FeedConfig):
         "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none",
         group="evaluation",
     )
-    eval_rollouts: int = cli.flag(
-        20,
-        "rollouts of each evaluation while training (--eval_every)",
-        least=1,
-        most=100_000,
-        group="evaluation",
-    )
-    num_rollouts: int = cli.flag(
-        50,
-        "rollouts of an evaluation, from starts that no demonstration had",
-        least=1,
-        most=100_000,
-        group="evaluation",
-    )
-    first_rollout: int = cli.flag(
-        0,
-        "number of the first of them; rollout i of a seed always has the same start",
-        least=0,
-        group="evaluation",
-    )
-    num_videos: str = cli.flag(
-        "3", "how many of them to film, or all; the rest is not rendered and runs faster", group="evaluation"
-    )
-    temporal_agg: bool = cli.flag(
-        False, "temporal ensembling: average the predictions of all past chunks", group="evaluation"
-    )
-    randomize: bool = cli.flag(
-        False, "give the scene other looks in each rollout of an evaluation", group="evaluation"
-    )
-    knock_loose: int | None = cli.flag(
-        None,
-        "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
-        "place; the rollout then lasts as many steps longer, and until the policy looks again",
-        least=1,
-        most=100_000,
-        group="evaluation",
-    )
-    query_every: int | None = cli.flag(
-        None,
-        "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
-        least=1,
-        most=100_000,
-        group="evaluation",
-    )
-    onscreen_render: bool = cli.flag(
-        False, "show the rollouts in a window (one at a time)", group="evaluation"
-    )
     chunk_seconds: float | None = cli.flag(
         None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
     )
@@ -124,12 +72,7 @@ class Config(Workers, FeedConfig):
         """ValueError for the first value that makes no sense."""
         self.check_workers(self.onscreen_render)
         self.check_augment()
-        if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
-            raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
-        if self.query_every is not None and self.temporal_agg:
-            raise ValueError(
-                "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
-            )
+        self.check_evaluation()
         if self.resume and self.overwrite:
             raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
 
@@ -143,7 +86,7 @@ class Config(Workers, FeedConfig):
         return steps
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, TrainConfig, object]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, TrainConfig, object]:
     """This script's flags, the training loop's, and those of the policy that `--policy_class` names."""
     argv = sys.argv[1:] if argv is None else argv
     first = cli.Parser(add_help=False)
@@ -155,8 +98,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, TrainConfig,
     defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
     name = given.policy_class or defaults.get("policy_class", "ACT")
     kind = POLICIES[choose("policy class", name, POLICIES)]
-    parser = cli.make_parser(__doc__, ("what", "evaluation", "data", "picture"))
-    cli.add_flags(parser, Config)
+    parser = cli.make_parser(__doc__, ("what", "evaluation", "execution", "data", "picture"))
+    cli.add_flags(parser, TrainingRunConfig)
     cli.add_flags(parser, TrainConfig, "training")
     cli.add_flags(parser, kind.Config, f"policy {name}")
     parser.set_defaults(**kind.training_defaults)
@@ -165,8 +108,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, TrainConfig,
     if kind.chunk_field is not None:
         for field in set(kind.within_chunk) - cli.spelt(argv) - set(defaults):
             setattr(args, field, max(1, min(getattr(args, field), getattr(args, kind.chunk_field))))
-    config, training = cli.from_flags(Config, args), cli.from_flags(TrainConfig, args)
-    config.check()
+    config, training = cli.from_flags(TrainingRunConfig, args), cli.from_flags(TrainConfig, args)
     if config.chunk_seconds is not None:
         check_chunk_flags(name, argv)
     check_wandb(training.wandb)
@@ -183,10 +125,9 @@ def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
 
 
 def train(
-    config: Config, training: TrainConfig, policy_config: object, task: Task, world: World | None = None
+    config: TrainingRunConfig, training: TrainConfig, policy_config: object, task: Task, world: World
 ) -> None:
     """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
-    world = world or World()
     say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
     resume = config.resume and last.is_file()
@@ -194,18 +135,17 @@ def train(
         raise ValueError(
             f"{ckpt_dir} holds a run already; add --resume to go on with it, or --overwrite to begin anew"
         )
-    cameras = config.camera_names or task.cameras
-    data = load_data(config, task.name, cameras, training.seed)
+    data = load_data(config, task.name, config.camera_names or task.cameras, training.seed)
     say(data.text())
     torch.manual_seed(training.seed)
     device = pick_device(training.device)
-    policy = build_policy(config, policy_config, data, cameras, task).to(device)
+    policy = build_policy(config, policy_config, data, task).to(device)
     total = training.steps(len(data.train.paths), world.size) if policy.trains else 0
     size = sum(parameter.numel() for parameter in policy.parameters())
     say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
-    evaluation = make_evaluation(config, training, task)
+    evaluation = make_evaluation(config, training, task, world)
 
     def note() -> None:
         """Write down what is going to be done; nothing is, where a run cannot go on as it is asked to."""
@@ -246,7 +186,9 @@ def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
         )
 
 
-def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callable[[Path], float] | None:
+def make_evaluation(
+    config: TrainingRunConfig, training: TrainConfig, task: Task, world: World
+) -> Callable[[Path], float] | None:
     """Success rate of a checkpoint, for use while training; None if it is not asked for."""
     if training.eval_every is None:
         return None
@@ -256,77 +198,35 @@ def make_evaluation(config: Config, training: TrainConfig, task: Task) -> Callab
         raise ValueError(
             f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
         )
-    from evaluation import EvalJob
-    from evaluation import evaluate as run_evaluation
+    flags, view = EvalConfig.of(config), open_view(config) if world.is_first else None
 
     def success_rate(checkpoint: Path) -> float:
-        stream = Stream.TRAIN_EVALUATE
-        job = EvalJob(checkpoint, task, training.seed, stream=stream, amp=training.amp)
-        summary = run_evaluation(job, range(config.eval_rollouts), config)
+        job = EvalJob(checkpoint, task, flags, stream=Stream.TRAIN_EVALUATE)
+        summary = evaluate(job, flags.indices(flags.eval_rollouts), config, view)
         return summary.successes / summary.n
 
     return success_rate
 
 
-def build_policy(
-    config: Config, policy_config: object, data: Data, cameras: tuple[str, ...], task: Task
-) -> Policy:
-    """A policy to be trained on `data`."""
-    interface = Interface(
-        state_dim=data.train.qpos[0].shape[1],
-        action_dim=data.train.actions[0].shape[1],
-        cameras=tuple(cameras),
-        image_size=tuple(config.image_size),
-        task=task.name,
-        render_quality=data.train.episodes[0].render_quality,
-        views=data.views,
-        augmentations=config.augmentations(POLICIES[config.policy_class].augmentations),
-        fps=float(data.train.episodes[0].fps),
-        episode_len=int(max(data.train.lengths)),
-    )
-    return make_policy(config.policy_class, policy_config, interface, data.stats)
+def open_view(config: TrainingRunConfig) -> LiveView | None:
+    """A window for the rollouts, if it is asked for."""
+    return LiveView() if config.onscreen_render else None
 
 
-def write_config(ckpt_dir: Path, *configs: object) -> None:
-    """Write all flags of the run, for the reader and for --config."""
-    flags = {name: value for config in configs for name, value in cli.flags_of(config).items()}
-    with complete_file(ckpt_dir / "config.json") as part:
-        part.write_text(json.dumps(flags, indent=2) + "\n", encoding="utf-8")
-
-
-def evaluate(config: Config, training: TrainConfig, task: Task) -> None:
-    """Evaluate a checkpoint in simulation; print the report and where everything is."""
-    from evaluation import EvalJob
-    from evaluation import evaluate as run_evaluation
-
-    num_videos = config.num_rollouts if config.num_videos == "all" else int(config.num_videos)
+def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
+    """Evaluate a run's checkpoint in simulation; print the report and where everything is."""
     folder, checkpoint = Path(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
+    pick_device(config.device)  # a bad flag ends it before anything is written
     cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
-    view = None
-    if config.onscreen_render:
-        from plots import LiveView
-
-        view = LiveView()
-    job = EvalJob(
-        checkpoint=checkpoint,
-        task=task,
-        seed=training.seed,
-        temporal_agg=config.temporal_agg,
-        query_every=config.query_every,
-        num_videos=num_videos,
-        device=str(pick_device(training.device)),
-        amp=training.amp,
-        randomize=config.randomize,
-        knock_loose=config.knock_loose,
-        cameras=cameras,
-    )
-    indices = range(config.first_rollout, config.first_rollout + config.num_rollouts)
+    view = open_view(config)
+    job = EvalJob(checkpoint, task, EvalConfig.of(config), cameras=cameras)
+    indices = config.indices(config.num_rollouts)
     policy = job.load("cpu")
-    job.execute(policy)  # a bad flag ends it before anything is written
+    job.execute(policy)
     settings = job.settings(indices, policy)
     note_command(folder, f"evaluation of {checkpoint.name}")
     with open_evaluation(folder, settings) as kept:
-        summary = run_evaluation(replace(job, output_dir=kept), indices, config, view, settings)
+        summary = evaluate(replace(job, output_dir=kept), indices, config, view, settings)
     page = refresh_report(folder)
     print(summary.text())
     print("\n".join(places(summary, kept, checkpoint)))
@@ -349,7 +249,7 @@ def main() -> None:
     config, training, policy_config = parse_flags()
     check_folder(config.ckpt_dir, "ckpt_dir")
     if config.eval:
-        evaluate(config, training, simulated_task(config.task_name, config.ckpt_dir))
+        evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
         return
     check_vision(policy_config)
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)

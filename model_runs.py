@@ -23,6 +23,7 @@ from checkpoints import run_checkpoint
 from constants import IMAGE_SIZE, Stream
 from episodes import Episode
 from evaluation import rollout, rollout_steps
+from evaluation_flags import ExecutionConfig
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from files import check_folder
 from machine import pick_device
@@ -51,7 +52,7 @@ from mycobot_scripts.session import (
     read_setup,
 )
 from mycobot_scripts.takeover import Corrections, TakeOver
-from outcomes import Outcome, Settings, Summary, now, write_summary
+from outcomes import Outcome, Settings, Summary, write_summary
 from policies.base import Policy
 from results import content_version, open_evaluation
 from schema import Task
@@ -60,7 +61,6 @@ from viewers.report import refresh_report
 from viewers.run_folder import ARM
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
-TOLD = "success, as you said"  # what a run on the real arm may come to
 BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
 VERDICTS = {True: "success", False: "no success", None: "nobody knows how it ended"}
 HELPED = ", with your help: it does not count as the policy's"
@@ -68,7 +68,7 @@ RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 
 @dataclass(frozen=True)
-class Config:
+class ModelRunsConfig(ExecutionConfig):
     """Flags of this script; those of the arm come on top."""
 
     ckpt_dir: tuple[str, ...] = cli.flag(
@@ -98,13 +98,6 @@ class Config:
         above=0,
         most=86_400,
     )
-    temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
-    query_every: int | None = cli.flag(
-        None,
-        "actions of a chunk that are executed before the next; the policy's own if not given",
-        least=1,
-        most=100_000,
-    )
     sync: bool = cli.flag(False, "wait for each chunk, instead of having it computed in the background")
     dry_run: bool = cli.flag(
         False, "play each chunk on the twin's body first, and refuse it on a limit or a collision"
@@ -113,49 +106,36 @@ class Config:
     take_over: str = cli.flag(
         "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
     )
-    seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
-    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
-    amp: str = cli.flag("auto", "mixed precision: bf16 or no", ("auto", "bf16", "no"))
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
+        self.check_execution()
         if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
             raise ValueError(
                 f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
             )
-        if self.query_every is not None and self.temporal_agg:
-            raise ValueError("--query_every does not go with --temporal_agg, which asks whenever it can")
 
     @property
     def checkpoints(self) -> list[Path]:
         return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
 
-    @property
-    def way(self) -> Settings:
-        """How the runs are made, as far as the flags say."""
-        return Settings(
-            seed=self.seed,
-            first=self.first_rollout,
-            count=self.num_rollouts,
-            temporal_agg=self.temporal_agg,
-            query_every=self.query_every,
-            sync=self.sync,
-        )
-
-    def settings(self, robot: str, policies: Sequence[Policy], task: Task) -> Settings:
+    def settings(self, setup: Setup, policies: Sequence[Policy], task: Task) -> Settings:
         """How the runs are made; `task` has their steps a second and length."""
-        return replace(
-            self.way,
+        return Settings.of(
+            self,
             checkpoints=tuple(path.name for path in self.checkpoints),
             version=content_version(self.checkpoints),
-            robot=robot,
+            robot=setup.config.robot,
+            first=self.first_rollout,
+            count=self.num_rollouts,
             cameras=tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras)),
             fps=float(task.fps),
+            pace=setup.config.pace,
             steps=task.episode_len,
         )
 
 
-def make_execution(policy: Any, config: Config, fps: float) -> Execution:
+def make_execution(policy: Any, config: ModelRunsConfig, fps: float) -> Execution:
     """How a policy's chunks are executed."""
     if config.temporal_agg:
         if config.sync:
@@ -177,7 +157,7 @@ class Runner:
     """
 
     def __init__(
-        self, session: Session, config: Config, policies: Sequence[Policy], lengths: Sequence[int]
+        self, session: Session, config: ModelRunsConfig, policies: Sequence[Policy], lengths: Sequence[int]
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
         self._folder = output_dir(config)
@@ -305,30 +285,11 @@ def latency_line(parts: Parts) -> str:
     return f"policy: {len(parts.latencies)} chunks, {median:.0f} ms (99 %: {slowest:.0f} ms){held}"
 
 
-def output_dir(config: Config) -> Path:
+def output_dir(config: ModelRunsConfig) -> Path:
     return Path(config.output_dir or Path(config.ckpt_dir[0]) / ARM).resolve()
 
 
-def summarise(
-    outcomes: Sequence[Outcome], config: Config, task: Task, settings: Settings | None = None
-) -> Summary:
-    """What all runs came to."""
-    return Summary(
-        task=task.name,
-        checkpoint=" + ".join(map(str, config.checkpoints)),
-        execution=config.way.execution,
-        seed=config.seed,
-        outcomes=tuple(outcomes),
-        stages=tuple(stage.label for stage in task.stages) or (TOLD,),
-        strict_label=task.strict_label,
-        cases=tuple(case.label for case in task.cases),
-        choices=tuple(choice.label for choice in task.choices),
-        settings=settings,
-        made=now(),
-    )
-
-
-def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: float) -> list[int]:
+def part_lengths(config: ModelRunsConfig, policies: Sequence[Policy], task: Task, fps: float) -> list[int]:
     """Steps that each policy has."""
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
@@ -338,7 +299,7 @@ def part_lengths(config: Config, policies: Sequence[Policy], task: Task, fps: fl
 
 
 def run_all(
-    config: Config, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
+    config: ModelRunsConfig, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
 ) -> Summary | None:
     """Do the runs; what they came to, which is written after each of them, or None if there was none."""
     fps = config.fps or trained_fps(policies, task)
@@ -346,7 +307,8 @@ def run_all(
     task = replace(task, fps=fps, episode_len=sum(steps))
     for policy in policies:
         warm_up(policy, setup.arm.home, *IMAGE_SIZE)
-    settings = replace(config.settings(setup.config.robot, policies, task), pace=setup.config.pace)
+    settings = config.settings(setup, policies, task)
+    checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
     summary = None
     with (
@@ -360,7 +322,7 @@ def run_all(
                 if outcome is None:
                     break
                 outcomes.append(outcome)
-                summary = summarise(outcomes, config, task, settings)
+                summary = Summary.of(task, checkpoints, settings, outcomes)
                 write_summary(summary, folder)
                 if outcome.stopped in BY_HAND:
                     break
@@ -369,15 +331,13 @@ def run_all(
     return summary
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, Setup]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Setup]:
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
+    cli.add_flags(parser, ModelRunsConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    config = cli.from_flags(Config, setup.args)
-    config.check()
-    return config, setup
+    return cli.from_flags(ModelRunsConfig, setup.args), setup
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import numpy as np
 
 from files import complete_file
 from plain import from_plain
+from schema import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 NEITHER = "neither"  # column of the rollouts that chose nothing
+TOLD = "success, as you said"  # what a run on a real arm may come to
 SIMULATION = "simulation"  # where rollouts are made that no arm has a part in
 
 
@@ -76,6 +78,12 @@ class Settings:
     fps: float | None = None  # of an arm
     pace: float = 1.0  # of the twin: below 1 it moved in slow motion
     steps: int | None = None  # of a run, on an arm
+
+    @classmethod
+    def of(cls, flags: Any, **others: Any) -> Settings:
+        """What the flags of the same name say, and others."""
+        names = {field.name for field in fields(cls)} & {field.name for field in fields(flags)}
+        return cls(**{name: getattr(flags, name) for name in names} | others)
 
     @property
     def execution(self) -> str:
@@ -137,6 +145,24 @@ class Summary:
     choices: tuple[str, ...] = ()
     settings: Settings | None = None  # None: of an earlier version, which did not say
     made: str = ""  # when (ISO 8601)
+
+    @classmethod
+    def of(cls, task: Task, checkpoint: str, settings: Settings, outcomes: Sequence[Outcome]) -> Summary:
+        """What rollouts of a task came to, or runs, which a person judges where the task has no stages."""
+        told = () if settings.robot == SIMULATION else (TOLD,)
+        return cls(
+            task=task.name,
+            checkpoint=checkpoint,
+            execution=settings.execution,
+            seed=settings.seed,
+            outcomes=tuple(outcomes),
+            stages=tuple(stage.label for stage in task.stages) or told,
+            strict_label=task.strict_label,
+            cases=tuple(case.label for case in task.cases),
+            choices=tuple(choice.label for choice in task.choices),
+            settings=settings,
+            made=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
 
     @classmethod
     def from_dict(cls, content: Any) -> Summary:
@@ -322,8 +348,3 @@ def write_summary(summary: Summary, folder: Path) -> None:
     for ending, content in contents.items():
         with complete_file(folder / f"{stem}.{ending}") as part:
             part.write_text(content, encoding="utf-8")
-
-
-def now() -> str:
-    """The time, for `Summary.made`."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")

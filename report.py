@@ -18,7 +18,7 @@ from viewers.report import FILE, write_report
 
 
 @dataclass(frozen=True)
-class Config:
+class ReportConfig:
     """Flags of this script."""
 
     runs: tuple[Path, ...] = cli.flag(
@@ -29,11 +29,9 @@ class Config:
     )
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> ReportConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+    return cli.parse(ReportConfig, __doc__, argv)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from task_check import waypoint_name
 
 
 @dataclass(frozen=True)
-class Config:
+class ShowTaskConfig:
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
@@ -25,7 +25,7 @@ class Config:
     seed: int = cli.flag(0, "seed of the start that is drawn", least=0, most=cli.MOST_SEED)
 
 
-def check(config: Config) -> tuple[Task, Path]:
+def check(config: ShowTaskConfig) -> tuple[Task, Path]:
     """The task and the file; ValueError for what cannot be drawn."""
     task = get_task(config.task_name)
     if task.scene is None:
@@ -66,11 +66,9 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
     return lines
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> ShowTaskConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+    return cli.parse(ShowTaskConfig, __doc__, argv)
 
 
 def main() -> None:

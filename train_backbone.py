@@ -23,7 +23,7 @@ from plots import accuracy_plot, confusion_plot
 
 
 @dataclass(frozen=True)
-class Config:
+class BackboneConfig:
     """Flags of this script; those of a run come on top."""
 
     ckpt_dir: str = cli.flag(None, "folder for weights, plots and results", required=True)
@@ -49,20 +49,18 @@ class Config:
         return {self.optimizer: folder}
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> tuple[Config, ClassifierConfig]:
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[BackboneConfig, ClassifierConfig]:
     """This script's flags, and those of a run."""
     parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
+    cli.add_flags(parser, BackboneConfig)
     cli.add_flags(parser, ClassifierConfig, "training")
     args = parser.parse_args(argv)
-    training = cli.from_flags(ClassifierConfig, args)
-    training.check()
     if args.resume and args.overwrite:
         raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
-    return cli.from_flags(Config, args), training
+    return cli.from_flags(BackboneConfig, args), cli.from_flags(ClassifierConfig, args)
 
 
-def load_images(config: Config) -> tuple[Images, Images]:
+def load_images(config: BackboneConfig) -> tuple[Images, Images]:
     """Training and test images."""
     return fake_images() if config.data == "fake" else read_cifar10(config.data_dir, config.download)
 
@@ -104,7 +102,7 @@ def table(results: dict[str, Row]) -> str:
     return "\n".join(lines)
 
 
-def train(config: Config, training: ClassifierConfig) -> None:
+def train(config: BackboneConfig, training: ClassifierConfig) -> None:
     """Train by one optimiser or both, test, and say what came out."""
     folders = config.folders()
     for folder in folders.values():

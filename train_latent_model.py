@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm, trange
 
 import cli
-import imitate_episodes
 from checkpoints import run_checkpoint
+from compute_flags import DeviceConfig
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
@@ -26,13 +25,14 @@ from machine import autocast, keep_freed_memory, pick_device
 from plots import loss_plot
 from policies.base import Policy
 from policy import change_policy, load_policy
+from run_setup import read_run
 from utils import Demonstrations
 
 VALIDATIONS = 20  # of a run
 
 
 @dataclass(frozen=True)
-class Config:
+class LatentModelConfig(DeviceConfig):
     """Flags of this script."""
 
     ckpt_dir: str = cli.flag(
@@ -47,16 +47,13 @@ class Config:
     num_steps: int = cli.flag(1000, "optimiser steps", least=1, most=100_000_000)
     batch_size: int = cli.flag(64, "chunks of actions at once", least=1, most=65_536)
     lr: float = cli.flag(3e-4, "learning rate", above=0, most=10)
-    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
-    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
 
 
-def load_episodes(config: Config, policy: Policy) -> tuple[Demonstrations, Demonstrations]:
+def load_episodes(config: LatentModelConfig, policy: Policy) -> tuple[Demonstrations, Demonstrations]:
     """The episodes that the policy was trained and validated on."""
-    path = Path(config.ckpt_dir) / "config.json"
-    run, training, _ = imitate_episodes.parse_flags(["--config", str(path), "--ckpt_dir", config.ckpt_dir])
+    run = read_run(config.ckpt_dir)
     run = dataclasses.replace(run, cache="none", dataset_dir=config.dataset_dir or run.dataset_dir)
-    data = load_data(run, run.task_name, policy.interface.cameras, training.seed)
+    data = load_data(run, run.task_name, policy.interface.cameras, run.seed)
     return data.train, data.validation
 
 
@@ -78,7 +75,7 @@ def encode(policy: Policy, data: Demonstrations, batch_size: int) -> Tensor:
     return torch.cat(parts).clone()
 
 
-def fit_prior(prior: LatentPrior, train: Tensor, validation: Tensor, config: Config) -> list[dict]:
+def fit_prior(prior: LatentPrior, train: Tensor, validation: Tensor, config: LatentModelConfig) -> list[dict]:
     """Train on codes drawn from probabilities (N, vq_class, vq_dim), and keep what validates best.
 
     Returns:
@@ -120,7 +117,7 @@ def frequencies_loss(train: Tensor, validation: Tensor) -> float:
     return -(validation * logs).sum(dim=-1).mean().item()
 
 
-def train(config: Config) -> None:
+def train(config: LatentModelConfig) -> None:
     """Train the prior and put it into the checkpoint."""
     keep_freed_memory()
     checkpoint = run_checkpoint(config.ckpt_dir, config.ckpt_name)
@@ -145,11 +142,9 @@ def train(config: Config) -> None:
     tqdm.write(f"{checkpoint} has the prior now, and evaluation uses it; losses: {picture}")
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> LatentModelConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+    return cli.parse(LatentModelConfig, __doc__, argv)
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 import cli
+from compute_flags import ComputeConfig
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(ComputeConfig):
     """Flags of the training loop."""
 
     batch_size: int = cli.flag(
@@ -41,11 +42,6 @@ class TrainConfig:
         least=0,
         below=1,
     )
-    amp: str = cli.flag(
-        "auto",
-        "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
-        ("auto", "bf16", "no"),
-    )
     compile: bool = cli.flag(False, "compile the network; a minute at the start, faster steps on a GPU")
     validate_every: int | None = cli.flag(
         None, "steps between validations; 40 times a run, but at least 10 steps apart, if not given", least=1
@@ -58,8 +54,6 @@ class TrainConfig:
     )
     keep_last: int | None = cli.flag(None, "how many of those are kept; all if not given", least=1)
     wandb: str | None = cli.flag(None, "project of Weights & Biases to log to as well")
-    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
-    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
 
     def steps(self, n_episodes: int, processes: int = 1) -> int:
         """Optimiser steps of the whole run on `n_episodes` training episodes."""

@@ -33,7 +33,7 @@ PAGE_FOLDER = "html"
 
 
 @dataclass(frozen=True)
-class Config(Workers):
+class VisualizeConfig(Workers):
     """Flags of this script."""
 
     dataset_dir: Path = cli.flag(None, "folder of the episodes", required=True)
@@ -62,13 +62,9 @@ class Config(Workers):
             )
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> VisualizeConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args(argv))
-    config.check()
-    return config
+    return cli.parse(VisualizeConfig, __doc__, argv)
 
 
 def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:

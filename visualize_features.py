@@ -34,8 +34,8 @@ VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are 
 
 
 @dataclass(frozen=True)
-class Config:
-    """Flags."""
+class FeaturesConfig:
+    """Flags of this script."""
 
     ckpt: str = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt", required=True)
     dataset_dir: str = cli.flag(None, "folder of the episodes", required=True)
@@ -93,10 +93,8 @@ class Moment:
         return whole_action(self.episode)[self.step : self.step + chunk_size]
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+def parse_flags(argv: Sequence[str] | None = None) -> FeaturesConfig:
+    return cli.parse(FeaturesConfig, __doc__, argv)
 
 
 def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Episode:
@@ -104,7 +102,7 @@ def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Epi
     return Episode.load(find_episode(list_episodes(dataset_dir), number), cameras)
 
 
-def moments(config: Config, cameras: tuple[str, ...]) -> tuple[list[Moment], Moment | None]:
+def moments(config: FeaturesConfig, cameras: tuple[str, ...]) -> tuple[list[Moment], Moment | None]:
     """The moments to be shown, and the one to compare the first with."""
     episode, number = load_episode(config.dataset_dir, config.episode_idx, cameras), config.episode_idx
     shown = [Moment(episode, number, step) for step in config.step]
@@ -135,7 +133,7 @@ def check_fit(inspector: Inspector, episode: Episode) -> None:
         )
 
 
-def chunk_steps(config: Config, chunk_size: int) -> list[int]:
+def chunk_steps(config: FeaturesConfig, chunk_size: int) -> list[int]:
     """Actions of the chunk whose attention is shown; ValueError unless it has them."""
     if config.chunk_steps is None:
         return list(dict.fromkeys(np.linspace(0, chunk_size - 1, 5).round().astype(int).tolist()))
@@ -154,7 +152,9 @@ def action_names(episode: Episode) -> list[str]:
     return [*names[:width], *(f"action_{i}" for i in range(len(names), width))]
 
 
-def show(moment: Moment, inspector: Inspector, config: Config, steps: list[int], folder: Path) -> list[Path]:
+def show(
+    moment: Moment, inspector: Inspector, config: FeaturesConfig, steps: list[int], folder: Path
+) -> list[Path]:
     """Write the pictures of one moment."""
     obs = inspector.observe(moment.episode, moment.step)
     look, saliency = inspector.look(obs), inspector.saliency(obs)
@@ -187,7 +187,7 @@ def _plot_chunks(path: Path, chunks: dict[str, tuple[Moment, np.ndarray]], title
 
 
 def compare(
-    one: Moment, other: Moment, inspector: Inspector, config: Config, folder: Path
+    one: Moment, other: Moment, inspector: Inspector, config: FeaturesConfig, folder: Path
 ) -> tuple[list[Path], str]:
     """Write the pictures of two moments side by side, and return what they say in words."""
     pair = (one, other)

@@ -82,6 +82,7 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
 def ours(task: Task, rollouts: int) -> Iterator[Job]:
     """All rollouts, through evaluation.evaluate, on all cores."""
     from evaluation import EvalJob, evaluate
+    from evaluation_flags import EvalConfig
     from policies.act import ACTConfig, ACTPolicy
     from policies.base import Interface
     from policy import save_policy
@@ -108,7 +109,8 @@ def ours(task: Task, rollouts: int) -> Iterator[Job]:
         save_policy(checkpoint, policy)
 
         def run(output_dir: Path) -> dict[str, float]:
-            return {"rollouts": evaluate(EvalJob(checkpoint, task, output_dir=output_dir), range(rollouts)).n}
+            job = EvalJob(checkpoint, task, EvalConfig(num_videos="0"), output_dir)
+            return {"rollouts": evaluate(job, range(rollouts)).n}
 
         yield run
 

@@ -13,6 +13,7 @@ from synthetic import make_act
 import evaluation
 from constants import TASKS, Stream
 from evaluation import EvalJob, evaluate, rollout, run_one
+from evaluation_flags import EvalConfig
 from outcomes import Outcome, Summary, wilson_interval
 from parallel import PACKAGES, Workers
 from policies.act import ACTPolicy
@@ -26,7 +27,12 @@ SHORT = dataclasses.replace(TASK, episode_len=25)
 @pytest.fixture
 def job(tmp_path) -> EvalJob:
     save_policy(tmp_path / "policy_best.ckpt", make_act())
-    return EvalJob(checkpoint=tmp_path / "policy_best.ckpt", task=SHORT, output_dir=tmp_path)
+    flags = EvalConfig(num_videos="0")
+    return EvalJob(checkpoint=tmp_path / "policy_best.ckpt", task=SHORT, flags=flags, output_dir=tmp_path)
+
+
+def with_flags(job: EvalJob, **flags) -> EvalJob:
+    return dataclasses.replace(job, flags=dataclasses.replace(job.flags, **flags))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_a_simulation_that_breaks_down_is_a_failed_rollout(job, monkeypatch):
         return 10 * torch.randn((1, 10, 14), generator=generator)  # rad
 
     monkeypatch.setattr(ACTPolicy, "act", wild)
-    summary = evaluate(dataclasses.replace(job, num_videos=1), range(2), Workers(1))
+    summary = evaluate(with_flags(job, num_videos="1"), range(2), Workers(1))
     assert [outcome.highest_reward for outcome in summary.outcomes] == [0, 0]
     assert all(1 <= outcome.unstable_at < SHORT.episode_len for outcome in summary.outcomes)
     assert "2 of them ended early" in summary.text()
@@ -158,7 +164,7 @@ def test_an_outcome_notes_strict_success(job, monkeypatch, told):
 
 
 def test_evaluation_writes_results_videos_and_plots(job):
-    job = dataclasses.replace(job, num_videos=1)
+    job = with_flags(job, num_videos="1")
     summary = evaluate(job, range(3), workers=Workers(1))
     assert [outcome.index for outcome in summary.outcomes] == [0, 1, 2]
     result = json.loads((job.output_dir / "result_policy_best.json").read_text())
@@ -183,7 +189,7 @@ def test_as_many_failures_are_filmed_as_there_are_to_be_videos(job, monkeypatch,
         return Outcome(index, 2 if index in (2, 5, 6) else 4, 9.0, filmed=is_filmed)
 
     monkeypatch.setattr(evaluation, "run_one", run)
-    summary = evaluate(dataclasses.replace(job, num_videos=num_videos), range(8), Workers(1))
+    summary = evaluate(with_flags(job, num_videos=str(num_videos)), range(8), Workers(1))
     assert [o.index for o in summary.outcomes if o.filmed] == filmed
     assert sorted(index for index, is_filmed in calls if is_filmed) == filmed
     written = json.loads((job.output_dir / "result_policy_best.json").read_text())
@@ -196,7 +202,7 @@ def test_a_repetition_that_goes_another_way_counts_for_nothing(job, monkeypatch)
         return Outcome(index, 4 if is_filmed else 1, 9.0, filmed=is_filmed)
 
     monkeypatch.setattr(evaluation, "run_one", run)
-    summary = evaluate(dataclasses.replace(job, num_videos=1), range(3), Workers(1))
+    summary = evaluate(with_flags(job, num_videos="1"), range(3), Workers(1))
     assert summary.successes == 1 and [o.filmed for o in summary.outcomes] == [True, False, False]
 
 
@@ -238,9 +244,9 @@ def test_changes_of_the_action_at_chunk_borders_and_elsewhere():
 
 
 def test_chunk_borders_are_told(job):
-    outcome = evaluate(dataclasses.replace(job, query_every=5), range(1), Workers(1)).outcomes[0]
+    outcome = evaluate(with_flags(job, query_every=5), range(1), Workers(1)).outcomes[0]
     assert outcome.border_change > 0 and outcome.change > 0
-    ensemble = evaluate(dataclasses.replace(job, temporal_agg=True), range(1), Workers(1)).outcomes[0]
+    ensemble = evaluate(with_flags(job, temporal_agg=True), range(1), Workers(1)).outcomes[0]
     assert ensemble.border_change is None and ensemble.change > 0
 
 
@@ -297,7 +303,7 @@ def test_starts_are_given_by_seed_and_index_and_are_not_those_of_recording(job, 
     starts = record_starts(monkeypatch)
     for index in (0, 1, 1):
         run_one(job, index)
-    run_one(dataclasses.replace(job, seed=1), 0)
+    run_one(with_flags(job, seed=1), 0)
     assert (starts[1] == starts[2]).all()
     assert not np.allclose(starts[0], starts[1]) and not np.allclose(starts[0], starts[3])
     env = evaluation._player(job).env
@@ -310,7 +316,7 @@ def test_a_part_of_each_chunk_is_executed_if_asked_for(job, monkeypatch):
     asked = []
     act = ACTPolicy.act
     monkeypatch.setattr(ACTPolicy, "act", lambda *args: asked.append(args) or act(*args))
-    summary = evaluate(dataclasses.replace(job, query_every=5), range(1), Workers(1))
+    summary = evaluate(with_flags(job, query_every=5), range(1), Workers(1))
     assert len(asked) == 5 and "5 actions of each chunk" in summary.text()  # of 25 steps
 
 
@@ -328,7 +334,7 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     looks = []
     monkeypatch.setattr(SimEnv, "set_looks", lambda self, rng: looks.append(rng))
     assert "looks" not in evaluate(job, range(2), Workers(1)).text() and not looks
-    summary = evaluate(dataclasses.replace(job, randomize=True, seed=6), range(2), Workers(1))
+    summary = evaluate(with_flags(job, randomize=True, seed=6), range(2), Workers(1))
     assert looks == [[6, Stream.EVALUATE_LOOKS, 0], [6, Stream.EVALUATE_LOOKS, 1]]
     assert "one chunk after another; randomized looks" in summary.text()
 
@@ -342,5 +348,5 @@ def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):
     evaluate(job, range(2), workers=Workers(1))
     assert len(rendered) == 2 * 3  # 25 steps in chunks of 10
     rendered.clear()
-    evaluate(dataclasses.replace(job, temporal_agg=True), range(1), workers=Workers(1))
+    evaluate(with_flags(job, temporal_agg=True), range(1), workers=Workers(1))
     assert len(rendered) == 25

@@ -269,10 +269,8 @@ def test_help_of_training_begins_with_what_and_ends_with_the_policy(capsys):
         imitate_episodes.parse_flags(["--help"])
     text = capsys.readouterr().out
     titles = re.findall(r"^(\w.*):$", text, re.MULTILINE)
-    assert titles[1:5] == ["what", "evaluation", "data", "picture"] and titles[-3:-1] == [
-        "training",
-        "policy ACT",
-    ]
+    assert titles[1:6] == ["what", "evaluation", "execution", "data", "picture"]
+    assert titles[-3:-1] == ["training", "policy ACT"]
     assert text.index("--task_name TASK_NAME\n") < text.index("--num_rollouts ") < text.index("--roi ")
 
 

@@ -24,6 +24,7 @@ from episodes import Episode, episode_path, list_episodes
 from locks import Held, hold
 from policies.act import ACTPolicy
 from policy import load_policy, read_checkpoint, save_policy
+from run_setup import write_config
 from views import View
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -378,7 +379,7 @@ def test_help_shows_defaults():
 def test_config_json_repeats_a_run(tmp_path):
     flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "a", "--image_size", "48", "64"]
     first = imitate_episodes.parse_flags([*flags, "--no_encoder", "--lr", "0.1", "--resume", "--seed", "4"])
-    imitate_episodes.write_config(tmp_path, *first)
+    write_config(tmp_path, *first)
     path = str(tmp_path / "config.json")
     again = imitate_episodes.parse_flags(["--config", path])
     assert again == (replace(first[0], resume=False, config=path), *first[1:])
@@ -392,7 +393,7 @@ def test_a_run_tells_which_checkpoint_to_use(tmp_path):
     flags = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", "a"]
     preset = str(ROOT / "presets/small.json")
     for given, wanted in (([], "policy_best.ckpt"), (["--config", preset], "policy_last.ckpt")):
-        imitate_episodes.write_config(tmp_path, *imitate_episodes.parse_flags([*flags, *given]))
+        write_config(tmp_path, *imitate_episodes.parse_flags([*flags, *given]))
         assert run_checkpoint(tmp_path) == tmp_path / wanted
     assert run_checkpoint(tmp_path, "policy_step_5_seed_0.ckpt") == tmp_path / "policy_step_5_seed_0.ckpt"
 

@@ -17,10 +17,11 @@ import model_runs
 from constants import TASKS
 from episodes import Episode, list_episodes
 from evaluation import rollout_steps
-from model_runs import Config, Runner, free_episode, part_lengths, summarise
+from model_runs import ModelRunsConfig, Runner, free_episode, part_lengths
 from mycobot_scripts.policy_runs import Parts, RunView, load_policies, trained_fps, warm_up
 from mycobot_scripts.recording import list_journals
 from mycobot_scripts.units import on_the_wire
+from outcomes import Settings, Summary
 from policy import save_policy
 
 ROOT = Path(model_runs.__file__).parent
@@ -55,8 +56,12 @@ def fails(_):
     raise ZeroDivisionError("no such thing")
 
 
-def config(tmp_path, **flags) -> Config:
-    return Config(ckpt_dir=(str(tmp_path),), task_name=TASK.name, **flags)
+def config(tmp_path, **flags) -> ModelRunsConfig:
+    return ModelRunsConfig(ckpt_dir=(str(tmp_path),), task_name=TASK.name, **flags)
+
+
+def summarise(outcomes, task=TASK) -> Summary:
+    return Summary.of(task, "policy_best.ckpt", Settings(robot="mycobot320"), outcomes)
 
 
 def run(tmp_path, person: Person, policies=None, steps=(STEPS,), limits=LIMITS, runs: int = 1, **flags):
@@ -91,7 +96,7 @@ def test_what_is_not_understood_is_no_success(tmp_path, capsys):
     outcomes, folder = run(tmp_path, Person("enter", "u", "enter", "y", "enter", "n"), runs=3)
     assert [outcome.highest_reward for outcome in outcomes] == [None, 1, 0]
     assert [Episode.load(path).success for path in list_episodes(folder)] == [None, True, False]
-    said = summarise(outcomes, config(tmp_path), TASK).text()
+    said = summarise(outcomes).text()
     assert "1 of 2 rollouts succeeded: 50.0%" in said
     assert "1 of 3 runs was of unknown outcome: not counted" in said
     assert "nobody knows how it ended" in capsys.readouterr().out
@@ -106,13 +111,13 @@ def test_a_run_that_a_person_helped_in_is_not_the_policys_success(tmp_path, caps
         outcomes[0].episode == "episode_0.hdf5"
         and "does not count as the policy's" in capsys.readouterr().out
     )
-    summary = summarise(outcomes, config(tmp_path), TASK)
+    summary = summarise(outcomes)
     written = json.loads(json.dumps(summary.as_dict()))
     assert (written["rollouts"], written["counted"], written["helped"], written["successes"]) == (2, 1, 1, 0)
     assert written["success_rate"] == 0 and [o["takeovers"] for o in written["outcomes"]] == [1, 0]
     assert "0 of 1 rollouts succeeded" in summary.text()
     assert "1 of 2 runs was helped: not counted" in summary.text()
-    alone = summarise(outcomes[:1], config(tmp_path), TASK)
+    alone = summarise(outcomes[:1])
     assert alone.as_dict()["success_rate"] is None and "none counts" in alone.text()
 
 
@@ -129,7 +134,7 @@ def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     assert "steps a second of 10" in said and "clamped: none" in said and "policy: " in said
     assert list_journals(folder) == []
     task = dataclasses.replace(TASK, episode_len=STEPS)
-    summary = summarise(outcomes, config(tmp_path), task)
+    summary = summarise(outcomes, task)
     assert summary.successes == 1 and "success, as you said" in summary.text()
 
 

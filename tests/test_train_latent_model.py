@@ -97,7 +97,7 @@ def test_the_best_prior_is_kept():
     """Not the last: trained for long on few codes, it believes in nothing else."""
     probs = torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(0)).softmax(-1)
     peaked = torch.nn.functional.one_hot(probs.argmax(-1), 4).float()
-    config = train_latent_model.Config(num_steps=100, batch_size=8, lr=3e-3)
+    config = train_latent_model.LatentModelConfig(num_steps=100, batch_size=8, lr=3e-3)
     prior = train_latent_model.LatentPrior(3, 4, dim=32, heads=4)
     held_out = torch.full((64, 3, 4), 0.25)
     history = train_latent_model.fit_prior(prior, peaked, held_out, config)

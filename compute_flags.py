@@ -1,0 +1,31 @@
+"""Flags of what computes with a network: they are the same for training, evaluation and the arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cli
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """Where a network is computed, and from which seed."""
+
+    TITLE: ClassVar[str] = "machine"
+
+    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
+    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
+
+
+@dataclass(frozen=True)
+class ComputeConfig(DeviceConfig):
+    """In which precision as well."""
+
+    TITLE: ClassVar[str] = "machine"
+
+    amp: str = cli.flag(
+        "auto",
+        "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
+        ("auto", "bf16", "no"),
+    )

@@ -1,0 +1,68 @@
+"""What a training run begins with: its flags, as they are kept in its folder, and a policy for its data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import cli
+from compute_flags import ComputeConfig
+from feeding import Data, FeedConfig
+from files import complete_file
+from policies.base import Interface, Policy
+from policy import POLICIES, make_policy
+from schema import Task
+
+FLAGS = "config.json"
+
+
+@dataclass(frozen=True)
+class RunConfig(FeedConfig, ComputeConfig):
+    """Flags that say what is trained, and on what."""
+
+    TITLE: ClassVar[str] = "what"
+
+    task_name: str = cli.flag(
+        None,
+        "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
+        required=True,
+    )
+    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
+    policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
+
+
+def write_config(ckpt_dir: Path, *configs: object) -> None:
+    """Write all flags of the run, for the reader and for --config."""
+    flags = {name: value for config in configs for name, value in cli.flags_of(config).items()}
+    with complete_file(ckpt_dir / FLAGS) as part:
+        part.write_text(json.dumps(flags, indent=2) + "\n", encoding="utf-8")
+
+
+def read_run(ckpt_dir: str | Path) -> RunConfig:
+    """What a run was trained on, as its folder tells now; FileNotFoundError, or ValueError with the file if
+    a flag in it has no value that it may have.
+    """
+    path = Path(ckpt_dir) / FLAGS
+    if not path.is_file():
+        raise FileNotFoundError(f"{ckpt_dir} holds no run: it has no {FLAGS}")
+    return cli.read_config(RunConfig, path, ckpt_dir=str(ckpt_dir))
+
+
+def build_policy(config: RunConfig, policy_config: object, data: Data, task: Task) -> Policy:
+    """A policy to be trained on `data`."""
+    episodes = data.train.episodes
+    interface = Interface(
+        state_dim=data.train.qpos[0].shape[1],
+        action_dim=data.train.actions[0].shape[1],
+        cameras=tuple(config.camera_names or task.cameras),
+        image_size=tuple(config.image_size),
+        task=task.name,
+        render_quality=episodes[0].render_quality,
+        views=data.views,
+        augmentations=config.augmentations(POLICIES[config.policy_class].augmentations),
+        fps=float(episodes[0].fps),
+        episode_len=int(max(data.train.lengths)),
+    )
+    return make_policy(config.policy_class, policy_config, interface, data.stats)
