@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from arm_index import ArmIndex
 from opengl import mujoco
 from schema import Arm
 
@@ -25,17 +26,16 @@ class GripPointIK:
 
     def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
         self._model, self._data = model, mujoco.MjData(model)
-        joints = [model.joint(f"{arm.name}/{name}") for name in arm.joints]
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        self._dofs = np.array([joint.dofadr[0] for joint in joints])
+        index, count = ArmIndex(model, arm), len(arm.joints)
+        self._qpos, self._dofs = index.qpos[:count], index.dofs[:count]
         posture = dict(arm.posture)
         self._keep = np.array([POSTURE if name in posture else 0.0 for name in arm.joints])
         self._posture = np.array([posture.get(name, 0.0) for name in arm.joints])
-        self._low, self._high = np.array([joint.range for joint in joints]).T
+        self._low, self._high = index.ranges.T
         self._site = model.site(f"{arm.name}/grip_point").id
         self._jacobian = np.zeros((6, model.nv))
         self._site_quat, self._inverse, self._difference = np.zeros(4), np.zeros(4), np.zeros(4)
-        _, self._zero_quat = self.forward(np.zeros(len(joints)))
+        _, self._zero_quat = self.forward(np.zeros(count))
 
     def forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Grip point at joint angles (rad): position (3,) in m, orientation wxyz (4,), world frame."""

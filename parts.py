@@ -36,6 +36,25 @@ class Arm:
         return (*(self.joint_labels or self.joints), "gripper")
 
     @property
+    def start_state(self) -> tuple[float, ...]:
+        """Its state at the start of an episode."""
+        return (*self.start, self.gripper_at(self.start_opening))
+
+    @property
+    def travel(self) -> float:
+        """How far (m or rad) its fingers go from closed to open."""
+        closed, opened = self.opening
+        return opened - closed
+
+    def travel_at(self, gripper: float) -> float:
+        """Where its fingers are (m or rad) at a gripper in [0, 1]; beyond that they are at the end."""
+        return self.opening[0] + min(max(float(gripper), 0.0), 1.0) * self.travel
+
+    def gripper_at(self, travel: float) -> float:
+        """How far its gripper is open, in [0, 1], where its fingers are at `travel` (m or rad)."""
+        return (travel - self.opening[0]) / self.travel
+
+    @property
     def actuators(self) -> tuple[str, ...]:
         """Joints that are driven, each by an actuator of its name: the arm's, then the fingers'."""
         return (*self.joints, *(finger for finger, _ in self.fingers))

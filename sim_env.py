@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from arm_index import ArmIndex, LinkedJoints
 from constants import IMAGE_SIZE
 from naming import choose
 from opengl import check_fork, mujoco, opengl_explained, rendering
 from scene import Places, build_model
-from schema import Arm, Task
+from schema import Task
 from stages import Judge
 from starts import distance_from, sample_start
 from timestep import TimeStep
@@ -27,61 +28,6 @@ with opengl_explained():
     from dm_env import specs
 
     from randomize import Looks
-
-
-class _ArmIndex:
-    """Where one arm's numbers stand in MuJoCo's arrays."""
-
-    def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
-        joints = [model.joint(f"{arm.name}/{name}") for name in arm.actuators]
-        self.qpos = np.array([joint.qposadr[0] for joint in joints])
-        self.qvel = np.array([joint.dofadr[0] for joint in joints])
-        self.ctrl = np.array([model.actuator(f"{arm.name}/{name}").id for name in arm.actuators])
-        self.signs = np.array([sign for _, sign in arm.fingers])
-        self.closed, opened = arm.opening
-        self.travel = opened - self.closed
-        self.start = np.append(arm.start, arm.start_opening * self.signs)
-        self.start_gripper = (arm.start_opening - self.closed) / self.travel
-        self.reports_command = arm.reports_command
-        self.gripper = self.start_gripper  # as last commanded
-
-    def place(self, model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray | None = None) -> None:
-        """Put the arm into a state (D,), or its start pose, at rest there, with no command on its way."""
-        self.gripper = self.start_gripper
-        targets = self.start if state is None else self.control(state)
-        data.qpos[self.qpos] = data.ctrl[self.ctrl] = targets
-        for actuator, target in zip(self.ctrl, targets, strict=True):
-            samples = model.actuator_history[actuator, 0]
-            if samples:
-                mujoco.mj_initCtrlHistory(model, data, actuator, None, np.full(samples, target))
-
-    def state(self, qpos: np.ndarray, qvel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """State (D,) and velocity (D,) of the arm; the gripper is read off its first finger, as ACT does.
-
-        One that cannot be read is where it was last sent, at a velocity of zero.
-        """
-        n = len(self.qpos) - len(self.signs)
-        position, velocity = qpos[self.qpos[: n + 1]], qvel[self.qvel[: n + 1]]
-        if self.reports_command:
-            position[n], velocity[n] = self.gripper, 0.0
-            return position, velocity
-        position[n] = (position[n] * self.signs[0] - self.closed) / self.travel
-        velocity[n] *= self.signs[0] / self.travel
-        return position, velocity
-
-    def control(self, action: np.ndarray) -> np.ndarray:
-        """Actuator targets for an action (D,): joint angles, then one target per finger."""
-        self.gripper = float(np.clip(action[-1], 0.0, 1.0))
-        opening = self.closed + self.gripper * self.travel
-        return np.concatenate([action[:-1], self.signs * opening])
-
-
-def linked_joints(model: mujoco.MjModel) -> list[tuple[int, int, np.ndarray]]:
-    """Joints that a constraint makes follow another: where both stand in `qpos`, and the polynomial (5,)."""
-    links = np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_JOINT)
-    address = model.jnt_qposadr
-    ends = [(address[model.eq_obj1id[i]], address[model.eq_obj2id[i]]) for i in links]
-    return [(*end, model.eq_data[i, :5]) for end, i in zip(ends, links, strict=True)]
 
 
 class LazyImages(Mapping):
@@ -132,10 +78,11 @@ class SimTask(control.Task):
         self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
         self.start_state: np.ndarray | None = None  # of the arms; their start poses if not given
-        self._arms = [_ArmIndex(model, arm) for arm in task.arms]
-        self._ctrl = np.concatenate([arm.ctrl for arm in self._arms])
+        self._arms = [ArmIndex(model, arm) for arm in task.arms]
+        self._motors = np.concatenate([index.motors for index in self._arms])
+        self._command = self._home = np.concatenate([arm.start_state for arm in task.arms])  # (D,), the last
         self._ends = np.cumsum([arm.dim for arm in task.arms])[:-1]
-        self._linked = linked_joints(model)
+        self._linked = LinkedJoints(model)
         self._props = [int(model.joint(f"{p.name}_joint").qposadr[0]) for p in task.props if has_props]
         judged = task if has_props else replace(task, stages=(), strict=None, choices=())
         self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])
@@ -159,20 +106,18 @@ class SimTask(control.Task):
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr
-        states = [None] * len(self._arms)
-        if self.start_state is not None:
-            states = np.split(np.asarray(self.start_state, float), self._ends)
-        for arm, state in zip(self._arms, states, strict=True):
-            arm.place(physics.model.ptr, data, state)
-        self._place_linked(data)
+        self._command = np.array(self._home if self.start_state is None else self.start_state, float)
+        for index, state in self._split(self._command):
+            index.place(physics.model.ptr, data, state)
+        self._linked.place(data)
         for address, pose in zip(self._props, self.start.reshape(-1, 7), strict=self.has_props):
             data.qpos[address : address + 7] = pose
         self.judge.reset()
         self.moment += 1
 
-    def _place_linked(self, data: mujoco.MjData) -> None:
-        for follower, leader, polynomial in self._linked:
-            data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+    def _split(self, numbers: np.ndarray) -> Iterator[tuple[ArmIndex, np.ndarray]]:
+        """Each arm with its part of a state or an action (D,)."""
+        return zip(self._arms, np.split(numbers, self._ends), strict=True)
 
     def place_prop(self, physics: dm_mujoco.Physics, number: int, pose: np.ndarray) -> None:
         """Put a prop where a pose (7,) says (xyz (m), quaternion wxyz), at rest; all else stays."""
@@ -186,30 +131,37 @@ class SimTask(control.Task):
         """Put the arms where a state (D,) says, without any motion; all else stays."""
         self.moment += 1
         data = physics.data.ptr
-        for arm, part in zip(self._arms, np.split(np.asarray(state, float), self._ends), strict=True):
-            data.qpos[arm.qpos] = arm.control(part)
-        self._place_linked(data)
+        for index, part in self._split(np.asarray(state, float)):
+            data.qpos[index.qpos] = index.targets(part)
+        self._linked.place(data)
         mujoco.mj_kinematics(physics.model.ptr, data)
         mujoco.mj_camlight(physics.model.ptr, data)
 
     def before_step(self, action: np.ndarray, physics: dm_mujoco.Physics) -> None:
         self.moment += 1
-        action = np.asarray(action, dtype=float)
+        action = np.array(action, dtype=float)
         if action.shape != (self.spec.dim,) or not np.isfinite(action).all():
             raise ValueError(f"action is {action}; {self.spec.name} takes {self.spec.dim} finite numbers")
-        parts = np.split(action, self._ends)
-        controls = [arm.control(part) for arm, part in zip(self._arms, parts, strict=True)]
-        physics.data.ptr.ctrl[self._ctrl] = np.concatenate(controls)
+        self._command = action
+        targets = [index.targets(part) for index, part in self._split(action)]
+        physics.data.ptr.ctrl[self._motors] = np.concatenate(targets)
 
     def get_observation(self, physics: dm_mujoco.Physics) -> dict:
         """`qpos` (D,), `qvel` (D,), and `images` {camera: (H, W, 3)}, rendered when asked for."""
-        data = physics.data.ptr
-        states = [arm.state(data.qpos, data.qvel) for arm in self._arms]
+        states = [self._state(*each, physics.data.ptr) for each in self._split(self._command)]
         return {
             "qpos": np.concatenate([position for position, _ in states]),
             "qvel": np.concatenate([velocity for _, velocity in states]),
             "images": LazyImages(self, physics),
         }
+
+    @staticmethod
+    def _state(index: ArmIndex, command: np.ndarray, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
+        """State and velocity (D,) of an arm; a gripper that cannot be read is, at rest, where it was sent."""
+        position, velocity = index.state(data)
+        if index.arm.reports_command:
+            position[-1], velocity[-1] = np.clip(command[-1], 0.0, 1.0), 0.0
+        return position, velocity
 
     def after_step(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr
@@ -224,8 +176,8 @@ class SimTask(control.Task):
         """Bounds of an action (D,): each joint's range (rad), and [0, 1] for the gripper."""
         bounds = physics.model.ptr.actuator_ctrlrange
         low, high = [], []
-        for arm in self._arms:
-            joints = arm.ctrl[: len(arm.ctrl) - len(arm.signs)]
+        for index in self._arms:
+            joints = index.motors[: len(index.arm.joints)]
             low += [*bounds[joints, 0], 0.0]
             high += [*bounds[joints, 1], 1.0]
         return specs.BoundedArray((self.spec.dim,), float, minimum=low, maximum=high, name="action")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import mujoco
 import numpy as np
 
+from arm_index import ArmIndex, LinkedJoints
 from constants import MYCOBOT, get_task
 from mycobot_scripts.limits import Limits
 from mycobot_scripts.link import Link
@@ -22,7 +23,6 @@ from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.pty_port import READ_TIME, WRITE_TIME
 from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
 from scene import build_model
-from sim_env import linked_joints
 
 TASK = get_task("sim_mycobot320_move_cube_scripted")
 POLL = 0.02  # s that a read of the port waits
@@ -50,26 +50,19 @@ class SteppedBody:
         model.geom_conaffinity[[not body for body in bodies]] = 0
         self.data, self.time = mujoco.MjData(model), 0.0
         self._arm = SimulatedArm(model, self.data, MYCOBOT, self._act)
-        self._motors = [model.actuator(f"{MYCOBOT.name}/{name}").id for name in MYCOBOT.actuators]
+        self._index = ArmIndex(model, MYCOBOT)
         self.measure = Measure(model, names, bodies, limits)
         self._place(np.asarray(pose, dtype=float))
         self.measure.begin(self.data)
 
     def _place(self, pose: np.ndarray) -> None:
-        joints = [self.model.joint(f"{MYCOBOT.name}/{name}").qposadr[0] for name in MYCOBOT.actuators]
-        self.data.qpos[joints] = self._control(pose)
-        for follower, leader, polynomial in linked_joints(self.model):
-            self.data.qpos[follower] = np.polynomial.polynomial.polyval(self.data.qpos[leader], polynomial)
+        self.data.qpos[self._index.qpos] = self._index.targets(pose)
+        LinkedJoints(self.model).place(self.data)
         mujoco.mj_forward(self.model, self.data)
         self._arm.stand(pose)
 
-    @staticmethod
-    def _control(action: np.ndarray) -> np.ndarray:
-        closed, opened = MYCOBOT.opening
-        return np.append(action[:6], closed + np.clip(action[6], 0, 1) * (opened - closed))
-
     def _act(self, action: np.ndarray) -> None:
-        self.data.ctrl[self._motors] = self._control(action)
+        self.data.ctrl[self._index.motors] = self._index.targets(action)
 
     def advance(self, at: float) -> None:
         """Step up to a time (s), measuring at each step."""

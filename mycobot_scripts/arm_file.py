@@ -17,7 +17,6 @@ from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.units import JOINTS, to_state
 
 DEFAULT_PATH = "mycobot320.json"  # in the folder that scripts are run in
-_CLOSED, _OPEN = MYCOBOT.opening
 GRIPPER_MODES = {0: "over RS-485, transparent", 1: "by the port's IO pins"}
 
 
@@ -27,7 +26,7 @@ class ArmFile:
 
     port: str = "auto"  # serial port
     home_degrees: tuple[float, ...] = tuple(round(float(a), 2) for a in np.degrees(MYCOBOT.start))
-    home_gripper: float = round((MYCOBOT.start_opening - _CLOSED) / (_OPEN - _CLOSED), 4)  # 0 closed, 1 open
+    home_gripper: float = round(MYCOBOT.start_state[-1], 4)  # 0 closed, 1 open
     gripper_mode: int | None = None  # of GRIPPER_MODES, set whenever a script begins; None: left as it is
     table_height_m: float = 0.0  # above the arm's foot
     tool_length_m: float = TOOL_LENGTH  # from the flange to the point between the finger tips

@@ -93,8 +93,7 @@ def fingers(opening: float) -> np.ndarray:
 
     As wide as the gripper is open and as long as they ever are: they stand for any smaller opening too.
     """
-    closed, opened = MYCOBOT.opening
-    angle = closed + float(np.clip(opening, 0, 1)) * (opened - closed)
+    angle = MYCOBOT.travel_at(opening)
     c, s = np.cos(angle), np.sin(angle)
     bar = (_BAR[0] * c + _BAR[1] * s, _LONGEST)
     inner, outer = np.add(_INNER_FOOT, bar), np.add(_OUTER_FOOT, bar)

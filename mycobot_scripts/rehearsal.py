@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from arm_index import ArmIndex, LinkedJoints
 from mycobot_scripts.safety import Guard, Limits, SafetyStop
 from mycobot_scripts.units import JOINTS
 from opengl import mujoco
 from scene import build_model
 from schema import Task
-from sim_env import linked_joints
 
 TABLE = "mycobot_table"  # the scene of a task that has none: a table, and nothing on it
 DEPTH = 0.002  # m; less is a touch, not a collision
@@ -35,15 +35,12 @@ class Rehearsal:
     """
 
     def __init__(self, task: Task, limits: Limits) -> None:
-        self._arm = task.arms[0]
         self._guard = Guard(limits)
         self._model = build_model(replace(task, scene=task.scene or TABLE), has_props=False)
         self._data = mujoco.MjData(self._model)
-        joints = [self._model.joint(f"{self._arm.name}/{name}") for name in self._arm.actuators]
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        self._linked = linked_joints(self._model)
+        self._index, self._linked = ArmIndex(self._model, task.arms[0]), LinkedJoints(self._model)
         self._names = [self._model.geom(i).name for i in range(self._model.ngeom)]
-        is_arm = np.array([name.startswith(f"{self._arm.name}/") for name in self._names])
+        is_arm = np.array([name.startswith(f"{task.arms[0].name}/") for name in self._names])
         in_gripper = np.array([self._is_below("gripper_base", body) for body in self._model.geom_bodyid])
         self._is_arm, self._in_gripper = is_arm, in_gripper
 
@@ -66,11 +63,8 @@ class Rehearsal:
     def _collision(self, pose: np.ndarray) -> str | None:
         """What the arm is in, at a pose (7,), in words."""
         data = self._data
-        closed, opened = self._arm.opening
-        opening = closed + float(np.clip(pose[JOINTS], 0, 1)) * (opened - closed)
-        data.qpos[self._qpos] = np.append(pose[:JOINTS], [sign * opening for _, sign in self._arm.fingers])
-        for follower, leader, polynomial in self._linked:
-            data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+        data.qpos[self._index.qpos] = self._index.targets(pose)
+        self._linked.place(data)
         mujoco.mj_fwdPosition(self._model, data)
         pairs, depths = data.contact.geom, -data.contact.dist
         counts = (depths > DEPTH) & self._is_arm[pairs].any(axis=1) & ~self._in_gripper[pairs].all(axis=1)
@@ -83,7 +77,7 @@ class Rehearsal:
 
     def _is_below(self, body: str, number: int) -> bool:
         """Whether a body is one of the arm's, or hangs from it."""
-        top = self._model.body(f"{self._arm.name}/{body}").id
+        top = self._model.body(f"{self._index.arm.name}/{body}").id
         while number not in (0, top):
             number = self._model.body_parentid[number]
         return number == top

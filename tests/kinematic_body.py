@@ -23,20 +23,15 @@ class KinematicBody:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.now = clock
-        self._position = np.append(MYCOBOT.start, self._opening(MYCOBOT.start_opening))
+        self._position = np.array(MYCOBOT.start_state)
         self._target = self._position.copy()
         self._coming: deque[tuple[float, np.ndarray, np.ndarray]] = deque()  # due (s), which, their target
         self._velocity = np.zeros(7)
         self._speed = np.full(7, MYCOBOT.max_speed)
-        self._speed[6] = MYCOBOT.max_speed / (MYCOBOT.opening[1] - MYCOBOT.opening[0])  # ranges a second
+        self._speed[6] = MYCOBOT.max_speed / MYCOBOT.travel  # ranges a second
         self._on = np.ones(7, bool)
         self._stuck = np.zeros(7, bool)
         self._time = clock()  # s, of `_position`
-
-    @staticmethod
-    def _opening(travel: float) -> float:
-        closed, opened = MYCOBOT.opening
-        return (travel - closed) / (opened - closed)
 
     def state(self, at: float) -> BodyState:
         self._advance(at)

@@ -58,6 +58,7 @@ FLOORS = {
     "sim_env": 1,
     "trained_tasks": 1,
     "scene": 1,
+    "arm_index": 1,
     "opengl": 1,
     "inverse_kinematics": 1,
     "reach": 1,

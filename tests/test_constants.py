@@ -127,6 +127,10 @@ def test_arms(task):
         closed, opened = arm.opening
         assert closed <= arm.start_opening <= opened and closed < opened
         assert all(abs(sign) == 1.0 for _, sign in arm.fingers) and arm.fingers[0][1] == 1.0
+        assert (arm.travel_at(0), arm.travel_at(1)) == pytest.approx(arm.opening)
+        assert arm.travel_at(-0.5) == closed and arm.travel_at(2.0) == arm.travel_at(1.0), "no further"
+        assert arm.gripper_at(arm.travel_at(0.3)) == pytest.approx(0.3)
+        assert len(arm.start_state) == arm.dim and 0 <= arm.start_state[-1] <= 1
 
 
 @every_task

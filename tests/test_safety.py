@@ -9,6 +9,7 @@ import pytest
 from emulated import START, WIDE, emulated, make_guard
 from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
+from arm_index import ArmIndex, LinkedJoints
 from constants import MYCOBOT, get_task
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts.arm import LinkedArm, ServoConfig
@@ -18,7 +19,6 @@ from mycobot_scripts.safety import HARD_LIMITS, SafetyStop
 from mycobot_scripts.units import on_the_wire
 from scene import build_model
 from scripted_policy import ScriptedPolicy
-from sim_env import linked_joints
 
 LOW = np.radians([0, 90, 20, 0, -90, 0])  # where the tool point is below the table
 
@@ -194,12 +194,9 @@ def test_no_target_gets_past_a_limit_on_the_wire(acks):
 
 def geoms_of(model, data, pose):
     """What of the arm touches in MuJoCo at a pose (7,), as pairs of bodies, and how deep (m)."""
-    closed, opened = MYCOBOT.opening
-    data.qpos[[model.joint(f"{MYCOBOT.name}/{name}").qposadr[0] for name in MYCOBOT.actuators]] = np.append(
-        pose[:6], closed + pose[6] * (opened - closed)
-    )
-    for follower, leader, polynomial in linked_joints(model):
-        data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)
+    index = ArmIndex(model, MYCOBOT)
+    data.qpos[index.qpos] = index.targets(pose)
+    LinkedJoints(model).place(data)
     mujoco.mj_fwdPosition(model, data)
     bodies = model.geom_bodyid[data.contact.geom]
     return [

@@ -200,6 +200,18 @@ def test_gripper_velocity_has_the_units_of_its_position(env):
     assert np.allclose(seen[-2]["qvel"][grippers], slope, rtol=0.2)
 
 
+def test_posing_puts_the_arms_there_and_is_no_command(env):
+    """A gripper that cannot be read is where it was last sent, whatever pose the arms are put into."""
+    sent = env.reset(0).observation["qpos"].copy()
+    grippers = np.array([name.endswith("gripper") for name in env.spec.state_names])
+    sent[grippers] = 0.25
+    env.step(sent)
+    posed = np.where(grippers, 0.75, sent + 0.1)
+    env.pose(posed)
+    reported = np.concatenate([[arm.reports_command] * arm.dim for arm in env.spec.arms]) & grippers
+    assert np.allclose(env.observe()["qpos"], np.where(reported, 0.25, posed))
+
+
 def test_a_simulation_that_becomes_unstable_ends_the_episode(transfer):
     transfer.reset(0)
     rng = np.random.default_rng(0)

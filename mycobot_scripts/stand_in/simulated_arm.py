@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from arm_index import ArmIndex
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from opengl import mujoco
 from schema import Arm
@@ -26,11 +27,8 @@ class SimulatedArm:
         self, model: mujoco.MjModel, data: mujoco.MjData, arm: Arm, act: Callable[[np.ndarray], None]
     ) -> None:
         self._model, self._data, self._act = model, data, act
-        joints = [model.joint(f"{arm.name}/{name}") for name in arm.actuators]
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        self._dofs = np.array([joint.dofadr[0] for joint in joints])
-        self._motors = np.array([model.actuator(f"{arm.name}/{name}").id for name in arm.actuators])
-        self._closed, self._travel = arm.opening[0], arm.opening[1] - arm.opening[0]
+        self._index = ArmIndex(model, arm)
+        self._dofs, self._motors = self._index.dofs, self._index.motors
         self._gains = model.actuator_gainprm.copy(), model.actuator_biasprm.copy()
         self._damping = model.dof_damping[self._dofs].copy()
         self._on, self._hand = np.ones(6, bool), False
@@ -48,12 +46,13 @@ class SimulatedArm:
 
     def state(self) -> BodyState:
         """Where it is."""
-        qpos, qvel = self._data.qpos[self._qpos], self._data.qvel[self._dofs]
+        position, velocity = self._index.state(self._data)
         # The joints' damping is how the model keeps to its top speed; no motor works against it.
-        driven = self._data.actuator_force[self._motors[:6]] - self._damping[:6] * qvel[:6]
+        driven = self._data.actuator_force[self._motors[:6]] - self._damping[:6] * velocity[:6]
         torques = driven + self._data.qfrc_gravcomp[self._dofs[:6]]
-        opening, speed = (qpos[6] - self._closed) / self._travel, qvel[6] / self._travel
-        return BodyState(qpos[:6], qvel[:6], torques * self._on, float(opening), float(speed))
+        return BodyState(
+            position[:6], velocity[:6], torques * self._on, float(position[6]), float(velocity[6])
+        )
 
     def before_step(self) -> None:
         """Joints whose motors are off bear the arm's weight themselves, unless a hand does."""
@@ -75,7 +74,7 @@ class SimulatedArm:
     def hold(self, joints: list[int]) -> None:
         """Stop these joints where they are; nothing is on its way to them any more."""
         action = self.action.copy()
-        action[joints] = self._data.qpos[self._qpos[joints]]
+        action[joints] = self._data.qpos[self._index.qpos[joints]]
         self._send(action)
         self._forget(self._motors[joints])
 
