@@ -29,10 +29,10 @@ from machine import World, join_world, pick_device
 from naming import choose
 from outcomes import Summary
 from parallel import Workers
-from plots import LiveView
+from plots import LiveView, k_plot
+from policies import POLICIES
 from policies.base import Policy
-from policies.vision import check_vision
-from policy import POLICIES, choose_cameras, finish_policies, save_policy
+from policy import choose_cameras, finish_policies, save_policy
 from results import open_evaluation
 from run_setup import RunConfig, build_policy, write_config
 from schema import Task
@@ -97,27 +97,26 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
         raise FileNotFoundError(f"--config is {given.config!r}; there is no such file")
     defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
     name = given.policy_class or defaults.get("policy_class", "ACT")
-    kind = POLICIES[choose("policy class", name, POLICIES)]
+    policy_flags = POLICIES.config(choose("policy class", name, POLICIES))
     parser = cli.make_parser(__doc__, ("what", "evaluation", "execution", "data", "picture"))
     cli.add_flags(parser, TrainingRunConfig)
     cli.add_flags(parser, TrainConfig, "training")
-    cli.add_flags(parser, kind.Config, f"policy {name}")
-    parser.set_defaults(**kind.training_defaults)
+    cli.add_flags(parser, policy_flags, f"policy {name}")
+    parser.set_defaults(**policy_flags.training_defaults)
     cli.set_defaults(parser, defaults, given.config)
     args = parser.parse_args(argv)
-    if kind.chunk_field is not None:
-        for field in set(kind.within_chunk) - cli.spelt(argv) - set(defaults):
-            setattr(args, field, max(1, min(getattr(args, field), getattr(args, kind.chunk_field))))
+    for field in set(policy_flags.within_chunk) - cli.spelt(argv) - set(defaults):
+        setattr(args, field, max(1, min(getattr(args, field), getattr(args, policy_flags.chunk_flag()))))
     config, training = cli.from_flags(TrainingRunConfig, args), cli.from_flags(TrainConfig, args)
     if config.chunk_seconds is not None:
         check_chunk_flags(name, argv)
     check_wandb(training.wandb)
-    return config, training, cli.from_flags(kind.Config, args)
+    return config, training, cli.from_flags(policy_flags, args)
 
 
 def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
     """ValueError where --chunk_seconds contradicts a flag that is there, or means nothing."""
-    field = POLICIES[name].chunk_field
+    field = POLICIES.config(name).chunk_flag()
     if field is None:
         raise ValueError(f"--chunk_seconds is given, but {name} predicts one action at a time")
     if {field, "chunk_size"} & cli.spelt(argv):
@@ -140,7 +139,7 @@ def train(
     torch.manual_seed(training.seed)
     device = pick_device(training.device)
     policy = build_policy(config, policy_config, data, task).to(device)
-    total = training.steps(len(data.train.paths), world.size) if policy.trains else 0
+    total = training.steps(len(data.train.paths), world.size) if policy.config.trains else 0
     size = sum(parameter.numel() for parameter in policy.parameters())
     say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
     say(training.batch_line(world.size))
@@ -177,13 +176,18 @@ def train(
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
     """What is left to do to a run's checkpoints when all its steps are done (`Policy.finish`)."""
     checkpoints = [ckpt_dir / BEST, ckpt_dir / LAST]
-    if not policy.trains:
+    if not policy.config.trains:
         for path in checkpoints:
             save_policy(path, policy, step=0)
-    if policy.needs_finish:
-        finish_policies(
-            checkpoints, lambda kept: kept.finish(data.train, data.validation, ckpt_dir), policy.device
-        )
+
+    def finish(kept: Policy) -> None:
+        choice = kept.finish(data.train, data.validation)
+        if choice is not None:
+            k_plot(ckpt_dir / "k_select.png", choice.ks, choice.errors, (choice.k, choice.state_weight))
+            print(f"{choice.text()} (k_select.png)")
+
+    if policy.config.needs_finish:
+        finish_policies(checkpoints, finish, policy.device)
 
 
 def make_evaluation(
@@ -194,7 +198,7 @@ def make_evaluation(
         return None
     if task.scene is None:
         raise ValueError(f"--eval_every is {training.eval_every}; {task.name} cannot be simulated")
-    if POLICIES[config.policy_class].needs_finish:
+    if POLICIES.config(config.policy_class).needs_finish:
         raise ValueError(
             f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
         )
@@ -251,11 +255,10 @@ def main() -> None:
     if config.eval:
         evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
         return
-    check_vision(policy_config)
+    policy_config.check_sources()
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
-        field = POLICIES[config.policy_class].chunk_field
-        policy_config = replace(policy_config, **{field: config.chunk_steps(task.fps)})
+        policy_config = policy_config.with_chunk(config.chunk_steps(task.fps))
     with (
         join_world(pick_device(training.device)) as world,
         hold(config.ckpt_dir) if world.is_first else contextlib.nullcontext(),

@@ -11,8 +11,10 @@ import cli
 from compute_flags import ComputeConfig
 from feeding import Data, FeedConfig
 from files import complete_file
+from policies import POLICIES
 from policies.base import Interface, Policy
-from policy import POLICIES, make_policy
+from policies.configs import PolicyConfig
+from policy import make_policy
 from schema import Task
 
 FLAGS = "config.json"
@@ -50,7 +52,7 @@ def read_run(ckpt_dir: str | Path) -> RunConfig:
     return cli.read_config(RunConfig, path, ckpt_dir=str(ckpt_dir))
 
 
-def build_policy(config: RunConfig, policy_config: object, data: Data, task: Task) -> Policy:
+def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, task: Task) -> Policy:
     """A policy to be trained on `data`."""
     episodes = data.train.episodes
     interface = Interface(
@@ -61,7 +63,7 @@ def build_policy(config: RunConfig, policy_config: object, data: Data, task: Tas
         task=task.name,
         render_quality=episodes[0].render_quality,
         views=data.views,
-        augmentations=config.augmentations(POLICIES[config.policy_class].augmentations),
+        augmentations=config.augmentations(policy_config.augmentations),
         fps=float(episodes[0].fps),
         episode_len=int(max(data.train.lengths)),
     )

@@ -17,8 +17,8 @@ from logs import Row
 from machine import World, autocast
 from optimisation import average_weights, learning_rate_factor, make_optimiser, step_seed
 from policies.base import Interface, Policy
-from policies.stored import stored_training
-from policy import FORMAT_VERSION, first_line, save_policy, stored_parts
+from policies.stored import FORMAT_VERSION, Stored, first_line, stored_training
+from policy import save_policy
 from torch_files import check_room
 from training_flags import TrainConfig
 from utils import Batch
@@ -64,7 +64,7 @@ class Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: learning_rate_factor(step, config, total)
         )
-        decay = policy.ema if config.ema is None else config.ema
+        decay = policy.config.ema if config.ema is None else config.ema
         self.average = average_weights(policy, decay) if decay else None
         self._loss = self.world.wrap(_Loss(policy))
         if config.compile:
@@ -148,10 +148,10 @@ class Run:
         """Go on from the content of a `last` checkpoint; ValueError if it is damaged, or if policy, average
         or schedule were others.
         """
-        _, config, interface, _, weights = stored_parts(content, path)
-        if content["format_version"] != FORMAT_VERSION:
+        stored = Stored.of(content, path)
+        if stored.format_version != FORMAT_VERSION:
             raise ValueError("the run to resume was begun by an older version; begin anew with --overwrite")
-        _check_same(config, interface, self.policy)
+        _check_same(stored.config, stored.interface, self.policy)
         state = stored_training(content, path)
         if state["total"] != self.total and self.config.lr_schedule == "cosine":
             raise ValueError(
@@ -164,9 +164,9 @@ class Run:
                 "give the same flags, or another --ckpt_dir"
             )
         try:
-            self.policy.load_state_dict(state["weights"] or weights)
+            self.policy.load_state_dict(state["weights"] or stored.weights)
             if self.average is not None:
-                self.average.module.load_state_dict(weights)
+                self.average.module.load_state_dict(stored.weights)
                 self.average.n_averaged.fill_(state["step"])
                 self.average.module.train()  # as the policy itself; what `finish` taught it counts no more
             self.optimiser.load_state_dict(state["optimiser"])

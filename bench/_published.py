@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from constants import IMAGENET_MEAN, IMAGENET_STD
+from detr.act import ACTSizes
 from detr.backbone import build_backbone
 from detr.latent import kl_divergence, sample_gaussian
 from detr.position_encoding import sine_position_2d, sinusoid_table
@@ -21,6 +22,7 @@ from utils import Batch
 
 LATENT_DIM = 32
 DROPOUT = 0.1
+DEC_LAYERS = 7
 
 
 class _FeedForward(nn.Module):
@@ -73,20 +75,16 @@ class PublishedACT(nn.Module):
     """ACT with one camera and its ResNet-18; takes normalised state and actions, and images in [0, 1]."""
 
     def __init__(
-        self,
-        state_dim: int = 14,
-        chunk_size: int = 100,
-        hidden_dim: int = 512,
-        dim_feedforward: int = 3200,
-        nheads: int = 8,
-        enc_layers: int = 4,
-        dec_layers: int = 7,
+        self, state_dim: int = 14, chunk_size: int = 100, dec_layers: int = DEC_LAYERS, **others: int
     ) -> None:
+        """`others` are of `ACTSizes`."""
         super().__init__()
-        sizes = (hidden_dim, nheads, dim_feedforward)
-        self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(enc_layers))
-        self.cvae = nn.ModuleList(EncoderLayer(*sizes) for _ in range(enc_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(dec_layers))
+        sizes = ACTSizes(state_dim, state_dim, chunk_size, dec_layers=dec_layers, **others)
+        hidden_dim = sizes.hidden_dim
+        widths = (hidden_dim, sizes.nheads, sizes.dim_feedforward)
+        self.encoder = nn.ModuleList(EncoderLayer(*widths) for _ in range(sizes.enc_layers))
+        self.cvae = nn.ModuleList(EncoderLayer(*widths) for _ in range(sizes.enc_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(*widths) for _ in range(dec_layers))
         for stack in (self.encoder, self.cvae, self.decoder):
             init_xavier(stack)
         self.decoder_norm = nn.LayerNorm(hidden_dim)

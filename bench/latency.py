@@ -46,7 +46,7 @@ def build(name: str, image_size: tuple[int, int], **flags: Any) -> Policy:
     moments = {"qpos_mean": zeros, "qpos_std": ones, "action_mean": zeros, "action_std": ones}
     interface = Interface(DIM, DIM, (CAMERA,), image_size)
     policy = make_policy(name, POLICIES[name].Config(**flags), interface, Stats.completed(moments)).eval()
-    if policy.needs_finish:
+    if policy.config.needs_finish:
         _remember(policy)
     return policy
 

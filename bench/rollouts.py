@@ -55,7 +55,7 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
 
     env = make_sim_env(task, "full")
     torch.manual_seed(0)
-    network = PublishedACT(task.dim, CHUNK, hidden_dim).eval()
+    network = PublishedACT(task.dim, CHUNK, hidden_dim=hidden_dim).eval()
     pose = start_pose(task)
 
     @torch.inference_mode()

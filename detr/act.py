@@ -9,6 +9,7 @@ appendix C; `DETRVAE` in ACT and ACT++, detr/models/detr_vae.py. Differences:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,21 @@ from detr.position_encoding import sine_position_2d, sinusoid_table
 from detr.transformer import Encoder, Transformer
 
 
+@dataclass(frozen=True)
+class ACTSizes:
+    """Of ACT's parts."""
+
+    state_dim: int  # width of `qpos`
+    action_dim: int
+    chunk_size: int  # actions predicted at once
+    hidden_dim: int = 512  # width of the tokens, a multiple of 4 and of `nheads`
+    dim_feedforward: int = 3200
+    nheads: int = 8
+    enc_layers: int = 4  # of the observation's encoder, and of the CVAE's
+    dec_layers: int = 1
+    dropout: float = 0.1
+
+
 class ACT(nn.Module):
     """Action chunking with transformers.
 
@@ -25,10 +41,7 @@ class ACT(nn.Module):
         backbones: one per camera, in the cameras' order, or a single one for all cameras; each maps
             (B, 3, H, W) to (B, out_channels, h, w). Upstream gives every camera the same positions, and so do
             we: with a shared backbone the network cannot tell the cameras apart, except by what they see.
-        state_dim, action_dim: width of `qpos` and of an action.
-        chunk_size: actions predicted at once.
-        hidden_dim: width of the tokens, a multiple of 4 and of `nheads`.
-        enc_layers: layers of the observation's encoder, and of the CVAE's.
+        sizes: of its parts.
         latent: what the CVAE squeezes the actions through; None leaves a plain regression.
 
     Raises:
@@ -38,41 +51,34 @@ class ACT(nn.Module):
     def __init__(
         self,
         backbones: Sequence[nn.Module],
-        state_dim: int,
-        action_dim: int,
-        chunk_size: int,
-        hidden_dim: int = 512,
-        dim_feedforward: int = 3200,
-        nheads: int = 8,
-        enc_layers: int = 4,
-        dec_layers: int = 1,
-        dropout: float = 0.1,
+        sizes: ACTSizes,
         latent: GaussianLatent | CodeLatent | None = None,
     ) -> None:
         super().__init__()
         channels = {backbone.out_channels for backbone in backbones}
         if len(channels) != 1:
             raise ValueError(f"the backbones must agree in out_channels, got {sorted(channels)}")
-        if dec_layers < 1:
-            raise ValueError(f"dec_layers must be at least 1, got {dec_layers}")
+        if sizes.dec_layers < 1:
+            raise ValueError(f"dec_layers must be at least 1, got {sizes.dec_layers}")
+        dim, heads, width, dropout = sizes.hidden_dim, sizes.nheads, sizes.dim_feedforward, sizes.dropout
         self.backbones = nn.ModuleList(backbones)
-        self.input_proj = nn.Conv2d(channels.pop(), hidden_dim, kernel_size=1)
-        self.input_proj_robot_state = nn.Linear(state_dim, hidden_dim)
-        self.additional_pos_embed = nn.Embedding(2, hidden_dim)  # latent, proprioception
-        self.query_embed = nn.Embedding(chunk_size, hidden_dim)
-        self.transformer = Transformer(hidden_dim, nheads, dim_feedforward, enc_layers, dec_layers, dropout)
-        self.action_head = nn.Linear(hidden_dim, action_dim)
+        self.input_proj = nn.Conv2d(channels.pop(), dim, kernel_size=1)
+        self.input_proj_robot_state = nn.Linear(sizes.state_dim, dim)
+        self.additional_pos_embed = nn.Embedding(2, dim)  # latent, proprioception
+        self.query_embed = nn.Embedding(sizes.chunk_size, dim)
+        self.transformer = Transformer(dim, heads, width, sizes.enc_layers, sizes.dec_layers, dropout)
+        self.action_head = nn.Linear(dim, sizes.action_dim)
 
         self.latent = latent
         if latent is not None:
-            self.encoder = Encoder(enc_layers, hidden_dim, nheads, dim_feedforward, dropout)
-            self.cls_embed = nn.Embedding(1, hidden_dim)
-            self.encoder_joint_proj = nn.Linear(state_dim, hidden_dim)
-            self.encoder_action_proj = nn.Linear(action_dim, hidden_dim)
-            self.latent_proj = nn.Linear(hidden_dim, latent.info_dim)
-            self.latent_out_proj = nn.Linear(latent.dim, hidden_dim)
+            self.encoder = Encoder(sizes.enc_layers, dim, heads, width, dropout)
+            self.cls_embed = nn.Embedding(1, dim)
+            self.encoder_joint_proj = nn.Linear(sizes.state_dim, dim)
+            self.encoder_action_proj = nn.Linear(sizes.action_dim, dim)
+            self.latent_proj = nn.Linear(dim, latent.info_dim)
+            self.latent_out_proj = nn.Linear(latent.dim, dim)
         else:  # what is left of latent_out_proj when the latent is always zero: its bias
-            self.latent_token = nn.Parameter(torch.zeros(hidden_dim))
+            self.latent_token = nn.Parameter(torch.zeros(dim))
 
     def encode(self, qpos: Tensor, actions: Tensor, is_pad: Tensor | None = None) -> Tensor:
         """What is to be known of the latent, given what was done.

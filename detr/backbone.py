@@ -4,7 +4,11 @@ A backbone maps ImageNet-normalised images (B, 3, H, W) of any size to a map (B,
 says `out_channels`. Building and initialising are two things: `init_backbone` makes one to be trained and
 may download weights; `build_backbone` makes the bare architecture of a trained one, from the name and norm
 that its checkpoint recorded.
+
+Whoever builds imports: their names are flags, which are told without torch.
 """
+
+from __future__ import annotations
 
 import difflib
 import http.client
@@ -12,28 +16,29 @@ import socket
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torchvision
-from torch import Tensor, nn
-
-from detr import timm_models
-from detr.keypoints import Keypoints
+from detr import TIMM
 from detr.norms import NORMS, replace_batch_norm
-from detr.residual_attention import FORMS, ResidualAttention
-from detr.spatial import robomimic_nets
+from detr.residual_forms import FORMS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 WEIGHTS = ("auto", "imagenet", "none")
 DOWNLOAD_TIMEOUT = 10.0  # seconds without a byte
 
-Builder = Callable[[str, str], nn.Module]
+Builder = Callable[[str, str], "nn.Module"]
 BACKBONES: dict[str, Builder] = {}
 
 
-def register_backbone(*names: str, scratch_norm: str = "group_norm") -> Callable[[Builder], Builder]:
+def register_backbone(
+    *names: str, scratch_norm: str = "group_norm", in_torchvision: bool = False
+) -> Callable[[Builder], Builder]:
     """Make a function `(name, norm) -> module with out_channels` known under `names`.
 
     A name `family:NAME` stands for every name that begins with `family:`. `scratch_norm` is the key of
-    `NORMS` that random weights are trained with.
+    `NORMS` that random weights are trained with; `in_torchvision` says that there are pretrained ones.
     """
 
     def register(build: Builder) -> Builder:
@@ -41,15 +46,18 @@ def register_backbone(*names: str, scratch_norm: str = "group_norm") -> Callable
             if name in BACKBONES:
                 raise ValueError(f"backbone {name!r} is registered twice")
             BACKBONES[name] = build
-        build.scratch_norm = scratch_norm
+        build.scratch_norm, build.in_torchvision = scratch_norm, in_torchvision
         return build
 
     return register
 
 
-@register_backbone("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+@register_backbone("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", in_torchvision=True)
 def resnet(name: str, norm: str) -> nn.Module:
     """torchvision's ResNet (He et al. 2016) up to layer4, as in DETR, models/backbone.py; stride 32."""
+    import torchvision
+    from torch import nn
+
     net = torchvision.models.get_model(name, weights=None, norm_layer=NORMS[norm])
     body = nn.Sequential()
     for key, module in net.named_children():
@@ -64,12 +72,16 @@ def keypoints(name: str, norm: str) -> nn.Module:
     """Where things are, in four tokens: small enough to learn from scratch on a CPU within minutes."""
     if norm != "batch_norm":
         raise ValueError(f"backbone {name!r} has batch_norm, not {norm!r}")
+    from detr.keypoints import Keypoints
+
     return Keypoints()
 
 
 @register_backbone("robomimic_resnet18")
 def robomimic_resnet18(name: str, norm: str) -> nn.Module:
     """robomimic's ResNet18Conv, the image encoder of ACT++'s Diffusion Policy; stride 32."""
+    from detr.spatial import robomimic_nets
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision as torchvision no longer likes it
         net = robomimic_nets().ResNet18Conv(pretrained=False)
@@ -81,12 +93,16 @@ def robomimic_resnet18(name: str, norm: str) -> nn.Module:
 @register_backbone(*FORMS)
 def residual_attention(name: str, norm: str) -> nn.Module:
     """Features that pass through masks of their own making (Wang et al. 2017)."""
+    from detr.residual_attention import ResidualAttention
+
     return ResidualAttention(FORMS[name], NORMS[norm])
 
 
-@register_backbone(f"{timm_models.PREFIX}NAME")
+@register_backbone(f"{TIMM}NAME")
 def timm_model(name: str, norm: str) -> nn.Module:
     """Any model of the package timm that has feature maps; those without batch norm keep what they have."""
+    from detr import timm_models
+
     return timm_models.build(name, norm)
 
 
@@ -159,14 +175,20 @@ def init_backbone(
 
 
 def _has_imagenet_weights(name: str) -> bool:
-    if name.startswith(timm_models.PREFIX):
+    if name.startswith(TIMM):
+        from detr import timm_models
+
         return timm_models.has_weights(name)
-    return name in torchvision.models.list_models(module=torchvision.models)
+    return _find_builder(name).in_torchvision
 
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
-    if name.startswith(timm_models.PREFIX):
+    if name.startswith(TIMM):
+        from detr import timm_models
+
         return timm_models.fetch_weights(name, DOWNLOAD_TIMEOUT)
+    import torchvision
+
     # IMAGENET1K_V1 are those that DETR, ACT and ACT++ start from.
     with _socket_timeout(DOWNLOAD_TIMEOUT):
         return torchvision.models.get_model_weights(name).IMAGENET1K_V1.get_state_dict(check_hash=True)

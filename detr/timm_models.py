@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detr import TIMM
 from detr.norms import group_norm, replace_batch_norm
 
-PREFIX = "timm:"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # as timm asks the hub for them
 PROBE = (96, 128)  # height and width (pixels) that no model is made for: those of one size cannot take it
 # what makes models take images of any size that are made for one
@@ -88,18 +88,18 @@ def _import_timm() -> ModuleType:
     try:
         import timm
     except ImportError as error:
-        raise ImportError(f"--backbone {PREFIX}NAME needs the package timm: pip install timm") from error
+        raise ImportError(f"--backbone {TIMM}NAME needs the package timm: pip install timm") from error
     return timm
 
 
 def _known(name: str) -> str:
     """timm's name of a model, perhaps with a tag of weights; ValueError if there is none such."""
     timm = _import_timm()
-    name = name.removeprefix(PREFIX)
+    name = name.removeprefix(TIMM)
     known = set(timm.list_models()) | set(timm.list_pretrained())
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {', '.join(repr(PREFIX + match) for match in close)}? " if close else ""
+        hint = f"did you mean {', '.join(repr(TIMM + match) for match in close)}? " if close else ""
         raise ValueError(f"timm has no model {name!r}; {hint}timm.list_models() names all {len(known)}")
     return name
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-GROUPS = 8  # of each group norm
+from detr import UNET_GROUPS
 
 
 class StepEmbedding(nn.Module):
@@ -39,7 +39,7 @@ class ConvBlock(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(
             nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
-            nn.GroupNorm(GROUPS, out_channels),
+            nn.GroupNorm(UNET_GROUPS, out_channels),
             nn.Mish(),
         )
 
@@ -88,9 +88,9 @@ class ConditionalUNet(nn.Module):
         step_dim: int = 256,
     ) -> None:
         super().__init__()
-        if not down_dims or min(down_dims) < 1 or any(dim % GROUPS for dim in down_dims):
+        if not down_dims or min(down_dims) < 1 or any(dim % UNET_GROUPS for dim in down_dims):
             shown = " ".join(map(str, down_dims))
-            raise ValueError(f"down_dims are {shown}; give one or more, each a multiple of {GROUPS}")
+            raise ValueError(f"down_dims are {shown}; give one or more, each a multiple of {UNET_GROUPS}")
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}; it must be odd")
         self.embed_step = StepEmbedding(step_dim)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-import cli
 from augment import centre_crop
 from constants import IMAGENET_MEAN, IMAGENET_STD
 from frames import resize_image
+from policies.configs import PolicyConfig
 from stats import Stats
 from utils import Batch, Demonstrations
 from views import View
@@ -47,34 +46,41 @@ class Interface:
         return cls(**{**values, "views": views})
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What `Policy.finish` chose: how many neighbours, and the weight of the state beside the pictures."""
+
+    ks: Sequence[int]  # numbers of neighbours that were tried
+    errors: Mapping[float, Sequence[float]]  # by weight: the error at each of them
+    k: int
+    state_weight: float
+
+    def text(self) -> str:
+        """For the reader."""
+        error = self.errors[self.state_weight][list(self.ks).index(self.k)]
+        return (
+            f"k {self.k} and state weight {self.state_weight:g}: of {len(self.ks)} times {len(self.errors)}, "
+            f"closest to what was demonstrated in the validation episodes; error {error:.4f}"
+        )
+
+
 class Policy(nn.Module):
     """Maps an observation to a chunk of actions. Takes and gives robot units; normalises inside.
 
-    A subclass names its `Config`, builds its networks in `__init__`, and defines `loss` and `act`. The rest
-    it changes only where it differs.
+    A subclass names its `Config`, which also tells how it is trained and used, builds its networks in
+    `__init__`, and defines `loss` and `act`, and `backbones` where it sees through them. The rest it changes
+    only where it differs.
 
     Where `observation_horizon` is 1, `qpos` is (B, D) and `images` are (B, cameras, H, W, 3). A policy that
     looks back h > 1 steps gets (B, h, D) and (B, h, cameras, H, W, 3), oldest first; the first step of an
     episode stands for those before it. The chunk of actions begins at the newest of them.
     """
 
-    Config: ClassVar[type]
-    augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
-    ema: ClassVar[float | None] = None  # decay of the average of the weights, unless --ema says other
-    # flags of training (TrainConfig) that it learns well with, unless the command line says other
-    training_defaults: ClassVar[Mapping[str, Any]] = {}
-    # field of `Config` that tells the length of a chunk; None where it is always 1
-    chunk_field: ClassVar[str | None] = "chunk_size"
-    # fields of `Config` that count actions of a chunk; where they are not given, no more than it has
-    within_chunk: ClassVar[tuple[str, ...]] = ()
-    needs_finish: ClassVar[bool] = False  # does not act before `finish`
-    trains: bool = True  # False: there is nothing to train, only to finish
-    observation_horizon: int = 1  # observations that it looks at, up to the present one
+    Config: ClassVar[type[PolicyConfig]]
 
-    def __init__(self, config: Any, interface: Interface, stats: Stats) -> None:
+    def __init__(self, config: PolicyConfig, interface: Interface, stats: Stats) -> None:
         super().__init__()
         self.config, self.interface = config, interface
-        cli.check(config)
         for field in dataclasses.fields(stats):
             self.register_buffer(field.name, getattr(stats, field.name).clone())
         self.register_buffer("image_mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
@@ -94,12 +100,17 @@ class Policy(nn.Module):
     @property
     def chunk_size(self) -> int:
         """Actions that `act` predicts at once."""
-        return getattr(self.config, self.chunk_field) if self.chunk_field else 1
+        return self.config.chunk_size
+
+    @property
+    def observation_horizon(self) -> int:
+        """Observations that it looks at, up to the present one."""
+        return self.config.observation_horizon
 
     @property
     def execution_horizon(self) -> int:
         """Actions of a chunk that are executed before the next is asked for, unless somebody says other."""
-        return self.chunk_size
+        return self.config.execution_horizon
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
         """The random numbers that the loss of so many samples depends on, a row a sample."""
@@ -115,19 +126,25 @@ class Policy(nn.Module):
     def after_step(self) -> None:
         """Called after each optimiser step."""
 
-    def finish(self, train: Demonstrations, validation: Demonstrations, output_dir: Path) -> None:
-        """Called once training has come to its end, on the policies that are kept, if `needs_finish`.
+    def finish(self, train: Demonstrations, validation: Demonstrations) -> Choice | None:
+        """Called once training has come to its end, on the policies that are kept, if `config.needs_finish`.
 
-        What it learns belongs into buffers, so that the checkpoint holds it; pictures go to `output_dir`.
+        What it learns belongs into buffers, so that the checkpoint holds it; what it chose is for the reader.
         """
+
+    def backbones(self) -> list[nn.Module]:
+        """Its image backbones, one for each camera, or a single one that all share; none if it has none."""
+        return []
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Parameters that start from pretrained weights; trained at `--lr_backbone`."""
-        return []
+        pretrained = [backbone for backbone in self.backbones() if backbone.pretrained]
+        return [parameter for backbone in pretrained for parameter in backbone.parameters()]
 
-    def rebuild_config(self) -> Any:
+    def rebuild_config(self) -> PolicyConfig:
         """The config from which `load_policy` builds the same networks, without reading any other file."""
-        return self.config
+        backbones = self.backbones()
+        return self.config.rebuilt(backbones[0]) if backbones else self.config
 
     def normalise_qpos(self, qpos: Tensor) -> Tensor:
         return (qpos - self.qpos_mean) / self.qpos_std

@@ -6,12 +6,18 @@ what a picture of a task tells is where things are, and views cropped as hard as
 picture) ask a network not to see that.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
-from byol_pytorch import BYOL
 from torch import Tensor, nn
 
 from augment import BRIGHTNESS, CONTRAST, SATURATION
+
+if TYPE_CHECKING:
+    from byol_pytorch import BYOL
 
 NUMBERS = 7  # uniform random numbers that a view depends on
 GRAY_SHARE = 0.2  # of the views, without colour (Grill et al., appendix B)
@@ -59,6 +65,8 @@ def make_learner(net: nn.Module) -> BYOL:
     `learner(views)` is its loss, of two views stacked as the channels of one picture, (B, 6, H, W);
     `learner.update_moving_average()` must follow each optimiser step.
     """
+    from byol_pytorch import BYOL  # imports torchvision, and so torch's compiler: seconds
+
     return BYOL(
         net,
         image_size=64,  # of a picture that it is tried on; pictures may have any

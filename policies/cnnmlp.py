@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import cli
 from detr.cnnmlp import CNNMLP
 from policies.base import Interface, Policy
-from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
+from policies.configs import CNNMLPConfig
+from policies.vision import make_backbones
 from stats import Stats
 from utils import Batch
-
-
-@dataclass(frozen=True)
-class CNNMLPConfig(VisionConfig):
-    """Flags of CNNMLP. Defaults as in ACT (detr_vae.py: build_cnnmlp)."""
-
-    hidden_dim: int = cli.flag(1024, "width of the MLP's hidden layers", least=1, most=65_536)
-    hidden_depth: int = cli.flag(2, "how many hidden layers it has", least=1, most=1000)
 
 
 class CNNMLPPolicy(Policy):
@@ -30,7 +20,6 @@ class CNNMLPPolicy(Policy):
     """
 
     Config = CNNMLPConfig
-    chunk_field = None
 
     def __init__(self, config: CNNMLPConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
@@ -43,11 +32,8 @@ class CNNMLPPolicy(Policy):
             hidden_depth=config.hidden_depth,
         )
 
-    def rebuild_config(self) -> CNNMLPConfig:
-        return rebuilt(self.config, self.network.backbones[0])
-
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        return pretrained_parameters(self.network.backbones)
+    def backbones(self) -> list[nn.Module]:
+        return list(self.network.backbones)
 
     def _predict(self, batch: Batch) -> Tensor:
         """(B, A) float32, normalised."""

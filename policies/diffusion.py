@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import cli
-from detr.backbone import BACKBONES
 from detr.spatial import CameraEncoder
-from detr.unet import GROUPS, ConditionalUNet
+from detr.unet import ConditionalUNet
 from policies.base import Interface, Policy
-from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt
+from policies.configs import DiffusionConfig
+from policies.vision import make_backbones
 from stats import Stats
 from utils import Batch, hold_last
-
-SCHEDULERS = ("ddim", "ddpm")
-PREDICTIONS = ("epsilon", "sample")
-
-
-@dataclass(frozen=True)
-class DiffusionConfig(VisionConfig):
-    """Flags of Diffusion Policy.
-
-    The defaults, but for the backbone, are what learned the transfer of a cube in 1000 steps of 32 samples,
-    with --backbone keypoints --augment none. Those of the original code are --observation_horizon 2
-    --action_horizon 8 --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon, at
-    --lr 1e-4.
-    """
-
-    observation_horizon: int = cli.flag(
-        1, "observations that it looks at, up to the present one", least=1, most=1000
-    )
-    action_horizon: int = cli.flag(50, "actions of a prediction that are executed", least=1, most=10_000)
-    prediction_horizon: int = cli.flag(
-        100, "actions predicted at once, from the present one on", least=1, most=10_000, alias="chunk_size"
-    )
-    num_train_timesteps: int = cli.flag(
-        100, "diffusion steps from actions to noise, in training", least=1, most=100_000
-    )
-    num_inference_timesteps: int = cli.flag(
-        10, "of these, how many are taken back from noise to actions", least=1, most=100_000
-    )
-    scheduler: str = cli.flag(
-        "ddim", "how: ddim, which needs few steps; or ddpm, made for all of them", SCHEDULERS
-    )
-    down_dims: tuple[int, ...] = cli.flag(
-        (64, 128, 256), "channels of the U-Net's levels", least=1, most=65_536
-    )
-    prediction_type: str = cli.flag(
-        "sample",
-        "what the network tells: sample, the actions, which is learned soon; or epsilon, the noise, as in "
-        "the original",
-        PREDICTIONS,
-    )
-    backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
-
-    def __post_init__(self) -> None:
-        """ValueError for the first value that does not fit."""
-        cli.check(self)
-        if any(width % GROUPS for width in self.down_dims):
-            raise ValueError(
-                f"--down_dims is {' '.join(map(str, self.down_dims))}; each must be a multiple of {GROUPS}"
-            )
-        for name, limit in (
-            ("action_horizon", "prediction_horizon"),
-            ("num_inference_timesteps", "num_train_timesteps"),
-        ):
-            value, most = getattr(self, name), getattr(self, limit)
-            if value > most:
-                raise ValueError(f"--{name} is {value}; it must not be more than --{limit}, which is {most}")
 
 
 class DiffusionPolicy(Policy):
@@ -87,10 +29,6 @@ class DiffusionPolicy(Policy):
     """
 
     Config = DiffusionConfig
-    chunk_field = "prediction_horizon"
-    within_chunk = ("action_horizon",)
-    ema = 0.999
-    training_defaults = {"lr": 1e-3, "lr_schedule": "cosine", "warmup_steps": 100, "grad_clip": 1.0}
 
     def __init__(self, config: DiffusionConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
@@ -102,19 +40,8 @@ class DiffusionPolicy(Policy):
         )
         self.scheduler = make_scheduler(config)
 
-    @property
-    def observation_horizon(self) -> int:
-        return self.config.observation_horizon
-
-    @property
-    def execution_horizon(self) -> int:
-        return self.config.action_horizon
-
-    def rebuild_config(self) -> DiffusionConfig:
-        return rebuilt(self.config, self.encoders[0].backbone)
-
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        return pretrained_parameters(encoder.backbone for encoder in self.encoders)
+    def backbones(self) -> list[nn.Module]:
+        return [encoder.backbone for encoder in self.encoders]
 
     def normalise_qpos(self, qpos: Tensor) -> Tensor:
         """To [-1, 1] over the demonstrations' range, as the actions."""

@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checkpoints import LAST, check_optimiser, check_run, check_weights, described
-from policies.base import Interface
+from checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
+from naming import choose
+from policies import POLICIES
+from policies.base import Interface, Policy
 from stats import Stats
 from views import View
 
+FORMAT_VERSION = 3  # 1 had no ranges among the statistics, 2 no channel for blue in `keypoints`
 MOST_PIXELS = 16384  # of a side of a picture
 
 
@@ -153,3 +157,87 @@ def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         check_weights(state["weights"], path)
     check_optimiser(state["optimiser"], path)
     return dict(state)
+
+
+# --- the policy
+
+
+def make_policy(policy_class: str, config: Any, interface: Interface, stats: Stats) -> Policy:
+    """Build a policy with the weights that training starts from; `config` is of its `Config`.
+
+    The weights of convolutions have their channels last in memory, as images have: fastest on all devices.
+    """
+    policy = POLICIES[choose("policy class", policy_class, POLICIES)]
+    return policy(config, interface, stats).to(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a checkpoint holds of a policy."""
+
+    path: Path
+    policy_class: str
+    config: dict[str, Any]  # values by field
+    interface: Interface
+    stats: Stats
+    weights: dict[str, Tensor]
+    format_version: int | None = None  # None: of ACT or ACT++
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], path: Path) -> Stored:
+        """Of a checkpoint of ours; ValueError, in one line that begins with the file, if it is not sound."""
+        version = content.get("format_version")
+        if type(version) is not int:
+            told = (
+                f"format_version {described(version)}" if "format_version" in content else "no format_version"
+            )
+            raise ValueError(
+                f"{path} has {told}; checkpoints of this program have a whole number, {FORMAT_VERSION} today"
+            )
+        if version > FORMAT_VERSION:
+            raise ValueError(f"{path} has format {version}, newer than {FORMAT_VERSION}: update this code")
+        missing = [name for name in ("config", "interface", "weights") if name not in content]
+        if missing:
+            raise ValueError(f"{path} has no {missing[0]}; another program wrote it, or changed it")
+        name = content["policy_class"]
+        if type(name) is not str or name not in POLICIES:
+            choices = ", ".join(POLICIES)
+            raise ValueError(f"{path} has the policy class {described(name)}; choose from {choices}")
+        config = stored_values(POLICIES.config(name), content["config"], f"{path}: its config")
+        interface = stored_interface(content["interface"], f"{path}: its interface")
+        check_weights(content["weights"], path)
+        weights, _ = without_prefixes(content["weights"])
+        where = f"{path}: among its weights it"
+        stats = stored_stats(weights, interface.state_dim, interface.action_dim, where)
+        return cls(path, name, config, interface, stats, weights, version)
+
+    def policy(self) -> Policy:
+        """The policy with its weights. ValueError, in one line that begins with the file, if its config makes
+        none, or one that has other weights.
+        """
+        try:
+            config = POLICIES.config(self.policy_class)(**self.config)
+            if not config.is_rebuilt:  # other files would be read to build it
+                raise ValueError("the norm of the backbone is missing")
+            policy = make_policy(self.policy_class, config, self.interface, self.stats)
+        except ImportError:
+            raise
+        except Exception as error:  # whatever sizes of 0, or beyond the memory, lead to
+            raise ValueError(f"{self.path}: its config makes no policy ({first_line(error)})") from error
+        try:
+            policy.load_state_dict({**dataclasses.asdict(self.stats), **self.weights})
+        except Exception as error:  # whatever shapes lead to
+            if self.format_version is not None and self.format_version < FORMAT_VERSION:
+                old = f"{self.path} has format {self.format_version}"
+                raise ValueError(f"{old}, whose networks were others; train it again") from None
+            raise ValueError(
+                f"{self.path}: its weights do not fit its config ({first_line(error)})"
+            ) from error
+        return policy
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, for the reader, in one line; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0] if lines else ""
+    return (first if len(first) <= 200 else f"{first[:200]}...") or type(error).__name__

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,64 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import cli
 from augment import centre_crop
-from checkpoints import read_checkpoint
-from detr.backbone import BACKBONES
 from detr.neighbours import Memory, errors_by_k
-from plots import k_plot
-from policies.base import Interface, Policy
+from policies.base import Choice, Interface, Policy
 from policies.byol import NUMBERS, changed_view, make_learner
-from policies.stored import stored_interface
-from policies.vision import VisionConfig, make_backbones, pretrained_parameters, rebuilt, trained_backbones
+from policies.configs import POLICY, VINNConfig
+from policies.vision import make_backbones, trained_backbones
 from stats import Stats
 from utils import PHASES, Batch, Demonstrations, hold_last
 
-BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 STATE_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 QUERIES = 120  # frames of each phase of the validation episodes, on which k and the state's weight are chosen
 FRAMES_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class VINNConfig(VisionConfig):
-    """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
-
-    backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
-    chunk_size: int = cli.flag(100, "actions taken from each neighbour", least=1, most=10_000)
-    features: str = cli.flag(
-        BYOL,
-        "where features come from: byol trains them without labels; backbone takes the weights as they are "
-        "(--backbone_weights), policy those of a trained policy (--features_from); these two train nothing",
-        FEATURES,
-    )
-    features_from: str | None = cli.flag(
-        None, "checkpoint, e.g. runs/act/policy_best.ckpt: --features policy"
-    )
-    cells: int = cli.flag(
-        4,
-        "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN",
-        least=1,
-        most=1000,
-    )
-    byol_crop: float = cli.flag(
-        0.9, "share of each side that the views keep at least which BYOL compares", above=0, most=1
-    )
-    k: int | None = cli.flag(
-        None, "neighbours that are averaged; chosen on validation episodes if not given", least=1
-    )
-    state_weight: float | None = cli.flag(
-        None, "weight of the state's distance beside the picture's; chosen likewise if not given", least=0
-    )
-
-    def check(self) -> None:
-        """ValueError for the first value that makes no sense."""
-        if (self.features == POLICY) != (self.features_from is not None) and self.norm is None:
-            raise ValueError(
-                f"--features is {self.features}, --features_from {self.features_from}; "
-                "--features policy needs --features_from CHECKPOINT, the others have no use for it"
-            )
 
 
 class Features(nn.Module):
@@ -101,36 +55,24 @@ class VINNPolicy(Policy):
     """
 
     Config = VINNConfig
-    needs_finish = True
 
     def __init__(self, config: VINNConfig, interface: Interface, stats: Stats) -> None:
-        config.check()
         backbones = None
-        if config.features == POLICY and config.norm is None:
-            path = Path(config.features_from)
-            content = read_checkpoint(path)
-            _check_seen_alike(content, interface, path)
-            fields, backbones = trained_backbones(content, path, interface.cameras)
-            config = dataclasses.replace(config, **fields)
+        if config.features == POLICY and not config.is_rebuilt:
+            values, backbones = trained_backbones(Path(config.features_from), interface)
+            config = dataclasses.replace(config, **values)
         super().__init__(config, interface, stats)
         backbones = backbones or make_backbones(config, interface.cameras)
         self.nets = nn.ModuleList(Features(b, config.cells, interface.image_size) for b in backbones)
-        self.learners = nn.ModuleList(map(make_learner, self.nets) if self.trains else [])
-        if not self.trains:
+        self.learners = nn.ModuleList(map(make_learner, self.nets) if config.trains else [])
+        if not config.trains:
             self.requires_grad_(False)
         self.memory = Memory()
         self.register_buffer("k", torch.tensor(config.k or 0))
         self.register_buffer("state_weight", torch.tensor(config.state_weight or 0.0))
 
-    @property
-    def trains(self) -> bool:
-        return self.config.features == BYOL
-
-    def rebuild_config(self) -> VINNConfig:
-        return rebuilt(self.config, self.nets[0].backbone)
-
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        return pretrained_parameters(net.backbone for net in self.nets)
+    def backbones(self) -> list[nn.Module]:
+        return [net.backbone for net in self.nets]
 
     def train(self, mode: bool = True) -> VINNPolicy:
         """As every module; what is trained further forgets what it remembers, as its features change."""
@@ -179,13 +121,13 @@ class VINNPolicy(Policy):
     # --- memory
 
     @torch.no_grad()
-    def finish(self, train: Demonstrations, validation: Demonstrations, output_dir: Path) -> None:
+    def finish(self, train: Demonstrations, validation: Demonstrations) -> Choice | None:
         every = [(e, step) for e, length in enumerate(train.lengths) for step in range(length)]
         features, states = self._look(train, every, "remembering")
         actions = torch.from_numpy(np.concatenate(train.actions)).float().to(self.device)
         self.memory.fill(features, states, actions, torch.from_numpy(train.lengths).to(self.device))
-        if self.config.k is None or self.config.state_weight is None:
-            self._choose(validation, output_dir)
+        is_given = self.config.k is not None and self.config.state_weight is not None
+        return None if is_given else self._choose(validation)
 
     def _look(
         self, data: Demonstrations, samples: Sequence[tuple[int, int]], title: str
@@ -201,7 +143,7 @@ class VINNPolicy(Policy):
                 progress.update(len(images))
         return torch.cat(features), torch.cat(states)
 
-    def _choose(self, data: Demonstrations, output_dir: Path) -> None:
+    def _choose(self, data: Demonstrations) -> Choice:
         """Take the number of neighbours and the state's weight that come closest to what was demonstrated.
 
         All phases of an episode count alike, as in `training.validate`: the start is short, and decides.
@@ -219,11 +161,7 @@ class VINNPolicy(Policy):
         weight, place = min(itertools.product(errors, range(len(ks))), key=lambda at: errors[at[0]][at[1]])
         self.k.fill_(ks[place])
         self.state_weight.fill_(weight)
-        k_plot(output_dir / "k_select.png", ks, errors, (ks[place], weight))
-        print(
-            f"k {ks[place]} and state weight {weight:g}: of {len(ks)} times {len(errors)}, closest to what "
-            f"was demonstrated in the validation episodes; error {errors[weight][place]:.4f} (k_select.png)"
-        )
+        return Choice(ks, errors, ks[place], weight)
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
         if not len(self.memory):
@@ -240,16 +178,3 @@ def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, 
     low, high = phase
     every = [(e, step) for e, n in enumerate(lengths) for step in range(int(low * n), math.ceil(high * n))]
     return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
-
-
-def _check_seen_alike(content: dict, interface: Interface, path: Path) -> None:
-    """ValueError unless the policy of a checkpoint saw pictures as this one does."""
-    if "interface" not in content:
-        return
-    stored = stored_interface(content["interface"], f"{path}: its interface")
-    for name in ("image_size", "views"):
-        if getattr(stored, name) != getattr(interface, name):
-            raise ValueError(
-                f"--features_from is a policy with {name} {getattr(stored, name)}, here it is "
-                f"{getattr(interface, name)}; give the flags that it was trained with"
-            )

@@ -83,7 +83,7 @@ def make_small(
     config = {"backbone": "keypoints", **SMALL[name], **config}
     interface = Interface(dim, dim, cameras, (48, 64), "sim_transfer_cube_scripted", "fast")
     policy = make_policy(name, POLICIES[name].Config(**config), interface, make_stats(dim, dim))
-    if policy.needs_finish and frames:
+    if policy.config.needs_finish and frames:
         _remember(policy.eval(), frames)
     return policy
 

@@ -14,11 +14,12 @@ from synthetic import make_act, make_batch
 from torch import nn
 
 from detr import timm_models
-from detr.act import ACT
+from detr.act import ACT, ACTSizes
 from detr.backbone import BACKBONES, build_backbone, init_backbone, register_backbone
 from detr.keypoints import SpatialSoftmax, cell_centres
 from detr.norms import NORMS, group_norm
-from detr.residual_attention import FORMS, AttentionModule, Hourglass, ResidualAttention
+from detr.residual_attention import AttentionModule, Hourglass, ResidualAttention
+from detr.residual_forms import FORMS
 from policies.vision import start_backbones
 from policy import load_policy, save_policy
 
@@ -480,7 +481,7 @@ def test_one_registered_function_is_a_backbone(monkeypatch):
         return net
 
     backbone = init_backbone("patches")
-    act = ACT([backbone], 7, 8, 6, hidden_dim=32, dim_feedforward=48, nheads=4)
+    act = ACT([backbone], ACTSizes(7, 8, 6, hidden_dim=32, dim_feedforward=48, nheads=4))
     images = torch.randn(3, 1, 3, 32, 40, generator=seeded())
     assert act(torch.zeros(3, 7), images)[0].shape == (3, 6, 8)
     with pytest.raises(ValueError, match="registered twice"):

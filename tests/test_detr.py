@@ -11,7 +11,7 @@ from synthetic import reference_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.act import ACT
+from detr.act import ACT, ACTSizes
 from detr.backbone import build_backbone
 from detr.latent import CodeLatent, GaussianLatent
 from detr.position_encoding import sine_position_2d, sinusoid_table
@@ -45,9 +45,11 @@ LATENTS = {
 
 def small_act(num_backbones: int = 1, kind: str = "gaussian", **changes: object) -> ACT:
     torch.manual_seed(0)
-    sizes = {"hidden_dim": 32, "dim_feedforward": 48, "nheads": 4, "enc_layers": 2, "latent": LATENTS[kind]()}
+    sizes = {"hidden_dim": 32, "dim_feedforward": 48, "nheads": 4, "enc_layers": 2}
+    latent = LATENTS[kind]()
     backbones = [build_backbone("keypoints") for _ in range(num_backbones)]
-    return ACT(backbones, STATE, ACTION, CHUNK, **{**sizes, **changes})
+    sizes |= changes
+    return ACT(backbones, ACTSizes(STATE, ACTION, CHUNK, **sizes), latent)
 
 
 def small_batch(batch: int = 3, cameras: int = 1) -> dict[str, Tensor]:
@@ -83,7 +85,9 @@ def weights_of(reference: dict[str, np.ndarray]) -> dict[str, Tensor]:
 def act_from_upstream(upstream: dict[str, Tensor], codes: tuple[int, int] | None = None) -> ACT:
     weights, config = convert_upstream(upstream, codes)
     name, norm, count = config.pop("backbone"), config.pop("norm"), config.pop("num_backbones")
-    act = ACT([build_backbone(name, norm, pretrained=True) for _ in range(count)], **config)
+    backbones = [build_backbone(name, norm, pretrained=True) for _ in range(count)]
+    latent = config.pop("latent")
+    act = ACT(backbones, ACTSizes(**config), latent)
     act.load_state_dict(weights)
     return act.eval()
 
@@ -304,7 +308,7 @@ def test_act_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="3 cameras given, but 2 backbones"):
         small_act(2)(**small_batch(cameras=3))
     with pytest.raises(ValueError, match="out_channels"):
-        ACT([build_backbone("keypoints"), build_backbone("resnet18")], STATE, ACTION, CHUNK)
+        ACT([build_backbone("keypoints"), build_backbone("resnet18")], ACTSizes(STATE, ACTION, CHUNK))
     with pytest.raises(ValueError, match="5 heads"):
         small_act(nheads=5)
     with pytest.raises(ValueError, match="dec_layers"):

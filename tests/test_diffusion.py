@@ -355,7 +355,7 @@ def test_the_length_of_a_chunk_in_seconds_is_the_prediction_horizon(tmp_path, mo
 def test_a_policy_has_its_own_defaults_of_training_unless_told_other(tmp_path):
     places = ["--task_name", "any", "--ckpt_dir", "somewhere"]
     ours = ["--policy_class", "Diffusion", *places]
-    own = DiffusionPolicy.training_defaults
+    own = DiffusionConfig.training_defaults
 
     def flags(*argv: str) -> dict:
         training = vars(imitate_episodes.parse_flags(list(argv))[1])

@@ -274,12 +274,12 @@ def test_help_of_training_begins_with_what_and_ends_with_the_policy(capsys):
     assert text.index("--task_name TASK_NAME\n") < text.index("--num_rollouts ") < text.index("--roi ")
 
 
-@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if kind.chunk_field])
+@pytest.mark.parametrize("name", [name for name in POLICIES if POLICIES.config(name).chunk_flag()])
 def test_every_policy_takes_the_chunk_size_of_act(name):
     words = ["--task_name", "t", "--ckpt_dir", "c", "--policy_class", name, "--chunk_size", "16"]
     policy = imitate_episodes.parse_flags(words)[2]
-    assert getattr(policy, POLICIES[name].chunk_field) == 16
-    for field in POLICIES[name].within_chunk:
+    assert policy.chunk_size == 16
+    for field in policy.within_chunk:
         assert getattr(policy, field) <= 16
 
 

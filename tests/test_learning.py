@@ -28,7 +28,7 @@ def load(folder, cameras=("top",), **episodes) -> Demonstrations:
     return Demonstrations(paths, cameras, (48, 64))
 
 
-def learn(policy: Policy, data: Demonstrations, samples, steps: int, folder) -> None:
+def learn(policy: Policy, data: Demonstrations, samples, steps: int) -> None:
     """Train on the same samples again and again, and finish."""
     run = Run(
         policy.train(), TrainConfig(lr=3e-3, lr_schedule="cosine", grad_clip=1.0, amp="no", ema=0.0), steps
@@ -37,8 +37,8 @@ def learn(policy: Policy, data: Demonstrations, samples, steps: int, folder) -> 
     for _ in range(steps):
         run.update([batch])
     policy.eval()
-    if policy.needs_finish:
-        policy.finish(data, data, folder)
+    if policy.config.needs_finish:
+        policy.finish(data, data)
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -48,7 +48,7 @@ def learn(policy: Policy, data: Demonstrations, samples, steps: int, folder) -> 
 def test_one_and_two_arms_up_to_three_cameras_chunks_longer_than_the_episode(name, dim, cameras, tmp_path):
     data = load(tmp_path, cameras, steps=6, dim=dim)
     policy = make_small(name, cameras, dim, frames=0)
-    learn(policy, data, [(0, 0), (1, 5)], 2, tmp_path)
+    learn(policy, data, [(0, 0), (1, 5)], 2)
     batch = data.batch([(0, 3), (1, 0), (1, 2)], policy.chunk_size, history=policy.observation_horizon)
     with torch.inference_mode():
         actions = policy.act(batch)
@@ -93,5 +93,5 @@ def test_overfits_two_episodes(name, tmp_path):
         return (actions - batch["actions"]).abs().mean().item()
 
     before = error()
-    learn(policy, data, samples, steps, tmp_path)
+    learn(policy, data, samples, steps)
     assert error() < 0.1 * before, (error(), before)

@@ -47,7 +47,8 @@ class TestContracts:
             for moment in ("mean", "min", "max"):
                 getattr(policy, f"action_{moment}").mul_(3).add_(1)
             policy.action_std.mul_(3)
-            expected = actions if policy.needs_finish else 3 * actions + 1  # what is remembered, as it is
+            remembers = policy.config.needs_finish  # actions as they are
+            expected = actions if remembers else 3 * actions + 1
             torch.testing.assert_close(policy.act(obs, seeded()), expected)
 
     def test_the_actions_for_an_observation_do_not_depend_on_its_neighbours(self, name):
@@ -345,9 +346,9 @@ def test_missing_and_broken_checkpoints_are_named(tmp_path):
         read_checkpoint(tmp_path / "half.ckpt")
 
 
-@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if kind.chunk_field])
+@pytest.mark.parametrize("name", [name for name in POLICIES if POLICIES.config(name).chunk_flag()])
 def test_a_chunk_has_a_step_at_least(name):
-    field, others = POLICIES[name].chunk_field, {"action_horizon": 1} if name == "Diffusion" else {}
+    field, others = POLICIES.config(name).chunk_flag(), {"action_horizon": 1} if name == "Diffusion" else {}
     with pytest.raises(ValueError, match=f"--{field}.* 0"):
         make_small(name, **{field: 0, **others})
 

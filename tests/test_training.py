@@ -25,7 +25,7 @@ import training
 from logs import is_flat
 from machine import pick_device
 from optimisation import learning_rate_factor, make_optimiser, step_seed
-from policies.act import ACTPolicy
+from policies.act import ACTConfig, ACTPolicy
 from policy import load_policy, read_checkpoint
 from training import Feed, _short, fit, long_run_line, validate
 from training_flags import TrainConfig
@@ -281,7 +281,7 @@ def test_a_run_with_an_average_resumes_bit_for_bit(tmp_path):
 
 def test_a_policy_may_want_an_average_and_a_call_after_each_step(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(ACTPolicy, "ema", 0.9)
+    monkeypatch.setattr(ACTConfig, "ema", 0.9)
     monkeypatch.setattr(ACTPolicy, "after_step", lambda self: calls.append(self))
     wanted = Run(policy_of_seed(1), config(), 8)
     wanted.update([make_batch()]), wanted.update([make_batch()])

@@ -1,19 +1,25 @@
 """VINN: the search against brute force, the choice of k, features, what a checkpoint holds, and BYOL."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from synthetic import make_act, make_batch, make_cnnmlp, make_dataset, make_diffusion, make_vinn
+from synthetic import make_act, make_batch, make_cnnmlp, make_dataset, make_diffusion, make_stats, make_vinn
+from torch import nn
 
 import imitate_episodes
 from detr.neighbours import MAX_WIDTH, Memory, errors_by_k, nearest, principal_directions, usual_distance
 from episodes import list_episodes
+from policies import POLICIES
+from policies.base import Interface, Policy
 from policies.byol import NUMBERS, changed_view
+from policies.configs import VisionConfig
 from policies.vinn import VINNPolicy
-from policy import finish_policies, load_policy, read_checkpoint, save_policy
+from policies.vision import make_backbones
+from policy import finish_policies, load_policy, make_policy, read_checkpoint, save_policy
 from training_flags import TrainConfig
 from training_run import Run
 from utils import Demonstrations, hold_last
@@ -176,32 +182,35 @@ def groups(rng: np.random.Generator, episodes: int) -> Told:
     return Told(np.zeros((episodes, 24)), qpos, actions.astype(np.float32))
 
 
-def test_k_is_as_large_as_the_groups_that_belong_together(tmp_path):
+def test_k_is_as_large_as_the_groups_that_belong_together():
     """Eight episodes have six frames of each group each: averaging all 48 is best, more is worse."""
     policy = make_vinn(chunk_size=1, frames=0, k=None, state_weight=None)
-    policy.finish(groups(np.random.default_rng(0), 8), groups(np.random.default_rng(1), 8), tmp_path)
+    choice = policy.finish(groups(np.random.default_rng(0), 8), groups(np.random.default_rng(1), 8))
     assert int(policy.k) in (32, 48) and float(policy.state_weight) > 0
-    assert (tmp_path / "k_select.png").stat().st_size > 5000
+    assert (choice.k, choice.state_weight) == (int(policy.k), pytest.approx(float(policy.state_weight)))
+    least = min(min(errors) for errors in choice.errors.values())
+    assert choice.errors[choice.state_weight][choice.ks.index(choice.k)] == least
+    assert f"error {least:.4f}" in choice.text() and f"k {choice.k} and" in choice.text()
 
 
-def test_one_neighbour_is_taken_where_actions_follow_the_state_exactly(tmp_path):
+def test_one_neighbour_is_taken_where_actions_follow_the_state_exactly():
     def line(start: float) -> Told:
         position = start + np.arange(20.0)[None].repeat(2, 0)
         qpos = np.repeat(position[..., None], 14, axis=2).astype(np.float32)
         return Told(np.zeros((2, 20)), qpos, np.sin(3 * qpos))
 
     policy = make_vinn(chunk_size=1, frames=0, k=None, state_weight=None)
-    policy.finish(line(0), line(0), tmp_path)
+    policy.finish(line(0), line(0))
     assert int(policy.k) in (1, 2) and float(policy.state_weight) > 0  # each frame is there twice
 
 
-def test_what_flags_say_is_not_chosen(tmp_path):
+def test_what_flags_say_is_not_chosen():
     data = groups(np.random.default_rng(0), 3)
     policy = make_vinn(chunk_size=1, frames=0, k=None, state_weight=0.25)
-    policy.finish(data, data, tmp_path)
+    assert list(policy.finish(data, data).errors) == [0.25]
     assert float(policy.state_weight) == 0.25 and int(policy.k) >= 1
     policy = make_vinn(chunk_size=1, frames=0, k=7, state_weight=0.25)
-    policy.finish(data, None, tmp_path)  # needs nothing to choose on
+    assert policy.finish(data, None) is None  # needs nothing to choose on
     assert (int(policy.k), float(policy.state_weight)) == (7, 0.25)
 
 
@@ -235,7 +244,7 @@ def test_finish_remembers_every_frame_and_a_checkpoint_needs_no_dataset(tmp_path
     for name in ("policy_best.ckpt", "policy_last.ckpt"):
         save_policy(tmp_path / name, policy, step=3)
     checkpoints = [tmp_path / "policy_best.ckpt", tmp_path / "policy_last.ckpt"]
-    finish_policies(checkpoints, lambda policy: policy.finish(train, validation, tmp_path))
+    finish_policies(checkpoints, lambda policy: policy.finish(train, validation))
     for path in paths:
         path.unlink()
     best, last = map(load_policy, checkpoints)
@@ -253,7 +262,7 @@ def test_files_of_one_step_are_finished_once(tmp_path, monkeypatch):
     paths = [tmp_path / f"{i}.ckpt" for i in range(3)]
     for path, step in zip(paths, (3, 3, 5), strict=True):
         save_policy(path, make_vinn(), step=step)
-    finish_policies(paths, lambda policy: policy.finish(None, None, tmp_path))
+    finish_policies(paths, lambda policy: policy.finish(None, None))
     assert len(calls) == 2
 
 
@@ -263,7 +272,7 @@ def test_an_average_of_the_weights_can_be_resumed_after_finish(tmp_path):
     run.update([make_batch()])
     run.save(tmp_path, "last")
     data = groups(np.random.default_rng(0), 2)
-    finish_policies([tmp_path / "policy_last.ckpt"], lambda policy: policy.finish(data, data, tmp_path))
+    finish_policies([tmp_path / "policy_last.ckpt"], lambda policy: policy.finish(data, data))
     assert len(load_policy(tmp_path / "policy_last.ckpt").memory) == 48
     again = Run(make_vinn(frames=0).train(), config, 8)
     again.restore(read_checkpoint(tmp_path / "policy_last.ckpt"), tmp_path / "policy_last.ckpt")
@@ -282,7 +291,7 @@ def test_features_of_a_trained_policy(tmp_path):
     save_policy(tmp_path / "act.ckpt", act)
     flags = {"features": "policy", "features_from": str(tmp_path / "act.ckpt"), "backbone": "resnet50"}
     policy = make_vinn(("wrist",), **flags)
-    assert not policy.trains and not any(p.requires_grad for p in policy.parameters())
+    assert not policy.config.trains and not any(p.requires_grad for p in policy.parameters())
     batch = make_batch()
     with torch.no_grad():
         expected = act.network.backbones[1](act.normalise_images(batch["images"])[:, 0]).flatten(1)
@@ -306,9 +315,42 @@ def test_every_policy_with_backbones_gives_features(make, tmp_path):
     assert taken and all(any(torch.equal(p, q) for q in stored) for p in taken)
 
 
+@dataclass(frozen=True)
+class FifthConfig(VisionConfig):
+    """Flags of a policy that somebody adds."""
+
+
+class FifthPolicy(Policy):
+    """What the recipe asks of a new policy, and not more; its parts have names that no other policy has."""
+
+    Config = FifthConfig
+
+    def __init__(self, config, interface, stats):
+        super().__init__(config, interface, stats)
+        eyes = make_backbones(config, interface.cameras)
+        self.eyes = nn.ModuleDict(zip(interface.cameras, eyes, strict=True))
+
+    def backbones(self):
+        return list(self.eyes.values())
+
+
+def test_a_policy_that_is_added_gives_features_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(POLICIES._policies, "Fifth", (FifthConfig, f"{__name__}.FifthPolicy"))
+    interface = Interface(14, 14, ("top", "wrist"), (48, 64))
+    source = make_policy("Fifth", FifthConfig(backbone="keypoints"), interface, make_stats()).eval()
+    save_policy(tmp_path / "a.ckpt", source)
+    policy = make_vinn(("wrist",), features="policy", features_from=str(tmp_path / "a.ckpt"))
+    images = source.normalise_images(make_batch()["images"])[:, 0]
+    with torch.no_grad():
+        seen = [p.backbones()[place].eval()(images) for p, place in ((source, 1), (policy, 0))]
+    assert torch.equal(*seen)
+    loaded = load_policy(tmp_path / "a.ckpt")
+    assert type(loaded) is FifthPolicy and loaded.config.norm == "batch_norm"
+
+
 def test_features_of_weights_as_they_are(tmp_path):
     policy = make_vinn(features="backbone", backbone="resnet18", backbone_weights="none", cells=1)
-    assert not policy.trains
+    assert not policy.config.trains
     with torch.no_grad():
         assert policy.features(make_batch()["images"]).shape == (3, 1, 512)
 

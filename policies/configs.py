@@ -1,0 +1,251 @@
+"""The flags of all policies, and what they decide before there is a policy.
+
+They are apart from the policies, each of which has a file of its own, as those import torch: --help would
+take seconds. `policies.POLICIES` joins the two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import cli
+from detr import UNET_GROUPS
+from detr.backbone import BACKBONES, WEIGHTS, check_backbone
+
+SCHEDULERS = ("ddim", "ddpm")
+PREDICTIONS = ("epsilon", "sample")
+BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
+Config = TypeVar("Config", bound="PolicyConfig")
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """What is asked of every policy's flags. A policy overrides it by a flag, a constant or a property."""
+
+    chunk_size: ClassVar[int] = 1  # actions that it predicts at once
+    observation_horizon: ClassVar[int] = 1  # observations that it looks at, up to the present one
+    trains: ClassVar[bool] = True  # False: there is nothing to train, only to finish
+    needs_finish: ClassVar[bool] = False  # does not act before `Policy.finish`
+    is_rebuilt: ClassVar[bool] = True  # it tells all of the networks: none is to be taken from another file
+    augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
+    ema: ClassVar[float | None] = None  # decay of the average of the weights, unless --ema says other
+    # flags of training (TrainConfig) that it learns well with, unless the command line says other
+    training_defaults: ClassVar[Mapping[str, Any]] = {}
+    # flags that count actions of a chunk; where they are not given, no more than it has
+    within_chunk: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        cli.check(self)
+
+    @property
+    def execution_horizon(self) -> int:
+        """Actions of a chunk that are executed before the next is asked for, unless somebody says other."""
+        return self.chunk_size
+
+    @classmethod
+    def chunk_flag(cls) -> str | None:
+        """Name of the flag that says how long a chunk is; None if it always is a single action."""
+        flags = cli.flags_of_type(cls)
+        return next((flag.name for flag in flags if "chunk_size" in (flag.name, flag.rule.alias)), None)
+
+    def with_chunk(self: Config, steps: int) -> Config:
+        """The same with chunks of so many steps."""
+        return dataclasses.replace(self, **{self.chunk_flag(): steps})
+
+    def check_sources(self) -> None:
+        """FileNotFoundError for a file that training would start from and that is missing."""
+
+
+@dataclass(frozen=True)
+class VisionConfig(PolicyConfig):
+    """Flags of the image backbones."""
+
+    backbone: str = cli.flag("resnet18", f"one of {', '.join(BACKBONES)}")
+    backbone_weights: str = cli.flag("auto", "imagenet, none, a file, or auto: imagenet where it exists")
+    share_backbone: bool = cli.flag(False, "one backbone for all cameras, as the original ACT; saves memory")
+    norm: str | None = None  # of the backbone, as built; set when a policy is rebuilt
+    pretrained: bool = False
+
+    @property
+    def is_rebuilt(self) -> bool:
+        """Whether it tells all of the backbones, so that they are built bare, for weights that are there."""
+        return self.norm is not None
+
+    def rebuilt(self: Config, backbone: Any) -> Config:
+        """The config from which backbones like this one are built without reading any file."""
+        return dataclasses.replace(self, norm=backbone.norm, pretrained=backbone.pretrained)
+
+    def check_sources(self) -> None:
+        """ValueError for a backbone that is not known, FileNotFoundError for a missing file of weights."""
+        check_backbone(self.backbone)
+        check_weights_source(self.backbone_weights)
+
+
+def check_weights_source(weights: str) -> None:
+    """FileNotFoundError unless it is one of `WEIGHTS` or a file."""
+    if weights not in WEIGHTS and not Path(weights).is_file():
+        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or say {', '.join(WEIGHTS)}")
+
+
+@dataclass(frozen=True)
+class ACTConfig(VisionConfig):
+    """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III) but for dec_layers."""
+
+    chunk_size: int = cli.flag(100, "actions predicted at once", least=1, most=10_000)
+    kl_weight: float = cli.flag(10.0, "weight of the CVAE's divergence", least=0)
+    hidden_dim: int = cli.flag(512, "width of the transformer", least=4, most=16_384)
+    dim_feedforward: int = cli.flag(3200, "width of its feed-forward layers", least=1, most=65_536)
+    nheads: int = cli.flag(8, "attention heads", least=1, most=1024)
+    enc_layers: int = cli.flag(4, "encoder layers", least=1, most=100)
+    dec_layers: int = cli.flag(1, "decoder layers (ACT computes seven and uses the first)", least=1, most=100)
+    dropout: float = cli.flag(0.1, "dropout", least=0, below=1)
+    no_encoder: bool = cli.flag(False, "leave the CVAE out: plain regression")
+    use_vq: bool = cli.flag(
+        False, "codes instead of the Gaussian latent; train_latent_model.py then adds a prior"
+    )
+    vq_class: int = cli.flag(32, "number of codes", least=1, most=4096)
+    vq_dim: int = cli.flag(32, "values that each code can have", least=2, most=4096)
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        super().__post_init__()
+        if self.hidden_dim % math.lcm(4, self.nheads):
+            raise ValueError(
+                f"--hidden_dim is {self.hidden_dim}; it must be a multiple of 4 and of {self.nheads} heads"
+            )
+        if self.no_encoder and self.use_vq:
+            raise ValueError(
+                "--use_vq gives the CVAE codes, and --no_encoder leaves it out; give one of them"
+            )
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(VisionConfig):
+    """Flags of Diffusion Policy.
+
+    The defaults, but for the backbone, are what learned the transfer of a cube in 1000 steps of 32 samples,
+    with --backbone keypoints --augment none. Those of the original code are --observation_horizon 2
+    --action_horizon 8 --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon, at
+    --lr 1e-4.
+    """
+
+    observation_horizon: int = cli.flag(
+        1, "observations that it looks at, up to the present one", least=1, most=1000
+    )
+    action_horizon: int = cli.flag(50, "actions of a prediction that are executed", least=1, most=10_000)
+    prediction_horizon: int = cli.flag(
+        100, "actions predicted at once, from the present one on", least=1, most=10_000, alias="chunk_size"
+    )
+    num_train_timesteps: int = cli.flag(
+        100, "diffusion steps from actions to noise, in training", least=1, most=100_000
+    )
+    num_inference_timesteps: int = cli.flag(
+        10, "of these, how many are taken back from noise to actions", least=1, most=100_000
+    )
+    scheduler: str = cli.flag(
+        "ddim", "how: ddim, which needs few steps; or ddpm, made for all of them", SCHEDULERS
+    )
+    down_dims: tuple[int, ...] = cli.flag(
+        (64, 128, 256), "channels of the U-Net's levels", least=1, most=65_536
+    )
+    prediction_type: str = cli.flag(
+        "sample",
+        "what the network tells: sample, the actions, which is learned soon; or epsilon, the noise, as in "
+        "the original",
+        PREDICTIONS,
+    )
+    backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
+
+    ema: ClassVar[float | None] = 0.999
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "warmup_steps": 100,
+        "grad_clip": 1.0,
+    }
+    within_chunk: ClassVar[tuple[str, ...]] = ("action_horizon",)
+
+    @property
+    def chunk_size(self) -> int:
+        return self.prediction_horizon
+
+    @property
+    def execution_horizon(self) -> int:
+        return self.action_horizon
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        super().__post_init__()
+        if any(width % UNET_GROUPS for width in self.down_dims):
+            raise ValueError(
+                f"--down_dims is {' '.join(map(str, self.down_dims))}; each must be a multiple of "
+                f"{UNET_GROUPS}"
+            )
+        for name, limit in (
+            ("action_horizon", "prediction_horizon"),
+            ("num_inference_timesteps", "num_train_timesteps"),
+        ):
+            value, most = getattr(self, name), getattr(self, limit)
+            if value > most:
+                raise ValueError(f"--{name} is {value}; it must not be more than --{limit}, which is {most}")
+
+
+@dataclass(frozen=True)
+class VINNConfig(VisionConfig):
+    """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
+
+    backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
+    chunk_size: int = cli.flag(100, "actions taken from each neighbour", least=1, most=10_000)
+    features: str = cli.flag(
+        BYOL,
+        "where features come from: byol trains them without labels; backbone takes the weights as they are "
+        "(--backbone_weights), policy those of a trained policy (--features_from); these two train nothing",
+        FEATURES,
+    )
+    features_from: str | None = cli.flag(
+        None, "checkpoint, e.g. runs/act/policy_best.ckpt: --features policy"
+    )
+    cells: int = cli.flag(
+        4,
+        "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN",
+        least=1,
+        most=1000,
+    )
+    byol_crop: float = cli.flag(
+        0.9, "share of each side that the views keep at least which BYOL compares", above=0, most=1
+    )
+    k: int | None = cli.flag(
+        None, "neighbours that are averaged; chosen on validation episodes if not given", least=1
+    )
+    state_weight: float | None = cli.flag(
+        None, "weight of the state's distance beside the picture's; chosen likewise if not given", least=0
+    )
+
+    needs_finish: ClassVar[bool] = True
+
+    @property
+    def trains(self) -> bool:
+        return self.features == BYOL
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        super().__post_init__()
+        if (self.features == POLICY) != (self.features_from is not None) and not self.is_rebuilt:
+            raise ValueError(
+                f"--features is {self.features}, --features_from {self.features_from}; "
+                "--features policy needs --features_from CHECKPOINT, the others have no use for it"
+            )
+
+
+@dataclass(frozen=True)
+class CNNMLPConfig(VisionConfig):
+    """Flags of CNNMLP. Defaults as in ACT (detr_vae.py: build_cnnmlp)."""
+
+    hidden_dim: int = cli.flag(1024, "width of the MLP's hidden layers", least=1, most=65_536)
+    hidden_depth: int = cli.flag(2, "how many hidden layers it has", least=1, most=1000)
