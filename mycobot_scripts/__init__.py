@@ -5,9 +5,9 @@ Scripts: record_episodes (with recorder, demonstrate, jog, waypoints and sequenc
 (policy_runs, recorded, takeover).
 
 An arm that is ready: session, from the arm's own file (arm_file) and the flags. robot is the environment of
-it, with deadlines (timing): the servo loop (servo, over arm, link and protocol), cameras, and what is allowed
-(safety, limits, following; rehearsal for a dry run). recording keeps every step; keys reads the keyboard.
-units, kinematics and inverse are the arithmetic.
+it, with its way to the start (start_pose) and deadlines (timing): the servo loop (servo, over arm, link and
+protocol), cameras, and what is allowed (safety, limits, following; rehearsal for a dry run). person is who is
+asked and told, by keys; recording keeps every step. units, kinematics and inverse are the arithmetic.
 
 Without an arm: stand_in/, asked for by twin_client and twin_scene.
 """

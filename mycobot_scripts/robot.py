@@ -13,6 +13,7 @@ reason, and returns a last step: an episode that is stopped is still an episode.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -30,12 +31,11 @@ from mycobot_scripts.limits import LateStop
 from mycobot_scripts.person import Operator
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.servo import Servo
+from mycobot_scripts.start_pose import path_to, until_there
 from mycobot_scripts.timing import Timing
 from mycobot_scripts.units import JOINTS, on_the_wire
 from schema import Task
 
-ARRIVAL = 15.0  # s to reach the start pose after the last command, also on a busy computer
-ARRIVED, AT_REST = 3.0, 5.0  # degrees from it, and degrees a second, that count as there
 POLL = 0.005  # s
 CALM = 1.0  # s for which state and pictures are fresh before a busy computer counts as calm again
 
@@ -308,24 +308,14 @@ class MyCobotRobot:
 
     def _move_to(self, start: np.ndarray) -> None:
         """SafetyStop if the arm cannot get to a start pose (7,), or somebody objects."""
-        path = self._path_to(start)
+        path = path_to(start, self.servo, self.period)
         far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
         motion = f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"
         if not self._operator.confirms(motion):
             raise SafetyStop("the motion was not confirmed")
         self._deadline = clock.now()
-        for target in path:
+        for target in itertools.chain(path, until_there(start, self.servo)):
             self._send_checked(target)
-        deadline = clock.now() + ARRIVAL
-        while clock.now() < deadline:
-            self._send_checked(start)
-            if not np.array_equal(self.servo.latest.target, start):
-                continue
-            state = self.servo.latest
-            apart, speed = (np.degrees(np.abs(x)[:JOINTS].max()) for x in (state.qpos - start, state.qvel))
-            if apart <= ARRIVED and speed <= AT_REST:
-                return
-        self._explain(start)
 
     def _send_checked(self, target: np.ndarray) -> None:
         """Send a command; wait for its deadline, and until it was sent, however busy the computer is."""
@@ -335,29 +325,3 @@ class MyCobotRobot:
         while not self.servo.is_up_to_date:
             time.sleep(POLL)
             self._check()
-
-    def _path_to(self, start: np.ndarray) -> Sequence[np.ndarray]:
-        """Commands from where the arm is to a pose (7,), at the speed of such moves."""
-        limits, here = self.guard.limits, self.servo.latest.target
-        seconds = np.degrees(np.abs(start - here)[:JOINTS].max()) / limits.start_speed
-        steps = math.ceil(seconds / self.period)
-        steps = max(1, steps, math.ceil(abs(start - here)[JOINTS] / limits.gripper_step))
-        return [here + (start - here) * n / steps for n in range(1, steps + 1)]
-
-    def _explain(self, start: np.ndarray) -> None:
-        """SafetyStop that says what keeps the arm from its start pose."""
-        state = self.servo.latest
-        apart = np.degrees(np.abs(state.qpos - start)[:JOINTS])
-        joint = int(apart.argmax())
-        if not np.array_equal(state.target, start):
-            if not self.guard.clamped:
-                raise SafetyStop(
-                    f"the start pose was not sent within {ARRIVAL:.0f} s: this computer is too busy, or the "
-                    "line too slow; end other programs and try again"
-                )
-            raise SafetyStop(
-                f"the limits keep the arm from its start pose: {self.guard.report()}; move it closer by hand"
-            )
-        raise SafetyStop(
-            f"the arm does not reach its start pose: joint {joint + 1} is {apart[joint]:.1f} degrees away"
-        )

@@ -486,21 +486,21 @@ def test_a_motion_that_is_not_confirmed_does_not_happen():
 
 
 def test_a_start_pose_that_the_limits_forbid_is_told(monkeypatch):
-    monkeypatch.setattr("mycobot_scripts.robot.ARRIVAL", 0.5)
+    monkeypatch.setattr("mycobot_scripts.start_pose.ARRIVAL", 0.5)
     with a_robot(limits={"box_x": (-0.3, 0.3)}, offset=np.radians([90, 0, 0, 0, 0, 0])) as robot:
         assert robot.reset().last()
         assert "the limits keep the arm from its start pose" in robot.stopped and "box" in robot.stopped
 
 
 def test_a_start_pose_that_is_not_sent_in_time_is_told(monkeypatch):
-    monkeypatch.setattr("mycobot_scripts.robot.ARRIVAL", 0.2)
+    monkeypatch.setattr("mycobot_scripts.start_pose.ARRIVAL", 0.2)
     with a_robot(offset=np.radians([10, 0, 0, 0, 0, 0])) as robot:
         monkeypatch.setattr(robot.servo, "send", lambda target: None)
         assert robot.reset().last() and "was not sent within 0 s: this computer is too busy" in robot.stopped
 
 
 def test_an_arm_that_does_not_arrive_is_told(monkeypatch):
-    monkeypatch.setattr("mycobot_scripts.robot.ARRIVAL", 0.5)
+    monkeypatch.setattr("mycobot_scripts.start_pose.ARRIVAL", 0.5)
     with a_robot(Faults(stuck_joint=1), offset=np.radians([10, 0, 0, 0, 0, 0])) as robot:
         assert robot.reset().last()
         assert "joint 1 is 10" in robot.stopped or "joint 1 is 9" in robot.stopped
