@@ -16,7 +16,7 @@ import cli
 from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
-from episodes import Episode, gathered_notes, list_episodes
+from episodes import FACTS, Episode, gathered_notes, list_episodes
 from files import empty_folder
 from frames import EpisodeError, frame_size
 from locks import hold
@@ -30,9 +30,7 @@ ARRAYS = {
     "base_action": lerobot.BASE,
     "reward": lerobot.REWARD,
 }
-# of an episode, what LeRobot has no place for
-EXTRAS = ("task", "sim", "seed", "success", "render_quality")
-EXTRAS += ("noise", "hesitate", "recovers", "randomized", "pace", "robot")
+EXTRAS = tuple(name for name in FACTS if name != "fps")  # what LeRobot has no place for
 
 
 @dataclass(frozen=True)

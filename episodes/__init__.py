@@ -2,6 +2,7 @@
 
 from episodes.attributes import MOST_FPS, whole_rate
 from episodes.episode import Episode, whole_action
+from episodes.facts import FACTS
 from episodes.folders import (
     MIRROR,
     data_dir,
@@ -21,6 +22,7 @@ __all__ = [
     "CameraError",
     "Episode",
     "EpisodeError",
+    "FACTS",
     "MIRROR",
     "MOST_FPS",
     "Images",

@@ -74,13 +74,13 @@ class Attributes:
             raise self._error(name, _shown(value), "must be true or false")
         return word in _YES
 
-    def outcome(self, name: str) -> bool | None:
-        """Whether it is a success; None, which is unknown, for whatever is not understood."""
+    def outcome(self, name: str, default: bool | None = None) -> bool | None:
+        """Whether it is a success; `default`, which is unknown, for whatever is not understood."""
         try:
             value = self._value(name)
         except EpisodeError as error:
             self.notes.append(f"{str(error).removeprefix(f'{self._path}: ')}; success is unknown")
-            return None
+            return default
         word = _word(value)
         if word in _SUCCESS:
             return True
@@ -90,7 +90,7 @@ class Attributes:
             self.notes.append(
                 f"attribute {name!r} is {_shown(value)}, which is not understood; it is unknown"
             )
-        return None
+        return default
 
     def rate(self, name: str, default: int) -> int:
         """Steps a second (`whole_rate`)."""

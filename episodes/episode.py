@@ -7,8 +7,7 @@
     /observations/images/<camera> (T, H, W, 3) uint8, or (T, L) uint8: one JPEG a row, padded with zeros
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
-    attributes                    sim, compress; ours, optional: format_version, task, fps, seed, success,
-                                  render_quality, noise, hesitate, recovers, randomized, pace, robot
+    attributes                    sim, compress; ours, optional: format_version, and those in facts.py
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
@@ -24,10 +23,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from episodes.attributes import LARGEST, MOST_FPS
+from episodes.facts import EpisodeFacts
 from episodes.hdf5 import reading
 from episodes.pictures import IMAGES, check_length, check_raw
-from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, FPS, NUMBERS, Reader, since_start
+from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, NUMBERS, Reader, since_start
 from files import PatientFile, complete_file
 from frames import EpisodeError, Images, JpegFrames
 
@@ -36,8 +35,11 @@ BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged
 
 
 @dataclass(eq=False)
-class Episode:
-    """One demonstration or rollout of T steps: state and images as seen, and the action sent thereupon."""
+class Episode(EpisodeFacts):
+    """One demonstration or rollout of T steps: state and images as seen, and the action that was sent then.
+
+    What else is known of it, such as its task, are the fields of `EpisodeFacts`.
+    """
 
     qpos: np.ndarray  # (T, D) float32, per arm: joint angles (rad), gripper in [0 closed, 1 open]
     action: np.ndarray  # (T, A) float32, same units
@@ -49,18 +51,6 @@ class Episode:
         None  # (T,) float32, s since the first step: when each was seen, on a real clock
     )
     env_state: np.ndarray | None = None  # (7 P,) float64, start of each prop: xyz (m), quaternion wxyz
-    sim: bool = True
-    task: str = ""
-    fps: int = FPS  # steps a second
-    seed: int | None = None
-    success: bool | None = None
-    render_quality: str = ""
-    noise: float = 0.0  # m, on the waypoints of the script
-    hesitate: int = 0  # control steps that the arms may have waited before they began
-    recovers: bool = False  # it begins in the middle of an attempt, the arms where the first state has them
-    randomized: bool = False  # its looks were drawn at random (randomize.py)
-    pace: float = 1.0  # of the twin that it was recorded on: seconds of the episode in a real one
-    robot: str = ""  # name of the arm that it was recorded on, or on a twin of
     notes: tuple[str, ...] = ()  # what was left out of the file that it was read from, or taken otherwise
 
     def __post_init__(self) -> None:
@@ -119,7 +109,7 @@ class Episode:
             if len(self.env_state) % 7:
                 raise EpisodeError(f"{source}: /env_state is {self.env_state.shape}; it must be (7 a prop,)")
         self._check_images(source)
-        self._check_values(source)
+        self.check_facts(source)
 
     def _check_images(self, source: str | Path) -> None:
         for camera, frames in self.images.items():
@@ -132,24 +122,6 @@ class Episode:
             check_length(f"{source}: camera {camera!r}", frames, len(self))
         if len({isinstance(frames, JpegFrames) for frames in self.images.values()}) == 2:
             raise EpisodeError(f"{source}: some cameras are JPEG, some raw; all must be the same")
-
-    def _check_values(self, source: str | Path) -> None:
-        whole, words, yes = (int, np.integer), str, (bool, np.bool_)
-        for name, kinds, least, most in (
-            ("fps", whole, 1, MOST_FPS),
-            ("seed", whole, -LARGEST, LARGEST),
-            ("hesitate", whole, 0, LARGEST),
-            ("noise", (float, np.floating, *whole), -LARGEST, LARGEST),
-            ("pace", (float, np.floating, *whole), 0, LARGEST),
-            *((name, words, None, None) for name in ("task", "render_quality", "robot")),
-            *((name, yes, None, None) for name in ("sim", "success", "recovers", "randomized")),
-        ):
-            value = getattr(self, name)
-            if value is None and name in ("seed", "success"):
-                continue
-            if not isinstance(value, kinds) or (least is not None and not least <= value <= most):
-                problem = "positive" if name == "fps" else f"of another type, or from {least} to {most}"
-                raise EpisodeError(f"{source}: {name} is {value!r}; it must be {problem}")
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the file, completely or not at all; its folder is made if need be.
@@ -177,23 +149,8 @@ class Episode:
         if compress:
             lengths = [[len(self.images[c].encoded(t)) for t in range(len(self))] for c in cameras]
             root["/compress_len"] = np.array(lengths, np.float32)
-        attributes = {
-            "sim": self.sim,
-            "compress": compress,
-            "format_version": FORMAT_VERSION,
-            "task": self.task,
-            "fps": self.fps,
-            "seed": self.seed,
-            "success": self.success,
-            "render_quality": self.render_quality,
-            "noise": self.noise or None,
-            "hesitate": self.hesitate or None,
-            "recovers": self.recovers or None,
-            "randomized": self.randomized or None,
-            "pace": None if self.pace == 1 else self.pace,
-            "robot": self.robot or None,
-        }
-        root.attrs.update({name: value for name, value in attributes.items() if value is not None})
+        ours = {"compress": compress, "format_version": FORMAT_VERSION}
+        root.attrs.update({"sim": self.sim, **ours, **self.written_facts()})
 
     @classmethod
     def load(

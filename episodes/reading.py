@@ -14,13 +14,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from episodes.attributes import LARGEST, Attributes
+from episodes.attributes import Attributes
+from episodes.facts import FPS, read_facts
 from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
 from episodes.pictures import IMAGES, read_images
 from frames import EpisodeError, Images
 
 FORMAT_VERSION = 1
-FPS = 50  # of files that do not say
 DATASETS = {  # field: dataset; one row (or one number) a step
     "qpos": "/observations/qpos",
     "action": "/action",
@@ -58,20 +58,7 @@ class Reader:
             raise EpisodeError(
                 f"{self._path}: format version is {version}; this program reads up to {FORMAT_VERSION}"
             )
-        values = {
-            "sim": attributes.yes("sim", True),
-            "task": attributes.text("task"),
-            "fps": fps or attributes.rate("fps", FPS),
-            "seed": attributes.whole("seed", None, least=-LARGEST),
-            "success": attributes.outcome("success"),
-            "render_quality": attributes.text("render_quality"),
-            "noise": attributes.number("noise", 0.0),
-            "hesitate": attributes.whole("hesitate", 0),
-            "recovers": attributes.yes("recovers", False),
-            "randomized": attributes.yes("randomized", False),
-            "pace": attributes.number("pace", 1.0),
-            "robot": attributes.text("robot"),
-        }
+        values = read_facts(attributes, **({"fps": fps} if fps else {}))
         self.notes += attributes.notes
         return values
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from foreign import D, T, put, write
 
-from episodes import Episode, EpisodeError, whole_rate
+from episodes import FACTS, Episode, EpisodeError, whole_rate
 
 OUTCOMES = {
     True: [
@@ -200,3 +200,63 @@ def test_other_rates_are_refused_with_the_command_that_sets_one(tmp_path, value)
 
 def test_the_clock_decides_nothing_here(tmp_path):
     assert Episode.load(write(tmp_path / "e.hdf5", put("time", np.zeros((T, D))), fps=30)).fps == 30
+
+
+# a value that is not the default, of each attribute; an attribute without one here is missing in the tests
+FACTS_GIVEN = {
+    "task": "sim_transfer_cube_scripted",
+    "sim": False,
+    "fps": 20,
+    "seed": 3,
+    "success": True,
+    "render_quality": "fast",
+    "noise": 0.01,
+    "hesitate": 4,
+    "recovers": True,
+    "randomized": True,
+    "pace": 0.5,
+    "robot": "mycobot320",
+}
+WORDS = [
+    "seed 3",
+    "rendered fast",
+    "noise 10 mm",
+    "begins up to 4 steps late",
+    "begins in the middle of an attempt",
+    "randomized looks",
+    "twin in slow motion (pace 0.5)",
+]
+
+
+def test_every_attribute_is_written_read_and_told(tmp_path):
+    way = np.zeros((T, D), np.float32)
+    assert set(FACTS_GIVEN) == set(FACTS)
+    episode = Episode(way, way, **FACTS_GIVEN)
+    episode.save(tmp_path / "e.hdf5")
+    again = Episode.load(tmp_path / "e.hdf5")
+    assert again.facts() == FACTS_GIVEN and again.words() == WORDS
+    with h5py.File(tmp_path / "e.hdf5") as root:
+        assert set(root.attrs) == {*FACTS, "compress", "format_version"}
+
+
+def test_an_attribute_that_is_as_usual_is_neither_written_nor_told(tmp_path):
+    way = np.zeros((T, D), np.float32)
+    Episode(way, way).save(tmp_path / "e.hdf5")
+    assert Episode.load(tmp_path / "e.hdf5").words() == []
+    with h5py.File(tmp_path / "e.hdf5") as root:
+        assert set(root.attrs) == {
+            "sim",
+            "compress",
+            "format_version",
+            "task",
+            "fps",
+            "render_quality",
+        }
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_no_attribute_of_another_type_is_saved(tmp_path, name):
+    way = np.zeros((T, D), np.float32)
+    with pytest.raises(EpisodeError, match=rf"{name} is \[\]; it must be (?!.*None to None)"):
+        Episode(way, way, **{name: []}).save(tmp_path / "e.hdf5")
+    assert not (tmp_path / "e.hdf5").exists()

@@ -106,21 +106,7 @@ def _facts(episode: Episode, path: Path) -> list[str]:
     facts = ["simulation" if episode.sim else "real arm", f"{path.stat().st_size / 1e6:.1f} MB"]
     if episode.time is not None and episode.time[-1] > 0:
         facts.append(f"{(len(episode) - 1) / episode.time[-1]:.1f} fps by the clock")
-    if episode.seed is not None:
-        facts.append(f"seed {episode.seed}")
-    if episode.render_quality:
-        facts.append(f"rendered {episode.render_quality}")
-    if episode.noise:
-        facts.append(f"noise {1000 * episode.noise:g} mm")
-    if episode.hesitate:
-        facts.append(f"begins up to {episode.hesitate} steps late")
-    if episode.recovers:
-        facts.append("begins in the middle of an attempt")
-    if episode.randomized:
-        facts.append("randomized looks")
-    if episode.pace != 1:
-        facts.append(f"twin in slow motion (pace {episode.pace:g})")
-    return facts
+    return facts + episode.words()
 
 
 def _plain(series: Series) -> dict[str, Any]:
