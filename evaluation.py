@@ -1,8 +1,8 @@
-"""Run a policy: `rollout` is one episode in any environment, `evaluate` many in simulation, side by side."""
+"""Evaluate a policy in simulation: many rollouts, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,65 +12,19 @@ import torch
 from tqdm import tqdm
 
 from constants import Stream
-from episodes import Episode, JpegFrames
+from episodes import Episode
 from evaluation_flags import EvalConfig
 from execution import ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
 from outcomes import Outcome, Settings, Summary, write_summary
 from parallel import Workers, spread
 from plots import joint_plot, named, tile, write_video
-from policies.base import Observation, Policy
+from policies.base import Policy
 from policy import load_policy
 from results import content_version
+from rollout import Steps, by_policy, rollout, watched
 from schema import Task
-
-
-def rollout(
-    execute: Callable[[Observation], np.ndarray],
-    env: Any,
-    task: Task,
-    rng: np.random.Generator | None = None,
-    cameras: Sequence[str] = (),
-    view: Any = None,
-    case: int | None = None,
-) -> Episode:
-    """Run a policy for one episode.
-
-    Args:
-        execute: gives the next action (A,) for an observation; extra entries (a mobile base's) are dropped.
-        env: `reset(rng)`, or `reset(rng, case=case)`, and `step(action)`, each returning a dm_env.TimeStep;
-            the episode ends early with one that is `last()`.
-        task: length of the episode, and what success is.
-        rng: where the start comes from, unless the environment has one already.
-        cameras: whose images to keep; none is fastest, as images are rendered only when somebody asks.
-        view: shows the first camera as it goes (`plots.LiveView`).
-        case: number of the task's case, if it has several; drawn by the environment if not given.
-    """
-    step = env.reset(rng) if case is None else env.reset(rng, case=case)
-    kept = {name: JpegFrames() for name in cameras}
-    rows: dict[str, list] = {"qpos": [], "qvel": [], "action": [], "reward": []}
-    for t in range(task.episode_len):
-        if step.last():
-            break
-        observation = step.observation
-        for name, frames in kept.items():
-            frames.append(observation["images"][name])
-        if view is not None:
-            words = task.progress(t, max(rows["reward"], default=0))
-            view.show(observation["images"][task.cameras[0]], words)
-        action = execute(observation)[: task.dim]
-        step = env.step(action)
-        values = (observation["qpos"], observation["qvel"], action, step.reward)
-        for name, value in zip(rows, values, strict=True):
-            rows[name].append(value)
-    arrays = {name: np.array(values, np.float32) for name, values in rows.items()}
-    return Episode(
-        **arrays,
-        images=kept,
-        task=task.name,
-        fps=task.fps,
-        success=bool(arrays["reward"].max(initial=0) == task.max_reward) if task.stages else None,
-    )
+from timestep import TimeStep
 
 
 @dataclass(frozen=True)
@@ -122,10 +76,7 @@ class KnockedLoose:
     def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
         self._env, self._left, self._rng = env, after, rng
 
-    def reset(self, rng: np.random.Generator | None, **others: int) -> Any:
-        return self._env.reset(rng, **others)
-
-    def step(self, action: np.ndarray) -> Any:
+    def step(self, action: np.ndarray) -> TimeStep:
         step = self._env.step(action)
         self._left -= 1
         if self._left == 0 and not step.last():
@@ -185,12 +136,19 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     rng = np.random.default_rng([seed, job.stream, index])
     if flags.randomize:
         env.set_looks([seed, Stream.EVALUATE_LOOKS, index])
-    cameras, cases = task.cameras if is_filmed else (), task.cases
+    cases = task.cases
     case = task.case_number(index) if cases else None
+    start = env.reset(rng, case=case)
     world = env
     if flags.knock_loose is not None:
         world = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
-    episode = rollout(player.execute, world, task, rng, cameras, view, case)
+    steps = Steps(task.cameras if is_filmed else ())
+    act = by_policy(player.execute, task.dim)
+    if view is not None:
+        act = watched(act, view, task.cameras[0], task, steps)
+    rollout(world, start, act, task.episode_len, steps)
+    success = steps.highest_reward == task.max_reward if task.stages else None
+    episode = steps.episode(task, success=success)
     if is_filmed:
         _film(episode, task, job.output_dir / f"rollout_{index}")
     at_borders, elsewhere = action_changes(episode.action, player.execute.chunk_starts, task)

@@ -21,8 +21,7 @@ import numpy as np
 import cli
 from checkpoints import run_checkpoint
 from constants import IMAGE_SIZE, Stream
-from episodes import Episode
-from evaluation import rollout, rollout_steps
+from evaluation import rollout_steps
 from evaluation_flags import ExecutionConfig
 from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
 from files import check_folder
@@ -40,7 +39,6 @@ from mycobot_scripts.policy_runs import (
     trained_fps,
     warm_up,
 )
-from mycobot_scripts.recorded import RecordedRobot
 from mycobot_scripts.recording import Recording, free_episode
 from mycobot_scripts.session import (
     Session,
@@ -55,6 +53,7 @@ from mycobot_scripts.takeover import Corrections, TakeOver
 from outcomes import Outcome, Settings, Summary, write_summary
 from policies.base import Policy
 from results import content_version, open_evaluation
+from rollout import rollout
 from schema import Task
 from viewers.provenance import note_command
 from viewers.report import refresh_report
@@ -191,14 +190,14 @@ class Runner:
         with session.robot.interrupts_stop():
             start = session.robot.reset(self._start(index), case)
             if start.last():
-                return self._outcome(index, case, None, None)
+                return self._outcome(index, case)
             session.operator.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
-                recorded = RecordedRobot(session.robot, start, recording, session.is_twin)
-                episode = rollout(Guarded(self._act, session.robot.request_stop), recorded, task)
+                act = Guarded(self._act, session.robot.request_stop)
+                rollout(session.robot, start, act, task.episode_len, recording)
                 self._take_over.finish()
-                return self._outcome(index, case, episode, recording)
+                return self._outcome(index, case, recording)
             except BaseException:
                 recording.abandon()
                 print(f"{recording.folder} keeps what was recorded; {RECOVER} {self._folder}")
@@ -217,7 +216,7 @@ class Runner:
             facts |= {"seed": self._config.seed, "env_state": np.array(self._session.scene.told["env_state"])}
         return Recording(free_episode(self._folder), self._task.cameras, **facts)
 
-    def _act(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
         action = self._take_over(observation)
         if self._view is not None:
             parts = self._parts
@@ -230,19 +229,17 @@ class Runner:
             self._view.show(observation, [*lines, self._take_over.help])
         return action
 
-    def _outcome(
-        self, index: int, case: int | None, episode: Episode | None, recording: Recording | None
-    ) -> Outcome:
+    def _outcome(self, index: int, case: int | None, recording: Recording | None = None) -> Outcome:
         """Find out how a run went, save it, and say so."""
         session, task = self._session, self._task
-        told = self._told(episode is not None)
+        told = self._told(recording is not None)
         outcome = Outcome(
             index,
-            total_reward=0.0 if episode is None else float(episode.reward.sum()),
+            total_reward=0.0 if recording is None else recording.total_reward,
             case=None if case is None else task.cases[case].label,
             stopped=session.robot.stopped,
             takeovers=self._take_over.takeovers,
-            steps=None if episode is None else len(episode),
+            steps=None if recording is None else len(recording),
             **told,
         )
         if recording is not None:

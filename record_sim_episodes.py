@@ -10,27 +10,24 @@ run stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import cli
 from constants import TASKS, Stream, get_task
-from episodes import Episode, JpegFrames, data_dir, episode_path, recorded_numbers
+from demonstrations import Demonstration, close_environments, drive, environment, run_script
+from episodes import Episode, data_dir, episode_path, recorded_numbers
 from files import check_folder, check_whole, remove_unfinished
 from locks import hold
 from naming import choose
 from parallel import Workers, spread
 from schema import Task
-from starts import sample_start
 
-Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]
 MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
-RETURN_SECONDS = 2.0  # that arms have to go back to where the script begins
 
 
 @dataclass(frozen=True)
@@ -97,116 +94,14 @@ class Recorded:
     strict_success: bool
 
 
-_envs: dict = {}  # one per process; building one takes as long as recording 50 steps
-
-
 def _environment(config: Config, task: Task):
-    from ee_sim_env import make_ee_sim_env  # opens OpenGL: only in the processes that render
-
-    key = (task.name, config.render_quality, config.no_props, config.randomize)
-    if key not in _envs:
-        quality, has_props = config.render_quality, not config.no_props
-        _envs[key] = make_ee_sim_env(task, quality, has_props=has_props, randomize=config.randomize)
-    return _envs[key]
+    return environment(task, config.render_quality, not config.no_props, config.randomize)
 
 
 def _dress(env, config: Config, index: int) -> None:
     """Give the scene the looks of episode `index`, whatever its start and however many attempts it takes."""
     if config.randomize:
         env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
-
-
-def run_episode(env, task: Task, step, act: Act, cameras: tuple[str, ...] = (), view=None) -> Episode | None:
-    """Run one episode in joint space, until `act` ends it or its length is over; None without any step.
-
-    Args:
-        env: a `sim_env.SimEnv`.
-        task: how long the episode is, and what success is.
-        step: what `env.reset` returned.
-        act: gives the action (D,) for a control step and its observation, or None to end.
-        cameras: whose images to keep.
-        view: shows the first of them as it goes (`plots.LiveView`).
-    """
-    images = {name: JpegFrames() for name in cameras}
-    qpos, qvel, actions, rewards = [], [], [], []
-    for t in range(task.episode_len):
-        observation = step.observation
-        action = act(t, observation)
-        if action is None:
-            break
-        action = action.astype(np.float32)  # driven as saved, so that a replay is exact
-        for name, frames in images.items():
-            frames.append(observation["images"][name])
-        if view is not None:
-            view.show(observation["images"][cameras[0]], task.progress(t, max(rewards, default=0)))
-        qpos.append(observation["qpos"])
-        qvel.append(observation["qvel"])
-        actions.append(action)
-        step = env.step(action)
-        rewards.append(step.reward)
-        if step.last():
-            raise RuntimeError(f"{task.name}: the simulation became unstable after step {len(rewards)}")
-    if not rewards:
-        return None
-    return Episode(
-        qpos=np.array(qpos, np.float32),
-        qvel=np.array(qvel, np.float32),
-        action=np.array(actions, np.float32),
-        images=images,
-        reward=np.array(rewards, np.float32),
-        env_state=env.env_state,
-        task=task.name,
-        fps=task.fps,
-        success=max(rewards) == task.max_reward if env.task.has_props else None,
-    )
-
-
-def follow(actions: np.ndarray) -> Act:
-    """What `run_episode` drives to repeat recorded actions (T, D)."""
-    return lambda t, _: actions[t] if t < len(actions) else None
-
-
-def run_script(
-    env,
-    task: Task,
-    rng: np.random.Generator,
-    cameras: tuple[str, ...],
-    view=None,
-    noise: float = 0.0,
-    case: int | None = None,
-    hesitate: int = 0,
-    recovers: bool = False,
-) -> Episode:
-    """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
-
-    Where the task has several cases, it is the one of that number, or one drawn from `rng`. One that recovers
-    begins with the arms in the middle of another attempt.
-
-    Without props, the arms move as they would with them, and `success` is None.
-    """
-    from scripted_policy import ScriptedPolicy
-
-    step = env.reset(rng, case=case)
-    variant, begin, begin_steps = task.variants[env.case], None, 0
-    if recovers:
-        step = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))
-        begin, begin_steps = env.present(), round(RETURN_SECONDS * task.fps)
-    task = replace(task, episode_len=task.episode_len + hesitate + begin_steps)
-    script = ScriptedPolicy(variant, env.start_xyz(), env.env_state, noise, rng, hesitate, begin, begin_steps)
-    episode = run_episode(env.env, task, step, lambda t, _: env.joint_action(script(t)), cameras, view)
-    episode.noise, episode.hesitate, episode.recovers = noise, hesitate, recovers
-    return episode
-
-
-def arms_midway(env, task: Task, rng: np.random.Generator) -> np.ndarray:
-    """State (D,) that the script would have the arms in at some moment, if it went about some other start;
-    in float32, as an episode keeps it.
-    """
-    from scripted_policy import ScriptedPolicy
-
-    script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
-    moment = int(rng.integers(task.episode_len))
-    return [env.joint_action(script(t)) for t in range(moment + 1)][-1].astype(np.float32)
 
 
 def is_recovery(config: Config, index: int) -> bool:
@@ -232,18 +127,10 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
     env = _environment(config, task)
     _dress(env, config, index)
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
+    recovers = is_recovery(config, index)
+    how = Demonstration(task.case_number(index), config.noise, config.hesitate, recovers)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        episode = run_script(
-            env,
-            task,
-            rng,
-            config.camera_names,
-            view,
-            noise=config.noise,
-            case=task.case_number(index),
-            hesitate=config.hesitate,
-            recovers=is_recovery(config, index),
-        )
+        episode = run_script(env, task, rng, config.camera_names, view, how)
         if episode.success is not False or config.keep_failures:
             save(episode, config, task, index)
             return Recorded(attempt, bool(episode.success), bool(env.strict_success))
@@ -256,26 +143,6 @@ def record_episode(config: Config, task: Task, index: int, view=None) -> Recorde
 def human_task(task: Task) -> Task:
     """The task's variant that is for demonstrations by hand, or the task itself if it has none."""
     return TASKS.get(f"{task.name.removesuffix('_scripted')}_human", task)
-
-
-def drive(
-    env, pilot, rng: np.random.Generator, case: int, cameras: tuple[str, ...], progress: str
-) -> Episode | None:
-    """Let the person try, each time from a new start, until an episode is kept; None: the person quits.
-
-    Pictures are made afterwards, by driving the kept actions once more; at the task's pace there is no time.
-    """
-    task = env.spec
-    while True:
-        step = env.reset(rng, case=case)
-        pilot.begin(progress)
-        driven = run_episode(env.env, task, step, pilot.act)
-        command = pilot.command or pilot.decide("success" if driven.success else "no success")
-        if command == "quit":
-            return None
-        if command == "keep":
-            step = env.env.reset(env_state=driven.env_state)
-            return run_episode(env.env, task, step, follow(driven.action), cameras)
 
 
 def record_by_hand(config: Config, task: Task, missing: Sequence[int]) -> None:
@@ -451,9 +318,7 @@ def main() -> None:
         with hold(config.dataset_dir):
             record(config, task)
     finally:
-        for env in _envs.values():
-            env.close()
-        _envs.clear()
+        close_environments()
 
 
 if __name__ == "__main__":

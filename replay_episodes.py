@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 import cli
 from constants import Stream, get_task
-from episodes import Episode, EpisodeError
+from demonstrations import run_episode
+from episodes import Episode, EpisodeError, find_episodes
 from plots import tile, write_video
-from record_sim_episodes import follow, run_episode
+from rollout import follow
 from schema import Task
-from visualize_episodes import find_files
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def main() -> None:
     if args.dataset_path:
         paths = [args.dataset_path]
     else:
-        paths = find_files(args.dataset_dir, args.episode_idx, args.ismirror)
+        paths = find_episodes(args.dataset_dir, args.episode_idx, args.ismirror)
     if args.video and len(paths) > 1:
         raise ValueError(f"--video takes one episode, not {len(paths)}; add --episode_idx")
     with tqdm(paths, desc="checking", disable=len(paths) == 1) as progress:  # closed before an error is told

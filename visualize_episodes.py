@@ -24,7 +24,7 @@ from tqdm import tqdm
 import cli
 import plots
 from constants import TASKS
-from episodes import MIRROR, Episode, find_episode, list_episodes
+from episodes import Episode, find_episodes
 from parallel import Workers, spread
 from viewers.dataset_page import write_viewer
 from viewers.series import camera_order
@@ -65,18 +65,6 @@ class VisualizeConfig(Workers):
 def parse_flags(argv: Sequence[str] | None = None) -> VisualizeConfig:
     """This script's flags."""
     return cli.parse(VisualizeConfig, __doc__, argv)
-
-
-def find_files(dataset_dir: Path, episode_idx: int | None, mirror: bool) -> list[Path]:
-    """The episode files asked for; FileNotFoundError says which there are."""
-    found = list_episodes(dataset_dir)
-    if episode_idx is not None:
-        return [find_episode(found, episode_idx, mirror)]
-    wanted = [path for path in found if path.name.startswith(MIRROR) or not mirror]
-    if not wanted:
-        listed = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
-        raise FileNotFoundError(f"{dataset_dir} has no {MIRROR}episode_*.hdf5; it has {listed}")
-    return wanted
 
 
 def visualize(path: Path, output_dir: Path) -> str:
@@ -132,7 +120,7 @@ def describe(name: str, episode: Episode) -> str:
 
 def main() -> None:
     config = parse_flags()
-    paths = find_files(config.dataset_dir, config.episode_idx, config.ismirror)
+    paths = find_episodes(config.dataset_dir, config.episode_idx, config.ismirror)
     for path in paths:
         Episode.load(path, cameras=())  # a bad file is refused before anything is written
     if config.html:

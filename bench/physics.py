@@ -22,8 +22,8 @@ class Race:
     """One task's environment, and MuJoCo alone, over the same episode."""
 
     def __init__(self, task: Task) -> None:
+        from demonstrations import run_script
         from ee_sim_env import make_ee_sim_env
-        from record_sim_episodes import run_script
 
         driven = make_ee_sim_env(task)
         episode = run_script(driven, task, np.random.default_rng([0, Stream.RECORD, 0]), ())

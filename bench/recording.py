@@ -106,6 +106,7 @@ def ours(
 ) -> Iterator[Job]:
     """So many episodes a worker, through record_sim_episodes.record."""
     import record_sim_episodes
+    from demonstrations import close_environments
 
     def record(folder: Path, task: Task = task, episodes: int = episodes * workers) -> dict[str, float]:
         config = record_sim_episodes.Config(
@@ -125,8 +126,7 @@ def ours(
             record(Path(folder), replace(task, episode_len=2), 2 * workers)
         yield record
     finally:
-        for env in record_sim_episodes._envs.values():
-            env.close()
+        close_environments()
 
 
 def contend(name: str, task: Task, episodes: int) -> None:

@@ -73,6 +73,23 @@ def find_episode(paths: Sequence[Path], number: int, mirror: bool = False) -> Pa
     raise FileNotFoundError(f"{folder} has no {ours.name}; it has {there}")
 
 
+def find_episodes(dataset_dir: str | Path, number: int | None = None, mirror: bool = False) -> list[Path]:
+    """The episode files of a folder: all of them, those that are mirrored, or the one of a number.
+
+    Raises:
+        FileNotFoundError: there is none; it says which there are.
+        ValueError: as for `find_episode`.
+    """
+    found = list_episodes(dataset_dir)
+    if number is not None:
+        return [find_episode(found, number, mirror)]
+    wanted = [path for path in found if path.name.startswith(MIRROR) or not mirror]
+    if not wanted:
+        there = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
+        raise FileNotFoundError(f"{dataset_dir} has no {MIRROR}episode_*.hdf5; it has {there}")
+    return wanted
+
+
 def _number(path: Path) -> int | None:
     """The last number in a file's name."""
     numbers = re.findall(r"\d+", path.stem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,11 @@ from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import legend
 from mycobot_scripts.person import TO_GUIDE, Operator
-from mycobot_scripts.recorded import RecordedRobot, Steps
-from mycobot_scripts.robot import MyCobotRobot, TimeStep
+from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.servo import Servo
 from mycobot_scripts.units import JOINTS, to_degrees
 from schema import Task
-
-Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]  # step, observation: action (7,), or None to end
-
-
-def follow(actions: np.ndarray) -> Act:
-    """Send actions (T, 7), one a step."""
-    return lambda t, _: actions[t] if t < len(actions) else None
+from timestep import TimeStep
 
 
 def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray:
@@ -42,38 +35,13 @@ def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray
         env.close()
 
 
-def perform(
-    robot: MyCobotRobot, step: TimeStep, act: Act, length: int, steps: Steps, rewarded: bool = False
-) -> str | None:
-    """Move the arm and record it, until `act` ends it or `length` steps are done.
-
-    Args:
-        robot: the arm.
-        step: what `robot.reset` returned.
-        act: gives the actions.
-        length: steps at most.
-        steps: takes them.
-        rewarded: whether the robot's rewards mean anything.
-
-    Returns:
-        Why it was stopped; None if it was not.
-    """
-    recorded = RecordedRobot(robot, step, steps, rewarded)
-    for t in range(length):
-        action = None if step.last() else act(t, step.observation)
-        if action is None:
-            break
-        step = recorded.step(action)
-    return robot.stopped
-
-
 WISHES = ("stop", "quit", "redo", "keep")  # commands that end what a person drives
 JOGGING = COMMON | {"keep": "done", "redo": "redo", "quit": "quit", "stop": "stop"}
 
 
 @dataclass
 class Jogging:
-    """A person drives; `act` is for `perform`."""
+    """A person drives; `act` is for `rollout`."""
 
     device: Device
     jog: Jog

@@ -14,7 +14,6 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 from episodes import episode_path
 from frames import encode_jpeg
 from processes import began
+from rollout import Step
 
 HEADER, STEPS = "header.json", "steps.bin"
 _ENDING = ".recording"
@@ -30,18 +30,6 @@ _MARK = b"STEP"
 _HEAD = struct.Struct("<4sII")  # mark, bytes of the contents, their CRC-32
 _STEP = struct.Struct("<dfH")  # time (s), reward or NaN, D; then qpos, qvel, action: D float32 each
 _LENGTH = struct.Struct("<I")  # of a JPEG, before it
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step as it stands in the journal."""
-
-    time: float  # s, `clock.now` at which the state was read
-    qpos: np.ndarray  # (D,) rad and gripper
-    qvel: np.ndarray  # (D,) per second
-    action: np.ndarray  # (D,) as sent
-    images: Mapping[str, np.ndarray]  # by camera: (H, W, 3) uint8 RGB
-    reward: float | None = None  # what the action earned; None where nobody tells
 
 
 def journal_path(path: str | Path) -> Path:

@@ -15,6 +15,7 @@ from panels import named, panel
 from plots import LiveView
 from policies.base import Policy
 from policy import choose_cameras, load_policy
+from rollout import Act
 from schema import Task
 
 VIEW_EVERY = 0.2  # s between pictures of the live view
@@ -105,22 +106,20 @@ class Parts:
 
 
 class Guarded:
-    """An execution whose failure stops the arm in order, and leaves the episode whole.
+    """A policy whose failure stops the arm in order, and leaves the episode whole.
 
     Args:
-        execution: gives the actions.
+        act: gives the actions.
         stop: stops the arm, with a reason.
     """
 
-    def __init__(
-        self, execution: Callable[[Mapping[str, Any]], np.ndarray], stop: Callable[[str], None]
-    ) -> None:
-        self._execution, self._stop = execution, stop
+    def __init__(self, act: Act, stop: Callable[[str], None]) -> None:
+        self._act, self._stop = act, stop
 
-    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
+    def __call__(self, t: int, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action (7,); where the arm is, if none can be had."""
         try:
-            return self._execution(observation)
+            return self._act(t, observation)
         except Exception as error:  # whatever it is, an arm must not be left to itself
             self._stop(f"the policy failed: {type(error).__name__}: {error}")
             return np.asarray(observation["qpos"])

@@ -11,12 +11,13 @@ import numpy as np
 import cli
 from episodes import episode_path
 from mycobot_scripts import clock
-from mycobot_scripts.demonstrate import Act, Guiding, Jogging, follow, perform, scripted_actions
+from mycobot_scripts.demonstrate import Guiding, Jogging, scripted_actions
 from mycobot_scripts.jog import make_device
 from mycobot_scripts.recording import Recording
 from mycobot_scripts.recovery import FOLDER
 from mycobot_scripts.session import Session, as_recorded, start_rng
 from mycobot_scripts.waypoints import Motion, motion_through
+from rollout import Act, follow, rollout
 from starts import sample_start
 
 MAX_LATE = 5  # further attempts at an episode that late states may end
@@ -194,7 +195,8 @@ class Recorder:
             if jogging is not None and not step.last():
                 session.operator.listens = False  # from here on the device reads the keys
                 step = jogging.begin(session.servo.latest.target, session.robot)
-            stopped = perform(session.robot, step, act, self._length, recording, session.is_twin)
+            rollout(session.robot, step, act, self._length, recording)
+        stopped = session.robot.stopped
         if jogging is not None:
             print()  # ends the status line
         if jogging is not None and jogging.wish == "stop":

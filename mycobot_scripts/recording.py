@@ -61,12 +61,13 @@ class Recording:
                 f"{self.folder} is a recording that was cut off; --recover makes an episode of it, "
                 "--discard forgets it"
             )
-        self._cameras, self._shapes = tuple(cameras), {}
+        self.cameras, self._shapes = tuple(cameras), {}
         self._length = 0
+        self.total_reward = 0.0  # of all its steps
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._held = contextlib.ExitStack()  # by which others see that it goes on
         self._held.enter_context(hold(self.folder))
-        header = {"cameras": self._cameras, "facts": plain(facts), "process": this_process()}
+        header = {"cameras": self.cameras, "facts": plain(facts), "process": this_process()}
         with complete_file(self.folder / HEADER) as part:
             part.write_text(json.dumps(header, indent=1), encoding="utf-8")
         self._file = open(self.folder / STEPS, "ab", buffering=0)  # noqa: SIM115, closed by `_write_all`
@@ -89,7 +90,7 @@ class Recording:
         """Keep a step. EpisodeError if it does not fit those before; OSError if the disk fails or cannot keep
         up, with what is there already kept.
         """
-        for camera in self._cameras:
+        for camera in self.cameras:
             shape = step.images[camera].shape
             if self._shapes.setdefault(camera, shape) != shape:
                 raise EpisodeError(
@@ -104,6 +105,7 @@ class Recording:
                 f"{self.folder}: the disk is {MAX_WAITING} steps behind; record to a faster one"
             ) from None
         self._length += 1
+        self.total_reward += step.reward or 0.0
 
     def finish(self, success: bool | None = None) -> Path:
         """Write the episode file and remove the journal; returns the file's path."""
@@ -140,7 +142,7 @@ class Recording:
             with self._file, told_if_full(self.folder):
                 while (step := self._next(synced)) is not None:
                     if isinstance(step, Step):
-                        _write_whole(self._file, record(step, self._cameras))
+                        _write_whole(self._file, record(step, self.cameras))
                     if time.monotonic() - synced >= SYNC_EVERY:
                         os.fsync(self._file.fileno())
                         synced = time.monotonic()

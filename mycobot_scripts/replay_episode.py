@@ -23,15 +23,14 @@ import numpy as np
 import cli
 from constants import MYCOBOT, TASKS
 from episodes import Episode, EpisodeError, episode_path
-from mycobot_scripts.demonstrate import follow, perform
 from mycobot_scripts.keys import open_keys
 from mycobot_scripts.own_task import own_note
-from mycobot_scripts.recording import Step
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup, tasks_of
 from mycobot_scripts.tracking import JointTracking, table, tracking
 from mycobot_scripts.units import JOINTS
 from plots import BLUE, ORANGE, joint_lines_plot
+from rollout import Steps, follow, rollout
 from schema import Task
 
 
@@ -47,16 +46,6 @@ class ReplayArmConfig:
 
 
 SAME = 2.0  # degrees (rms) from the recording up to which a joint counts as having done the same
-
-
-class Memory(list):
-    """Takes the steps of `perform`, and keeps all but the pictures."""
-
-    def append(self, step: Step) -> None:
-        super().append(replace(step, images={}))
-
-    def rows(self, name: str) -> np.ndarray:
-        return np.array([getattr(step, name) for step in self])
 
 
 def load(config: ReplayArmConfig, robot: str) -> tuple[Path, Episode, Task]:
@@ -101,28 +90,28 @@ def task_of(name: str, episode: Episode) -> Task:
     return task
 
 
-def replay(session: Session, episode: Episode) -> Memory:
+def replay(session: Session, episode: Episode) -> Steps:
     """Send the episode's actions from where it began; RuntimeError if the run was stopped."""
     start = np.clip(episode.qpos[0], [-np.inf] * JOINTS + [0], [np.inf] * JOINTS + [1])
     if session.scene is not None:
         session.scene.start = episode.env_state
-    steps = Memory()
+    steps = Steps()
     with session.robot.interrupts_stop():
         step = session.robot.reset(start=start)
-        stopped = perform(session.robot, step, follow(episode.action), len(episode), steps, session.is_twin)
+        rollout(session.robot, step, follow(episode.action), len(episode), steps)
     print(session.robot.report())
-    if stopped:
-        raise RuntimeError(f"stopped after {len(steps)} of {len(episode)} steps: {stopped}")
+    if session.robot.stopped:
+        raise RuntimeError(f"stopped after {len(steps)} of {len(episode)} steps: {session.robot.stopped}")
     return steps
 
 
-def again_off(episode: Episode, steps: Memory) -> np.ndarray:
+def again_off(episode: Episode, steps: Steps) -> np.ndarray:
     """(T, 6) degrees, this time minus the recording."""
     measured = steps.rows("qpos")
     return np.degrees(measured - episode.qpos[: len(measured)])[:, :JOINTS]
 
 
-def report(episode: Episode, steps: Memory) -> str:
+def report(episode: Episode, steps: Steps) -> str:
     """How the joints followed, and how far they were from the recording."""
     again = again_off(episode, steps)
     rms = " ".join(f"{value:.2f}" for value in np.sqrt(np.mean(again**2, axis=0)))
@@ -133,7 +122,7 @@ def report(episode: Episode, steps: Memory) -> str:
     )
 
 
-def verdict(episode: Episode, steps: Memory, told: Mapping[str, Any] | None = None) -> str:
+def verdict(episode: Episode, steps: Steps, told: Mapping[str, Any] | None = None) -> str:
     """The last line: whether the arm, and on the twin (`told`) the scene, did the same again."""
     rms = np.sqrt(np.mean(again_off(episode, steps) ** 2, axis=0))
     joint = int(rms.argmax())
@@ -161,7 +150,7 @@ def _of_scene(episode: Episode, told: Mapping[str, Any] | None) -> str:
     return f"; {reward}, {same}"
 
 
-def _followed(steps: Memory) -> list[JointTracking]:
+def _followed(steps: Steps) -> list[JointTracking]:
     return tracking(steps.rows("action"), steps.rows("qpos"), steps.rows("time"))
 
 

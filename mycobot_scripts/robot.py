@@ -20,7 +20,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,22 +34,10 @@ from mycobot_scripts.start_pose import path_to, until_there
 from mycobot_scripts.timing import Timing
 from mycobot_scripts.units import JOINTS, on_the_wire
 from schema import Task
+from timestep import TimeStep
 
 POLL = 0.005  # s
 CALM = 1.0  # s for which state and pictures are fresh before a busy computer counts as calm again
-
-
-@dataclass(frozen=True)
-class TimeStep:
-    """What is seen at a deadline; like dm_env's."""
-
-    observation: Mapping[str, Any]  # qpos (7,), qvel (7,), images {camera: (H, W, 3) uint8 RGB}
-    reward: float = 0.0  # of a scene that tells; otherwise 0
-    is_last: bool = False
-    sent: np.ndarray | None = None  # (7,) the action as it was sent; None before the first
-
-    def last(self) -> bool:
-        return self.is_last
 
 
 class Scene(Protocol):
@@ -290,8 +277,8 @@ class MyCobotRobot:
         ages = {name: now - frame.time for name, frame in frames.items()}
         if not is_last:
             self.timing.add(now, now - self._deadline, now - state.time, ages)
-        reward = 0.0 if self._scene is None else self._scene.reward
-        return TimeStep(observation, reward, is_last, sent)
+        reward = None if self._scene is None else self._scene.reward
+        return TimeStep(observation, reward, is_last, sent, now)
 
     def _stop(self, error: Exception | str) -> TimeStep:
         """Hold, and say why."""

@@ -17,9 +17,9 @@ import record_sim_episodes
 import scene
 import show_task
 from constants import Stream
+from demonstrations import run_script
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode, list_episodes
-from record_sim_episodes import run_script
 from schema import Task
 
 ROOT = Path(constants.__file__).parent
@@ -65,7 +65,7 @@ def test_the_scripts_succeed_and_things_stay_where_they_belong(added, name):
     env = make_ee_sim_env(added[name], image_size=(48, 64))
     try:
         for i in range(4):
-            episode = run_script(env, added[name], np.random.default_rng([0, Stream.RECORD, i]), ())
+            episode = run_script(env, added[name], np.random.default_rng([0, Stream.RECORD, i]))
             assert episode.success and env.strict_success
             assert episode.reward[-1] == added[name].max_reward, "in the end too"
     finally:

@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import demonstrations
 import evaluation
 from constants import Stream, get_task
+from demonstrations import Demonstration, close_environments, run_episode, run_script
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode, episode_path
 from evaluation import EvalJob, run_one
 from outcomes import Outcome, Summary
-from record_sim_episodes import Config, follow, record_episode, run_episode, run_script
+from record_sim_episodes import Config, record_episode
+from rollout import follow
 
 TASK = get_task("sim_mycobot320_choose_scripted")
 FREE, OCCUPIED = range(2)
@@ -30,7 +33,7 @@ def env():
 def driven(env, case, script):
     """An episode of one case, driven by the script of one; and what was chosen."""
     wrong = replace(TASK, cases=tuple(replace(c, script=TASK.variants[script].script) for c in TASK.cases))
-    episode = run_script(env, wrong, np.random.default_rng(0), (), case=case)
+    episode = run_script(env, wrong, np.random.default_rng(0), how=Demonstration(case))
     return episode, env.strict_success, env.choice
 
 
@@ -110,17 +113,14 @@ def test_only_a_box_on_b1_is_seen(env, episodes):
 
 
 def test_recorded_cases_take_turns(tmp_path, monkeypatch):
-    import record_sim_episodes
-
-    monkeypatch.setattr(record_sim_episodes, "_envs", {})
+    monkeypatch.setattr(demonstrations, "_envs", {})
     short = replace(TASK, name="short", episode_len=2)
     config = Config(task_name="short", dataset_dir=str(tmp_path), camera_names=(), keep_failures=True)
     starts = []
     for index in range(4):
         record_episode(config, short, index)
         starts.append(Episode.load(episode_path(tmp_path, index)).env_state)
-    for short_env in record_sim_episodes._envs.values():
-        short_env.close()
+    close_environments()
     assert [start[9] > 0 for start in starts] == [False, True, False, True], "height of the box"
 
 
@@ -143,7 +143,7 @@ def test_scripts_succeed_from_200_of_200_starts(env):
     strict = 0
     for i in range(200):
         rng = np.random.default_rng([0, Stream.RECORD, i])
-        assert run_script(env, TASK, rng, (), case=TASK.case_number(i)).success, i
+        assert run_script(env, TASK, rng, how=Demonstration(TASK.case_number(i))).success, i
         assert env.choice == ("B1", "B2")[TASK.case_number(i)]
         strict += env.strict_success
     assert strict >= 195

@@ -21,11 +21,12 @@ from dataset_tools.editing import (
     shifted,
     truncated,
 )
+from demonstrations import run_episode, run_script
 from ee_sim_env import make_ee_sim_env
 from episodes import Episode
 from frames import EpisodeError, JpegFrames
 from jpegs import jpeg_quality, jpeg_size
-from record_sim_episodes import follow, run_episode, run_script
+from rollout import follow
 from sim_env import make_sim_env
 
 T, D = 12, 14
@@ -135,7 +136,7 @@ def test_a_mirrored_pose():
 @pytest.mark.parametrize("name", [TRANSFER, "sim_insertion_scripted"])
 def test_a_mirrored_episode_replays_to_the_same_reward(name):
     driven = make_ee_sim_env(get_task(name))
-    episode = run_script(driven, get_task(name), np.random.default_rng(3), ())
+    episode = run_script(driven, get_task(name), np.random.default_rng(3))
     driven.close()
     mirror = mirrored(episode)
     task = get_task(mirror.task)

@@ -12,12 +12,14 @@ from synthetic import make_act
 
 import evaluation
 from constants import TASKS, Stream
-from evaluation import EvalJob, evaluate, rollout, run_one
+from evaluation import EvalJob, evaluate, run_one
 from evaluation_flags import EvalConfig
 from outcomes import Outcome, Summary, wilson_interval
 from parallel import PACKAGES, Workers
 from policies.act import ACTPolicy
 from policy import save_policy
+from rollout import rollout
+from sim_env import SimEnv
 from timestep import TimeStep
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -55,38 +57,28 @@ def test_wilson_interval_covers_the_truth():
 class CountingEnv:
     """Rewards the 3rd step; its state is the number of steps taken."""
 
-    def reset(self, rng):
-        self.t, self.actions = 0, []
-        return self._step(0)
+    def reset(self, rng, case=None):
+        self.t = 0
+        return TimeStep(self._observation())
 
     def step(self, action):
         self.t += 1
-        self.actions.append(action)
-        return self._step(4 if self.t == 3 else 0)
+        return TimeStep(self._observation(), 4 if self.t == 3 else 0, sent=action)
 
-    def _step(self, reward):
+    def _observation(self):
         state = np.full(14, float(self.t))
-        image = np.full((8, 8, 3), self.t, np.uint8)
-        observation = {"qpos": state, "qvel": state, "images": {"top": image}}
-        return TimeStep(observation, reward)
+        return {"qpos": state, "qvel": state, "images": {}}
 
 
-def test_a_rollout_is_an_episode_of_what_was_seen_and_done():
-    env = CountingEnv()
-    episode = rollout(lambda o: np.append(o["qpos"] + 0.5, [7, 7]), env, SHORT, None, ("top",))
-    assert len(episode) == 25 and episode.success
-    np.testing.assert_array_equal(episode.qpos[:, 0], np.arange(25))
-    np.testing.assert_array_equal(episode.action, episode.qpos + 0.5)  # a base's two entries are dropped
-    assert episode.reward.tolist() == [0, 0, 4] + 22 * [0]
-    assert episode.images["top"][9].mean() == pytest.approx(9, abs=1)
-
-
-def test_a_rollout_ends_where_the_environment_does():
-    env = CountingEnv()
-    step = env.step
-    env.step = lambda action: dataclasses.replace(step(action), is_last=env.t == 5)
-    episode = rollout(lambda o: o["qpos"], env, SHORT, None, ("top",))
-    assert len(episode) == 5 == len(episode.images["top"]) and episode.success
+@pytest.mark.parametrize("temporal_agg", [False, True])
+def test_what_is_driven_is_what_the_episode_has(job, monkeypatch, temporal_agg):
+    """To the bit: an ensemble's float64 too."""
+    driven, kept = [], []
+    step, changes = SimEnv.step, evaluation.action_changes
+    monkeypatch.setattr(SimEnv, "step", lambda env, action: driven.append(action) or step(env, action))
+    monkeypatch.setattr(evaluation, "action_changes", lambda *args: kept.append(args[0]) or changes(*args))
+    evaluate(dataclasses.replace(job, temporal_agg=temporal_agg), range(1), Workers(1))
+    assert len(driven) == SHORT.episode_len and np.array_equal(driven, kept[0])
 
 
 def test_a_simulation_that_breaks_down_is_a_failed_rollout(job, monkeypatch):
@@ -217,11 +209,9 @@ def test_outcomes_do_not_depend_on_the_workers(job, backend):
 def record_starts(monkeypatch) -> list:
     starts = []
 
-    def note(execute, env, task, rng, *args):
-        starts.append(env.task.sample_start(rng))
-        return SimpleNamespace(
-            reward=np.zeros(task.episode_len), action=np.zeros((task.episode_len, task.dim)), success=False
-        )
+    def note(env, *others):
+        starts.append(env.env_state)
+        return rollout(env, *others)
 
     monkeypatch.setattr(evaluation, "rollout", note)
     return starts
@@ -268,7 +258,7 @@ def test_a_prop_that_is_knocked_loose_lies_at_another_start(name):
     places = []
     for index in (0, 1, 0):
         knocked = evaluation.KnockedLoose(env, 3, np.random.default_rng(index))
-        step = knocked.reset(np.random.default_rng(0), case=0)
+        step = env.reset(np.random.default_rng(0), case=0)
         rest = step.observation["qpos"]
 
         def place():

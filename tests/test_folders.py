@@ -12,9 +12,8 @@ import pytest
 from foreign import put, write
 
 import edit_episodes
-import visualize_episodes
 from dataset_tools.edits import EditFlags
-from episodes import Episode, data_dir, find_episode, list_episodes
+from episodes import Episode, data_dir, find_episode, find_episodes, list_episodes
 
 RECORD = "record some first"
 
@@ -88,7 +87,7 @@ def test_episodes_are_found_by_their_number(tmp_path, names, number, mirror, fou
     for name in names:
         write(tmp_path / f"{name}.hdf5")
     assert find_episode(list_episodes(tmp_path), number, mirror).stem == found
-    assert visualize_episodes.find_files(tmp_path, number, mirror) == [tmp_path / f"{found}.hdf5"]
+    assert find_episodes(tmp_path, number, mirror) == [tmp_path / f"{found}.hdf5"]
     if not mirror:
         chosen = EditFlags(dataset_dir=str(tmp_path), episodes=(str(number),)).chosen()
         assert [path.stem for path in chosen] == [found]

@@ -78,8 +78,8 @@ def test_what_happens_is_the_same_to_the_last_bit(plain, varied):
 
 
 def test_a_whole_demonstration_is_the_same_to_the_last_bit():
+    from demonstrations import run_script
     from ee_sim_env import make_ee_sim_env
-    from record_sim_episodes import run_script
 
     for task in SIMULATED:
         done = []

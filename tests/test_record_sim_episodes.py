@@ -17,6 +17,7 @@ from joblib.externals.loky import get_reusable_executor
 
 import cli
 import constants
+import demonstrations
 import parallel
 import record_sim_episodes as script
 from constants import IMAGE_SIZE, Stream, get_task
@@ -44,7 +45,7 @@ def record(monkeypatch, tmp_path):
     """Runs the script in this process with some flags; the episodes lie in the folder it returns."""
 
     def run(*flags, task=SHORT, episodes=2, folder="data", workers=1):
-        monkeypatch.setattr(script, "_envs", {})  # `main` closes them
+        monkeypatch.setattr(demonstrations, "_envs", {})  # `main` closes them
         argv = f"--task_name {task.name} --num_episodes {episodes} --num_workers {workers}".split()
         argv += ["--dataset_dir", str(tmp_path / folder), *flags]
         monkeypatch.setattr(sys, "argv", ["record_sim_episodes.py", *argv])
@@ -169,7 +170,7 @@ def test_a_whole_demonstration_replays_exactly():
     from ee_sim_env import make_ee_sim_env
 
     driven, replayed = make_ee_sim_env(TRANSFER), make_sim_env(TRANSFER)
-    episode = script.run_script(driven, TRANSFER, np.random.default_rng(0), ())
+    episode = script.run_script(driven, TRANSFER, np.random.default_rng(0))
     step, qpos, rewards = replayed.reset(env_state=episode.env_state), [], []
     for action in episode.action:
         qpos.append(step.observation["qpos"])

@@ -10,10 +10,10 @@ from test_record_episodes import MOTION
 
 from episodes import Episode
 from mycobot_scripts import replay_episode
-from mycobot_scripts.recording import Step
-from mycobot_scripts.replay_episode import Memory, ReplayArmConfig, load, replay, report, verdict
+from mycobot_scripts.replay_episode import ReplayArmConfig, load, replay, report, verdict
 from mycobot_scripts.tracking import tracking
 from mycobot_scripts.units import on_the_wire
+from rollout import Step, Steps
 
 TASK = "mycobot320_move_cube"
 
@@ -42,7 +42,7 @@ def test_the_arm_does_it_again():
 
 def memory(episode, off=0.0):
     """Steps of a replay whose joint 3 was `off` degrees away."""
-    steps = Memory()
+    steps = Steps()
     for t in range(len(episode)):
         qpos = episode.qpos[t] + np.radians(off) * (np.arange(7) == 2)
         steps.append(Step(0.1 * t, qpos, 0 * qpos, episode.action[t], {}))

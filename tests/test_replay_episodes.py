@@ -14,8 +14,8 @@ import cli
 import constants
 import replay_episodes as script
 from constants import Stream, get_task
+from demonstrations import run_episode
 from episodes import Episode, episode_path
-from record_sim_episodes import run_episode
 from schema import Stage
 from sim_env import SimEnv, make_sim_env
 

@@ -15,9 +15,7 @@ from arm_rig import Person
 from emulated import START, emulated, eventually, fake_cameras, make_guard, our_threads
 
 from constants import get_task
-from model_runs import rollout
 from mycobot_scripts.cameras import open_cameras
-from mycobot_scripts.demonstrate import perform
 from mycobot_scripts.person import Operator
 from mycobot_scripts.protocol import Command, decode_angles, encode_angles, int16s
 from mycobot_scripts.robot import MyCobotRobot
@@ -27,6 +25,7 @@ from mycobot_scripts.timing import Timing
 from mycobot_scripts.twin_client import start_twin
 from mycobot_scripts.twin_scene import TwinScene
 from mycobot_scripts.units import on_the_wire
+from rollout import Steps, follow, rollout
 from starts import sample_start
 
 TASK = get_task("mycobot320_move_cube")
@@ -105,9 +104,8 @@ def test_what_is_seen():
         assert set(observation["images"]) == {"top", "right_wrist"}
         assert observation["images"]["top"].shape == (480, 640, 3)
         again = robot.step(START)
-        assert again.reward == 0 and not np.array_equal(
-            again.observation["images"]["top"], observation["images"]["top"]
-        )
+        assert again.reward is None, "nobody tells"
+        assert not np.array_equal(again.observation["images"]["top"], observation["images"]["top"])
 
 
 def test_an_action_is_sent_at_once_and_seen_at_the_next_deadline():
@@ -163,12 +161,12 @@ def test_an_episode_in_real_time(acks):
     with a_robot(
         acks=acks, delays=True, fps=10, servo={"command_gap": 20.0, "gripper_period": 150.0}
     ) as robot:
-        actions = iter(np.linspace(START, START + np.radians([15, 0, 0, 0, 0, 0, 0]), 12))
-        episode = rollout(
-            lambda observation: next(actions), robot, replace(TASK, episode_len=12), None, TASK.cameras
-        )
-        assert len(episode) == 12 and set(episode.images) == set(TASK.cameras)
-        assert episode.qpos[-1, 0] > episode.qpos[0, 0] + 0.05 and robot.stopped is None
+        actions = np.linspace(START, START + np.radians([15, 0, 0, 0, 0, 0, 0]), 12)
+        steps = Steps(TASK.cameras)
+        rollout(robot, robot.reset(), follow(actions), 12, steps)
+        assert len(steps) == 12 and {len(images) for images in steps.images.values()} == {12}
+        assert np.ptp(steps.rows("qpos")[[0, -1], 0]) > 0.05 and robot.stopped is None
+        assert (np.diff(steps.rows("time")) > 0).all() and set(steps.rows("reward")) == {None}
         assert robot.servo.stats.acknowledged == acks
         assert robot.servo.stats.lost <= (4 if acks else 12)
         report = robot.report()
@@ -181,9 +179,9 @@ def test_an_episode_in_real_time(acks):
 
 def recorded_actions(robot, act, length) -> np.ndarray:
     """(T, 7) actions as an episode has them."""
-    steps = []
-    perform(robot, robot.reset(), act, length, steps)
-    return np.array([step.action for step in steps])
+    steps = Steps()
+    rollout(robot, robot.reset(), act, length, steps)
+    return steps.rows("action")
 
 
 def busy_from_now_on(robot) -> threading.Event:
@@ -552,10 +550,12 @@ def test_a_rollout_on_the_twin():
         servo = stack.enter_context(Servo(twin.port, guard, ServoConfig(speed=60, reply_window=1000.0)))
         cameras = open_cameras(twin.cameras)
         robot = stack.enter_context(MyCobotRobot(task, servo, cameras, START, scene=scene))
-        targets = iter(np.linspace(START, START + np.radians([40, 0, 0, 0, 0, 0, 0]), 15))
-        episode = rollout(
-            lambda observation: next(targets), robot, task, np.random.default_rng(5), task.cameras
+        targets, steps = (
+            np.linspace(START, START + np.radians([40, 0, 0, 0, 0, 0, 0]), 15),
+            Steps(task.cameras),
         )
+        rollout(robot, robot.reset(np.random.default_rng(5)), follow(targets), 15, steps)
+        episode = steps.episode(task)
         assert robot.stopped is None and len(episode) == 15 and episode.reward.max() == 0
         assert scene.told["strict_success"] is False
         assert np.allclose(scene.told["env_state"], sample_start(task, np.random.default_rng(5)))

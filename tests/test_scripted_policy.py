@@ -6,8 +6,8 @@ import pytest
 from pyquaternion import Quaternion
 
 from constants import TASKS, Stream, get_task
+from demonstrations import Demonstration, run_script
 from ee_sim_env import GripPointIK, make_ee_sim_env
-from record_sim_episodes import run_script
 from scene import build_model
 from schema import Waypoint
 from scripted_policy import ScriptedPolicy
@@ -225,7 +225,7 @@ def successes(task, starts, noise=0.0):
     env, outcomes = make_ee_sim_env(task), []
     for i in range(starts):
         rng = np.random.default_rng([0, Stream.RECORD, i])
-        episode = run_script(env, task, rng, (), noise=noise)
+        episode = run_script(env, task, rng, how=Demonstration(noise=noise))
         outcomes.append((episode.success, env.strict_success))
     env.close()
     return np.array(outcomes).T

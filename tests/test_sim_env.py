@@ -14,8 +14,8 @@ from tasks import SIMULATED
 
 import scene
 from constants import IMAGE_SIZE, get_task
+from demonstrations import run_script
 from ee_sim_env import make_ee_sim_env
-from record_sim_episodes import run_script
 from scene import build_model
 from schema import Stage
 from sim_env import SimTask, make_sim_env

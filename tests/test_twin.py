@@ -20,13 +20,13 @@ from pymycobot import MyCobot320
 from step_response import fitted_steps
 
 from constants import MYCOBOT, Stream, get_task
+from demonstrations import Demonstration, run_script
 from ee_sim_env import make_ee_sim_env
 from mycobot_scripts import kinematics
 from mycobot_scripts.safety import Limits
 from mycobot_scripts.stand_in.world import TwinWorld
 from mycobot_scripts.twin_client import TWIN, start_twin
 from mycobot_scripts.units import to_degrees
-from record_sim_episodes import run_script
 from sim_env import make_sim_env
 from teleop import Pacer
 
@@ -309,7 +309,7 @@ def test_a_script_that_succeeds_in_simulation_succeeds_in_real_time():
         arm.set_fresh_mode(1)
         for index in range(6):
             rng = np.random.default_rng([0, Stream.RECORD, index])
-            episode = run_script(env, TASK, rng, (), case=TASK.case_number(index))
+            episode = run_script(env, TASK, rng, how=Demonstration(TASK.case_number(index)))
             handle.reset(env_state=episode.env_state)
             pacer, sent = Pacer(TASK.fps), None
             for action in episode.action:

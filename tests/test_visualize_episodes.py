@@ -10,7 +10,7 @@ import pytest
 
 import constants
 import visualize_episodes
-from episodes import Episode, JpegFrames, episode_path
+from episodes import Episode, JpegFrames, episode_path, find_episodes
 
 SCRIPT = Path(visualize_episodes.__file__)
 T = 6
@@ -72,7 +72,7 @@ def test_all_episodes_go_where_told(dataset, tmp_path):
     [(0, True, ["mirror_episode_0"]), (None, True, ["mirror_episode_0"]), (10, False, ["episode_10"])],
 )
 def test_choice_of_files(dataset, idx, mirror, stems):
-    assert [path.stem for path in visualize_episodes.find_files(dataset, idx, mirror)] == stems
+    assert [path.stem for path in find_episodes(dataset, idx, mirror)] == stems
 
 
 def test_episode_without_cameras_gets_a_plot_only(tmp_path):
