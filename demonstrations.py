@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from episodes import Episode
+from naming import choose
 from rollout import Act, Steps, follow, rollout, watched
 from schema import Task
 from scripted_policy import ScriptedPolicy
@@ -118,6 +119,23 @@ def drive(
         if command == "keep":
             start = env.env.reset(env_state=driven.env_state)
             return run_episode(env.env, task, start, follow(driven.action), cameras)
+
+
+def check_scene(task: Task, cameras: Sequence[str]) -> None:
+    """ValueError for what the task or `cameras` name and the scene lacks, and waypoints out of reach;
+    RuntimeError if nothing can be rendered.
+    """
+    from inverse_kinematics import GripPointIK
+    from opengl import check_rendering
+    from reach import check_reach
+    from scene import build_model
+
+    if cameras:
+        check_rendering()
+    model = build_model(task)
+    for name in cameras:
+        choose("camera", name, [model.camera(i).name for i in range(model.ncam)])
+    check_reach(task, {arm.label: GripPointIK(model, arm) for arm in task.arms})
 
 
 _envs: dict[tuple, EndEffectorEnv] = {}  # of this process; building one takes as long as recording 50 steps

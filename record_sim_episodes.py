@@ -19,11 +19,17 @@ from tqdm import tqdm
 
 import cli
 from constants import TASKS, Stream, get_task
-from demonstrations import Demonstration, close_environments, drive, environment, run_script
+from demonstrations import (
+    Demonstration,
+    check_scene,
+    close_environments,
+    drive,
+    environment,
+    run_script,
+)
 from episodes import Episode, data_dir, episode_path, recorded_numbers
 from files import check_folder, check_whole, remove_unfinished
 from locks import hold
-from naming import choose
 from parallel import Workers, spread
 from schema import Task
 
@@ -232,23 +238,6 @@ def complete(config: Config) -> tuple[Config, Task]:
     return Config(**values), task
 
 
-def check_scene(config: Config, task: Task) -> None:
-    """ValueError for what the task or --camera_names name and the scene lacks, and waypoints out of reach;
-    RuntimeError if nothing can be rendered.
-    """
-    from inverse_kinematics import GripPointIK
-    from opengl import check_rendering
-    from reach import check_reach
-    from scene import build_model
-
-    if config.camera_names:
-        check_rendering()
-    model = build_model(task)
-    for name in config.camera_names:
-        choose("camera", name, [model.camera(i).name for i in range(model.ncam)])
-    check_reach(task, {arm.label: GripPointIK(model, arm) for arm in task.arms})
-
-
 def record(config: Config, task: Task) -> None:
     """Record what is missing and say what came out."""
     folder = Path(config.dataset_dir)
@@ -313,7 +302,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> Config:
 
 def main() -> None:
     config, task = complete(parse_flags())
-    check_scene(config, task)
+    check_scene(task, config.camera_names)
     try:
         with hold(config.dataset_dir):
             record(config, task)

@@ -129,6 +129,9 @@ IMPORTS = {name: imports(name) for name in FILES}
 GRAPH = {name: (found & set(FILES)) - {name} for name, found in IMPORTS.items()}
 
 
+RUN = re.compile(r"^if __name__ == .__main__.:\n(    .*\n|\n)*?    cli\.run\(", re.MULTILINE)
+
+
 def package(name: str) -> str:
     return name.split(".")[0]
 
@@ -156,6 +159,27 @@ def test_every_module_has_a_floor():
 def test_imports_point_down_or_sideways(name):
     upwards = [target for target in GRAPH[name] if FLOORS[package(target)] > FLOORS[package(name)]]
     assert upwards == []
+
+
+SCRIPTS = {name for name in FILES if RUN.search(FILES[name].read_text(encoding="utf-8"))}
+STILL = {"train_latent_model": {"imitate_episodes"}}  # who does so all the same
+
+
+def test_what_a_script_is():
+    assert {"record_sim_episodes", "model_runs", "mycobot_scripts.record_episodes"} <= SCRIPTS
+    assert not {"gym_env", "mycobot_scripts.watchdog", "rollout"} & SCRIPTS
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_nobody_imports_a_script(name):
+    """What two of them need is a library's."""
+    assert GRAPH[name] & SCRIPTS <= STILL.get(name, set())
+
+
+def test_bench_reaches_into_no_script():
+    inner = re.compile(rf"\b({'|'.join(name.rpartition('.')[2] for name in SCRIPTS)})\._\w+")
+    assert inner.search("record_sim_episodes._envs")
+    assert [path.name for path in ROOT.glob("bench/*.py") if inner.search(path.read_text("utf-8"))] == []
 
 
 def test_no_import_cycles():

@@ -218,7 +218,7 @@ def test_arms_that_hesitate_do_the_same_later(record):
 
 
 def test_episodes_that_recover_begin_midway_and_end_as_the_others(record, monkeypatch):
-    monkeypatch.setattr(script, "RETURN_SECONDS", 0.2)
+    monkeypatch.setattr(demonstrations, "RETURN_SECONDS", 0.2)
     plain = record(folder="plain", episodes=4)
     mixed = record("--begin_midway", "0.7", folder="mixed", episodes=4)
     later, states = 10, []  # steps

@@ -11,6 +11,7 @@ from pyquaternion import Quaternion
 
 import cli
 import constants
+import demonstrations
 import devices
 import plots
 import record_sim_episodes as script
@@ -295,7 +296,7 @@ def record(monkeypatch, tmp_path):
         human, varied = script.human_task(task), "--randomize" in flags
         env = make_ee_sim_env(human, image_size=(48, 64), randomize=varied)
         window, clock = Events(lambda look: held(look, env)), Clock()
-        monkeypatch.setattr(script, "_envs", {human.name: env})  # `main` closes them
+        monkeypatch.setattr(demonstrations, "_envs", {human.name: env})  # `main` closes them
         monkeypatch.setattr(script, "_environment", lambda config, task: env)
         monkeypatch.setattr(teleop, "KeyWindow", lambda title: window)
         monkeypatch.setattr(teleop, "Pacer", lambda fps: Pacer(fps, clock.now, clock.sleep))
