@@ -162,7 +162,6 @@ def test_imports_point_down_or_sideways(name):
 
 
 SCRIPTS = {name for name in FILES if RUN.search(FILES[name].read_text(encoding="utf-8"))}
-STILL = {"train_latent_model": {"imitate_episodes"}}  # who does so all the same
 
 
 def test_what_a_script_is():
@@ -173,7 +172,7 @@ def test_what_a_script_is():
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_nobody_imports_a_script(name):
     """What two of them need is a library's."""
-    assert GRAPH[name] & SCRIPTS <= STILL.get(name, set())
+    assert GRAPH[name] & SCRIPTS == set()
 
 
 def test_bench_reaches_into_no_script():

@@ -77,7 +77,7 @@ def test_what_is_driven_is_what_the_episode_has(job, monkeypatch, temporal_agg):
     step, changes = SimEnv.step, evaluation.action_changes
     monkeypatch.setattr(SimEnv, "step", lambda env, action: driven.append(action) or step(env, action))
     monkeypatch.setattr(evaluation, "action_changes", lambda *args: kept.append(args[0]) or changes(*args))
-    evaluate(dataclasses.replace(job, temporal_agg=temporal_agg), range(1), Workers(1))
+    evaluate(with_flags(job, temporal_agg=temporal_agg), range(1), Workers(1))
     assert len(driven) == SHORT.episode_len and np.array_equal(driven, kept[0])
 
 
