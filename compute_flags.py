@@ -10,17 +10,25 @@ import cli
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """Where a network is computed, and from which seed."""
+    """Where a network is computed."""
 
     TITLE: ClassVar[str] = "machine"
 
     device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
+
+
+@dataclass(frozen=True)
+class SeedConfig:
+    """From which seed."""
+
+    TITLE: ClassVar[str] = "machine"
+
     seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
 
 
 @dataclass(frozen=True)
-class ComputeConfig(DeviceConfig):
-    """In which precision as well."""
+class ComputeConfig(DeviceConfig, SeedConfig):
+    """Both, and in which precision."""
 
     TITLE: ClassVar[str] = "machine"
 

@@ -130,7 +130,7 @@ class Gamepad:
         controller.init()
         pads = [i for i in range(controller.get_count()) if controller.is_controller(i)]
         if not pads:
-            raise RuntimeError("no gamepad is connected; plug one in, or take --teleop keyboard")
+            raise RuntimeError("no gamepad is connected; plug one in, or take the keyboard")
         self._pump = pygame.event.pump
         self._codes = {name: getattr(pygame, f"CONTROLLER_AXIS_{name}") for name in PAD_AXES}
         buttons = (*PAD_RATES, *PAD_COMMANDS)

@@ -119,7 +119,7 @@ class ChunkedExecution(Execution):
 def _checked_count(policy: Policy, query_every: int | None) -> int:
     """Actions of each chunk that are executed; ValueError if a chunk has not as many."""
     if query_every is not None and not 1 <= query_every <= policy.chunk_size:
-        raise ValueError(f"--query_every is {query_every}; the policy's chunks have 1 to {policy.chunk_size}")
+        raise ValueError(f"query_every is {query_every}; the policy's chunks have 1 to {policy.chunk_size}")
     return query_every or policy.execution_horizon
 
 

@@ -38,7 +38,7 @@ from run_setup import RunConfig, build_policy, write_config
 from schema import Task
 from trained_tasks import run_command, simulated_task, training_task
 from training import fit
-from training_flags import TrainConfig
+from training_flags import ResumeConfig, TrainConfig
 from viewers.provenance import note_command
 from viewers.report import refresh_report
 
@@ -46,7 +46,7 @@ ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of on
 
 
 @dataclass(frozen=True)
-class TrainingRunConfig(Workers, RunConfig, EvalConfig):
+class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
     """Flags of this script; those of the training loop and of the policy come on top."""
 
     TITLE: ClassVar[str] = "what"
@@ -56,8 +56,6 @@ class TrainingRunConfig(Workers, RunConfig, EvalConfig):
         "a preset or config.json of a run, to repeat it; flags that are given beside it count more, also "
         "--no_encoder false and the like",
     )
-    resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
-    overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
     eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation", group="evaluation")
     ckpt_name: str | None = cli.flag(
         None,
@@ -73,8 +71,7 @@ class TrainingRunConfig(Workers, RunConfig, EvalConfig):
         self.check_workers(self.onscreen_render)
         self.check_augment()
         self.check_evaluation()
-        if self.resume and self.overwrite:
-            raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
+        super().check()
 
     def chunk_steps(self, fps: int) -> int:
         """Control steps in --chunk_seconds; ValueError if there is none."""
@@ -129,11 +126,7 @@ def train(
     """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
     say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
-    resume = config.resume and last.is_file()
-    if last.is_file() and not (config.resume or config.overwrite):
-        raise ValueError(
-            f"{ckpt_dir} holds a run already; add --resume to go on with it, or --overwrite to begin anew"
-        )
+    resume = config.resumes(last)
     data = load_data(config, task.name, config.camera_names or task.cameras, training.seed)
     say(data.text())
     torch.manual_seed(training.seed)

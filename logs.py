@@ -18,7 +18,7 @@ Row = dict[str, float]  # step, and losses and rates by name: train/..., val/...
 def check_wandb(project: str | None) -> None:
     """ImportError if a project is named and the package is missing."""
     if project and importlib.util.find_spec("wandb") is None:
-        raise ImportError("--wandb needs the package wandb: pip install wandb")
+        raise ImportError("a log at Weights & Biases needs the package wandb: pip install wandb")
 
 
 class RunLog:

@@ -48,11 +48,11 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in DEVICES:
-        raise ValueError(f"--device is {name!r}; choose auto, cpu or cuda")
+        raise ValueError(f"device is {name!r}; choose auto, cpu or cuda")
     if device.type == "cuda" and has_cuda and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device is {name!r}; there are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+        raise ValueError(f"device is {name!r}; there are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
     if device.type == "cuda" and not has_cuda:
-        raise ValueError(f"--device is {name!r}, but PyTorch sees no CUDA device; use cpu")
+        raise ValueError(f"device is {name!r}, but PyTorch sees no CUDA device; use cpu")
     return device
 
 

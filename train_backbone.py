@@ -10,21 +10,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import cli
 from checkpoints import read_weights
 from classification import Images, accuracy, evaluate, fake_images, read_cifar10
 from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit
+from compute_flags import DeviceConfig
 from files import complete_file, remove_unfinished
 from locks import hold
 from logs import Row, write_csv
 from machine import pick_device
 from plots import accuracy_plot, confusion_plot
+from training_flags import ResumeConfig
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
+class BackboneConfig(ResumeConfig, DeviceConfig):
     """Flags of this script; those of a run come on top."""
+
+    TITLE: ClassVar[str] = "what"
 
     ckpt_dir: str = cli.flag(None, "folder for weights, plots and results", required=True)
     data: str = cli.flag(
@@ -37,9 +42,6 @@ class BackboneConfig:
         "sgd (Nesterov's momentum), adam, or both, one after the other, to compare",
         (*OPTIMISERS, "both"),
     )
-    resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
-    overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
-    device: str = cli.flag("auto", "cpu, cuda, cuda:1 ...; auto: cuda where there is one")
 
     def folders(self) -> dict[str, Path]:
         """Where each optimiser's run is kept."""
@@ -51,12 +53,10 @@ class BackboneConfig:
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[BackboneConfig, ClassifierConfig]:
     """This script's flags, and those of a run."""
-    parser = cli.make_parser(__doc__)
+    parser = cli.make_parser(__doc__, ("what",))
     cli.add_flags(parser, BackboneConfig)
     cli.add_flags(parser, ClassifierConfig, "training")
     args = parser.parse_args(argv)
-    if args.resume and args.overwrite:
-        raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
     return cli.from_flags(BackboneConfig, args), cli.from_flags(ClassifierConfig, args)
 
 
@@ -106,10 +106,7 @@ def train(config: BackboneConfig, training: ClassifierConfig) -> None:
     """Train by one optimiser or both, test, and say what came out."""
     folders = config.folders()
     for folder in folders.values():
-        if (folder / LAST).is_file() and not (config.resume or config.overwrite):
-            raise ValueError(
-                f"{folder} holds a run already; add --resume to go on with it, or --overwrite to begin anew"
-            )
+        config.resumes(folder / LAST)  # or refuses
     device = pick_device(config.device)
     images, test = (part.to(device) for part in load_images(config))
     results, histories = {}, {}

@@ -16,7 +16,7 @@ from tqdm import tqdm, trange
 
 import cli
 from checkpoints import run_checkpoint
-from compute_flags import DeviceConfig
+from compute_flags import DeviceConfig, SeedConfig
 from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
@@ -32,7 +32,7 @@ VALIDATIONS = 20  # of a run
 
 
 @dataclass(frozen=True)
-class LatentModelConfig(DeviceConfig):
+class LatentModelConfig(DeviceConfig, SeedConfig):
     """Flags of this script."""
 
     ckpt_dir: str = cli.flag(

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import cli
 from compute_flags import ComputeConfig
+
+
+@dataclass(frozen=True)
+class ResumeConfig:
+    """Flags of what happens to a run that is there already."""
+
+    TITLE: ClassVar[str] = "what"
+
+    resume: bool = cli.flag(False, "go on where a run in --ckpt_dir stopped (or begin, if there is none)")
+    overwrite: bool = cli.flag(False, "begin anew although --ckpt_dir holds a run")
+
+    def check(self) -> None:
+        """ValueError for flags that contradict each other."""
+        if self.resume and self.overwrite:
+            raise ValueError("--resume goes on with a run, --overwrite begins anew; give one of them")
+
+    def resumes(self, last: Path) -> bool:
+        """Whether to go on with the run whose checkpoint `last` is; ValueError if there is one and neither
+        flag is given.
+        """
+        if last.is_file() and not (self.resume or self.overwrite):
+            raise ValueError(
+                f"{last.parent} holds a run already; add --resume to go on with it, or --overwrite to begin "
+                "anew"
+            )
+        return self.resume and last.is_file()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
+from compute_flags import DeviceConfig
 from constants import TASKS
 from episodes import Episode, find_episode, list_episodes, whole_action
 from machine import pick_device
@@ -34,7 +35,7 @@ VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are 
 
 
 @dataclass(frozen=True)
-class FeaturesConfig:
+class FeaturesConfig(DeviceConfig):
     """Flags of this script."""
 
     ckpt: str = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt", required=True)
@@ -69,7 +70,6 @@ class FeaturesConfig:
     )
     no_video: bool = cli.flag(False, "leave the video out")
     output_dir: str | None = cli.flag(None, "where to write; features/ beside the checkpoint if not given")
-    device: str = cli.flag("auto", "auto, cpu, cuda")
 
 
 @dataclass(frozen=True)

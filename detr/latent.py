@@ -50,7 +50,7 @@ class CodeLatent(nn.Module):
     def __init__(self, classes: int = 32, values: int = 32) -> None:
         super().__init__()
         if classes < 1 or values < 2:
-            raise ValueError(f"--vq_class {classes} --vq_dim {values}: needs a code of two values at least")
+            raise ValueError(f"classes is {classes}, values {values}; needs a code of two values at least")
         self.classes, self.values = classes, values
         self.dim = self.info_dim = classes * values
         self.register_buffer("frequencies", torch.full((classes, values), 1 / values))

@@ -88,7 +88,7 @@ def _import_timm() -> ModuleType:
     try:
         import timm
     except ImportError as error:
-        raise ImportError(f"--backbone {TIMM}NAME needs the package timm: pip install timm") from error
+        raise ImportError(f"a backbone {TIMM}NAME needs the package timm: pip install timm") from error
     return timm
 
 

@@ -292,7 +292,7 @@ def test_modules_and_poolings_of_the_stages():
 def test_a_missing_timm_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     for use in (build_backbone, init_backbone):
-        with pytest.raises(ImportError, match=r"--backbone timm:NAME needs .*: pip install timm$"):
+        with pytest.raises(ImportError, match=r"a backbone timm:NAME needs .*: pip install timm$"):
             use("timm:test_resnet")
 
 

@@ -249,5 +249,5 @@ def test_an_error_of_the_policy_reaches_the_caller():
 
 
 def test_how_many_actions_a_chunk_has_is_checked():
-    with pytest.raises(ValueError, match="--query_every is 9; the policy's chunks have 1 to 8"):
+    with pytest.raises(ValueError, match="query_every is 9; the policy's chunks have 1 to 8"):
         BackgroundExecution(Policy(), FPS, 9)

@@ -134,7 +134,7 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
     ("flags", "message"),
     [
         (("--camera_names", "angle"), "--camera_names is angle; .*policy_best.ckpt sees with top"),
-        (("--query_every", "11"), "--query_every is 11; the policy's chunks have 1 to 10"),
+        (("--query_every", "11"), "query_every is 11; the policy's chunks have 1 to 10"),
         (("--ckpt_name", "policy_last.ckpt"), "no checkpoint .*policy_last.ckpt"),
         (("--task_name", "mycobot320_move_cube"), "has no scene; .*model_runs.py --ckpt_dir .* --task_name"),
     ],
@@ -413,7 +413,7 @@ def test_a_config_that_is_none_is_refused(tmp_path, content, said):
 
 def test_wandb_is_asked_for_before_training(monkeypatch):
     monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None if name == "wandb" else name)
-    with pytest.raises(ImportError, match="--wandb needs the package wandb"):
+    with pytest.raises(ImportError, match="a log at Weights & Biases needs the package wandb"):
         imitate_episodes.parse_flags(["--task_name", "t", "--ckpt_dir", "c", "--wandb", "mine"])
 
 

@@ -74,7 +74,7 @@ def test_the_likely_codes_are_the_frequent_ones():
 
 @pytest.mark.parametrize(("classes", "values"), [(0, 4), (4, 1)])
 def test_codes_need_values(classes, values):
-    with pytest.raises(ValueError, match=f"--vq_class {classes} --vq_dim {values}"):
+    with pytest.raises(ValueError, match=f"classes is {classes}, values {values}"):
         CodeLatent(classes, values)
 
 

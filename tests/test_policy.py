@@ -166,7 +166,7 @@ def test_a_part_of_each_chunk_is_executed(policy, query_every):
 
 
 def test_chunks_are_asked_for_as_often_as_they_can_be():
-    with pytest.raises(ValueError, match="--query_every is 5; the policy's chunks have 1 to 4"):
+    with pytest.raises(ValueError, match="query_every is 5; the policy's chunks have 1 to 4"):
         ChunkedExecution(CountingPolicy(), 5)
 
 

@@ -260,7 +260,7 @@ def test_a_run_that_diverges_is_stopped_and_what_was_saved_stays(monkeypatch, ca
         (("--batch_size", "500"), "--batch_size is 500, but there are 360 images"),
         (("--norm", "group_norm", "--backbone_weights", "w.pth"), "--norm is for random weights"),
         (("--backbone_weights", "nowhere.pth"), "'nowhere.pth': no such file"),
-        (("--device", "cuda:x"), "--device is 'cuda:x'"),
+        (("--device", "cuda:x"), "device is 'cuda:x'"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_written(monkeypatch, capsys, tmp_path, flags, said):
