@@ -37,7 +37,7 @@ MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
 
 
 @dataclass(frozen=True)
-class Config(Workers):
+class RecordConfig(Workers):
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
@@ -100,22 +100,22 @@ class Recorded:
     strict_success: bool
 
 
-def _environment(config: Config, task: Task):
+def _environment(config: RecordConfig, task: Task):
     return environment(task, config.render_quality, not config.no_props, config.randomize)
 
 
-def _dress(env, config: Config, index: int) -> None:
+def _dress(env, config: RecordConfig, index: int) -> None:
     """Give the scene the looks of episode `index`, whatever its start and however many attempts it takes."""
     if config.randomize:
         env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
 
 
-def is_recovery(config: Config, index: int) -> bool:
+def is_recovery(config: RecordConfig, index: int) -> bool:
     """Whether episode `index` is one of those that begin in the middle of another attempt."""
     return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.begin_midway)
 
 
-def save(episode: Episode, config: Config, task: Task, index: int) -> None:
+def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None:
     """Save episode `index` with how it was recorded; one that somebody recorded meanwhile is as good, if it
     has the same settings.
     """
@@ -128,7 +128,7 @@ def save(episode: Episode, config: Config, task: Task, index: int) -> None:
     episode.save(path, overwrite=config.overwrite)
 
 
-def record_episode(config: Config, task: Task, index: int, view=None) -> Recorded:
+def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> Recorded:
     """Record and save episode `index`; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
     env = _environment(config, task)
     _dress(env, config, index)
@@ -151,7 +151,7 @@ def human_task(task: Task) -> Task:
     return TASKS.get(f"{task.name.removesuffix('_scripted')}_human", task)
 
 
-def record_by_hand(config: Config, task: Task, missing: Sequence[int]) -> None:
+def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:
     """Record what is missing by hand, and say what came out."""
     from teleop import make_pilot
 
@@ -171,7 +171,7 @@ def record_by_hand(config: Config, task: Task, missing: Sequence[int]) -> None:
     print(f"{len(missing)} episodes by hand, {successes} successful, in {config.dataset_dir}")
 
 
-def check_recorded(config: Config, task: Task, index: int) -> None:
+def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
     """ValueError if episode `index`, which is there, was recorded with other settings."""
     path = episode_path(config.dataset_dir, index)
     there = Episode.load(path)
@@ -198,7 +198,7 @@ def check_recorded(config: Config, task: Task, index: int) -> None:
         )
 
 
-def missing_episodes(config: Config, task: Task) -> list[int]:
+def missing_episodes(config: RecordConfig, task: Task) -> list[int]:
     """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
     if config.overwrite:
         return list(range(config.num_episodes))
@@ -209,7 +209,7 @@ def missing_episodes(config: Config, task: Task) -> list[int]:
     return [index for index in range(config.num_episodes) if index not in there]
 
 
-def complete(config: Config) -> tuple[Config, Task]:
+def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
     """Check the flags before anything is written, and fill in what depends on the task or on the machine."""
     task = get_task(config.task_name)
     if task.scene is None:
@@ -235,10 +235,10 @@ def complete(config: Config) -> tuple[Config, Task]:
         "num_workers": 1 if config.onscreen_render else config.num_workers,
     }
     check_folder(values["dataset_dir"], "dataset_dir")
-    return Config(**values), task
+    return RecordConfig(**values), task
 
 
-def record(config: Config, task: Task) -> None:
+def record(config: RecordConfig, task: Task) -> None:
     """Record what is missing and say what came out."""
     folder = Path(config.dataset_dir)
     check_whole(folder)
@@ -256,7 +256,7 @@ def record(config: Config, task: Task) -> None:
         print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
 
 
-def record_scripted(config: Config, task: Task, missing: Sequence[int]) -> None:
+def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:
     """Record what is missing by script, several at a time, and say what came out."""
     folder = Path(config.dataset_dir)
     view = None
@@ -280,7 +280,7 @@ def record_scripted(config: Config, task: Task, missing: Sequence[int]) -> None:
     print(f"{said}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, in {folder}")
 
 
-def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
+def outcome(config: RecordConfig, task: Task, done: list[Recorded]) -> str:
     """How often the script succeeded, in the words of the report."""
     if config.no_props:
         return "recorded without props"
@@ -293,11 +293,9 @@ def outcome(config: Config, task: Task, done: list[Recorded]) -> str:
     return said
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> RecordConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    return cli.from_flags(Config, parser.parse_args(argv))
+    return cli.parse(RecordConfig, __doc__, argv)
 
 
 def main() -> None:

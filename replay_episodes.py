@@ -28,7 +28,7 @@ from schema import Task
 
 
 @dataclass(frozen=True)
-class Config:
+class ReplayConfig:
     """Flags of this script."""
 
     dataset_dir: Path | None = cli.flag(None, "folder of the episodes")
@@ -43,11 +43,9 @@ class Config:
     video: Path | None = cli.flag(None, "write what the task's cameras see of one episode (MP4)")
 
 
-def parse_flags(argv: Sequence[str] | None = None) -> Config:
+def parse_flags(argv: Sequence[str] | None = None) -> ReplayConfig:
     """This script's flags."""
-    parser = cli.make_parser(__doc__)
-    cli.add_flags(parser, Config)
-    config = cli.from_flags(Config, parser.parse_args(argv))
+    config = cli.parse(ReplayConfig, __doc__, argv)
     if (config.dataset_dir is None) == (config.dataset_path is None):
         raise ValueError("give one of --dataset_dir and --dataset_path")
     return config
@@ -105,7 +103,7 @@ def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
     return replace(task, episode_len=len(episode))
 
 
-def check(path: Path, args: Config) -> Task:
+def check(path: Path, args: ReplayConfig) -> Task:
     """The task of an episode that can be replayed; EpisodeError says why one cannot."""
     episode = Episode.load(path, cameras=())
     task = task_of(path, episode, args.task_name)
@@ -153,7 +151,7 @@ def summary(done: Sequence[Replay], seconds: float) -> str:
     )
 
 
-def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: Config) -> None:
+def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: ReplayConfig) -> None:
     """Replay each file in its task, printing a line about each and one about all; write the video."""
     from sim_env import make_sim_env  # opens OpenGL
 

@@ -109,7 +109,7 @@ def ours(
     from demonstrations import close_environments
 
     def record(folder: Path, task: Task = task, episodes: int = episodes * workers) -> dict[str, float]:
-        config = record_sim_episodes.Config(
+        config = record_sim_episodes.RecordConfig(
             task_name=task.name,
             dataset_dir=str(folder),
             num_episodes=episodes,

@@ -13,7 +13,7 @@ from ee_sim_env import make_ee_sim_env
 from episodes import Episode, episode_path
 from evaluation import EvalJob, run_one
 from outcomes import Outcome, Summary
-from record_sim_episodes import Config, record_episode
+from record_sim_episodes import RecordConfig, record_episode
 from rollout import follow
 
 TASK = get_task("sim_mycobot320_choose_scripted")
@@ -115,7 +115,7 @@ def test_only_a_box_on_b1_is_seen(env, episodes):
 def test_recorded_cases_take_turns(tmp_path, monkeypatch):
     monkeypatch.setattr(demonstrations, "_envs", {})
     short = replace(TASK, name="short", episode_len=2)
-    config = Config(task_name="short", dataset_dir=str(tmp_path), camera_names=(), keep_failures=True)
+    config = RecordConfig(task_name="short", dataset_dir=str(tmp_path), camera_names=(), keep_failures=True)
     starts = []
     for index in range(4):
         record_episode(config, short, index)

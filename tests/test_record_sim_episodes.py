@@ -610,11 +610,11 @@ def test_the_shell_sees_one_line_and_status_1(tmp_path):
 def test_where_episodes_go_by_default(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ACT_DATA_DIR", raising=False)
-    config, task = script.complete(script.Config(task_name="sim_short"))
+    config, task = script.complete(script.RecordConfig(task_name="sim_short"))
     assert Path(config.dataset_dir) == (tmp_path / "data" / "sim_short").resolve() and task is SHORT
     assert config.camera_names == ("top",) and config.num_episodes == 50
     monkeypatch.setenv("ACT_DATA_DIR", str(tmp_path / "elsewhere"))
-    config, _ = script.complete(script.Config(task_name="sim_short"))
+    config, _ = script.complete(script.RecordConfig(task_name="sim_short"))
     assert Path(config.dataset_dir) == (tmp_path / "elsewhere" / "sim_short").resolve()
 
 

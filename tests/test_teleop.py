@@ -462,7 +462,7 @@ def test_what_is_driven_by_hand_belongs_to_the_human_task(record, monkeypatch, t
     episode = Episode.load(episode_path(folder, 0))
     assert episode.task == "sim_short_human" and len(episode) == 6
     monkeypatch.delenv("ACT_DATA_DIR", raising=False)
-    config, _ = script.complete(script.Config(task_name=SHORT.name, teleop="keyboard"))
+    config, _ = script.complete(script.RecordConfig(task_name=SHORT.name, teleop="keyboard"))
     assert config.dataset_dir.endswith("data/sim_short_human")
 
 
