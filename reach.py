@@ -10,7 +10,7 @@ import numpy as np
 
 from inverse_kinematics import GripPointIK
 from schema import Prop, Task
-from scripted_policy import ScriptedPolicy
+from script_paths import along, lay_paths
 from starts import pose_of
 from task_check import waypoint_name
 
@@ -68,17 +68,17 @@ def arrivals(
         script asks of the grip point.
     """
     start = {arm.label: solvers[arm.label].forward(np.array(arm.start))[0] for arm in task.arms}
-    script = ScriptedPolicy(task, start, env_state)
+    paths = lay_paths(task, start, env_state)
     found: dict[int, Arrival] = {}
     ways: dict[str, np.ndarray] = {}
-    for i, arm in enumerate(task.arms):
+    for arm, path in zip(task.arms, paths, strict=True):
         solver, joints, way = solvers[arm.label], np.array(arm.start), []
         numbers = [n for n, point in enumerate(task.script) if point.arm == arm.label]
         before = 0
         for number in numbers:
             step = task.script[number].step
             for moment in np.linspace(before, step, min(STRETCH, step - before) + 1):
-                target = script(moment)[8 * i : 8 * i + 8]
+                target = along(path, moment)
                 joints = solver.solve(joints, target[:3], target[3:7])
                 way.append(target[:3])
             joints = solver.solve(joints, target[:3], target[3:7])

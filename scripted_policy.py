@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 from pyquaternion import Quaternion
 
-from schema import Task, Waypoint
-
-Pose = tuple[np.ndarray, Quaternion]  # xyz (m) and orientation, both in the world frame
+from schema import Task
+from script_paths import Knot, along, lay_paths
 
 
 class ScriptedPolicy:
-    """Follows a task's waypoints: positions and grippers along straight lines, orientations along arcs."""
+    """Follows a task's waypoints, each time a little differently if it is to."""
 
     def __init__(
         self,
@@ -41,55 +39,18 @@ class ScriptedPolicy:
                 the script begins; they go there first.
             begin_steps: control steps that they have for that; the script is as much later.
         """
-        anchors = {prop.name: env_state[7 * i : 7 * i + 3] for i, prop in enumerate(task.props)}
-        turns = {prop.name: env_state[7 * i + 3 : 7 * i + 7] for i, prop in enumerate(task.props)}
         steps = sorted({point.step for point in task.script if not point.at_start})
-        shifts = {step: rng.uniform(-noise, noise, 3) if noise else np.zeros(3) for step in steps}
+        shifts = {step: rng.uniform(-noise, noise, 3) for step in steps} if noise else {}
         self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
-        self._paths = []
-        begins = [None] * len(task.arms) if begin is None else np.split(begin, len(task.arms))
-        for arm, where in zip(task.arms, begins, strict=True):
-            places = {**anchors, "start": start_xyz[arm.label], "world": np.zeros(3)}
-            points = [point for point in task.script if point.arm == arm.label]
-            poses = [self._pose(places, turns, point, shifts) for point in points]
-            path = [
-                (begin_steps + point.step, *pose, point.gripper)
-                for point, pose in zip(points, poses, strict=True)
-            ]
-            if where is not None:
-                path.insert(0, (0, where[:3], Quaternion(where[3:7]), where[7]))
-            self._paths.append(path)
-        if not all(self._paths):
-            raise ValueError(f"task {task.name!r} has no script for each of its arms")
+        self._paths = lay_paths(task, start_xyz, env_state, shifts)
+        if begin is not None:
+            self._begin_at(begin, begin_steps)
 
-    @staticmethod
-    def _pose(
-        anchors: Mapping[str, np.ndarray],
-        turns: Mapping[str, np.ndarray],
-        point: Waypoint,
-        shifts: Mapping[int, np.ndarray],
-    ) -> Pose:
-        origin = np.array([anchors[name][axis] for axis, name in enumerate(point.anchors)])
-        shift = np.zeros(3) if point.at_start else shifts[point.step]
-        axes = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}
-        orientation = Quaternion()
-        for axis, degrees in zip(point.turn[::2], point.turn[1::2], strict=True):
-            orientation = Quaternion(axis=axes[axis], degrees=degrees) * orientation
-        if point.turn_with:
-            orientation = Quaternion(turns[point.turn_with]) * orientation
-        return origin + np.array(point.xyz) + shift, orientation
+    def _begin_at(self, action: np.ndarray, steps: int) -> None:
+        for path, part in zip(self._paths, np.split(action, len(self._paths)), strict=True):
+            here = Knot(0, part[:3], Quaternion(part[3:7]), part[7])
+            path[:] = [here, *(knot._replace(step=steps + knot.step) for knot in path)]
 
     def __call__(self, step: int) -> np.ndarray:
         """End-effector action (8 per arm: xyz, quaternion wxyz, gripper) at a control step."""
-        return np.concatenate([self._along(path, max(0, step - self._wait)) for path in self._paths])
-
-    @staticmethod
-    def _along(path: list[tuple[int, np.ndarray, Quaternion, float]], step: int) -> np.ndarray:
-        for (t0, xyz0, quat0, grip0), (t1, xyz1, quat1, grip1) in pairwise(path):
-            if step <= t1:
-                share = (step - t0) / (t1 - t0)
-                xyz = xyz0 + share * (xyz1 - xyz0)
-                quat = Quaternion.slerp(quat0, quat1, share)
-                return np.concatenate([xyz, quat.elements, [grip0 + share * (grip1 - grip0)]])
-        _, xyz, quat, grip = path[-1]
-        return np.concatenate([xyz, quat.elements, [grip]])
+        return np.concatenate([along(path, max(0, step - self._wait)) for path in self._paths])

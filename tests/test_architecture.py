@@ -69,6 +69,7 @@ FLOORS = {
     "timestep": 1,
     "randomize": 1,
     "scripted_policy": 1,
+    "script_paths": 1,
     "plots": 1,
     "curves": 1,
     "devices": 1,
@@ -239,7 +240,7 @@ def test_training_knows_no_policy_by_name():
 
 def test_scripted_policy_is_numpy_and_pyquaternion():
     others = packages_of("scripted_policy") - set(sys.stdlib_module_names)
-    assert others == {"numpy", "pyquaternion", "schema"}
+    assert others == {"numpy", "pyquaternion", "schema", "script_paths"}
 
 
 def test_training_imports_without_simulator_and_arm():
