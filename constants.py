@@ -273,6 +273,8 @@ def _move_script() -> tuple[Waypoint, ...]:
 
 _TRANSFER = Task(
     name="sim_transfer_cube_scripted",
+    human="sim_transfer_cube_human",
+    mirror="sim_transfer_cube_scripted_mirror",
     episode_len=400,
     cameras=("top",),
     arms=(LEFT, RIGHT),
@@ -284,6 +286,8 @@ _TRANSFER = Task(
 )
 _INSERTION = Task(
     name="sim_insertion_scripted",
+    human="sim_insertion_human",
+    mirror="sim_insertion_scripted_mirror",
     episode_len=400,
     cameras=("top", "left_wrist", "right_wrist"),
     arms=(LEFT, RIGHT),
@@ -295,6 +299,7 @@ _INSERTION = Task(
 )
 _MOVE = Task(
     name="sim_move_cube_scripted",
+    human="sim_move_cube_human",
     episode_len=400,
     cameras=("top",),
     arms=(RIGHT,),
@@ -338,16 +343,20 @@ def _real(task: Task, name: str) -> Task:
     )
 
 
-# People's demonstrations are data sets of the same scenes, and follow no script.
+def _by_hand(task: Task, episode_len: int = 0) -> Task:
+    """People's demonstrations are a data set of the same scene, and follow no script."""
+    return replace(task, name=task.human, episode_len=episode_len or task.episode_len, script=(), mirror=None)
+
+
 _ALL = (
     _TRANSFER,
-    replace(_TRANSFER, name="sim_transfer_cube_human", script=()),
-    mirrored(_TRANSFER, "sim_transfer_cube_scripted_mirror"),
+    _by_hand(_TRANSFER),
+    mirrored(_TRANSFER, _TRANSFER.mirror),
     _INSERTION,
-    replace(_INSERTION, name="sim_insertion_human", episode_len=500, script=()),
-    mirrored(_INSERTION, "sim_insertion_scripted_mirror"),
+    _by_hand(_INSERTION, episode_len=500),
+    mirrored(_INSERTION, _INSERTION.mirror),
     _MOVE,
-    replace(_MOVE, name="sim_move_cube_human", script=()),
+    _by_hand(_MOVE),
     _MYCOBOT_MOVE,
     _MYCOBOT_CHOOSE,
     _real(_MYCOBOT_MOVE, "mycobot320_move_cube"),

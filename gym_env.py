@@ -140,7 +140,7 @@ def env_ids(tasks: Iterable[Task]) -> dict[str, Task]:
     """
     found: dict[str, Task] = {}
     simulated = [task for task in tasks if task.scene]
-    for task in sorted(simulated, key=lambda task: "scripted" not in task.name.split("_")):
+    for task in sorted(simulated, key=lambda task: not task.script):
         plain = replace(task, script=())
         if any(replace(other, name=task.name, script=()) == plain for other in found.values()):
             continue

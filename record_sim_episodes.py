@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import cli
-from constants import TASKS, Stream, get_task
+from constants import Stream, get_task
 from demonstrations import (
     Demonstration,
     check_scene,
@@ -148,7 +148,7 @@ def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> R
 
 def human_task(task: Task) -> Task:
     """The task's variant that is for demonstrations by hand, or the task itself if it has none."""
-    return TASKS.get(f"{task.name.removesuffix('_scripted')}_human", task)
+    return get_task(task.human) if task.human else task
 
 
 def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:

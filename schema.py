@@ -7,7 +7,7 @@ themselves are in constants.py, how to write one in docs/add_a_task.md.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from parts import Arm, Case, Near, Pair, Prop, Stage, Waypoint
 from task_check import (
@@ -53,11 +53,14 @@ class Task:
     fps: int = 50  # control steps a second
     cases: tuple[Case, ...] = ()  # kinds of episode, all as likely; () if they are all of one kind
     choices: tuple[Stage, ...] = ()  # what an episode may end in, right or wrong; at most one of them holds
+    # Names of other tasks, which say nothing about what this one is.
+    human: str | None = field(default=None, compare=False)  # the same by hand: a data set of its own
+    mirror: str | None = field(default=None, compare=False)  # what it is in a mirror, and back
 
     def __post_init__(self) -> None:
         source = f"task {self.name!r}"
-        for field, kind in _TUPLES.items():
-            check_tuple(source, field, getattr(self, field), kind)
+        for name, kind in _TUPLES.items():
+            check_tuple(source, name, getattr(self, name), kind)
         props, labels = [prop.name for prop in self.props], [arm.label for arm in self.arms]
         check_number(source, "episode_len", self.episode_len, 1)
         check_number(source, "strict_steps", self.strict_steps, 1)
@@ -66,8 +69,8 @@ class Task:
         for prop in self.props:
             check_prop(source, prop)
         strict = (self.strict,) if self.strict else ()
-        for field, stages in (("stage", self.stages), ("strict", strict), ("choice", self.choices)):
-            check_stages(source, field, stages, props)
+        for name, stages in (("stage", self.stages), ("strict", strict), ("choice", self.choices)):
+            check_stages(source, name, stages, props)
         check_script(source, self.script, labels, props)
         check_cases(source, self.cases, labels, props)
 
@@ -171,6 +174,8 @@ def mirrored(task: Task, name: str) -> Task:
     return replace(
         task,
         name=name,
+        human=None,
+        mirror=task.name,
         arms=tuple(sorted(arms, key=lambda arm: arm.label)),  # left first
         props=_mirrored_props(task.props),
         script=_mirrored_script(task.script),

@@ -22,7 +22,7 @@ MIN_TRAVEL = 0.05  # share of a gripper's way, in the units of the file, below w
 ARM_DIM = 7  # of an arm in files that name no task: six joints and a gripper, as all of ACT's and ACT++'s
 ACT_MIRROR = TASKS["sim_transfer_cube_scripted"].arms[0].mirror  # of ACT++'s arms
 MIRROR_BASE = (1, -1)  # of a mobile base: it turns the other way (ACT++: postprocess_episodes.py)
-MIRROR_TASK = "_mirror"  # ends the name of a mirrored task
+MIRROR_TASK = "_mirror"  # ends the name of a mirrored task that `TASKS` does not know
 MIRROR_POSE = (-1, 1, 1, 1, 1, -1, -1)  # of a pose, xyz and quaternion wxyz, at the plane x = 0
 
 
@@ -177,8 +177,7 @@ def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
         if episode.env_state is not None:
             start = (episode.env_state.reshape(-1, 7) * MIRROR_POSE).ravel()
         if task:
-            is_back = task.endswith(MIRROR_TASK)
-            task = task.removesuffix(MIRROR_TASK) if is_back else task + MIRROR_TASK
+            task = mirror_task(task)
     base = episode.base_action
     return replace(
         episode,
@@ -190,9 +189,17 @@ def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
     )
 
 
+def mirror_task(name: str) -> str:
+    """Name of the task that an episode of the task of that name is one of in a mirror."""
+    task = TASKS.get(name)
+    if task and task.mirror:
+        return task.mirror
+    return name.removesuffix(MIRROR_TASK) if name.endswith(MIRROR_TASK) else name + MIRROR_TASK
+
+
 def _mirror_signs(episode: Episode) -> np.ndarray:
     dim = episode.qpos.shape[1]
-    task = TASKS.get(episode.task.removesuffix(MIRROR_TASK))
+    task = TASKS.get(episode.task) or TASKS.get(mirror_task(episode.task))
     if dim == 2 * ARM_DIM and (not task or all(arm.mirror for arm in task.arms)):
         return np.array(task.arms[0].mirror if task else ACT_MIRROR, np.float32)
     lopsided = [arm.model for arm in (task.arms if task and task.dim == dim else ()) if not arm.mirror]

@@ -121,6 +121,30 @@ def test_names_and_dimensions(task):
 
 
 @every_task
+def test_relations_name_tasks_with_the_same_arms(task):
+    for name in filter(None, (task.human, task.mirror)):
+        other = TASKS[name]
+        assert [(arm.model, arm.dim) for arm in other.arms] == [(arm.model, arm.dim) for arm in task.arms]
+        assert other.scene == task.scene and other.max_reward == task.max_reward
+    if task.human:
+        by_hand = TASKS[task.human]
+        assert by_hand.human == by_hand.name and not by_hand.script and by_hand.arms == task.arms
+    if task.mirror:
+        mirror = TASKS[task.mirror]
+        assert mirror is not task and TASKS[mirror.mirror] is task
+        assert mirrored(mirror, task.name) == task
+
+
+def test_every_task_by_hand_and_every_mirror_is_the_one_of_another():
+    """Names tell nothing; were a relation forgotten, its task would be out of reach."""
+    for name, task in TASKS.items():
+        if name.endswith("_human"):
+            assert [other.name for other in TASKS.values() if other.human == name and other.script]
+        if name.endswith("_mirror"):
+            assert TASKS[task.mirror].mirror == name
+
+
+@every_task
 def test_arms(task):
     for arm in task.arms:
         assert len(arm.start) == len(arm.joints)

@@ -30,7 +30,7 @@ from sim_env import SimEnv, make_sim_env
 ROOT = Path(script.__file__).parent
 TRANSFER = get_task("sim_transfer_cube_scripted")
 IN_THE_AIR = Stage("in the air", touch=(), clear=(("red_box", "table"),))  # the cube starts above the table
-SHORT = replace(TRANSFER, name="sim_short", episode_len=5, stages=(IN_THE_AIR,))
+SHORT = replace(TRANSFER, name="sim_short", human=None, episode_len=5, stages=(IN_THE_AIR,))
 HOPELESS = replace(TRANSFER, name="sim_hopeless", episode_len=3)  # over before anything is touched
 
 

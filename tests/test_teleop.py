@@ -36,8 +36,8 @@ from sim_env import make_sim_env
 from teleop import SPEEDS, Pacer, Teleop
 
 TRANSFER = get_task("sim_transfer_cube_scripted")
-LIFT = replace(TRANSFER, name="sim_lift_scripted", episode_len=330, stages=TRANSFER.stages[:2])
-SHORT = replace(TRANSFER, name="sim_short_scripted", episode_len=4)
+LIFT = replace(TRANSFER, name="sim_lift_scripted", human=None, episode_len=330, stages=TRANSFER.stages[:2])
+SHORT = replace(TRANSFER, name="sim_short_scripted", human=None, episode_len=4)
 
 
 class Clock:
@@ -455,10 +455,12 @@ def replace_len(task, steps):
 
 def test_what_is_driven_by_hand_belongs_to_the_human_task(record, monkeypatch, tmp_path):
     assert script.human_task(SHORT) is SHORT
-    human = replace(SHORT, name="sim_short_human", episode_len=6, script=())
+    scripted = replace(SHORT, human="sim_short_human")
+    human = replace(scripted, name=scripted.human, episode_len=6, script=())
     monkeypatch.setitem(constants.TASKS, human.name, human)
-    assert script.human_task(SHORT) is human is script.human_task(human)
-    folder, _, _ = record(typist(*[{"r"}] * 8, {"enter"}))
+    monkeypatch.setitem(constants.TASKS, SHORT.name, scripted)
+    assert script.human_task(scripted) is human is script.human_task(human)
+    folder, _, _ = record(typist(*[{"r"}] * 8, {"enter"}), task=scripted)
     episode = Episode.load(episode_path(folder, 0))
     assert episode.task == "sim_short_human" and len(episode) == 6
     monkeypatch.delenv("ACT_DATA_DIR", raising=False)
