@@ -2,19 +2,21 @@
 
 A policy that may read the arm's joints instead of the picture learns the picture last; a state that cannot be
 relied on, or a camera that at times is dark, takes that shortcut away.
+
+torch and torchvision are imported by what computes: the flags are told without them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
-from torchvision.transforms import v2
+from typing import TYPE_CHECKING, ClassVar
 
 import cli
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torchvision.transforms import v2
 
 CROP = 0.95  # of each side that a crop keeps (ACT++: utils.py)
 DEGREES = 5.0  # of rotation either way (ACT++: utils.py)
@@ -61,6 +63,8 @@ def _cropped(height: int, width: int) -> tuple[int, int]:
 
 
 def _transforms(name: str, height: int, width: int) -> list[v2.Transform]:
+    from torchvision.transforms import v2
+
     if name == "crop":
         return [v2.RandomCrop(_cropped(height, width)), v2.Resize((height, width), antialias=True)]
     if name == "rotate":
@@ -78,6 +82,8 @@ def centre_crop(images: Tensor, names: Sequence[str]) -> Tensor:
     """
     if "crop" not in names:
         return images
+    from torchvision.transforms import v2
+
     height, width = images.shape[-3:-1]
     at_work = v2.Compose([v2.CenterCrop(_cropped(height, width)), v2.Resize((height, width), antialias=True)])
     return at_work(images.movedim(-1, -3)).movedim(-3, -1)
@@ -106,6 +112,8 @@ class Augmentation:
         state_noise: float = 0.0,
         darkness: Sequence[float] = (),
     ) -> None:
+        import torch
+
         self._names = [name for name in AUGMENTATIONS if name in names]
         self._mean, self._std = qpos_mean, qpos_std
         self._dropout, self._noise = state_dropout, state_noise
@@ -117,7 +125,11 @@ class Augmentation:
 
     def images(self, images: Tensor) -> Tensor:
         """(B, ..., cameras, H, W, 3) uint8, changed; a sample's past like its present."""
+        import torch
+
         if self._names:
+            from torchvision.transforms import v2
+
             height, width = images.shape[-3:-1]
             change = v2.Compose([t for name in self._names for t in _transforms(name, height, width)])
             images = torch.stack([change(sample.movedim(-1, -3)).movedim(-3, -1) for sample in images])
@@ -129,6 +141,8 @@ class Augmentation:
 
     def state(self, qpos: Tensor) -> Tensor:
         """(B, ..., D), changed."""
+        import torch
+
         if self._noise:
             qpos = qpos + self._noise * self._std * torch.randn_like(qpos)
         if self._dropout:

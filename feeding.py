@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
-import cli
-from augment import Augmentation, AugmentConfig, centre_crop
-from constants import IMAGE_SIZE, Stream
+from augment import Augmentation, centre_crop
+from constants import Stream
 from episodes import data_dir, gathered_notes
-from frames import CACHES
 from machine import World
 from policies.base import Policy
 from stats import Stats, check_widths, dataset_stats
 from training import Feed
-from training_flags import TrainConfig
+from training_flags import FeedConfig, TrainConfig
 from utils import (
     Demonstrations,
     Loader,
@@ -28,55 +25,9 @@ from utils import (
     phase_batches,
     split_episodes,
 )
-from views import View, ViewConfig
+from views import View
 
 PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
-
-
-@dataclass(frozen=True)
-class FeedConfig(AugmentConfig, ViewConfig):
-    """Flags of the episodes, of what is seen of them, and of how they are sampled."""
-
-    TITLE: ClassVar[str] = "data"
-
-    dataset_dir: tuple[str, ...] | None = cli.flag(
-        None,
-        "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
-        "data/<task> if not given",
-        distinct=True,
-    )
-    sample_weights: tuple[float, ...] | None = cli.flag(
-        None, "how often samples come from each folder, e.g. 7 2 1; all the same if not given", least=0
-    )
-    stats_dir: tuple[str, ...] | None = cli.flag(
-        None,
-        "folders whose episodes tell how to normalise; those of --dataset_dir if not given",
-        distinct=True,
-    )
-    skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
-    camera_names: tuple[str, ...] | None = cli.flag(
-        None, "cameras the policy sees; the task's own if not given", distinct=True, group="picture"
-    )
-    image_size: tuple[int, int] = cli.flag(
-        IMAGE_SIZE,
-        "height and width (pixels) the policy sees; smaller is faster",
-        least=8,
-        most=8192,
-        group="picture",
-    )
-    cache: str = cli.flag(
-        "auto",
-        "frames in memory: none, their JPEGs, or decoded at --image_size; auto: what fits into half of the "
-        "free memory",
-        CACHES,
-    )
-    train_ratio: float = cli.flag(
-        0.8, "share of the (first folder's) episodes that is trained on; the rest validates", above=0, below=1
-    )
-    early_share: float = cli.flag(
-        0.0, "share of each batch that starts within the first --early_steps of an episode", least=0, most=1
-    )
-    early_steps: int = cli.flag(40, "see --early_share", least=1, most=1_000_000)
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import cli
-from compute_flags import ComputeConfig
-from feeding import Data, FeedConfig
+from feeding import Data
 from files import complete_file
-from policies import POLICIES
 from policies.base import Interface, Policy
 from policies.configs import PolicyConfig
 from policy import make_policy
 from schema import Task
+from training_flags import RunConfig
 
 FLAGS = "config.json"
-
-
-@dataclass(frozen=True)
-class RunConfig(FeedConfig, ComputeConfig):
-    """Flags that say what is trained, and on what."""
-
-    TITLE: ClassVar[str] = "what"
-
-    task_name: str = cli.flag(
-        None,
-        "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
-        required=True,
-    )
-    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
-    policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
 
 
 def write_config(ckpt_dir: Path, *configs: object) -> None:

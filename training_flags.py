@@ -1,4 +1,4 @@
-"""Flags of the training loop."""
+"""Flags of training: the episodes, the loop, and what a run is. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import cli
+from augment import AugmentConfig
 from compute_flags import ComputeConfig
+from constants import IMAGE_SIZE
+from evaluation_flags import EvalConfig
+from frames import CACHES
+from parallel import Workers
+from policies import POLICIES
+from views import ViewConfig
 
 
 @dataclass(frozen=True)
@@ -94,3 +101,102 @@ class TrainConfig(ComputeConfig):
         factors = {"samples": self.batch_size, "accumulated": self.accumulate, "processes": processes}
         product = " x ".join(f"{n} {name}" for name, n in factors.items() if n > 1 or name == "samples")
         return f"global batch {math.prod(factors.values())} = {product}"
+
+
+@dataclass(frozen=True)
+class FeedConfig(AugmentConfig, ViewConfig):
+    """Flags of the episodes, of what is seen of them, and of how they are sampled."""
+
+    TITLE: ClassVar[str] = "data"
+
+    dataset_dir: tuple[str, ...] | None = cli.flag(
+        None,
+        "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
+        "data/<task> if not given",
+        distinct=True,
+    )
+    sample_weights: tuple[float, ...] | None = cli.flag(
+        None, "how often samples come from each folder, e.g. 7 2 1; all the same if not given", least=0
+    )
+    stats_dir: tuple[str, ...] | None = cli.flag(
+        None,
+        "folders whose episodes tell how to normalise; those of --dataset_dir if not given",
+        distinct=True,
+    )
+    skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras the policy sees; the task's own if not given", distinct=True, group="picture"
+    )
+    image_size: tuple[int, int] = cli.flag(
+        IMAGE_SIZE,
+        "height and width (pixels) the policy sees; smaller is faster",
+        least=8,
+        most=8192,
+        group="picture",
+    )
+    cache: str = cli.flag(
+        "auto",
+        "frames in memory: none, their JPEGs, or decoded at --image_size; auto: what fits into half of the "
+        "free memory",
+        CACHES,
+    )
+    train_ratio: float = cli.flag(
+        0.8, "share of the (first folder's) episodes that is trained on; the rest validates", above=0, below=1
+    )
+    early_share: float = cli.flag(
+        0.0, "share of each batch that starts within the first --early_steps of an episode", least=0, most=1
+    )
+    early_steps: int = cli.flag(40, "see --early_share", least=1, most=1_000_000)
+
+
+@dataclass(frozen=True)
+class RunConfig(FeedConfig, ComputeConfig):
+    """Flags that say what is trained, and on what."""
+
+    TITLE: ClassVar[str] = "what"
+
+    task_name: str = cli.flag(
+        None,
+        "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
+        required=True,
+    )
+    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
+    policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
+
+
+@dataclass(frozen=True)
+class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
+    """Flags of imitate_episodes.py; those of the training loop and of the policy come on top."""
+
+    TITLE: ClassVar[str] = "what"
+
+    config: str | None = cli.flag(
+        None,
+        "a preset or config.json of a run, to repeat it; flags that are given beside it count more, also "
+        "--no_encoder false and the like",
+    )
+    eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation", group="evaluation")
+    ckpt_name: str | None = cli.flag(
+        None,
+        "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none",
+        group="evaluation",
+    )
+    chunk_seconds: float | None = cli.flag(
+        None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
+    )
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        self.check_workers(self.onscreen_render)
+        self.check_augment()
+        self.check_evaluation()
+        super().check()
+
+    def chunk_steps(self, fps: int) -> int:
+        """Control steps in --chunk_seconds; ValueError if there is none."""
+        steps = round(self.chunk_seconds * fps)
+        if steps < 1:
+            raise ValueError(
+                f"--chunk_seconds is {self.chunk_seconds}; it must be at least {1 / fps:g}, a control step"
+            )
+        return steps

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "imitate_episodes": 4,
+    "imitation": 4,
     "record_sim_episodes": 4,
     "visualize_episodes": 4,
     "visualize_features": 4,
@@ -32,7 +33,7 @@ FLOORS = {
     "training": 3,
     "training_run": 3,
     "optimisation": 3,
-    "training_flags": 0,
+    "training_flags": 3,
     "feeding": 3,
     "classifier_run": 3,
     "policy": 2,
@@ -263,3 +264,20 @@ def test_no_home_folder_is_written_anywhere():
     assert len(paths) > 20
     texts = {path: data for path in paths if b"\0" not in (data := path.read_bytes())}
     assert [path.name for path, data in texts.items() if home.search(data)] == []
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--num_steps", "no number")])
+def test_flags_are_told_and_refused_without_what_is_slow_to_import(words):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['imitate_episodes.py', *{words!r}]\n"
+        "try:\n"
+        "    runpy.run_path('imitate_episodes.py', run_name='__main__')\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "loaded = sorted({'torch', 'torchvision', 'matplotlib', 'mujoco'} & set(sys.modules))\n"
+        "sys.exit(f'{loaded}' if loaded else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "policy ACT:" in done.stdout or "--num_steps is 'no number'" in done.stderr

@@ -8,6 +8,7 @@ from synthetic import make_act
 
 import evaluation
 import imitate_episodes
+import imitation
 from constants import TASKS
 from evaluation_flags import EvalConfig
 from machine import World
@@ -31,15 +32,15 @@ def evaluations(tmp_path, monkeypatch):
         return Outcome(index, highest_reward=TASK.max_reward, total_reward=1.0, filmed=is_filmed)
 
     monkeypatch.setattr(evaluation, "run_one", run_one)
-    monkeypatch.setattr(imitate_episodes, "LiveView", lambda: window)
+    monkeypatch.setattr(imitation, "LiveView", lambda: window)
 
     def evaluate(*flags):
         places = ["--task_name", TASK.name, "--ckpt_dir", str(tmp_path), "--num_workers", "1"]
         config, training, _ = imitate_episodes.parse_flags([*places, "--eval_every", "1", *flags])
-        imitate_episodes.evaluate_run(config, TASK)
+        imitation.evaluate_run(config, TASK)
         alone = calls.copy()
         calls.clear()
-        imitate_episodes.make_evaluation(config, training, TASK, World())(checkpoint)
+        imitation.make_evaluation(config, training, TASK, World())(checkpoint)
         while_training = calls.copy()
         calls.clear()
         return alone, while_training
