@@ -240,7 +240,7 @@ class ClassifierRun:
         write_torch(path, content)
 
 
-def fit(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool:
+def fit_classifier(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool:
     """Train to the last epoch.
 
     Args:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import cli
 from checkpoints import read_weights
 from classification import Images, accuracy, evaluate, fake_images, read_cifar10
-from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit
+from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit_classifier
 from compute_flags import DeviceConfig
 from files import complete_file, remove_unfinished
 from locks import hold
@@ -76,7 +76,7 @@ def train_one(run: ClassifierRun) -> bool:
     remove_unfinished(run.folder)
     if run.step == 0:
         (run.folder / LAST).unlink(missing_ok=True)  # so that --resume never goes on with a run before this
-    return fit(run, log)
+    return fit_classifier(run, log)
 
 
 def test_one(run: ClassifierRun, test: Images) -> Row:

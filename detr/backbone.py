@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from detr import TIMM
+from detr.names import TIMM
 from detr.norms import NORMS, replace_batch_norm
 from detr.residual_forms import FORMS
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr import TIMM
+from detr.names import TIMM
 from detr.norms import group_norm, replace_batch_norm
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # as timm asks the hub for them

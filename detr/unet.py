@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from detr import UNET_GROUPS
+from detr.names import UNET_GROUPS
 
 
 class StepEmbedding(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 
 from cli import check, flag
 from mycobot_scripts.kinematics import TOOL_LENGTH
-from mycobot_scripts.protocol import ANGLE_MAX
+from mycobot_scripts.units import ANGLE_MAX
 
 HARD_LIMITS = np.array(ANGLE_MAX)  # degrees, either way
 

@@ -14,9 +14,6 @@ from enum import IntEnum
 
 HEADER, FOOTER = 0xFE, 0xFA
 MAX_LENGTH = 48  # of LEN; the longest that pymycobot sends to a 320 is 26
-# degrees; what pymycobot lets through
-ANGLE_MIN = (-168.0, -135.0, -145.0, -145.0, -168.0, -180.0)
-ANGLE_MAX = (168.0, 135.0, 145.0, 145.0, 168.0, 180.0)
 ENCODER_STEPS = 4096  # of a turn
 ENCODER_ZERO = 2048
 GRIPPER_UNREADABLE = 255  # what a gripper that cannot be read reports

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 JOINTS = 6
+# degrees; what pymycobot lets through
+ANGLE_MIN = (-168.0, -135.0, -145.0, -145.0, -168.0, -180.0)
+ANGLE_MAX = (168.0, 135.0, 145.0, 145.0, 168.0, 180.0)
 
 
 def to_degrees(qpos: np.ndarray) -> tuple[list[float], int]:

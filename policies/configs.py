@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import cli
-from detr import UNET_GROUPS
 from detr.backbone import BACKBONES, WEIGHTS, check_backbone
+from detr.names import UNET_GROUPS
 
 SCHEDULERS = ("ddim", "ddpm")
 PREDICTIONS = ("epsilon", "sample")

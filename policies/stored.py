@@ -17,8 +17,8 @@ from torch import Tensor
 
 from checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
 from naming import choose
-from policies import POLICIES
 from policies.base import Interface, Policy
+from policies.registry import POLICIES
 from stats import Stats
 from views import View
 

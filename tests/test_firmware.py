@@ -13,7 +13,7 @@ from pymycobot import MyCobot320
 from step_response import fitted_steps
 
 from constants import MYCOBOT
-from mycobot_scripts import kinematics, protocol
+from mycobot_scripts import kinematics, protocol, units
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.protocol import Command, Frame
 from mycobot_scripts.stand_in.faults import Faults
@@ -202,7 +202,7 @@ def test_coordinates_out_of_reach_are_refused(bench):
 
 
 def test_inverse_kinematics_finds_near_joints():
-    low, high = np.radians(protocol.ANGLE_MIN), np.radians(protocol.ANGLE_MAX)
+    low, high = np.radians(units.ANGLE_MIN), np.radians(units.ANGLE_MAX)
     rng = np.random.default_rng(0)
     for _ in range(50):
         joints = rng.uniform(0.8 * low, 0.8 * high)
@@ -473,7 +473,7 @@ def test_pymycobot_reads_everything(arm):
     assert arm.get_servo_currents() == [120] * 6
     assert arm.get_encoders() == [arm.get_encoder(joint) for joint in range(1, 7)]
     assert arm.get_radians() == pytest.approx(np.radians(MEASURED), abs=0.001)
-    for joint, (low, high) in enumerate(zip(protocol.ANGLE_MIN, protocol.ANGLE_MAX, strict=True), start=1):
+    for joint, (low, high) in enumerate(zip(units.ANGLE_MIN, units.ANGLE_MAX, strict=True), start=1):
         assert (arm.get_joint_min_angle(joint), arm.get_joint_max_angle(joint)) == (low, high)
         assert arm.is_servo_enable(joint) == 1
         assert arm.get_servo_data(joint, 56, 1) == arm.get_encoder(joint)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from constants import MYCOBOT
-from mycobot_scripts import kinematics, protocol
+from mycobot_scripts import kinematics
 from mycobot_scripts.inverse import rotation, solve
 from mycobot_scripts.stand_in.body import Body
+from mycobot_scripts.units import ANGLE_MAX, ANGLE_MIN
 
 QUEUE = 0  # the fresh mode in which targets wait for each other; 1: the latest wins
 SPEED_AT_20 = float(np.degrees(MYCOBOT.max_speed))  # degrees/s: the peak in act-plus-plus_one's logs
@@ -39,7 +40,7 @@ class Mover:
     def __init__(self, body: Body, speed_at_20: float = SPEED_AT_20, play: float = 0.0) -> None:
         self._body, self._speed_at_20, self._play = body, speed_at_20, play
         self.zero = np.zeros(6)  # degrees by which "calibrated" joints count from elsewhere
-        self.low, self.high = np.array(protocol.ANGLE_MIN), np.array(protocol.ANGLE_MAX)
+        self.low, self.high = np.array(ANGLE_MIN), np.array(ANGLE_MAX)
         self.fresh_mode = QUEUE
         self.error = 0  # a joint beyond its limit (1 to 6), or `NO_SOLUTION`
         self.is_paused = False
