@@ -13,7 +13,7 @@ RUN := $(BIN)/python
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-# Small images, and a small network that learns from scratch: see the README.
+# Small images, and a small network that learns from scratch: docs/train.md.
 DEMO := --task_name sim_transfer_cube_scripted --dataset_dir data/sim_transfer_cube_scripted
 DEMO_TRAIN := $(DEMO) --ckpt_dir runs/demo --config presets/small.json
 

@@ -1,4 +1,4 @@
-"""Success rates: the README's table, from recording to evaluation.
+"""Success rates: the tables of docs/results.md, from recording to evaluation.
 
 Each row is the flags of a policy and of its evaluation. With --out, a run that was cut off goes on where it
 stopped, and a row that is finished is read, not run. Starts 0 to 99 are for choosing settings (--choosing);

@@ -1,4 +1,6 @@
-"""The README's commands, and the user's own ("Example Usages" of ACT++), are understood word for word."""
+"""The front page and docs/, in both languages: their commands are understood, their links lead somewhere, and
+docs/flags.md is what the scripts say. So are the user's own commands ("Example Usages" of ACT++).
+"""
 
 import importlib
 import json
@@ -11,11 +13,16 @@ import pytest
 
 import cli
 import imitate_episodes
+from bench import flags_page
 from constants import TASKS
-from policy import POLICIES
+from policies import POLICIES
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = [ROOT / "README.md", ROOT / "README.ko.md"]
+DOCS = ROOT / "docs"
+FRONT = [ROOT / "README.md"]
+PAGES = [*FRONT, *sorted(DOCS.glob("*.md"))]
+# of every script, of TensorBoard, of Dask, and of the scripts in bench/
+OTHERS = {"--help", "--logdir", "--nthreads", "--out", "--rows", "--rollouts", "--steps"}
 TRAIN = (
     "python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir <ckpt dir> "
     "--policy_class ACT --kl_weight 10 --chunk_size 100 --hidden_dim 512 --batch_size 8 "
@@ -24,22 +31,45 @@ TRAIN = (
 USERS_OWN = [TRAIN, *(f"{TRAIN} {flags}" for flags in ("--eval", "--eval --temporal_agg --onscreen_render"))]
 
 
-def commands(script: str) -> list[str]:
-    """Every command line of the READMEs that runs `script`."""
-    texts = "\n".join(path.read_text(encoding="utf-8") for path in READMES)
-    return re.findall(rf"^ +(python3 {script}\.py .*)$", texts, re.MULTILINE)
+def named(value: object) -> str:
+    """What a test calls its parameter."""
+    return value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)
+
+
+def text_of(path: Path) -> str:
+    """A page, with each command in one line."""
+    return re.sub(r" *\\\n\s*", " ", path.read_text(encoding="utf-8"))
+
+
+def commands_of(path: Path) -> list[str]:
+    """The command lines of a page, without their comments."""
+    lines = re.findall(r"^ {4}((?:python3|torchrun|make|source) .*)$", text_of(path), re.MULTILINE)
+    return [re.sub(" +#.*", "", line) for line in lines]
+
+
+def script_of(command: str) -> str | None:
+    """The script that a command runs, as a module; None if it runs none of ours."""
+    script = re.search(r"\b([\w/]+)\.py .*--", command)
+    return script and script[1].replace("/", ".")
+
+
+COMMANDS = sorted({command for path in PAGES for command in commands_of(path) if script_of(command)})
+TRAINING = [command for command in COMMANDS if script_of(command) == "imitate_episodes"]
 
 
 def arguments(command: str) -> list[str]:
-    return shlex.split(re.sub(r"<[^>]*>", "somewhere", command))[2:]
+    """The words behind the script."""
+    return shlex.split(re.sub(r"<[^>]*>", "somewhere", command).partition(".py ")[2])
 
 
-@pytest.mark.parametrize("command", commands("imitate_episodes"))
-def test_imitate_episodes(command):
+@pytest.mark.parametrize("command", TRAINING)
+def test_imitate_episodes(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
     config, _, policy = imitate_episodes.parse_flags(arguments(command))
     assert config.task_name and config.ckpt_dir
-    assert config.task_name in TASKS or not config.task_name.startswith(("sim_", "mycobot320_"))
-    assert type(policy) is POLICIES[config.policy_class].Config
+    known = {*TASKS, "sim_stack_cubes_scripted"}  # that docs/add_a_task.md adds
+    assert config.task_name in known or not config.task_name.startswith(("sim_", "mycobot320_"))
+    assert type(policy) is POLICIES.config(config.policy_class)
 
 
 @pytest.mark.parametrize("command", USERS_OWN)
@@ -53,43 +83,70 @@ class Parsed(Exception):
     """What a script's flags came to."""
 
 
-def scripts() -> list[tuple[str, str]]:
-    """Script (as a module) and command, of each command line of the READMEs."""
-    texts = "\n".join(path.read_text(encoding="utf-8") for path in READMES)
-    found = re.findall(r"^ +(python3 ([\w/]+)\.py.*)$", texts, re.MULTILINE)
-    return sorted({(script.replace("/", "."), command) for command, script in found})
-
-
-@pytest.mark.parametrize(("script", "command"), scripts())
-def test_every_command_is_understood(script, command, monkeypatch):
-    parse = cli.Parser.parse_args
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(command, monkeypatch):
+    parse, script = cli.Parser.parse_args, script_of(command)
 
     def note(*args, **kwargs):
         raise Parsed(parse(*args, **kwargs))
 
+    monkeypatch.chdir(ROOT)
     monkeypatch.setattr(cli.Parser, "parse_args", note)
     monkeypatch.setattr("sys.argv", [f"{script}.py", *arguments(command)])
     with pytest.raises(Parsed) as parsed:
         importlib.import_module(script).main()
     given = vars(parsed.value.args[0])
-    flags = re.findall(r"--(\w+)", command)
+    flags = re.findall(r"--(\w+)", command.partition(".py ")[2])
     assert flags and not any(given[flag] is None or given[flag] is False for flag in flags)
 
 
-def test_every_script_is_in_the_readme():
-    named = {script for script, _ in scripts()}
-    paths = [*ROOT.glob("*.py"), *ROOT.glob("mycobot_scripts/*.py")]
-    runs = [path for path in paths if "cli.run(" in path.read_text(encoding="utf-8")]
-    there = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in runs}
-    assert named == there
+def test_every_script_is_on_a_page():
+    shown = {script_of(command).replace(".", "/") for command in COMMANDS}
+    assert shown == set(flags_page.scripts())
 
 
-def test_both_editions_have_the_same_commands_and_flags():
-    english, korean = (path.read_text(encoding="utf-8") for path in READMES)
-    for pattern in (r"^ {4}\S.*$", r"`[^`\n]+`", r"@\w+@"):
-        found = [re.findall(pattern, text, re.MULTILINE) for text in (english, korean)]
-        assert sorted(set(found[0])) == sorted(set(found[1]))
-    assert "@" not in re.sub(r"`[^`]*`", "", english)  # nothing is left to fill in
+def test_the_page_of_flags_is_what_the_scripts_say():
+    page = flags_page.PAGE.read_text(encoding="utf-8")
+    assert page == flags_page.page(), "a flag was changed: python3 -m bench.flags_page"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_flags_that_a_page_names_are_there(path):
+    there = set(re.findall(r"--\w+", flags_page.PAGE.read_text(encoding="utf-8"))) | OTHERS
+    spans = " ".join(re.findall(r"`[^`\n]+`", text_of(path)))
+    assert not set(re.findall(r"--\w+", spans)) - there
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_files_that_a_page_names_are_there(path):
+    shown = re.findall(
+        r"`(?:python3 )?((?:bench|presets|assets|policies|detr|docs)/[\w/]+\.\w+)", text_of(path)
+    )
+    new = {"assets/stack_cubes.xml"}  # that docs/add_a_task.md adds
+    assert not [name for name in shown if not (ROOT / name).is_file() and name not in new]
+
+
+def anchors(path: Path) -> set[str]:
+    """GitHub's names for a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", path.read_text(encoding="utf-8"))
+    for link in filter(lambda link: not link.startswith("https://"), map("".join, links)):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_lines_are_short(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120] == []
+    assert path not in FRONT or len(lines) <= 160
 
 
 def make_commands(target: str) -> list[list[str]]:
@@ -133,12 +190,11 @@ def test_make_demo_twin_runs_the_policy_that_it_trains(monkeypatch):
     assert "--ckpt_name" not in run and config.ckpt_name == "policy_last.ckpt", "the run tells which"
 
 
-def test_the_fast_recipe_is_told_flag_by_flag():
-    for path in READMES:
-        text = path.read_text(encoding="utf-8")
-        told = text[text.index("| `--image_size 120 160`") :]
-        for name in json.loads((ROOT / "presets/small.json").read_text(encoding="utf-8")):
-            assert f"--{name}" in told, name
+@pytest.mark.parametrize("path", [path for path in PAGES if path.name == "train.md"], ids=named)
+def test_the_fast_recipe_is_told_flag_by_flag(path):
+    recipe = text_of(path)[text_of(path).index("| `--image_size 120 160`") :]
+    for name in json.loads((ROOT / "presets/small.json").read_text(encoding="utf-8")):
+        assert f"--{name}" in recipe, name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "presets").glob("*.json")), ids=lambda path: path.stem)
@@ -148,13 +204,7 @@ def test_presets_are_flags(path):
     parsed = {**vars(config), **vars(training), **vars(policy)}
     for name, value in json.loads(path.read_text(encoding="utf-8")).items():
         assert parsed[name] == (tuple(value) if isinstance(value, list) else value)
-    assert any(f"presets/{path.name}" in text.read_text(encoding="utf-8") for text in READMES)
-
-
-def test_pictures_are_there():
-    for path in READMES:
-        pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text(encoding="utf-8"))
-        assert pictures and all((ROOT / picture).is_file() for picture in pictures)
+    assert any(f"presets/{path.name}" in command for command in COMMANDS)
 
 
 SHIPPED = {
@@ -170,12 +220,10 @@ SHIPPED = {
     "sim_mycobot320_choose_scripted",
     "mycobot320_move_cube",
     "mycobot320_choose",
-}  # tasks that come with the project; what a person adds need not be in the READMEs
+}  # tasks that come with the project; what a person adds need not be on a page
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
-def test_every_task_that_comes_with_the_project_is_named(path):
+def test_every_task_that_comes_with_the_project_is_named():
     assert set(TASKS) >= SHIPPED, "one was renamed or taken out"
-    text = path.read_text(encoding="utf-8")
-    unnamed = [name for name in sorted(SHIPPED) if f"`{name}`" not in text]
-    assert not unnamed, f"name {', '.join(unnamed)} in {path.name}, in its section on tasks"
+    text = (DOCS / "tasks.md").read_text(encoding="utf-8")
+    assert not [name for name in sorted(SHIPPED) if f"`{name}`" not in text]

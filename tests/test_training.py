@@ -307,7 +307,7 @@ def test_accumulated_batches_equal_one_large_batch():
 
 
 def test_two_processes_equal_one_with_twice_the_batch(tmp_path):
-    """Under torchrun, as the README has it; from scratch, with padding, with the CVAE."""
+    """Under torchrun, as docs/train.md has it; from scratch, with padding, with the CVAE."""
     make_dataset(tmp_path / "data", n=4, steps=15)
     flags = [
         *("--task_name", "sim_transfer_cube_scripted", "--dataset_dir", str(tmp_path / "data")),

@@ -1,6 +1,6 @@
-"""Pictures of every scene for the READMEs, from all of its cameras, three fifths into a scripted episode.
+"""Pictures of every scene for docs/tasks.md, from all of its cameras, three fifths into a scripted episode.
 
-python3 -m docs.scenes
+python3 -m bench.scenes
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from plots import tile
 from schema import Task
 from scripted_policy import ScriptedPolicy
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIZE = (240, 320)  # height, width (pixels) of each camera's picture
 PER_ROW = 4
 SEED, SHARE = 1, 0.6  # of the start; of the episode that has passed
@@ -47,7 +47,7 @@ def scene_picture(task: Task) -> np.ndarray:
 
 
 def main() -> None:
-    """Write `<scene>.jpg` beside this script."""
+    """Write `docs/<scene>.jpg`."""
     scenes = {task.scene: task for task in reversed(TASKS.values()) if task.scene and task.script}
     for scene, task in tqdm(scenes.items(), unit="picture"):
         picture = cv2.cvtColor(scene_picture(task), cv2.COLOR_RGB2BGR)
