@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+
+from losses import Losses
 
 # Blue and orange are state and command in all plots of joints, training and validation here.
 COLORS = ("#1f6fd0", "#d9730d", "#1a8754", "#9a4fc4", "#c43d3d", "#0f8f9c", "#8a7326", "#c2548f")
@@ -31,42 +34,42 @@ class Line:
     marked: bool = False  # a dot at each point, which tells its values
 
 
-def points_of(history: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
-    """Steps and values of a column of a run's history."""
-    return [(row["step"], row[key]) for row in history if key in row]
+def points_of(
+    history: Sequence[Losses], value: Callable[[Losses], float | None]
+) -> list[tuple[float, float]]:
+    """Steps and values of what `value` takes from the rows of a run's history, where it is there."""
+    return [(losses.step, y) for losses in history if (y := value(losses)) is not None]
 
 
-def loss_names(history: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    """Losses of a history, name to title; one that equals another all along is named in its title.
-
-    Columns are `train/<loss>`, `val/<loss>` and, of phases of the episode, `val/<loss> <phase>`.
-    """
-    keys = dict.fromkeys(key for row in history for key in row)
-    names = dict.fromkeys(
-        key.split("/", 1)[1] for key in keys if key.startswith(tuple(f"{part}/" for part in PARTS))
+def loss_points(history: Sequence[Losses], loss: str) -> tuple[list[tuple[float, float]], ...]:
+    """Steps and values of a loss in training, and in validation."""
+    return (
+        points_of(history, lambda losses: losses.training.get(loss)),
+        points_of(history, lambda losses: losses.validation.get(loss)),
     )
+
+
+def loss_names(history: Sequence[Losses]) -> dict[str, str]:
+    """Losses of a history, name to title; one that equals another all along is named in its title."""
     same: dict[str, list[str]] = {}
-    for name in (name for name in names if " " not in name):
-        columns = _columns(history, name)
-        twin = next((other for other in same if _columns(history, other) == columns), name)
+    for name in dict.fromkeys(name for row in history for name in (*row.training, *row.validation)):
+        points = loss_points(history, name)
+        twin = next((other for other in same if loss_points(history, other) == points), name)
         same.setdefault(twin, []).append(name)
     return {name: " = ".join(twins) for name, twins in same.items()}
 
 
-def _columns(history: Sequence[Mapping[str, float]], loss: str) -> list[list[tuple[float, float]]]:
-    return [points_of(history, f"{part}/{loss}") for part in PARTS]
-
-
-def loss_lines(history: Sequence[Mapping[str, float]], loss: str) -> list[Line]:
+def loss_lines(history: Sequence[Losses], loss: str) -> list[Line]:
     """Training, validation, and its phases."""
-    keys = dict.fromkeys(key for row in history for key in row if key.startswith(f"val/{loss} "))
-    lines = []
-    for (part, label), color in zip(PARTS.items(), COLORS, strict=False):
-        points = points_of(history, f"{part}/{loss}")
-        lines.append(Line(label, color, points, marked=part == "val" or len(points) == 1))
-    for i, key in enumerate(keys):
-        color = COLORS[2 + i % (len(COLORS) - 2)]
-        lines.append(Line(key.removeprefix(f"val/{loss} "), color, points_of(history, key), dashed=True))
+    training, validation = loss_points(history, loss)
+    lines = [
+        Line(PARTS["train"], BLUE, training, marked=len(training) == 1),
+        Line(PARTS["val"], ORANGE, validation, marked=True),
+    ]
+    phases = dict.fromkeys(phase for row in history for phase in row.phases) if loss == "loss" else ()
+    for phase, color in zip(phases, cycle(COLORS[2:])):
+        points = points_of(history, lambda losses, phase=phase: losses.phases.get(phase))
+        lines.append(Line(phase, color, points, dashed=True))
     return [line for line in lines if line.points]
 
 

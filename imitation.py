@@ -23,7 +23,7 @@ from results import open_evaluation
 from run_setup import build_policy, write_config
 from schema import Task
 from trained_tasks import run_command
-from training import fit
+from training import Run, fit
 from training_flags import TrainConfig, TrainingRunConfig
 from viewers.provenance import note_command
 from viewers.report import refresh_report
@@ -47,18 +47,16 @@ def train(
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
-
-    def note() -> None:
-        """Write down what is going to be done; nothing is, where a run cannot go on as it is asked to."""
-        ckpt_dir.mkdir(parents=True, exist_ok=True)
-        if world.is_first:
-            note_command(ckpt_dir, "training, continued" if resume else "training")
-        if world.is_first and not resume:
+    run = Run(policy, training, total, world) if policy.config.trains else None
+    if run and resume:
+        run.restore(last)
+        say(f"goes on from step {run.step} of {total}")
+    ckpt_dir.mkdir(parents=True, exist_ok=True)  # not before it is clear that the run can go on
+    if world.is_first:
+        note_command(ckpt_dir, "training, continued" if resume else "training")
+        if not resume:
             write_config(ckpt_dir, config, training, policy_config)
-
-    if total == 0:
-        note()
-    finished = total == 0 or fit(policy, feed, training, total, ckpt_dir, resume, world, evaluation, note)
+    finished = run is None or fit(run, feed, ckpt_dir, evaluation)
     if not world.is_first:
         return
     if not finished:
@@ -70,9 +68,9 @@ def train(
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
         print("evaluate: the same command with --eval")
-    run = run_command(task, data.train.episodes[0], ckpt_dir)
-    if run is not None:
-        print(f"run it in real time: {run}")
+    command = run_command(task, data.train.episodes[0], ckpt_dir)
+    if command is not None:
+        print(f"run it in real time: {command}")
 
 
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from files import complete_file, told_if_full
+from losses import Losses
 from plots import loss_plot
 
-Row = dict[str, float]  # step, and losses and rates by name: train/..., val/..., eval/...
+Row = dict[str, float]  # of a table that is written: values by column
 
 
 def check_wandb(project: str | None) -> None:
@@ -40,18 +41,18 @@ class RunLog:
                 project=wandb_project, name=folder.name, id=folder.name, resume="allow", config=dict(flags)
             )
 
-    def write(self, history: Sequence[Row]) -> None:
-        """Log the last row, and all of them as `history.csv` and `losses.png`."""
-        *_, last = history
-        values = {name: value for name, value in last.items() if name != "step"}
+    def write(self, history: Sequence[Losses]) -> None:
+        """Log the last of them, and all as `history.csv` and `losses.png`."""
+        rows = [losses.row() for losses in history]
+        values = {name: value for name, value in rows[-1].items() if name != "step"}
         with told_if_full(self._folder / "tensorboard"):
             for name, value in values.items():
-                self._board.add_scalar(name, value, last["step"])
+                self._board.add_scalar(name, value, history[-1].step)
             self._board.flush()
         if self._wandb:
-            self._wandb.log(values, step=int(last["step"]))
-        write_csv(self._folder / "history.csv", history)
-        if any("train/loss" in row for row in history):
+            self._wandb.log(values, step=history[-1].step)
+        write_csv(self._folder / "history.csv", rows)
+        if any(losses.training for losses in history):
             loss_plot(self._folder / "losses.png", history)
 
     def close(self) -> None:
@@ -71,17 +72,17 @@ def open_log(*args: Any, **kwargs: Any) -> Iterator[RunLog]:
         log.close()
 
 
-def write_csv(path: Path, history: Sequence[Row]) -> None:
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """One line a row; columns in the order in which they first appear, empty where a row lacks one."""
-    columns = list(dict.fromkeys(name for row in history for name in row))
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     with complete_file(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows(rows)
 
 
-def is_flat(history: Sequence[Row], rows: int = 10, least: float = 0.01) -> bool:
-    """Whether the lowest validation loss of the last `rows` rows is hardly lower than that before."""
-    losses = [row["val/loss"] for row in history if "val/loss" in row]
-    before, recent = losses[:-rows], losses[-rows:]
+def is_flat(history: Sequence[Losses], rows: int = 10, least: float = 0.01) -> bool:
+    """Whether the lowest validation loss of the last `rows` validations is hardly lower than that before."""
+    values = [losses.validation["loss"] for losses in history if losses.validation]
+    before, recent = values[:-rows], values[-rows:]
     return len(before) >= rows and min(recent) > (1 - least) * min(before)

@@ -19,6 +19,7 @@ import numpy as np
 
 from curves import BLUE, ORANGE, PARTS, loss_lines, loss_names
 from files import complete_file
+from losses import Losses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,12 +189,12 @@ def _scale_joint(panel: Axes, is_gripper: bool) -> None:
     panel.margins(x=0)
 
 
-def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
+def loss_plot(path: str | Path, history: Sequence[Losses]) -> None:
     """Write a PNG of losses over steps, one panel a loss, on a log axis where all its values are positive.
 
     Args:
         path: the file.
-        history: rows with `step` and any of the columns that `curves.loss_names` takes.
+        history: of a run.
 
     Raises:
         ValueError: no row holds a loss.
@@ -202,7 +203,7 @@ def loss_plot(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:
 
     losses = loss_names(history)
     if not losses:
-        raise ValueError(f"{path}: no losses in the history; rows need train/<loss> or val/<loss>")
+        raise ValueError(f"{path}: no losses in the history")
     columns = min(len(losses), 3)
     rows = math.ceil(len(losses) / columns)
     figure = new_figure(5.5 * columns, 3.6 * rows)

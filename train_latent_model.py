@@ -21,6 +21,7 @@ from detr.latent import draw_codes
 from detr.latent_prior import LatentPrior
 from feeding import load_data
 from locks import hold
+from losses import Losses
 from machine import autocast, keep_freed_memory, pick_device
 from plots import loss_plot
 from policies.base import Policy
@@ -75,11 +76,13 @@ def encode(policy: Policy, data: Demonstrations, batch_size: int) -> Tensor:
     return torch.cat(parts).clone()
 
 
-def fit_prior(prior: LatentPrior, train: Tensor, validation: Tensor, config: LatentModelConfig) -> list[dict]:
+def fit_prior(
+    prior: LatentPrior, train: Tensor, validation: Tensor, config: LatentModelConfig
+) -> list[Losses]:
     """Train on codes drawn from probabilities (N, vq_class, vq_dim), and keep what validates best.
 
     Returns:
-        step, training and validation loss (nats per code) of each validation.
+        losses (nats per code) at each validation.
     """
     generator = torch.Generator(train.device).manual_seed(config.seed)
 
@@ -102,10 +105,10 @@ def fit_prior(prior: LatentPrior, train: Tensor, validation: Tensor, config: Lat
             continue
         with torch.no_grad():
             value = prior.eval().loss(held_out).item()
-        history.append({"step": step, "train/loss": torch.stack(losses).mean().item(), "val/loss": value})
+        history.append(Losses(step, {"loss": torch.stack(losses).mean().item()}, {"loss": value}))
         losses = []
         progress.set_postfix_str(f"validation {value:.3f} nats per code")
-        if value == min(row["val/loss"] for row in history):
+        if value == min(row.validation["loss"] for row in history):
             best = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
     prior.load_state_dict(best)
     return history
@@ -137,7 +140,7 @@ def train(config: LatentModelConfig) -> None:
         kept.has_prior.fill_(True)
 
     change_policy(checkpoint, give_prior, device)
-    best, without = min(row["val/loss"] for row in history), frequencies_loss(train_probs, val_probs)
+    best, without = min(row.validation["loss"] for row in history), frequencies_loss(train_probs, val_probs)
     tqdm.write(f"validation {best:.3f} nats per code; by the frequencies of the values alone {without:.3f}")
     tqdm.write(f"{checkpoint} has the prior now, and evaluation uses it; losses: {picture}")
 

@@ -23,8 +23,8 @@ from outcomes import wilson_interval
 from plots import curves_plot
 from policies.base import Policy
 from policy import load_policy
+from training import Run
 from training_flags import TrainConfig
-from training_run import Run
 
 BATCH = 32
 CHUNKS = (1, 20, 75, 100, 200)  # actions

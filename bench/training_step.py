@@ -38,8 +38,8 @@ from machine import computes_bf16, keep_freed_memory
 from policies.act import ACTConfig, ACTPolicy
 from policies.base import Interface
 from stats import Stats
+from training import Run
 from training_flags import TrainConfig
-from training_run import Run
 from utils import Batch
 
 STATE_DIM = 14

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
+from losses import Losses
 from naming import choose
 from policies.base import Interface, Policy
 from policies.registry import POLICIES
@@ -142,7 +143,7 @@ def _worst(values: Tensor) -> float:
 
 
 def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What a checkpoint holds to resume training from (`training_run.Run.state`).
+    """What a checkpoint holds to resume training from (`training_run.RunState.state`), its history as losses.
 
     ValueError, with the file, unless it is whole and its numbers are finite.
     """
@@ -156,7 +157,10 @@ def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if state["weights"] is not None:
         check_weights(state["weights"], path)
     check_optimiser(state["optimiser"], path)
-    return dict(state)
+    try:
+        return {**state, "history": [Losses.from_row(row) for row in state["history"]]}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be resumed from: in its history {error}") from error
 
 
 # --- the policy

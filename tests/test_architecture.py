@@ -33,7 +33,9 @@ FLOORS = {
     "training": 3,
     "training_run": 3,
     "optimisation": 3,
+    "progress": 3,
     "training_flags": 3,
+    "losses": 0,
     "feeding": 3,
     "classifier_run": 3,
     "policy": 2,
@@ -234,7 +236,7 @@ def defines_policy(name: str) -> bool:
 def test_training_knows_no_policy_by_name():
     concrete = {name for name in FILES if defines_policy(name)}
     assert {"policies.act", "policies.vinn"} <= concrete
-    for name in ("training", "training_run", "optimisation", "training_flags", "feeding"):
+    for name in ("training", "training_run", "optimisation", "progress", "training_flags", "feeding"):
         assert not GRAPH[name] & concrete, name
     assert not closure("train_backbone") & (concrete | {"policy"})  # images need none of them
 

@@ -6,7 +6,7 @@ import torch
 from synthetic import make_act, make_batch
 
 from augment import AUGMENTATIONS, Augmentation, AugmentConfig, centre_crop
-from training import Feed, fit
+from training import Feed, Run, fit
 from training_flags import TrainConfig
 
 MEAN, STD = torch.linspace(-1, 1, 14), torch.linspace(0.1, 0.5, 14)
@@ -163,10 +163,10 @@ def test_a_run_that_is_resumed_draws_what_an_uninterrupted_one_draws(tmp_path):
             changes = Augmentation(
                 AUGMENTATIONS, policy.qpos_mean, policy.qpos_std, state_dropout=0.5, state_noise=0.1
             )
-            config = TrainConfig(lr=1e-3, amp="no", validate_every=3)
-            resume = total != totals[0]
-            feed = Feed(batches_of, {"all": [make_batch()]}, lambda step: [], changes)
-            fit(policy, feed, config, total, folder, resume)
+            run = Run(policy, TrainConfig(lr=1e-3, amp="no", validate_every=3), total)
+            if total != totals[0]:
+                run.restore(folder / "policy_last.ckpt")
+            fit(run, Feed(batches_of, {"all": [make_batch()]}, lambda step: [], changes), folder)
         return policy.state_dict()
 
     straight, parts = train(tmp_path / "straight", 6), train(tmp_path / "parts", 3, 6)

@@ -17,8 +17,8 @@ from classifier_run import LAST as CLASSIFIER_LAST
 from classifier_run import ClassifierConfig, ClassifierRun
 from policies.vision import start_backbones
 from policy import POLICIES, load_policy, save_policy
+from training import Run
 from training_flags import TrainConfig
-from training_run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "reference"
@@ -383,7 +383,7 @@ def stopped_run(tmp_path):
 
 def restore(path: Path) -> Run:
     run = Run(make_small("ACT"), TrainConfig(device="cpu"), 5)
-    run.restore(read_checkpoint(path), path)
+    run.restore(path)
     return run
 
 
@@ -397,6 +397,8 @@ def restore(path: Path) -> Run:
         {"best": float("nan")},
         {"history": 3},
         {"history": [3]},
+        {"history": [{"train/loss": 1.0}]},
+        {"history": [{"step": "one"}]},
         {"optimiser": 3},
         {"optimiser": {}},
         {"optimiser": {"state": {0: 3}, "param_groups": []}},

@@ -15,9 +15,8 @@ from policies.base import Interface
 from policies.diffusion import DiffusionConfig, DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from stats import Stats
-from training import Feed, fit
+from training import Feed, Run, fit
 from training_flags import TrainConfig
-from training_run import Run
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -253,7 +252,10 @@ def train(folder, source=batches_of, resume: bool = False, **flags) -> Diffusion
     folder.mkdir(exist_ok=True)
     policy = make_diffusion()
     feed = Feed(source, {"all": [make_batch()]}, lambda step: [str(step)])
-    fit(policy, feed, TrainConfig(lr=1e-3, amp="no", validate_every=6, **flags), 12, folder, resume)
+    run = Run(policy, TrainConfig(lr=1e-3, amp="no", validate_every=6, **flags), 12)
+    if resume:
+        run.restore(folder / "policy_last.ckpt")
+    fit(run, feed, folder)
     return policy
 
 

@@ -10,8 +10,8 @@ from execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Policy
 from policy import POLICIES
 from stats import dataset_stats
+from training import Run
 from training_flags import TrainConfig
-from training_run import Run
 from utils import Demonstrations
 
 OVERFIT = {  # flags with which two episodes are soon known by heart, steps

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import plots
+from losses import Losses
 
 ROOT = Path(plots.__file__).parent
 
@@ -102,13 +103,14 @@ def test_joint_plot_of_an_action_of_another_width(tmp_path):
 
 
 def test_loss_plot(tmp_path):
-    history = [{"step": step, "train/l1": 1 / (step + 1), "train/kl": -0.1} for step in range(0, 100, 10)]
-    history += [{"step": 50, "val/l1": 0.5}, {"step": 100, "val/l1": float("nan"), "val/loss": float("inf")}]
+    history = [Losses(step, {"l1": 1 / (step + 1), "kl": -0.1}) for step in range(0, 100, 10)]
+    history += [Losses(50, validation={"l1": 0.5})]
+    history += [Losses(100, validation={"l1": float("nan"), "loss": float("inf")})]
     plots.loss_plot(tmp_path / "loss.png", history)
     assert_picture(tmp_path / "loss.png")
     assert os.listdir(tmp_path) == ["loss.png"]
     with pytest.raises(ValueError, match="no losses"):
-        plots.loss_plot(tmp_path / "loss.png", [{"step": 0}])
+        plots.loss_plot(tmp_path / "loss.png", [Losses(0)])
 
 
 def test_k_plot(tmp_path):
@@ -127,7 +129,7 @@ def test_curves_plot(tmp_path):
 
 
 def test_plots_need_no_pyplot(tmp_path):
-    code = "import sys, plots; plots.loss_plot(sys.argv[1], [{'step': 0, 'train/l1': 1}]); "
+    code = "import sys, losses, plots; plots.loss_plot(sys.argv[1], [losses.Losses(0, {'l1': 1})]); "
     code += "assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "l.png")], cwd=ROOT, check=True)
 

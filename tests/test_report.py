@@ -19,6 +19,7 @@ import plots
 from constants import TASKS
 from curves import Line
 from logs import write_csv
+from losses import Losses
 from outcomes import Outcome, Settings, Summary, wilson_interval, write_summary
 from plots import write_video
 from results import content_version, open_evaluation
@@ -329,7 +330,7 @@ def test_pictures_and_pages_draw_the_same(run, tmp_path, monkeypatch):
     write_csv(run / "history.csv", [row])
     drawn = []
     monkeypatch.setattr(plots, "write_png", lambda figure, path: drawn.extend(figure.axes[0].get_lines()))
-    plots.loss_plot(tmp_path / "losses.png", [row])
+    plots.loss_plot(tmp_path / "losses.png", [Losses.from_row(row)])
     page = Page(write_report([run]))
     legend = [style for style in page.values("i", "style") if style]
     lines = [(line.get_label(), line.get_color()) for line in drawn]

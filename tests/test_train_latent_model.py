@@ -101,7 +101,7 @@ def test_the_best_prior_is_kept():
     prior = train_latent_model.LatentPrior(3, 4, dim=32, heads=4)
     held_out = torch.full((64, 3, 4), 0.25)
     history = train_latent_model.fit_prior(prior, peaked, held_out, config)
-    losses = [row["val/loss"] for row in history]
+    losses = [row.validation["loss"] for row in history]
     assert len(losses) == 20 and min(losses) < losses[-1] - 0.1
     codes = torch.randint(4, (4000, 3), generator=torch.Generator().manual_seed(1))
     assert prior.loss(codes).item() == pytest.approx(min(losses), abs=0.3)

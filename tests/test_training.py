@@ -21,15 +21,17 @@ from tqdm import tqdm
 
 import cli
 import machine
+import progress
 import training
 from logs import is_flat
+from losses import Losses
 from machine import pick_device
 from optimisation import learning_rate_factor, make_optimiser, step_seed
 from policies.act import ACTConfig, ACTPolicy
 from policy import load_policy, read_checkpoint
-from training import Feed, _short, fit, long_run_line, validate
+from progress import long_run_line, short
+from training import DROPOUT, Feed, Run, fit, validate
 from training_flags import TrainConfig
-from training_run import DROPOUT, Run
 
 ROOT = Path(training.__file__).parent
 
@@ -55,8 +57,10 @@ def train(folder, steps: int, resume: bool = False, source=batches_of, **kwargs)
     folder.mkdir(exist_ok=True)
     policy = make_act(dropout=0.1)
     torch.manual_seed(2)
-    finished = fit(policy, feed(source), config(**kwargs), steps, folder, resume)
-    return policy, finished
+    run = Run(policy, config(**kwargs), steps)
+    if resume:
+        run.restore(folder / "policy_last.ckpt")
+    return policy, fit(run, feed(source), folder)
 
 
 def weights(policy) -> dict[str, torch.Tensor]:
@@ -108,10 +112,10 @@ def test_training_batches_are_prepared_and_validation_batches_are_not(tmp_path):
     for name, source, prepare in (("prepared", batches_of, darkened), ("dark", dark_batches, dict)):
         (tmp_path / name).mkdir()
         policy = make_act(dropout=0.0)
-        fit(policy, replace(feed(source), prepare=prepare), config(), 5, tmp_path / name)
+        fit(Run(policy, config(), 5), replace(feed(source), prepare=prepare), tmp_path / name)
         history = read_checkpoint(tmp_path / name / "policy_last.ckpt")["training"]["history"]
         results[name] = weights(policy), history[-1]["val/loss"]
-        assert history[-1]["val/loss"] == validate(policy, {"all": [make_batch()]}, "no")["val/loss"]
+        assert history[-1]["val/loss"] == validate(policy, {"all": [make_batch()]}, "no")[0]["loss"]
     assert_equal(results["prepared"][0], results["dark"][0])
     assert results["prepared"][1] == results["dark"][1]
 
@@ -125,7 +129,7 @@ def test_a_cosine_run_cannot_be_resumed_to_another_length(tmp_path):
 def test_another_policy_cannot_be_resumed(tmp_path):
     train(tmp_path, 5)
     with pytest.raises(ValueError, match="the run to resume has hidden_dim 32, this command 64"):
-        fit(make_act(hidden_dim=64), feed(), config(), 10, tmp_path, resume=True)
+        Run(make_act(hidden_dim=64), config(), 10).restore(tmp_path / "policy_last.ckpt")
 
 
 def test_training_learns_and_keeps_best_last_and_periodic_checkpoints(tmp_path):
@@ -140,7 +144,7 @@ def test_training_learns_and_keeps_best_last_and_periodic_checkpoints(tmp_path):
     assert [row["step"] for row in history] == [5, 10, 15, 20, 25, 30]
     assert history[-1]["train/loss"] < history[0]["train/loss"]
     best = min(row["val/loss"] for row in history)
-    found = validate(load_policy(tmp_path / "policy_best.ckpt"), {"all": [make_batch()]}, "no")["val/loss"]
+    found = validate(load_policy(tmp_path / "policy_best.ckpt"), {"all": [make_batch()]}, "no")[0]["loss"]
     assert found == pytest.approx(best, rel=1e-5)
     assert_equal(weights(load_policy(tmp_path / "policy_last.ckpt")), weights(policy))
 
@@ -372,13 +376,13 @@ def test_training_losses_of_the_history_are_means_since_the_last_row(tmp_path):
 def test_validation_is_split_by_phase():
     policy, late = make_act(no_encoder=True), make_batch()
     late["actions"] = late["actions"] + 5
-    row = validate(policy, {"start": [make_batch()], "late": [late, late]}, "no")
-    assert row["val/loss late"] > row["val/loss start"] > 0
-    assert row["val/loss"] == pytest.approx((row["val/loss late"] + row["val/loss start"]) / 2)
+    losses, phases = validate(policy, {"start": [make_batch()], "late": [late, late]}, "no")
+    assert phases["late"] > phases["start"] > 0
+    assert losses["loss"] == pytest.approx((phases["late"] + phases["start"]) / 2)
 
 
 def test_a_flat_validation_loss_is_told_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "validate", lambda *_: {"val/loss": 1.0})
+    monkeypatch.setattr(training, "validate", lambda *_: ({"loss": 1.0}, {}))
     train(tmp_path, 25, validate_every=1)
     assert capsys.readouterr().out.count("three to four times as long") == 1
 
@@ -394,7 +398,7 @@ def test_a_flat_validation_loss_is_told_once(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_flat_is_no_lower_than_before(losses, flat):
-    assert is_flat([{"step": n, "val/loss": loss} for n, loss in enumerate(losses)]) is flat
+    assert is_flat([Losses(n, validation={"loss": loss}) for n, loss in enumerate(losses)]) is flat
 
 
 def test_evaluations_while_training_keep_the_most_successful_policy(tmp_path):
@@ -405,7 +409,7 @@ def test_evaluations_while_training_keep_the_most_successful_policy(tmp_path):
         return next(rates)
 
     policy = make_act()
-    fit(policy, feed(), config(eval_every=3), 12, tmp_path, evaluate=evaluate)
+    fit(Run(policy, config(eval_every=3), 12), feed(), tmp_path, evaluate)
     assert seen == [3, 6, 9, 12]
     assert read_checkpoint(tmp_path / "policy_best_success.ckpt")["step"] == 6
     history = read_checkpoint(tmp_path / "policy_last.ckpt")["training"]["history"]
@@ -423,7 +427,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 def test_memory_is_told_before_the_first_step(tmp_path, monkeypatch, capsys):
     train(tmp_path / "a", 1)
     assert "GB free" in (told := capsys.readouterr().out) and "hardly fit" not in told
-    monkeypatch.setattr(training, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(progress, "free_bytes", lambda device: 1000)
     train(tmp_path / "b", 1, batch_size=8, accumulate=1)
     assert "This will hardly fit: try --batch_size 4 --accumulate 2" in capsys.readouterr().out
 
@@ -470,9 +474,13 @@ def test_only_long_runs_on_a_cpu_say_how_long_they_take():
 
 
 def test_the_bar_keeps_to_its_line():
-    rows = {"train/loss": 1.23456, "train/l1": 1.0, "train/kl": 2.0, "data wait": 0.09, "eval/success": 1.0}
-    shown = _short({**rows, "val/loss": 1.23456, "val/l1": 1.0, "val/kl": 2.0, "val/loss start": 1.0})
-    assert shown == {"loss": "1.2346", "val": "1.2346", "data wait": "9%", "success": "100%"}
+    shown = short({"success": 1.0, "data wait": 0.09, "val": 1.23456, "loss": 1.23456})
+    assert list(shown.items()) == [
+        ("loss", "1.2346"),
+        ("val", "1.2346"),
+        ("data wait", "9%"),
+        ("success", "100%"),
+    ]
 
 
 def test_small_runs_are_not_validated_at_every_step(tmp_path, capsys):

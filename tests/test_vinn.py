@@ -20,8 +20,8 @@ from policies.configs import VisionConfig
 from policies.vinn import VINNPolicy
 from policies.vision import make_backbones
 from policy import finish_policies, load_policy, make_policy, read_checkpoint, save_policy
+from training import Run
 from training_flags import TrainConfig
-from training_run import Run
 from utils import Demonstrations, hold_last
 
 LENGTHS = (7, 12, 11)
@@ -275,7 +275,7 @@ def test_an_average_of_the_weights_can_be_resumed_after_finish(tmp_path):
     finish_policies([tmp_path / "policy_last.ckpt"], lambda policy: policy.finish(data, data))
     assert len(load_policy(tmp_path / "policy_last.ckpt").memory) == 48
     again = Run(make_vinn(frames=0).train(), config, 8)
-    again.restore(read_checkpoint(tmp_path / "policy_last.ckpt"), tmp_path / "policy_last.ckpt")
+    again.restore(tmp_path / "policy_last.ckpt")
     again.policy.train()
     again.update([make_batch()]), run.update([make_batch()])
     assert len(again.result.memory) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from curves import COLORS, PHASES, Line, loss_lines, loss_names, meaning, points_of
+from curves import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
 from viewers import report_results
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
@@ -64,12 +64,17 @@ def _losses(runs: Sequence[Run]) -> Html:
         line_chart(title, _loss_lines(runs, loss), note=meaning(title)) for loss, title in titles.items()
     ]
     success = [
-        Line(run.name, COLORS[i % len(COLORS)], points_of(run.history, "eval/success"), marked=True)
+        Line(
+            run.name,
+            COLORS[i % len(COLORS)],
+            points_of(run.history, lambda losses: losses.success),
+            marked=True,
+        )
         for i, run in enumerate(runs)
     ]
     charts.append(line_chart("success in simulation", success, top=1.0))
     inner = joined(charts)
-    note = soft(PHASES) if len(runs) == 1 and any("val/loss start" in row for row in runs[0].history) else ""
+    note = soft(PHASES) if len(runs) == 1 and any(losses.phases for losses in runs[0].history) else ""
     return section("Training", note, element("div", inner, class_="charts")) if inner else Html()
 
 
@@ -80,7 +85,7 @@ def _loss_lines(runs: Sequence[Run], loss: str) -> list[Line]:
     lines = []
     for i, run in enumerate(runs):
         color = COLORS[i % len(COLORS)]
-        training, validation = (points_of(run.history, f"{part}/{loss}") for part in ("train", "val"))
+        training, validation = loss_points(run.history, loss)
         lines.append(Line(f"{run.name}, validation", color, validation, marked=True))
         lines.append(Line(f"{run.name}, training", color, training, dashed=True))
     return lines

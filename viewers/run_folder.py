@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cli
+from losses import Losses
 from outcomes import Summary
 from results import content_version, list_results, read_result
 from viewers.provenance import FILE, Command, read_commands
@@ -53,7 +54,7 @@ class Run:
     folder: Path
     name: str
     flags: dict[str, Any] = field(default_factory=dict)  # config.json
-    history: list[dict[str, float]] = field(default_factory=list)  # history.csv
+    history: list[Losses] = field(default_factory=list)  # history.csv
     evaluations: list[Evaluation] = field(default_factory=list)  # newest first
     commands: list[Command] = field(default_factory=list)  # commands.json
     problems: list[str] = field(default_factory=list)  # files that cannot be read
@@ -106,12 +107,10 @@ def read_run(folder: Path, name: str) -> Run:
     return run
 
 
-def _read_history(path: Path) -> list[dict[str, float]]:
+def _read_history(path: Path) -> list[Losses]:
     with open(path, newline="", encoding="utf-8") as file:
         rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-    if any("step" not in row for row in rows):
-        raise ValueError("a row has no step")
-    return rows
+    return [Losses.from_row(row) for row in rows]
 
 
 def _find_videos(run: Run) -> None:
