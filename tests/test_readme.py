@@ -19,8 +19,9 @@ from policies import POLICIES
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-FRONT = [ROOT / "README.md"]
-PAGES = [*FRONT, *sorted(DOCS.glob("*.md"))]
+FRONT = [ROOT / "README.md", ROOT / "README.ko.md"]
+PAGES = [*FRONT, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("ko/*.md"))]
+EDITIONS = [(FRONT[0], FRONT[1]), *((DOCS / path.name, path) for path in sorted(DOCS.glob("ko/*.md")))]
 # of every script, of TensorBoard, of Dask, and of the scripts in bench/
 OTHERS = {"--help", "--logdir", "--nthreads", "--out", "--rows", "--rollouts", "--steps"}
 TRAIN = (
@@ -147,6 +148,16 @@ def test_lines_are_short(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120] == []
     assert path not in FRONT or len(lines) <= 160
+
+
+@pytest.mark.parametrize(("english", "korean"), EDITIONS, ids=named)
+def test_both_editions_have_the_same_commands_and_code(english, korean):
+    assert commands_of(english) == commands_of(korean)
+    for pattern in (r"`[^`\n]+`", r"^```\w+\n(.*?)^```"):
+        code = [
+            set(re.findall(pattern, text_of(path), re.MULTILINE | re.DOTALL)) for path in (english, korean)
+        ]
+        assert code[0] == code[1]
 
 
 def make_commands(target: str) -> list[list[str]]:
