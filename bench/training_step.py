@@ -127,7 +127,7 @@ def make_run(size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -
 def ours(
     size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto", fused: bool = True
 ) -> Callable[[], object]:
-    """A step through `training_run.Run.update`."""
+    """A step through `training.Run.update`."""
     run, batch = make_run(size, kind, amp), make_batch(size)
     if not fused:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in run.optimiser.param_groups]
