@@ -49,7 +49,7 @@ from mycobot_scripts.session import (
     open_session,
     read_setup,
 )
-from mycobot_scripts.takeover import Corrections, TakeOver
+from mycobot_scripts.takeover import Corrections, TakeOver, WithCorrections
 from outcomes import Outcome, Settings, Summary, write_summary
 from policies.base import Policy
 from results import content_version, open_evaluation
@@ -195,7 +195,8 @@ class Runner:
             recording = self._begin_recording()
             try:
                 act = Guarded(self._act, session.robot.request_stop)
-                rollout(session.robot, start, act, task.episode_len, recording)
+                keeper = WithCorrections(recording, self._corrections)
+                rollout(session.robot, start, act, task.episode_len, keeper)
                 self._take_over.finish()
                 return self._outcome(index, case, recording)
             except BaseException:

@@ -8,6 +8,7 @@ gives it back: the policy looks anew and goes on. What was driven meanwhile show
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,10 @@ from mycobot_scripts import clock
 from mycobot_scripts.jog import COMMON, Jog
 from mycobot_scripts.keys import legend
 from mycobot_scripts.person import TO_GUIDE, Operator
-from mycobot_scripts.recording import Recording, Step, free_episode
+from mycobot_scripts.recording import Recording, free_episode
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.session import as_recorded
+from rollout import Keeper, Step
 from schema import Task
 
 MIN_STEPS = 5  # a correction that is shorter is none, and not kept
@@ -54,10 +56,10 @@ class Corrections:
         facts = as_recorded(self._task, self._sim)
         self._recording = Recording(free_episode(self._folder), self._task.cameras, **facts)
 
-    def add(self, moment: float, observation: Mapping[str, Any], action: np.ndarray) -> None:
-        """A step of it."""
-        images = {name: observation["images"][name] for name in self._task.cameras}
-        self._recording.append(Step(moment, observation["qpos"], observation["qvel"], action, images))
+    def append(self, step: Step) -> None:
+        """Keep a step of the run, if it is one of a stretch."""
+        if self._recording is not None:
+            self._recording.append(replace(step, reward=None))
 
     def end(self) -> None:
         """It is over; nothing happens if none has begun."""
@@ -70,6 +72,17 @@ class Corrections:
             self._paths.append(recording.finish())
 
 
+class WithCorrections:
+    """Keeps the steps of a run, and those that a person drove as corrections too."""
+
+    def __init__(self, run: Keeper, corrections: Corrections) -> None:
+        self._run, self._corrections, self.cameras = run, corrections, run.cameras
+
+    def append(self, step: Step) -> None:
+        self._run.append(step)
+        self._corrections.append(step)
+
+
 class TakeOver:
     """Calls like an execution (`execution.ChunkedExecution`), whose actions a person may replace.
 
@@ -79,7 +92,7 @@ class TakeOver:
         jog: turns what is held into targets.
         robot: the arm, which is stopped by `q`, and released for guiding by hand.
         operator: holds the arm meanwhile, and is told what goes on.
-        corrections: where to record.
+        corrections: told where a stretch begins and ends; its steps come from the run (`WithCorrections`).
     """
 
     def __init__(
@@ -134,9 +147,7 @@ class TakeOver:
     def _action(self, observation: Mapping[str, Any], qpos: np.ndarray, rates: np.ndarray) -> np.ndarray:
         if self.mode == "policy":
             return np.asarray(self._execution(observation))[: len(qpos)]
-        action = qpos if self.mode == "guide" else self._jog.step(rates, self._robot.period, qpos)
-        self._corrections.add(clock.now(), observation, action)
-        return action
+        return qpos if self.mode == "guide" else self._jog.step(rates, self._robot.period, qpos)
 
     def _take(self, start: np.ndarray) -> None:
         self.mode = "jog"

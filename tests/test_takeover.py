@@ -10,7 +10,9 @@ from episodes import Episode
 from mycobot_scripts.jog import JOINT_SPEED, Jog
 from mycobot_scripts.person import Operator
 from mycobot_scripts.recording import list_journals
-from mycobot_scripts.takeover import MIN_STEPS, Corrections, TakeOver
+from mycobot_scripts.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
+from rollout import Steps, rollout
+from timestep import TimeStep
 
 TASK = get_task("mycobot320_move_cube")
 POSE = np.array([0.1, 0.2, -0.3, 0.4, -0.5, 0.6, 0.7])
@@ -55,9 +57,14 @@ class Robot:
 
     period = 1 / TASK.fps
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = np.inf) -> None:
         self.log: list[str] = []
-        self.servo = self
+        self.servo, self._most, self._steps = self, most, 0
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """Sends an action, no joint further than to `most`."""
+        self._steps += 1
+        return TimeStep(observation(self._steps), sent=np.minimum(action, self._most), time=self._steps / 10)
 
     def release(self) -> None:
         self.log.append("release")
@@ -79,10 +86,17 @@ def run(person: Person, steps: int, tmp_path, robot: Robot | None = None, answer
     execution, corrections = Execution(), Corrections(tmp_path / "corrections", TASK)
     said: list[str] = []
     operator = Operator(Keyboard(*answers), say=said.append)
-    takeover = TakeOver(execution, person, Jog("joint"), robot or Robot(), operator, corrections)
+    robot, actions = robot or Robot(), []
+    takeover = TakeOver(execution, person, Jog("joint"), robot, operator, corrections)
     takeover.reset([3, 1])
-    actions = np.array([takeover(observation(t)) for t in range(steps)])
-    return actions, takeover, execution, corrections, said
+
+    def act(_: int, seen: dict) -> np.ndarray:
+        actions.append(takeover(seen))
+        return actions[-1]
+
+    start = TimeStep(observation(0), time=0.0)
+    rollout(robot, start, act, steps, WithCorrections(Steps(TASK.cameras), corrections))
+    return np.array(actions), takeover, execution, corrections, said
 
 
 def test_without_a_key_it_is_the_policy(tmp_path):
@@ -147,6 +161,16 @@ def test_a_run_that_ends_meanwhile_keeps_the_correction_and_holds_the_arm(tmp_pa
     takeover.finish()
     assert robot.log == ["release", "focus"] and len(corrections.paths) == 1
     assert list_journals(tmp_path / "corrections") == []
+
+
+def test_a_correction_holds_what_was_sent(tmp_path):
+    rates = {t: np.eye(len(RATES))[0] for t in range(1, 9)}  # joint 1
+    actions, *_, corrections, _ = run(
+        Person({0: "take over", 9: "give back"}, rates), 10, tmp_path, Robot(most=0.65)
+    )
+    (path,) = corrections.paths
+    assert actions[:9].max() > 0.69, "more was asked for"
+    np.testing.assert_allclose(Episode.load(path).action, np.minimum(actions[:9], 0.65), rtol=1e-6)
 
 
 def test_a_touch_of_the_key_is_no_correction(tmp_path):
