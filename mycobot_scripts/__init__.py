@@ -2,7 +2,7 @@
 
 Scripts: record_episodes (with recorder, demonstrate, jog, waypoints and sequences/), replay_episode
 (tracking), check_arm (checks/), import_recordings, twin. `model_runs.py`, one folder up, runs policies
-(policy_runs, recorded, takeover).
+(policy_runs, takeover).
 
 An arm that is ready: session, from the arm's own file (arm_file) and the flags. robot is the environment of
 it, with its way to the start (start_pose) and deadlines (timing): the servo loop (servo, over arm, link and

@@ -37,7 +37,7 @@ _BY_ID = "/dev/v4l/by-id/*"
 
 
 @dataclass(frozen=True)
-class Picture:
+class CameraPicture:
     """A picture, and when it came."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB; not to be written to
@@ -170,7 +170,7 @@ class Camera:
         self.prints: deque[int] = deque(maxlen=REMEMBERED)  # checksums of the newest pictures, as they came
         self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
         self._open = lambda: opener(source, fps, size)
-        self._latest: Picture | None = None
+        self._latest: CameraPicture | None = None
         self._print = 0  # checksum of the newest picture
         self._first, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
@@ -188,7 +188,7 @@ class Camera:
         return self
 
     @property
-    def latest(self) -> Picture:
+    def latest(self) -> CameraPicture:
         """The newest picture; RuntimeError before the first."""
         if self._latest is None:
             raise RuntimeError(
@@ -255,7 +255,7 @@ class Camera:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
         self.prints.append(print_)
         self._print, self.error = print_, None
-        self._latest = Picture(image, now, now if is_new else self._latest.changed)
+        self._latest = CameraPicture(image, now, now if is_new else self._latest.changed)
         self.count += 1
         self._first.set()
 
