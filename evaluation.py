@@ -18,7 +18,7 @@ from execution import ChunkedExecution, Execution, TemporalEnsemble
 from machine import pick_device
 from outcomes import Outcome, Settings, Summary, write_summary
 from parallel import Workers, spread
-from plots import joint_plot, named, tile, write_video
+from plots import captioned, joint_plot, tile, write_video
 from policies.base import Policy
 from policy import load_policy
 from results import content_version
@@ -170,11 +170,12 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
 def _film(episode: Episode, task: Task, stem: Path) -> None:
     """Write a rollout's video, and its joints as a plot."""
     frames = (
-        tile([named(images[t], name) for name, images in episode.images.items()]) for t in range(len(episode))
+        tile([captioned(images[t], name) for name, images in episode.images.items()])
+        for t in range(len(episode))
     )
     write_video(f"{stem}.mp4", frames, task.fps)
     title = f"rollout {stem.name.removeprefix('rollout_')}: {'success' if episode.success else 'failure'}"
-    joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.state_names, task.fps, title)
+    joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.entries, task.fps, title)
 
 
 def action_changes(
@@ -183,7 +184,7 @@ def action_changes(
     """How far (rad) the joint that moves most goes from one action (T, D) to the next, on average: where one
     chunk follows another, and elsewhere. None where there is no such step.
     """
-    joints = [entry != "gripper" for arm in task.arms for entry in arm.entries]
+    joints = [not entry.is_gripper for entry in task.entries]
     changes = np.abs(np.diff(actions[:, joints], axis=0)).max(axis=1, initial=0.0)
     is_border = np.isin(np.arange(1, len(actions)), chunk_starts)
     parts = changes[is_border], changes[~is_border]

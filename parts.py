@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+GRIPPER = "0 closed, 1 open"  # unit of a gripper
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of a state or an action."""
+
+    name: str
+    label: str  # for people, within its group
+    group: str  # its arm, for example
+    unit: str
+    is_gripper: bool = False
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """What it goes through, where that is known."""
+        return (0.0, 1.0) if self.unit == GRIPPER else None
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -31,9 +49,14 @@ class Arm:
         return len(self.joints) + 1
 
     @property
-    def entries(self) -> tuple[str, ...]:
-        """What the entries of its state are called."""
-        return (*(self.joint_labels or self.joints), "gripper")
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of its state."""
+        group = f"{self.label} arm"
+        joints = (
+            Entry(f"{self.label}_{joint}", joint.replace("_", " "), group, "rad")
+            for joint in self.joint_labels or self.joints
+        )
+        return (*joints, Entry(f"{self.label}_gripper", "gripper", group, GRIPPER, is_gripper=True))
 
     @property
     def start_state(self) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, cycle
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -98,7 +98,7 @@ def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(resized, axis=1)
 
 
-def named(frame: np.ndarray, name: str) -> np.ndarray:
+def captioned(frame: np.ndarray, name: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB with a name in its upper left corner, small enough to hide little."""
     height, width = frame.shape[:2]
     font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, height / 960)
@@ -112,14 +112,27 @@ def named(frame: np.ndarray, name: str) -> np.ndarray:
     return picture
 
 
+class Entry(Protocol):
+    """What a panel needs to know of one number of a state."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """What its axis shows at least; None: as it comes."""
+
+
 def joint_plot(
     path: str | Path,
     qpos: np.ndarray,
     action: np.ndarray,
-    names: Sequence[str],
+    entries: Sequence[Entry],
     fps: float,
     title: str = "",
-    unit: str = "rad",
 ) -> None:
     """Write a PNG of state against command over time, one panel a joint; two arms lie side by side.
 
@@ -127,50 +140,48 @@ def joint_plot(
         path: the file.
         qpos: (T, D) state.
         action: (T, A) command; its first D entries are drawn.
-        names: D names; one that ends in `gripper` is drawn on an axis of 0 (closed) to 1 (open).
+        entries: the D entries of a state.
         fps: steps a second.
         title: above the panels.
-        unit: of all but grippers.
 
     Raises:
-        ValueError: `names` are not D.
+        ValueError: `entries` are not D.
     """
-    if len(names) != qpos.shape[1]:
-        raise ValueError(f"{path}: {len(names)} names for {qpos.shape[1]} joints; one each is needed")
+    if len(entries) != qpos.shape[1]:
+        raise ValueError(f"{path}: {len(entries)} names for {qpos.shape[1]} joints; one each is needed")
     lines = {
         "state (measured)": (qpos, {"color": BLUE}),
         "command (action)": (action, {"color": ORANGE, "ls": "--", "lw": 1.2}),
     }
-    joint_lines_plot(path, lines, names, fps, title, unit)
+    joint_lines_plot(path, lines, entries, fps, title)
 
 
 def joint_lines_plot(
     path: str | Path,
     lines: Mapping[str, tuple[np.ndarray, Mapping[str, object]]],
-    names: Sequence[str],
+    entries: Sequence[Entry],
     fps: float,
     title: str = "",
-    unit: str = "rad",
 ) -> None:
     """Write a PNG of joints over time as `joint_plot`, of any lines.
 
     Args:
         path: the file.
         lines: by label (T_i, D_i) values, of any lengths, and how matplotlib is to draw them; of a line with
-            more entries than there are names the first are drawn, one with fewer is missing in the last.
-        names, fps, title, unit: as for `joint_plot`.
+            more values than there are entries the first are drawn, one with fewer is missing in the last.
+        entries, fps, title: as for `joint_plot`.
     """
-    columns = 2 if len(names) > 2 and len(names) % 2 == 0 else 1
-    rows = len(names) // columns
+    columns = 2 if len(entries) > 2 and len(entries) % 2 == 0 else 1
+    rows = len(entries) // columns
     figure = new_figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
-    for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
+    for i, (panel, entry) in enumerate(zip(panels, entries, strict=True)):
         for label, (values, style) in lines.items():
             if i < values.shape[1]:
                 panel.plot(np.arange(len(values)) / fps, values[:, i], label=label, **style)
-        _scale_joint(panel, is_gripper=name.endswith("gripper"))
-        panel.set_title(name.replace("_", " "), loc="left", fontsize=10)
-        panel.set_ylabel("0 closed, 1 open" if name.endswith("gripper") else unit)
+        _scale_joint(panel, entry.span)
+        panel.set_title(entry.name.replace("_", " "), loc="left", fontsize=10)
+        panel.set_ylabel(entry.unit)
     for panel in panels[rows - 1 :: rows]:  # the lowest of each column
         panel.set_xlabel("time (s)")
     figure.align_ylabels()
@@ -179,10 +190,10 @@ def joint_lines_plot(
     write_png(figure, path)
 
 
-def _scale_joint(panel: Axes, is_gripper: bool) -> None:
+def _scale_joint(panel: Axes, span: tuple[float, float] | None) -> None:
     low, high = panel.get_ylim()
-    if is_gripper:
-        panel.set_ylim(min(low, -0.05), max(high, 1.05))
+    if span:
+        panel.set_ylim(min(low, span[0] - 0.05), max(high, span[1] + 0.05))
     elif high - low < MIN_SPAN:
         middle = (low + high) / 2
         panel.set_ylim(middle - MIN_SPAN / 2, middle + MIN_SPAN / 2)

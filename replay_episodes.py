@@ -126,14 +126,14 @@ def replay(
     state = recorded.qpos[0] if recorded.recovers else None
     step = env.reset(rng, recorded.env_state, state=state)
     episode = run_episode(env, task, step, follow(recorded.action), cameras, view)
-    joints = [i for i, name in enumerate(task.state_names) if not name.endswith("gripper")]
+    joints = [i for i, entry in enumerate(task.entries) if not entry.is_gripper]
     outcome = Replay(
         name=path.stem,
         reward=int(episode.reward.max()),
         recorded_reward=None if recorded.reward is None else int(recorded.reward.max()),
         max_reward=task.max_reward,
         joint_error=(episode.qpos - recorded.qpos)[:, joints],
-        joints=tuple(task.state_names[i] for i in joints),
+        joints=tuple(task.entries[i].name for i in joints),
     )
     return outcome, episode
 

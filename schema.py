@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from parts import Arm, Case, Near, Pair, Prop, Stage, Waypoint
+from parts import Arm, Case, Entry, Near, Pair, Prop, Stage, Waypoint
 from task_check import (
     check_cases,
     check_names,
@@ -20,7 +20,7 @@ from task_check import (
     check_tuple,
 )
 
-__all__ = ["Arm", "Case", "Near", "Pair", "Prop", "Stage", "Task", "Waypoint", "mirrored", "swapped"]
+__all__ = ["Arm", "Case", "Entry", "Near", "Pair", "Prop", "Stage", "Task", "Waypoint", "mirrored", "swapped"]
 
 
 _TUPLES = {
@@ -109,9 +109,14 @@ class Task:
         return episode % len(self.variants)
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of `qpos` and of an action."""
+        return tuple(entry for arm in self.arms for entry in arm.entries)
+
+    @property
     def state_names(self) -> tuple[str, ...]:
         """Name of each entry of `qpos` and of an action."""
-        return tuple(f"{arm.label}_{joint}" for arm in self.arms for joint in arm.entries)
+        return tuple(entry.name for entry in self.entries)
 
 
 _SWAP = {"left": "right", "right": "left"}

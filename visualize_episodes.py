@@ -23,8 +23,7 @@ from tqdm import tqdm
 
 import cli
 import plots
-from constants import TASKS
-from episodes import Episode, find_episodes
+from episodes import Episode, entries, find_episodes
 from parallel import Workers, spread
 from viewers.dataset_page import write_viewer
 from viewers.series import camera_order
@@ -78,19 +77,13 @@ def visualize(path: Path, output_dir: Path) -> str:
         plots.write_video(video, moments, episode.fps)
         lines.append(f"  video {video}")
     plot = output_dir / f"{path.stem}_qpos.png"
-    dim = episode.qpos.shape[1]
-    task = TASKS.get(episode.task)
-    if task and task.dim == dim:
-        names, unit = task.state_names, "rad"
-    else:  # recorded elsewhere: which entry is what, and in which unit, the file does not tell
-        names, unit = [f"joint_{i}" for i in range(dim)], "as recorded"
-    plots.joint_plot(plot, episode.qpos, episode.action, names, episode.fps, lines[0], unit)
+    plots.joint_plot(plot, episode.qpos, episode.action, entries(episode), episode.fps, lines[0])
     return "\n".join([*lines, f"  plot  {plot}"])
 
 
 def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.ndarray]:
     """What each camera sees at a step, its name written in the picture."""
-    return [plots.named(episode.images[camera][t], camera) for camera in cameras]
+    return [plots.captioned(episode.images[camera][t], camera) for camera in cameras]
 
 
 def record_rerun(path: Path, output_dir: Path) -> str:

@@ -21,8 +21,7 @@ from tqdm import tqdm
 
 import cli
 from compute_flags import DeviceConfig
-from constants import TASKS
-from episodes import Episode, find_episode, list_episodes, whole_action
+from episodes import Episode, action_entries, find_episode, list_episodes, whole_action
 from machine import pick_device
 from plots import write_video
 from policy import choose_cameras, load_policy
@@ -145,13 +144,6 @@ def chunk_steps(config: FeaturesConfig, chunk_size: int) -> list[int]:
     return list(config.chunk_steps)
 
 
-def action_names(episode: Episode) -> list[str]:
-    """Name of each entry of an action."""
-    task, width = TASKS.get(episode.task), whole_action(episode).shape[1]
-    names = list(task.state_names) if task else []
-    return [*names[:width], *(f"action_{i}" for i in range(len(names), width))]
-
-
 def show(
     moment: Moment, inspector: Inspector, config: FeaturesConfig, steps: list[int], folder: Path
 ) -> list[Path]:
@@ -180,7 +172,7 @@ def _plot_chunks(path: Path, chunks: dict[str, tuple[Moment, np.ndarray]], title
         path,
         {name: chunk for name, (_, chunk) in chunks.items()},
         {name: moment.demonstrated(len(chunk)) for name, (moment, chunk) in chunks.items()},
-        action_names(first.episode),
+        action_entries(first.episode),
         first.episode.fps,
         title,
     )

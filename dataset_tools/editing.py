@@ -12,14 +12,13 @@ from functools import partial
 import numpy as np
 
 from constants import TASKS
-from episodes import Episode
+from episodes import ARM_DIM, Episode, entries
 from frames import EpisodeError, Images, JpegFrames, decoded
 from jpegs import jpeg_quality
 from schema import swapped
 
 EVENTS = ("grasp", "release", "success", "reward")
 MIN_TRAVEL = 0.05  # share of a gripper's way, in the units of the file, below which it rests
-ARM_DIM = 7  # of an arm in files that name no task: six joints and a gripper, as all of ACT's and ACT++'s
 ACT_MIRROR = TASKS["sim_transfer_cube_scripted"].arms[0].mirror  # of ACT++'s arms
 MIRROR_BASE = (1, -1)  # of a mobile base: it turns the other way (ACT++: postprocess_episodes.py)
 MIRROR_TASK = "_mirror"  # ends the name of a mirrored task that `TASKS` does not know
@@ -27,12 +26,8 @@ MIRROR_POSE = (-1, 1, 1, 1, 1, -1, -1)  # of a pose, xyz and quaternion wxyz, at
 
 
 def gripper_columns(episode: Episode) -> list[int]:
-    """Which entries of the state are grippers; by its task or, if that is unknown, by ACT's order."""
-    dim = episode.qpos.shape[1]
-    task = TASKS.get(episode.task)
-    if task and task.dim == dim:
-        return [i for i, name in enumerate(task.state_names) if name.endswith("gripper")]
-    return list(range(ARM_DIM - 1, dim, ARM_DIM))
+    """Which entries of the state are grippers."""
+    return [i for i, entry in enumerate(entries(episode)) if entry.is_gripper]
 
 
 def event_step(episode: Episode, event: str, reward: float = 1) -> int:

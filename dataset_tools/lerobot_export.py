@@ -16,7 +16,7 @@ import cli
 from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
-from episodes import FACTS, Episode, gathered_notes, list_episodes
+from episodes import BASE, FACTS, Episode, entries_of, gathered_notes, list_episodes
 from files import empty_folder
 from frames import EpisodeError, frame_size
 from locks import hold
@@ -308,10 +308,8 @@ def features(source: Source, tells_success: bool) -> dict[str, Any]:
 
 
 def _names(episode: Episode, feature: str, width: int) -> list[str]:
-    task = TASKS.get(episode.task)
-    if feature == lerobot.BASE:
-        return ["linear_speed", "angular_speed"]
-    return list(task.state_names) if task and task.dim == width else [f"joint_{i}" for i in range(width)]
+    own = BASE if feature == lerobot.BASE else entries_of(episode.task, width)
+    return [entry.name for entry in own]
 
 
 def _extras(source: Source) -> dict[str, Any]:

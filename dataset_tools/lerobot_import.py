@@ -24,7 +24,7 @@ from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
 from dataset_tools.lerobot_index import Entry, cameras_of, file_names, read_entries, read_info, width_of
-from episodes import Episode
+from episodes import Episode, entries_of
 from files import empty_folder, remove_unfinished
 from frames import EpisodeError, JpegFrames
 from locks import hold
@@ -32,7 +32,6 @@ from naming import choose
 from parallel import Workers, spread
 
 UNITS = ("rad", "deg")
-ARM_DIM = 7  # of ALOHA: six joints, gripper
 MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably not those that are assumed
 
 
@@ -180,10 +179,8 @@ def conversion(info: Mapping[str, Any], feature: str, task: str, flags: ImportFl
         order.sort(key=lambda i: not names[i].startswith("left"))
     if any("gripper" in name for name in names):
         grippers = [place for place, i in enumerate(order) if "gripper" in names[i]]
-    elif task and TASKS[task].dim == dim:
-        grippers = [i for i, name in enumerate(TASKS[task].state_names) if name.endswith("gripper")]
     else:
-        grippers = list(range(ARM_DIM - 1, dim, ARM_DIM))
+        grippers = [i for i, entry in enumerate(entries_of(task, dim)) if entry.is_gripper]
     return Conversion(tuple(order), tuple(grippers), flags.joint_unit, tuple(flags.gripper_range))
 
 

@@ -24,7 +24,7 @@ from dataset_tools.inspection import (
     sort_by_kind,
 )
 from dataset_tools.regions import steps_in_step
-from episodes import Episode, gathered_notes, list_episodes, whole_action
+from episodes import Episode, action_entries, entries, gathered_notes, list_episodes, whole_action
 from frames import EpisodeError
 from naming import choose
 from parallel import Workers, spread
@@ -134,14 +134,12 @@ def show_stats(flags: StatsFlags) -> None:
         stats = Stats.of([one.qpos for one in episodes], [whole_action(one) for one in episodes])
     else:
         stats = dataset_stats([paths])
-    task = TASKS.get(load_header(paths[0]).task)
+    first = load_header(paths[0])
     print(f"{'':32}{'mean':>10}{'std':>10}{'min':>10}{'max':>10}")
-    for what in ("qpos", "action"):
-        rows = np.stack([getattr(stats, f"{what}_{of}") for of in ("mean", "std", "min", "max")], axis=1)
-        known = task.state_names if task else ()
-        for i, row in enumerate(rows):
-            name = f"{what} {known[i] if i < len(known) else i}"
-            print(f"{name:32}" + "".join(f"{value:10.4f}" for value in row))
+    for what, own in (("qpos", entries(first)), ("action", action_entries(first))):
+        columns = (getattr(stats, f"{what}_{of}") for of in ("mean", "std", "min", "max"))
+        for entry, *row in zip(own, *columns, strict=True):
+            print(f"{f'{what} {entry.name}':32}" + "".join(f"{value:10.4f}" for value in row))
     kept = "not kept" if flags.dry_run else f"kept in {Path(flags.dataset_dir) / FILE_NAME}"
     print(f"over {len(paths)} episodes; {kept}")
 

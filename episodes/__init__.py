@@ -1,6 +1,7 @@
 """Episodes: one demonstration or rollout a file, and folders of them. The only room that imports h5py."""
 
 from episodes.attributes import MOST_FPS, whole_rate
+from episodes.entries import ARM_DIM, BASE, action_entries, entries, entries_of
 from episodes.episode import Episode, whole_action
 from episodes.facts import FACTS
 from episodes.folders import (
@@ -20,6 +21,8 @@ from episodes.reading import unread_datasets, widths
 from frames import EpisodeError, Images, JpegFrames
 
 __all__ = [
+    "ARM_DIM",
+    "BASE",
     "CameraError",
     "Episode",
     "EpisodeError",
@@ -29,7 +32,10 @@ __all__ = [
     "Images",
     "JpegFrames",
     "OpenError",
+    "action_entries",
     "data_dir",
+    "entries",
+    "entries_of",
     "episode_path",
     "find_episode",
     "find_episodes",

@@ -172,7 +172,7 @@ def run(setup: Setup, config: ReplayArmConfig) -> None:
         "state, recorded": (episode.qpos, {"color": "tab:green", "lw": 1.0}),
         "command": (steps.rows("action"), {"color": ORANGE, "ls": "--", "lw": 1.2}),
     }
-    joint_lines_plot(plot, lines, task.state_names, episode.fps, title)
+    joint_lines_plot(plot, lines, task.entries, episode.fps, title)
     print(f"plot {plot}")
     print(verdict(episode, steps, told))
 

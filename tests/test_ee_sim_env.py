@@ -199,7 +199,7 @@ def test_joint_action_has_the_joints_and_the_gripper(env):
     env.reset(0)
     action = dict(zip(task.state_names, env.joint_action(stay(env, 0.25)), strict=True))
     for arm in task.arms:
-        assert [action[f"{arm.label}_{joint}"] for joint in arm.entries[:-1]] == list(arm.start)
+        assert [action[entry.name] for entry in arm.entries[:-1]] == list(arm.start)
         assert action[f"{arm.label}_gripper"] == 0.25
 
 

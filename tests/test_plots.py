@@ -10,6 +10,7 @@ import pytest
 
 import plots
 from losses import Losses
+from parts import GRIPPER, Entry
 
 ROOT = Path(plots.__file__).parent
 
@@ -79,27 +80,31 @@ def test_cameras_are_tiled_at_equal_height():
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_name_is_written_into_the_picture(size, grey):
     frame = np.full((*size, 3), grey, np.uint8)
-    picture = plots.named(frame, "right_wrist")
+    picture = plots.captioned(frame, "right_wrist")
     assert picture.shape == frame.shape and (frame == grey).all(), "the frame itself stays as it is"
     changed = (picture != grey).any(axis=2)
     assert changed.any() and not changed[size[0] // 2 :].any(), "in the upper half alone"
-    assert picture.max() > 150 and not np.array_equal(picture, plots.named(frame, "top"))
+    assert picture.max() > 150 and not np.array_equal(picture, plots.captioned(frame, "top"))
+
+
+def numbered(name, count):
+    return [Entry(f"{name}_{i}", f"{name} {i}", "arm", "rad") for i in range(count)]
 
 
 @pytest.mark.parametrize("dim", [1, 3, 7, 14])
 def test_joint_plot(tmp_path, dim):
     qpos = np.cumsum(np.random.default_rng(0).normal(size=(40, dim)), axis=0)
-    names = [f"left_joint_{i}" for i in range(dim - 1)] + ["left_gripper"]
-    plots.joint_plot(tmp_path / "q.png", qpos, qpos + 0.1, names, fps=50, title="episode_0")
+    entries = [*numbered("joint", dim - 1), Entry("left_gripper", "gripper", "left arm", GRIPPER)]
+    plots.joint_plot(tmp_path / "q.png", qpos, qpos + 0.1, entries, fps=50, title="episode_0")
     assert_picture(tmp_path / "q.png")
     assert os.listdir(tmp_path) == ["q.png"]
 
 
 def test_joint_plot_of_an_action_of_another_width(tmp_path):
-    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 4)), np.zeros((9, 2)), list("abcd"), fps=10)
-    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 4)), list("ab"), fps=10)
+    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 4)), np.zeros((9, 2)), numbered("a", 4), fps=10)
+    plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 4)), numbered("a", 2), fps=10)
     with pytest.raises(ValueError, match="3 names for 2 joints"):
-        plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 2)), list("abc"), fps=10)
+        plots.joint_plot(tmp_path / "q.png", np.zeros((9, 2)), np.zeros((9, 2)), numbered("a", 3), fps=10)
 
 
 def test_loss_plot(tmp_path):

@@ -117,7 +117,7 @@ def test_reset_puts_everything_where_it_says(env):
         assert np.array_equal(data.qpos[f"{prop.name}_joint"], pose)
     named = dict(zip(task.state_names, seen["qpos"], strict=True))
     for arm in task.arms:
-        assert [named[f"{arm.label}_{joint}"] for joint in arm.entries[:-1]] == list(arm.start)
+        assert [named[entry.name] for entry in arm.entries[:-1]] == list(arm.start)
         for joint, angle in zip(arm.joints, arm.start, strict=True):
             assert data.qpos[f"{arm.name}/{joint}"] == angle
     assert (seen["qvel"] == 0).all()

@@ -20,7 +20,6 @@ from parallel import Workers
 from starts import sample_start
 from viewers import dataset_page as viewer
 from viewers.dataset_page import write_viewer
-from viewers.series import SPEEDS
 
 TASK = TASKS["sim_transfer_cube_scripted"]
 HEIGHT, STRIPE, BITS = 96, 16, 8
@@ -108,7 +107,8 @@ def test_numbers_are_those_of_the_episode(dataset, page):
 def test_a_foreign_episode_is_drawn_too(page):
     _, data = read_numbers(page, "episode_10")
     assert data["reward"] is None
-    assert [s["name"] for s in data["series"]] == [*(f"joint {i}" for i in range(3)), *SPEEDS]
+    speeds = ["linear speed", "angular speed"]
+    assert [s["name"] for s in data["series"]] == [*(f"joint {i}" for i in range(3)), *speeds]
     assert data["series"][-1]["state"] is None and data["series"][-1]["command"] == [1.0] * 20
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from plots import BLUE, ORANGE, joint_lines_plot, new_figure, tile, write_png
+from plots import BLUE, ORANGE, Entry, joint_lines_plot, new_figure, tile, write_png
 from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def chunks_plot(
     path: Path,
     chunks: Mapping[str, np.ndarray],
     demonstrated: Mapping[str, np.ndarray],
-    names: Sequence[str],
+    entries: Sequence[Entry],
     fps: float,
     title: str,
 ) -> None:
@@ -207,7 +207,7 @@ def chunks_plot(
         alone = {"marker": "o"} if len(chunk) == 1 else {}
         lines[f"{name}: predicted"] = chunk, {"color": colour, **alone}
         lines[f"{name}: demonstrated"] = demonstrated[name], {"color": colour, "ls": ":", "lw": 1.2}
-    joint_lines_plot(path, lines, names, fps, title)
+    joint_lines_plot(path, lines, entries, fps, title)
 
 
 # --- two moments

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from constants import TASKS
-from episodes import Episode
-
-SPEEDS = ("linear speed", "angular speed")  # of a mobile base, as ACT++ orders them
-GRIPPER, UNKNOWN = "0 closed, 1 open", "as recorded"  # units
+from episodes import Episode, action_entries, entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,31 +21,21 @@ class Series:
     command: np.ndarray | None = None
 
 
-def _joint_names(episode: Episode) -> list[tuple[str, str, str]]:
-    """Group, name and unit of each entry of the state: by arm where the task is ours, else by number."""
-    task, dim = TASKS.get(episode.task), episode.qpos.shape[1]
-    if task is None or task.dim != dim:  # recorded elsewhere: the file does not tell
-        return [("joints", f"joint {i}", UNKNOWN) for i in range(dim)]
-    return [
-        (f"{arm.label} arm", name.replace("_", " "), GRIPPER if name == "gripper" else "rad")
-        for arm in task.arms
-        for name in arm.entries
-    ]
-
-
 def series_of(episode: Episode) -> list[Series]:
     """All entries of state and action of an episode, and the speeds of a mobile base."""
-    commands = list(episode.action.T)
-    found = [
-        Series(*names, state, commands[i] if i < len(commands) else None)
-        for i, (names, state) in enumerate(zip(_joint_names(episode), episode.qpos.T, strict=True))
+    states, width = entries(episode), episode.action.shape[1]
+    commands = dict(zip(action_entries(episode), _commands(episode), strict=True))
+    measured = dict(zip(states, episode.qpos.T, strict=True))
+    shown = [*states, *action_entries(episode)[min(width, len(states)) :]]
+    return [
+        Series(entry.group, entry.label, entry.unit, measured.get(entry), commands.get(entry))
+        for entry in shown
     ]
-    for i in range(len(found), len(commands)):
-        found.append(Series("more actions", f"action {i}", UNKNOWN, command=commands[i]))
-    if episode.base_action is not None:
-        for name, speed in zip(SPEEDS, episode.base_action.T, strict=True):
-            found.append(Series("base", name, UNKNOWN, command=speed))
-    return found
+
+
+def _commands(episode: Episode) -> list[np.ndarray]:
+    """(T,) values of each entry of an action, the speeds of a mobile base as they were recorded."""
+    return [*episode.action.T, *(() if episode.base_action is None else episode.base_action.T)]
 
 
 def camera_order(episode: Episode) -> list[str]:
