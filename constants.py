@@ -9,8 +9,8 @@ import math
 from dataclasses import replace
 from enum import IntEnum
 
-from naming import choose
-from schema import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
+from common import choose
+from tasks import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90

@@ -14,46 +14,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cli
-from dataset_tools.edits import (
+from common import Workers, cli, hold, read_plan
+from dataset_tools import (
     AlignFlags,
-    RelabelFlags,
-    ResampleFlags,
-    TruncateFlags,
-    align,
-    relabel,
-    resample,
-    truncate,
-)
-from dataset_tools.image_edits import (
+    CheckFlags,
     CompressFlags,
     DecompressFlags,
+    DeleteFlags,
+    ExportFlags,
+    ImportFlags,
+    InfoFlags,
     MaskFlags,
+    MergeFlags,
     MirrorFlags,
+    Plan,
     RecolorFlags,
+    RegionFlags,
+    RelabelFlags,
+    ResampleFlags,
+    SplitFlags,
+    StatsFlags,
+    TruncateFlags,
+    align,
+    carry_out,
+    check,
     compress,
     decompress,
+    delete,
+    export_lerobot,
+    finish_earlier,
+    import_lerobot,
+    info,
     mask,
+    merge,
     mirror,
     recolor,
-)
-from dataset_tools.lerobot_export import ExportFlags, export_lerobot
-from dataset_tools.lerobot_import import ImportFlags, import_lerobot
-from dataset_tools.plans import Plan, carry_out, finish_earlier
-from dataset_tools.rearranging import DeleteFlags, MergeFlags, SplitFlags, delete, merge, split
-from dataset_tools.surveys import (
-    CheckFlags,
-    InfoFlags,
-    RegionFlags,
-    StatsFlags,
-    check,
-    info,
     region,
+    relabel,
+    resample,
     show_stats,
+    split,
+    truncate,
 )
-from files import read_plan
-from locks import hold
-from parallel import Workers
 
 
 @dataclass(frozen=True)

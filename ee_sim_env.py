@@ -12,11 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from constants import IMAGE_SIZE
-from inverse_kinematics import GripPointIK
-from reach import check_reach
-from schema import Task
 from sim_env import SimEnv, make_sim_env
-from timestep import TimeStep
+from tasks import GripPointIK, Task, TimeStep, check_reach
 
 
 class EndEffectorEnv:

@@ -21,11 +21,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from common import choose
 from constants import IMAGE_SIZE, TASKS, get_task
-from naming import choose
-from opengl import rendering
-from schema import Task
 from sim_env import make_sim_env
+from tasks import Task, rendering
 
 OBS_TYPES = ("pixels", "pixels_agent_pos")
 POSITION_BOUND = 1000.0  # of `agent_pos`; gym-aloha's, wide enough for anything

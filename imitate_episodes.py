@@ -11,14 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-import cli
-from files import check_folder
-from locks import hold
-from logs import check_wandb
-from naming import choose
+from common import check_folder, check_wandb, choose, cli, hold
 from policies import POLICIES
-from trained_tasks import simulated_task, training_task
-from training_flags import TrainConfig, TrainingRunConfig
+from training import TrainConfig, TrainingRunConfig, simulated_task, training_task
 
 ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of one command, not of a run
 
@@ -64,7 +59,7 @@ def main() -> None:
     config, training, policy_config = parse_flags()
     check_folder(config.ckpt_dir, "ckpt_dir")
     if config.eval:
-        from imitation import evaluate_run  # torch: seconds, which --help and a bad flag need not wait for
+        from training import evaluate_run  # torch: seconds, which --help and a bad flag need not wait for
 
         evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
         return
@@ -72,8 +67,8 @@ def main() -> None:
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
         policy_config = policy_config.with_chunk(config.chunk_steps(task.fps))
-    from imitation import train
-    from machine import join_world, pick_device
+    from common import join_world, pick_device
+    from training import train
 
     with (
         join_world(pick_device(training.device)) as world,

@@ -18,46 +18,58 @@ from typing import Any
 
 import numpy as np
 
-import cli
-from checkpoints import run_checkpoint
+from common import check_folder, cli, pick_device
 from constants import IMAGE_SIZE, Stream
-from evaluation import rollout_steps
-from evaluation_flags import ExecutionConfig
-from execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Execution, TemporalEnsemble
-from files import check_folder
-from machine import pick_device
-from mycobot_scripts import clock
-from mycobot_scripts.jog import make_device
-from mycobot_scripts.keys import Keys, open_keys
-from mycobot_scripts.own_task import as_long_as, find_task, is_own, own_note
-from mycobot_scripts.policy_runs import (
+from evaluation import (
+    BackgroundEnsemble,
+    BackgroundExecution,
+    ChunkedExecution,
+    Execution,
+    ExecutionConfig,
+    Outcome,
+    Settings,
+    Summary,
+    TemporalEnsemble,
+    content_version,
+    open_evaluation,
+    rollout,
+    rollout_steps,
+    write_summary,
+)
+from mycobot_scripts.demos import (
+    Corrections,
     Guarded,
     Parts,
+    Recording,
     RunView,
+    TakeOver,
+    WithCorrections,
     action_range,
+    as_long_as,
+    find_task,
+    free_episode,
+    is_own,
     load_policies,
+    own_note,
     trained_fps,
     warm_up,
 )
-from mycobot_scripts.recording import Recording, free_episode
-from mycobot_scripts.session import (
+from mycobot_scripts.robot import (
+    Keys,
     Session,
     Setup,
     add_robot_flags,
     as_recorded,
     camera_sources,
+    make_device,
+    open_keys,
     open_session,
     read_setup,
 )
-from mycobot_scripts.takeover import Corrections, TakeOver, WithCorrections
-from outcomes import Outcome, Settings, Summary, write_summary
-from policies.base import Policy
-from results import content_version, open_evaluation
-from rollout import rollout
-from schema import Task
-from viewers.provenance import note_command
-from viewers.report import refresh_report
-from viewers.run_folder import ARM
+from mycobot_scripts.wire import clock
+from policies import Policy, run_checkpoint
+from tasks import Task
+from viewers import ARM, note_command, refresh_report
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
 BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
@@ -162,7 +174,7 @@ class Runner:
         self._folder = output_dir(config)
         robot, fps = session.robot, session.task.fps
         if config.dry_run:
-            from mycobot_scripts.rehearsal import Rehearsal, Rehearsed  # needs MuJoCo
+            from mycobot_scripts.safety import Rehearsal, Rehearsed  # needs MuJoCo
 
             rehearsal = Rehearsal(self._task, session.setup.limits)
             policies = [Rehearsed(policy, rehearsal, robot.request_stop) for policy in policies]

@@ -10,13 +10,21 @@ from typing import Any
 
 import torch
 
-from checkpoints import read_checkpoint, tell
-from policies import POLICIES
-from policies.base import Interface, Policy
-from policies.stored import FORMAT_VERSION, Stored, stored_interface
-from policies.stored import make_policy as make_policy
-from torch_files import write_torch
-from upstream import count_cameras, name_cameras, read_upstream
+from common import write_torch
+from policies import (
+    FORMAT_VERSION,
+    POLICIES,
+    Interface,
+    Policy,
+    Stored,
+    count_cameras,
+    name_cameras,
+    read_checkpoint,
+    read_upstream,
+    stored_interface,
+    tell,
+)
+from policies import make_policy as make_policy
 
 
 def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:

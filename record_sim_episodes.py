@@ -17,21 +17,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
 from constants import Stream, get_task
-from demonstrations import (
-    Demonstration,
-    check_scene,
-    close_environments,
-    drive,
-    environment,
-    run_script,
-)
 from episodes import Episode, data_dir, episode_path, recorded_numbers
-from files import check_folder, check_whole, remove_unfinished
-from locks import hold
-from parallel import Workers, spread
-from schema import Task
+from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
+from tasks import Task
 
 MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
 
@@ -261,7 +251,7 @@ def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) ->
     folder = Path(config.dataset_dir)
     view = None
     if config.onscreen_render:
-        from plots import LiveView
+        from common import LiveView
 
         view = LiveView()
     calls = [(config, task, index, view) for index in missing]

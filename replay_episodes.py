@@ -18,13 +18,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import cli, tile, write_video
 from constants import Stream, get_task
-from demonstrations import run_episode
 from episodes import Episode, EpisodeError, find_episodes
-from plots import tile, write_video
-from rollout import follow
-from schema import Task
+from evaluation import follow, run_episode
+from tasks import Task
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: ReplayConfig)
 
     view = None
     if args.onscreen_render:
-        from plots import LiveView
+        from common import LiveView
 
         view = LiveView()
     began, done, envs = time.perf_counter(), [], {}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cli
-from viewers.report import FILE, write_report
+from common import cli
+from viewers import FILE, write_report
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from pyquaternion import Quaternion
 
-from schema import Task
-from script_paths import Knot, along, lay_paths
+from tasks import Knot, Task, along, lay_paths
 
 
 class ScriptedPolicy:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cli
+from common import cli
 from constants import get_task
-from schema import Task
-from task_check import waypoint_name
+from tasks import Task, waypoint_name
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,9 @@ def check(config: ShowTaskConfig) -> tuple[Task, Path]:
 
 def draw(task: Task, path: Path, seed: int) -> list[str]:
     """Write the picture; returns a line for each waypoint that is out of reach."""
-    from inverse_kinematics import GripPointIK
-    from reach import arrivals, missed_waypoints
     from sim_env import make_sim_env
-    from viewers.task_picture import Plan, write_task_picture
+    from tasks import GripPointIK, arrivals, missed_waypoints
+    from viewers import Plan, write_task_picture
 
     env = make_sim_env(task, "full", image_size=(48, 64))
     try:

@@ -11,15 +11,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from arm_index import ArmIndex, LinkedJoints
+from common import choose
 from constants import IMAGE_SIZE
-from naming import choose
-from opengl import check_fork, mujoco, opengl_explained, rendering
-from scene import Places, build_model
-from schema import Task
-from stages import Judge
-from starts import distance_from, sample_start
-from timestep import TimeStep
+from tasks import (
+    ArmIndex,
+    Judge,
+    LinkedJoints,
+    Places,
+    Task,
+    TimeStep,
+    build_model,
+    check_fork,
+    distance_from,
+    mujoco,
+    opengl_explained,
+    rendering,
+    sample_start,
+)
 
 with opengl_explained():
     from dm_control import mujoco as dm_mujoco
@@ -27,7 +35,7 @@ with opengl_explained():
     from dm_control.rl import control
     from dm_env import specs
 
-    from randomize import Looks
+    from tasks import Looks
 
 
 class LazyImages(Mapping):

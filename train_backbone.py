@@ -12,17 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cli
-from checkpoints import read_weights
-from classification import Images, accuracy, evaluate, fake_images, read_cifar10
-from classifier_run import BEST, LAST, OPTIMISERS, ClassifierConfig, ClassifierRun, fit_classifier
-from compute_flags import DeviceConfig
-from files import complete_file, remove_unfinished
-from locks import hold
-from logs import Row, write_csv
-from machine import pick_device
-from plots import accuracy_plot, confusion_plot
-from training_flags import ResumeConfig
+from common import (
+    DeviceConfig,
+    Row,
+    accuracy_plot,
+    cli,
+    complete_file,
+    confusion_plot,
+    hold,
+    pick_device,
+    remove_unfinished,
+    write_csv,
+)
+from policies import read_weights
+from training import (
+    BEST,
+    LAST,
+    OPTIMISERS,
+    ClassifierConfig,
+    ClassifierRun,
+    Images,
+    ResumeConfig,
+    accuracy,
+    evaluate,
+    fake_images,
+    fit_classifier,
+    read_cifar10,
+)
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm, trange
 
-import cli
-from checkpoints import run_checkpoint
-from compute_flags import DeviceConfig, SeedConfig
-from detr.latent import draw_codes
-from detr.latent_prior import LatentPrior
-from feeding import load_data
-from locks import hold
-from losses import Losses
-from machine import autocast, keep_freed_memory, pick_device
-from plots import loss_plot
-from policies.base import Policy
+from common import (
+    DeviceConfig,
+    Losses,
+    SeedConfig,
+    autocast,
+    cli,
+    hold,
+    keep_freed_memory,
+    loss_plot,
+    pick_device,
+)
+from detr import LatentPrior, draw_codes
+from policies import Policy, run_checkpoint
 from policy import change_policy, load_policy
-from run_setup import read_run
+from training import load_data, read_run
 from utils import Demonstrations
 
 VALIDATIONS = 20  # of a run

@@ -18,9 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes import CameraError, Episode, EpisodeError, list_episodes, whole_action
-from frames import Frames
-from stats import check_widths
+from episodes import CameraError, Episode, EpisodeError, Frames, check_widths, list_episodes, whole_action
 
 Batch = dict[str, Tensor]
 Sample = tuple[int, int]  # number of an episode, and the step of it that a chunk begins at

@@ -21,12 +21,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cli
-import plots
-from episodes import Episode, entries, find_episodes
-from parallel import Workers, spread
-from viewers.dataset_page import write_viewer
-from viewers.series import camera_order
+from common import Workers, cli, plots, spread
+from episodes import Episode, find_episodes
+from episodes import state_entries as entries
+from viewers import camera_order, write_viewer
 
 PAGE_FOLDER = "html"
 
@@ -88,7 +86,7 @@ def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.nd
 
 def record_rerun(path: Path, output_dir: Path) -> str:
     """Write the Rerun recording of one episode file, and return what to print about it."""
-    from viewers.rerun_file import write_rerun  # an optional package
+    from viewers import write_rerun  # an optional package
 
     episode = Episode.load(path)
     made = output_dir / f"{path.stem}.rrd"

@@ -19,15 +19,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cli
-from compute_flags import DeviceConfig
+from common import DeviceConfig, cli, pick_device, write_video
 from episodes import Episode, action_entries, find_episode, list_episodes, whole_action
-from machine import pick_device
-from plots import write_video
 from policy import choose_cameras, load_policy
-from viewers import feature_plots
-from viewers.features import Comparison, Inspector
-from viewers.features_page import write_features_page
+from viewers import Comparison, Inspector, feature_plots, write_features_page
 
 VIDEO_FRAMES = 120  # about so many, if --every does not say
 VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over

@@ -13,11 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from constants import IMAGENET_MEAN, IMAGENET_STD
-from detr.act import ACTSizes
-from detr.backbone import build_backbone
-from detr.latent import kl_divergence, sample_gaussian
-from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import init_xavier
+from detr import (
+    ACTSizes,
+    build_backbone,
+    init_xavier,
+    kl_divergence,
+    sample_gaussian,
+    sine_position_2d,
+    sinusoid_table,
+)
 from utils import Batch
 
 LATENT_DIM = 32

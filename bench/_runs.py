@@ -15,9 +15,9 @@ from typing import Any
 
 from _harness import ROOT, make_parser, run_script
 
-from checkpoints import LAST, read_checkpoint
-from dataset_tools.plans import HISTORY
-from files import complete_file
+from common import complete_file
+from dataset_tools import HISTORY
+from policies import LAST, read_checkpoint
 
 SMALL, DIFFUSION = (
     f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json" for name in ("small", "small_diffusion")

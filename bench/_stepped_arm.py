@@ -13,16 +13,11 @@ from types import SimpleNamespace
 import mujoco
 import numpy as np
 
-from arm_index import ArmIndex, LinkedJoints
 from constants import MYCOBOT, get_task
-from mycobot_scripts.limits import Limits
-from mycobot_scripts.link import Link
-from mycobot_scripts.protocol import FrameParser, encode
-from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
-from mycobot_scripts.stand_in.firmware import Firmware
-from mycobot_scripts.stand_in.pty_port import READ_TIME, WRITE_TIME
-from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
-from scene import build_model
+from mycobot_scripts.safety import Limits
+from mycobot_scripts.stand_in import ALL_JOINTS, READ_TIME, WRITE_TIME, BodyState, Firmware, SimulatedArm
+from mycobot_scripts.wire import FrameParser, Link, encode
+from tasks import ArmIndex, LinkedJoints, build_model
 
 TASK = get_task("sim_mycobot320_move_cube_scripted")
 POLL = 0.02  # s that a read of the port waits

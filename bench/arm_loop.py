@@ -18,13 +18,10 @@ from _harness import machine, make_parser, parse, report
 from tqdm import tqdm
 
 from constants import get_task
-from execution import BackgroundExecution, ChunkedExecution
-from mycobot_scripts.arm_file import ArmFile
-from mycobot_scripts.cameras import open_cameras
-from mycobot_scripts.robot import MyCobotRobot
+from evaluation import BackgroundExecution, ChunkedExecution
+from mycobot_scripts.robot import ArmFile, MyCobotRobot, open_cameras, start_twin
 from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.servo import Servo
-from mycobot_scripts.twin_client import start_twin
+from mycobot_scripts.wire import Servo
 
 TASK = "sim_mycobot320_move_cube_scripted"
 SWING = math.radians(10)  # of joints 1 and 6, back and forth over four seconds

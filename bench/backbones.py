@@ -18,9 +18,8 @@ import torch
 from _harness import alternate, machine, make_parser, parse, report, timed
 from torch import Tensor, nn
 
-from detr.backbone import BACKBONES, build_backbone
-from detr.norms import NORMS
-from machine import GIGABYTE, keep_freed_memory, saved_bytes
+from common import GIGABYTE, keep_freed_memory, saved_bytes
+from detr import BACKBONES, NORMS, build_backbone
 
 REFERENCE = "resnet18"
 

@@ -16,15 +16,12 @@ import torch
 from _harness import alternate, machine, parse, report, timed
 from _runs import CHOOSE, LAST, ONE_CAMERA, TRANSFER, Row, Runs, make_runs_parser, runs_of
 
+from common import curves_plot, keep_freed_memory
 from constants import IMAGE_SIZE
-from execution import ChunkedExecution
-from machine import keep_freed_memory
-from outcomes import wilson_interval
-from plots import curves_plot
-from policies.base import Policy
+from evaluation import ChunkedExecution, wilson_interval
+from policies import Policy
 from policy import load_policy
-from training import Run
-from training_flags import TrainConfig
+from training import Run, TrainConfig
 
 BATCH = 32
 CHUNKS = (1, 20, 75, 100, 200)  # actions

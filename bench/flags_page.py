@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest import mock
 
-import cli
+from common import Flag, cli
 from edit_episodes import COMMANDS
-from flag_values import Flag
 from policies import POLICIES
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,10 +18,9 @@ from _stepped_arm import SteppedBody, link_to
 from tqdm import tqdm
 
 from constants import MYCOBOT
-from mycobot_scripts.arm import LinkedArm, ServoConfig
-from mycobot_scripts.kinematics import frames
+from mycobot_scripts.kinematics import frames, on_the_wire
 from mycobot_scripts.safety import HARD_LIMITS, Guard, Limits, SafetyStop
-from mycobot_scripts.units import on_the_wire
+from mycobot_scripts.wire import LinkedArm, ServoConfig
 
 START = on_the_wire(np.append(MYCOBOT.start, 0.7))
 LOW = np.append(np.radians([0, 90, 20, 0, -90, 0]), 0.7)  # the tool point is far below the table

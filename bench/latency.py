@@ -20,10 +20,10 @@ from _harness import alternate, machine, make_parser, parse, report, timed
 from _published import PublishedACT
 from torch import nn
 
-from machine import autocast, keep_freed_memory
-from policies.base import Interface, Policy
-from policy import POLICIES, make_policy
-from stats import Stats
+from common import autocast, keep_freed_memory
+from episodes import Stats
+from policies import POLICIES, Interface, Policy
+from policy import make_policy
 
 PUBLISHED, PUBLISHED_CHUNK = "ACT++'s network", 100
 DIM = 14  # of state and action

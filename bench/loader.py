@@ -38,7 +38,7 @@ from recording import ours
 
 from constants import get_task
 from episodes import episode_path, list_episodes
-from schema import Task
+from tasks import Task
 
 CAMERAS = ("top", "left_wrist", "right_wrist")
 CACHES = ("none", "jpeg", "decoded")

@@ -15,15 +15,15 @@ import numpy as np
 from _harness import alternate, machine, make_parser, parse, report, timed, use_one_core
 
 from constants import TASKS, Stream
-from schema import Task
+from tasks import Task
 
 
 class Race:
     """One task's environment, and MuJoCo alone, over the same episode."""
 
     def __init__(self, task: Task) -> None:
-        from demonstrations import run_script
         from ee_sim_env import make_ee_sim_env
+        from evaluation import run_script
 
         driven = make_ee_sim_env(task)
         episode = run_script(driven, task, np.random.default_rng([0, Stream.RECORD, 0]), ())

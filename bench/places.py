@@ -15,11 +15,10 @@ from _harness import machine, make_parser, parse, report
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from common import keep_freed_memory
 from constants import IMAGENET_MEAN, IMAGENET_STD, Stream, get_task
-from detr.backbone import build_backbone
-from detr.keypoints import Keypoints
-from frames import resize_image
-from machine import keep_freed_memory
+from detr import Keypoints, build_backbone
+from episodes import resize_image
 from sim_env import make_sim_env
 
 SIZE = (120, 160)  # height, width (pixels) of what it sees

@@ -34,7 +34,7 @@ from _harness import (
 )
 
 from constants import IMAGE_SIZE, Stream, get_task
-from schema import Task
+from tasks import Task
 
 CAMERA = "top"
 CORES = os.cpu_count() or 1
@@ -106,7 +106,7 @@ def ours(
 ) -> Iterator[Job]:
     """So many episodes a worker, through record_sim_episodes.record."""
     import record_sim_episodes
-    from demonstrations import close_environments
+    from evaluation import close_environments
 
     def record(folder: Path, task: Task = task, episodes: int = episodes * workers) -> dict[str, float]:
         config = record_sim_episodes.RecordConfig(

@@ -25,7 +25,7 @@ from _runs import (
     runs_of,
 )
 
-from outcomes import wilson_interval
+from evaluation import wilson_interval
 
 VINN = (
     "--policy_class VINN --image_size 120 160 --features policy --features_from {policies}/transfer/" + LAST

@@ -33,7 +33,7 @@ from _harness import (
 )
 
 from constants import Stream, get_task
-from schema import Task
+from tasks import Task
 
 CAMERA = "top"
 CHUNK = 100
@@ -81,12 +81,10 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
 @contextmanager
 def ours(task: Task, rollouts: int) -> Iterator[Job]:
     """All rollouts, through evaluation.evaluate, on all cores."""
-    from evaluation import EvalJob, evaluate
-    from evaluation_flags import EvalConfig
-    from policies.act import ACTConfig, ACTPolicy
-    from policies.base import Interface
+    from episodes import Stats
+    from evaluation import EvalConfig, EvalJob, evaluate
+    from policies import ACTConfig, ACTPolicy, Interface
     from policy import save_policy
-    from stats import Stats
 
     config = ACTConfig(  # that of presets/small.json
         chunk_size=CHUNK,

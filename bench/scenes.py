@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from common import tile
 from constants import TASKS
 from ee_sim_env import make_ee_sim_env
-from plots import tile
-from schema import Task
 from scripted_policy import ScriptedPolicy
+from tasks import Task
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIZE = (240, 320)  # height, width (pixels) of each camera's picture

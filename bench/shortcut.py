@@ -18,7 +18,7 @@ from statistics import median
 
 from _harness import ROOT, TASK, machine, make_parser, parse, report, run_script
 
-from outcomes import wilson_interval
+from evaluation import wilson_interval
 from policy import read_checkpoint
 
 RECIPE = ("--task_name", TASK, "--config", ROOT / "presets/small.json")  # of `make demo`

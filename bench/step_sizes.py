@@ -16,7 +16,7 @@ from _harness import machine, make_parser, parse, report, timed
 from tqdm import tqdm
 from training_step import QUICK, Size, ours
 
-from machine import keep_freed_memory
+from common import keep_freed_memory
 
 CHUNKS = (20, 75, 100, 200)
 CAMERAS = {

@@ -34,12 +34,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 
-from machine import computes_bf16, keep_freed_memory
-from policies.act import ACTConfig, ACTPolicy
-from policies.base import Interface
-from stats import Stats
-from training import Run
-from training_flags import TrainConfig
+from common import computes_bf16, keep_freed_memory
+from episodes import Stats
+from policies import ACTConfig, ACTPolicy, Interface
+from training import Run, TrainConfig
 from utils import Batch
 
 STATE_DIM = 14

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from _harness import ROOT, machine, make_parser, parse, report
 
-from outcomes import NORMAL_95, wilson_interval
+from evaluation import NORMAL_95, wilson_interval
 
 
 def difference_interval(only_one: int, only_other: int, n: int) -> tuple[float, float]:

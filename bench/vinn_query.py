@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from _harness import alternate, machine, make_parser, parse, report, timed, use_one_core
 
-from detr.neighbours import Memory
+from detr import Memory
 
 STATE, CHUNK, K, STATE_WEIGHT = 14, 100, 16, 1.0
 QUERIES = 20  # of a measurement

@@ -34,8 +34,8 @@ from _published import PublishedACT
 from torch.utils.data import DataLoader, Dataset
 from training_step import QUICK, STATE_DIM, Size, make_run, plain_adamw
 
+from common import keep_freed_memory
 from episodes import Episode, JpegFrames, episode_path, list_episodes
-from machine import keep_freed_memory
 from utils import Demonstrations, Loader, Shares, StartSampler
 
 CAMERA = "0"  # as training_step names it

@@ -1,1 +1,45 @@
 """What edit_episodes.py does: changes of episodes and datasets, surveys, regions, LeRobot's format."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "edits": (
+            "AlignFlags",
+            "RelabelFlags",
+            "ResampleFlags",
+            "TruncateFlags",
+            "align",
+            "relabel",
+            "resample",
+            "truncate",
+        ),
+        "image_edits": (
+            "CompressFlags",
+            "DecompressFlags",
+            "MaskFlags",
+            "MirrorFlags",
+            "RecolorFlags",
+            "compress",
+            "decompress",
+            "mask",
+            "mirror",
+            "recolor",
+        ),
+        "lerobot_export": ("ExportFlags", "export_lerobot"),
+        "lerobot_import": ("ImportFlags", "import_lerobot"),
+        "plans": ("HISTORY", "Plan", "carry_out", "finish_earlier"),
+        "rearranging": ("DeleteFlags", "MergeFlags", "SplitFlags", "delete", "merge", "split"),
+        "surveys": (
+            "CheckFlags",
+            "InfoFlags",
+            "RegionFlags",
+            "StatsFlags",
+            "check",
+            "info",
+            "region",
+            "show_stats",
+        ),
+    },
+)

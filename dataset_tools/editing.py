@@ -12,10 +12,9 @@ from functools import partial
 import numpy as np
 
 from constants import TASKS
-from episodes import ARM_DIM, Episode, entries
-from frames import EpisodeError, Images, JpegFrames, decoded
-from jpegs import jpeg_quality
-from schema import swapped
+from episodes import ARM_DIM, Episode, EpisodeError, Images, JpegFrames, decoded, jpeg_quality
+from episodes import state_entries as entries
+from tasks import swapped
 
 EVENTS = ("grasp", "release", "success", "reward")
 MIN_TRAVEL = 0.05  # share of a gripper's way, in the units of the file, below which it rests

@@ -11,21 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cli
+from common import Workers, choose, cli
 from constants import TASKS
-from dataset_tools.editing import (
-    EVENTS,
-    event_step,
-    relabelled,
-    resampled,
-    shifted,
-    truncated,
-)
+from dataset_tools.editing import EVENTS, event_step, relabelled, resampled, shifted, truncated
 from dataset_tools.plans import Plan, Write
-from episodes import Episode, find_episode, list_episodes, unread_datasets
-from frames import EpisodeError
-from naming import choose
-from parallel import Workers
+from episodes import Episode, EpisodeError, find_episode, list_episodes, unread_datasets
 
 
 @dataclass(frozen=True)

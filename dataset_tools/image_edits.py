@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-import cli
+from common import cli
 from constants import JPEG_QUALITY
 from dataset_tools.editing import compressed, decompressed, masked, mirrored, recolored
 from dataset_tools.edits import EditFlags, plan_edits
 from dataset_tools.plans import Plan
 from dataset_tools.regions import ColorMask
-from episodes import MIRROR, Episode
-from frames import JpegFrames, frame_size
-from views import Box, black_outside, check_box
+from episodes import MIRROR, Box, Episode, JpegFrames, black_outside, check_box, frame_size
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-import cli
+from common import cli
 from constants import TASKS
 from dataset_tools.editing import gripper_columns
-from episodes import Episode, OpenError
-from frames import EpisodeError, Images, JpegFrames, frame_size
-from starts import case_of
+from episodes import Episode, EpisodeError, Images, JpegFrames, OpenError, frame_size
+from tasks import case_of
 
 KINDS = ("success", "case", "task")  # what sorts episodes
 DARK = 1.0  # grey levels: the standard deviation of a picture that shows nothing

@@ -12,15 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import Workers, cli, empty_folder, hold, spread
 from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
-from episodes import BASE, FACTS, Episode, entries_of, gathered_notes, list_episodes
-from files import empty_folder
-from frames import EpisodeError, frame_size
-from locks import hold
-from parallel import Workers, spread
+from episodes import BASE, FACTS, Episode, EpisodeError, entries_of, frame_size, gathered_notes, list_episodes
 
 # field of an episode, feature of the dataset
 ARRAYS = {

@@ -16,8 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from files import complete_file
-from frames import EpisodeError, Images
+from common import complete_file
+from episodes import EpisodeError, Images
 
 VERSION = "v3.0"  # that is written
 READ_VERSIONS = ("v2.0", "v2.1", VERSION)

@@ -18,18 +18,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import Workers, choose, cli, empty_folder, hold, remove_unfinished, spread
 from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
 from dataset_tools.lerobot_index import Entry, cameras_of, file_names, read_entries, read_info, width_of
-from episodes import Episode, entries_of
-from files import empty_folder, remove_unfinished
-from frames import EpisodeError, JpegFrames
-from locks import hold
-from naming import choose
-from parallel import Workers, spread
+from episodes import Episode, EpisodeError, JpegFrames, entries_of
 
 UNITS = ("rad", "deg")
 MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably not those that are assumed

@@ -19,10 +19,19 @@ from typing import Any
 
 from tqdm import tqdm
 
+from common import (
+    PLAN,
+    UNFINISHED,
+    Workers,
+    complete_file,
+    file_identity,
+    move_file,
+    read_plan,
+    remove_unfinished,
+    spread,
+    this_command,
+)
 from episodes import Episode
-from files import PLAN, UNFINISHED, complete_file, file_identity, move_file, read_plan, remove_unfinished
-from parallel import Workers, spread
-from processes import this_command
 
 HISTORY = "edits.json"  # in the folder of a dataset: how its files were made
 

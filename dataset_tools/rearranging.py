@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-import cli
+from common import Workers, cli
 from dataset_tools.editing import part
 from dataset_tools.edits import EditFlags, FolderFlags, load_header
 from dataset_tools.inspection import KINDS, sort_by_kind
 from dataset_tools.plans import Plan, Write
 from episodes import MIRROR, episode_path, list_episodes
-from parallel import Workers
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,10 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
+from common import Workers, complete_file, new_figure, spread, write_png
 from dataset_tools.regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
-from episodes import Episode
-from files import complete_file
-from frames import EpisodeError
-from parallel import Workers, spread
-from plots import new_figure, write_png
-from viewers.pages import script_json, write_page
-from views import Box
+from episodes import Box, Episode, EpisodeError
+from viewers import script_json, write_page
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
 EVERYTHING = 0.8  # share of the picture from which a box leaves nothing out

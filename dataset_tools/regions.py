@@ -17,9 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from episodes import Episode
-from frames import EpisodeError, frame_size
-from views import Box
+from episodes import Box, Episode, EpisodeError, frame_size
 
 POSE = 0.05  # rad, or gripper's way: within it, arms are in the same pose
 SAMPLES = 8  # frames of an episode that are averaged

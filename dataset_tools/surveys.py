@@ -11,23 +11,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import Workers, choose, cli, spread
 from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
-from dataset_tools.inspection import (
-    KINDS,
-    Facts,
-    Limits,
-    compare,
-    find_problems,
-    read_facts,
-    sort_by_kind,
-)
+from dataset_tools.inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
 from dataset_tools.regions import steps_in_step
-from episodes import Episode, action_entries, entries, gathered_notes, list_episodes, whole_action
-from frames import EpisodeError
-from naming import choose
-from parallel import Workers, spread
+from episodes import Episode, EpisodeError, action_entries, gathered_notes, list_episodes, whole_action
+from episodes import state_entries as entries
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ class StatsFlags(FolderFlags):
 
 def show_stats(flags: StatsFlags) -> None:
     """Show mean, deviation and range of each entry of state and action, as training normalises by them."""
-    from stats import FILE_NAME, Stats, dataset_stats  # imports torch, which takes seconds
+    from episodes import FILE_NAME, Stats, dataset_stats  # imports torch, which takes seconds
 
     paths = list_episodes(flags.dataset_dir)
     if flags.dry_run:

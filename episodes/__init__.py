@@ -1,50 +1,31 @@
 """Episodes: one demonstration or rollout a file, and folders of them. The only room that imports h5py."""
 
-from episodes.attributes import MOST_FPS, whole_rate
-from episodes.entries import ARM_DIM, BASE, action_entries, entries, entries_of
-from episodes.episode import Episode, whole_action
-from episodes.facts import FACTS
-from episodes.folders import (
-    MIRROR,
-    data_dir,
-    episode_path,
-    find_episode,
-    find_episodes,
-    gathered_notes,
-    is_episode_name,
-    list_episodes,
-    recorded_numbers,
-)
-from episodes.hdf5 import OpenError
-from episodes.pictures import CameraError
-from episodes.reading import unread_datasets, widths
-from frames import EpisodeError, Images, JpegFrames
+from common.door import open_door
 
-__all__ = [
-    "ARM_DIM",
-    "BASE",
-    "CameraError",
-    "Episode",
-    "EpisodeError",
-    "FACTS",
-    "MIRROR",
-    "MOST_FPS",
-    "Images",
-    "JpegFrames",
-    "OpenError",
-    "action_entries",
-    "data_dir",
-    "entries",
-    "entries_of",
-    "episode_path",
-    "find_episode",
-    "find_episodes",
-    "gathered_notes",
-    "is_episode_name",
-    "list_episodes",
-    "recorded_numbers",
-    "unread_datasets",
-    "whole_action",
-    "whole_rate",
-    "widths",
-]
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "attributes": ("MOST_FPS", "whole_rate"),
+        "episode": ("Episode", "whole_action"),
+        "facts": ("FACTS",),
+        "folders": (
+            "MIRROR",
+            "data_dir",
+            "episode_path",
+            "find_episode",
+            "find_episodes",
+            "gathered_notes",
+            "is_episode_name",
+            "list_episodes",
+            "recorded_numbers",
+        ),
+        "frames": ("CACHES", "Frames", "Images", "JpegFrames", "decoded", "frame_size", "resize_image"),
+        "hdf5": ("OpenError",),
+        "jpegs": ("EpisodeError", "MOST_PIXELS", "encode_jpeg", "jpeg_quality"),
+        "pictures": ("CameraError",),
+        "reading": ("unread_datasets", "widths"),
+        "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of", "state_entries"),
+        "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),
+        "views": ("Box", "View", "ViewConfig", "black_outside", "check_box"),
+    },
+)

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from episodes.hdf5 import READ_ERRORS
-from frames import EpisodeError
+from episodes.jpegs import EpisodeError
 
 MOST_BYTES = 1 << 16  # of an attribute
 MOST_FPS = 10_000

@@ -23,12 +23,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from common import PatientFile, complete_file
 from episodes.facts import EpisodeFacts
+from episodes.frames import Images, JpegFrames
 from episodes.hdf5 import reading
+from episodes.jpegs import EpisodeError
 from episodes.pictures import IMAGES, check_length, check_raw
 from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, NUMBERS, Reader, since_start
-from files import PatientFile, complete_file
-from frames import EpisodeError, Images, JpegFrames
 
 PAGE = 4096  # bytes
 BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged

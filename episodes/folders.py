@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common import check_whole
 from episodes.hdf5 import listed
-from files import check_whole
 
 SUFFIX = ".hdf5"
 LEROBOT = "meta/info.json"  # in the folder of a LeRobot dataset

@@ -14,7 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from frames import EpisodeError, check_memory
+from episodes.frames import check_memory
+from episodes.jpegs import EpisodeError
 
 # what h5py raises on files that are damaged, or hold what it does not know
 READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)

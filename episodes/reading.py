@@ -16,9 +16,10 @@ import numpy as np
 
 from episodes.attributes import Attributes
 from episodes.facts import FPS, read_facts
+from episodes.frames import Images
 from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
+from episodes.jpegs import EpisodeError
 from episodes.pictures import IMAGES, read_images
-from frames import EpisodeError, Images
 
 FORMAT_VERSION = 1
 DATASETS = {  # field: dataset; one row (or one number) a step

@@ -22,35 +22,40 @@ if __name__ == "__main__":
 
 import numpy as np
 
-import cli
-from addresses import shown
-from mycobot_scripts import clock
-from mycobot_scripts.camera_sources import same_sources
-from mycobot_scripts.cameras import Camera, cameras_text, find_cameras
-from mycobot_scripts.checks import arm_checks
-from mycobot_scripts.checks.calibrate import calibrate
-from mycobot_scripts.checks.camera_checks import check_camera, check_same, check_visibility
-from mycobot_scripts.checks.findings import Finding, judged, summary, write
-from mycobot_scripts.keys import open_keys
-from mycobot_scripts.kinematics import tool_point
-from mycobot_scripts.own_task import find_task
-from mycobot_scripts.person import YES_NO, Operator
-from mycobot_scripts.replies import FIRMWARE, beyond_limits
-from mycobot_scripts.robot import MyCobotRobot
-from mycobot_scripts.safety import Guard, SafetyStop
-from mycobot_scripts.servo import Servo
-from mycobot_scripts.session import (
+from common import cli, shown
+from mycobot_scripts.checks import (
+    Finding,
+    arm_checks,
+    calibrate,
+    check_camera,
+    check_same,
+    check_visibility,
+    judged,
+    summary,
+    write,
+)
+from mycobot_scripts.demos import Motion, find_task
+from mycobot_scripts.kinematics import JOINTS, tool_point
+from mycobot_scripts.robot import (
     BUSY,
+    YES_NO,
+    Camera,
+    MyCobotRobot,
+    Operator,
     Setup,
     add_robot_flags,
+    cameras_text,
     close_servo,
+    find_cameras,
+    open_keys,
     parse_cameras,
     read_setup,
+    same_sources,
+    start_twin,
 )
-from mycobot_scripts.twin_client import start_twin
-from mycobot_scripts.units import JOINTS
-from mycobot_scripts.waypoints import Motion
-from schema import Task
+from mycobot_scripts.safety import Guard, SafetyStop
+from mycobot_scripts.wire import FIRMWARE, Servo, beyond_limits, clock
+from tasks import Task
 
 TIMED = r"line|command rate|lag|motion|start pose|camera \w+"  # findings that a slow computer causes
 TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"

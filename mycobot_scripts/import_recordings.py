@@ -20,14 +20,12 @@ if __name__ == "__main__":
 import numpy as np
 from tqdm import tqdm
 
-import cli
+from common import cli, hold
 from constants import MYCOBOT, TASKS
-from episodes import Episode, EpisodeError, data_dir, episode_path, list_episodes
-from frames import Images, JpegFrames
-from locks import hold
-from mycobot_scripts.own_task import own_note, own_task
-from mycobot_scripts.units import JOINTS
-from schema import Task
+from episodes import Episode, EpisodeError, Images, JpegFrames, data_dir, episode_path, list_episodes
+from mycobot_scripts.demos import own_note, own_task
+from mycobot_scripts.kinematics import JOINTS
+from tasks import Task
 
 UNREADABLE = 255  # what the arm says of a gripper that it cannot read
 MAX_DEGREES = 181  # a joint turns 180 at most; rounding

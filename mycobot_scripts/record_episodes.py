@@ -22,18 +22,25 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import cli
+from common import check_folder, check_whole, cli, hold
 from episodes import data_dir, recorded_numbers
-from files import check_folder, check_whole
-from locks import hold
-from mycobot_scripts.keys import open_keys
-from mycobot_scripts.own_task import SECONDS, find_task, is_own, like_the_others, own_note
-from mycobot_scripts.recorder import RecordArmConfig, Recorder
-from mycobot_scripts.recording import list_journals, recover
-from mycobot_scripts.recovery import FOLDER, clear_empty, discard
-from mycobot_scripts.session import Setup, add_robot_flags, open_session, read_setup
-from mycobot_scripts.waypoints import Motion
-from schema import Task
+from mycobot_scripts.demos import (
+    FOLDER,
+    SECONDS,
+    Motion,
+    RecordArmConfig,
+    Recorder,
+    clear_empty,
+    discard,
+    find_task,
+    is_own,
+    like_the_others,
+    list_journals,
+    own_note,
+    recover,
+)
+from mycobot_scripts.robot import Setup, add_robot_flags, open_keys, open_session, read_setup
+from tasks import Task
 
 
 def complete(config: RecordArmConfig, setup: Setup) -> tuple[RecordArmConfig, Task]:

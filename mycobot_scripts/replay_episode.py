@@ -20,18 +20,23 @@ if __name__ == "__main__":
 
 import numpy as np
 
-import cli
+from common import BLUE, ORANGE, cli, joint_lines_plot
 from constants import MYCOBOT, TASKS
 from episodes import Episode, EpisodeError, episode_path
-from mycobot_scripts.keys import open_keys
-from mycobot_scripts.own_task import own_note
+from evaluation import Steps, follow, rollout
+from mycobot_scripts.demos import JointTracking, own_note, table, tracking
+from mycobot_scripts.kinematics import JOINTS
+from mycobot_scripts.robot import (
+    Session,
+    Setup,
+    add_robot_flags,
+    open_keys,
+    open_session,
+    read_setup,
+    tasks_of,
+)
 from mycobot_scripts.safety import HARD_LIMITS
-from mycobot_scripts.session import Session, Setup, add_robot_flags, open_session, read_setup, tasks_of
-from mycobot_scripts.tracking import JointTracking, table, tracking
-from mycobot_scripts.units import JOINTS
-from plots import BLUE, ORANGE, joint_lines_plot
-from rollout import Steps, follow, rollout
-from schema import Task
+from tasks import Task
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import cli  # noqa: E402
+from common import (
+    LocalServer,  # noqa: E402
+    cli,  # noqa: E402
+)
 from constants import MYCOBOT, TASKS, get_task  # noqa: E402
-from mycobot_scripts import clock  # noqa: E402
-from mycobot_scripts.clock import SLOWEST  # noqa: E402
-from mycobot_scripts.stand_in.faults import Faults  # noqa: E402
-from mycobot_scripts.stand_in.motion import SPEED_AT_20  # noqa: E402
-from schema import Task  # noqa: E402
-from serving import LocalServer  # noqa: E402
+from mycobot_scripts.stand_in import (
+    SPEED_AT_20,  # noqa: E402
+    Faults,  # noqa: E402
+)
+from mycobot_scripts.wire import (
+    SLOWEST,  # noqa: E402
+    clock,  # noqa: E402
+)
+from tasks import Task  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,7 @@ def check_cameras(faults: Faults, cameras: list[str]) -> None:
 
 def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
     """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
-    from mycobot_scripts.stand_in.firmware import Firmware, serve_pty  # these open OpenGL
-    from mycobot_scripts.stand_in.twin_http import TwinServer
-    from mycobot_scripts.stand_in.world import TwinWorld
+    from mycobot_scripts.stand_in import Firmware, TwinServer, TwinWorld, serve_pty  # these open OpenGL
 
     world = TwinWorld(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
     try:

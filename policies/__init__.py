@@ -1,5 +1,35 @@
-"""Policies, a file each, and their checkpoints; `registry` lists them."""
+"""Policies, a file each, and their checkpoints; `policy.POLICIES` at the root lists them."""
 
-from policies.registry import POLICIES
+from common.door import open_door
 
-__all__ = ["POLICIES"]
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "act": ("ACTPolicy",),
+        "augment": ("AugmentConfig", "Augmentation", "centre_crop"),
+        "base": ("Interface", "Observation", "Policy"),
+        "checkpoints": (
+            "BEST",
+            "LAST",
+            "check_optimiser",
+            "check_run",
+            "check_weights",
+            "read_checkpoint",
+            "read_weights",
+            "run_checkpoint",
+            "tell",
+        ),
+        "configs": ("ACTConfig", "PolicyConfig"),
+        "registry": ("POLICIES",),
+        "stored": (
+            "FORMAT_VERSION",
+            "Stored",
+            "first_line",
+            "make_policy",
+            "stored_interface",
+            "stored_training",
+        ),
+        "upstream": ("count_cameras", "name_cameras", "read_upstream"),
+        "vision": ("start_backbones",),
+    },
+)

@@ -8,13 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detr.act import ACT, ACTSizes
-from detr.latent import CodeLatent, GaussianLatent
-from detr.latent_prior import LatentPrior
+from detr import ACT, ACTSizes, CodeLatent, GaussianLatent, LatentPrior
+from episodes import Stats
 from policies.base import Interface, Policy
 from policies.configs import ACTConfig
 from policies.vision import make_backbones
-from stats import Stats
 from utils import Batch
 
 

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from augment import centre_crop
 from constants import IMAGENET_MEAN, IMAGENET_STD
-from frames import resize_image
+from episodes import Stats, View, resize_image
+from policies.augment import centre_crop
 from policies.configs import PolicyConfig
-from stats import Stats
 from utils import Batch, Demonstrations
-from views import View
 
 Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detr.cnnmlp import CNNMLP
+from detr import CNNMLP
+from episodes import Stats
 from policies.base import Interface, Policy
 from policies.configs import CNNMLPConfig
 from policies.vision import make_backbones
-from stats import Stats
 from utils import Batch
 
 

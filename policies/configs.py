@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import cli
-from detr.backbone import BACKBONES, WEIGHTS, check_backbone
-from detr.names import UNET_GROUPS
+from common import cli
+from detr import BACKBONES, UNET_GROUPS, WEIGHTS, check_backbone
 
 SCHEDULERS = ("ddim", "ddpm")
 PREDICTIONS = ("epsilon", "sample")

@@ -8,12 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from detr.spatial import CameraEncoder
-from detr.unet import ConditionalUNet
+from detr import CameraEncoder, ConditionalUNet
+from episodes import Stats
 from policies.base import Interface, Policy
 from policies.configs import DiffusionConfig
 from policies.vision import make_backbones
-from stats import Stats
 from utils import Batch, hold_last
 
 

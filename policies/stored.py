@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
-from losses import Losses
-from naming import choose
+from common import Losses, choose
+from episodes import Stats, View
 from policies.base import Interface, Policy
+from policies.checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
 from policies.registry import POLICIES
-from stats import Stats
-from views import View
 
 FORMAT_VERSION = 3  # 1 had no ranges among the statistics, 2 no channel for blue in `keypoints`
 MOST_PIXELS = 16384  # of a side of a picture

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from augment import centre_crop
-from detr.neighbours import Memory, errors_by_k
+from detr import Memory, errors_by_k
+from episodes import Stats
+from policies.augment import centre_crop
 from policies.base import Choice, Interface, Policy
 from policies.byol import NUMBERS, changed_view, make_learner
 from policies.configs import POLICY, VINNConfig
 from policies.vision import make_backbones, trained_backbones
-from stats import Stats
 from utils import PHASES, Batch, Demonstrations, hold_last
 
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from checkpoints import read_checkpoint, read_weights
-from detr.backbone import WEIGHTS, build_backbone, init_backbone
+from detr import WEIGHTS, build_backbone, init_backbone
 from policies.base import Interface
+from policies.checkpoints import read_checkpoint, read_weights
 from policies.configs import VisionConfig, check_weights_source
 from policies.stored import Stored
 

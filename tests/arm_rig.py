@@ -14,16 +14,18 @@ import numpy as np
 from kinematic_body import KinematicBody
 
 from constants import get_task
-from mycobot_scripts.arm_file import ArmFile
-from mycobot_scripts.cameras import Camera, close_cameras
-from mycobot_scripts.keys import check_question
-from mycobot_scripts.person import Operator
-from mycobot_scripts.robot import MyCobotRobot
-from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.servo import Servo, ServoConfig
-from mycobot_scripts.session import RobotConfig, Session, Setup
+from mycobot_scripts.robot.arm_file import ArmFile
+from mycobot_scripts.robot.cameras import Camera, close_cameras
+from mycobot_scripts.robot.keys import check_question
+from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.robot import MyCobotRobot
+from mycobot_scripts.robot.session import RobotConfig, Session, Setup
+from mycobot_scripts.safety.guard import Guard
+from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.wire.arm import ServoConfig
+from mycobot_scripts.wire.servo import Servo
 
 SIZE = (48, 64)  # of the cameras' pictures
 # A loaded machine must not fail a test: what depends on its speed is generous.

@@ -10,11 +10,12 @@ import numpy as np
 from kinematic_body import KinematicBody
 
 from constants import MYCOBOT
-from mycobot_scripts.cameras import Camera
-from mycobot_scripts.protocol import Command, decode_angles
-from mycobot_scripts.safety import Guard, Limits
+from mycobot_scripts.kinematics.units import on_the_wire
+from mycobot_scripts.robot.cameras import Camera
+from mycobot_scripts.safety.guard import Guard
+from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
-from mycobot_scripts.units import on_the_wire
+from mycobot_scripts.wire.protocol import Command, decode_angles
 
 START = on_the_wire(np.append(MYCOBOT.start, 0.7))
 MOVES = (Command.SEND_ANGLES, Command.SET_GRIPPER_VALUE)

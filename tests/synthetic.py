@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes import Episode, JpegFrames, episode_path
+from episodes.episode import Episode
+from episodes.folders import episode_path
+from episodes.frames import JpegFrames
+from episodes.stats import Stats
 from policies.base import Interface, Policy
-from policy import POLICIES, make_policy
-from stats import Stats
+from policies.registry import POLICIES
+from policy import make_policy
 from utils import Batch
 
 SMALL_FLAGS = [

@@ -1,115 +1,48 @@
-"""The design's floors: imports point down, or sideways without cycles; who may import what."""
+"""The house: what stands at the root, the floor of each room, and that rooms are entered by their doors."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {
-    "imitate_episodes": 4,
-    "imitation": 4,
-    "record_sim_episodes": 4,
-    "visualize_episodes": 4,
-    "visualize_features": 4,
-    "replay_episodes": 4,
-    "edit_episodes": 4,
-    "train_backbone": 4,
-    "train_latent_model": 4,
-    "model_runs": 4,
-    "report": 4,
-    "show_task": 4,
-    "evaluation": 3,
-    "evaluation_flags": 0,
-    "compute_flags": 0,
-    "run_setup": 3,
-    "demonstrations": 3,
-    "outcomes": 2,
-    "results": 2,
-    "dataset_tools": 3,
-    "training": 3,
-    "training_run": 3,
-    "optimisation": 3,
-    "progress": 3,
-    "training_flags": 3,
-    "losses": 0,
-    "feeding": 3,
-    "classifier_run": 3,
-    "policy": 2,
-    "policies": 2,
-    "execution": 2,
-    "classification": 2,
-    "upstream": 2,
-    "ee_sim_env": 2,
-    "gym_env": 2,
-    "teleop": 2,
-    "viewers": 2,
-    "mycobot_scripts": 2,
-    "episodes": 1,
-    "rollout": 1,
-    "frames": 1,
-    "jpegs": 1,
-    "stats": 1,
-    "utils": 1,
-    "checkpoints": 1,
-    "torch_files": 1,
-    "pickles": 1,
-    "augment": 1,
-    "views": 1,
-    "detr": 1,
-    "sim_env": 1,
-    "trained_tasks": 1,
-    "scene": 1,
-    "arm_index": 1,
-    "opengl": 1,
-    "inverse_kinematics": 1,
-    "reach": 1,
-    "stages": 1,
-    "starts": 1,
-    "timestep": 1,
-    "randomize": 1,
-    "scripted_policy": 1,
-    "script_paths": 1,
-    "plots": 1,
-    "curves": 1,
-    "devices": 1,
-    "projection": 1,
-    "panels": 1,
-    "files": 1,
-    "locks": 1,
-    "processes": 1,
-    "parallel": 1,
-    "machine": 1,
-    "logs": 1,
-    "constants": 0,
-    "schema": 0,
-    "parts": 0,
-    "task_check": 0,
-    "naming": 0,
-    "cli": 0,
-    "flag_values": 0,
-    "serving": 0,
-    "addresses": 0,
-    "plain": 0,
+FLOORS = {  # of rooms and of files at the root; imports point strictly downwards
+    "common": 1,
+    **dict.fromkeys(("detr", "tasks"), 2),
+    **dict.fromkeys(("constants", "scripted_policy"), 3),
+    **dict.fromkeys(("episodes", "sim_env"), 4),
+    **dict.fromkeys(("utils", "ee_sim_env", "gym_env"), 5),
+    **dict.fromkeys(("policies", "teleop"), 6),
+    "policy": 7,
+    "evaluation": 8,
+    "mycobot_scripts": 9,
+    "viewers": 10,
+    "training": 11,
+    "dataset_tools": 11,
 }
+SCRIPTS = 12
+ARM_FLOORS = {  # of the rooms in mycobot_scripts
+    "kinematics": 1,
+    "safety": 2,
+    "wire": 3,
+    "robot": 4,
+    "stand_in": 5,
+    "demos": 6,
+    "checks": 7,
+}
+OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm"}  # packages of the extras
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}
 
 
 def source_files() -> dict[str, Path]:
     """Dotted module name to file, of everything that is ours but tests and bench."""
-    paths = [
-        *ROOT.glob("*.py"),
-        *ROOT.glob("detr/**/*.py"),
-        *ROOT.glob("episodes/**/*.py"),
-        *ROOT.glob("policies/**/*.py"),
-        *ROOT.glob("dataset_tools/**/*.py"),
-        *ROOT.glob("viewers/**/*.py"),
-        *ROOT.glob("mycobot_scripts/**/*.py"),
-    ]
+    rooms = [name for name in FLOORS if (ROOT / name).is_dir()]
+    paths = [*ROOT.glob("*.py"), *(path for room in rooms for path in (ROOT / room).rglob("*.py"))]
     relative = {path: path.relative_to(ROOT).with_suffix("").parts for path in paths}
     return {".".join(p[:-1] if p[-1] == "__init__" else p): path for path, p in relative.items()}
 
@@ -117,72 +50,113 @@ def source_files() -> dict[str, Path]:
 FILES = source_files()
 
 
-def imports(name: str) -> set[str]:
-    """Dotted names that a module imports, wherever in the file: names of `from x import y` as `x.y` too."""
-    found = set()
-    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+def is_script(name: str) -> bool:
+    return "cli.run(" in FILES[name].read_text(encoding="utf-8")
+
+
+def imported(path: Path) -> list[tuple[str, str | None]]:
+    """(module, name or None) of every import, wherever in the file."""
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}: relative import; ours are absolute"
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            assert node.level == 0, f"{path}: relative import; ours are absolute"
+            found += [(node.module, alias.name) for alias in node.names]
     return found
 
 
-IMPORTS = {name: imports(name) for name in FILES}
-GRAPH = {name: (found & set(FILES)) - {name} for name, found in IMPORTS.items()}
-
-
-RUN = re.compile(r"^if __name__ == .__main__.:\n(    .*\n|\n)*?    cli\.run\(", re.MULTILINE)
+def offers(room: str) -> dict[str, str]:
+    """Name to the file of the room that it comes from, as its door says; empty where there is no table."""
+    for node in ast.walk(ast.parse(FILES[room].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open_door":
+            return {name: file for file, names in ast.literal_eval(node.args[1]).items() for name in names}
+    return {}
 
 
 def package(name: str) -> str:
     return name.split(".")[0]
 
 
+def room_of(name: str) -> str | None:
+    """The room that a module is in; None at the root, and for the arm's scripts."""
+    parts = name.split(".")
+    if parts[0] == "mycobot_scripts":
+        return ".".join(parts[:2]) if len(parts) > 1 and parts[1] in ARM_FLOORS else None
+    return parts[0] if (ROOT / parts[0]).is_dir() else None
+
+
+ROOMS = sorted({room for name in FILES if (room := room_of(name))})
+OFFERS = {room: offers(room) for room in ROOMS}
+
+
+def targets(name: str) -> set[str]:
+    """Our modules that a module imports; through a door, the file behind it."""
+    found = set()
+    for module, attribute in imported(FILES[name]):
+        inner = f"{module}.{attribute}"
+        if inner in FILES:
+            found.add(inner)
+        elif attribute in OFFERS.get(module, {}):
+            found.add(f"{module}.{OFFERS[module][attribute]}")
+        elif module in FILES:
+            found.add(module)
+    return found - {name}
+
+
+GRAPH = {name: targets(name) for name in FILES}
+
+
 def packages_of(name: str) -> set[str]:
     """Top-level packages that a module imports."""
-    return {package(found) for found in IMPORTS[name]}
+    return {package(module) for module, _ in imported(FILES[name])}
+
+
+def floor(name: str) -> int:
+    return SCRIPTS if is_script(name) else FLOORS[package(name)]
 
 
 def find_cycle(graph: dict[str, set[str]]) -> list[str]:
     """Nodes on cycles, if there are any: what is left after taking away dead ends again and again."""
     left = dict(graph)
-    while free := [name for name, targets in left.items() if not targets & left.keys()]:
+    while free := [name for name, others in left.items() if not others & left.keys()]:
         for name in free:
             del left[name]
     return sorted(left)
 
 
-def test_every_module_has_a_floor():
-    assert {package(name) for name in FILES} <= set(FLOORS)
-    assert {"constants", "sim_env", "policy", "detr.act", "imitate_episodes"} <= set(FILES)
+# --- the root
+
+
+def test_at_the_root_stands_what_people_run_and_what_act_calls_by_name():
+    there = {path.stem for path in ROOT.glob("*.py")}
+    others = {"constants", "sim_env", "ee_sim_env", "scripted_policy", "gym_env", "utils", "policy"}
+    assert {name for name in there if not is_script(name)} == others
+
+
+def test_every_room_says_what_it_is_for():
+    for room in [*ROOMS, "mycobot_scripts"]:
+        first = FILES[room].read_text(encoding="utf-8").splitlines()[0]
+        assert re.match(r'"""[A-Z].{20,}\.', first) or first.endswith('."""'), room
+
+
+# --- floors
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_imports_point_down_or_sideways(name):
-    upwards = [target for target in GRAPH[name] if FLOORS[package(target)] > FLOORS[package(name)]]
-    assert upwards == []
+def test_imports_point_strictly_downwards(name):
+    others = [target for target in GRAPH[name] if package(target) != package(name)]
+    assert [target for target in others if floor(target) >= floor(name)] == []
 
 
-SCRIPTS = {name for name in FILES if RUN.search(FILES[name].read_text(encoding="utf-8"))}
-
-
-def test_what_a_script_is():
-    assert {"record_sim_episodes", "model_runs", "mycobot_scripts.record_episodes"} <= SCRIPTS
-    assert not {"gym_env", "mycobot_scripts.watchdog", "rollout"} & SCRIPTS
-
-
-@pytest.mark.parametrize("name", sorted(FILES))
-def test_nobody_imports_a_script(name):
-    """What two of them need is a library's."""
-    assert GRAPH[name] & SCRIPTS == set()
-
-
-def test_bench_reaches_into_no_script():
-    inner = re.compile(rf"\b({'|'.join(name.rpartition('.')[2] for name in SCRIPTS)})\._\w+")
-    assert inner.search("record_sim_episodes._envs")
-    assert [path.name for path in ROOT.glob("bench/*.py") if inner.search(path.read_text("utf-8"))] == []
+@pytest.mark.parametrize(
+    "name", sorted(name for name in FILES if (room_of(name) or "").startswith("mycobot_"))
+)
+def test_the_arms_rooms_have_floors_too(name):
+    rooms = {room_of(target) for target in GRAPH[name] if package(target) == "mycobot_scripts"}
+    here = ARM_FLOORS[name.split(".")[1]]
+    assert None not in rooms, "a room imports one of the arm's scripts"
+    assert [room for room in rooms - {room_of(name)} if ARM_FLOORS[room.split(".")[1]] >= here] == []
 
 
 def test_no_import_cycles():
@@ -190,25 +164,76 @@ def test_no_import_cycles():
     assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]  # it can tell
 
 
-def test_floor_0_needs_the_standard_library_only():
-    ground = {name for name in FILES if FLOORS[package(name)] == 0}
-    for name in ground:
-        assert packages_of(name) - ground <= set(sys.stdlib_module_names), name
+def test_scripts_import_no_script():
+    scripts = {name for name in FILES if is_script(name)}
+    assert {"imitate_episodes", "mycobot_scripts.twin"} <= scripts
+    # a script that workers import imports itself under its name
+    assert {name: found for name in FILES if (found := GRAPH[name] & scripts - {name})} == {}
+
+
+# --- doors
+
+
+def entries(path: Path, room: str | None) -> list[str]:
+    """Imports of a file, in `room`, that pass by another room's door."""
+    wrong = []
+    for module, name in imported(path):
+        other = room_of(module) if module in FILES else None
+        if other is None or other == room or module == "common.door":
+            continue
+        if module != other or name not in OFFERS[other]:
+            wrong.append(f"from {module} import {name}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_rooms_are_entered_by_their_doors(name):
+    assert entries(FILES[name], room_of(name)) == []
+
+
+def test_benchmarks_enter_by_the_doors_too():
+    paths = (ROOT / "bench").glob("*.py")
+    assert {path.name: wrong for path in paths if (wrong := entries(path, None))} == {}
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if OFFERS[room]])
+def test_doors_offer_what_is_there(room):
+    for name, file in OFFERS[room].items():
+        try:
+            module = importlib.import_module(f"{room}.{file}")
+        except ModuleNotFoundError as error:
+            assert error.name in OPTIONAL
+            continue
+        value = module if name == file else getattr(module, name)
+        assert getattr(importlib.import_module(room), name) is value
+        assert name == file or f"{room}.{name}" not in FILES, "a file has the name of something else"
+    with pytest.raises(ImportError, match="cannot import name 'no_such_thing'"):
+        exec(f"from {room} import no_such_thing")
+
+
+def test_doors_are_light():
+    heavy = {"torch", "torchvision", "mujoco", "matplotlib", "cv2", "h5py", "numpy"}
+    code = f"import sys, {', '.join(ROOMS)}\nassert not {heavy!r} & sys.modules.keys()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# --- who may import what
 
 
 def test_networks_import_nothing_of_ours():
     for name in (name for name in FILES if package(name) == "detr"):
-        assert {package(target) for target in GRAPH[name]} <= {"detr"}, name
+        assert {target for target in GRAPH[name] if package(target) != "detr"} <= {"common.door"}, name
 
 
 @pytest.mark.parametrize(
     ("packages", "owners"),
     [
         ({"h5py"}, {"episodes"}),
-        (SIMULATOR, {"opengl", "sim_env"}),
+        (SIMULATOR, {"tasks", "sim_env", "ee_sim_env"}),
         (ARM, {"mycobot_scripts"}),
-        ({"pygame"}, {"devices"}),
-        ({"joblib", "ray", "dask"}, {"parallel"}),
+        ({"pygame"}, {"teleop"}),
+        ({"joblib", "ray", "dask"}, {"common"}),
         ({"IPython"}, set()),
     ],
     ids=["h5py", "simulator", "arm", "gamepad", "cluster", "IPython"],
@@ -217,40 +242,18 @@ def test_who_may_import(packages, owners):
     assert {package(name) for name in FILES if packages_of(name) & packages} <= owners
 
 
-def closure(name: str) -> set[str]:
-    """All modules of ours that come with a module."""
-    reached, todo = set(), [name]
-    while todo:
-        reached.add(module := todo.pop())
-        todo += GRAPH[module] - reached
-    return reached
-
-
-def defines_policy(name: str) -> bool:
-    classes = [
-        node for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))) if isinstance(node, ast.ClassDef)
-    ]
-    return any("Policy" in map(ast.unparse, node.bases) for node in classes)
-
-
-def test_training_knows_no_policy_by_name():
-    concrete = {name for name in FILES if defines_policy(name)}
-    assert {"policies.act", "policies.vinn"} <= concrete
-    for name in ("training", "training_run", "optimisation", "progress", "training_flags", "feeding"):
-        assert not GRAPH[name] & concrete, name
-    assert not closure("train_backbone") & (concrete | {"policy"})  # images need none of them
-
-
 def test_scripted_policy_is_numpy_and_pyquaternion():
     others = packages_of("scripted_policy") - set(sys.stdlib_module_names)
-    assert others == {"numpy", "pyquaternion", "schema", "script_paths"}
+    assert others == {"numpy", "pyquaternion", "tasks"}
 
 
 def test_training_imports_without_simulator_and_arm():
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({sorted(SIMULATOR | ARM)!r}))\n"  # None: cannot be imported
-        "import evaluation, imitate_episodes, policy, training, utils\n"
+        "import imitate_episodes, policy, utils\n"
+        "from evaluation import evaluate\n"
+        "from training import fit\n"
         "assert 'sim_env' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -266,20 +269,3 @@ def test_no_home_folder_is_written_anywhere():
     assert len(paths) > 20
     texts = {path: data for path in paths if b"\0" not in (data := path.read_bytes())}
     assert [path.name for path, data in texts.items() if home.search(data)] == []
-
-
-@pytest.mark.parametrize("words", [("--help",), ("--num_steps", "no number")])
-def test_flags_are_told_and_refused_without_what_is_slow_to_import(words):
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = ['imitate_episodes.py', *{words!r}]\n"
-        "try:\n"
-        "    runpy.run_path('imitate_episodes.py', run_name='__main__')\n"
-        "except SystemExit:\n"
-        "    pass\n"
-        "loaded = sorted({'torch', 'torchvision', 'matplotlib', 'mujoco'} & set(sys.modules))\n"
-        "sys.exit(f'{loaded}' if loaded else 0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "policy ACT:" in done.stdout or "--num_steps is 'no number'" in done.stderr

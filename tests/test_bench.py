@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from constants import TASKS
 from detr.backbone import BACKBONES
-from policy import POLICIES
+from policies.registry import POLICIES
 
 TRANSFER, CHUNK = "transfer", "choose, chunk 20"
 GUARD_ROWS = ["up and down across the table's edge", "the deepest point nearby"]
@@ -18,7 +18,7 @@ FLAGS = {
     "results.py": ["--rows", TRANSFER],
     "chunk_sizes.py": ["--rows", CHUNK],
 }  # a row each, for time
-BENCH = Path(__file__).resolve().parent.parent / "bench"
+BENCH = ROOT / "bench"
 ROWS = {
     "recording.py": [
         "ACT's way: two passes, full quality, raw",

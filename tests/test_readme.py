@@ -10,14 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-import cli
 import imitate_episodes
 from bench import flags_page
+from common import cli
 from constants import TASKS
-from policies import POLICIES
+from policies.registry import POLICIES
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 FRONT = [ROOT / "README.md", ROOT / "README.ko.md"]
 PAGES = [*FRONT, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("ko/*.md"))]

@@ -1,1 +1,20 @@
 """What people look at: pages, reports, recordings for Rerun, and what a policy sees."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "dataset_page": ("write_viewer",),
+        "feature_plots": ("feature_plots",),
+        "features": ("Comparison", "Inspector"),
+        "features_page": ("write_features_page",),
+        "pages": ("script_json", "write_page"),
+        "provenance": ("note_command",),
+        "report": ("FILE", "refresh_report", "write_report"),
+        "rerun_file": ("write_rerun",),
+        "run_folder": ("ARM",),
+        "series": ("camera_order",),
+        "task_picture": ("Plan", "write_task_picture"),
+    },
+)

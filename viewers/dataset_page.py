@@ -16,12 +16,10 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
+from common import Workers, complete_file, remove_unfinished, spread, write_video
 from constants import TASKS
 from episodes import Episode
-from files import complete_file, remove_unfinished
-from parallel import Workers, spread
-from plots import write_video
-from starts import case_of
+from tasks import case_of
 from viewers.pages import script_json, write_page
 from viewers.series import Series, camera_order, series_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from plots import BLUE, ORANGE, Entry, joint_lines_plot, new_figure, tile, write_png
+from common import BLUE, ORANGE, Entry, joint_lines_plot, new_figure, tile, write_png
 from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:

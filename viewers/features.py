@@ -21,12 +21,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from detr import hooks
-from detr.residual_attention import AttentionModule
-from detr.transformer import Decoder
+from common import choose
+from detr import AttentionModule, Decoder, hooks
 from episodes import Episode
-from naming import choose
-from policies.base import Policy
+from policies import Policy
 from utils import Batch
 
 SEED = 0  # of what the policy draws: always the same, so that only what it sees makes a difference

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from files import complete_file
+from common import complete_file
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _VOID = ("br", "img", "line", "polyline")

@@ -15,10 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from addresses import masked
-from files import complete_file
-from locks import hold_briefly
-from plain import from_plain
+from common import complete_file, from_plain, hold_briefly, masked
 
 FILE = "commands.json"
 PACKAGES = (

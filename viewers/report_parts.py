@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from curves import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
+from common import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
 from viewers import report_results
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from curves import COLORS
-from outcomes import Outcome, Summary, wilson_interval
+from common import COLORS
+from evaluation import Outcome, Summary, wilson_interval
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
 from viewers.run_folder import Evaluation, Run

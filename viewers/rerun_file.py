@@ -12,9 +12,8 @@ import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 
-from episodes import Episode
-from files import complete_file
-from frames import encode_jpeg
+from common import complete_file
+from episodes import Episode, encode_jpeg
 from viewers.series import camera_order, series_of
 from viewers.shapes import Motion, Scene3D, Shape, scene_3d
 

@@ -9,10 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cli
-from losses import Losses
-from outcomes import Summary
-from results import content_version, list_results, read_result
+from common import Losses, cli
+from evaluation import Summary, content_version, list_results, read_result
 from viewers.provenance import FILE, Command, read_commands
 
 PAGE = "report.html"

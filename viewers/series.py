@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from constants import TASKS
-from episodes import Episode, action_entries, entries
+from episodes import Episode, action_entries
+from episodes import state_entries as entries
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,8 @@ import numpy as np
 
 from constants import TASKS
 from episodes import Episode
-from opengl import mujoco
-from schema import Task
 from sim_env import make_sim_env
+from tasks import Task, mujoco
 
 SHOWN_GROUPS = 3  # MuJoCo draws geoms of groups 0, 1 and 2 unless told otherwise
 SEGMENTS = 24  # of a circle

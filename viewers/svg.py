@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curves import Line
+from common import Line
 from viewers.pages import Html, element, joined
 
 WIDTH, HEIGHT = 460, 250  # of a chart, in its own units

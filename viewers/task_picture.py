@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opengl import mujoco, rendering
-from plots import BLUE, ORANGE, new_figure, write_png
-from reach import Arrival
-from schema import Prop, Task, Waypoint
+from common import BLUE, ORANGE, new_figure, write_png
 from sim_env import SimEnv
+from tasks import Arrival, Prop, Task, Waypoint, mujoco, rendering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

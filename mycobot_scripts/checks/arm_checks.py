@@ -7,14 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mycobot_scripts import clock
 from mycobot_scripts.checks.findings import Finding, judged
-from mycobot_scripts.protocol import Command
-from mycobot_scripts.replies import FIRMWARE, Reply, ask
+from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot import MyCobotRobot
 from mycobot_scripts.safety import HARD_LIMITS, Limits, SafetyStop
-from mycobot_scripts.servo import Servo
-from mycobot_scripts.units import JOINTS
+from mycobot_scripts.wire import FIRMWARE, Command, Reply, Servo, ask, clock
 
 WAVE, STEP_SIZE, MOVED = 3.0, 6.0, 0.5  # degrees: of the wave, of a step, and what counts as having moved
 WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, until a step must show

@@ -9,14 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from files import complete_file
-from mycobot_scripts import clock
-from mycobot_scripts.camera_sources import same_sources
-from mycobot_scripts.cameras import Camera, find_cameras, same_pictures, size_text
+from common import complete_file
 from mycobot_scripts.checks.arm_checks import CLOSED, OPEN, move_gripper
 from mycobot_scripts.checks.findings import Finding, judged
 from mycobot_scripts.checks.pictures import BRIGHT, DARK, MAX_DRIFT, difference, distinct, drift, marked
-from mycobot_scripts.robot import MyCobotRobot
+from mycobot_scripts.robot import Camera, MyCobotRobot, find_cameras, same_pictures, same_sources, size_text
+from mycobot_scripts.wire import clock
 
 PICTURES, PATIENCE = 5, 3.0  # of the gripper, open and closed; s that they may take
 

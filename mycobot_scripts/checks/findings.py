@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from files import complete_file
+from common import complete_file
 
 LEVELS = ("ok", "look", "bad")
 COLUMN = 30  # characters

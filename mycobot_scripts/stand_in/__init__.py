@@ -1,1 +1,17 @@
 """The stand-in arm: emulated firmware on a serial port, and behind it a body, with MuJoCo or without."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "body": ("ALL_JOINTS", "BodyState"),
+        "faults": ("Faults",),
+        "firmware": ("Firmware", "serve_pty"),
+        "motion": ("SPEED_AT_20",),
+        "pty_port": ("READ_TIME", "WRITE_TIME"),
+        "simulated_arm": ("SimulatedArm",),
+        "twin_http": ("TwinServer",),
+        "world": ("TwinWorld",),
+    },
+)

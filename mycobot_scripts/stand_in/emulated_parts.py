@@ -9,17 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mycobot_scripts.protocol import (
-    ENCODER_ZERO,
-    GRIPPER_UNREADABLE,
-    Command,
-    encoder_steps,
-    int16s,
-    to_int16s,
-)
 from mycobot_scripts.stand_in.body import Body
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.motion import START_UP, Mover
+from mycobot_scripts.wire import ENCODER_ZERO, GRIPPER_UNREADABLE, Command, encoder_steps, int16s, to_int16s
 
 Read = Callable[[bytes, float], bytes]  # payload, when (s)
 Write = Callable[[bytes, float], bool | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cli
+from common import cli
 
 
 @dataclass(frozen=True)

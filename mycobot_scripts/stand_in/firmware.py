@@ -9,8 +9,13 @@ import threading
 
 import numpy as np
 
-from mycobot_scripts import kinematics
-from mycobot_scripts.protocol import (
+from mycobot_scripts.kinematics import geometry as kinematics
+from mycobot_scripts.stand_in.body import Body
+from mycobot_scripts.stand_in.emulated_parts import Gripper, KeptValues, Read, Servos, Write
+from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.stand_in.motion import SPEED_AT_20, Mover
+from mycobot_scripts.stand_in.pty_port import PtyPort
+from mycobot_scripts.wire import (
     Command,
     Frame,
     as_measured,
@@ -22,11 +27,6 @@ from mycobot_scripts.protocol import (
     int16s,
     to_int16s,
 )
-from mycobot_scripts.stand_in.body import Body
-from mycobot_scripts.stand_in.emulated_parts import Gripper, KeptValues, Read, Servos, Write
-from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.motion import SPEED_AT_20, Mover
-from mycobot_scripts.stand_in.pty_port import PtyPort
 
 _NO_JOINTS = [8241] * 6  # the answer to coordinates out of reach
 _COORDS_REACHED = np.array([3.0, 3.0, 3.0, 2.0, 2.0, 2.0])  # mm, degrees

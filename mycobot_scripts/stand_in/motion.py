@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from constants import MYCOBOT
-from mycobot_scripts import kinematics
-from mycobot_scripts.inverse import rotation, solve
+from mycobot_scripts.kinematics import ANGLE_MAX, ANGLE_MIN, rotation, solve
+from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.stand_in.body import Body
-from mycobot_scripts.units import ANGLE_MAX, ANGLE_MIN
 
 QUEUE = 0  # the fresh mode in which targets wait for each other; 1: the latest wins
 SPEED_AT_20 = float(np.degrees(MYCOBOT.max_speed))  # degrees/s: the peak in act-plus-plus_one's logs

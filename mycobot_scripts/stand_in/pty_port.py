@@ -16,7 +16,7 @@ import tty
 
 import numpy as np
 
-from mycobot_scripts.protocol import Command, Frame, FrameParser, decode_angles, encode, encode_angles
+from mycobot_scripts.wire import Command, Frame, FrameParser, decode_angles, encode, encode_angles
 
 READ_TIME, WRITE_TIME = 0.030, 0.028  # s until the reply; measured (zoskek8/mycobot320_M5_control_test)
 TORN_AFTER = 0.05  # s of silence after which a frame that has begun is given up

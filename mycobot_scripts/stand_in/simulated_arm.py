@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from arm_index import ArmIndex
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
-from opengl import mujoco
-from schema import Arm
+from tasks import Arm, ArmIndex, mujoco
 
 STUCK = 1e6  # Nm s/rad, damping of a joint that no longer moves
 

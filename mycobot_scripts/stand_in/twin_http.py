@@ -23,19 +23,16 @@ from typing import Any
 
 import numpy as np
 
+from common import LocalHandler, LocalServer, Refused, choose
 from constants import Stream
-from mycobot_scripts import clock
-from mycobot_scripts.inverse import solve
-from mycobot_scripts.kinematics import forward
-from mycobot_scripts.limits import HARD_LIMITS
+from mycobot_scripts.kinematics import JOINTS, forward, solve
+from mycobot_scripts.robot import axes_in_picture
+from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.firmware import Firmware
 from mycobot_scripts.stand_in.world import TwinWorld, as_json
-from mycobot_scripts.twin_scene import axes_in_picture
-from mycobot_scripts.units import JOINTS
-from naming import choose
-from schema import Task
-from serving import LocalHandler, LocalServer, Refused
+from mycobot_scripts.wire import clock
+from tasks import Task
 
 BOUNDARY = "frame"
 MAX_AWAY = 2.0  # m from the arm's foot, along each axis: where a prop may be put

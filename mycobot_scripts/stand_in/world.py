@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 
 from constants import IMAGE_SIZE
-from mycobot_scripts import clock
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
-from opengl import mujoco
-from schema import Task
+from mycobot_scripts.wire import clock
 from sim_env import make_sim_env
+from tasks import Task, mujoco
 
 TURN = 0.004  # s between looks at the clock
 MAX_BURST = 25  # steps at a time, before anybody else has a turn

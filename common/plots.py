@@ -1,0 +1,409 @@
+"""Every picture and video that is written, each completely or not at all (`files.complete_file`).
+
+Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show
+what ACT's do: visualize_episodes.py (cameras in a row, state against command), imitate_episodes.py (losses).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, cycle
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from common.curves import BLUE, ORANGE, PARTS, loss_lines, loss_names
+from common.files import complete_file
+from common.losses import Losses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
+
+
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, key_every: int | None = None
+) -> None:
+    """Write an MP4 that browsers play (H.264, yuv420p, index first).
+
+    Args:
+        path: the file.
+        frames: (H, W, 3) uint8 RGB each, of one size, taken one at a time; an odd size is padded by a pixel.
+        fps: frames a second.
+        key_every: frames between those that stand for themselves, for players that jump about; at the
+            encoder's choice if not given.
+
+    Raises:
+        ValueError: there are no frames, or one is not as the first.
+        RuntimeError: ffmpeg failed; its message is given.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{path}: no frames; a video needs at least one")
+    with complete_file(path) as part:
+        command = _ffmpeg_command(part, first.shape[:2], fps, key_every)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
+            try:
+                _feed(encoder.stdin, chain([first], frames), first.shape)
+                _, log = encoder.communicate()
+            finally:
+                encoder.kill()  # when interrupted; does nothing to one that has ended
+        if encoder.returncode:
+            raise RuntimeError(f"{path}: ffmpeg failed: {' '.join(log.decode(errors='replace').split())}")
+
+
+def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float, key_every: int | None) -> list[str]:
+    import imageio_ffmpeg
+
+    keys = ("-g", str(key_every), "-bf", "0") if key_every else ()  # no frame refers to a later one
+
+    even = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # as yuv420p wants it
+    tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")  # else players guess
+    return [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}", "-i", "-"),
+        *("-vf", f"{even},scale=out_color_matrix=bt709", *tags),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *keys),
+        *("-movflags", "+faststart", "-f", "mp4", str(path)),
+    ]
+
+
+def _feed(pipe: IO[bytes], frames: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
+    for i, frame in enumerate(frames):
+        if frame.dtype != np.uint8 or frame.shape != shape or shape[2:] != (3,):
+            raise ValueError(f"frame {i} is {frame.dtype} {frame.shape}; all must be uint8 {shape[:2]} x 3")
+        try:
+            pipe.write(np.ascontiguousarray(frame))
+        except OSError:
+            return  # ffmpeg has ended; its exit code and message tell why
+
+
+def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Put the cameras of one moment side by side: (H_i, W_i, 3) uint8 each -> (max H_i, sum of widths, 3)."""
+    height = max(frame.shape[0] for frame in frames)
+    resized = [
+        frame
+        if frame.shape[0] == height
+        else cv2.resize(frame, (round(frame.shape[1] * height / frame.shape[0]), height))
+        for frame in frames
+    ]
+    return np.concatenate(resized, axis=1)
+
+
+def captioned(frame: np.ndarray, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB with a name in its upper left corner, small enough to hide little."""
+    height, width = frame.shape[:2]
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, height / 960)
+    size *= min(1.0, (width - 8) / (cv2.getTextSize(name, font, size, 1)[0][0] + 8))
+    (wide, tall), below = cv2.getTextSize(name, font, size, 1)
+    picture = np.ascontiguousarray(frame).copy()
+    corner = (4, 4 + tall + 2)
+    strip = picture[2 : corner[1] + below + 2, 2 : min(width, wide + 8)]
+    strip //= 3  # dark, so that light letters can be read on anything
+    cv2.putText(picture, name, corner, font, size, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
+
+
+class Entry(Protocol):
+    """What a panel needs to know of one number of a state."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """What its axis shows at least; None: as it comes."""
+
+
+def joint_plot(
+    path: str | Path,
+    qpos: np.ndarray,
+    action: np.ndarray,
+    entries: Sequence[Entry],
+    fps: float,
+    title: str = "",
+) -> None:
+    """Write a PNG of state against command over time, one panel a joint; two arms lie side by side.
+
+    Args:
+        path: the file.
+        qpos: (T, D) state.
+        action: (T, A) command; its first D entries are drawn.
+        entries: the D entries of a state.
+        fps: steps a second.
+        title: above the panels.
+
+    Raises:
+        ValueError: `entries` are not D.
+    """
+    if len(entries) != qpos.shape[1]:
+        raise ValueError(f"{path}: {len(entries)} names for {qpos.shape[1]} joints; one each is needed")
+    lines = {
+        "state (measured)": (qpos, {"color": BLUE}),
+        "command (action)": (action, {"color": ORANGE, "ls": "--", "lw": 1.2}),
+    }
+    joint_lines_plot(path, lines, entries, fps, title)
+
+
+def joint_lines_plot(
+    path: str | Path,
+    lines: Mapping[str, tuple[np.ndarray, Mapping[str, object]]],
+    entries: Sequence[Entry],
+    fps: float,
+    title: str = "",
+) -> None:
+    """Write a PNG of joints over time as `joint_plot`, of any lines.
+
+    Args:
+        path: the file.
+        lines: by label (T_i, D_i) values, of any lengths, and how matplotlib is to draw them; of a line with
+            more values than there are entries the first are drawn, one with fewer is missing in the last.
+        entries, fps, title: as for `joint_plot`.
+    """
+    columns = 2 if len(entries) > 2 and len(entries) % 2 == 0 else 1
+    rows = len(entries) // columns
+    figure = new_figure(4.0 + 5.0 * columns, 1.6 * rows + 1.0)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).T.ravel()  # down the columns
+    for i, (panel, entry) in enumerate(zip(panels, entries, strict=True)):
+        for label, (values, style) in lines.items():
+            if i < values.shape[1]:
+                panel.plot(np.arange(len(values)) / fps, values[:, i], label=label, **style)
+        _scale_joint(panel, entry.span)
+        panel.set_title(entry.name.replace("_", " "), loc="left", fontsize=10)
+        panel.set_ylabel(entry.unit)
+    for panel in panels[rows - 1 :: rows]:  # the lowest of each column
+        panel.set_xlabel("time (s)")
+    figure.align_ylabels()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.suptitle(title, x=0.01, ha="left")
+    write_png(figure, path)
+
+
+def _scale_joint(panel: Axes, span: tuple[float, float] | None) -> None:
+    low, high = panel.get_ylim()
+    if span:
+        panel.set_ylim(min(low, span[0] - 0.05), max(high, span[1] + 0.05))
+    elif high - low < MIN_SPAN:
+        middle = (low + high) / 2
+        panel.set_ylim(middle - MIN_SPAN / 2, middle + MIN_SPAN / 2)
+    panel.margins(x=0)
+
+
+def loss_plot(path: str | Path, history: Sequence[Losses]) -> None:
+    """Write a PNG of losses over steps, one panel a loss, on a log axis where all its values are positive.
+
+    Args:
+        path: the file.
+        history: of a run.
+
+    Raises:
+        ValueError: no row holds a loss.
+    """
+    from matplotlib.ticker import LogLocator
+
+    losses = loss_names(history)
+    if not losses:
+        raise ValueError(f"{path}: no losses in the history")
+    columns = min(len(losses), 3)
+    rows = math.ceil(len(losses) / columns)
+    figure = new_figure(5.5 * columns, 3.6 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, (loss, title) in zip(panels, losses.items(), strict=False):
+        drawn = []
+        for line in loss_lines(history, loss):
+            style = {"lw": 0.8, "ls": "--"} if line.dashed else {}
+            style |= {"marker": "o", "ms": 3} if line.marked else {}
+            panel.plot(*zip(*line.points, strict=True), label=line.label, color=line.color, **style)
+            drawn += [value for _, value in line.points if math.isfinite(value)]
+        if drawn and min(drawn) > 0:
+            panel.set_yscale("log")
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2e-01
+            panel.yaxis.set_minor_formatter("")
+        panel.set_title(title, loc="left", fontsize=10)
+        panel.set_xlabel("step")
+        panel.legend()
+    for panel in panels[len(losses) :]:
+        panel.remove()
+    write_png(figure, path)
+
+
+def k_plot(
+    path: str | Path,
+    ks: Sequence[int],
+    errors: Mapping[float, Sequence[float]],
+    chosen: tuple[int, float],
+) -> None:
+    """Write a PNG of the error over the number of neighbours, a line for each weight of the state (VINN).
+
+    Args:
+        path: the file.
+        ks: numbers of neighbours.
+        errors: by weight, the error at each of them.
+        chosen: number and weight that were taken.
+    """
+    figure = new_figure(6.5, 4.5)
+    panel = figure.subplots()
+    for weight, line in errors.items():
+        panel.plot(ks, line, marker="o", ms=3, label=f"state weight {weight:g}")
+    k, weight = chosen
+    error = errors[weight][list(ks).index(k)]
+    panel.plot(k, error, "*", ms=14, color="black", label=f"chosen: k {k}, state weight {weight:g}")
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.set_xlabel("neighbours (k)")
+    panel.set_ylabel("error of the chunk (standard deviations of an action)")
+    figure.legend(loc="outside upper left", ncols=3)  # beside the curves, not on one
+    write_png(figure, path)
+
+
+def accuracy_plot(path: str | Path, histories: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """Write a PNG of accuracies over epochs, a panel for each run, all to the same scale.
+
+    Args:
+        path: the file.
+        histories: by name of the run: rows with `epoch`, `train/accuracy` and `val/accuracy`, in [0, 1].
+    """
+    figure = new_figure(5.5 * len(histories), 4.0)
+    panels = figure.subplots(1, len(histories), squeeze=False, sharey=True).ravel()
+    for panel, (name, rows) in zip(panels, histories.items(), strict=True):
+        for part, style in (("train", {"color": BLUE}), ("val", {"color": ORANGE, "marker": "o", "ms": 3})):
+            points = [(row["epoch"], 100 * row[f"{part}/accuracy"]) for row in rows]
+            style |= {"marker": "o"} if len(points) == 1 else {}  # one point makes no line
+            panel.plot(*zip(*points, strict=True), label=PARTS[part], **style)
+        panel.set_title(name, loc="left", fontsize=10)
+        panel.set_xlabel("epoch")
+        panel.legend(loc="lower right")
+    panels[0].set_ylabel("accuracy (%)")
+    write_png(figure, path)
+
+
+def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[str], title: str) -> None:
+    """Write a PNG of how often (%) images of a class (row) were taken for which (column).
+
+    Args:
+        path: the file.
+        confusion: (classes, classes) counts.
+        classes: their names.
+        title: above the picture.
+    """
+    shares = 100 * confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    figure = new_figure(2.0 + 0.55 * len(classes), 1.5 + 0.5 * len(classes))
+    panel = figure.subplots()
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for row, column in np.ndindex(*shares.shape):
+        color = "white" if shares[row, column] > 50 else "black"
+        panel.text(
+            column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=color, fontsize=8
+        )
+    panel.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    panel.set_yticks(range(len(classes)), classes)
+    panel.set_xlabel("taken for")
+    panel.set_ylabel("is")
+    panel.set_title(title, loc="left", fontsize=10)
+    write_png(figure, path, grid=False)
+
+
+def curves_plot(
+    path: str | Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, Any]]]], x_label: str
+) -> None:
+    """Write a PNG of lines over a number, a panel for each quantity.
+
+    Args:
+        path: the file.
+        panels: by title, then by name of the line: points (x, y), or (x, (y, low, high)) with the ends of an
+            interval.
+        x_label: what the number is.
+    """
+    figure = new_figure(4.2 * len(panels), 3.6)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (title, lines) in zip(axes, panels.items(), strict=True):
+        for (name, points), color in zip(lines.items(), cycle((BLUE, ORANGE)), strict=False):
+            x, y = zip(*points, strict=True)
+            if np.ndim(y) == 2:
+                y, low, high = zip(*y, strict=True)
+                panel.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+            panel.plot(x, y, marker="o", ms=4, label=name, color=color)
+        panel.set_title(title, loc="left", fontsize=10)
+        panel.set_xlabel(x_label)
+        panel.legend()
+    write_png(figure, path)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
+    for panel in figure.axes if grid else ():
+        panel.grid(alpha=0.3)
+    with complete_file(path) as part:
+        figure.savefig(part, format="png", dpi=110)
+
+
+class LiveView:
+    """A window that shows one frame after another (`--onscreen_render`); RuntimeError without a display."""
+
+    advice = "leave out --onscreen_render, or set DISPLAY"
+
+    def __init__(self, title: str = ""):
+        import matplotlib.pyplot as plt
+
+        try:
+            with plt.rc_context({"toolbar": "None"}):  # buttons that mean nothing here
+                self._figure = plt.figure(title or None)
+        except Exception as error:  # a backend was asked for by name and finds no display
+            raise RuntimeError(f"no window ({error}); {self.advice}") from error
+        if self._figure.canvas.required_interactive_framework is None:
+            plt.close(self._figure)
+            display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+            what = (
+                f"no window can be opened on display {display!r}"
+                if display
+                else "no display to open a window on"
+            )
+            raise RuntimeError(f"{what}; {self.advice}")
+        self._axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set_axis_off()
+        self._image = None
+        self._closed = False
+        self._figure.canvas.mpl_connect("close_event", self._on_close)
+        self._figure.show()
+
+    def _on_close(self, _event: object) -> None:
+        self._closed = True
+
+    def show(self, frame: np.ndarray, words: str = "") -> None:
+        """Show (H, W, 3) uint8 RGB with words in its corner; does nothing once the user has closed it."""
+        if self._closed:
+            return
+        if self._image is None:  # at first as large as the frame, so that its text can be read
+            height, width = np.array(frame.shape[:2]) / self._figure.dpi
+            self._figure.set_size_inches(width, height)
+            self._image = self._axes.imshow(frame)
+            self._words = self._axes.text(8, 8, "", color="white", va="top", fontsize=9)
+            self._words.set_bbox({"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 3})
+        self._image.set_data(frame)
+        self._words.set_text(words)
+        self._words.set_visible(bool(words))
+        self._figure.canvas.draw_idle()
+        self._figure.canvas.flush_events()
+
+    def close(self) -> None:
+        """Close the window."""
+        import matplotlib.pyplot as plt
+
+        plt.close(self._figure)

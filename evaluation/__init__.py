@@ -1,0 +1,30 @@
+"""The one loop of an episode, how chunks are executed, and many rollouts counted."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "demonstrations": (
+            "Demonstration",
+            "check_scene",
+            "close_environments",
+            "drive",
+            "environment",
+            "run_episode",
+            "run_script",
+        ),
+        "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout"),
+        "execution": (
+            "BackgroundEnsemble",
+            "BackgroundExecution",
+            "ChunkedExecution",
+            "Execution",
+            "TemporalEnsemble",
+        ),
+        "flags": ("EvalConfig", "ExecutionConfig"),
+        "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
+        "results": ("content_version", "list_results", "open_evaluation", "read_result"),
+        "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
+    },
+)

@@ -1,0 +1,152 @@
+"""Demonstrations in simulation: a script or a person drives the arms, and what came of it is an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common import choose
+from episodes import Episode
+from evaluation.episode_loop import Act, Steps, follow, rollout, watched
+from scripted_policy import ScriptedPolicy
+from tasks import Task, TimeStep, sample_start
+
+if TYPE_CHECKING:  # they open OpenGL
+    from ee_sim_env import EndEffectorEnv
+    from sim_env import SimEnv
+
+RETURN_SECONDS = 2.0  # that arms have to go back to where the script begins
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What varies from one demonstration by script to the next."""
+
+    case: int | None = None  # number of the task's case; drawn if not given
+    noise: float = 0.0  # m by which each waypoint is moved at most, along each axis
+    hesitate: int = 0  # steps that the arms wait before they begin, at most
+    recovers: bool = False  # it begins with the arms in the middle of another attempt
+
+
+def run_episode(
+    env: SimEnv, task: Task, start: TimeStep, act: Act, cameras: Sequence[str] = (), view: Any = None
+) -> Episode | None:
+    """Run one episode in joint space, until `act` ends it or its length is over; None without any step.
+
+    Args:
+        env: the environment.
+        task: how long the episode is, and what success is.
+        start: what `env.reset` returned.
+        act: gives the actions.
+        cameras: whose images to keep.
+        view: shows the first of them as it goes (`plots.LiveView`).
+
+    Raises:
+        RuntimeError: the simulation became unstable.
+    """
+    steps = Steps(cameras)
+    if view is not None:
+        act = watched(act, view, cameras[0], task, steps)
+    if rollout(env, start, act, task.episode_len, steps).last():
+        raise RuntimeError(f"{task.name}: the simulation became unstable after step {len(steps)}")
+    if not len(steps):
+        return None
+    success = steps.highest_reward == task.max_reward if env.task.has_props else None
+    return steps.episode(task, env_state=env.env_state, success=success)
+
+
+def run_script(
+    env: EndEffectorEnv,
+    task: Task,
+    rng: np.random.Generator,
+    cameras: Sequence[str] = (),
+    view: Any = None,
+    how: Demonstration | None = None,
+) -> Episode:
+    """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
+
+    Without props, the arms move as they would with them, and `success` is None.
+    """
+    how = how or Demonstration()
+    start = env.reset(rng, case=how.case)
+    variant, begin, begin_steps = task.variants[env.case], None, 0
+    if how.recovers:
+        start = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))
+        begin, begin_steps = env.present(), round(RETURN_SECONDS * task.fps)
+    task = replace(task, episode_len=task.episode_len + how.hesitate + begin_steps)
+    script = ScriptedPolicy(
+        variant, env.start_xyz(), env.env_state, how.noise, rng, how.hesitate, begin, begin_steps
+    )
+    episode = run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)
+    episode.noise, episode.hesitate, episode.recovers = how.noise, how.hesitate, how.recovers
+    return episode
+
+
+def arms_midway(env: EndEffectorEnv, task: Task, rng: np.random.Generator) -> np.ndarray:
+    """State (D,) that the script would have the arms in at some moment, if it went about some other start;
+    in float32, as an episode keeps it.
+    """
+    script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
+    moment = int(rng.integers(task.episode_len))
+    return [env.joint_action(script(t)) for t in range(moment + 1)][-1].astype(np.float32)
+
+
+def drive(
+    env: EndEffectorEnv,
+    pilot: Any,
+    rng: np.random.Generator,
+    case: int,
+    cameras: Sequence[str],
+    progress: str,
+) -> Episode | None:
+    """Let the person try, each time from a new start, until an episode is kept; None: the person quits.
+
+    Pictures are made afterwards, by driving the kept actions once more; at the task's pace there is no time.
+    """
+    task = env.spec
+    while True:
+        start = env.reset(rng, case=case)
+        pilot.begin(progress)
+        driven = run_episode(env.env, task, start, pilot.act)
+        command = pilot.command or pilot.decide("success" if driven.success else "no success")
+        if command == "quit":
+            return None
+        if command == "keep":
+            start = env.env.reset(env_state=driven.env_state)
+            return run_episode(env.env, task, start, follow(driven.action), cameras)
+
+
+def check_scene(task: Task, cameras: Sequence[str]) -> None:
+    """ValueError for what the task or `cameras` name and the scene lacks, and waypoints out of reach;
+    RuntimeError if nothing can be rendered.
+    """
+    from tasks import GripPointIK, build_model, check_reach, check_rendering
+
+    if cameras:
+        check_rendering()
+    model = build_model(task)
+    for name in cameras:
+        choose("camera", name, [model.camera(i).name for i in range(model.ncam)])
+    check_reach(task, {arm.label: GripPointIK(model, arm) for arm in task.arms})
+
+
+_envs: dict[tuple, EndEffectorEnv] = {}  # of this process; building one takes as long as recording 50 steps
+
+
+def environment(task: Task, render_quality: str, has_props: bool, randomize: bool) -> EndEffectorEnv:
+    """This process's environment of a task (`make_ee_sim_env`), made when it is first asked for."""
+    from ee_sim_env import make_ee_sim_env  # opens OpenGL: only in the processes that render
+
+    key = (task.name, render_quality, has_props, randomize)
+    if key not in _envs:
+        _envs[key] = make_ee_sim_env(task, render_quality, has_props=has_props, randomize=randomize)
+    return _envs[key]
+
+
+def close_environments() -> None:
+    """Free the environments of this process."""
+    while _envs:
+        _envs.popitem()[1].close()

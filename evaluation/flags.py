@@ -1,0 +1,83 @@
+"""Flags of evaluations: how a policy acts, from which starts, and what is in its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from common import ComputeConfig, cli
+
+MOST_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class ExecutionConfig(ComputeConfig):
+    """How a policy's chunks are executed, in simulation and on an arm."""
+
+    TITLE: ClassVar[str] = "execution"
+
+    temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
+    query_every: int | None = cli.flag(
+        None,
+        "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
+        least=1,
+        most=MOST_STEPS,
+    )
+
+    def check_execution(self) -> None:
+        """ValueError for flags that contradict each other."""
+        if self.query_every is not None and self.temporal_agg:
+            raise ValueError(
+                "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
+            )
+
+
+@dataclass(frozen=True)
+class EvalConfig(ExecutionConfig):
+    """All flags of an evaluation in simulation."""
+
+    TITLE: ClassVar[str] = "evaluation"
+
+    eval_rollouts: int = cli.flag(
+        20, "rollouts of each evaluation while training (--eval_every)", least=1, most=MOST_STEPS
+    )
+    num_rollouts: int = cli.flag(
+        50, "rollouts of an evaluation, from starts that no demonstration had", least=1, most=MOST_STEPS
+    )
+    first_rollout: int = cli.flag(
+        0, "number of the first of them; rollout i of a seed always has the same start", least=0
+    )
+    num_videos: str = cli.flag(
+        "3", "how many of them to film, or all; the rest is not rendered and runs faster"
+    )
+    randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
+    knock_loose: int | None = cli.flag(
+        None,
+        "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
+        "place; the rollout then lasts as many steps longer, and until the policy looks again",
+        least=1,
+        most=MOST_STEPS,
+    )
+    onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
+
+    @classmethod
+    def of(cls, config: EvalConfig) -> EvalConfig:
+        """The flags of evaluations among those of a script."""
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+
+    def check_evaluation(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        self.check_execution()
+        if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
+            raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
+
+    @property
+    def videos(self) -> int:
+        """How many rollouts are filmed."""
+        return self.num_rollouts if self.num_videos == "all" else int(self.num_videos)
+
+    def indices(self, count: int) -> range:
+        """Numbers of so many rollouts."""
+        return range(self.first_rollout, self.first_rollout + count)

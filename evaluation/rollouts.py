@@ -1,0 +1,248 @@
+"""Evaluate a policy in simulation: many rollouts, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
+from constants import Stream
+from episodes import Episode
+from evaluation.episode_loop import Steps, by_policy, rollout, watched
+from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
+from evaluation.flags import EvalConfig
+from evaluation.outcomes import Outcome, Settings, Summary, write_summary
+from evaluation.results import content_version
+from policies import Policy
+from policy import load_policy
+from tasks import Task, TimeStep
+
+
+@dataclass(frozen=True)
+class EvalJob:
+    """All that a process needs to run any rollout of an evaluation."""
+
+    checkpoint: Path
+    task: Task
+    flags: EvalConfig = EvalConfig()
+    output_dir: Path | None = None  # folder for the result and the videos; nothing is written if not given
+    render_quality: str | None = None  # as in training if not given
+    stream: Stream = Stream.EVALUATE  # where the starts come from
+    cameras: tuple[str, ...] | None = None  # for `load_policy`
+    version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
+
+    def settings(self, indices: Sequence[int], policy: Policy | None = None) -> Settings:
+        """How the rollouts of these indices are made; with what only the policy tells, if it is given."""
+        return Settings.of(
+            self.flags,
+            checkpoints=(self.checkpoint.name,),
+            version="" if policy is None else content_version([self.checkpoint]),
+            first=min(indices, default=0),
+            count=len(indices),
+            render_quality=self.quality(policy),
+            cameras=policy.interface.cameras if policy else (),
+        )
+
+    def load(self, device: str | torch.device) -> Policy:
+        """The policy."""
+        return load_policy(self.checkpoint, device, self.cameras)
+
+    def execute(self, policy: Policy) -> Execution:
+        """How its chunks are executed; ValueError if they are too short for that."""
+        if self.flags.temporal_agg:
+            return TemporalEnsemble(policy, amp=self.flags.amp)
+        return ChunkedExecution(policy, self.flags.query_every, self.flags.amp)
+
+    def quality(self, policy: Policy | None) -> str:
+        """How the simulation is rendered: as it was for training, unless somebody says other."""
+        return self.render_quality or (policy and policy.interface.render_quality) or "fast"
+
+
+class KnockedLoose:
+    """An environment whose first prop is knocked loose after so many steps; `rng` gives its new place.
+
+    What was achieved before does not count.
+    """
+
+    def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
+        self._env, self._left, self._rng = env, after, rng
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        step = self._env.step(action)
+        self._left -= 1
+        if self._left == 0 and not step.last():
+            return replace(step, observation=self._env.knock_loose(self._rng), reward=0.0)
+        return step if self._left < 0 else replace(step, reward=0.0)
+
+
+@dataclass(frozen=True)
+class _Player:
+    """Policy and environment of this process, and how long a rollout may take."""
+
+    execute: Execution
+    env: Any
+    task: Task
+
+
+_players: dict[EvalJob, _Player] = {}
+
+
+def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
+    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and those
+    that are lost.
+    """
+    return max(task.episode_len, policy.interface.episode_len or 0) + lost
+
+
+def _player(job: EvalJob) -> _Player:
+    if job not in _players:
+        close_players()  # a worker outlives an evaluation
+        from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
+
+        policy = job.load(pick_device(job.flags.device))
+        execute = job.execute(policy)
+        # until the prop is gone, and until the policy looks again
+        lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
+        task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
+        env = make_sim_env(task, job.quality(policy), randomize=job.flags.randomize)
+        _players[job] = _Player(execute, env, task)
+    return _players[job]
+
+
+def close_players() -> None:
+    """Free the environments of this process."""
+    for player in _players.values():
+        player.env.close()
+    _players.clear()
+
+
+def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False) -> Outcome:
+    """Rollout `index` of an evaluation; its start depends on the seed and the index alone.
+
+    A task's cases take turns, so that each has its exact share of the rollouts.
+    """
+    player, flags, seed = _player(job), job.flags, job.flags.seed
+    task, env = player.task, player.env
+    player.execute.reset([seed, Stream.ACT, index])
+    rng = np.random.default_rng([seed, job.stream, index])
+    if flags.randomize:
+        env.set_looks([seed, Stream.EVALUATE_LOOKS, index])
+    cases = task.cases
+    case = task.case_number(index) if cases else None
+    start = env.reset(rng, case=case)
+    world = env
+    if flags.knock_loose is not None:
+        world = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
+    steps = Steps(task.cameras if is_filmed else ())
+    act = by_policy(player.execute, task.dim)
+    if view is not None:
+        act = watched(act, view, task.cameras[0], task, steps)
+    rollout(world, start, act, task.episode_len, steps)
+    success = steps.highest_reward == task.max_reward if task.stages else None
+    episode = steps.episode(task, success=success)
+    if is_filmed:
+        _film(episode, task, job.output_dir / f"rollout_{index}")
+    at_borders, elsewhere = action_changes(episode.action, player.execute.chunk_starts, task)
+    return Outcome(
+        index,
+        highest_reward=int(episode.reward.max()),
+        total_reward=float(episode.reward.sum()),
+        strict_success=getattr(env, "strict_success", None),
+        case=cases[case].label if cases else None,
+        choice=getattr(env, "choice", None),
+        filmed=is_filmed,
+        unstable_at=len(episode.reward) if len(episode.reward) < task.episode_len else None,
+        border_change=at_borders,
+        change=elsewhere,
+        steps=len(episode.reward),
+    )
+
+
+def _film(episode: Episode, task: Task, stem: Path) -> None:
+    """Write a rollout's video, and its joints as a plot."""
+    frames = (
+        tile([captioned(images[t], name) for name, images in episode.images.items()])
+        for t in range(len(episode))
+    )
+    write_video(f"{stem}.mp4", frames, task.fps)
+    title = f"rollout {stem.name.removeprefix('rollout_')}: {'success' if episode.success else 'failure'}"
+    joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.entries, task.fps, title)
+
+
+def action_changes(
+    actions: np.ndarray, chunk_starts: Sequence[int], task: Task
+) -> tuple[float | None, float | None]:
+    """How far (rad) the joint that moves most goes from one action (T, D) to the next, on average: where one
+    chunk follows another, and elsewhere. None where there is no such step.
+    """
+    joints = [not entry.is_gripper for entry in task.entries]
+    changes = np.abs(np.diff(actions[:, joints], axis=0)).max(axis=1, initial=0.0)
+    is_border = np.isin(np.arange(1, len(actions)), chunk_starts)
+    parts = changes[is_border], changes[~is_border]
+    return tuple(float(part.mean()) if len(part) else None for part in parts)
+
+
+def evaluate(
+    job: EvalJob,
+    indices: Sequence[int],
+    workers: Workers | None = None,
+    view: Any = None,
+    settings: Settings | None = None,
+) -> Summary:
+    """Run the rollouts of these indices, several at a time.
+
+    Writes to the job's `output_dir`, if it has one, `result_<checkpoint>.json` and `.txt`, and as many videos
+    as its flags say: of the first rollouts, and, where these succeed, of as many that failed. `settings` are
+    kept with the result (`EvalJob.settings`, without the policy's if not given).
+    """
+    workers = Workers(num_workers=1) if view is not None else workers or Workers()
+    version = job.checkpoint.stat().st_mtime_ns
+    folder = job.output_dir and job.output_dir.resolve()
+    job = replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version)
+    try:
+        outcomes = _run_all("evaluating", job, indices, job.flags.videos if folder else 0, workers, view)
+        summary = Summary.of(job.task, job.checkpoint.name, settings or job.settings(indices), outcomes)
+        if folder is None:
+            return summary
+        write_summary(summary, folder)
+        summary = replace(summary, outcomes=tuple(_film_failures(job, outcomes, workers)))
+        write_summary(summary, folder)
+    finally:
+        close_players()
+    return summary
+
+
+def _run_all(
+    what: str, job: EvalJob, indices: Sequence[int], num_videos: int, workers: Workers, view: Any = None
+) -> list[Outcome]:
+    """The rollouts of these indices, in their order; the first ones filmed."""
+    calls = [(job, index, view, i < num_videos) for i, index in enumerate(indices)]
+    progress = tqdm(total=len(calls), desc=what, unit="rollout")
+    outcomes: list[Outcome] = []
+    with progress, spread(run_one, calls, workers, progress) as results:
+        for outcome in results:
+            outcomes.append(outcome)
+            successes = sum(o.highest_reward == job.task.max_reward for o in outcomes)
+            progress.set_postfix_str(f"success {successes}/{len(outcomes)}")
+    return sorted(outcomes, key=lambda o: o.index)
+
+
+def _film_failures(job: EvalJob, outcomes: list[Outcome], workers: Workers) -> list[Outcome]:
+    """Repeat failures that were not filmed, until as many are on film as there are to be videos."""
+    failed = [o for o in outcomes if o.highest_reward < job.task.max_reward]
+    missing = [o.index for o in failed if not o.filmed]
+    missing = missing[: max(0, job.flags.videos - (len(failed) - len(missing)))]
+    if not missing:
+        return outcomes
+    repeated = {o.index: o for o in _run_all("filming failures", job, missing, len(missing), workers)}
+    return [
+        # what was counted stays; on a GPU, whose sums vary with their order, this may go another way
+        replace(o, filmed=repeated[o.index].highest_reward == o.highest_reward) if o.index in repeated else o
+        for o in outcomes
+    ]

@@ -1,0 +1,101 @@
+"""Which task the arm is to do: one of constants.py, or one of a person's own, which has a name and no more.
+
+Of a task of one's own, cameras are those of --cameras; rate and length come from the waypoints, the episodes
+that are there, or flags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from common import did_you_mean
+from constants import MYCOBOT, TASKS
+from episodes import Episode, list_episodes
+from mycobot_scripts.robot import Setup, cameras_text, check_task, parse_cameras, tasks_of
+from tasks import Task
+
+FPS = 10  # steps a second, if nothing says otherwise: the pace of the tasks of constants.py
+SECONDS = 60  # length of an episode, if nothing says otherwise
+
+
+def is_own(task: Task) -> bool:
+    """Whether a task is none of constants.py."""
+    return task.name not in TASKS
+
+
+def own_note(task: Task) -> str:
+    """What a person is told of the name of a task of their own, which may be a slip."""
+    hint = did_you_mean(task.name, tasks_of("mycobot320"))
+    return f"{task.name!r} is a task of your own; {hint}".rstrip("; ")
+
+
+def find_task(name: str, setup: Setup) -> Task:
+    """The task of that name; a new one on the real arm, at 10 steps a second, if constants.py has none.
+
+    ValueError if the arm, or its twin, cannot do it.
+    """
+    robot = setup.config.robot
+    if name in TASKS:
+        check_task(TASKS[name], robot)
+        return TASKS[name]
+    fit = tasks_of(robot)
+    if robot == "twin":
+        raise ValueError(
+            f"--task_name is {name!r}, which has no scene; {did_you_mean(name, fit)}the twin plays "
+            f"{', '.join(fit)}; tasks of your own are for the real arm"
+        )
+    task = own_task(name)
+    cameras = tuple(parse_cameras(setup.config.cameras))
+    if not cameras:
+        raise ValueError(f"{own_note(task)}; say what it sees with, e.g. --cameras top=1; {cameras_text()}")
+    return replace(task, cameras=cameras)
+
+
+def own_task(name: str) -> Task:
+    """A task of one's own that no camera sees; ValueError if its folder could not be called so."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"--task_name is {name!r}; it must be made of letters, digits, _ - and ., as its folder will be"
+        )
+    return Task(name, episode_len=SECONDS * FPS, cameras=(), arms=(MYCOBOT,), fps=FPS)
+
+
+def first_episode(folder: Path) -> Episode | None:
+    """The first episode of a folder, its pictures left in the file; None if there is none."""
+    try:
+        path = list_episodes(folder)[0]
+    except FileNotFoundError:
+        return None
+    return Episode.load(path, in_memory=False)
+
+
+def like_the_others(task: Task, folder: Path, fps: int | None) -> Task:
+    """A task of one's own at the rate of the episodes that are there, or else at `fps`; ValueError where its
+    cameras or its rate are not theirs.
+    """
+    first = first_episode(folder)
+    if first is None:
+        return replace(task, fps=fps or task.fps)
+    if sorted(first.images) != sorted(task.cameras):
+        raise ValueError(
+            f"the episodes in {folder} have the cameras {', '.join(sorted(first.images))}; --cameras names "
+            f"{', '.join(task.cameras)}; give the same, or another --dataset_dir"
+        )
+    if fps is not None and fps != first.fps:
+        raise ValueError(
+            f"the episodes in {folder} have {first.fps} steps a second, not {fps}; record at theirs, or into "
+            "another --dataset_dir"
+        )
+    return replace(task, fps=first.fps)
+
+
+def as_long_as(task: Task, lengths: Sequence[int | None], seconds: Sequence[float] | None) -> Task:
+    """A task of one's own as long as its longest demonstrations (steps); ValueError if neither these nor
+    --seconds tell.
+    """
+    if seconds is None and not all(lengths):
+        raise ValueError("a checkpoint does not say how long its demonstrations were; give --seconds")
+    return replace(task, episode_len=max((length for length in lengths if length), default=task.episode_len))

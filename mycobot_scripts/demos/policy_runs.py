@@ -1,0 +1,205 @@
+"""What a policy needs around it on the arm: parts one after the other, failures, a live view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from common import LiveView, named, panel
+from evaluation import Act
+from mycobot_scripts.kinematics import JOINTS, to_degrees
+from policies import Policy
+from policy import choose_cameras, load_policy
+from tasks import Task
+
+VIEW_EVERY = 0.2  # s between pictures of the live view
+
+
+class Executes(Protocol):
+    """As `execution.Execution`."""
+
+    latencies: list[float]
+    held: int
+    remaining: int
+
+    def reset(self, key: Sequence[int] = (0,)) -> None: ...
+    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray: ...
+    def close(self) -> None: ...
+
+
+class Parts:
+    """Several executions, one after the other: each for so many steps, or until `advance`.
+
+    Args:
+        executions: of one policy each.
+        lengths: steps of each.
+        say: tells the person which one it is.
+    """
+
+    def __init__(
+        self, executions: Sequence[Executes], lengths: Sequence[int], say: Callable[[str], None] = print
+    ) -> None:
+        self._executions, self._lengths, self._say = list(executions), list(lengths), say
+        self.reset()
+
+    @property
+    def length(self) -> int:
+        """Steps of all of them."""
+        return sum(self._lengths)
+
+    @property
+    def left(self) -> int:
+        """Steps of the present part that are to come."""
+        return self._end - self._step
+
+    @property
+    def remaining(self) -> int:
+        """Actions of the present chunk that are to come."""
+        return self._executions[self.part].remaining
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds that each chunk of this run took."""
+        return [seconds for execution in self._executions for seconds in execution.latencies]
+
+    @property
+    def held(self) -> int:
+        """Steps at which no chunk had come in time."""
+        return sum(execution.held for execution in self._executions)
+
+    def reset(self, key: Sequence[int] = (0,)) -> None:
+        """Begin with the first."""
+        self._key = tuple(key)
+        self._begin(0)
+
+    def look_anew(self, key: Sequence[int]) -> None:
+        """The present part forgets what it has seen, and goes on."""
+        self._executions[self.part].reset(key)
+
+    def advance(self) -> None:
+        """The present part is done; the last one stays."""
+        if self.part + 1 < len(self._executions):
+            self._begin(self.part + 1)
+
+    def _begin(self, part: int) -> None:
+        self.part, self._step, self._end = part, 0, self._lengths[part]
+        self._executions[part].reset((*self._key, part) if part else self._key)
+        if part:
+            self._say(f"part {part + 1} of {len(self._executions)}")
+
+    def close(self) -> None:
+        for execution in self._executions:
+            execution.close()
+
+    def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
+        """The next action (A,)."""
+        if self._step >= self._end:
+            self.advance()
+        self._step += 1
+        return self._executions[self.part](observation)
+
+
+class Guarded:
+    """A policy whose failure stops the arm in order, and leaves the episode whole.
+
+    Args:
+        act: gives the actions.
+        stop: stops the arm, with a reason.
+    """
+
+    def __init__(self, act: Act, stop: Callable[[str], None]) -> None:
+        self._act, self._stop = act, stop
+
+    def __call__(self, t: int, observation: Mapping[str, Any]) -> np.ndarray:
+        """The next action (7,); where the arm is, if none can be had."""
+        try:
+            return self._act(t, observation)
+        except Exception as error:  # whatever it is, an arm must not be left to itself
+            self._stop(f"the policy failed: {type(error).__name__}: {error}")
+            return np.asarray(observation["qpos"])
+
+
+class RunView:
+    """A window with what the cameras see, the arm's state, and how far the run is.
+
+    Args:
+        cameras: to show, in this order.
+        names: of the joints.
+        window: where it is shown; one is opened if not given.
+    """
+
+    def __init__(self, cameras: Sequence[str], window: Any = None) -> None:
+        self._cameras = tuple(cameras)
+        self._window = window or LiveView("model_runs")
+        self._shown = -np.inf
+
+    def show(self, observation: Mapping[str, Any], words: Sequence[str]) -> None:
+        """Refresh the picture, if it is time to; `words` are further lines."""
+        now = time.monotonic()
+        if now - self._shown < VIEW_EVERY:
+            return
+        self._shown = now
+        images = [named(observation["images"][name], name) for name in self._cameras]
+        degrees, gripper = to_degrees(observation["qpos"])
+        angles = "  ".join(f"{angle:7.1f}" for angle in degrees[:JOINTS])
+        self._window.show(panel(images, [f"joints {angles} deg   gripper {gripper}", *words]))
+
+    def close(self) -> None:
+        self._window.close()
+
+
+def load_policies(
+    paths: Sequence[Path], task: Task, device: torch.device, cameras: Sequence[str] | None = None
+) -> list[Policy]:
+    """The checkpoints' policies; ValueError unless each fits the arm and the task's cameras.
+
+    `cameras` are those of checkpoints that name none, if a person says so.
+    """
+    policies = []
+    for path in paths:
+        policy = load_policy(path, device, choose_cameras(path, cameras, task.cameras))
+        seen = policy.interface
+        unknown = [name for name in seen.cameras if name not in task.cameras]
+        if unknown:
+            raise ValueError(f"{path} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
+        if seen.state_dim != task.dim or seen.action_dim < task.dim:
+            raise ValueError(
+                f"{path} has states of {seen.state_dim} numbers and actions of {seen.action_dim}; the arm "
+                f"has {task.dim}"
+            )
+        policies.append(policy)
+    return policies
+
+
+def trained_fps(policies: Sequence[Policy], task: Task) -> float:
+    """Steps a second that all of them were trained at; ValueError if they disagree."""
+    found = {policy.interface.fps or float(task.fps) for policy in policies}
+    if len(found) > 1:
+        raise ValueError(f"the checkpoints were trained at {sorted(found)} steps a second; choose by --fps")
+    return found.pop()
+
+
+def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest action (dim,) each of all that the policies were trained on."""
+    low = np.min([policy.action_min[:dim].cpu().numpy() for policy in policies], axis=0)
+    high = np.max([policy.action_max[:dim].cpu().numpy() for policy in policies], axis=0)
+    return low, high
+
+
+def warm_up(policy: Policy, qpos: np.ndarray, height: int, width: int, times: int = 3) -> None:
+    """Have a policy act on black pictures: its first answers take much longer than the others."""
+    black = {name: np.zeros((height, width, 3), np.uint8) for name in policy.interface.cameras}
+    observation = policy.observe([{"qpos": qpos, "images": black}])
+    if policy.observation_horizon > 1:
+        observation = {
+            name: torch.stack([value] * policy.observation_horizon, dim=1)
+            for name, value in observation.items()
+        }
+    with torch.inference_mode():
+        for _ in range(times):
+            policy.act(observation, torch.Generator(policy.device).manual_seed(0))

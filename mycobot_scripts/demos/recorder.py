@@ -1,0 +1,257 @@
+"""Records demonstrations one after the other: how the arm is moved, what is kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from common import cli
+from episodes import episode_path
+from evaluation import Act, follow, rollout
+from mycobot_scripts.demos.demonstrate import Guiding, Jogging, scripted_actions
+from mycobot_scripts.demos.recording import Recording
+from mycobot_scripts.demos.recovery import FOLDER
+from mycobot_scripts.demos.waypoints import Motion, motion_through
+from mycobot_scripts.robot import Session, as_recorded, make_device, start_rng
+from mycobot_scripts.wire import clock
+from tasks import sample_start
+
+MAX_LATE = 5  # further attempts at an episode that late states may end
+CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
+MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
+JOG_TIME = 60  # s that a person drives at most; enter ends it
+SETTLING = 1.0  # s after the last step in which the twin may still find a success: arm and gripper lag
+ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
+
+
+@dataclass(frozen=True)
+class RecordArmConfig:
+    """Flags of this script."""
+
+    task_name: str | None = cli.flag(None, "task to record, e.g. mycobot320_move_cube (required)")
+    dataset_dir: str | None = cli.flag(None, "folder for the episodes; data/<task> if not given")
+    num_episodes: int = cli.flag(
+        50, "episodes to have in the end; those that are there already count", least=1, most=100_000
+    )
+    sequence: str | None = cli.flag(None, "waypoints to play: pickandmove, pickandmove_after, or a JSON file")
+    guide: bool = cli.flag(False, "lead the arm by hand through poses, which are then played")
+    guide_speed: float = cli.flag(
+        20.0, "speed at which guided poses are played, degrees a second", above=0, most=180
+    )
+    jog: str | None = cli.flag(None, "drive the arm", ("keyboard", "gamepad"))
+    episode_len: int | None = cli.flag(
+        None, "steps of an episode, at most; as the task or the waypoints have it", least=1, most=1_000_000
+    )
+    fps: int | None = cli.flag(
+        None,
+        "steps a second of a task of your own; as the waypoints or its other episodes have it, else 10",
+        least=1,
+        most=50,
+    )
+    seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
+    ask: bool = cli.flag(False, "ask after each episode on the twin too")
+    recover: bool = cli.flag(
+        False, f"make episodes of recordings that were cut off, in {FOLDER}/ of the folder, and end"
+    )
+    discard: bool = cli.flag(False, "forget recordings that were cut off, and end")
+
+
+class Recorder:
+    """Records one episode after the other.
+
+    Args:
+        session: the arm.
+        config: the flags.
+    """
+
+    def __init__(self, session: Session, config: RecordArmConfig) -> None:
+        self._session, self._config, self._task = session, config, session.task
+        self._motion = Motion.load(config.sequence) if config.sequence else None
+        self._jogging: Jogging | None = None
+        self._start: np.ndarray | None = None  # (7,) where episodes begin, if not as usual
+        usual = JOG_TIME * self._task.fps if config.jog else self._task.episode_len
+        self._length = config.episode_len or usual
+
+    def prepare(self) -> bool:
+        """Have the person show the poses, if asked for; False if the person quits."""
+        session, config = self._session, self._config
+        if config.guide:
+            self._motion = self._guided()
+            if self._motion is None:
+                return False
+        if config.jog:
+            device = make_device(config.jog, session.keys)
+            self._jogging = Jogging(device, session.jog(), self._task.fps, self._length)
+        if self._motion is not None:
+            self._length = min(config.episode_len or len(self._motion), len(self._motion))
+            self._start = self._motion.poses[0].qpos
+        return True
+
+    def _guided(self) -> Motion | None:
+        session = self._session
+        if session.robot.reset().last():
+            return None
+        if session.is_twin:
+            print(f"lead the arm in a browser: {session.twin.page}")
+        poses = Guiding(session.servo, session.operator, float(session.robot.start[-1])).capture()
+        if poses is None:
+            return None
+        motion = motion_through(poses, self._task.fps, self._config.guide_speed)
+        if session.is_twin:
+            props = session.twin.state()["env_state"]
+            starts = np.reshape(props, (-1, 7))[:, :3].tolist()
+            named = zip(self._task.props, starts, strict=True)
+            motion = replace(motion, props={prop.name: tuple(start) for prop, start in named})
+        folder = Path(self._config.dataset_dir) / "sequences"
+        number = sum(1 for _ in folder.glob("guided_*.json"))
+        motion.save(folder / f"guided_{number}.json")
+        print(f"{len(poses)} poses, {len(motion) / motion.fps:.1f} s: {folder / f'guided_{number}.json'}")
+        return motion
+
+    def record(self, index: int) -> bool:
+        """Record episode `index`, as often as it takes; False if the person quits."""
+        rng = start_rng(self._config.seed, index)
+        attempt = late = 0
+        while attempt < MAX_ATTEMPTS:
+            self._wait_until_calm()
+            verdict = self._attempt(index, rng)
+            if verdict == "redo" and self._session.robot.was_late and late < MAX_LATE:
+                late += 1  # the computer's fault, and no attempt
+                continue
+            attempt += 1
+            if verdict in ("keep", "failure"):
+                return True
+            if verdict == "quit":
+                return False
+            if self._is_automatic:
+                print(f"episode {index}: attempt {attempt} did not succeed")
+        reason = self._session.robot.stopped
+        why = f"the last one was stopped: {reason}" if reason else "--ask lets you keep failures"
+        raise RuntimeError(f"{MAX_ATTEMPTS} attempts at episode {index} failed; {why}")
+
+    def _wait_until_calm(self) -> None:
+        """Where state or pictures are late, wait until they are fresh; RuntimeError if that takes long."""
+        robot = self._session.robot
+        if robot.is_fresh():
+            return
+        print("the arm's state or a picture is late; waiting until the line is fresh again", flush=True)
+        if not robot.is_fresh(CALM_PATIENCE):
+            raise RuntimeError(
+                f"state and pictures stayed late for {CALM_PATIENCE:.0f} s: {robot.guard.when_late}"
+            )
+
+    @property
+    def _is_automatic(self) -> bool:
+        return self._session.is_twin and not (self._config.ask or self._config.guide or self._config.jog)
+
+    def _attempt(self, index: int, rng: np.random.Generator) -> str:
+        """Record episode `index` once, and decide: keep, failure, redo or quit."""
+        session, facts = self._session, as_recorded(self._task, self._session.is_twin)
+        act = self._act(rng, index)
+        if session.is_twin:
+            facts |= {"seed": self._config.seed, "env_state": session.scene.start}
+        elif not self._is_ready(index):
+            return "quit"
+        recording = Recording(episode_path(self._config.dataset_dir, index), self._task.cameras, **facts)
+        try:
+            stopped = self._perform(act, recording, index)
+            return self._stopped(recording) if stopped else self._decide(recording, index)
+        except BaseException:
+            if recording.is_open and len(recording):
+                recording.abandon()
+                print(f"\n{recording.folder} keeps what was recorded; --recover makes an episode of it")
+            elif recording.is_open:
+                recording.discard()
+            raise
+
+    def _is_ready(self, index: int) -> bool:
+        """Ask the person to put things to their places."""
+        question = f"episode {index}: put everything to its place, then press enter (q: quit)"
+        return self._session.keys.ask(question, {"enter": True, "q": False})
+
+    def _act(self, rng: np.random.Generator, index: int) -> Act:
+        """What moves the arm; on the twin, first say where the props start."""
+        scene, task, motion = self._session.scene, self._task, self._motion
+        case = task.case_number(index)
+        if scene is not None:
+            scene.start = motion.env_state(task, rng) if motion else sample_start(task, rng, case)
+        if self._jogging is not None:
+            return self._jogging.act
+        if motion is not None:
+            return follow(motion.actions())
+        return follow(scripted_actions(task, scene.start, case))
+
+    def _perform(self, act: Act, recording: Recording, index: int) -> str | None:
+        """Go to the start pose and move as `act` says; why it was stopped, if it was."""
+        session, jogging = self._session, self._jogging
+        session.operator.listens = True
+        print(f"episode {index}: {self._length} steps (q: stop)", flush=True)
+        with session.robot.interrupts_stop():
+            step = session.robot.reset(start=self._start)
+            if jogging is not None and not step.last():
+                session.operator.listens = False  # from here on the device reads the keys
+                step = jogging.begin(session.servo.latest.target, session.robot)
+            rollout(session.robot, step, act, self._length, recording)
+        stopped = session.robot.stopped
+        if jogging is not None:
+            print()  # ends the status line
+        if jogging is not None and jogging.wish == "stop":
+            session.servo.hold()
+            stopped = "q was pressed"
+        print(session.robot.report(), flush=True)
+        return stopped
+
+    def _decide(self, recording: Recording, index: int) -> str:
+        """Keep the episode or not: by what the twin says, or the person."""
+        wish = self._jogging.wish if self._jogging else None
+        if wish in ("redo", "quit"):
+            return self._end(recording, wish)
+        told, trouble = self._told() if self._session.is_twin else None, self._trouble()
+        if self._is_automatic:
+            if trouble:
+                print(f"episode {index}: {trouble}")
+            return self._end(recording, "keep" if told and not trouble else "redo", told)
+        said = "" if told is None else f"{'success' if told else 'no success'}; "
+        said += f"{trouble}; " if trouble else ""
+        question = f"episode {index}: {said}[k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
+        return self._end(recording, self._session.keys.ask(question, ANSWERS), told)
+
+    def _trouble(self) -> str:
+        """What makes a motion that was played a bad demonstration; nothing, as a rule."""
+        robot = self._session.robot
+        clamped, missed = robot.guard.clamped.total(), robot.timing.missed
+        if self._jogging is not None or not clamped + missed:
+            return ""
+        return f"{clamped} commands were clamped, {missed} steps left out: a bad demonstration"
+
+    def _stopped(self, recording: Recording) -> str:
+        """The run was stopped: what was recorded may be kept all the same, if a person says so."""
+        reason = self._session.robot.stopped or "q was pressed"
+        is_wish = reason in ("q was pressed", "Ctrl-C")
+        if self._is_automatic or not len(recording):
+            verdict = self._end(recording, "quit" if is_wish else "redo")
+            if is_wish or (self._is_automatic and self._session.servo.error is None):
+                return verdict  # a twin may be tried again; it harms nobody
+            raise RuntimeError(reason)
+        question = f"stopped ({reason}): [k]eep what there is, as a failure, [r]edo, [q]uit?"
+        answers = {**ANSWERS, "k": "failure"}
+        return self._end(recording, self._session.keys.ask(question, answers))
+
+    def _end(self, recording: Recording, verdict: str, told: bool | None = None) -> str:
+        """Save or forget the episode; returns the verdict."""
+        if verdict not in ("keep", "failure"):
+            recording.discard()
+            return verdict
+        success = verdict == "keep" if told is None else told
+        print(f"saved {recording.finish(success)}")
+        return verdict
+
+    def _told(self) -> bool:
+        """Whether the twin has seen a success, now or within a moment."""
+        deadline = clock.now() + SETTLING
+        while not (success := self._session.twin.state()["success"]) and clock.now() < deadline:
+            time.sleep(0.05)
+        return bool(success)

@@ -1,0 +1,33 @@
+"""An arm that is ready: the robot as an environment, cameras, keys, a session from flags."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "arm_file": ("ArmFile", "DEFAULT_PATH", "GRIPPER_MODES"),
+        "camera_names": ("same_sources",),
+        "cameras": ("Camera", "cameras_text", "find_cameras", "open_cameras", "same_pictures", "size_text"),
+        "jog": ("COMMON", "Jog", "make_device"),
+        "keys": ("Keys", "legend", "open_keys"),
+        "person": ("Operator", "TO_GUIDE", "YES_NO"),
+        "robot": ("MyCobotRobot",),
+        "session": (
+            "BUSY",
+            "Session",
+            "Setup",
+            "add_robot_flags",
+            "as_recorded",
+            "camera_sources",
+            "check_task",
+            "close_servo",
+            "open_session",
+            "parse_cameras",
+            "read_setup",
+            "start_rng",
+            "tasks_of",
+        ),
+        "twin_client": ("start_twin",),
+        "twin_scene": ("axes_in_picture",),
+    },
+)

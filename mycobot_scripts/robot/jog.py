@@ -1,0 +1,146 @@
+"""Driving the arm with keys or a gamepad: what is held down becomes targets, in tool or in joint space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mycobot_scripts.kinematics import JOINTS, TOOL_LENGTH, forward, rotation, solve
+from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.safety import HARD_LIMITS
+from teleop import SLOW, SLOW_KEY, Device, Gamepad, Input, Keyboard
+
+TOOL_SPEEDS = np.array([0.06, 0.06, 0.06, 0.5, 0.5, 0.5])  # m/s along, rad/s about the base's axes
+JOINT_SPEED = np.radians(15)  # rad/s
+GRIPPER_SPEED = 0.5  # of its travel a second
+MAX_LEAD = np.radians(10)  # rad; a target further ahead than this waits for the arm, which may be blocked
+HELD = (
+    0.15  # s that a key counts as held after a terminal sent it; held keys are sent about 30 times a second
+)
+COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
+MODES = ("tool", "joint")
+_NO_WAY = "a way: out of reach"
+# From where a person may look at the arm, which reaches towards minus x of its base with joint 1 at zero; and
+# which way (x, y of the base) is away from there.
+SIDES = {"behind": (-1, 0), "left": (0, 1), "front": (1, 0), "right": (0, -1)}
+COMMON = {"other arm": "tool or joint space", "slow": "slow, fast"}  # words for what counts whenever one jogs
+
+
+def axes_from(side: str) -> np.ndarray:
+    """(3, 3) whose columns are right, away and up, in the base's frame, for a person at a side of the arm."""
+    away, up = np.array([*SIDES[side], 0.0]), np.array([0.0, 0.0, 1.0])
+    return np.column_stack([np.cross(away, up), away, up])
+
+
+class TerminalPad(Keyboard):
+    """The keys of a terminal, which tells of presses and never of releases: one that repeats is held.
+
+    It tells of one key at a time, too: the one for slow is pressed, and pressed again.
+    """
+
+    layouts = ({**Keyboard.layouts[0], **COMMANDS},)
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(self._events)
+        self._keys, self._down = keys, {}
+        self._names: list[str] = []
+        self._now, self._is_slow = 0.0, False
+
+    def read(self, now: float) -> Input:
+        """As `Keyboard.read`; the commands of COMMANDS too."""
+        names = self._keys.poll()
+        self._is_slow ^= names.count(SLOW_KEY) % 2 == 1
+        self._now, self._names = now, [name for name in names if name != SLOW_KEY]
+        given = super().read(now)
+        given = Input(given.rates * (SLOW if self._is_slow else 1.0), given.commands)
+        return given | Input(commands=frozenset(COMMANDS[n] for n in self._names if n in COMMANDS))
+
+    def _events(self) -> list[tuple[str, bool]]:
+        events = [(name, False) for name, until in self._down.items() if until <= self._now]
+        self._down = {name: until for name, until in self._down.items() if until > self._now}
+        events += [(name, True) for name in dict.fromkeys(self._names) if name not in self._down]
+        self._down |= dict.fromkeys(self._names, self._now + HELD)
+        return events
+
+
+class Jog:
+    """Targets (7,) from rates (7,) of `devices.RATES`.
+
+    In tool space the point between the finger tips moves along `axes` and turns about itself; in joint space
+    x y z and the three turns drive joints 1 to 6.
+
+    Args:
+        mode: one of MODES.
+        tool_length: from the flange to that point, m.
+        axes: (3, 3) whose columns are the rates' x, y and z in the base's frame; the base's if not given.
+    """
+
+    def __init__(
+        self, mode: str = "tool", tool_length: float = TOOL_LENGTH, axes: np.ndarray | None = None
+    ) -> None:
+        self.mode, self._length = mode, tool_length
+        self._axes = np.eye(3) if axes is None else axes
+        self._reach = np.radians(HARD_LIMITS)
+        self._target: np.ndarray | None = None
+        self.waits_for = ""  # what keeps it from moving as asked
+
+    def begin(self, target: np.ndarray) -> None:
+        """Start from a target (7,): the last one sent, so that the arm does not move by itself."""
+        self._target = np.array(target, dtype=float)
+
+    def switch(self) -> None:
+        """From tool space to joint space, and back."""
+        self.mode = MODES[1 - MODES.index(self.mode)]
+
+    def step(self, rates: np.ndarray, dt: float, present: np.ndarray) -> np.ndarray:
+        """The target (7,) after `dt` (s); `present` (7,) is where the arm is."""
+        joints, self.waits_for = self._target[:JOINTS], ""
+        if rates[:JOINTS].any():
+            moved = self._in_tool_space if self.mode == "tool" else self._in_joint_space
+            wanted = np.clip(moved(rates[:JOINTS] * dt), -self._reach, self._reach)
+            leads = np.abs(wanted - present[:JOINTS])
+            if (leads <= np.maximum(MAX_LEAD, np.abs(joints - present[:JOINTS]))).all():
+                joints = wanted
+            else:  # where the arm is nearly stretched, a small move of the tool asks for a jump
+                is_jump = (np.abs(wanted - joints) > MAX_LEAD / 2).any()
+                self.waits_for = _NO_WAY if is_jump else "the arm"
+        gripper = np.clip(self._target[JOINTS] + rates[JOINTS] * GRIPPER_SPEED * dt, 0, 1)
+        self._target = np.append(joints, gripper)
+        return self._target.copy()
+
+    def _in_joint_space(self, change: np.ndarray) -> np.ndarray:
+        return self._target[:JOINTS] + JOINT_SPEED * change
+
+    def _in_tool_space(self, change: np.ndarray) -> np.ndarray:
+        joints = self._target[:JOINTS]
+        flange, orientation = forward(joints)
+        along, about = (
+            self._axes @ (TOOL_SPEEDS[:3] * change[:3]),
+            self._axes @ (TOOL_SPEEDS[3:] * change[3:]),
+        )
+        tip = flange + self._length * orientation[:, 2] + along
+        turned = rotation(np.degrees(about)) @ orientation
+        there = solve(
+            tip - self._length * turned[:, 2], turned, joints, -self._reach, self._reach, iterations=20
+        )
+        if there is None:
+            self.waits_for = _NO_WAY
+            return joints
+        return there
+
+
+def make_device(name: str, keys: Keys) -> Device:
+    """Something to jog with: the terminal's "keyboard", or a "gamepad" (with the keyboard beside it)."""
+    pad = TerminalPad(keys)
+    return _Both(Gamepad(), pad) if name == "gamepad" else pad
+
+
+class _Both:
+    """Two devices at once."""
+
+    def __init__(self, one: Device, other: Device) -> None:
+        self._devices = one, other
+        self.layouts = (*one.layouts, *other.layouts)
+
+    def read(self, now: float) -> Input:
+        one, other = (device.read(now) for device in self._devices)
+        return one | other

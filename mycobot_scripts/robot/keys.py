@@ -1,0 +1,186 @@
+"""Single key presses from the terminal that a script runs in; no window, so that it works over ssh too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, TextIO, TypeVar
+
+from mycobot_scripts.robot.ending import ends_in_order
+
+Answer = TypeVar("Answer")
+
+_NAMES = {
+    "\x1b": "escape", "\r": "enter", "\n": "enter", "\t": "tab", " ": "space", "\x7f": "backspace",
+    "\x08": "backspace",
+}  # fmt: skip
+_SEQUENCES = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left", "\x1b[3~": "delete"}
+_SEQUENCES |= {sequence.replace("[", "O"): name for sequence, name in _SEQUENCES.items()}
+_WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "S": "delete"}  # after 00 or E0
+# The same keys while a Korean keyboard is set to Hangul: `q` must stop the arm then too.
+_HANGUL = dict(
+    zip("ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", "qwertyuiopasdfghjklzxcvbnm", strict=True)
+)
+POLL = 0.02  # s between looks while waiting
+
+
+class Keys(Protocol):
+    """What scripts ask of a keyboard."""
+
+    def poll(self) -> list[str]:
+        """Names of the keys pressed since the last call: a character in lower case, or a word (`enter`)."""
+
+    def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
+        """Print a question, wait for one of the keys in `answers`, and return what that stands for.
+
+        Enter is easily pressed once too often: it answers only a question that names it (`check_question`).
+        """
+
+    def line(self, prompt: str) -> str:
+        """A line of text that the person types."""
+
+
+def decode(text: str) -> list[str]:
+    """Key names of what a terminal sent."""
+    names, at = [], 0
+    while at < len(text):
+        sequence = next((s for s in _SEQUENCES if text.startswith(s, at)), text[at])
+        at += len(sequence)
+        plain = _SEQUENCES.get(sequence) or _NAMES.get(sequence) or sequence.lower()
+        names.append(_HANGUL.get(plain, plain))
+    return names
+
+
+def check_question(question: str, answers: Mapping[str, object]) -> None:
+    """ValueError where Enter would answer a question that does not offer it."""
+    if "enter" in answers and "enter" not in question:
+        raise ValueError(f"enter answers {question!r}, which does not say so")
+
+
+class _Asking:
+    """`ask` for any keyboard that can be polled."""
+
+    is_open = True  # whether anybody is there to press keys
+
+    def poll(self) -> list[str]:
+        raise NotImplementedError
+
+    def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
+        """See `Keys.ask`; RuntimeError where nobody can answer. What was typed before does not count."""
+        check_question(question, answers)
+        self.poll()
+        print(question, end=" ", flush=True)
+        while True:
+            for name in self.poll():
+                if name in answers:
+                    print(name, flush=True)
+                    return answers[name]
+            if not self.is_open:
+                print(flush=True)
+                raise RuntimeError("nobody can answer: standard input is closed; run this in a terminal")
+            time.sleep(POLL)
+
+
+class TerminalKeys(_Asking):
+    """The keyboard of a terminal, unbuffered and without echo while this is open (a context manager).
+
+    Ctrl-C stays what it is. The terminal is put back on every exit, also when the process is told to end.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdin
+        self._descriptor = self._stream.fileno()
+        self._saved: list[Any] | None = None
+        self._ending = ends_in_order()
+
+    def __enter__(self) -> TerminalKeys:
+        if self._stream.isatty():
+            import termios
+            import tty
+
+            self._saved = termios.tcgetattr(self._descriptor)
+            tty.setcbreak(self._descriptor)
+        self._ending.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+        self._ending.__exit__(None, None, None)
+
+    def _restore(self) -> None:
+        if self._saved is not None:
+            import termios
+
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
+
+    def poll(self) -> list[str]:
+        text = ""
+        while self.is_open and select.select([self._descriptor], [], [], 0)[0]:
+            try:
+                data = os.read(self._descriptor, 1024)
+            except OSError:  # a terminal that is gone
+                data = b""
+            self.is_open = bool(data)
+            text += data.decode(errors="replace")
+        return decode(text)
+
+    def line(self, prompt: str) -> str:
+        self._restore()
+        try:
+            return input(prompt)
+        except EOFError:
+            raise RuntimeError(
+                "nobody can answer: standard input is closed; run this in a terminal"
+            ) from None
+        finally:
+            if self._saved is not None:
+                import tty
+
+                tty.setcbreak(self._descriptor)
+
+
+class ConsoleKeys(_Asking):
+    """The keyboard of a Windows console."""
+
+    def __init__(self) -> None:
+        self._ending = ends_in_order()
+
+    def __enter__(self) -> ConsoleKeys:
+        self._ending.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.__exit__(None, None, None)
+
+    def poll(self) -> list[str]:
+        import msvcrt
+
+        names: list[str] = []
+        while msvcrt.kbhit():
+            character = msvcrt.getwch()
+            if character in "\x00\xe0":
+                names.append(_WINDOWS.get(msvcrt.getwch(), ""))
+            else:
+                names += decode(character)
+        return names
+
+    def line(self, prompt: str) -> str:
+        return input(prompt)
+
+
+def open_keys() -> TerminalKeys | ConsoleKeys:
+    """The keyboard of this machine, to be used in a `with` statement."""
+    return ConsoleKeys() if os.name == "nt" else TerminalKeys()
+
+
+def legend(bindings: Sequence[tuple[str, str]]) -> str:
+    """`q: stop   space: capture`."""
+    return "   ".join(f"{key}: {meaning}" for key, meaning in bindings)

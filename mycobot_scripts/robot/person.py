@@ -1,0 +1,45 @@
+"""The person at the arm: allows its first motion, may stop it, holds it, and is told what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mycobot_scripts.robot.keys import Keys
+
+TO_GUIDE = " so that you can guide it"
+YES_NO = {"y": True, "n": False, "q": False}
+
+
+@dataclass
+class Operator:
+    """Who is asked before the arm does something, and told what it does; a session makes one.
+
+    Args:
+        keys: the keyboard; None where nobody is there to press one.
+        asks_first: whether the first motion waits for a yes.
+        say: takes lines for the person.
+    """
+
+    keys: Keys | None = None
+    asks_first: bool = False
+    say: Callable[[str], None] = print
+    listens: bool = True  # whether `q` stops the arm: not while somebody else reads the keys
+
+    def asked_to_stop(self) -> str | None:
+        """A reason to stop, or None. Keys that are read here are nobody else's."""
+        has_pressed = self.listens and self.keys is not None and "q" in self.keys.poll()
+        return "q was pressed" if has_pressed else None
+
+    def confirms(self, motion: str) -> bool:
+        """Whether the arm may move; asked until the first yes, if at all."""
+        if self.asks_first:
+            self.asks_first = not self.keys.ask(f"{motion} [y/n]", YES_NO)
+        return not self.asks_first
+
+    def holds_it(self, why: str) -> bool:
+        """Ask the person to hold the arm before its servos are released; whether they do."""
+        question = (
+            f"The servos are going to be released{why}, and the arm drops. Hold it, then press enter (n: no)"
+        )
+        return self.keys.ask(question, {"enter": True, "escape": False, **YES_NO})

@@ -1,0 +1,245 @@
+"""An arm, or its twin, made ready from a script's flags: port, cameras, limits, and who may stop it.
+
+parser = cli.make_parser(__doc__)
+add_robot_flags(parser)
+setup = read_setup(parser)                    # the arm's own file gives defaults
+with open_keys() as keys, open_session(setup, task, keys) as session:
+    step = session.robot.reset()
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from common import cli, masked
+from constants import MYCOBOT, TASKS, Stream
+from mycobot_scripts.kinematics import JOINTS
+from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
+from mycobot_scripts.robot.cameras import cameras_text, close_cameras, open_cameras
+from mycobot_scripts.robot.jog import SIDES, Jog, axes_from
+from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.robot import MyCobotRobot
+from mycobot_scripts.robot.twin_client import TwinHandle, start_twin
+from mycobot_scripts.robot.twin_scene import TwinScene, axes_in_picture
+from mycobot_scripts.safety import Guard, Limits
+from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock
+from tasks import Task
+
+ROBOTS = ("mycobot320", "twin")
+BUSY = (
+    "this computer is too busy for the twin: end other programs, close its page in the browser, or slow it "
+    "down by --pace 0.5"
+)
+
+
+@dataclass(frozen=True)
+class RobotConfig:
+    """Which arm, and how a person has a say."""
+
+    robot: str = cli.flag("mycobot320", "the real arm, or the stand-in, which is started for you", ROBOTS)
+    port: str = cli.flag("auto", "serial port of the arm; auto looks for it")
+    cameras: str | None = cli.flag(
+        None, "cameras by name: numbers, paths or URLs, e.g. top=1,right_wrist=/dev/v4l/by-id/NAME"
+    )
+    arm_file: str | None = cli.flag(
+        None,
+        f"the arm's own values (check_arm.py --calibrate); {DEFAULT_PATH}, if there is one, if not given",
+    )
+    seen_from: str | None = cli.flag(
+        None,
+        "from where you look at the arm when you drive it by keys; behind it if not given, and the twin from "
+        "where its first camera looks",
+        tuple(SIDES),
+    )
+    pace: float = cli.flag(
+        1.0,
+        "0.5 is slow motion of the twin, half as fast as real time, for a computer that is too slow",
+        least=SLOWEST,
+        most=1.0,
+    )
+    confirm: bool = cli.flag(False, "ask before the first motion")
+    release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that the flags say about the arm."""
+
+    config: RobotConfig
+    limits: Limits
+    servo: ServoConfig
+    arm: ArmFile
+    args: argparse.Namespace  # all flags of the script
+
+
+def add_robot_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of the arm, of its servo loop, and of its limits."""
+    cli.add_flags(parser, RobotConfig, "the arm")
+    cli.add_flags(parser, ServoConfig, "how the arm is spoken to")
+    cli.add_flags(parser, Limits, "safety: what the arm may do")
+
+
+def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Setup:
+    """Parse a command line whose defaults are the arm's own file's."""
+    first, _ = parser.parse_known_args(argv)
+    cli.from_flags(RobotConfig, first)
+    is_real = first.robot == "mycobot320"  # the file is about the real arm's desk
+    arm = ArmFile.load(first.arm_file) if is_real or first.arm_file else ArmFile()
+    parser.set_defaults(**arm.flags())
+    args = parser.parse_args(argv)
+    config, *others = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
+    if config.pace != 1 and config.robot != "twin":
+        raise ValueError(f"--pace is {config.pace}; the real arm knows no slow motion, --robot twin does")
+    parse_cameras(config.cameras)  # refused before anything is written or opened
+    return Setup(config, *others, arm, args)
+
+
+def parse_cameras(text: str | None) -> dict[str, str]:
+    """`top=1,right_wrist=0` as a dict; ValueError for what is not of that form."""
+    found: dict[str, str] = {}
+    for word in re.split(r",(?=\w+=)", text) if text else ():
+        name, equals, source = word.partition("=")
+        if not (equals and name and source):
+            raise ValueError(
+                f"--cameras has {masked(word)!r}; it takes name=source, e.g. top=1,right_wrist=0"
+            )
+        if name in found:
+            raise ValueError(f"--cameras names {name} twice")
+        found[name] = source
+    return found
+
+
+def tasks_of(robot: str) -> list[str]:
+    """Names of the tasks of constants.py that the arm, or its twin, can do."""
+    is_twin = robot == "twin"
+    return [t.name for t in TASKS.values() if t.arms == (MYCOBOT,) and (t.scene is not None) == is_twin]
+
+
+def check_task(task: Task, robot: str) -> None:
+    """ValueError unless the arm, or its twin, can do a task."""
+    is_twin = robot == "twin"
+    if task.arms != (MYCOBOT,) or (task.scene is not None) != is_twin:
+        what = "the twin plays" if is_twin else "the real arm does"
+        also = "" if is_twin else ", and tasks of your own by any other name"
+        raise ValueError(f"--task_name is {task.name}; {what} {', '.join(tasks_of(robot))}{also}")
+
+
+def camera_sources(setup: Setup, task: Task) -> dict[str, str]:
+    """Sources of the task's cameras; ValueError, with what there is, if one is not given."""
+    given = parse_cameras(setup.config.cameras)
+    missing = [name for name in task.cameras if name not in given]
+    if missing:
+        example = ",".join(f"{name}={i}" for i, name in enumerate(task.cameras))
+        raise ValueError(
+            f"--cameras lacks {', '.join(missing)}; give all that {task.name} sees with, e.g. --cameras "
+            f"{example}; {cameras_text()}"
+        )
+    return {name: given[name] for name in task.cameras}
+
+
+@dataclass
+class Session:
+    """An arm that is ready, and who is at it."""
+
+    setup: Setup
+    robot: MyCobotRobot
+    operator: Operator
+    twin: TwinHandle | None = None
+    scene: TwinScene | None = None
+
+    @property
+    def task(self) -> Task:
+        return self.robot.task
+
+    @property
+    def servo(self) -> Servo:
+        return self.robot.servo
+
+    @property
+    def keys(self) -> Keys:
+        return self.operator.keys
+
+    @property
+    def is_twin(self) -> bool:
+        return self.twin is not None
+
+    def jog(self) -> Jog:
+        """Driving the tool by keys, as the person sees the arm."""
+        side = self.setup.config.seen_from
+        is_pictured = side is None and self.is_twin
+        axes = axes_in_picture(self.task) if is_pictured else axes_from(side or "behind")
+        return Jog("tool", self.setup.limits.tool_length, axes)
+
+
+@contextlib.contextmanager
+def open_session(
+    setup: Setup,
+    task: Task,
+    keys: Keys,
+    action_range: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Iterator[Session]:
+    """Start the twin if it is asked for, open port and cameras; in the end the arm holds its pose.
+
+    `q` stops whatever `Session.robot` does; so do actions far outside the `action_range`, if it is given.
+    """
+    check_task(task, setup.config.robot)
+    operator = Operator(keys, asks_first=setup.config.confirm)
+    with contextlib.ExitStack() as stack:
+        pace = setup.config.pace
+        stack.enter_context(clock.slowed(pace))
+        twin = scene = None
+        if setup.config.robot == "twin":
+            slow = "" if pace == 1 else f", in slow motion (pace {pace:g})"
+            print(f"starting the twin of {task.name}{slow}", flush=True)
+            twin = stack.enter_context(start_twin(task.name, pace=pace))
+            print(f"look at it: {twin.page} in a browser", flush=True)
+            port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
+            scene = TwinScene(twin, task)
+            stack.callback(scene.close)
+        else:
+            port, sources = setup.config.port, camera_sources(setup, task)
+        cameras = open_cameras(sources)
+        stack.callback(close_cameras, cameras)
+        guard = Guard(setup.limits, action_range)
+        guard.when_late = BUSY if twin else guard.when_late
+        servo = Servo(port, guard, setup.servo).start()
+        stack.callback(close_servo, servo, operator, setup.config.release)
+        degrees = np.degrees(servo.latest.qpos[:JOINTS])
+        if wrong := beyond_limits(degrees):
+            raise RuntimeError(f"the arm says that it is at {degrees.round(2).tolist()}; {wrong}; {FIRMWARE}")
+        robot = MyCobotRobot(task, servo, cameras, setup.arm.home, operator, scene)
+        yield Session(setup, robot, operator, twin, scene)
+
+
+def close_servo(servo: Servo, operator: Operator, release: bool) -> None:
+    """Leave the arm holding its pose, or released, if that was asked for and somebody holds it."""
+    try:
+        release = release and servo.error is None and operator.holds_it("")
+    except (RuntimeError, KeyboardInterrupt) as error:
+        release = False
+        print(f"the servos stay on ({error or 'Ctrl-C'})")
+    servo.close(release)
+    print(f"in all: {servo.stats.text()}")
+    if servo.error is not None:
+        print(f"the arm goes no further than its last command: {servo.error}")
+    else:
+        print("the servos are released" if release else "the arm holds its pose")
+
+
+def start_rng(seed: int, episode: int) -> np.random.Generator:
+    """Where the start of a recorded episode comes from, on the twin as in simulation."""
+    return np.random.default_rng([seed, Stream.RECORD, episode])
+
+
+def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
+    """Facts of an episode that is recorded (`recording.Recording`)."""
+    of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
+    fps = max(1, round(task.fps))  # of a run it may be a fraction; a file says it in whole steps
+    return {"task": task.name, "fps": fps, "sim": is_twin, "robot": MYCOBOT.name, **of_twin}

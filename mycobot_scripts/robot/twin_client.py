@@ -1,0 +1,147 @@
+"""Starts a twin as a process of its own, and asks it things. No simulator is imported here."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+TWIN = Path(__file__).resolve().parents[1] / "twin.py"
+START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
+_NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a twin is behind no proxy
+_READY = re.compile(r"twin port=(\S+) cameras=(\S+) page=((\S+?)/\?token=(\S+))")
+
+
+def start_twin(task_name: str, **flags: Any) -> TwinHandle:
+    """Start `twin.py` for a task with flags of its own by name, e.g. `legacy=True, drop_camera={"top": 5.0}`.
+
+    RuntimeError with what it said if it does not start.
+    """
+    return TwinHandle([sys.executable, str(TWIN), "--task_name", task_name, *_as_words(flags)])
+
+
+def _as_words(flags: dict[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in flags.items():
+        if value is None or value is False:
+            continue
+        words.append(f"--{name}")
+        if isinstance(value, dict):
+            words += [f"{key}={entry}" for key, entry in value.items()]
+        elif isinstance(value, (list, tuple)):
+            words += map(str, value)
+        elif value is not True:
+            words.append(str(value))
+    return words
+
+
+class TwinHandle:
+    """A running twin; `close` it, or use it as a context manager. It ends when this process does."""
+
+    port: str  # serial port
+    cameras: dict[str, str]  # URL by name
+    page: str  # URL of the page that shows it, with the token that lets it do things
+    url: str  # without the token, and without a slash at its end
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the twin)
+        self.process = subprocess.Popen(
+            [*command, "--end_with_stdin"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for the one who drives it, who then needs the arm to hold
+        )
+        lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, args=(lines,), daemon=True)
+        self._reader.start()
+        try:
+            ready = self._first(lines)
+        except BaseException:
+            self.close()
+            raise
+        self.port = ready[1]
+        self.cameras = dict(pair.split("=", 1) for pair in ready[2].split(","))
+        self.page, self.url, self._token = ready[3], ready[4], ready[5]
+
+    def _read(self, lines: queue.Queue[str]) -> None:
+        for line in self.process.stdout:
+            lines.put(line)
+        lines.put("")
+
+    def _first(self, lines: queue.Queue[str]) -> re.Match:
+        try:
+            while line := lines.get(timeout=START_TIMEOUT):
+                if ready := _READY.match(line):
+                    return ready
+        except queue.Empty:
+            raise RuntimeError(f"the twin was not ready after {START_TIMEOUT:.0f} s") from None
+        said = self._said()
+        raise RuntimeError(
+            said[-1].removeprefix("error: ") if said else "the twin ended, and did not say why"
+        )
+
+    def _said(self) -> list[str]:
+        """Lines of its standard error."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace").strip().splitlines()
+
+    def __enter__(self) -> TwinHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def state(self) -> dict[str, Any]:
+        """How the episode stands: reward, success, case, choice, qpos, time, lag and so on (`world.Told`)."""
+        return self._request("state")
+
+    def reset(self, **start: Any) -> dict[str, Any]:
+        """Begin an episode (`POST /reset` in twin_http.py); returns the state. ValueError if refused."""
+        return self._request("reset", {name: _plain(value) for name, value in start.items()})
+
+    def guide(self, qpos: Any = None) -> dict[str, Any]:
+        """A hand brings the joints whose motors are off to angles (rad); None lets go."""
+        return self._request("guide", {} if qpos is None else {"qpos": _plain(qpos)})
+
+    def _request(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self.url}/{path}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.headers = {"Content-type": "application/json", "X-token": self._token}
+        try:
+            with _NEAR.open(request, timeout=HTTP_TIMEOUT) as reply:
+                return json.load(reply)
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"twin: {json.load(error)['error']}") from None
+        except OSError as error:
+            ended = self.process.poll() is not None and not self._log.closed
+            said = self._said()[-1:] if ended else []
+            raise RuntimeError(f"the twin does not answer ({(said or [error])[0]})") from None
+
+    def close(self) -> None:
+        """End it; its port and cameras are gone afterwards."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
+        self.process.stdout.close()
+        self._log.close()
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists."""
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,81 @@
+"""What stands around a twin's arm: puts the props where an episode starts, and tells the reward."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from mycobot_scripts.robot.arm_file import ArmFile
+from mycobot_scripts.robot.twin_client import TwinHandle
+from tasks import Task, picture_axes, sample_start
+
+PERIOD = 0.05  # s between questions
+
+
+def axes_in_picture(task: Task) -> np.ndarray:
+    """(3, 3) whose columns are right, away and up in the first camera's picture, in the base's frame."""
+    from tasks import build_model, mujoco
+
+    model = build_model(task)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    base = data.body(f"{task.arms[0].name}/base").xmat.reshape(3, 3)
+    return base.T @ picture_axes(data.camera(task.cameras[0]).xmat.reshape(3, 3))
+
+
+class TwinScene:
+    """The props and the judge of a twin, asked by a thread, so that no step waits for an answer.
+
+    Args:
+        twin: the twin.
+        task: its task.
+    """
+
+    def __init__(self, twin: TwinHandle, task: Task) -> None:
+        self._twin, self._task = twin, task
+        self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
+        self._told: dict[str, Any] = twin.state()
+        self._lock, self._ending = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
+        self._thread.start()
+
+    def reset(
+        self,
+        rng: np.random.Generator | None = None,
+        case: int | None = None,
+        start: np.ndarray | None = None,
+    ) -> None:
+        """Begin an episode: props at `self.start`, or drawn as in a simulated one.
+
+        The arm is put exactly to the task's start pose, unless it begins at another pose `start` (7,).
+        """
+        props = self.start
+        if props is None:
+            props = sample_start(self._task, np.random.default_rng(rng), case)
+        is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
+        with self._lock:
+            self._told = self._twin.reset(env_state=props, arm=bool(is_home))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the twin told last: `world.Told`."""
+        return self._told
+
+    @property
+    def reward(self) -> float:
+        return float(self._told["reward"])
+
+    def _run(self) -> None:
+        while not self._ending.wait(PERIOD):
+            try:
+                with self._lock:
+                    self._told = self._twin.state()
+            except RuntimeError:  # a twin that is gone is noticed by the servo and the cameras
+                return
+
+    def close(self) -> None:
+        """End the thread; the twin goes on."""
+        self._ending.set()
+        self._thread.join()

@@ -1,0 +1,190 @@
+"""Checkpoint files: where they lie, what they hold, and the weights in those of others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common import cli, read_torch
+
+BEST, LAST = "policy_best.ckpt", "policy_last.ckpt"  # of least validation loss; of the last step
+# what others call the entry of their checkpoints that holds the weights
+ENTRIES = (
+    "model_state_dict",
+    "state_dict",
+    "policy_state_dict",
+    "model",
+    "policy",
+    "weights",
+    "network",
+    "net",
+)
+# what DataParallel, torch.compile and averages of the weights put before the names of weights
+PREFIXES = ("module.", "_orig_mod.", "model.module.", "model._orig_mod.")
+COUNTER = "n_averaged"  # of torch's AveragedModel
+
+
+def run_checkpoint(ckpt_dir: str | Path, name: str | None = None) -> Path:
+    """Path of the checkpoint of that name in a run's folder.
+
+    Without a name, of the one that the run's flags (config.json) name; of the best where they name none.
+    """
+    folder = Path(ckpt_dir)
+    flags = folder / "config.json"
+    if name is None and flags.is_file():
+        name = cli.read_flags(str(flags)).get("ckpt_name")
+    return folder / (name or BEST)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Content of a checkpoint, tensors on the CPU; FileNotFoundError, or ValueError if it is damaged, of
+    another kind (`torch_files.read_torch`) or holds no dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.ckpt"))
+        found = f"in that folder: {', '.join(there) or 'none'}"
+        if path.is_dir():
+            there = sorted(p.name for p in path.glob("*.ckpt"))
+            raise FileNotFoundError(f"{path} is a folder; checkpoints in it: {', '.join(there) or 'none'}")
+        raise FileNotFoundError(
+            f"no checkpoint {path}; {found if path.parent.is_dir() else 'there is no such folder'}"
+        )
+    content = read_torch(path)
+    if not isinstance(content, Mapping) or any(type(name) is not str for name in content):
+        raise ValueError(f"{path} holds {described(content)}, not the dict of names that a checkpoint is")
+    if not content:
+        raise ValueError(f"{path} holds an empty dict; there is nothing to load")
+    return dict(content)
+
+
+def described(value: Any) -> str:
+    """A value of a file's, for the reader: never long, whatever it is."""
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        text = ascii(value)
+        return text if len(text) <= 60 else f"{text[:60]}..."
+    return f"a {type(value).__name__}"
+
+
+def find_weights(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], str]:
+    """The weights in a checkpoint of another program's.
+
+    Args:
+        content: what its file holds: a state dict, or one with it in one of `ENTRIES`.
+        path: the file.
+
+    Returns:
+        the weights, by names without what wrappers put before them; and what was done, for the reader ("" if
+        nothing).
+
+    Raises:
+        ValueError: it holds none.
+    """
+    entry, weights = "", content
+    if not is_state_dict(content):
+        entry = next((name for name in ENTRIES if is_state_dict(content.get(name))), None)
+        if entry is None:
+            names = ", ".join(described(name) for name in list(content)[:8])
+            raise ValueError(
+                f"{path} is neither a checkpoint of this program nor a state dict; it has the entries {names}"
+            )
+        weights = content[entry]
+    weights, prefixes = without_prefixes(weights)
+    told = [f"its weights are those of its entry {entry!r}"] if entry else []
+    told += [f"{prefix!r} before their names was left out" for prefix in prefixes]
+    return weights, "; ".join(told)
+
+
+def is_state_dict(value: Any) -> bool:
+    """Whether it is tensors by name."""
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(type(name) is str and isinstance(tensor, Tensor) for name, tensor in value.items())
+    )
+
+
+def without_prefixes(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights by their names without the `PREFIXES` that all of them have; and which these were."""
+    weights, found = dict(weights), []
+    while prefix := next((p for p in PREFIXES if _all_have(weights, p)), None):
+        weights.pop(COUNTER, None)
+        kept = "model." if prefix.startswith("model.") else ""
+        weights = {kept + name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+        found.append(prefix.removeprefix(kept))
+    return weights, found
+
+
+def _all_have(weights: Mapping[str, Tensor], prefix: str) -> bool:
+    names = [name for name in weights if name != COUNTER]
+    return bool(names) and all(name.startswith(prefix) for name in names)
+
+
+def check_weights(weights: Any, path: Path) -> None:
+    """ValueError, with the file and the weight, unless they are finite tensors by name, and no larger than
+    the file.
+    """
+    if not isinstance(weights, Mapping) or (weights and not is_state_dict(weights)):
+        raise ValueError(f"{path} should hold weights, tensors by name; it holds {described(weights)}")
+    size = path.stat().st_size
+    for name, tensor in weights.items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise ValueError(f"{path}: weight {described(name)} is no plain tensor")
+        if tensor.nbytes > size:
+            raise ValueError(f"{path}: weight {described(name)} is larger than the file; it is damaged")
+        if tensor.is_floating_point() and not _is_finite(tensor):
+            raise ValueError(
+                f"{path}: weight {described(name)} holds {_first_infinite(tensor)}; its training went wrong, "
+                "or the file is damaged: take another checkpoint of the run"
+            )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are; in one pass, which makes nothing as large."""
+    return not tensor.numel() or all(map(math.isfinite, (end.item() for end in tensor.float().aminmax())))
+
+
+def _first_infinite(tensor: Tensor) -> float:
+    return tensor[~tensor.isfinite()][0].item()
+
+
+def check_run(state: Mapping[str, Any], wanted: Mapping[str, type], path: Path) -> None:
+    """ValueError unless what a run is to go on from has values of the types `wanted`, by name."""
+    for name, kind in wanted.items():
+        value = state.get(name)
+        is_number = kind is float and type(value) in (int, float) and not math.isnan(value)
+        if not is_number and (kind is float or type(value) is not kind):
+            raise ValueError(f"{path} cannot be resumed from: its {name} is {described(value)}")
+    if not all(type(row) is dict for row in state["history"]):
+        raise ValueError(f"{path} cannot be resumed from: its history holds something else than rows")
+
+
+def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
+    """ValueError unless an optimiser's moments are finite tensors."""
+    moments = optimiser.get("state")
+    if type(moments) is not dict or not all(type(values) is dict for values in moments.values()):
+        raise ValueError(f"{path} cannot be resumed from: its optimiser has no state")
+    for number, values in moments.items():
+        tensors = {f"{name} of parameter {number}": value for name, value in values.items()}
+        check_weights({name: value for name, value in tensors.items() if isinstance(value, Tensor)}, path)
+
+
+def tell(path: Path, note: str) -> None:
+    """Print what was done to a file's content, if anything was; once, not in each worker."""
+    if note and parent_process() is None:
+        print(f"{path}: {note}")
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """A state dict, as torch.save or train_backbone.py wrote it, or another program's in one of `ENTRIES`."""
+    path = Path(path)
+    weights, note = find_weights(read_checkpoint(path), path)
+    check_weights(weights, path)
+    tell(path, note)
+    return weights

@@ -1,0 +1,154 @@
+"""Read checkpoints of ACT (tonyzhaozh/act) and ACT++ (MarkFzp/act-plus-plus): weights, statistics, camera
+names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from common import read_pickle
+from constants import IMAGE_SIZE
+from detr import CodeLatent, convert_upstream
+from episodes import Stats
+from policies.checkpoints import check_weights, described, find_weights
+from policies.stored import stored_stats
+
+
+def read_upstream(
+    content: Mapping[str, Any], path: Path, cameras: Sequence[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any], Stats, dict[str, Tensor], str]:
+    """Translate a checkpoint of ACT or ACT++.
+
+    Args:
+        content: what its file holds: a state dict, or one with it in an entry.
+        path: the file; `dataset_stats.pkl` must lie beside it, ACT++'s `config.pkl` may.
+        cameras: their names, in the order of training, where there is no config.pkl.
+
+    Returns:
+        values of `policy.ACTConfig`, values of `policy.Interface`, statistics (with ranges that the file
+        lacks filled in by `Stats.completed`), weights of our `detr.act.ACT`, and what was done to them, for
+        the reader ("" if nothing).
+
+    Raises:
+        ValueError: these are no weights of ACT, or the cameras are not known or do not fit them.
+        FileNotFoundError: no dataset_stats.pkl.
+    """
+    settings = _settings(path)
+    weights, sizes, note = _convert(content, path, settings["codes"])
+    stats_path = path.with_name("dataset_stats.pkl")
+    if not stats_path.is_file():
+        raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
+    known, widths = read_pickle(stats_path), (sizes["state_dim"], sizes["action_dim"])
+    stats = stored_stats(known, *widths, f"{stats_path}: it")
+    count = sizes.pop("num_backbones")
+    try:
+        cameras = name_cameras(path, settings["camera_names"], cameras, count=_told(count))
+    except ValueError as error:
+        raise ValueError(f"{error} ({note})" if note else str(error)) from None
+    interface = {
+        "state_dim": sizes.pop("state_dim"),
+        "action_dim": sizes.pop("action_dim"),
+        "cameras": cameras,
+        "image_size": IMAGE_SIZE,
+        "render_quality": "full",
+    }
+    config = {**sizes, "share_backbone": count == 1, "pretrained": True}
+    latent = config.pop("latent")  # a Gaussian one has always 32 numbers
+    config["no_encoder"] = latent is None
+    if isinstance(latent, CodeLatent):
+        config |= {"use_vq": True, "vq_class": latent.classes, "vq_dim": latent.values}
+    return config, interface, stats, weights, note
+
+
+def count_cameras(content: Mapping[str, Any], path: Path) -> tuple[tuple[str, ...], int | None]:
+    """Names of the cameras of a checkpoint of ACT (none, if only its people know), and how many there are,
+    None where it has one backbone, which may serve any number. ValueError as of `read_upstream`.
+    """
+    settings = _settings(path)
+    _, sizes, _ = _convert(content, path, settings["codes"])
+    return settings["camera_names"], _told(sizes["num_backbones"])
+
+
+def _told(backbones: int) -> int | None:
+    """How many cameras so many backbones tell of: ACT has one for all, ACT++ one for each."""
+    return backbones if backbones > 1 else None
+
+
+def _convert(
+    content: Mapping[str, Any], path: Path, codes: tuple[int, int] | None
+) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Weights and sizes as of `convert_upstream`, and what was done to find them."""
+    state, note = find_weights(content, path)
+    check_weights(state, path)
+    try:
+        return *convert_upstream(state, codes), note
+    except Exception as error:  # shapes of something else
+        reason = str(error) if type(error) is ValueError and str(error) else "its weights have other shapes"
+        raise ValueError(f"{path}: {reason}{f' ({note})' if note else ''}") from error
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Of ACT++'s config.pkl beside a checkpoint: `camera_names`, empty where it says nothing of them, and
+    `codes`, None where there are none.
+    """
+    path = path.with_name("config.pkl")
+    written = read_pickle(path) if path.is_file() else {}
+    made = written.get("policy_config", {}) if type(written) is dict else None
+    if type(made) is not dict:
+        raise ValueError(f"{path} is not ACT++'s dict of settings; it holds {described(written)}")
+    cameras, codes = written.get("camera_names"), None
+    if cameras is not None and (
+        type(cameras) not in (list, tuple) or not all(type(name) is str for name in cameras)
+    ):
+        raise ValueError(f"{path} has camera_names {described(cameras)}; it should be a list of names")
+    if type(made.get("vq")) in (bool, int) and made["vq"]:
+        codes = (made.get("vq_class"), made.get("vq_dim"))
+        if not all(type(count) is int and count > 0 for count in codes):
+            shown = " and ".join(map(described, codes))
+            raise ValueError(f"{path} has vq_class and vq_dim {shown}; they should be whole numbers above 0")
+    return {"camera_names": tuple(cameras or ()), "codes": codes}
+
+
+def name_cameras(
+    path: Path,
+    known: Sequence[str],
+    given: Sequence[str] | None,
+    likely: Sequence[str] = (),
+    count: int | None = None,
+) -> tuple[str, ...]:
+    """Cameras of a checkpoint, in the order of its training.
+
+    Args:
+        path: the checkpoint.
+        known: what it says itself; empty if it names none.
+        given: what a person says (`--camera_names`).
+        likely: what the task or the data have: taken where there is but one, as that leaves no doubt.
+        count: how many there are; None if that cannot be told.
+
+    Raises:
+        ValueError: the two contradict, or nobody says it, or they are not as many.
+    """
+    if known and given and set(known) != set(given):
+        raise ValueError(
+            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, which it knows itself"
+        )
+    likely = likely if count in (None, len(likely)) else ()
+    if not (known or given or len(likely) == 1):
+        many = f"it has {count} backbones, one for each" if count else "how many there are it does not tell"
+        raise ValueError(
+            f"{path} is a checkpoint of ACT, which does not say what its cameras are ({many}): give "
+            f"--camera_names, in the order of its training, e.g. --camera_names {' '.join(likely) or 'top'}"
+        )
+    cameras = tuple(known or given or likely)
+    if len(set(cameras)) < len(cameras):
+        raise ValueError(f"{path}: its cameras are {', '.join(cameras)}; name each once, with --camera_names")
+    if count not in (None, len(cameras)):
+        raise ValueError(
+            f"{path} has {count} backbones, one for each camera, but the cameras are {', '.join(cameras)}; "
+            f"give --camera_names with {count} names, in the order of training"
+        )
+    return cameras

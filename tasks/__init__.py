@@ -1,0 +1,23 @@
+"""What a task is: its arms, stages and starts, its scene in MuJoCo, and how the scene may look."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "arm_index": ("ArmIndex", "LinkedJoints"),
+        "inverse_kinematics": ("GripPointIK",),
+        "looks": ("Looks",),
+        "opengl": ("check_fork", "check_rendering", "mujoco", "opengl_explained", "rendering"),
+        "parts": ("Arm", "Case", "Entry", "Prop", "Stage", "Waypoint"),
+        "projection": ("camera_matrix", "camera_pose", "draw_axes", "picture_axes"),
+        "reach": ("Arrival", "arrivals", "check_reach", "missed_waypoints"),
+        "scene": ("Places", "build_model"),
+        "schema": ("Task", "mirrored", "swapped"),
+        "script_paths": ("Knot", "along", "lay_paths"),
+        "stages": ("Judge",),
+        "starts": ("case_of", "distance_from", "pose_of", "sample_prop", "sample_start"),
+        "task_check": ("waypoint_name",),
+        "timestep": ("TimeStep",),
+    },
+)

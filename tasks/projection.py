@@ -1,0 +1,72 @@
+"""Where points of a simulated scene are in a camera's picture, and what is drawn there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from common import write
+
+AXIS_LENGTH = 0.07  # m
+COLOURS = ((255, 90, 90), (90, 255, 90), (110, 160, 255))  # RGB, of the three axes
+NEAREST = 1e-3  # m in front of a camera
+
+
+def camera_matrix(physics: Any, camera: str, image_size: tuple[int, int]) -> np.ndarray:
+    """(3, 4) from a homogeneous point in the world (m) to its pixel, in pictures (H, W).
+
+    `physics` is dm_control's; so is the convention: the camera looks along its minus z, and its y is up.
+    """
+    height, width = image_size
+    focal = height / 2 / np.tan(np.radians(physics.named.model.cam_fovy[camera]) / 2)  # pixels
+    camera_from_world = camera_pose(physics, camera).T
+    pose = np.column_stack([camera_from_world, -camera_from_world @ physics.named.data.cam_xpos[camera]])
+    lens = [[-focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
+    return np.array(lens) @ pose
+
+
+def to_pixels(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Pixels (N, 2), x to the right and y down, of points (N, 3) in m; NaN for those behind the camera."""
+    homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    depth = homogeneous[:, 2:]  # along the camera's z: negative in front of it
+    return homogeneous[:, :2] / np.where(depth < -NEAREST, depth, np.nan)
+
+
+def picture_axes(pose: np.ndarray) -> np.ndarray:
+    """(3, 3) whose columns are, in the world, to the right in a picture, away from its viewer, and up.
+
+    `pose` (3, 3) is the camera's: its columns point to the picture's right and upper edge, and to the viewer.
+    All three axes are level or upright: away is the way that both the line of sight and the upper edge point
+    to, so that it means the same for a camera that looks down and one that looks ahead.
+    """
+    away = pose[:, 1] - pose[:, 2]
+    away[2] = 0.0
+    away /= np.linalg.norm(away)
+    up = np.array([0.0, 0.0, 1.0])
+    return np.column_stack([np.cross(away, up), away, up])
+
+
+def camera_pose(physics: Any, camera: str) -> np.ndarray:
+    """(3, 3) of a camera in dm_control's `physics`, as `picture_axes` takes it."""
+    return np.reshape(physics.named.data.cam_xmat[camera], (3, 3))
+
+
+def draw_axes(
+    image: np.ndarray, matrix: np.ndarray, origin: np.ndarray, axes: np.ndarray, labels: Sequence[str]
+) -> np.ndarray:
+    """A copy of an image (H, W, 3) uint8 RGB with an arrow along each column of `axes` (3, 3).
+
+    They begin at `origin` (3,) in m; one that points at the viewer, and has no length, keeps its label.
+    """
+    drawn = image.copy()
+    pixels = to_pixels(matrix, np.vstack([origin, origin + AXIS_LENGTH * axes.T]))
+    if not np.isfinite(pixels).all():
+        return drawn
+    start, *tips = (tuple(int(value) for value in np.round(pixel)) for pixel in pixels)
+    for tip, colour, label in zip(tips, COLOURS, labels, strict=True):
+        cv2.arrowedLine(drawn, start, tip, colour, 2, cv2.LINE_AA, tipLength=0.2)
+        write(drawn, label, (tip[0] + 5, tip[1] - 5), colour)
+    return drawn

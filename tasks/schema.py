@@ -1,0 +1,194 @@
+"""What a task is made of: arms, props, stages of success, scripts. Standard library only.
+
+A `Task` carries everything that tells one task from another; every other file only reads it. The tasks
+themselves are in constants.py, how to write one in docs/add_a_task.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from tasks.parts import Arm, Case, Entry, Near, Pair, Prop, Stage, Waypoint
+from tasks.task_check import (
+    check_cases,
+    check_names,
+    check_number,
+    check_prop,
+    check_script,
+    check_stages,
+    check_tuple,
+)
+
+__all__ = ["Arm", "Case", "Entry", "Near", "Pair", "Prop", "Stage", "Task", "Waypoint", "mirrored", "swapped"]
+
+
+_TUPLES = {
+    "cameras": str,
+    "arms": Arm,
+    "props": Prop,
+    "stages": Stage,
+    "script": Waypoint,
+    "cases": Case,
+    "choices": Stage,
+}  # fields of a task, and what each holds
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that tells one task from another. A mistake in it is a ValueError that names the entry."""
+
+    name: str
+    episode_len: int  # control steps
+    cameras: tuple[str, ...]  # recorded by default
+    arms: tuple[Arm, ...]  # left first
+    scene: str | None = None  # a stem in assets/; None on the real arm
+    props: tuple[Prop, ...] = ()
+    stages: tuple[Stage, ...] = ()  # reward = number of the highest stage that holds
+    # Strict success: this and the last stage hold, `strict_steps` running, at some time. If not given: the
+    # last stage holds in the end, and has done so for `strict_steps`.
+    strict: Stage | None = None
+    strict_steps: int = 10
+    script: tuple[Waypoint, ...] = ()
+    fps: int = 50  # control steps a second
+    cases: tuple[Case, ...] = ()  # kinds of episode, all as likely; () if they are all of one kind
+    choices: tuple[Stage, ...] = ()  # what an episode may end in, right or wrong; at most one of them holds
+    # Names of other tasks, which say nothing about what this one is.
+    human: str | None = field(default=None, compare=False)  # the same by hand: a data set of its own
+    mirror: str | None = field(default=None, compare=False)  # what it is in a mirror, and back
+
+    def __post_init__(self) -> None:
+        source = f"task {self.name!r}"
+        for name, kind in _TUPLES.items():
+            check_tuple(source, name, getattr(self, name), kind)
+        props, labels = [prop.name for prop in self.props], [arm.label for arm in self.arms]
+        check_number(source, "episode_len", self.episode_len, 1)
+        check_number(source, "strict_steps", self.strict_steps, 1)
+        check_number(source, "fps", self.fps, 0, whole=False)
+        check_names(source, self.cameras, self.arms, self.props)
+        for prop in self.props:
+            check_prop(source, prop)
+        strict = (self.strict,) if self.strict else ()
+        for name, stages in (("stage", self.stages), ("strict", strict), ("choice", self.choices)):
+            check_stages(source, name, stages, props)
+        check_script(source, self.script, labels, props)
+        check_cases(source, self.cases, labels, props)
+
+    @property
+    def dim(self) -> int:
+        """Length of `qpos` and of an action."""
+        return sum(arm.dim for arm in self.arms)
+
+    @property
+    def max_reward(self) -> int:
+        return len(self.stages)
+
+    def progress(self, step: int, reward: float) -> str:
+        """How far an episode is after `step` (from 0), for whoever watches; `reward` is its highest."""
+        return f"step {step + 1} of {self.episode_len}   highest reward {reward:g} of {self.max_reward}"
+
+    @property
+    def strict_label(self) -> str:
+        """What strict success means, in words; "" if nobody can tell."""
+        if self.strict:
+            return f"{self.strict.label} for {self.strict_steps} steps running"
+        return f"{self.stages[-1].label} in the end, for {self.strict_steps} steps" if self.stages else ""
+
+    @property
+    def variants(self) -> tuple[Task, ...]:
+        """Each case as a task of its own; a task without cases is its only variant."""
+        return tuple(map(self._variant, self.cases)) or (self,)
+
+    def _variant(self, case: Case) -> Task:
+        own = {prop.name: prop for prop in case.props}
+        props = tuple(own.get(prop.name, prop) for prop in self.props)
+        return replace(self, props=props, script=case.script or self.script, cases=())
+
+    def case_number(self, episode: int) -> int:
+        """The case of an episode, by its number: the cases take turns, so that each has its exact share."""
+        return episode % len(self.variants)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of `qpos` and of an action."""
+        return tuple(entry for arm in self.arms for entry in arm.entries)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Name of each entry of `qpos` and of an action."""
+        return tuple(entry.name for entry in self.entries)
+
+
+_SWAP = {"left": "right", "right": "left"}
+
+
+def swapped(name: str) -> str:
+    """`name` with left and right exchanged."""
+    return re.sub("left|right", lambda found: _SWAP[found[0]], name)
+
+
+def _swapped_stage(stage: Stage) -> Stage:
+    touch = tuple((swapped(one), swapped(other)) for one, other in stage.touch)
+    clear = tuple((swapped(one), swapped(other)) for one, other in stage.clear)
+    near = tuple((prop, _mirrored_place(place), metres) for prop, place, metres in stage.nears)
+    near = near[0] if stage.near and stage.near == stage.nears[0] else near
+    otherwise = stage.otherwise and _swapped_stage(stage.otherwise)
+    return replace(stage, touch=touch, clear=clear, near=near, otherwise=otherwise)
+
+
+def _mirrored_place(place: str | tuple[float, ...]) -> str | tuple[float, ...]:
+    return swapped(place) if isinstance(place, str) else (-place[0], *place[1:])
+
+
+def _mirrored_turn(turn: tuple[str | float, ...]) -> tuple[str | float, ...]:
+    pairs = zip(turn[::2], turn[1::2], strict=True)
+    return tuple(entry for axis, degrees in pairs for entry in (axis, degrees if axis == "x" else -degrees))
+
+
+def _mirrored_props(props: tuple[Prop, ...]) -> tuple[Prop, ...]:
+    return tuple(
+        replace(
+            prop,
+            low=(-prop.high[0], *prop.low[1:]),
+            high=(-prop.low[0], *prop.high[1:]),
+            yaw=(0.0 - prop.yaw[1], 0.0 - prop.yaw[0]),
+        )
+        for prop in props
+    )
+
+
+def _mirrored_script(script: tuple[Waypoint, ...]) -> tuple[Waypoint, ...]:
+    return tuple(
+        replace(
+            point,
+            arm=swapped(point.arm),
+            xyz=(-point.xyz[0], *point.xyz[1:]),
+            turn=_mirrored_turn(point.turn),
+        )
+        for point in script
+    )
+
+
+def mirrored(task: Task, name: str) -> Task:
+    """A task seen in a mirror at the plane x = 0: left and right swap their parts.
+
+    An episode of `task` becomes one of this task when its arms are swapped and every joint that swings or
+    rolls an arm sideways (waist, forearm_roll, wrist_rotate) changes its sign, as in ACT++'s mirrored files.
+    """
+    arms = (replace(arm, name=swapped(arm.name), label=swapped(arm.label)) for arm in task.arms)
+    return replace(
+        task,
+        name=name,
+        human=None,
+        mirror=task.name,
+        arms=tuple(sorted(arms, key=lambda arm: arm.label)),  # left first
+        props=_mirrored_props(task.props),
+        script=_mirrored_script(task.script),
+        stages=tuple(map(_swapped_stage, task.stages)),
+        strict=task.strict and _swapped_stage(task.strict),
+        cases=tuple(
+            replace(case, props=_mirrored_props(case.props), script=_mirrored_script(case.script))
+            for case in task.cases
+        ),
+        choices=tuple(map(_swapped_stage, task.choices)),
+    )

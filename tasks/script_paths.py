@@ -1,0 +1,83 @@
+"""The paths that a task's waypoints ask of its arms' grip points (ACT: scripted_policy.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from pyquaternion import Quaternion
+
+from tasks.parts import Waypoint
+from tasks.schema import Task
+
+AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
+
+
+class Knot(NamedTuple):
+    """Where a grip point is to be at a control step, in the world frame."""
+
+    step: int
+    xyz: np.ndarray  # (3,) m
+    orientation: Quaternion
+    gripper: float  # 0 closed, 1 open
+
+
+def lay_paths(
+    task: Task,
+    start_xyz: Mapping[str, np.ndarray],
+    env_state: np.ndarray,
+    shifts: Mapping[int, np.ndarray] | None = None,
+) -> list[list[Knot]]:
+    """The path of each of a task's arms; ValueError if it has no script for one of them.
+
+    Args:
+        task: its script is followed.
+        start_xyz: grip point (3,) in m of each arm in its start pose, by label.
+        env_state: (P * 7,), the props at reset.
+        shifts: how far (3,) in m the waypoints of a control step are moved; those at "start" never are.
+    """
+    poses = dict(zip((prop.name for prop in task.props), env_state.reshape(-1, 7), strict=True))
+    places = {name: pose[:3] for name, pose in poses.items()} | {"world": np.zeros(3)}
+    turns = {name: pose[3:] for name, pose in poses.items()}
+    paths = []
+    for arm in task.arms:
+        places["start"] = start_xyz[arm.label]
+        points = [point for point in task.script if point.arm == arm.label]
+        paths.append([_knot(point, places, turns, shifts or {}) for point in points])
+    if not all(paths):
+        raise ValueError(f"task {task.name!r} has no script for each of its arms")
+    return paths
+
+
+def _knot(
+    point: Waypoint,
+    places: Mapping[str, np.ndarray],
+    turns: Mapping[str, np.ndarray],
+    shifts: Mapping[int, np.ndarray],
+) -> Knot:
+    origin = np.array([places[name][axis] for axis, name in enumerate(point.anchors)])
+    shift = np.zeros(3) if point.at_start else shifts.get(point.step, np.zeros(3))
+    orientation = Quaternion()
+    for axis, degrees in zip(point.turn[::2], point.turn[1::2], strict=True):
+        orientation = Quaternion(axis=AXES[axis], degrees=degrees) * orientation
+    if point.turn_with:
+        orientation = Quaternion(turns[point.turn_with]) * orientation
+    return Knot(point.step, origin + np.array(point.xyz) + shift, orientation, point.gripper)
+
+
+def along(path: list[Knot], step: float) -> np.ndarray:
+    """End-effector action (8,) at a control step: xyz, quaternion wxyz, gripper; at rest after the last knot.
+
+    Positions and grippers go along straight lines, orientations along arcs.
+    """
+    for before, after in pairwise(path):
+        if step <= after.step:
+            share = (step - before.step) / (after.step - before.step)
+            xyz = before.xyz + share * (after.xyz - before.xyz)
+            quat = Quaternion.slerp(before.orientation, after.orientation, share)
+            gripper = before.gripper + share * (after.gripper - before.gripper)
+            return np.concatenate([xyz, quat.elements, [gripper]])
+    last = path[-1]
+    return np.concatenate([last.xyz, last.orientation.elements, [last.gripper]])

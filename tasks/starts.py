@@ -1,0 +1,60 @@
+"""Where the props of an episode start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.parts import Prop
+from tasks.schema import Task
+
+ROUNDING = 1e-5  # m
+RADIAN = 0.1  # m that a turn of 1 rad beyond a range counts as much as, where cases are told apart
+
+
+def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:
+    """Pose (7,) of a prop at a place (m) that is turned by `yaw` (degrees) about the vertical."""
+    half = math.radians(yaw) / 2
+    return np.array([*xyz, math.cos(half), 0.0, 0.0, math.sin(half)])
+
+
+def sample_prop(prop: Prop, rng: np.random.Generator) -> np.ndarray:
+    """Start pose (7,) of a prop, drawn from its box, and from its range of yaw if it has one."""
+    xyz = rng.uniform(prop.low, prop.high)
+    return pose_of(xyz, rng.uniform(*prop.yaw) if any(prop.yaw) else 0.0)
+
+
+def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
+    """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
+
+    Of the case of that number, or of one that is drawn first.
+    """
+    variants = task.variants
+    if case is None:
+        case = rng.integers(len(variants)) if task.cases else 0
+    poses = [sample_prop(prop, rng) for prop in variants[case].props]
+    return np.concatenate(poses) if poses else np.zeros(0)
+
+
+def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
+    """Which case of a task an episode is of, told by where its props start (P * 7,); None if by none."""
+    if task is None or not task.cases or env_state is None or env_state.size % 7:
+        return None
+    poses = env_state.reshape(-1, 7)
+    for case, variant in zip(task.cases, task.variants, strict=True):
+        if len(poses) == len(variant.props) and distance_from(poses, variant.props) < ROUNDING:
+            return case.label
+    return None
+
+
+def distance_from(poses: np.ndarray, props: Sequence[Prop]) -> float:
+    """How far (m) props at `poses` (P, 7) are from where they may start, in all."""
+    low, high = (np.array([getattr(prop, end) for prop in props]).reshape(-1, 3) for end in ("low", "high"))
+    moved = np.linalg.norm(poses[:, :3] - np.clip(poses[:, :3], low, high), axis=1)
+    yaw = 2 * np.arctan2(poses[:, 6], poses[:, 3])
+    least, most = np.radians([prop.yaw for prop in props]).reshape(-1, 2).T
+    from_middle = (yaw - (least + most) / 2 + np.pi) % (2 * np.pi) - np.pi
+    turned = np.abs(from_middle) - (most - least) / 2
+    return float((moved + RADIAN * np.maximum(turned, 0.0)).sum())

@@ -1,0 +1,11 @@
+"""Driving by hand in simulation: keyboards, gamepads, and what they make of the arms."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "devices": ("Device", "Gamepad", "Input", "Keyboard", "SLOW", "SLOW_KEY", "explain"),
+        "pilot": ("make_pilot",),
+    },
+)

@@ -1,0 +1,335 @@
+"""Contracts of `--randomize` over every simulated task: what is seen changes, what happens does not."""
+
+import mujoco
+import numpy as np
+import pytest
+from matplotlib.colors import rgb_to_hsv
+from simulated_tasks import SIMULATED
+
+from sim_env import make_sim_env
+from tasks import looks as randomize
+from tasks.looks import COVERS, RANGES, SEGMENT, cable_path
+
+SEEDS = range(8)
+SMALL = (120, 160)  # pixels
+
+
+@pytest.fixture(scope="module", params=SIMULATED, ids=[task.name for task in SIMULATED])
+def envs(request):
+    """The same task as it is, and with looks that can vary."""
+    pair = [make_sim_env(request.param, image_size=SMALL, randomize=varied) for varied in (False, True)]
+    yield pair
+    for env in pair:
+        env.close()
+
+
+@pytest.fixture
+def plain(envs):
+    return envs[0]
+
+
+@pytest.fixture
+def varied(envs):
+    return envs[1]
+
+
+def model_of(env) -> mujoco.MjModel:
+    return env.physics.model.ptr
+
+
+def arrays(struct) -> dict[str, np.ndarray]:
+    """Every array and number of a MuJoCo struct."""
+    values = {name: getattr(struct, name) for name in dir(struct) if not name.startswith("_")}
+    kinds = (np.ndarray, int, float)
+    return {name: np.array(value) for name, value in values.items() if isinstance(value, kinds)}
+
+
+def ours(model) -> list[int]:
+    return [i for i in range(model.ngeom) if model.geom(i).name.startswith("looks/")]
+
+
+def drive(env, steps=30) -> np.ndarray:
+    """Everything numeric of an episode in which the arms move about and touch things."""
+    home, rng = env.reset(5).observation["qpos"], np.random.default_rng(0)
+    rows = []
+    for _ in range(steps):
+        step = env.step(home + rng.normal(0, 0.3, home.shape))
+        data = env.physics.data
+        rows.append(
+            [*step.observation["qpos"], *step.observation["qvel"], *data.qpos, data.ncon, step.reward]
+        )
+    return np.array(rows)
+
+
+def pictures(env, seed) -> dict[str, np.ndarray]:
+    """What all cameras see of the start with the looks of a seed."""
+    env.set_looks(seed)
+    return dict(env.reset(0).observation["images"])
+
+
+# --- physics is untouched
+
+
+def test_what_happens_is_the_same_to_the_last_bit(plain, varied):
+    wanted = drive(plain)
+    for seed in (None, 0, 1):
+        varied.set_looks(seed)
+        assert np.array_equal(drive(varied), wanted), seed
+
+
+def test_a_whole_demonstration_is_the_same_to_the_last_bit():
+    from ee_sim_env import make_ee_sim_env
+    from evaluation.demonstrations import run_script
+
+    for task in SIMULATED:
+        done = []
+        for is_varied in (False, True):
+            env = make_ee_sim_env(task, randomize=is_varied)
+            if is_varied:
+                env.set_looks(3)
+            done.append(run_script(env, task, np.random.default_rng(0), ()))
+            env.close()
+        for name in ("qpos", "qvel", "action", "reward", "env_state"):
+            assert np.array_equal(getattr(done[0], name), getattr(done[1], name)), (task.name, name)
+        assert done[0].success
+
+
+def test_the_rest_of_the_model_is_that_of_the_plain_scene(plain, varied):
+    """Array by array; what is added comes last, so everything keeps its number."""
+    reference, model = model_of(plain), model_of(varied)
+    added = {"nbody": 1, "ngeom": len(ours(model))}
+    sizes = ("nq", "nv", "nu", "na", "njnt", "nbody", "ngeom", "nsite", "ncam", "neq", "npair", "nmesh")
+    for name in sizes:
+        assert getattr(model, name) == getattr(reference, name) + added.get(name, 0), name
+    kinds = ("body_", "jnt_", "dof_", "actuator_", "eq_", "geom_", "site_", "cam_", "qpos", "mesh_", "pair_")
+    wanted = {name: value for name, value in arrays(reference).items() if name.startswith(kinds)}
+    assert {"body_mass", "geom_contype", "geom_friction", "dof_damping", "qpos0"} <= set(wanted)
+    for seed in range(3):
+        varied.set_looks(seed)
+        found = arrays(model)
+        changed = {n for n, v in wanted.items() if not np.array_equal(found[n][: len(v)], v)}
+        # The world's own count of children, and where the boxes that bound bodies are stored, may differ.
+        assert changed <= {"geom_rgba", "body_bvhadr", "body_bvhnum"}, changed
+        for part in ("opt", "stat"):
+            one, other = arrays(getattr(reference, part)), arrays(getattr(model, part))
+            changed = {name for name, value in one.items() if not np.array_equal(value, other[name])}
+            assert changed <= {"meanmass", "meansize"}, changed  # how large a viewer draws forces
+
+
+def test_what_is_added_has_neither_mass_nor_contacts(varied):
+    model, data = model_of(varied), varied.physics.data
+    geoms, body = ours(model), model.body("looks")
+    assert len(geoms) > 10 and set(model.geom_bodyid[geoms]) == {body.id}
+    assert not model.geom_contype[geoms].any() and not model.geom_conaffinity[geoms].any()
+    assert body.mass == 0 and not body.inertia.any() and body.weldid == 0
+    for seed in SEEDS:
+        varied.set_looks(seed)
+        varied.reset(seed)
+        assert not np.isin(data.contact.geom, geoms).any()
+
+
+def test_an_environment_made_without_refuses_looks(plain):
+    with pytest.raises(ValueError, match="made without randomize=True"):
+        plain.set_looks(0)
+    assert not ours(model_of(plain))
+
+
+# --- what is seen
+
+
+def test_a_seed_is_a_look(varied):
+    first, other = pictures(varied, [0, 1]), pictures(varied, [0, 2])
+    for camera, image in first.items():
+        assert np.abs(image.astype(int) - other[camera]).mean() > 3, camera
+    again = pictures(varied, [0, 1])
+    assert all(np.array_equal(image, again[camera]) for camera, image in first.items())
+    fresh = make_sim_env(varied.spec, image_size=SMALL, randomize=True)
+    try:
+        new = pictures(fresh, [0, 1])
+    finally:
+        fresh.close()
+    assert all(np.array_equal(image, new[camera]) for camera, image in first.items())
+
+
+def test_the_scenes_own_look_comes_back(plain, varied):
+    before = {**arrays(model_of(varied)), **arrays(model_of(varied).vis.headlight)}
+    images = dict(plain.reset(0).observation["images"])
+    varied.set_looks(None)
+    nominal = {**arrays(model_of(varied)), **arrays(model_of(varied).vis.headlight)}
+    for seed in SEEDS:
+        varied.set_looks(seed)
+    assert not np.array_equal(before["geom_rgba"], model_of(varied).geom_rgba)
+    restored = pictures(varied, None)
+    after = {**arrays(model_of(varied)), **arrays(model_of(varied).vis.headlight)}
+    assert all(np.array_equal(value, after[name]) for name, value in nominal.items())
+    assert all(np.array_equal(image, restored[camera]) for camera, image in images.items())
+
+
+def test_looks_do_not_accumulate(varied):
+    """However many came before, one is the same, and none has drifted away."""
+    fields = ("light_dir", "light_diffuse", "light_pos", "geom_rgba", "geom_pos", "geom_matid")
+    varied.set_looks(7)
+    wanted = {name: getattr(model_of(varied), name).copy() for name in fields}
+    for seed in range(100):
+        varied.set_looks(seed)
+    varied.set_looks(7)
+    assert all(np.array_equal(getattr(model_of(varied), name), value) for name, value in wanted.items())
+
+
+def test_no_picture_is_black_or_burnt_out(varied):
+    for seed in SEEDS:
+        for camera, image in pictures(varied, seed).items():
+            assert image.std() > 5 and 5 < image.mean() < 220, (camera, seed)
+
+
+def test_an_image_of_the_old_look_is_kept_or_refused(varied):
+    seen, late, *_ = varied.cameras
+    varied.set_looks(0)
+    images = varied.reset(0).observation["images"]
+    before = images[seen].copy()
+    varied.set_looks(1)
+    assert np.array_equal(images[seen], before)
+    with pytest.raises(RuntimeError, match="after the simulation had moved on"):
+        images[late]
+
+
+def hue_distance(one, other):
+    """Turns of the colour wheel."""
+    return np.abs((one - other + 0.5) % 1 - 0.5)
+
+
+def props_of(model, task) -> list[int]:
+    bodies = [model.joint(f"{prop.name}_joint").id for prop in task.props]
+    return [i for i in range(model.ngeom) if model.geom_bodyid[i] in model.jnt_bodyid[bodies]]
+
+
+def test_props_keep_their_colours(plain, varied):
+    wanted = model_of(plain).geom_rgba
+    props = props_of(model_of(plain), varied.spec)
+    hue0, saturation0, value0 = rgb_to_hsv(wanted[props, :3]).T
+    looks = []
+    for seed in SEEDS:
+        varied.set_looks(seed)
+        rgba = model_of(varied).geom_rgba[props]
+        assert np.array_equal(rgba[:, 3], wanted[props, 3])
+        hue, saturation, value = rgb_to_hsv(rgba[:, :3]).T
+        assert (hue_distance(hue, hue0) < RANGES.hue + 1e-6).all()
+        assert (saturation > 0.9 * saturation0).all() and (value > 0.84 * value0).all()
+        looks.append(rgba.tobytes())
+    assert len(set(looks)) == len(SEEDS)
+
+
+def test_a_red_cube_is_seen_and_red(plain, varied):
+    """Pixels of strong colour and red hue: about as many as in the scene's own look."""
+    model = model_of(plain)
+    colours = rgb_to_hsv(model.geom_rgba[props_of(model, varied.spec), :3])
+    if not ((hue_distance(colours[:, 0], 0) < 0.02) & (colours[:, 1] > 0.8)).any():
+        pytest.skip("nothing is red")
+
+    def count(image) -> int:
+        hue, saturation, value = rgb_to_hsv(image.reshape(-1, 3) / 255).T
+        return int(((hue_distance(hue, 0) < 0.05) & (saturation > 0.6) & (value > 0.35)).sum())
+
+    usual = count(plain.reset(0).observation["images"]["top"])
+    assert usual > 15
+    for seed in SEEDS:
+        assert 0.6 * usual < count(pictures(varied, seed)["top"]) < 1.6 * usual, seed
+
+
+def test_geoms_of_one_colour_stay_of_one_colour(plain, varied):
+    arms = tuple(f"{arm.name}/" for arm in varied.spec.arms)
+    model = model_of(plain)
+    rest = [i for i in range(model.ngeom) if not model.geom(i).name.startswith((*arms, "table"))]
+    varied.set_looks(0)
+    pairs = {(*model.geom_rgba[i], model.geom_matid[i], *model_of(varied).geom_rgba[i]) for i in rest}
+    assert len(pairs) == len({pair[:5] for pair in pairs})
+
+
+def test_cameras_stay_near_their_places(varied):
+    """As drawn: every camera of the scene, also those that follow a body, by millimetres and degrees."""
+    shifts, angles = [], []
+    for seed in SEEDS:
+        pictures(varied, seed)
+        for camera, view in varied.task._views.items():
+            pose = varied.physics.data.ptr.camera(camera)
+            left, seen = view.scene.camera  # a pair of eyes; MuJoCo draws from between them
+            shifts.append(np.abs((left.pos + seen.pos) / 2 - pose.xpos).max())
+            backward, up = pose.xmat.reshape(3, 3)[:, 2], pose.xmat.reshape(3, 3)[:, 1]
+            assert seen.forward @ seen.up == pytest.approx(0, abs=1e-5)
+            angles += [np.arccos(min(1, -seen.forward @ backward)), np.arccos(min(1, seen.up @ up))]
+    bound = np.sqrt(3)  # shifts and turns are bounded along each axis
+    assert len(shifts) == len(SEEDS) * len(varied.cameras)
+    assert np.median(shifts) > 0.002 and max(shifts) < bound * RANGES.camera_shift
+    assert np.radians(0.5) < np.median(angles) and max(angles) < bound * RANGES.camera_tilt
+
+
+def test_light_stays_in_its_range(plain, varied):
+    reference, model, warmths = model_of(plain), model_of(varied), []
+    for seed in SEEDS:
+        varied.set_looks(seed)
+        factors = model.light_diffuse / reference.light_diffuse
+        assert (factors[:, 1] > 0.74).all() and (factors[:, 1] < 1.26).all()
+        warmths += list(factors[:, 0] / factors[:, 2])
+        assert np.allclose(np.linalg.norm(model.light_dir, axis=1), 1, atol=1e-5)
+        angles = np.arccos((model.light_dir * reference.light_dir).sum(axis=1).clip(-1, 1))
+        assert (angles > 0).all() and (angles < np.sqrt(3) * RANGES.light_tilt).all()
+    assert min(warmths) < 0.97 and max(warmths) > 1.03
+
+
+def test_every_kind_of_table_is_drawn_and_fills_the_tables_place(varied):
+    model, kinds = model_of(varied), set()
+    for seed in range(60):
+        varied.set_looks(seed)
+        kinds.add(model.mat(model.geom_matid[model.geom("looks/table").id]).name.split("/")[1].split("_")[0])
+    assert kinds == set(COVERS)
+    varied.reset(0)
+    data, table, box = varied.physics.data.ptr, model.geom("table"), model.geom("looks/table")
+    pose = data.geom(table.id).xmat.reshape(3, 3)
+    half = np.abs(pose) @ model.geom_aabb[table.id][3:]
+    assert np.allclose(box.size, half, atol=1e-6) and np.allclose(
+        data.geom(box.id).xpos, data.geom(table.id).xpos
+    )
+    assert table.rgba[3] == 0 and box.rgba[3] == 1
+
+
+def test_a_cable_lies_on_the_table_in_some_episodes(varied):
+    model, data, seen = model_of(varied), varied.physics.data.ptr, []
+    cable = [i for i in ours(model) if "cable" in model.geom(i).name]
+    for seed in range(40):
+        varied.set_looks(seed)
+        varied.reset(0)
+        shown = [i for i in cable if model.geom_rgba[i, 3]]
+        seen.append(len(shown))
+        if not shown:
+            continue
+        table = model.geom("looks/table")
+        low, high = data.geom(table.id).xpos - table.size, data.geom(table.id).xpos + table.size
+        points = data.geom_xpos[shown]
+        assert (points[:, :2] > low[:2]).all() and (points[:, :2] < high[:2]).all()
+        radius = points[:, 2] - high[2]
+        assert (radius > 0.0019).all() and (radius < 0.0041).all()
+        hue, saturation, value = rgb_to_hsv(model.geom_rgba[shown[0], :3])
+        assert saturation < 0.2 or hue_distance(hue, 0) > 0.1, "no cable is red"
+    assert 15 < sum(n > 0 for n in seen) < 38 and max(seen) > 15 and len(set(seen)) > 10
+
+
+def test_a_cables_path_is_smooth_and_enters_at_an_edge():
+    low, high = np.array([-0.4, 0.1]), np.array([0.6, 0.8])
+    for seed in range(50):
+        path = cable_path(np.random.default_rng(seed), low, high, 30, bend=7.0)
+        assert path.shape == (31, 2)
+        assert np.isclose(path[0], low).any() or np.isclose(path[0], high).any()
+        steps = np.diff(path, axis=0)
+        assert np.allclose(np.linalg.norm(steps, axis=1), SEGMENT)
+        turns = np.diff(np.unwrap(np.arctan2(steps[:, 1], steps[:, 0])))
+        assert np.abs(turns).max() <= 7.0 * SEGMENT + 1e-9
+        assert ((path[10] > low) & (path[10] < high)).all(), "it has come in"
+
+
+@pytest.mark.parametrize("kind", COVERS)
+def test_textures_are_bright_enough_to_tint(kind):
+    one, other = (COVERS[kind].pattern(np.random.default_rng(seed)) for seed in (0, 1))
+    assert one.shape == (randomize.TEXTURE_PIXELS,) * 2 and 0.3 < one.min() <= one.max() <= 1
+    assert one.mean() > 0.6 and (kind == "plain") == (one.std() < 0.01)
+    if kind != "plain":
+        assert not np.array_equal(one, other)

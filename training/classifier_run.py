@@ -1,0 +1,266 @@
+"""The training of a classifier, by one optimiser, and the files that it can be resumed from.
+
+Everything random in a step is a function of the seed and of the step's number, as in training.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from common import Row, autocast, check_room, cli, keep_freed_memory, stop_signals, write_torch
+from detr import NORMS, build_backbone
+from policies import check_optimiser, check_run, check_weights, read_checkpoint, start_backbones
+from training.classification import Classifier, Images, accuracy, evaluate, flip_and_crop
+from training.optimisation import step_seed
+
+ORDER, CROP, DROPOUT = 0, 1, 2  # sub-streams of a run
+MOMENTUM = 0.9
+OPTIMISERS = {"sgd": 0.1, "adam": 1e-3}  # and their learning rates
+LAST, BEST = "training_last.ckpt", "backbone_best.pth"
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Flags of the training of a classifier. Defaults of SGD as in Wang et al. 2017, section 4.1."""
+
+    backbone: str = cli.flag("residual_attention_cifar", "as of imitate_episodes.py, e.g. resnet18")
+    backbone_weights: str = cli.flag("none", "what to start from: none, imagenet, or a file")
+    norm: str | None = cli.flag(
+        None, "normalisation of a backbone with random weights; its own choice if not given", tuple(NORMS)
+    )
+    epochs: int = cli.flag(100, "passes over the training images", least=1, most=1_000_000)
+    batch_size: int = cli.flag(64, "images of a step", least=1, most=65_536)
+    lr: float | None = cli.flag(
+        None,
+        f"learning rate; if not given {', '.join(f'{lr:g} of {name}' for name, lr in OPTIMISERS.items())}",
+        above=0,
+        most=10,
+    )
+    lr_drops: tuple[float, ...] = cli.flag(
+        (0.4, 0.6), "shares of the run after which the learning rate falls to a tenth", least=0, most=1
+    )
+    weight_decay: float = cli.flag(1e-4, "weight decay", least=0, most=100)
+    val_share: float = cli.flag(
+        0.1, "share of the training images that is held back to choose the best by", above=0, below=1
+    )
+    no_augment: bool = cli.flag(False, "leave out random flips and crops")
+    amp: str = cli.flag(
+        "auto",
+        "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
+        ("auto", "bf16", "no"),
+    )
+    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        if self.norm and self.backbone_weights != "none":
+            raise ValueError("--norm is for random weights; leave it out, or --backbone_weights")
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """What `ClassifierRun.save` wrote; ValueError, with the file, if it is damaged or something else."""
+    content = read_checkpoint(path)
+    wanted = {"config": dict, "norm": str, "pretrained": bool, "weights": dict, "optimiser": dict}
+    wanted |= {"step": int, "best": float, "history": list, "sums": torch.Tensor, "classes": tuple}
+    check_run(content, wanted, path)
+    check_weights({**content["weights"], "sums": content["sums"]}, path)
+    check_optimiser(content["optimiser"], path)
+    if not all(type(name) is str for name in content["classes"]) or content["sums"].shape != (2,):
+        raise ValueError(f"{path} cannot be resumed from: no training of a classifier wrote it")
+    return content
+
+
+def rate_factor(step: int, total: int, drops: tuple[float, ...]) -> float:
+    """Share of the learning rate at a step: a tenth of what it was after each of the drops."""
+    return 0.1 ** sum(step >= share * total for share in drops)
+
+
+def make_optimiser(name: str, model: nn.Module, rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum, or Adam."""
+    options: dict[str, Any] = {"lr": rate, "weight_decay": weight_decay}
+    if name == "sgd":
+        return torch.optim.SGD(model.parameters(), **options, momentum=MOMENTUM, nesterov=True)
+    return torch.optim.Adam(model.parameters(), **options)
+
+
+class ClassifierRun:
+    """The training of a classifier by one optimiser: how far it has come, and its files in a folder.
+
+    `backbone_best.pth` (highest accuracy on what was held back) and `backbone_last.pth` are state dicts in
+    the backbone's names; `training_last.ckpt` is what the run goes on from.
+    """
+
+    def __init__(
+        self, config: ClassifierConfig, optimiser: str, data: Images, folder: Path, resume: bool
+    ) -> None:
+        """
+        Args:
+            config: flags.
+            optimiser: a key of `OPTIMISERS`.
+            data: training images, on their device.
+            folder: need not be there yet; nothing is written.
+            resume: go on with the run that is there, if any.
+
+        Raises:
+            ValueError: the run to resume had other flags.
+        """
+        self.config, self.folder, self.optimiser_name = config, folder, optimiser
+        self.train, self.validation = data.split(config.val_share, config.seed)
+        self.steps_per_epoch = len(self.train) // config.batch_size
+        if not self.steps_per_epoch:
+            raise ValueError(f"--batch_size is {config.batch_size}, but there are {len(self.train)} images")
+        self.total = config.epochs * self.steps_per_epoch
+        content = read_run(folder / LAST) if resume and (folder / LAST).is_file() else None
+        self.model = Classifier(self._backbone(content), len(data.classes)).to(data.pixels.device)
+        self.model.to(memory_format=torch.channels_last)
+        self.rate = config.lr or OPTIMISERS[optimiser]
+        self.optimiser = make_optimiser(optimiser, self.model, self.rate, config.weight_decay)
+        self.step, self.best, self.history = 0, -1.0, []
+        self._sums = torch.zeros(2, device=data.pixels.device)  # loss and right answers since the last row
+        if content:
+            self._restore(content)
+
+    def _backbone(self, content: Mapping[str, Any] | None) -> nn.Module:
+        torch.manual_seed(self.config.seed)
+        if content:
+            self._check_same(content)
+            return build_backbone(self.config.backbone, content["norm"], content["pretrained"])
+        if self.config.backbone_weights == "none":
+            return build_backbone(self.config.backbone, self.config.norm)
+        return start_backbones(self.config.backbone, self.config.backbone_weights)[0]
+
+    def _check_same(self, content: Mapping[str, Any]) -> None:
+        known, shown = (", ".join(classes) for classes in (content["classes"], self.train.classes))
+        if known != shown:
+            raise ValueError(
+                f"the run in {self.folder} knows {known}; these images show {shown}: check --data"
+            )
+        for name, value in {**asdict(self.config), "optimizer": self.optimiser_name}.items():
+            stored = content["config"].get(name)
+            stored = tuple(stored) if isinstance(stored, list) else stored
+            if stored != value:
+                raise ValueError(
+                    f"the run in {self.folder} has --{name} {stored!r}, this command {value!r}; "
+                    "give the same flags, or another --ckpt_dir"
+                )
+
+    def _restore(self, content: Mapping[str, Any]) -> None:
+        try:
+            self.model.load_weights(content["weights"])
+            self.optimiser.load_state_dict(content["optimiser"])
+        except Exception as error:  # whatever other shapes lead to
+            raise ValueError(
+                f"{self.folder / LAST} cannot be resumed from: it is of another network; begin anew with "
+                "--overwrite"
+            ) from error
+        self.step, self.best, self.history = content["step"], content["best"], content["history"]
+        self._sums.copy_(content["sums"])
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // self.steps_per_epoch
+
+    def update(self) -> None:
+        """One optimiser step."""
+        config, epoch, place = self.config, self.epoch, self.step % self.steps_per_epoch
+        order = np.random.default_rng([config.seed, ORDER, epoch]).permutation(len(self.train))
+        chosen = order[place * config.batch_size : (place + 1) * config.batch_size]
+        index = torch.from_numpy(chosen).to(self.train.labels.device)
+        images, labels = self.model.normalise(self.train.pixels[index]), self.train.labels[index]
+        if not config.no_augment:
+            generator = torch.Generator().manual_seed(step_seed(config.seed, CROP, self.step))
+            images = flip_and_crop(images, generator)
+        torch.manual_seed(step_seed(config.seed, DROPOUT, self.step))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * rate_factor(self.step, self.total, config.lr_drops)
+        with autocast(config.amp, images.device):
+            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        self._sums += torch.stack([loss.detach(), right])
+        self.step += 1
+
+    def close_epoch(self) -> Row:
+        """Validate, note the epoch in the history, and save; RuntimeError if the loss is not finite."""
+        mean_loss, right = (self._sums / self.steps_per_epoch).tolist()
+        if not np.isfinite(mean_loss):
+            raise RuntimeError(
+                f"the loss is {mean_loss} in epoch {self.epoch}; try a lower --lr. {self.folder} is as it was"
+            )
+        val_loss, confusion = evaluate(self.model, self.validation, self.config.amp)
+        row = {"epoch": self.epoch, "train/loss": mean_loss, "train/accuracy": right}
+        row |= {"val/loss": val_loss, "val/accuracy": accuracy(confusion)}
+        self.history.append(row)
+        self._sums.zero_()
+        if row["val/accuracy"] > self.best:
+            self.best = row["val/accuracy"]
+            self._write(BEST, self.model.weights())
+        self.save()
+        return row
+
+    def save(self) -> None:
+        """Write what the run goes on from; OSError if the disk is full, then it is as it was."""
+        backbone, weights = self.model.backbone, self.model.weights()
+        content = {
+            "config": {**asdict(self.config), "optimizer": self.optimiser_name},
+            "classes": self.train.classes,
+            "norm": backbone.norm,
+            "pretrained": backbone.pretrained,
+            "weights": weights,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "best": self.best,
+            "history": self.history,
+            "sums": self._sums,
+        }
+        self._write("backbone_last.pth", weights)
+        self._write(LAST, content)
+
+    def _write(self, name: str, content: Any) -> None:
+        path = self.folder / name
+        check_room(path, content)
+        write_torch(path, content)
+
+
+def fit_classifier(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool:
+    """Train to the last epoch.
+
+    Args:
+        run: new, or restored; its folder is there.
+        log: is given the history after each epoch.
+
+    Returns:
+        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
+        saved.
+    """
+    keep_freed_memory()
+    run.model.train()
+    with (
+        stop_signals() as signals,
+        tqdm(total=run.total, initial=run.step, desc=run.optimiser_name, unit="step") as progress,
+    ):
+        while run.step < run.total:
+            run.update()
+            progress.update()
+            if run.step % run.steps_per_epoch == 0:
+                row = run.close_epoch()
+                log(run.history)
+                shown = {name: f"{row[name]:.3f}" for name in ("train/loss", "val/accuracy")}
+                progress.set_postfix(epoch=f"{run.epoch}/{run.config.epochs}", **shown)
+            if signals and run.step < run.total:
+                run.save()
+                return False
+    return True

@@ -1,0 +1,101 @@
+"""What a run is fed with: from the flags to the episodes, and to batches for training and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from common import World
+from constants import Stream
+from episodes import Stats, View, check_widths, data_dir, dataset_stats, gathered_notes
+from policies import Augmentation, Policy, centre_crop
+from training.flags import FeedConfig, TrainConfig
+from training.loop import Feed
+from utils import (
+    Demonstrations,
+    Loader,
+    Shares,
+    StartSampler,
+    check_alike,
+    list_datasets,
+    phase_batches,
+    split_episodes,
+)
+
+PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a policy is trained and validated on."""
+
+    train: Demonstrations
+    validation: Demonstrations
+    folders: tuple[Path, ...]
+    sizes: tuple[int, ...]  # training episodes of each folder
+    weights: tuple[float, ...]  # share of the samples that comes from each folder
+    stats: Stats
+    views: dict[str, View]  # of the cameras that are not simply seen whole
+
+    def text(self) -> str:
+        """How much there is, from where, for the user."""
+        folders = ", ".join(map(str, self.folders))
+        n_train, n_validation = len(self.train.paths), len(self.validation.paths)
+        count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
+        both = (self.train, self.validation)
+        notes = {str(p): e.notes for data in both for p, e in zip(data.paths, data.episodes, strict=True)}
+        return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
+
+
+def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:
+    """Episodes of all folders, those that validate of the first alone; frames are cached for training."""
+    dataset_dirs = config.dataset_dir or (data_dir(task_name),)
+    if config.sample_weights is not None and len(config.sample_weights) != len(dataset_dirs):
+        raise ValueError(
+            f"--sample_weights is {' '.join(map(str, config.sample_weights))}; give one number for each of "
+            f"the {len(dataset_dirs)} folders of --dataset_dir"
+        )
+    datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
+    first, val_paths = split_episodes(datasets[0], config.train_ratio, seed)
+    train_paths = [first, *datasets[1:]]
+    views = config.views(cameras, first[0])
+    load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
+    validation = load(val_paths, cache="none")  # each of its frames is read once
+    train = load([path for paths in train_paths for path in paths], cache=config.cache)
+    check_alike(train, validation)
+    sources = datasets
+    if config.stats_dir:
+        sources, _ = list_datasets(config.stats_dir, None, config.skip_mirrored_data)
+    stats = dataset_stats(sources)
+    for name, mean, width in (
+        ("qpos", stats.qpos_mean, train.qpos[0].shape[1]),
+        ("action (with base_action)", stats.action_mean, train.actions[0].shape[1]),
+    ):
+        check_widths(name, [train.paths[0], sources[0][0]], [width, len(mean)])
+    folders = tuple(paths[0].parent for paths in datasets)
+    return Data(train, validation, folders, tuple(map(len, train_paths)), tuple(weights), stats, views)
+
+
+def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: Policy, data: Data) -> Feed:
+    """Batches for training, changed at random as the flags say, and for validation."""
+    key, chunk_size, history = [training.seed, Stream.TRAIN], policy.chunk_size, policy.observation_horizon
+    early, mixture = (config.early_share, config.early_steps), (data.sizes, data.weights)
+    loader = Loader(
+        data.train,
+        StartSampler(data.train.lengths, [*key, 0], *early, *mixture),
+        Shares(training.batch_size, training.accumulate, world.rank, world.size),
+        chunk_size,
+        history,
+        pin=policy.device.type == "cuda",
+    )
+    validation = phase_batches(
+        data.validation, PHASE_SAMPLES, training.batch_size, chunk_size, [*key, 1], history
+    )
+    augmentations = policy.interface.augmentations
+    for batch in (batch for phase in validation.values() for batch in phase):
+        batch["images"] = centre_crop(batch["images"], augmentations)
+    noise, darkness = (config.state_dropout, config.state_noise), config.darkness(policy.interface.cameras)
+    prepare = Augmentation(augmentations, policy.qpos_mean, policy.qpos_std, *noise, darkness)
+    return Feed(loader.batches, validation, loader.describe, prepare)

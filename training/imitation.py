@@ -1,0 +1,142 @@
+"""What imitate_episodes.py does with its flags: train a policy, or evaluate one in simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from common import LiveView, World, k_plot, pick_device
+from constants import Stream
+from evaluation import EvalConfig, EvalJob, Summary, evaluate, open_evaluation
+from policies import BEST, LAST, POLICIES, Policy, run_checkpoint
+from policy import choose_cameras, finish_policies, save_policy
+from tasks import Task
+from training.feeding import Data, load_data, make_feed
+from training.flags import TrainConfig, TrainingRunConfig
+from training.loop import Run, fit
+from training.setup import build_policy, write_config
+from training.trained_tasks import run_command
+from viewers import note_command, refresh_report
+
+
+def train(
+    config: TrainingRunConfig, training: TrainConfig, policy_config: object, task: Task, world: World
+) -> None:
+    """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
+    say = print if world.is_first else lambda line: None
+    ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
+    resume = config.resumes(last)
+    data = load_data(config, task.name, config.camera_names or task.cameras, training.seed)
+    say(data.text())
+    torch.manual_seed(training.seed)
+    device = pick_device(training.device)
+    policy = build_policy(config, policy_config, data, task).to(device)
+    total = training.steps(len(data.train.paths), world.size) if policy.config.trains else 0
+    size = sum(parameter.numel() for parameter in policy.parameters())
+    say(f"{config.policy_class}: {size / 1e6:.2f} M parameters on {device}; {total} steps")
+    say(training.batch_line(world.size))
+    feed = make_feed(config, training, world, policy, data)
+    evaluation = make_evaluation(config, training, task, world)
+    run = Run(policy, training, total, world) if policy.config.trains else None
+    if run and resume:
+        run.restore(last)
+        say(f"goes on from step {run.step} of {total}")
+    ckpt_dir.mkdir(parents=True, exist_ok=True)  # not before it is clear that the run can go on
+    if world.is_first:
+        note_command(ckpt_dir, "training, continued" if resume else "training")
+        if not resume:
+            write_config(ckpt_dir, config, training, policy_config)
+    finished = run is None or fit(run, feed, ckpt_dir, evaluation)
+    if not world.is_first:
+        return
+    if not finished:
+        refresh_report(ckpt_dir)
+        print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
+        raise SystemExit(130)
+    complete(policy, data, ckpt_dir)
+    refresh_report(ckpt_dir)
+    print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
+    if task.scene:
+        print("evaluate: the same command with --eval")
+    command = run_command(task, data.train.episodes[0], ckpt_dir)
+    if command is not None:
+        print(f"run it in real time: {command}")
+
+
+def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
+    """What is left to do to a run's checkpoints when all its steps are done (`Policy.finish`)."""
+    checkpoints = [ckpt_dir / BEST, ckpt_dir / LAST]
+    if not policy.config.trains:
+        for path in checkpoints:
+            save_policy(path, policy, step=0)
+
+    def finish(kept: Policy) -> None:
+        choice = kept.finish(data.train, data.validation)
+        if choice is not None:
+            k_plot(ckpt_dir / "k_select.png", choice.ks, choice.errors, (choice.k, choice.state_weight))
+            print(f"{choice.text()} (k_select.png)")
+
+    if policy.config.needs_finish:
+        finish_policies(checkpoints, finish, policy.device)
+
+
+def make_evaluation(
+    config: TrainingRunConfig, training: TrainConfig, task: Task, world: World
+) -> Callable[[Path], float] | None:
+    """Success rate of a checkpoint, for use while training; None if it is not asked for."""
+    if training.eval_every is None:
+        return None
+    if task.scene is None:
+        raise ValueError(f"--eval_every is {training.eval_every}; {task.name} cannot be simulated")
+    if POLICIES.config(config.policy_class).needs_finish:
+        raise ValueError(
+            f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
+        )
+    flags, view = EvalConfig.of(config), open_view(config) if world.is_first else None
+
+    def success_rate(checkpoint: Path) -> float:
+        job = EvalJob(checkpoint, task, flags, stream=Stream.TRAIN_EVALUATE)
+        summary = evaluate(job, flags.indices(flags.eval_rollouts), config, view)
+        return summary.successes / summary.n
+
+    return success_rate
+
+
+def open_view(config: TrainingRunConfig) -> LiveView | None:
+    """A window for the rollouts, if it is asked for."""
+    return LiveView() if config.onscreen_render else None
+
+
+def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
+    """Evaluate a run's checkpoint in simulation; print the report and where everything is."""
+    folder, checkpoint = Path(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
+    pick_device(config.device)  # a bad flag ends it before anything is written
+    cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
+    view = open_view(config)
+    job = EvalJob(checkpoint, task, EvalConfig.of(config), cameras=cameras)
+    indices = config.indices(config.num_rollouts)
+    policy = job.load("cpu")
+    job.execute(policy)
+    settings = job.settings(indices, policy)
+    note_command(folder, f"evaluation of {checkpoint.name}")
+    with open_evaluation(folder, settings) as kept:
+        summary = evaluate(replace(job, output_dir=kept), indices, config, view, settings)
+    page = refresh_report(folder)
+    print(summary.text())
+    print("\n".join(places(summary, kept, checkpoint)))
+    print(f"report:     {page.resolve().as_uri()}")
+
+
+def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:
+    """Where an evaluation's files are: those that are there."""
+    filmed = [folder / f"rollout_{outcome.index}" for outcome in summary.outcomes if outcome.filmed]
+    lines = []
+    if filmed:
+        lines += [f"videos:     {filmed[0]}.mp4 (of {len(filmed)})", f"plots:      {filmed[0]}_qpos.png"]
+    losses = checkpoint.with_name("losses.png")
+    lines += [f"losses:     {losses}"] if losses.is_file() else []
+    lines += [f"checkpoint: {checkpoint}"]
+    return [*lines, f"results:    {folder / f'result_{checkpoint.stem}.json'} and .txt"]

@@ -1,0 +1,257 @@
+"""The training of every policy: its loop, `fit`, and its step, `Run.update`. It knows no policy by name.
+
+Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
+generator's state to go on exactly as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from common import Losses, RunLog, World, autocast, is_flat, keep_freed_memory, open_log, stop_signals
+from policies import Policy
+from training.flags import TrainConfig
+from training.optimisation import step_seed
+from training.progress import Bar, Meter, loss_line, memory_line
+from training.run import RunState
+from utils import Batch
+
+NOISE, DROPOUT = 2, 3  # sub-streams of Stream.TRAIN; the samplers have 0 and 1
+LOOK_EVERY = 2.0  # s between looks at the losses; fetching them waits for the device
+LEAST_BETWEEN = 10  # steps from a validation to the next, if --validate_every does not say other
+ASK_EVERY = 10  # steps between questions to the other processes whether one was told to stop
+FLAT = (
+    "the validation loss has been flat for a while. On real data, ACT's authors advise to train on for three "
+    "to four times as long as it took to get there: success improves long after the loss"
+)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a run is fed with."""
+
+    train: Callable[[range], Iterator[Batch]]  # the batches of a range of steps, `accumulate` a step
+    validation: Mapping[str, Sequence[Batch]]  # by phase of the episode; all validations use the same
+    describe: Callable[[int], Sequence[str]]  # the samples of a step: which files, from which of their steps
+    # what is done to a training batch on the device; may draw from torch's global generators
+    prepare: Callable[[Batch], Batch] = dict
+
+
+# --- the step
+
+
+class _Loss(nn.Module):
+    """A policy's loss as a module's forward pass, which is what can be compiled and distributed."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.policy.loss(batch)
+
+
+class Run(RunState):
+    """A training run: its state, and the step that takes it further."""
+
+    def __init__(self, policy: Policy, config: TrainConfig, total: int, world: World | None = None) -> None:
+        """Arguments are `RunState`'s, and the processes that train together; this one alone if not given."""
+        super().__init__(policy, config, total)
+        self.world = world or World()
+        self._loss = self.world.wrap(_Loss(policy))
+        if config.compile:
+            mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # which uses CUDA graphs
+            self._loss = torch.compile(self._loss, dynamic=False, mode=mode)
+
+    def update(self, batches: Sequence[Batch], prepare: Callable[[Batch], Batch] = dict) -> dict[str, Tensor]:
+        """One optimiser step on one or several batches; mean losses, which stay on the device, so that
+        nothing waits for it. `prepare` is `Feed.prepare`.
+        """
+        seed, rank = self.config.seed, self.world.rank
+        torch.manual_seed(step_seed(seed, DROPOUT, self.step, rank))
+        noise = self._noise(len(batches), len(batches[0]["qpos"]))
+        self.optimiser.zero_grad(set_to_none=True)
+        means: dict[str, Tensor] = {}
+        for number, batch in enumerate(batches):
+            on_device = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+            prepared = {**prepare(on_device), **noise[number]}
+            losses = self._backward(prepared, len(batches), number == len(batches) - 1)
+            for name, loss in losses.items():
+                means[name] = means.get(name, 0) + loss.detach().float() / len(batches)
+        if self.config.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.grad_clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.policy.after_step()
+        if self.average is not None:
+            self.average.update_parameters(self.policy)
+        self.step += 1
+        return means
+
+    def _backward(self, batch: Batch, share: int, is_last: bool) -> dict[str, Tensor]:
+        """Losses of a batch; their gradients are added, and after the last batch averaged over the world."""
+        shared = isinstance(self._loss, DistributedDataParallel) and not is_last
+        with self._loss.no_sync() if shared else contextlib.nullcontext():
+            with autocast(self.config.amp, self.device):
+                losses = self._loss(batch)
+            (losses["loss"] / share).backward()
+        return losses
+
+    def _noise(self, parts: int, batch_size: int) -> list[Batch]:
+        """Noise for each of this process's batches: its share of what is drawn for all samples of the step.
+
+        So it does not matter how many processes and batches they are spread over.
+        """
+        generator = torch.Generator(self.device)
+        generator.manual_seed(step_seed(self.config.seed, NOISE, self.step))
+        drawn = self.policy.draw_noise(parts * self.world.size * batch_size, generator)
+        firsts = [(part * self.world.size + self.world.rank) * batch_size for part in range(parts)]
+        return [
+            {name: tensor[first : first + batch_size] for name, tensor in drawn.items()} for first in firsts
+        ]
+
+
+# --- the loop
+
+
+def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] | None = None) -> bool:
+    """Train to the run's last step.
+
+    Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
+    `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` where it is
+    evaluated, and the log (logs.py).
+
+    Args:
+        run: new, or restored.
+        feed: batches.
+        ckpt_dir: folder; it is there.
+        evaluate: success rate of a checkpoint in simulation, asked for every `eval_every` steps.
+
+    Returns:
+        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
+        saved.
+
+    Raises:
+        RuntimeError: the loss is not finite; the last checkpoint stays as it was.
+    """
+    keep_freed_memory()
+    run.policy.train()
+    if run.step == run.total:
+        return True
+    if not run.world.is_first:
+        return _train(run, feed, ckpt_dir, None, None)
+    print(memory_line(run, next(iter(feed.validation.values()))[0]))
+    with open_log(ckpt_dir, run.step, asdict(run.config), run.config.wandb) as log:
+        return _train(run, feed, ckpt_dir, log, evaluate)
+
+
+def _train(
+    run: Run, feed: Feed, ckpt_dir: Path, log: RunLog | None, evaluate: Callable[[Path], float] | None
+) -> bool:
+    """The steps of `fit`; without a log, in a process that only takes part."""
+    config, meter = run.config, Meter(feed.describe, ckpt_dir)
+    every = config.validate_every or max(LEAST_BETWEEN, run.total // 40)
+    with (
+        stop_signals() as signals,
+        contextlib.closing(feed.train(range(run.step, run.total))) as source,
+        Bar(run, is_hidden=log is None) as bar,
+    ):
+        for batches, waited in _timed_steps(source, config.accumulate):
+            meter.add(run.step, run.update(batches, feed.prepare), waited)
+            bar.advance()
+            is_due = run.step % every == 0 or run.step == run.total
+            is_evaluated = evaluate and config.eval_every and run.step % config.eval_every == 0
+            is_stopped = _is_stopped(run, signals)
+            if is_due or is_evaluated or is_stopped or meter.age > LOOK_EVERY:
+                bar.show(meter.look())
+            if log and config.save_every and run.step % config.save_every == 0:
+                run.save_step(ckpt_dir)
+            if is_due:
+                training = meter.take(run.world, run.device)
+                if log:
+                    losses = Losses(run.step, training, *validate(run.result, feed.validation, config.amp))
+                    _tell(run.history, losses)
+                    _keep(run, losses, ckpt_dir, log)
+                    bar.show({"val": losses.validation["loss"]})
+            if is_evaluated:
+                success = evaluate(run.save(ckpt_dir, "last"))
+                _keep(run, Losses(run.step, success=success), ckpt_dir, log)
+                bar.show({"success": success})
+            if is_stopped and run.step < run.total:
+                if log:
+                    run.save(ckpt_dir, "last")
+                return False
+    return True
+
+
+def _timed_steps(source: Iterator[Batch], accumulate: int) -> Iterator[tuple[list[Batch], float]]:
+    """The batches of each step, and how long (s) they were waited for."""
+    while True:
+        began = time.monotonic()
+        batches = list(islice(source, accumulate))
+        if not batches:
+            return
+        yield batches, time.monotonic() - began
+
+
+def _is_stopped(run: Run, signals: Sequence[int]) -> bool:
+    """Whether the user has told this process, or any that trains with it, to stop."""
+    if run.world.size == 1:
+        return bool(signals)
+    return run.step % ASK_EVERY == 0 and run.world.any(bool(signals), run.device)
+
+
+@torch.no_grad()
+def validate(
+    policy: Policy, data: Mapping[str, Sequence[Batch]], amp: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean losses over all phases alike, and of several phases the `loss` of each.
+
+    Batches and noise are fixed: two validations differ only by the weights.
+    """
+    device = next(policy.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
+    means: dict[str, float] = defaultdict(float)
+    phases: dict[str, float] = defaultdict(float)
+    policy.eval()
+    for phase, batches in data.items():
+        for batch in batches:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            with autocast(amp, device):
+                losses = policy.loss({**batch, **policy.draw_noise(len(batch["qpos"]), generator)})
+            for name, loss in losses.items():
+                means[name] += loss.item() / len(batches) / len(data)
+            phases[phase] += losses["loss"].item() / len(batches)
+    policy.train()
+    return dict(means), dict(phases) if len(data) > 1 else {}
+
+
+def _tell(history: Sequence[Losses], losses: Losses) -> None:
+    """Print the losses of a validation, and once that they have become flat."""
+    tqdm.write(loss_line(losses))
+    if is_flat([*history, losses]) and not is_flat(history):
+        tqdm.write(FLAT)
+
+
+def _keep(run: Run, losses: Losses, ckpt_dir: Path, log: RunLog) -> None:
+    """Note a row, and save the policy, also as the best so far where it is."""
+    run.history.append(losses)
+    if losses.validation and losses.validation["loss"] < run.best:
+        run.best = losses.validation["loss"]
+        run.save(ckpt_dir, "best")
+    if losses.success is not None and losses.success > run.best_success:
+        run.best_success = losses.success
+        run.save(ckpt_dir, "best_success")
+    run.save(ckpt_dir, "last")
+    log.write(run.history)

@@ -1,0 +1,126 @@
+"""How far a training run has come, and the checkpoints that it can be resumed from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common import Losses, check_room
+from policies import FORMAT_VERSION, Interface, Policy, Stored, first_line, read_checkpoint, stored_training
+from policy import save_policy
+from training.flags import TrainConfig
+from training.optimisation import average_weights, learning_rate_factor, make_optimiser
+
+
+class RunState:
+    """What a run is to go on from: the policy, its average, its optimiser, and what it has reached."""
+
+    def __init__(self, policy: Policy, config: TrainConfig, total: int) -> None:
+        """
+        Args:
+            policy: on its device.
+            config: flags.
+            total: optimiser steps of the whole run.
+        """
+        self.policy, self.config, self.total = policy, config, total
+        self.device = next(policy.parameters()).device
+        self.optimiser = make_optimiser(policy, config)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: learning_rate_factor(step, config, total)
+        )
+        decay = policy.config.ema if config.ema is None else config.ema
+        self.average = average_weights(policy, decay) if decay else None
+        self.step = 0
+        self.best = math.inf  # validation loss
+        self.best_success = 0.0  # share of rollouts
+        self.history: list[Losses] = []
+
+    @property
+    def result(self) -> Policy:
+        """The policy as it is validated, saved and used."""
+        return self.policy if self.average is None else self.average.module
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold, beside the result, to go on as if the run had never stopped."""
+        return {
+            "weights": None if self.average is None else self.policy.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "total": self.total,
+            "best": self.best,
+            "best_success": self.best_success,
+            "history": [losses.row() for losses in self.history],
+        }
+
+    def restore(self, path: Path) -> None:
+        """Go on from a `last` checkpoint; ValueError if it is damaged, or if policy, average or schedule were
+        others.
+        """
+        content = read_checkpoint(path)
+        stored = Stored.of(content, path)
+        if stored.format_version != FORMAT_VERSION:
+            raise ValueError("the run to resume was begun by an older version; begin anew with --overwrite")
+        _check_same(stored.config, stored.interface, self.policy)
+        state = stored_training(content, path)
+        if state["total"] != self.total and self.config.lr_schedule == "cosine":
+            raise ValueError(
+                f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
+                "give the same --num_steps or --num_epochs, or another --ckpt_dir"
+            )
+        if (state["weights"] is None) != (self.average is None):
+            raise ValueError(
+                f"the run to resume was {'without' if state['weights'] is None else 'with'} --ema; "
+                "give the same flags, or another --ckpt_dir"
+            )
+        try:
+            self.policy.load_state_dict(state["weights"] or stored.weights)
+            if self.average is not None:
+                self.average.module.load_state_dict(stored.weights)
+                self.average.n_averaged.fill_(state["step"])
+                self.average.module.train()  # as the policy itself; what `finish` taught it counts no more
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.schedule.load_state_dict(state["schedule"])
+        except Exception as error:  # whatever other shapes lead to
+            raise ValueError(
+                f"{path} cannot be resumed from: weights or optimiser are of another network "
+                f"({first_line(error)}); begin anew with --overwrite"
+            ) from error
+        self.step, self.best, self.best_success = state["step"], state["best"], state["best_success"]
+        self.history = state["history"]
+
+    def save(self, ckpt_dir: Path, kind: str) -> Path:
+        """`last` can be resumed from; other kinds hold the result alone. OSError if the disk is full; then a
+        checkpoint that was there is as it was.
+        """
+        path = ckpt_dir / f"policy_{kind}.ckpt"
+        extra = {"training": self.state()} if kind == "last" else {}
+        check_room(path, [self.result.state_dict(), extra])
+        save_policy(path, self.result, step=self.step, **extra)
+        return path
+
+    def save_step(self, ckpt_dir: Path) -> None:
+        """Write a checkpoint of this step that is kept, the newest `keep_last` of them."""
+        seed, keep = self.config.seed, self.config.keep_last
+        self.save(ckpt_dir, f"step_{self.step}_seed_{seed}")
+        paths = ckpt_dir.glob(f"policy_step_*_seed_{seed}.ckpt")
+        by_step = sorted(paths, key=lambda path: int(path.name.split("_")[2]))
+        for path in by_step[:-keep] if keep else ():
+            path.unlink()
+
+
+def _check_same(config: dict[str, Any], interface: Interface, policy: Policy) -> None:
+    for stored, present in (
+        (config, policy.rebuild_config()),
+        (asdict(interface), policy.interface),
+    ):
+        for name, value in asdict(present).items():
+            if stored.get(name, value) != value:  # what an older version did not store is no difference
+                raise ValueError(
+                    f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
+                    "give the same flags, or another --ckpt_dir"
+                )

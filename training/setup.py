@@ -1,0 +1,50 @@
+"""What a training run begins with: its flags, as they are kept in its folder, and a policy for its data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from common import cli, complete_file
+from policies import Interface, Policy, PolicyConfig
+from policy import make_policy
+from tasks import Task
+from training.feeding import Data
+from training.flags import RunConfig
+
+FLAGS = "config.json"
+
+
+def write_config(ckpt_dir: Path, *configs: object) -> None:
+    """Write all flags of the run, for the reader and for --config."""
+    flags = {name: value for config in configs for name, value in cli.flags_of(config).items()}
+    with complete_file(ckpt_dir / FLAGS) as part:
+        part.write_text(json.dumps(flags, indent=2) + "\n", encoding="utf-8")
+
+
+def read_run(ckpt_dir: str | Path) -> RunConfig:
+    """What a run was trained on, as its folder tells now; FileNotFoundError, or ValueError with the file if
+    a flag in it has no value that it may have.
+    """
+    path = Path(ckpt_dir) / FLAGS
+    if not path.is_file():
+        raise FileNotFoundError(f"{ckpt_dir} holds no run: it has no {FLAGS}")
+    return cli.read_config(RunConfig, path, ckpt_dir=str(ckpt_dir))
+
+
+def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, task: Task) -> Policy:
+    """A policy to be trained on `data`."""
+    episodes = data.train.episodes
+    interface = Interface(
+        state_dim=data.train.qpos[0].shape[1],
+        action_dim=data.train.actions[0].shape[1],
+        cameras=tuple(config.camera_names or task.cameras),
+        image_size=tuple(config.image_size),
+        task=task.name,
+        render_quality=episodes[0].render_quality,
+        views=data.views,
+        augmentations=config.augmentations(policy_config.augmentations),
+        fps=float(episodes[0].fps),
+        episode_len=int(max(data.train.lengths)),
+    )
+    return make_policy(config.policy_class, policy_config, interface, data.stats)
