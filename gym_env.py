@@ -60,7 +60,7 @@ class TaskEnv(gymnasium.Env):
             render_mode: "rgb_array", or None: `render` is not used.
             observation_width, observation_height: of the observation's images (pixels).
             visualization_width, visualization_height: of what `render` returns (pixels).
-            render_quality: see `scene.QUALITIES`.
+            render_quality: see `tasks.QUALITIES`.
         """
         self.task = get_task(task)
         self.obs_type = choose("obs_type", obs_type, OBS_TYPES)

@@ -1,4 +1,4 @@
-"""Simulated environments in joint space: one dm_control task for any `schema.Task`.
+"""Simulated environments in joint space: one dm_control task for any `tasks.Task`.
 
 Joints, fingers, props and cameras are looked up by name once; afterwards a step is a few array operations.
 The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
@@ -65,7 +65,7 @@ class LazyImages(Mapping):
 
 
 class SimTask(control.Task):
-    """dm_control task for any `schema.Task`: control, observation and staged reward, all by name."""
+    """dm_control task for any `tasks.Task`: control, observation and staged reward, all by name."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class SimTask(control.Task):
         self._views: dict[str, dm_mujoco.Camera] = {}
 
     def sample_start(self, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
-        """As `starts.sample_start`."""
+        """As `tasks.sample_start`."""
         return sample_start(self.spec, rng, case)
 
     @property
@@ -311,12 +311,12 @@ class SimEnv(control.Environment):
 
     @property
     def strict_success(self) -> bool | None:
-        """As `stages.Judge.strict_success`; None without props too."""
+        """As `tasks.Judge.strict_success`; None without props too."""
         return self.task.judge.strict_success
 
     @property
     def choice(self) -> str | None:
-        """As `stages.Judge.choice`."""
+        """As `tasks.Judge.choice`."""
         return self.task.judge.choice
 
     def close(self) -> None:

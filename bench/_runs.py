@@ -124,7 +124,7 @@ class Runs:
         return folder
 
     def evaluate(self, name: str) -> dict[str, Any]:
-        """What the rollouts of a row came to, as `outcomes.Summary.as_dict` has it, with the "steps" and
+        """What the rollouts of a row came to, as `evaluation.Summary.as_dict` has it, with the "steps" and
         "seconds" of its training.
         """
         row, folder = self.rows[name], self.train(name)

@@ -86,7 +86,7 @@ class EpisodeFacts:
     hesitate: int = _fact(0, _whole(0), "begins up to {} steps late".format)
     # it begins in the middle of an attempt, the arms where the first state has them
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
-    # its looks were drawn at random (randomize.py)
+    # its looks were drawn at random (tasks/looks.py)
     randomized: bool = _fact(False, _FLAG, "randomized looks".format)
     # of the twin that it was recorded on: seconds of the episode in a real one
     pace: float = _fact(1.0, _number(0), "twin in slow motion (pace {:g})".format)

@@ -36,7 +36,7 @@ def recorded_numbers(dataset_dir: str | Path) -> set[int]:
 
 def list_episodes(dataset_dir: str | Path) -> list[Path]:
     """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none; OSError
-    if a change of them was stopped halfway (`files.check_whole`).
+    if a change of them was stopped halfway (`common.check_whole`).
 
     As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
     """

@@ -42,7 +42,7 @@ def run_episode(
         start: what `env.reset` returned.
         act: gives the actions.
         cameras: whose images to keep.
-        view: shows the first of them as it goes (`plots.LiveView`).
+        view: shows the first of them as it goes (`common.LiveView`).
 
     Raises:
         RuntimeError: the simulation became unstable.

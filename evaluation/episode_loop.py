@@ -108,7 +108,7 @@ class Steps:
 
 
 def watched(act: Act, view: Any, camera: str, task: Task, steps: Steps) -> Act:
-    """`act`, with what a camera sees and how far the episode is shown in a window (`plots.LiveView`)."""
+    """`act`, with what a camera sees and how far the episode is shown in a window (`common.LiveView`)."""
 
     def look(t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
         view.show(observation["images"][camera], task.progress(t, steps.highest_reward))

@@ -26,7 +26,7 @@ class Execution:
 
     Args:
         policy: gives the chunks.
-        amp: mixed precision, as for `machine.autocast`.
+        amp: mixed precision, as for `common.autocast`.
     """
 
     query_every = 1  # steps from one question to the next

@@ -44,7 +44,7 @@ def run_checkpoint(ckpt_dir: str | Path, name: str | None = None) -> Path:
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Content of a checkpoint, tensors on the CPU; FileNotFoundError, or ValueError if it is damaged, of
-    another kind (`torch_files.read_torch`) or holds no dict.
+    another kind (`common.read_torch`) or holds no dict.
     """
     path = Path(path)
     if not path.is_file():

@@ -141,7 +141,7 @@ def _worst(values: Tensor) -> float:
 
 
 def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What a checkpoint holds to resume training from (`training_run.RunState.state`), its history as losses.
+    """What a checkpoint holds to resume training from (`training.RunState.state`), its history as losses.
 
     ValueError, with the file, unless it is whole and its numbers are finite.
     """

@@ -117,7 +117,7 @@ def build_model(
 ) -> mujoco.MjModel:
     """Compile the task's scene, with or without its props, and its arms, each under its name as prefix.
 
-    `randomize` adds what `randomize.Looks` needs. ValueError, with the entry, where the task names what its
+    `randomize` adds what `looks.Looks` needs. ValueError, with the entry, where the task names what its
     scene lacks.
     """
     choose("render quality", render_quality, QUALITIES)

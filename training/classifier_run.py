@@ -1,6 +1,6 @@
 """The training of a classifier, by one optimiser, and the files that it can be resumed from.
 
-Everything random in a step is a function of the seed and of the step's number, as in training.py.
+Everything random in a step is a function of the seed and of the step's number, as in loop.py.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
 
     Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
     `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` where it is
-    evaluated, and the log (logs.py).
+    evaluated, and the log (common/logs.py).
 
     Args:
         run: new, or restored.

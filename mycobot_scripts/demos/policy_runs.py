@@ -21,7 +21,7 @@ VIEW_EVERY = 0.2  # s between pictures of the live view
 
 
 class Executes(Protocol):
-    """As `execution.Execution`."""
+    """As `evaluation.Execution`."""
 
     latencies: list[float]
     held: int

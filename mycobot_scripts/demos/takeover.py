@@ -1,8 +1,9 @@
 """Taking over from a policy while it runs: a person drives for a while, and that becomes an episode.
 
 `TakeOver` stands between a policy's execution and the arm. `m` hands the arm to the person: it goes to where
-it was last sent and waits; keys or a gamepad then drive it (`jog.py`), or `g` lets it be guided by hand. `p`
-gives it back: the policy looks anew and goes on. What was driven meanwhile shows how to mend what went wrong.
+it was last sent and waits; keys or a gamepad then drive it (`robot/jog.py`), or `g` lets it be guided by
+hand. `p` gives it back: the policy looks anew and goes on. What was driven meanwhile shows how to mend what
+went wrong.
 """
 
 from __future__ import annotations
@@ -81,11 +82,11 @@ class WithCorrections:
 
 
 class TakeOver:
-    """Calls like an execution (`execution.ChunkedExecution`), whose actions a person may replace.
+    """Calls like an execution (`evaluation.ChunkedExecution`), whose actions a person may replace.
 
     Args:
         execution: the policy's.
-        device: what the person holds; its commands are `jog.COMMANDS`, and `other arm`: tool or joint space.
+        device: what the person holds; its commands are `robot.COMMANDS`, and `other arm`: tool or joints.
         jog: turns what is held into targets.
         robot: the arm, which is stopped by `q`, and released for guiding by hand.
         operator: holds the arm meanwhile, and is told what goes on.

@@ -41,7 +41,7 @@ class CameraPicture:
     """A picture, and when it came."""
 
     image: np.ndarray  # (H, W, 3) uint8 RGB; not to be written to
-    time: float  # s, `clock.now`
+    time: float  # s, `wire.now`
     changed: float  # s; when pictures last differed from the one before
 
 

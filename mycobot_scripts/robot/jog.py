@@ -63,7 +63,7 @@ class TerminalPad(Keyboard):
 
 
 class Jog:
-    """Targets (7,) from rates (7,) of `devices.RATES`.
+    """Targets (7,) from rates (7,) of `teleop.RATES`.
 
     In tool space the point between the finger tips moves along `axes` and turns about itself; in joint space
     x y z and the three turns drive joints 1 to 6.

@@ -239,7 +239,7 @@ def start_rng(seed: int, episode: int) -> np.random.Generator:
 
 
 def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
-    """Facts of an episode that is recorded (`recording.Recording`)."""
+    """Facts of an episode that is recorded (`demos.Recording`)."""
     of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
     fps = max(1, round(task.fps))  # of a run it may be a fraction; a file says it in whole steps
     return {"task": task.name, "fps": fps, "sim": is_twin, "robot": MYCOBOT.name, **of_twin}
