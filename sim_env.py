@@ -22,8 +22,8 @@ from tasks import (
     TimeStep,
     build_model,
     check_fork,
-    distance_from,
     mujoco,
+    nearest_case,
     opengl_explained,
     rendering,
     sample_start,
@@ -95,7 +95,6 @@ class SimTask(control.Task):
         judged = task if has_props else replace(task, stages=(), strict=None, choices=())
         self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])
         self._places = Places(model, judged)
-        self._variants = task.variants
         self._views: dict[str, dm_mujoco.Camera] = {}
 
     def sample_start(self, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
@@ -105,12 +104,7 @@ class SimTask(control.Task):
     @property
     def case(self) -> int:
         """Number of this episode's case: the one whose regions the props started in, or nearest to."""
-        if len(self._variants) == 1:
-            return 0
-        poses = self.start.reshape(-1, 7)
-        return min(
-            range(len(self._variants)), key=lambda case: distance_from(poses, self._variants[case].props)
-        )
+        return nearest_case(self.spec, self.start)[0]
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr

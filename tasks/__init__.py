@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = open_door(
         "schema": ("Task", "mirrored", "swapped"),
         "script_paths": ("Knot", "along", "lay_paths"),
         "stages": ("Judge",),
-        "starts": ("case_of", "distance_from", "pose_of", "sample_prop", "sample_start"),
+        "starts": ("case_of", "nearest_case", "pose_of", "sample_prop", "sample_start"),
         "task_check": ("waypoint_name",),
         "timestep": ("TimeStep",),
     },

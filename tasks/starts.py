@@ -39,14 +39,21 @@ def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) 
 
 
 def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
-    """Which case of a task an episode is of, told by where its props start (P * 7,); None if by none."""
-    if task is None or not task.cases or env_state is None or env_state.size % 7:
+    """Label of the case in whose regions the props start (P * 7,); None if they start in no case's."""
+    if task is None or not task.cases or env_state is None or env_state.size != 7 * len(task.props):
         return None
+    case, distance = nearest_case(task, env_state)
+    return task.cases[case].label if distance < ROUNDING else None
+
+
+def nearest_case(task: Task, env_state: np.ndarray) -> tuple[int, float]:
+    """Number of the case whose regions are nearest to where the props start (P * 7,), and their distance (m)
+    from these; 0 for a task without cases.
+    """
     poses = env_state.reshape(-1, 7)
-    for case, variant in zip(task.cases, task.variants, strict=True):
-        if len(poses) == len(variant.props) and distance_from(poses, variant.props) < ROUNDING:
-            return case.label
-    return None
+    distances = [distance_from(poses, variant.props) for variant in task.variants]
+    case = int(np.argmin(distances))
+    return case, distances[case]
 
 
 def distance_from(poses: np.ndarray, props: Sequence[Prop]) -> float:
