@@ -171,6 +171,13 @@ def test_scripts_import_no_script():
     assert {name: found for name in FILES if (found := GRAPH[name] & scripts - {name})} == {}
 
 
+def test_bench_reaches_into_no_script():
+    scripts = [name.rpartition(".")[2] for name in FILES if is_script(name)]
+    inner = re.compile(rf"\b({'|'.join(scripts)})\._\w+")
+    assert inner.search("record_sim_episodes._envs")
+    assert [path.name for path in ROOT.glob("bench/*.py") if inner.search(path.read_text("utf-8"))] == []
+
+
 # --- doors
 
 
@@ -242,6 +249,30 @@ def test_who_may_import(packages, owners):
     assert {package(name) for name in FILES if packages_of(name) & packages} <= owners
 
 
+def closure(name: str) -> set[str]:
+    """All modules of ours that come with a module."""
+    reached, todo = set(), [name]
+    while todo:
+        reached.add(module := todo.pop())
+        todo += GRAPH[module] - reached
+    return reached
+
+
+def defines_policy(name: str) -> bool:
+    classes = [
+        node for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))) if isinstance(node, ast.ClassDef)
+    ]
+    return any("Policy" in map(ast.unparse, node.bases) for node in classes)
+
+
+def test_training_knows_no_policy_by_name():
+    concrete = {name for name in FILES if defines_policy(name)}
+    assert {"policies.act", "policies.vinn"} <= concrete
+    for name in (name for name in FILES if room_of(name) == "training"):
+        assert not GRAPH[name] & concrete, name
+    assert not closure("train_backbone") & (concrete | {"policy"})  # images need none of them
+
+
 def test_scripted_policy_is_numpy_and_pyquaternion():
     others = packages_of("scripted_policy") - set(sys.stdlib_module_names)
     assert others == {"numpy", "pyquaternion", "tasks"}
@@ -269,3 +300,20 @@ def test_no_home_folder_is_written_anywhere():
     assert len(paths) > 20
     texts = {path: data for path in paths if b"\0" not in (data := path.read_bytes())}
     assert [path.name for path, data in texts.items() if home.search(data)] == []
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--num_steps", "no number")])
+def test_flags_are_told_and_refused_without_what_is_slow_to_import(words):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['imitate_episodes.py', *{words!r}]\n"
+        "try:\n"
+        "    runpy.run_path('imitate_episodes.py', run_name='__main__')\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "loaded = sorted({'torch', 'torchvision', 'matplotlib', 'mujoco'} & set(sys.modules))\n"
+        "sys.exit(f'{loaded}' if loaded else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "policy ACT:" in done.stdout or "--num_steps is 'no number'" in done.stderr
