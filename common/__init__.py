@@ -74,7 +74,7 @@ __getattr__, __dir__, __all__ = open_door(
             "write_video",
         ),
         "processes": ("began", "this_command", "who_opened"),
-        "serving": ("LocalHandler", "LocalServer", "Refused"),
+        "serving": ("LocalHandler", "LocalServer", "PAGE_STYLE", "Refused"),
         "torch_files": ("check_room", "read_torch", "write_torch"),
     },
 )

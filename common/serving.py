@@ -22,8 +22,10 @@ import time
 import urllib.parse
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+PAGE_STYLE = Path(__file__).parent / "web/page.css"  # what all pages look like
 MAX_BODY = 100_000  # bytes
 REQUEST_TIME = 10.0  # s that a client may take to say what it wants, head and body
 LINGER, MAX_LINGER = (

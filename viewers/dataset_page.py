@@ -1,6 +1,6 @@
 """One page for a dataset: `index.html` beside a video per episode and camera. No server, no network.
 
-The page (assets/viewer*) holds the list of episodes; the numbers of each lie in a script of its own,
+The page (web/viewer*) holds the list of episodes; the numbers of each lie in a script of its own,
 `<episode>.js`, and are read when it is chosen, so that the page opens at once however many there are. It is a
 script because browsers let a page on disk read nothing else.
 """

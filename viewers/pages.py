@@ -1,7 +1,7 @@
-"""Pages for a browser, each one file that needs no server and no network, made of a template in assets/.
+"""Pages for a browser, each one file that needs no server and no network, made from a template in web/.
 
-What comes from a file is text, whatever it holds: only what `element` and templates make is markup (`Html`),
-and all else that is put into an element or a page is escaped. So nothing can be forgotten.
+Only what `element` and templates make is markup (`Html`). Everything else that is put into an element or a
+page, such as text from a file, is escaped, so that no caller can forget to.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from common import complete_file
+from common import PAGE_STYLE, complete_file
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+WEB = Path(__file__).parent / "web"
 _VOID = ("br", "img", "line", "polyline")
 
 
 class Html(str):
-    """Markup. Joined to other text it is text again, and would be escaped."""
+    """Markup. Joined to a plain string it becomes a plain string, which would be escaped."""
 
     __slots__ = ()
 
 
 def text(value: Any) -> Html:
-    """A value as HTML: escaped, unless it is that already."""
+    """A value as HTML: escaped, unless it is HTML already."""
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
@@ -38,7 +38,7 @@ def joined(parts: Iterable[Any], between: str = "") -> Html:
 def element(tag: str, *content: Any, **attributes: Any) -> Html:
     """`<tag attribute="value">content</tag>`; None leaves content or attribute out.
 
-    In names of attributes `_` stands for `-`, and one at the end for nothing (`class_`); True is an attribute
+    In names of attributes `_` stands for `-`, and a last `_` is dropped (`class_`); True gives an attribute
     without a value.
     """
     opening = tag
@@ -53,21 +53,22 @@ def element(tag: str, *content: Any, **attributes: Any) -> Html:
 
 
 def write_page(path: Path, stem: str, **parts: Any) -> None:
-    """Write the page `assets/<stem>.html`.
+    """Write a page from the template `web/<stem>.html`.
 
-    In it, `{{style}}` becomes what all pages look like (page.css) and `<stem>.css`, `{{script}}` all of
-    `<stem>_*.js` and then `<stem>.js`, and other names `parts`, as HTML.
+    `{{style}}` becomes the style of all pages and `<stem>.css`; `{{script}}` becomes all `<stem>_*.js` and
+    then `<stem>.js`; any other `{{name}}` becomes the part of that name, as HTML.
     """
-    styles, scripts = [ASSETS / "page.css", ASSETS / f"{stem}.css"], sorted(ASSETS.glob(f"{stem}_*.js"))
-    made = {name: text(part) for name, part in parts.items()}
-    for part, files in (("style", styles), ("script", [*scripts, ASSETS / f"{stem}.js"])):
-        made[part] = Html("".join(file.read_text(encoding="utf-8") for file in files if file.is_file()))
-    template = (ASSETS / f"{stem}.html").read_text(encoding="utf-8")
-    page = re.sub(r"\{\{(\w+)\}\}", lambda found: made[found[1]], template)
+    styles = [PAGE_STYLE, WEB / f"{stem}.css"]
+    scripts = [*sorted(WEB.glob(f"{stem}_*.js")), WEB / f"{stem}.js"]
+    values = {name: text(part) for name, part in parts.items()}
+    for name, files in (("style", styles), ("script", scripts)):
+        values[name] = Html("".join(file.read_text(encoding="utf-8") for file in files if file.is_file()))
+    template = (WEB / f"{stem}.html").read_text(encoding="utf-8")
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template)
     with complete_file(path) as part:
         part.write_text(page, encoding="utf-8", errors="replace")
 
 
 def script_json(data: Any) -> Html:
-    """JSON that may stand inside a script element, whatever its strings are."""
+    """JSON that is safe inside a script element, whatever its strings are."""
     return Html(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))

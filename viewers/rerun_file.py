@@ -17,7 +17,7 @@ from episodes import Episode, encode_jpeg
 from viewers.series import camera_order, series_of
 from viewers.shapes import Motion, Scene3D, Shape, scene_3d
 
-STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (assets/viewer.css)
+STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (web/viewer.css)
 EYE = np.array([0.6, -0.9, 0.6])  # m, from the middle of the arms; where the viewer looks from at first
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from common import LocalHandler, LocalServer, Refused, choose
+from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 from constants import Stream
 from mycobot_scripts.kinematics import JOINTS, forward, solve
 from mycobot_scripts.robot import axes_in_picture
@@ -37,12 +37,12 @@ from tasks import Task
 BOUNDARY = "frame"
 MAX_AWAY = 2.0  # m from the arm's foot, along each axis: where a prop may be put
 MAX_TURN = HARD_LIMITS + 1.0  # degrees to which a hand can bring the joints: as far as they go, and rounding
-_ASSETS = Path(__file__).resolve().parents[2] / "assets"
 MAX_STRIDE = 0.05  # m; a hand moves the tool by no more at once
-_FILES = {
-    "page.css": "text/css; charset=utf-8",
-    "twin.js": "text/javascript; charset=utf-8",
-    "twin.css": "text/css; charset=utf-8",
+_WEB = Path(__file__).parent / "web"
+_FILES = {  # by name in an address: the file and its type
+    "page.css": (PAGE_STYLE, "text/css; charset=utf-8"),
+    "twin.js": (_WEB / "twin.js", "text/javascript; charset=utf-8"),
+    "twin.css": (_WEB / "twin.css", "text/css; charset=utf-8"),
 }
 
 
@@ -72,7 +72,8 @@ class _Handler(LocalHandler):
         if name == "":
             self.send(_page(self.server.world).encode(), "text/html; charset=utf-8")
         elif name in _FILES:
-            self.send((_ASSETS / name).read_bytes(), _FILES[name])
+            path, content_type = _FILES[name]
+            self.send(path.read_bytes(), content_type)
         elif name == "state":
             self.send_json(as_json(self.server.world.tell()))
         elif name.removesuffix(".jpg") in feeds:
@@ -152,7 +153,7 @@ def _page(world: TwinWorld) -> str:
         f'<figure><img src="/{name}" alt="{name}"><figcaption>{name}</figcaption></figure>'
         for name in map(escape, world.feeds)
     )
-    page = (_ASSETS / "twin.html").read_text(encoding="utf-8")
+    page = (_WEB / "twin.html").read_text(encoding="utf-8")
     return page.replace("{{title}}", escape(world.task.name)).replace("{{images}}", images)
 
 
