@@ -22,8 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common import Workers, cli, plots, spread
-from episodes import Episode, find_episodes
-from episodes import state_entries as entries
+from episodes import Episode, entries, find_episodes
 from viewers import camera_order, write_viewer
 
 PAGE_FOLDER = "html"

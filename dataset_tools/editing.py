@@ -12,8 +12,16 @@ from functools import partial
 import numpy as np
 
 from constants import TASKS
-from episodes import ARM_DIM, Episode, EpisodeError, Images, JpegFrames, decoded, jpeg_quality
-from episodes import state_entries as entries
+from episodes import (
+    ARM_DIM,
+    Episode,
+    EpisodeError,
+    Images,
+    JpegFrames,
+    decoded,
+    entries,
+    jpeg_quality,
+)
 from tasks import swapped
 
 EVENTS = ("grasp", "release", "success", "reward")
@@ -67,10 +75,10 @@ def event_step(episode: Episode, event: str, reward: float = 1) -> int:
 
 def _grippers(episode: Episode) -> list[np.ndarray]:
     """(T,) commands of each gripper, higher is more open; EpisodeError if there is none."""
-    entries = episode.action.shape[1]
-    columns = [i for i in gripper_columns(episode) if i < entries]
+    width = episode.action.shape[1]
+    columns = [i for i in gripper_columns(episode) if i < width]
     if not columns:
-        raise EpisodeError(f"an action has no gripper in its {entries} entries; choose --event reward")
+        raise EpisodeError(f"an action has no gripper in its {width} entries; choose --event reward")
     return [episode.action[:, i] for i in columns]
 
 

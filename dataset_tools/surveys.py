@@ -16,8 +16,15 @@ from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
 from dataset_tools.regions import steps_in_step
-from episodes import Episode, EpisodeError, action_entries, gathered_notes, list_episodes, whole_action
-from episodes import state_entries as entries
+from episodes import (
+    Episode,
+    EpisodeError,
+    action_entries,
+    entries,
+    gathered_notes,
+    list_episodes,
+    whole_action,
+)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = open_door(
         "jpegs": ("EpisodeError", "MOST_PIXELS", "encode_jpeg", "jpeg_quality"),
         "pictures": ("CameraError",),
         "reading": ("unread_datasets", "widths"),
-        "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of", "state_entries"),
+        "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),
         "views": ("Box", "View", "ViewConfig", "black_outside", "check_box"),
     },

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from constants import TASKS
-from episodes import Episode, action_entries
-from episodes import state_entries as entries
+from episodes import Episode, action_entries, entries
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,8 @@ import pytest
 from constants import TASKS
 from dataset_tools.editing import gripper_columns
 from dataset_tools.lerobot_export import Source, features
-from episodes import state_entries as entries
 from episodes.episode import Episode
-from episodes.state_entries import action_entries
+from episodes.state_entries import action_entries, entries
 from viewers.series import series_of
 
 
