@@ -59,7 +59,7 @@ from dataset_tools import (
 
 
 @dataclass(frozen=True)
-class Command:
+class SubCommand:
     """A sub-command: its flags, and what it does with them. A change is returned as a plan."""
 
     flags: type
@@ -72,28 +72,28 @@ class Command:
 
 
 COMMANDS = {
-    "info": Command(InfoFlags, info),
-    "check": Command(CheckFlags, check),
-    "stats": Command(StatsFlags, show_stats),
-    "region": Command(RegionFlags, region),
-    "compress": Command(CompressFlags, compress),
-    "decompress": Command(DecompressFlags, decompress),
-    "truncate": Command(TruncateFlags, truncate),
-    "align": Command(AlignFlags, align),
-    "resample": Command(ResampleFlags, resample),
-    "mirror": Command(MirrorFlags, mirror),
-    "mask": Command(MaskFlags, mask),
-    "recolor": Command(RecolorFlags, recolor),
-    "relabel": Command(RelabelFlags, relabel),
-    "split": Command(SplitFlags, split),
-    "merge": Command(MergeFlags, merge),
-    "delete": Command(DeleteFlags, delete),
-    "export_lerobot": Command(ExportFlags, export_lerobot),
-    "import_lerobot": Command(ImportFlags, import_lerobot),
+    "info": SubCommand(InfoFlags, info),
+    "check": SubCommand(CheckFlags, check),
+    "stats": SubCommand(StatsFlags, show_stats),
+    "region": SubCommand(RegionFlags, region),
+    "compress": SubCommand(CompressFlags, compress),
+    "decompress": SubCommand(DecompressFlags, decompress),
+    "truncate": SubCommand(TruncateFlags, truncate),
+    "align": SubCommand(AlignFlags, align),
+    "resample": SubCommand(ResampleFlags, resample),
+    "mirror": SubCommand(MirrorFlags, mirror),
+    "mask": SubCommand(MaskFlags, mask),
+    "recolor": SubCommand(RecolorFlags, recolor),
+    "relabel": SubCommand(RelabelFlags, relabel),
+    "split": SubCommand(SplitFlags, split),
+    "merge": SubCommand(MergeFlags, merge),
+    "delete": SubCommand(DeleteFlags, delete),
+    "export_lerobot": SubCommand(ExportFlags, export_lerobot),
+    "import_lerobot": SubCommand(ImportFlags, import_lerobot),
 }
 
 
-def _example(name: str, command: Command) -> str:
+def _example(name: str, command: SubCommand) -> str:
     """A command line of a sub-command."""
     words = {"dataset_dir": "data/mine", "output_dir": "data/new", "steps": "300", "fps": "25"}
     needed = [flag.name for flag in cli.flags_of_type(command.flags) if flag.rule.required]

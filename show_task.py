@@ -41,7 +41,7 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
     """Write the picture; returns a line for each waypoint that is out of reach."""
     from sim_env import make_sim_env
     from tasks import GripPointIK, arrivals, missed_waypoints
-    from viewers import Plan, write_task_picture
+    from viewers import CasePicture, write_task_picture
 
     env = make_sim_env(task, "full", image_size=(48, 64))
     try:
@@ -53,7 +53,7 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
             names = [waypoint_name(number, point) for number, point in enumerate(variant.script)]
             missed = missed_waypoints(variant, solvers)
             found, ways = arrivals(variant, solvers, env.env_state) if variant.script else ([], {})
-            plans.append(Plan(variant, f"{task.name}{label}", found, ways, missed))
+            plans.append(CasePicture(variant, f"{task.name}{label}", found, ways, missed))
             lines += [
                 f"{names[number]}{label} is out of reach by {1000 * off:.0f} mm"
                 for number, off in missed.items()

@@ -1,4 +1,4 @@
-"""What edit_episodes.py does: changes of episodes and datasets, surveys, regions, LeRobot's format."""
+"""What edit_episodes.py does: changes of episodes and datasets, queries, regions, LeRobot's format."""
 
 from common.door import open_door
 
@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = open_door(
         "lerobot_import": ("ImportFlags", "import_lerobot"),
         "plans": ("HISTORY", "Plan", "carry_out", "finish_earlier"),
         "rearranging": ("DeleteFlags", "MergeFlags", "SplitFlags", "delete", "merge", "split"),
-        "surveys": (
+        "queries": (
             "CheckFlags",
             "InfoFlags",
             "RegionFlags",

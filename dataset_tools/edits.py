@@ -13,8 +13,8 @@ from pathlib import Path
 
 from common import Workers, choose, cli
 from constants import TASKS
-from dataset_tools.editing import EVENTS, event_step, relabelled, resampled, shifted, truncated
 from dataset_tools.plans import Plan, Write
+from dataset_tools.transforms import EVENTS, event_step, relabelled, resampled, shifted, truncated
 from episodes import Episode, EpisodeError, find_episode, list_episodes, unread_datasets
 
 

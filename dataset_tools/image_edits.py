@@ -11,10 +11,10 @@ import numpy as np
 
 from common import cli
 from constants import JPEG_QUALITY
-from dataset_tools.editing import compressed, decompressed, masked, mirrored, recolored
 from dataset_tools.edits import EditFlags, plan_edits
 from dataset_tools.plans import Plan
-from dataset_tools.regions import ColorMask
+from dataset_tools.region_search import ColorMask
+from dataset_tools.transforms import compressed, decompressed, masked, mirrored, recolored
 from episodes import MIRROR, Box, Episode, JpegFrames, black_outside, check_box, frame_size
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from common import cli
 from constants import TASKS
-from dataset_tools.editing import gripper_columns
+from dataset_tools.transforms import gripper_columns
 from episodes import Episode, EpisodeError, Images, JpegFrames, OpenError, frame_size
 from tasks import case_of
 
@@ -95,7 +95,7 @@ def compare(many: Sequence[Facts]) -> None:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Thresholds:
     """Flags of what is still right with an episode."""
 
     max_speed: float = cli.flag(
@@ -123,14 +123,14 @@ class Findings:
     is_open: bool = True  # whether it could be opened; if not, what it holds may be sound
 
 
-def find_problems(path: Path, limits: Limits) -> Findings:
+def find_problems(path: Path, thresholds: Thresholds) -> Findings:
     """Everything that is wrong with a file, every frame of which is decoded."""
     try:
         episode = Episode.load(path)
     except (EpisodeError, FileNotFoundError) as error:
         is_open = not isinstance(error, OpenError | FileNotFoundError)
         return Findings(path, [_without_path(error, path)], is_open=is_open)
-    problems = [*_jumps(episode, limits.max_speed), *_rates(episode, limits)]
+    problems = [*_jumps(episode, thresholds.max_speed), *_rates(episode, thresholds)]
     same = {}
     for camera, frames in episode.images.items():
         try:
@@ -139,7 +139,7 @@ def find_problems(path: Path, limits: Limits) -> Findings:
             problems.append(_without_path(error, path))
             continue
         problems += [f"camera {camera!r}: {what}" for what in wrong]
-    problems += _frozen(episode, same, limits.frozen_steps)
+    problems += _frozen(episode, same, thresholds.frozen_steps)
     return Findings(path, problems, len(episode) * len(episode.images), episode.time is not None)
 
 
@@ -217,7 +217,7 @@ def _jumps(episode: Episode, max_speed: float) -> list[str]:
     return problems
 
 
-def _rates(episode: Episode, limits: Limits) -> list[str]:
+def _rates(episode: Episode, thresholds: Thresholds) -> list[str]:
     """Where the clock of a real arm did not keep its pace; files without /time cannot tell."""
     if episode.time is None or len(episode) < 2:
         return []
@@ -228,12 +228,12 @@ def _rates(episode: Episode, limits: Limits) -> list[str]:
         problems.append(f"time: goes back at step {int((gaps < 0).argmax()) + 1}")
     if (gaps == 0).any():
         problems.append(f"time: stands still at step {int((gaps == 0).argmax()) + 1}")
-    if gaps.max() > limits.max_gap:
-        late = int((gaps > limits.max_gap).sum())
+    if gaps.max() > thresholds.max_gap:
+        late = int((gaps > thresholds.max_gap).sum())
         problems.append(
             f"time: {late} steps late, the worst by {gaps.max() - 1:.1f} steps at step {gaps.argmax() + 1}"
         )
-    if gaps.mean() * limits.min_rate > 1:
+    if gaps.mean() * thresholds.min_rate > 1:
         problems.append(f"time: {episode.fps / gaps.mean():.1f} steps a second, not {episode.fps}")
     return problems
 

@@ -41,7 +41,7 @@ class ExportFlags(FolderFlags, Workers):
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportedEpisode:
     """An episode to be written."""
 
     path: Path
@@ -79,13 +79,13 @@ def export_lerobot(flags: ExportFlags) -> None:
     print(f"load it: LeRobotDataset('{target.name}', root='{target}')")
 
 
-def _open(path: Path) -> Source:
+def _open(path: Path) -> ExportedEpisode:
     episode = Episode.load(path, in_memory=False)
     sizes = {camera: tuple(frame_size(frames)) for camera, frames in sorted(episode.images.items())}
-    return Source(path, replace(load_header(path), notes=episode.notes), sizes)
+    return ExportedEpisode(path, replace(load_header(path), notes=episode.notes), sizes)
 
 
-def check_alike(sources: Sequence[Source]) -> None:
+def check_alike(sources: Sequence[ExportedEpisode]) -> None:
     """EpisodeError for the first episode that a dataset of the first one's kind cannot hold."""
     first = sources[0]
     for source in sources[1:]:
@@ -100,7 +100,7 @@ def check_alike(sources: Sequence[Source]) -> None:
                 )
 
 
-def tell_success(sources: Sequence[Source]) -> bool:
+def tell_success(sources: Sequence[ExportedEpisode]) -> bool:
     """Whether all episodes say if they succeeded."""
     return all(source.header.success is not None for source in sources)
 
@@ -111,7 +111,7 @@ def _width(episode: Episode, name: str) -> int | None:
     return None if array is None else array[0].size
 
 
-def _write(sources: Sequence[Source], stage: Path, flags: ExportFlags) -> None:
+def _write(sources: Sequence[ExportedEpisode], stage: Path, flags: ExportFlags) -> None:
     first, lengths = sources[0], [len(source.header) for source in sources]
     starts = np.cumsum([0, *lengths])
     texts = [flags.task_text or source.header.task or "unknown task" for source in sources]
@@ -144,7 +144,9 @@ def _write(sources: Sequence[Source], stage: Path, flags: ExportFlags) -> None:
     _write_meta(sources, stage, flags, rows, tasks, stats)
 
 
-def _encode(sources: Sequence[Source], stage: Path, flags: ExportFlags) -> list[dict[str, lerobot.Stats]]:
+def _encode(
+    sources: Sequence[ExportedEpisode], stage: Path, flags: ExportFlags
+) -> list[dict[str, lerobot.Stats]]:
     """Write the video of each camera of each episode into `parts`, and return their statistics."""
     (stage / "parts").mkdir(parents=True)
     calls = [(i, source.path, list(source.sizes), stage, flags.crf) for i, source in enumerate(sources)]
@@ -239,7 +241,7 @@ def _join(
 
 
 def _write_meta(
-    sources: Sequence[Source],
+    sources: Sequence[ExportedEpisode],
     stage: Path,
     flags: ExportFlags,
     rows: list[dict[str, Any]],
@@ -277,7 +279,7 @@ def _write_meta(
     lerobot.write_json(stage / lerobot.OURS, [_extras(source) for source in sources])
 
 
-def features(source: Source, tells_success: bool) -> dict[str, Any]:
+def features(source: ExportedEpisode, tells_success: bool) -> dict[str, Any]:
     """What info.json says of each column and video."""
     episode, made = source.header, {}
     for camera, (height, width) in source.sizes.items():
@@ -308,7 +310,7 @@ def _names(episode: Episode, feature: str, width: int) -> list[str]:
     return [entry.name for entry in own]
 
 
-def _extras(source: Source) -> dict[str, Any]:
+def _extras(source: ExportedEpisode) -> dict[str, Any]:
     """What LeRobot's format has no place for."""
     episode = source.header
     start = None if episode.env_state is None else episode.env_state.tolist()

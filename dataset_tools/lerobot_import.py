@@ -23,7 +23,14 @@ from constants import TASKS
 from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags
 from dataset_tools.lerobot_export import ARRAYS, EXTRAS
-from dataset_tools.lerobot_index import Entry, cameras_of, file_names, read_entries, read_info, width_of
+from dataset_tools.lerobot_index import (
+    LeRobotEpisode,
+    cameras_of,
+    file_names,
+    read_entries,
+    read_info,
+    width_of,
+)
 from episodes import Episode, EpisodeError, JpegFrames, entries_of
 
 UNITS = ("rad", "deg")
@@ -102,7 +109,7 @@ def import_lerobot(flags: ImportFlags) -> None:
 
 
 def _convert_all(
-    entries: Sequence[Entry],
+    entries: Sequence[LeRobotEpisode],
     info: Mapping[str, Any],
     task: str,
     convert: Mapping[str, Conversion],
@@ -142,7 +149,7 @@ def _convert_all(
     return notes
 
 
-def find_task(asked: str | None, root: Path, entry: Entry, dim: int) -> str:
+def find_task(asked: str | None, root: Path, entry: LeRobotEpisode, dim: int) -> str:
     """Which of our tasks a dataset is of, "" if none is known.
 
     Args:
@@ -183,7 +190,7 @@ def conversion(info: Mapping[str, Any], feature: str, task: str, flags: ImportFl
 
 
 def convert_episode(
-    entry: Entry, info: Mapping[str, Any], task: str, convert: Mapping[str, Conversion], place: Path
+    entry: LeRobotEpisode, info: Mapping[str, Any], task: str, convert: Mapping[str, Conversion], place: Path
 ) -> str:
     """Write one episode file; returns what the user should know of it, or ""."""
     rows = _read_rows(entry)
@@ -218,7 +225,7 @@ def convert_episode(
     return _doubts(arrays["qpos"], convert[lerobot.STATE])
 
 
-def _read_rows(entry: Entry) -> dict[str, Any]:
+def _read_rows(entry: LeRobotEpisode) -> dict[str, Any]:
     """Columns of an episode: arrays (T, D), of images lists; EpisodeError unless all its rows are there."""
     _, arrow = lerobot.import_packages()
     try:
@@ -238,7 +245,9 @@ def _read_rows(entry: Entry) -> dict[str, Any]:
     return rows
 
 
-def _jpegs(entry: Entry, feature: str, rows: Mapping[str, Any], times: np.ndarray, fps: int) -> JpegFrames:
+def _jpegs(
+    entry: LeRobotEpisode, feature: str, rows: Mapping[str, Any], times: np.ndarray, fps: int
+) -> JpegFrames:
     """The frames of a camera."""
     name = f"episode {entry.index}, {feature}"
     if feature in entry.videos:

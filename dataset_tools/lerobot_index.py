@@ -19,7 +19,7 @@ _PADDING = {True: re.compile(r"(0?\d{0,2}d)?"), False: re.compile("")}  # of a n
 
 
 @dataclass(frozen=True)
-class Entry:
+class LeRobotEpisode:
     """Where an episode is in a LeRobot dataset."""
 
     index: int
@@ -86,7 +86,7 @@ def cameras_of(info: Mapping[str, Any]) -> dict[str, str]:
     return cameras
 
 
-def file_names(root: Path, entries: Sequence[Entry]) -> dict[int, str]:
+def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
     """Name of each episode's file, by its index: as `lerobot_export` kept it, or by the index.
 
     ValueError unless they are plain, distinct, and such as `list_episodes` finds.
@@ -106,7 +106,7 @@ def file_names(root: Path, entries: Sequence[Entry]) -> dict[int, str]:
     return names
 
 
-def read_entries(root: Path, info: Mapping[str, Any]) -> list[Entry]:
+def read_entries(root: Path, info: Mapping[str, Any]) -> list[LeRobotEpisode]:
     """All episodes of the dataset; ValueError if there is none."""
     read = _read_v3 if info["codebase_version"] == lerobot.VERSION else _read_v2
     entries = sorted(read(root, info), key=lambda entry: entry.index)
@@ -163,7 +163,7 @@ def inside(root: Path, path: Path) -> Path:
     )
 
 
-def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
+def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[LeRobotEpisode]:
     _, arrow = lerobot.import_packages()
     ours = root / lerobot.OURS
     extras = read_json(ours) if ours.is_file() else []
@@ -179,7 +179,7 @@ def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
                 return place_in(root, template, **numbers, **more)
 
             index = row["episode_index"]
-            yield Entry(
+            yield LeRobotEpisode(
                 index,
                 row["length"],
                 place(info["data_path"], "data"),
@@ -195,7 +195,7 @@ def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
             )
 
 
-def _read_v2(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
+def _read_v2(root: Path, info: Mapping[str, Any]) -> Iterator[LeRobotEpisode]:
     path = root / "meta/episodes.jsonl"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; format {info['codebase_version']} has it")
@@ -204,7 +204,7 @@ def _read_v2(root: Path, info: Mapping[str, Any]) -> Iterator[Entry]:
         index = row["episode_index"]
         numbers = {"episode_index": index, "episode_chunk": index // info["chunks_size"]}
         videos = {key: place_in(root, info["video_path"], video_key=key, **numbers) for key in _videos(info)}
-        yield Entry(
+        yield LeRobotEpisode(
             index,
             row["length"],
             place_in(root, info["data_path"], **numbers),

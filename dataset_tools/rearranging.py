@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from common import Workers, cli
-from dataset_tools.editing import part
 from dataset_tools.edits import EditFlags, FolderFlags, load_header
 from dataset_tools.inspection import KINDS, sort_by_kind
 from dataset_tools.plans import Plan, Write
+from dataset_tools.transforms import part
 from episodes import MIRROR, episode_path, list_episodes
 
 
@@ -126,14 +125,10 @@ def _phases(flags: SplitFlags, paths: list[Path]) -> Plan:
 
 
 @dataclass(frozen=True)
-class MergeFlags(Workers):
+class MergeFlags(NewFolderFlags):
     dataset_dir: tuple[str, ...] = cli.flag(
         None, "folders of the episodes, in this order", required=True, distinct=True
     )
-    output_dir: str = cli.flag(None, "folder for the new files", required=True)
-    dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
-
-    root = NewFolderFlags.root
 
 
 def merge(flags: MergeFlags) -> Plan:
@@ -141,12 +136,13 @@ def merge(flags: MergeFlags) -> Plan:
 
     Mirror images keep the number of their originals.
     """
-    numbers: dict[tuple[Path, str], int] = defaultdict(lambda: len(numbers))
+    numbers: dict[tuple[Path, str], int] = {}  # by folder and the original's name
     writes = []
     for folder in map(Path, flags.dataset_dir):
         paths = list_episodes(folder)
         for path in sorted(paths, key=lambda path: path.name.startswith(MIRROR)):  # originals first
-            number = numbers[folder, path.stem.removeprefix(MIRROR)]
+            original = folder, path.stem.removeprefix(MIRROR)
+            number = numbers.setdefault(original, len(numbers))
             is_mirrored = path.name.startswith(MIRROR)
             writes.append(Write(path, episode_path(flags.root, number, is_mirrored)))
     return Plan(flags.root, tuple(writes))

@@ -15,6 +15,6 @@ __getattr__, __dir__, __all__ = open_door(
         "rerun_file": ("write_rerun",),
         "run_folder": ("ARM",),
         "series": ("camera_order",),
-        "task_picture": ("Plan", "write_task_picture"),
+        "task_picture": ("CasePicture", "write_task_picture"),
     },
 )

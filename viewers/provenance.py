@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Command:
+class NotedCommand:
     """A command that was given."""
 
     what: str  # it does to the run
@@ -47,7 +47,7 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
     """
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     line = f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}"
-    entry = asdict(Command(what, when, line, versions()))
+    entry = asdict(NotedCommand(what, when, line, versions()))
     with hold_briefly(folder / FILE):
         entries = [*read_commands(folder), entry]
         with complete_file(folder / FILE) as part:
@@ -63,7 +63,7 @@ def read_commands(folder: Path) -> list[dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(entries, list):
             raise ValueError("it must be a list")
-        return [asdict(from_plain(Command, entry, f"command {i}")) for i, entry in enumerate(entries)]
+        return [asdict(from_plain(NotedCommand, entry, f"command {i}")) for i, entry in enumerate(entries)]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no list of commands ({error}); move it away") from None
 

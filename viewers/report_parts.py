@@ -10,16 +10,16 @@ from viewers import report_results
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
 from viewers.report_results import Link
-from viewers.run_folder import Run, labels
+from viewers.run_folder import RunFolder, labels
 from viewers.svg import line_chart
 
 
-def headline(runs: Sequence[Run]) -> str:
+def headline(runs: Sequence[RunFolder]) -> str:
     """What the page is called."""
     return ", ".join(run.name for run in runs)
 
 
-def body(runs: Sequence[Run], link: Link) -> Html:
+def body(runs: Sequence[RunFolder], link: Link) -> Html:
     """All parts that have something to show."""
     named = labels(runs)
     parts = [
@@ -38,12 +38,12 @@ def body(runs: Sequence[Run], link: Link) -> Html:
     return joined(parts, "\n")
 
 
-def _problems(runs: Sequence[Run]) -> Html:
+def _problems(runs: Sequence[RunFolder]) -> Html:
     lines = [f"{run.name}: {problem}" for run in runs for problem in run.problems]
     return joined(element("p", line, class_="problem") for line in lines)
 
 
-def _related(runs: Sequence[Run], link: Link) -> Html:
+def _related(runs: Sequence[RunFolder], link: Link) -> Html:
     """Links from a policy's training to its runs on an arm, and back."""
     links = [
         element("a", f"{run.name}: {what}" if len(runs) > 1 else what, href=link(page))
@@ -56,7 +56,7 @@ def _related(runs: Sequence[Run], link: Link) -> Html:
 # --- training
 
 
-def _losses(runs: Sequence[Run]) -> Html:
+def _losses(runs: Sequence[RunFolder]) -> Html:
     titles: dict[str, str] = {}
     for run in runs:
         titles |= {loss: title for loss, title in loss_names(run.history).items() if loss not in titles}
@@ -78,7 +78,7 @@ def _losses(runs: Sequence[Run]) -> Html:
     return section("Training", note, element("div", inner, class_="charts")) if inner else Html()
 
 
-def _loss_lines(runs: Sequence[Run], loss: str) -> list[Line]:
+def _loss_lines(runs: Sequence[RunFolder], loss: str) -> list[Line]:
     """Of one run: training, validation, and its phases; of several: a colour for each."""
     if len(runs) == 1:
         return loss_lines(runs[0].history, loss)
@@ -91,7 +91,7 @@ def _loss_lines(runs: Sequence[Run], loss: str) -> list[Line]:
     return lines
 
 
-def _pictures(runs: Sequence[Run], link: Link) -> Html:
+def _pictures(runs: Sequence[RunFolder], link: Link) -> Html:
     """How VINN chose its number of neighbours."""
     images = [
         element(
@@ -109,7 +109,7 @@ def _pictures(runs: Sequence[Run], link: Link) -> Html:
 # --- how it was made
 
 
-def _commands(runs: Sequence[Run]) -> Html:
+def _commands(runs: Sequence[RunFolder]) -> Html:
     parts: list[Html] = []
     for run in runs:
         if run.commands and len(runs) > 1:
@@ -121,21 +121,23 @@ def _commands(runs: Sequence[Run]) -> Html:
     return section("Commands", *parts)
 
 
-def _flags(runs: Sequence[Run]) -> Html:
+def _flags(runs: Sequence[RunFolder]) -> Html:
     """The flags of training; those in which runs differ first."""
     names = list(dict.fromkeys(name for run in runs for name in run.flags))
     rows = [[json.dumps(run.flags[name]) if name in run.flags else "" for run in runs] for name in names]
     return _comparison("Flags", names, rows, runs)
 
 
-def _versions(runs: Sequence[Run]) -> Html:
+def _versions(runs: Sequence[RunFolder]) -> Html:
     """Of the last command of each run."""
     last = [run.commands[-1].versions if run.commands else {} for run in runs]
     names = list(dict.fromkeys(name for versions in last for name in versions))
     return _comparison("Versions", names, [[v.get(name, "") for v in last] for name in names], runs)
 
 
-def _comparison(title: str, names: Sequence[str], rows: Sequence[Sequence[str]], runs: Sequence[Run]) -> Html:
+def _comparison(
+    title: str, names: Sequence[str], rows: Sequence[Sequence[str]], runs: Sequence[RunFolder]
+) -> Html:
     """A table of a value a run; of several runs, rows that differ are on top, the others folded away."""
     if not names:
         return Html()

@@ -9,11 +9,11 @@ from common import COLORS
 from evaluation import Outcome, Summary, wilson_interval
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
-from viewers.run_folder import Evaluation, Run
+from viewers.run_folder import Evaluation, RunFolder
 from viewers.svg import interval_bar
 
 Link = Callable[[Path], str]  # a file's address in the page
-Named = tuple[Run, Evaluation, str]
+Named = tuple[RunFolder, Evaluation, str]
 
 LOADED = 12  # videos whose first picture is fetched with the page; others when they are played
 RATES = (

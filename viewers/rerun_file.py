@@ -15,7 +15,7 @@ import rerun.blueprint as rrb
 from common import complete_file
 from episodes import Episode, encode_jpeg
 from viewers.series import camera_order, series_of
-from viewers.shapes import Motion, Scene3D, Shape, scene_3d
+from viewers.shapes import BodyPoses, Scene3D, Shape, scene_3d
 
 STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (web/viewer.css)
 EYE = np.array([0.6, -0.9, 0.6])  # m, from the middle of the arms; where the viewer looks from at first
@@ -124,7 +124,7 @@ def _mesh(shape: Shape) -> Any:
     )
 
 
-def _log_motion(recording: Any, entity: str, motion: Motion, name: str, times: list[Any]) -> None:
+def _log_motion(recording: Any, entity: str, motion: BodyPoses, name: str, times: list[Any]) -> None:
     i = motion.names.index(name)
     xyz, xyzw = motion.xyz[:, i], np.roll(motion.wxyz[:, i], -1, axis=1)
     if np.ptp(xyz, axis=0).max() == 0 and np.ptp(xyzw, axis=0).max() == 0:  # it stands still

@@ -11,7 +11,7 @@ from typing import Any
 
 from common import Losses, cli
 from evaluation import Summary, content_version, list_results, read_result
-from viewers.provenance import FILE, Command, read_commands
+from viewers.provenance import FILE, NotedCommand, read_commands
 
 PAGE = "report.html"
 ARM = "arm"  # folder of a policy's runs on an arm, in that of its training
@@ -46,7 +46,7 @@ class Evaluation:
 
 
 @dataclass
-class Run:
+class RunFolder:
     """What a run's folder holds."""
 
     folder: Path
@@ -54,7 +54,7 @@ class Run:
     flags: dict[str, Any] = field(default_factory=dict)  # config.json
     history: list[Losses] = field(default_factory=list)  # history.csv
     evaluations: list[Evaluation] = field(default_factory=list)  # newest first
-    commands: list[Command] = field(default_factory=list)  # commands.json
+    commands: list[NotedCommand] = field(default_factory=list)  # commands.json
     problems: list[str] = field(default_factory=list)  # files that cannot be read
 
     @property
@@ -78,17 +78,19 @@ def is_run(folder: Path) -> bool:
     return any((folder / file).is_file() for file in files) or bool(list_results(folder))
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_run(folder: Path, name: str) -> RunFolder:
     """What a folder holds; a file that cannot be read is noted. ValueError if there is nothing."""
     if not is_run(folder):
         raise ValueError(
             f"{folder} holds no run (config.json, history.csv, result_*.json); give the --ckpt_dir of one"
         )
-    run = Run(folder, name)
+    run = RunFolder(folder, name)
     readers = {
         folder / "config.json": lambda path: run.flags.update(cli.read_flags(str(path))),
         folder / "history.csv": lambda path: run.history.extend(_read_history(path)),
-        folder / FILE: lambda path: run.commands.extend(Command(**entry) for entry in read_commands(folder)),
+        folder / FILE: lambda path: run.commands.extend(
+            NotedCommand(**entry) for entry in read_commands(folder)
+        ),
     }
     add = lambda path: run.evaluations.append(Evaluation(read_result(path), path.parent))  # noqa: E731
     readers |= dict.fromkeys(list_results(folder), add)
@@ -111,7 +113,7 @@ def _read_history(path: Path) -> list[Losses]:
     return [Losses.from_row(row) for row in rows]
 
 
-def _find_videos(run: Run) -> None:
+def _find_videos(run: RunFolder) -> None:
     """Give each evaluation its videos: those beside it.
 
     Earlier versions wrote them all into the run's folder: there, the newest of their evaluations that filmed
@@ -129,7 +131,7 @@ def _find_videos(run: Run) -> None:
             taken |= {outcome.index} if is_old else set()
 
 
-def _find_stale(run: Run) -> None:
+def _find_stale(run: RunFolder) -> None:
     """Mark evaluations of a checkpoint that holds something else by now."""
     versions: dict[Path, str] = {}
     for evaluation in run.evaluations:
@@ -140,7 +142,7 @@ def _find_stale(run: Run) -> None:
         evaluation.is_stale = versions[path] != settings.version
 
 
-def labels(runs: Sequence[Run]) -> list[tuple[Run, Evaluation, str]]:
+def labels(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, Evaluation, str]]:
     """Every evaluation, and what it is called: by what tells it from the others."""
     named = []
     for run in runs:

@@ -27,7 +27,7 @@ class Shape:
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class BodyPoses:
     """Where bodies, or cameras, are at each of T steps, in the world's frame."""
 
     names: tuple[str, ...]
@@ -40,8 +40,8 @@ class Scene3D:
     """An episode in three dimensions."""
 
     shapes: tuple[Shape, ...]
-    bodies: Motion
-    cameras: Motion
+    bodies: BodyPoses
+    cameras: BodyPoses
     fovy: dict[str, float]  # degrees, by camera
     arm_bodies: tuple[int, ...]  # which of the bodies are parts of arms
     note: str  # where the props' motion is from, for the reader
@@ -101,7 +101,7 @@ def _props_qpos(task: Task, episode: Episode) -> np.ndarray | None:
     return np.array(rows)
 
 
-def _follow(env, episode: Episode, moved: np.ndarray | None) -> tuple[Motion, Motion]:
+def _follow(env, episode: Episode, moved: np.ndarray | None) -> tuple[BodyPoses, BodyPoses]:
     """Bodies and cameras at each step."""
     model, data = env.physics.model.ptr, env.physics.data.ptr
     bodies: list[tuple[np.ndarray, np.ndarray]] = []
@@ -114,7 +114,7 @@ def _follow(env, episode: Episode, moved: np.ndarray | None) -> tuple[Motion, Mo
         cameras.append((data.cam_xpos.copy(), np.array([_quaternion(matrix) for matrix in data.cam_xmat])))
     body_names = tuple(model.body(i).name for i in range(model.nbody))
     camera_names = tuple(model.camera(i).name for i in range(model.ncam))
-    return Motion(body_names, *map(np.array, zip(*bodies, strict=True))), Motion(
+    return BodyPoses(body_names, *map(np.array, zip(*bodies, strict=True))), BodyPoses(
         camera_names, *map(np.array, zip(*cameras, strict=True))
     )
 

@@ -28,7 +28,7 @@ TOGETHER = 14  # pixels; waypoints that are nearer to each other share a label
 
 
 @dataclass(frozen=True)
-class Plan:
+class CasePicture:
     """What is drawn of one case of a task."""
 
     task: Task  # the case as a task of its own
@@ -38,7 +38,7 @@ class Plan:
     missed: Mapping[int, float]  # waypoints out of reach from some start: by how much (m), at most
 
 
-class View:
+class SideView:
     """The scene from one side, and where points of the world are in its picture."""
 
     def __init__(self, env: SimEnv, points: np.ndarray, azimuth: float, elevation: float) -> None:
@@ -72,7 +72,7 @@ def in_sight(props: Sequence[Prop]) -> list[Prop]:
     return [prop for prop in props if prop.high[2] > BELOW]
 
 
-def _points(plan: Plan) -> np.ndarray:
+def _points(plan: CasePicture) -> np.ndarray:
     """Everything (N, 3) that must be in the picture."""
     boxes = [np.array(list(_corners(prop))) for prop in in_sight(plan.task.props)]
     found = [*boxes, *plan.ways.values()]
@@ -83,7 +83,7 @@ def _corners(prop: Prop) -> product:
     return product(*zip(prop.low, prop.high, strict=True))
 
 
-def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[Plan], seed: int) -> None:
+def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[CasePicture], seed: int) -> None:
     """Write a PNG with a row for each case: the scene from above, from the side, and what is in it in words.
 
     Args:
@@ -97,7 +97,7 @@ def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[Plan], see
     for case, (row, plan) in enumerate(zip(panels, plans, strict=True)):
         env.reset(seed, case=case)
         for panel, (name, angles) in zip(row, VIEWS.items(), strict=False):
-            view = View(env, _points(plan), *angles)
+            view = SideView(env, _points(plan), *angles)
             panel.imshow(view.image)
             panel.set_xlim(0, SIZE[1])
             panel.set_ylim(SIZE[0], 0)
@@ -114,7 +114,7 @@ def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[Plan], see
     write_png(figure, path, grid=False)
 
 
-def _draw_axes(panel: Axes, view: View, points: np.ndarray) -> None:
+def _draw_axes(panel: Axes, view: SideView, points: np.ndarray) -> None:
     """The world's axes, in a corner of what is shown, each a fifth of it long."""
     corner = np.append(points.min(axis=0)[:2], max(0.0, points.min(axis=0)[2]))
     length = max(LEAST, float(np.ptp(points, axis=0).max())) / 5
@@ -126,7 +126,7 @@ def _draw_axes(panel: Axes, view: View, points: np.ndarray) -> None:
         panel.text(*(end + 0.15 * (end - origin)), name, color="white", ha="center", va="center", fontsize=10)
 
 
-def _draw_starts(panel: Axes, view: View, props: Sequence[Prop]) -> None:
+def _draw_starts(panel: Axes, view: SideView, props: Sequence[Prop]) -> None:
     for prop, color in zip(props, PROPS * len(props), strict=False):
         if prop not in in_sight(props):
             continue
@@ -137,11 +137,11 @@ def _draw_starts(panel: Axes, view: View, props: Sequence[Prop]) -> None:
             panel.plot(*pixels[[i, j]].T, color=color, lw=1.8)
         if prop.low == prop.high:
             panel.plot(*pixels[0], "+", color=color, ms=14, mew=2.5)  # always on the same spot
-        x, y = pixels[pixels[:, 1].argmax()]
-        _label(panel, x, y + 6, f"{prop.name} starts here", color, va="top")
+        lowest = pixels[pixels[:, 1].argmax()]
+        _label(panel, lowest + [0, 6], f"{prop.name} starts here", color, va="top")
 
 
-def _draw_goals(panel: Axes, view: View, task: Task) -> None:
+def _draw_goals(panel: Axes, view: SideView, task: Task) -> None:
     """A circle around each point that a stage wants a prop to be near."""
     turn = np.linspace(0, 2 * np.pi, 60)
     low = {prop.name: prop.low[2] for prop in task.props}
@@ -153,10 +153,11 @@ def _draw_goals(panel: Axes, view: View, task: Task) -> None:
             circle = np.column_stack([x + metres * np.cos(turn), y + metres * np.sin(turn), np.full(60, z)])
             pixels = view(circle)
             panel.plot(*pixels.T, color="limegreen", lw=1.8, ls="--")
-            _label(panel, *pixels[pixels[:, 1].argmin()] - [0, 6], f"{stage.label}: {prop}", "limegreen")
+            highest = pixels[pixels[:, 1].argmin()]
+            _label(panel, highest - [0, 6], f"{stage.label}: {prop}", "limegreen")
 
 
-def _draw_way(panel: Axes, view: View, plan: Plan) -> None:
+def _draw_way(panel: Axes, view: SideView, plan: CasePicture) -> None:
     for arm, color in zip(plan.ways, ARMS, strict=False):
         panel.plot(*view(plan.ways[arm]).T, color="white", lw=3.6, alpha=0.8)
         panel.plot(*view(plan.ways[arm]).T, color=color, lw=1.8)
@@ -167,10 +168,10 @@ def _draw_way(panel: Axes, view: View, plan: Plan) -> None:
             panel.plot(x, y, "o", ms=8, mec=color, mew=1.8, mfc=color if closed else "white")
             if arrival.number in plan.missed:
                 panel.plot(x, y, "x", ms=18, mec="red", mew=4)
-        for numbers, (x, y) in _groups([arrival.number for arrival in mine], pixels):
+        for numbers, place in _groups([arrival.number for arrival in mine], pixels):
             is_missed = any(number in plan.missed for number in numbers)
             text = ",".join(map(str, numbers)) + (" out of reach" if is_missed else "")
-            _label(panel, x + 8, y - 6, text, "red" if is_missed else color, ha="left")
+            _label(panel, place + [8, -6], text, "red" if is_missed else color, ha="left")
 
 
 def _groups(numbers: Sequence[int], pixels: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
@@ -187,13 +188,14 @@ def _groups(numbers: Sequence[int], pixels: np.ndarray) -> list[tuple[list[int],
 
 
 def _label(
-    panel: Axes, x: float, y: float, text: str, color: str, ha: str = "center", va: str = "bottom"
+    panel: Axes, place: np.ndarray, text: str, color: str, ha: str = "center", va: str = "bottom"
 ) -> None:
+    """Write `text` at `place` (x, y) in pixels."""
     box = {"facecolor": "white", "edgecolor": color, "boxstyle": "round,pad=0.15", "alpha": 0.85}
-    panel.text(x, y, text, ha=ha, va=va, fontsize=8.5, bbox=box, clip_on=True)
+    panel.text(*place, text, ha=ha, va=va, fontsize=8.5, bbox=box, clip_on=True)
 
 
-def legend(plan: Plan) -> str:
+def legend(plan: CasePicture) -> str:
     """The picture in words: props, stages, waypoints."""
     task = plan.task
     lines = ["Frames: where the middle of a prop may start, in m; arrows: the world's axes"]

@@ -23,7 +23,7 @@ import imitate_episodes
 from common import cli
 from common.locks import hold
 from dataset_tools import plans
-from dataset_tools.editing import changed
+from dataset_tools.transforms import changed
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames

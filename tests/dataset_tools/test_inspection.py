@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from synthetic import make_episode
 
-from dataset_tools.editing import decompressed
-from dataset_tools.inspection import Limits, compare, find_problems, read_facts, sort_by_kind
+from dataset_tools.inspection import Thresholds, compare, find_problems, read_facts, sort_by_kind
+from dataset_tools.transforms import decompressed
 from episodes.episode import Episode
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
 from episodes.jpegs import EpisodeError
 
 T = 30
-LIMITS = Limits()
+THRESHOLDS = Thresholds()
 
 
 def lively(rng, steps=T, sim=False, **values):
@@ -37,7 +37,7 @@ def frozen(episode, camera, start, count):
 
 @pytest.fixture
 def problems(tmp_path):
-    def find(episode, limits=LIMITS):
+    def find(episode, limits=THRESHOLDS):
         path = episode_path(tmp_path, 0)
         episode.save(path, overwrite=True)
         return find_problems(path, limits).problems
@@ -56,7 +56,7 @@ def test_a_good_episode(problems, rng, tmp_path, sim, raw):
     time = np.arange(T) / 50 + rng.uniform(0, 0.004, T)
     episode = lively(rng, sim=sim, time=time)
     assert problems(decompressed(episode) if raw else episode) == []
-    found = find_problems(episode_path(tmp_path, 0), LIMITS)
+    found = find_problems(episode_path(tmp_path, 0), THRESHOLDS)
     assert found.frames == 2 * T and found.is_timed
 
 
@@ -67,7 +67,7 @@ def test_a_frozen_camera(problems, rng, raw):
         episode = decompressed(episode)
     assert problems(episode) == ["top: frozen at steps 10 to 17, while the arm moves"]
     assert problems(frozen(lively(rng), "wrist", 10, 4)) == [], "4 frames are not 5"
-    assert problems(frozen(lively(rng), "wrist", 10, 4), replace(LIMITS, frozen_steps=4)) != []
+    assert problems(frozen(lively(rng), "wrist", 10, 4), replace(THRESHOLDS, frozen_steps=4)) != []
 
 
 def test_a_resting_arm_is_seen_as_it_is(problems, rng):
@@ -105,7 +105,7 @@ def test_jumps(problems, rng):
     found = problems(episode)
     assert len(found) == 1 and "qpos: 1 jumps, the first of 0." in found[0]
     assert "at step 12, entry 3 (limit 0.16 a step)" in found[0]
-    assert problems(episode, replace(LIMITS, max_speed=40)) == []
+    assert problems(episode, replace(THRESHOLDS, max_speed=40)) == []
     gripper = lively(rng)
     gripper.action[12:, 6] += 0.9
     assert problems(gripper) == [], "a gripper may be told to close at once"
@@ -137,7 +137,7 @@ def test_a_file_that_is_cut_off(rng, tmp_path):
     path = episode_path(tmp_path, 0)
     lively(rng).save(path)
     path.write_bytes(path.read_bytes()[:-3000])
-    found = find_problems(path, LIMITS)
+    found = find_problems(path, THRESHOLDS)
     assert len(found.problems) == 1 and "no complete HDF5 file" in found.problems[0]
     facts = read_facts(path)
     assert facts.problems == found.problems and facts.steps == 0

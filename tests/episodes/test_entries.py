@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from constants import TASKS
-from dataset_tools.editing import gripper_columns
-from dataset_tools.lerobot_export import Source, features
+from dataset_tools.lerobot_export import ExportedEpisode, features
+from dataset_tools.transforms import gripper_columns
 from episodes.episode import Episode
 from episodes.state_entries import action_entries, entries
 from viewers.series import series_of
@@ -45,5 +45,5 @@ def test_all_that_is_shown_has_the_name_that_is_written():
     made = episode(7, 9, base=True)
     shown = [series.name.replace(" ", "_") for series in series_of(made)]
     assert shown == [entry.name for entry in action_entries(made)]
-    written = features(Source(None, made, {}), tells_success=False)
+    written = features(ExportedEpisode(None, made, {}), tells_success=False)
     assert written["observation.state"]["names"] == [entry.name for entry in entries(made)]

@@ -13,7 +13,7 @@ from foreign import D, H, T, W, jpeg, motion, padded, picture, pictures, put, wr
 from repository import ROOT
 
 import edit_episodes
-from dataset_tools.inspection import Limits, find_problems
+from dataset_tools.inspection import Thresholds, find_problems
 from episodes import hdf5 as hdf5_module
 from episodes.episode import Episode
 from episodes.frames import JpegFrames
@@ -275,7 +275,7 @@ def test_clocks_of_every_kind_begin_at_0_and_count_seconds(tmp_path, clock):
     episode = Episode.load(path)
     np.testing.assert_allclose(episode.time, np.arange(T) / 50, atol=1e-4)
     assert [unit in note for note in episode.notes] == ([True] if unit else [])
-    assert find_problems(path, Limits()).problems == []
+    assert find_problems(path, Thresholds()).problems == []
 
 
 def test_clocks_that_do_not_go_on(tmp_path):
@@ -284,7 +284,9 @@ def test_clocks_that_do_not_go_on(tmp_path):
         (np.arange(T)[::-1] / 50, "time: goes back at step 1"),
         (np.repeat(np.arange(T // 2), 2) / 25, "time: stands still at step 1"),
     ):
-        problems = find_problems(write(tmp_path / "e.hdf5", put("time", times), fps=50), Limits()).problems
+        problems = find_problems(
+            write(tmp_path / "e.hdf5", put("time", times), fps=50), Thresholds()
+        ).problems
         assert words in problems
 
 

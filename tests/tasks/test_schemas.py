@@ -14,7 +14,7 @@ import pytest
 
 import edit_episodes
 from common import cli
-from dataset_tools.inspection import Limits, find_problems, read_facts
+from dataset_tools.inspection import Thresholds, find_problems, read_facts
 from episodes.episode import Episode, whole_action
 from episodes.folders import list_episodes
 from episodes.frames import JpegFrames
@@ -136,7 +136,7 @@ def test_is_looked_at(schema, tmp_path):
     assert (
         facts.steps == T and facts.dims[0] == dim and list(facts.cameras.values()) == [(H, W)] * len(cameras)
     )
-    assert facts.problems == find_problems(path, Limits()).problems == []
+    assert facts.problems == find_problems(path, Thresholds()).problems == []
     said = visualize(path, tmp_path)
     assert "24 steps" in said and (tmp_path / f"{path.stem}_video.mp4").stat().st_size > 1000
 

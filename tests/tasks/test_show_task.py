@@ -53,18 +53,18 @@ def test_what_is_out_of_reach_is_named_and_drawn_in_red(show, tmp_path, monkeypa
 
 
 def test_the_words_beside_the_picture():
-    from viewers.task_picture import Plan, legend
+    from viewers.task_picture import CasePicture, legend
 
     anchored = Waypoint("right", 100, ("world", "red_box", "red_box"), (-0.02, 0, 0.1), 1)
     near = Stage("at the goal", near=("red_box", (0, 0.5), 0.04))
     cube = replace(MOVE.props[0], yaw=(-30, 30))
     task = replace(MOVE, props=(cube, *MOVE.props[1:]), stages=(near,), strict=None)
     task = replace(task, script=(MOVE.script[0], anchored))
-    said = legend(Plan(task, "mine", [], {}, {1: 0.123}))
+    said = legend(CasePicture(task, "mine", [], {}, {1: 0.123}))
     assert "x 0 to 0.2, y 0.4 to 0.6, z 0.05, turned by -30 to 30 degrees" in said
     assert "1  at the goal" in said and "start + (0, 0, 0)" in said
     assert "x world-0.02, y red_box+0, z red_box+0.1  OUT OF REACH by 123 mm" in said
-    assert "done by people" in legend(Plan(replace(task, script=()), "mine", [], {}, {}))
+    assert "done by people" in legend(CasePicture(replace(task, script=()), "mine", [], {}, {}))
 
 
 @pytest.mark.parametrize(

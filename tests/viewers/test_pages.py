@@ -17,8 +17,8 @@ from repository import ROOT
 
 from common.logs import write_csv
 from common.parallel import Workers
-from dataset_tools.region_survey import Survey, write_region_page
-from dataset_tools.regions import STILL, Region, Sight
+from dataset_tools.region_report import Survey, write_region_page
+from dataset_tools.region_search import STILL, Region, Sight
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
@@ -27,7 +27,7 @@ from evaluation.results import open_evaluation
 from viewers.dataset_page import write_viewer
 from viewers.features_page import write_features_page
 from viewers.pages import Html, element, joined, script_json, text
-from viewers.provenance import FILE, Command
+from viewers.provenance import FILE, NotedCommand
 from viewers.report import write_report
 
 EVIL = "</script></title><img src=x onerror=\"document.title='out'\">'&{{style}}<!--"
@@ -79,7 +79,7 @@ def run(tmp_path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({EVIL: EVIL, "other": [EVIL, {EVIL: EVIL}]}))
     write_csv(folder / "history.csv", [{"step": 1, f"train/{EVIL.replace(' ', '')}": 0.5, "val/loss": 1.0}])
-    (folder / FILE).write_text(json.dumps([dataclasses.asdict(evil(Command))]))
+    (folder / FILE).write_text(json.dumps([dataclasses.asdict(evil(NotedCommand))]))
     outcomes = tuple(evil(Outcome, index=i, highest_reward=i, total_reward=1.0, filmed=True) for i in (0, 1))
     settings = evil(Settings, checkpoints=("policy_last.ckpt",), version="0", robot="twin")
     for each in (settings, None):

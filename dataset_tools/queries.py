@@ -14,8 +14,16 @@ from tqdm import tqdm
 from common import Workers, choose, cli, spread
 from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
-from dataset_tools.inspection import KINDS, Facts, Limits, compare, find_problems, read_facts, sort_by_kind
-from dataset_tools.regions import steps_in_step
+from dataset_tools.inspection import (
+    KINDS,
+    Facts,
+    Thresholds,
+    compare,
+    find_problems,
+    read_facts,
+    sort_by_kind,
+)
+from dataset_tools.region_search import steps_in_step
 from episodes import (
     Episode,
     EpisodeError,
@@ -73,7 +81,7 @@ def summary(facts: Sequence[Facts]) -> str:
 
 
 @dataclass(frozen=True)
-class CheckFlags(Limits, FolderFlags, Workers):
+class CheckFlags(Thresholds, FolderFlags, Workers):
     pass
 
 
@@ -83,9 +91,9 @@ def check(flags: CheckFlags) -> None:
     facts = [read_facts(path) for path in paths]
     compare(facts)
     odd = {path: one.problems for path, one in zip(paths, facts, strict=True)}
-    limits = Limits(**{name: getattr(flags, name) for name in cli.flags_of(Limits())})
+    thresholds = Thresholds(**{name: getattr(flags, name) for name in cli.flags_of(Thresholds())})
     progress = tqdm(total=len(paths), desc="checking", unit="episode")
-    with progress, spread(find_problems, [(path, limits) for path in paths], flags, progress) as results:
+    with progress, spread(find_problems, [(path, thresholds) for path in paths], flags, progress) as results:
         found = {one.path: one for one in results}
     problems = {path: list(dict.fromkeys([*found[path].problems, *odd[path]])) for path in paths}
     for path, own in problems.items():
@@ -168,7 +176,7 @@ class RegionFlags(Workers):
 
 def region(flags: RegionFlags) -> None:
     """Find where in the picture kinds of episodes differ, and propose boxes for --crop and --mask_outside."""
-    from dataset_tools.region_survey import flag_lines, survey, write_survey  # imports matplotlib
+    from dataset_tools.region_report import Compared, flag_lines, survey, write_survey  # imports matplotlib
 
     groups = [(name, _evenly(own, flags.max_episodes)) for name, own in _groups(flags)]
     empty = _evenly(list_episodes(flags.background), flags.max_episodes) if flags.background else []
@@ -181,9 +189,10 @@ def region(flags: RegionFlags) -> None:
     if steps[0] > steps[1]:
         raise ValueError(f"--steps {steps[0]} {steps[1]}; give a first and a last step")
     kinds = ", ".join(f"{name} ({len(own)})" for name, own in groups)
+    compared = Compared(groups, empty, steps)
     print(f"{kinds}; compared at steps {steps[0]} to {steps[1]}")
     rng = np.random.default_rng(flags.seed)
-    surveys = [survey(camera, groups, empty, steps, flags.margin, rng, flags) for camera in cameras]
+    surveys = [survey(camera, compared, flags.margin, rng, flags) for camera in cameras]
     print("\n".join(line for one in surveys for line in one.words()))
     print("\n".join(flag_lines(surveys)))
     if not flags.dry_run:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from constants import TASKS, get_task
-from dataset_tools.editing import (
+from dataset_tools.transforms import (
     changed,
     compressed,
     decompressed,

@@ -1,4 +1,4 @@
-"""Where the pictures of a dataset's episodes differ: looked for (regions.py), drawn, and put on a page."""
+"""Where the pictures of a dataset's episodes differ (region_search.py): drawn, and put on a page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,27 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from common import Workers, complete_file, new_figure, spread, write_png
-from dataset_tools.regions import NOISE, Region, Sight, around, coarse, differing, see, standing_out
+from dataset_tools.region_search import NOISE, Region, Sight, around, coarse, differing, see, standing_out
 from episodes import Box, Episode, EpisodeError
 from viewers import script_json, write_page
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
 EVERYTHING = 0.8  # share of the picture from which a box leaves nothing out
 PAGE_QUALITY = 85  # of the JPEGs on the page
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The episodes that are compared, and when."""
+
+    groups: Sequence[tuple[str, Sequence[Path]]]  # name and files of each kind
+    background: Sequence[Path]  # files of a recording without objects; may be none
+    steps: tuple[int, int]  # the first and last step
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of all kinds."""
+        return [path for _, paths in self.groups for path in paths]
 
 
 @dataclass(frozen=True)
@@ -104,26 +118,18 @@ def _reach(sights: Sequence[Sight]) -> float:
 
 
 def survey(
-    camera: str,
-    groups: Sequence[tuple[str, Sequence[Path]]],
-    background: Sequence[Path],
-    steps: tuple[int, int],
-    margin: int,
-    rng: np.random.Generator,
-    workers: Workers,
+    camera: str, compared: Compared, margin: int, rng: np.random.Generator, workers: Workers
 ) -> Survey:
     """Look at what a camera saw in all episodes.
 
     Args:
         camera: its name.
-        groups: name and files of each kind.
-        background: files of a recording without objects; may be none.
-        steps: first and last that are compared.
+        compared: the episodes.
         margin: pixels added to boxes on every side.
         rng: deals the kinds out.
-        workers: how many episodes are looked at at a time.
+        workers: how many episodes are read at a time.
     """
-    paths = [path for _, own in groups for path in own]
+    groups, background, steps, paths = compared.groups, compared.background, compared.steps, compared.paths
     frames = Episode.load(paths[0], [camera], in_memory=False).images[camera]
     reference = frames[min(steps[0], len(frames) - 1)]
     calls = [(path, camera, steps, reference) for path in (*paths, *background)]

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dataset_tools import regions
-from dataset_tools.regions import (
+from dataset_tools import region_search
+from dataset_tools.region_search import (
     ColorMask,
     Region,
     clusters,
@@ -91,7 +91,7 @@ def test_shake_is_found(degrees, dx, dy):
 
 def test_pictures_that_cannot_be_compared_are_left_as_they_are():
     flat = np.full((H, W, 3), 90, np.uint8)
-    assert find_shake(flat, TABLE) is regions.STILL
+    assert find_shake(flat, TABLE) is region_search.STILL
     other = np.random.default_rng(9).permutation(TABLE.reshape(-1, 3)).reshape(H, W, 3)
     assert not find_shake(TABLE, other).is_felt
     assert not find_shake(TABLE, moved(TABLE, 20, 0, 0)).is_felt, "the camera was put elsewhere"
@@ -111,7 +111,7 @@ def test_the_box_is_found_and_the_cube_is_not(seen):
     images, border = seen
     assert images.shape == (8, 120, 160, 3)
     found = differing(images, np.arange(8) % 2, (H, W), 4, np.random.default_rng(0), border)
-    assert len(found) == 1 and found[0].chance <= regions.CHANCE
+    assert len(found) == 1 and found[0].chance <= region_search.CHANCE
     assert close(found[0].box, SPOT, 4 + 4), found
 
 
@@ -137,7 +137,7 @@ def test_variance_ratio_against_its_definition():
     mean = images.mean(axis=0)
     groups = [images[kinds == k] for k in range(3)]
     between = sum(len(own) * (own.mean(axis=0) - mean) ** 2 for own in groups) / 2
-    within = sum(((own - own.mean(axis=0)) ** 2).sum(axis=0) for own in groups) / 4 + regions.NOISE**2
+    within = sum(((own - own.mean(axis=0)) ** 2).sum(axis=0) for own in groups) / 4 + region_search.NOISE**2
     np.testing.assert_allclose(variance_ratio(images, kinds), between.sum(axis=-1) / within.sum(axis=-1))
 
 
@@ -158,7 +158,7 @@ def test_deals_are_all_others_if_they_are_few():
     assert len(ways) == 4  # 6 choices of 2, less this one and its opposite
     assert all(way.sum() == 2 and not np.array_equal(way % 2, kinds) for way in ways)
     many = deals(np.arange(40) % 2, np.random.default_rng(0))
-    assert len(many) == regions.DEALS and all(way.sum() == 20 for way in many)
+    assert len(many) == region_search.DEALS and all(way.sum() == 20 for way in many)
 
 
 def test_clusters_are_joined_over_a_gap_of_a_pixel():
