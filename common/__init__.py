@@ -57,8 +57,8 @@ __getattr__, __dir__, __all__ = open_door(
         "pickles": ("read_pickle",),
         "plain": ("from_plain",),
         "plots": (
-            "Entry",
             "LiveView",
+            "PlottedEntry",
             "accuracy_plot",
             "captioned",
             "confusion_plot",

@@ -23,7 +23,7 @@ def shown(source: str) -> str:
 
 
 def split_login(url: str) -> tuple[str, str | None, str | None]:
-    """An address without `user:password@`, the user and the password; ValueError for what is no address."""
+    """The address without `user:password@`, the user, the password; ValueError if it is not an address."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must be http://HOST/... or https://HOST/..., an MJPEG stream or a JPEG")

@@ -27,11 +27,11 @@ def flag(default: Any, help: str, choices: Sequence[Any] | None = None, **rule: 
     """A dataclass field that is also the flag `--<name>`.
 
     Args:
-        default: its value if it is not given.
-        help: what it is, as a noun phrase; if it is missing, its first part is asked for.
-        choices: all values that it may have.
+        default: the value if the flag is not given.
+        help: a noun phrase; if a required flag is missing, the error asks for its first part.
+        choices: all allowed values.
         rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group,
-            alias. For a tuple or dict, ranges hold for each item.
+            alias. For a tuple or dict, they hold for each item.
     """
     return dataclasses.field(default=default, metadata={"rule": Rule(help, choices, **rule)})
 
@@ -42,18 +42,18 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", HelpFormatter)
         super().__init__(**options, allow_abbrev=False)
-        self.flags: dict[str, Flag] = {}  # by each of their spellings
+        self.flags: dict[str, Flag] = {}  # by name, and by alias
         self._titled: dict[str, Any] = {}
         self._negative_number_matcher = re.compile(r"-(\.?[0-9]|inf|nan)")  # argparse's own lacks -1e-5
 
     def titled(self, title: str) -> Any:
-        """The group of flags of that title."""
+        """The group of flags under a title."""
         if title and title not in self._titled:
             self._titled[title] = self.add_argument_group(title)
         return self._titled.get(title, self)
 
     def format_help(self) -> str:
-        """With what must be given as the usage; all else is listed below it."""
+        """The help; its usage line names required flags only."""
         needed = "".join(
             f" --{name} {_metavar(each)}"
             for name, each in self.flags.items()
@@ -71,29 +71,28 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does it; a flag that is given in both its spellings is refused."""
-        given = spelt(sys.argv[1:] if args is None else args)
+        """As in argparse; refuses a flag given under both its name and its alias."""
+        spellings = spelt(sys.argv[1:] if args is None else args)
         for each in self.flags.values():
-            if {each.name, each.rule.alias} <= given:
+            if {each.name, each.rule.alias} <= spellings:
                 self.error(f"--{each.name} and --{each.rule.alias} are one flag; give one of them")
         return super().parse_known_args(args, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does it; an unknown flag is told with the one that may be meant."""
+        """As in argparse; the error for an unknown flag suggests the nearest one."""
         parsed, extra = self.parse_known_args(args, namespace)
         if extra:
             word = extra[0].partition("=")[0]
             near = difflib.get_close_matches(word, _options(self), n=1)
             hint = f"; did you mean {near[0]}?" if near else "; --help lists all"
             is_flag = word.startswith("-")
-            self.error(
-                f"{shown(word)} is {'no flag' if is_flag else 'one word too many'} of this command{hint}"
-            )
+            problem = "is no flag of this command" if is_flag else "is one word too many"
+            self.error(f"{shown(word)} {problem}{hint}")
         return parsed
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, as one would type them, except those that say nothing; switches without a value."""
+    """Shows defaults as one would type them, but no None or False; shows switches without a value."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         default = action.default
@@ -113,16 +112,17 @@ def spelt(words: Sequence[str]) -> set[str]:
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
     """All flags of a parser and of its sub-commands."""
-    found = list(parser._option_string_actions)
+    options = list(parser._option_string_actions)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            found += [name for below in action.choices.values() for name in _options(below)]
-    return found
+            options += [name for below in action.choices.values() for name in _options(below)]
+    return options
 
 
 def make_parser(description: str, titles: Sequence[str] = ()) -> Parser:
-    """A parser whose `--help` begins with the first line of a script's documentation and ends with the
-    commands in it; groups of flags come in the order of `titles`, others after them.
+    """A parser whose `--help` begins with a docstring's first line and ends with the commands in it.
+
+    Groups of flags come in the order of `titles`, then the others.
     """
     examples = re.findall(r"^ *(python3 .*(?:\\\n.*)*)$", description, re.MULTILINE)
     script = re.match(r"python3 (\S+\.py)", examples[0]) if examples else None
@@ -138,13 +138,13 @@ def make_parser(description: str, titles: Sequence[str] = ()) -> Parser:
 
 
 def add_parser(subparsers: Any, name: str, description: str, example: str = "") -> Parser:
-    """A parser, as `make_parser` makes them, of a sub-command."""
+    """A parser for a sub-command."""
     epilog = f"example:\n  {example}" if example else None
     return subparsers.add_parser(name, help=description, description=description, epilog=epilog)
 
 
 class _Named(argparse.Action):
-    """Makes a dict of words `name=value`."""
+    """Makes a dict from words `name=value`."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: Any, words: Any, option: Any = None
@@ -155,23 +155,23 @@ class _Named(argparse.Action):
         setattr(namespace, self.dest, named)
 
 
-def _word(kind: Kind) -> Callable[[str], Any]:
-    """argparse's `type` of a flag: makes an item of a word."""
+def _item_parser(kind: Kind) -> Callable[[str], Any]:
+    """argparse's `type` of a flag: turns a word into an item."""
 
-    def of_word(word: str) -> Any:
+    def parse_word(word: str) -> Any:
         try:
             return kind.parse(word)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"is {shown(word)}; {error}") from None
 
-    return of_word
+    return parse_word
 
 
-def _named_word(kind: Kind) -> tuple[Callable[[str], Any], str]:
-    """argparse's `type` and `metavar` of a flag that is a dict: makes (name, value) of a word."""
+def _named_item_parser(kind: Kind) -> tuple[Callable[[str], Any], str]:
+    """argparse's `type` and `metavar` of a dict flag: turns a word into (name, value)."""
     form = "NAME=" + ",".join([kind.item.__name__.upper()] * (kind.count or 1))
 
-    def of_word(word: str) -> tuple[str, Any]:
+    def parse_word(word: str) -> tuple[str, Any]:
         name, _, text = word.partition("=")
         values = text.split(",")
         try:
@@ -182,7 +182,7 @@ def _named_word(kind: Kind) -> tuple[Callable[[str], Any], str]:
             raise argparse.ArgumentTypeError(f"is {shown(word)}; it must be of the form {form}")
         return name, items if kind.count else items[0]
 
-    return of_word, form
+    return parse_word, form
 
 
 def _argument(each: Flag) -> dict[str, Any]:
@@ -191,9 +191,9 @@ def _argument(each: Flag) -> dict[str, Any]:
     needed = " (required)" if rule.required else ""
     options: dict[str, Any] = {"default": each.default, "help": f"{rule.help}{needed}"}
     if kind.form is dict:
-        word, form = _named_word(kind)
-        return {**options, "type": word, "nargs": "+", "action": _Named, "metavar": form}
-    options["type"] = _word(kind)
+        parse_word, form = _named_item_parser(kind)
+        return {**options, "type": parse_word, "nargs": "+", "action": _Named, "metavar": form}
+    options["type"] = _item_parser(kind)
     if kind.form is tuple:
         return {**options, "nargs": kind.count or "+", "metavar": _metavar(each)}
     if kind.item is bool:
@@ -207,10 +207,9 @@ def _metavar(each: Flag) -> str:
 
 
 def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
-    """Add one flag for each field of a dataclass that was made by `flag`; a field that it inherits from the
-    same class as one before it is one flag with that.
+    """Add a flag for each field made by `flag`; a field that two configs inherit from one class is one flag.
 
-    In `--help` they stand under `title`, or where their own group or their class's TITLE says.
+    `--help` lists them under `title`, or else under the field's group or the TITLE of its class.
     """
     for each in flags_of_type(config):
         if each.name in parser.flags and parser.flags[each.name].rule is each.rule:
@@ -224,8 +223,8 @@ def add_flags(parser: Parser, config: type, title: str | None = None) -> None:
 def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) -> Config:
     """Build the dataclass from parsed flags; `others` sets fields that are no flags.
 
-    ValueError for a flag that is required and missing, or whose value is not of its type or in its range, and
-    what the dataclass's own `check`, if it has one, raises.
+    ValueError if a required flag is missing or a value has the wrong type or range; and whatever the
+    dataclass's own `check`, if any, raises.
     """
     values = {f.name: getattr(args, f.name) for f in dataclasses.fields(config) if hasattr(args, f.name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -233,14 +232,14 @@ def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) ->
     for each in flags_of_type(config):
         if problem := each.problem(values.get(each.name, each.default)):
             raise ValueError(problem)
-    made = config(**values)
-    if hasattr(made, "check"):
-        made.check()
-    return made
+    built = config(**values)
+    if hasattr(built, "check"):
+        built.check()
+    return built
 
 
 def parse(config: type[Config], description: str, argv: Sequence[str] | None = None) -> Config:
-    """The flags of a script that has those of one dataclass; `description` is its documentation."""
+    """Parse the flags of a script with one config; `description` is the script's docstring."""
     parser = make_parser(description)
     add_flags(parser, config)
     return from_flags(config, parser.parse_args(argv))
@@ -252,22 +251,22 @@ def flags_of(config: Any) -> dict[str, Any]:
 
 
 def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:
-    """Flags by name from a JSON file; ValueError if it is none."""
+    """Flags by name from a JSON file; ValueError if it holds none."""
     try:
         with open(path, encoding="utf-8") as file:
             flags = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON file of flags ({error})") from None
+        raise ValueError(f"{path} is not a JSON file of flags ({error})") from None
     if not isinstance(flags, dict):
-        raise ValueError(f"{path} is no JSON file of flags; it must hold an object, name to value")
+        raise ValueError(f"{path} is not a JSON file of flags; it must hold an object, name to value")
     return {name: value for name, value in flags.items() if name not in without}
 
 
 def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> None:
-    """Make flags that were read from a JSON file the parser's defaults; ValueError for one that it lacks, or
-    that has a value which the command line would not take.
+    """Make flags from a JSON file the parser's defaults; ValueError for an unknown flag, or for a value that
+    the command line would refuse.
     """
-    given: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for name, value in flags.items():
         if name not in parser.flags:
             near = difflib.get_close_matches(name, parser.flags, n=1)
@@ -279,14 +278,14 @@ def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> Non
             raise ValueError(f"{path}: --{name} is null; it must be {each.kind.text}")
         if value is not None and (problem := each.problem(value)):
             raise ValueError(f"{path}: {problem}")
-        if each.name in given:
+        if each.name in defaults:
             raise ValueError(f"{path} has --{each.name} in two spellings; give one of them")
-        given[each.name] = value
-    parser.set_defaults(**given)
+        defaults[each.name] = value
+    parser.set_defaults(**defaults)
 
 
 def read_config(config: type[Config], path: Path, **others: Any) -> Config:
-    """The dataclass's flags from a JSON file, which may have further ones; errors as of `set_defaults`."""
+    """Read the dataclass from a JSON file, which may hold more flags; errors as in `set_defaults`."""
     parser = Parser()
     add_flags(parser, config)
     flags = {name: value for name, value in read_flags(str(path)).items() if name in parser.flags}
@@ -295,25 +294,25 @@ def read_config(config: type[Config], path: Path, **others: Any) -> Config:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script; what ends it is told in one line, with exit status 1.
+    """Run a script; an error ends it in one line, with exit status 1.
 
-    `ACT_TRACEBACK=1` shows where it came from.
+    `ACT_TRACEBACK=1` shows the traceback instead.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may be of bytes that are no characters
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold bytes that are no characters
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough: a second finds the interpreter leaving
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would hit the interpreter's exit
         raise SystemExit(130) from None
     except Exception as error:
         if os.environ.get("ACT_TRACEBACK"):
             raise
-        raise SystemExit(f"error: {_told(error)}") from None
+        raise SystemExit(f"error: {_one_line(error)}") from None
 
 
-def _told(error: Exception) -> str:
-    """An error in one line: its text alone where that is meant for the user, else with its type."""
+def _one_line(error: Exception) -> str:
+    """An error in one line: its text, and its type too if the text is not meant for the user."""
     text = " ".join(filter(None, map(str.strip, str(error).splitlines())))
     is_meant = isinstance(error, (ValueError, OSError, RuntimeError, ImportError))
     if text and is_meant and not isinstance(error, RecursionError):

@@ -1,4 +1,4 @@
-"""Flags of what computes with a network: they are the same for training, evaluation and the arm."""
+"""Flags for computing with a network, the same for training, evaluation and the arm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common import cli
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """Where a network is computed."""
+    """Where a network runs."""
 
     TITLE: ClassVar[str] = "machine"
 
@@ -19,7 +19,7 @@ class DeviceConfig:
 
 @dataclass(frozen=True)
 class SeedConfig:
-    """From which seed."""
+    """The seed of everything random."""
 
     TITLE: ClassVar[str] = "machine"
 
@@ -28,7 +28,7 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class ComputeConfig(DeviceConfig, SeedConfig):
-    """Both, and in which precision."""
+    """Device, seed and precision."""
 
     TITLE: ClassVar[str] = "machine"
 

@@ -1,4 +1,4 @@
-"""What is drawn of a training run: losses, with the same labels and colours in pictures and on pages."""
+"""Loss curves of a training run, with the same labels and colours in pictures and on pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ COLORS = ("#1f6fd0", "#d9730d", "#1a8754", "#9a4fc4", "#c43d3d", "#0f8f9c", "#8a
 BLUE, ORANGE = COLORS[:2]
 PARTS = {"train": "training", "val": "validation"}
 MEANINGS = {
-    "loss": "what training makes small",
+    "loss": "what training minimises",
     "l1": "mean distance from the demonstrated actions, in their standard deviations",
     "mse": "mean squared distance from what was demonstrated",
-    "kl": "how much the style variable tells of the demonstration (CVAE)",
+    "kl": "how much the style variable tells about the demonstration (CVAE)",
 }
 PHASES = (
     "start, early, middle and late are parts of an episode: its first 5 %, up to a third, two thirds, the end"
@@ -31,13 +31,13 @@ class Line:
     color: str  # CSS
     points: Sequence[tuple[float, float]]
     dashed: bool = False
-    marked: bool = False  # a dot at each point, which tells its values
+    marked: bool = False  # a dot at each point, which shows its values
 
 
 def points_of(
     history: Sequence[Losses], value: Callable[[Losses], float | None]
 ) -> list[tuple[float, float]]:
-    """Steps and values of what `value` takes from the rows of a run's history, where it is there."""
+    """Step and value of each row of a run's history, without the rows where `value` returns None."""
     return [(losses.step, y) for losses in history if (y := value(losses)) is not None]
 
 
@@ -50,7 +50,7 @@ def loss_points(history: Sequence[Losses], loss: str) -> tuple[list[tuple[float,
 
 
 def loss_names(history: Sequence[Losses]) -> dict[str, str]:
-    """Losses of a history, name to title; one that equals another all along is named in its title."""
+    """Losses of a history, name to title; losses with equal values share one title, `a = b`."""
     same: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for row in history for name in (*row.training, *row.validation)):
         points = loss_points(history, name)
@@ -60,7 +60,7 @@ def loss_names(history: Sequence[Losses]) -> dict[str, str]:
 
 
 def loss_lines(history: Sequence[Losses], loss: str) -> list[Line]:
-    """Training, validation, and its phases."""
+    """Training, validation, and validation by phase."""
     training, validation = loss_points(history, loss)
     lines = [
         Line(PARTS["train"], BLUE, training, marked=len(training) == 1),
@@ -74,6 +74,6 @@ def loss_lines(history: Sequence[Losses], loss: str) -> list[Line]:
 
 
 def meaning(title: str) -> str:
-    """What a loss is, in a line; empty if it is none of ours."""
-    told = [f"{name}: {MEANINGS[name]}" for name in title.split(" = ") if name in MEANINGS]
-    return "; ".join(told)
+    """What a loss means, in one line; "" if it is not one of ours."""
+    meanings = [f"{name}: {MEANINGS[name]}" for name in title.split(" = ") if name in MEANINGS]
+    return "; ".join(meanings)

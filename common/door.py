@@ -1,6 +1,6 @@
 """A room's door: what it offers to the rest of the house, and from which of its files.
 
-A name is loaded when somebody asks for it, so that entering a room costs nothing: `from episodes import
+A name is loaded when it is first used, so that entering a room costs nothing: `from episodes import
 Episode` loads no torch, although statistics, which need it, live there too (PEP 562).
 """
 

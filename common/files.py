@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, and folders that are changed as a whole."""
+"""Files written completely or not at all, and folders changed completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import psutil
 
 from common.processes import has_ended, here
 
-UNFINISHED = ".unfinished_edit"  # in a folder that is being changed: new files until all are there
-PLAN = "plan.json"  # in that folder: what is done, and whether all are there
-_FULL = {  # what a system says when a file finds no room
+UNFINISHED = ".unfinished_edit"  # in a folder that is being changed: holds new files until all are written
+PLAN = "plan.json"  # in that folder: what the change does, and whether all new files are written
+_FULL = {  # errors of a system that has no room for a file
     errno.ENOSPC: "no space left on device; free some",
     errno.EDQUOT: "your share of the disk is full; free some",
     errno.EFBIG: "the file is larger than this system lets you write (ulimit -f); raise that",
 }
-_PART = re.compile(r"\.(\d+)(?:@(.+))?\.part$")  # process, and where that number holds
+_PART = re.compile(r"\.(\d+)(?:@(.+))?\.part$")  # process number, and where it is valid (`processes.here`)
 _swept: set[Path] = set()
 
 
@@ -37,9 +37,9 @@ class DiskFull(OSError):
 def complete_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` to write to; then that file is flushed to disk and renamed `path`.
 
-    If writing fails or is interrupted, the temporary file is removed and `path` is as it was. DiskFull, with
-    the file's name, if that is because there is no room. What killed processes left in the folder is removed.
-    A link stays one: the file that it leads to is written.
+    If writing fails or is interrupted, the temporary file is removed and `path` stays as it was. A full disk
+    raises DiskFull with the file's name. What killed processes left in the folder is removed. A link stays a
+    link; its target is written.
     """
     real = Path(os.path.realpath(path))
     part = real.with_name(f".{real.name}.{os.getpid()}@{here()}.part")
@@ -58,7 +58,7 @@ def complete_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def told_if_full(path: str | Path) -> Iterator[None]:
-    """DiskFull with the name of `path` for whatever a library raises when there is no room for it."""
+    """Turn whatever a library raises on a full disk into DiskFull with the name of `path`."""
     try:
         yield
     except DiskFull:
@@ -71,7 +71,7 @@ def told_if_full(path: str | Path) -> Iterator[None]:
 
 
 def _full_disk(error: BaseException | None) -> str | None:
-    """What is full, if an error or one that led to it says so: by its number, or in words."""
+    """What is full, if an error or one of its causes says so, by its number or in words."""
     while error is not None:
         for number, problem in _FULL.items():
             if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
@@ -81,8 +81,8 @@ def _full_disk(error: BaseException | None) -> str | None:
 
 
 class PatientFile(io.FileIO):
-    """A new file for libraries that do not bear a full disk: the first error is kept, and nothing is written
-    any more. It is raised when the file is closed, by `with`.
+    """A new file for libraries that cannot handle a full disk: after the first error nothing more is written,
+    and the end of `with` raises that error.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -120,10 +120,10 @@ class PatientFile(io.FileIO):
 
 
 def move_file(old: Path, new: Path) -> None:
-    """Rename a file, whose new folder is made; a link leads from there to where it did before."""
+    """Rename a file and make its new folder; a link still leads where it did before."""
     new.parent.mkdir(parents=True, exist_ok=True)
     if old.is_symlink() and not os.path.isabs(os.readlink(old)):
-        with suppress(FileExistsError):  # from a time when this was stopped before the next line
+        with suppress(FileExistsError):  # an earlier call was stopped before the next line
             new.symlink_to(os.path.join(old.parent.absolute(), os.readlink(old)))
         old.unlink()
     else:
@@ -131,22 +131,22 @@ def move_file(old: Path, new: Path) -> None:
 
 
 def check_folder(path: str | Path, flag: str) -> None:
-    """NotADirectoryError if a folder that is to be written to is a file, or lies below one."""
+    """NotADirectoryError if a folder to write to is a file, or lies below one."""
     for place in (Path(path), *Path(path).absolute().parents):
         if place.is_file():
-            raise NotADirectoryError(f"--{flag} is {str(path)!r}; {place} is a file, no folder")
+            raise NotADirectoryError(f"--{flag} is {str(path)!r}; {place} is a file, not a folder")
 
 
 def file_identity(path: str | Path) -> tuple[int, int]:
-    """Size (bytes) and time of the last change (ns): what tells whether a file is still the same."""
+    """Size (bytes) and time of the last change (ns): they tell whether a file is still the same."""
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 
 
 def remove_unfinished(folder: str | Path, patience: float = 2.0) -> None:
-    """Remove what processes that were killed had begun to write into `folder` (`complete_file`).
+    """Remove the unfinished files that killed processes left in `folder` (`complete_file`).
 
-    What a living one writes is left alone; children of this one, just killed, get `patience` (s) to be gone.
+    Files of living processes stay; children of this one that were just killed get `patience` (s) to end.
     """
     deadline = time.monotonic() + patience
     for part in Path(folder).glob(".*.part"):
@@ -154,7 +154,7 @@ def remove_unfinished(folder: str | Path, patience: float = 2.0) -> None:
         if writer is None:
             continue
         pid, place = int(writer[1]), writer[2] or ""
-        with suppress(OSError):  # somebody was faster, or the folder is read only
+        with suppress(OSError):  # another process was faster, or the folder is read only
             changed = part.stat().st_mtime
             while _is_child(pid) and time.monotonic() < deadline and not has_ended(pid, place, changed):
                 time.sleep(0.02)
@@ -163,7 +163,7 @@ def remove_unfinished(folder: str | Path, patience: float = 2.0) -> None:
 
 
 def empty_folder(folder: Path) -> None:
-    """Remove everything in a folder, which stays (and with it whoever holds it)."""
+    """Remove everything in a folder, but not the folder itself: a lock may be on it."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -179,7 +179,7 @@ def _is_child(pid: int) -> bool:
 
 
 def read_plan(folder: str | Path) -> dict[str, Any]:
-    """What a change of a folder's files, begun and not ended, has to do; empty if there is none."""
+    """The plan of an unfinished change of a folder's files; empty if there is none."""
     try:
         return json.loads((Path(folder) / UNFINISHED / PLAN).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -187,20 +187,20 @@ def read_plan(folder: str | Path) -> dict[str, Any]:
 
 
 def check_whole(folder: str | Path) -> None:
-    """OSError, with what to do, for a folder that is half old and half new: a change was stopped while its
-    files took their places.
+    """OSError, with what to do, if a change was stopped while it moved files into place and left the folder
+    half old and half new.
     """
     folder = Path(folder).absolute()
     for root in (folder, folder.parent):
         plan = read_plan(root)
         if plan.get("is_complete") and _concerns(plan["identity"], folder.relative_to(root)):
             raise OSError(
-                f"{folder} is half changed: {plan['identity']['command']!r} was stopped while files took "
-                f"their places. Give it again, it does the rest: {plan.get('again', 'the same command')}"
+                f"{folder} is half changed: {plan['identity']['command']!r} was stopped while it moved "
+                f"files into place. Give it again to finish: {plan.get('again', 'the same command')}"
             )
 
 
 def _concerns(identity: dict[str, Any], inside: Path) -> bool:
-    """Whether a plan's files are in its folder itself, or in this one inside it."""
+    """Whether a plan changes files in the folder `inside`, given relative to the plan's own."""
     names = [*identity["files"], *(name for move in identity["moves"] for name in move)]
     return any(inside in (Path(name).parent, *Path(name).parents) for name in names)

@@ -1,4 +1,4 @@
-"""What the value of a flag may be, checked in one place wherever it comes from: words, JSON, or code.
+"""Which values a flag may have, checked in one place, whether they come from words, JSON or code.
 
 A flag's type is the type hint of its dataclass field: bool, int, float, str or Path, or a tuple or a dict of
 them; or None. Its range and choices are the field's `Rule`; for a tuple or dict they hold for each item.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST = 10**9  # either way, where a flag's rule gives no range: beyond it things overflow, or never end
+MOST = 10**9  # either way, for flags without a range: larger numbers overflow, or never end
 MOST_SEED = 2**63 - 1  # of NumPy, PyTorch and HDF5 alike
 SHOWN = 60  # characters of a value that a message repeats at most
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -27,13 +27,13 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Rule:
-    """What a flag is, and what its values may be. No number may be NaN or infinite."""
+    """What a flag means, and which values it may have. No number may be NaN or infinite."""
 
     help: str
     choices: Sequence[Any] | None = None
     least: float | None = None
     most: float | None = None
-    above: float | None = None  # as least, but the number itself is not allowed
+    above: float | None = None  # like `least`, but the number itself is not allowed
     below: float | None = None
     required: bool = False
     distinct: bool = False  # no item of a tuple may come twice
@@ -41,7 +41,7 @@ class Rule:
     alias: str = ""  # another spelling, as ACT or ACT++ have it
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with one item, as the end of a sentence that begins with it; None if nothing is."""
+        """What is wrong with one item, as the half sentence that follows it; None if nothing."""
         if self.choices is not None:
             return None if value in self.choices else self._not_chosen(value)
         if isinstance(value, (str, Path)):
@@ -62,7 +62,7 @@ class Rule:
         )
 
     def _range_text(self, before: str, value: float) -> str:
-        """The range in words; the bound of all numbers is told only to who went beyond it."""
+        """The range in words; MOST is mentioned only if the value is beyond it."""
         if self.least is not None and self.most is not None:
             return f"{before}{_plain(self.least)} to {_plain(self.most)}"
         parts = [f"at least {_plain(self.least)}"] if self.least is not None else []
@@ -94,7 +94,7 @@ def _text_problem(text: str) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value as a message repeats it: short, texts in quotation marks."""
+    """A value for a message: short, texts in quotation marks."""
     text = repr(str(value) if isinstance(value, Path) else value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -103,8 +103,8 @@ def shown(value: Any) -> str:
 class Kind:
     """The type of a flag's values, taken apart.
 
-    `form` is None for a single value, tuple, or dict; `count` is the length of a tuple, or of the tuple that
-    each entry of a dict is; None: any, or no tuple.
+    `form` is tuple or dict, or None for a single value. `count` is the length of the tuple, or of each entry
+    of the dict if those are tuples; None for any length, or no tuple.
     """
 
     item: type
@@ -114,7 +114,7 @@ class Kind:
 
     @classmethod
     def of(cls, hint: Any) -> Kind:
-        """That of a type hint T, tuple[T, ...], tuple[T, T], dict[str, T] or dict[str, tuple[T, T]], or any
+        """From a type hint: T, tuple[T, ...], tuple[T, T], dict[str, T] or dict[str, tuple[T, T]], or any
         of these | None.
         """
         optional = isinstance(hint, types.UnionType)
@@ -130,7 +130,7 @@ class Kind:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The type in words."""
         item = WORDS[self.item]
         if self.form is None:
             return item
@@ -140,7 +140,7 @@ class Kind:
         return f"names, each with {item if self.count is None else several}"
 
     def parse(self, word: str) -> Any:
-        """One item from a word of the command line; ValueError if it is none."""
+        """One item from a word of the command line; ValueError if it does not fit."""
         if self.item is bool and word.lower() in ("true", "false"):
             return word.lower() == "true"
         if self.item is int and _INT.fullmatch(word) and len(word) < 300:
@@ -152,7 +152,7 @@ class Kind:
         raise ValueError(f"it must be {WORDS[self.item]}")
 
     def from_json(self, value: Any) -> Any:
-        """What JSON holds as the type that a flag has, as far as it can be; `problem` tells if it cannot."""
+        """A JSON value as the flag's type, where that is possible; `problem` reports the rest."""
         if self.item is Path and isinstance(value, str) and value:
             return Path(value)
         if isinstance(value, list):
@@ -170,7 +170,7 @@ class Kind:
         return isinstance(item, self.item) and (self.item is bool or not isinstance(item, bool))
 
     def problem(self, name: str, value: Any, rule: Rule) -> str | None:
-        """What is wrong with a value, as a sentence that names it; None if nothing is."""
+        """What is wrong with a value, as a sentence that names it; None if nothing."""
         wrong_type = f"{name} is {shown(value)}; it must be {self.text}"
         if self.form is None:
             if not self.holds(value):
@@ -186,9 +186,9 @@ class Kind:
                 else None
             )
         for key, entry in value.items():
-            of_entry = dataclasses.replace(self, form=None if self.count is None else tuple)
+            entry_kind = dataclasses.replace(self, form=None if self.count is None else tuple)
             problem = _text_problem(key) and f"{name} has a name that is {shown(key)}; it must not be empty"
-            problem = problem or of_entry.problem(f"{name} {key}", entry, rule)
+            problem = problem or entry_kind.problem(f"{name} {key}", entry, rule)
             if problem:
                 return problem
         return None if value else f"{name} is empty; give {self.text}"
@@ -218,7 +218,7 @@ class Flag:
     title: str  # of its group in `--help`
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value, in one line that names the flag; None if nothing is."""
+        """What is wrong with a value, in one line that names the flag; None if nothing."""
         if value is None and self.rule.required:
             return f"--{self.name} is missing; give the {self.rule.help.partition(';')[0]}"
         if value is None and (self.kind.optional or self.default is None):
@@ -228,19 +228,19 @@ class Flag:
 
 def flags_of_type(config: Any) -> list[Flag]:
     """The flags of a dataclass, or of an instance of it, in the order of its fields."""
-    kind = config if isinstance(config, type) else type(config)
-    hints, found = typing.get_type_hints(kind), []
-    for field in dataclasses.fields(kind):
+    cls = config if isinstance(config, type) else type(config)
+    hints, flags = typing.get_type_hints(cls), []
+    for field in dataclasses.fields(cls):
         if "rule" in field.metadata:
             rule = field.metadata["rule"]
-            title = rule.group or _owner(kind, field.name).__dict__.get("TITLE", "")
-            found.append(Flag(field.name, Kind.of(hints[field.name]), rule, field.default, title))
-    return found
+            title = rule.group or _owner(cls, field.name).__dict__.get("TITLE", "")
+            flags.append(Flag(field.name, Kind.of(hints[field.name]), rule, field.default, title))
+    return flags
 
 
-def _owner(kind: type, name: str) -> type:
-    """The class, of a dataclass and those that it is made of, that says what a field is."""
-    return next(base for base in kind.__mro__ if name in base.__dict__.get("__annotations__", {}))
+def _owner(cls: type, name: str) -> type:
+    """The class that declares a field: the dataclass itself or one of its bases."""
+    return next(base for base in cls.__mro__ if name in base.__dict__.get("__annotations__", {}))
 
 
 def check(config: Any) -> None:

@@ -1,8 +1,8 @@
 """One at a time: a command holds the folder that it writes to, or the port that it drives.
 
-The lock is the operating system's, on the folder itself where it has such (Linux, macOS), and ends with the
-process however that ends. A note in the system's folder for temporary files tells who has it. Where locks do
-not work (some network folders) everybody is let in.
+The lock is the operating system's, on the folder itself where that is possible (Linux, macOS), and ends with
+the process, however that ends. A note in the folder for temporary files says who holds it. Where locks do not
+work (some network folders), nobody is kept out.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _FAR = 1 << 30  # byte that Windows locks; what is locked there cannot be read
 
 
 class Held(RuntimeError):
-    """Somebody else is at it; the message tells who."""
+    """Another command holds it; the message says which."""
 
 
 @contextmanager
 def hold(folder: str | Path, make: bool = True) -> Iterator[None]:
-    """Have a folder for this command alone.
+    """Hold a folder for this command alone.
 
     Args:
-        folder: if there is none, it is made, and removed again if nothing is put into it.
-        make: if not, nothing is held where there is none.
+        folder: made if it is missing, and removed again if it stays empty.
+        make: False neither makes nor holds a missing folder.
 
     Raises:
-        Held: another command has it. Nothing has been written then.
+        Held: another command holds it; nothing has been written.
     """
     folder = Path(folder)
     if not make and not folder.is_dir():
         yield
         return
     missing = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
-    with contextlib.suppress(OSError):  # whoever writes there will say so better
+    with contextlib.suppress(OSError):  # writing there will give a clearer error
         folder.mkdir(parents=True, exist_ok=True)
     place = _note(folder) if sys.platform == "win32" else folder  # Windows locks no folders
     try:
@@ -64,7 +64,7 @@ def hold(folder: str | Path, make: bool = True) -> Iterator[None]:
 
 @contextmanager
 def hold_name(name: str, problem: str) -> Iterator[None]:
-    """Hold what is no folder, e.g. a port, by its name; the message of `Held` begins with `problem`."""
+    """Hold something by its name, e.g. a port; the message of `Held` begins with `problem`."""
     note = _note(name)
     with _held(note, note, problem):
         yield
@@ -72,10 +72,10 @@ def hold_name(name: str, problem: str) -> Iterator[None]:
 
 @contextmanager
 def hold_briefly(name: str | Path, patience: float = 20.0) -> Iterator[None]:
-    """Hold what others hold for moments only, a file that is read and written anew: wait for it.
+    """Hold what others hold for moments only, e.g. a file while it is rewritten; waits for it.
 
     Raises:
-        Held: it was not to be had for `patience` (s).
+        Held: it did not become free within `patience` (s).
     """
     deadline = time.monotonic() + patience
     with contextlib.ExitStack() as stack:
@@ -106,7 +106,7 @@ def _held(place: Path, note: Path, problem: str) -> Iterator[None]:
     if handle is None:
         yield
         return
-    with contextlib.suppress(OSError):  # a full disk, or another user's note: then nobody is told who it is
+    with contextlib.suppress(OSError):  # a full disk, or another user's note: it then names nobody
         note.write_text(json.dumps(_about_us()), encoding="utf-8")
     try:
         yield
@@ -131,7 +131,7 @@ def _take(place: Path, note: Path, problem: str) -> int | None:
             if sys.platform == "win32" or os.path.samestat(os.fstat(handle), os.stat(place)):
                 return handle
         except FileNotFoundError:
-            pass  # whoever had it has removed it since it was opened here
+            pass  # its last holder removed it after it was opened here
         except OSError as error:
             if error.errno in _TAKEN:
                 os.close(handle)
@@ -143,7 +143,7 @@ def _take(place: Path, note: Path, problem: str) -> int | None:
 
 def _open(place: Path, is_folder: bool) -> int:
     if is_folder:
-        place.mkdir(exist_ok=True)  # somebody may have removed it since
+        place.mkdir(exist_ok=True)  # another process may have removed it meanwhile
         return os.open(place, os.O_RDONLY)
     try:
         return os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
@@ -160,7 +160,7 @@ def _lock(handle: int) -> None:
 
 
 def _note(name: str | Path) -> Path:
-    """Where it is told who has a folder or a port."""
+    """The file that says who holds a folder or a port."""
     digest = hashlib.sha256(os.path.realpath(name).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"in_use_{digest}.json"
 
@@ -172,9 +172,9 @@ def _about_us() -> dict[str, object]:
 
 
 def _who(note: Path) -> str:
-    """Who has it, if the note is not an older one's."""
+    """Who holds it, unless the note is out of date."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         about = json.loads(note.read_text(encoding="utf-8"))
         if began(about["pid"]) == about["began"]:
             return about["text"]
-    return "a process that cannot be told from here"
+    return "an unknown process"

@@ -1,4 +1,4 @@
-"""What a training run tells: `history.csv`, a plot, TensorBoard, and Weights & Biases if asked for."""
+"""The log of a training run: `history.csv`, a plot, TensorBoard, and Weights & Biases if asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.files import complete_file, told_if_full
 from common.losses import Losses
 from common.plots import loss_plot
 
-Row = dict[str, float]  # of a table that is written: values by column
+Row = dict[str, float]  # one row of a table: values by column
 
 
 def check_wandb(project: str | None) -> None:
@@ -23,12 +23,12 @@ def check_wandb(project: str | None) -> None:
 
 
 class RunLog:
-    """The log of a run in its folder. Files are written anew at every row, whole, from the run's history."""
+    """The log in a run's folder. Every new row rewrites the files completely, from the run's history."""
 
     def __init__(
         self, folder: Path, step: int, flags: Mapping[str, Any], wandb_project: str | None = None
     ) -> None:
-        """`step` is where the run begins or goes on: later rows of an interrupted run are taken back."""
+        """`step` is where the run begins or resumes; later rows of the interrupted run are dropped."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._folder = folder
@@ -42,7 +42,7 @@ class RunLog:
             )
 
     def write(self, history: Sequence[Losses]) -> None:
-        """Log the last of them, and all as `history.csv` and `losses.png`."""
+        """Log the last row, and write all rows to `history.csv` and `losses.png`."""
         rows = [losses.row() for losses in history]
         values = {name: value for name, value in rows[-1].items() if name != "step"}
         with told_if_full(self._folder / "tensorboard"):
@@ -64,7 +64,7 @@ class RunLog:
 
 @contextlib.contextmanager
 def open_log(*args: Any, **kwargs: Any) -> Iterator[RunLog]:
-    """A `RunLog` that is closed in the end."""
+    """A `RunLog` that is closed at the end."""
     log = RunLog(*args, **kwargs)
     try:
         yield log
@@ -82,7 +82,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def is_flat(history: Sequence[Losses], rows: int = 10, least: float = 0.01) -> bool:
-    """Whether the lowest validation loss of the last `rows` validations is hardly lower than that before."""
+    """Whether the last `rows` validations hardly lowered the lowest validation loss before them."""
     values = [losses.validation["loss"] for losses in history if losses.validation]
     before, recent = values[:-rows], values[-rows:]
     return len(before) >= rows and min(recent) > (1 - least) * min(before)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Losses:
-    """What is known of a run at a step: means of its losses, by name, and how well it does.
+    """A run at one step: means of its losses, by name, and how well it does.
 
     In checkpoints, `history.csv`, TensorBoard and Weights & Biases each number has a column: `train/<loss>`,
     `val/<loss>`, `val/loss <phase>` and `eval/success`.
@@ -22,7 +22,7 @@ class Losses:
 
     @classmethod
     def from_row(cls, row: Mapping[str, float]) -> Losses:
-        """What `row` gave; columns of other names are passed over. ValueError if there is no step."""
+        """The reverse of `row`; ignores columns of other names. ValueError if there is no step."""
         if "step" not in row:
             raise ValueError("a row has no step")
         parts: dict[str, dict[str, float]] = {"train": {}, "val": {}, "phase": {}}

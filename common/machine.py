@@ -1,4 +1,4 @@
-"""The machine that trains: its device, its arithmetic, its memory, and its fellows in a distributed run."""
+"""The machine that trains: device, arithmetic, memory, and the processes of a distributed run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
         mallopt(m_top_pad, 2**28)
 
 
-DEVICES = ("cpu", "cuda", "mps", "xpu")  # kinds that compute
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # types of device that compute
 
 
 def pick_device(name: str) -> torch.device:
@@ -60,7 +60,7 @@ def computes_bf16(device: torch.device) -> bool:
     """Whether bf16 arithmetic is native, and so faster, on the device."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public, so maybe gone one day
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not public, so they may vanish
     return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
 
 
@@ -111,12 +111,12 @@ def saved_bytes(forward: Callable[[], Tensor]) -> int:
 
 
 def training_bytes(module: nn.Module, forward: Callable[[], Tensor], share: float) -> int:
-    """Memory that training takes: weights, gradients, AdamW's two moments, and what a batch leaves behind.
+    """Bytes that training takes: weights, gradients, AdamW's two moments, and a batch's `saved_bytes`.
 
     Args:
         module: what is trained.
         forward: its loss on a part of a batch.
-        share: that part, of the whole batch.
+        share: the size of that part, relative to the whole batch.
     """
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     trained = sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
@@ -124,7 +124,7 @@ def training_bytes(module: nn.Module, forward: Callable[[], Tensor], share: floa
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that can still be had on the device."""
+    """Free memory on the device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
@@ -146,14 +146,14 @@ class World:
         return self.rank == 0
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean of a tensor over all processes; every one of them must ask for it."""
+        """The mean of a tensor over all processes; each of them must call this."""
         if self.size > 1:
             dist.all_reduce(tensor)
             tensor /= self.size
         return tensor
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether `flag` is set in any process; every one of them must ask."""
+        """Whether `flag` is set in any process; each of them must call this."""
         return bool(self.mean(torch.tensor(float(flag), device=device)))
 
     def wrap(self, module: nn.Module) -> nn.Module:
@@ -169,7 +169,7 @@ def _local_rank() -> int:
 
 @contextlib.contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Meet the processes that `torchrun` has started beside this one, or be alone."""
+    """Join the other processes that `torchrun` started; alone without `torchrun`."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield World()
         return

@@ -1,4 +1,4 @@
-"""Names that a person gives: the one that is meant, or what it may stand for. Standard library only."""
+"""Check names that a person types, and suggest what was meant. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
 
 
 def choose(kind: str, name: str, valid: Iterable[str]) -> str:
-    """`name`, if it is one of `valid`; otherwise ValueError with one it may stand for, and the choices."""
+    """`name` if it is one of `valid`; otherwise ValueError with a suggestion and the choices."""
     valid = list(valid)
     if name in valid:
         return name

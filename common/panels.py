@@ -1,4 +1,4 @@
-"""What windows show: cameras side by side, each with its name, and words below them."""
+"""What windows show: cameras side by side, each with its name, and text below them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HEIGHT = 360  # pixels, of each picture
 def write(
     image: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int] = (255, 255, 255)
 ) -> None:
-    """Write into an image (H, W, 3), readable on any ground; `place` is the text's lower left corner."""
+    """Write readable text into an image (H, W, 3); `place` is the text's lower left corner."""
     for shade, width in (((0, 0, 0), 4), (colour, 1)):
         cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, shade, width, cv2.LINE_AA)
 
 
 def named(image: np.ndarray, name: str) -> np.ndarray:
-    """An image (H, W, 3) as high as a window shows it, with a name in its corner."""
+    """An image (H, W, 3) at a window's height, with a name in its corner."""
     shown = cv2.resize(
         image, (round(image.shape[1] * HEIGHT / image.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA
     )

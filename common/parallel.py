@@ -1,6 +1,6 @@
 """Work spread with joblib: over processes of this machine (loky), or over a Ray or Dask cluster.
 
-The scripts that can do so share the flags of `Workers`. What is computed does not depend on where.
+Scripts that do so share the flags of `Workers`. Results do not depend on where they are computed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Workers:
             )
         if self.cluster_address and self.num_workers:
             raise ValueError(
-                f"--num_workers is {self.num_workers}; with --cluster_address it is the cluster that decides"
+                f"--num_workers is {self.num_workers}; with --cluster_address the cluster decides"
             )
         if onscreen and self.backend != "loky":
             raise ValueError(f"--backend is {self.backend}; --onscreen_render shows what this process does")
@@ -70,7 +70,7 @@ class Workers:
 
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Put the handlers of both signals back in the end."""
+    """Restore the handlers of both signals at the end."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -81,43 +81,43 @@ def _handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def _one_interrupt() -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt, once: more of them do not cut the cleaning up short.
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt once; further ones do not cut the cleaning up short.
 
-    Python drops exceptions that are raised while it frees an object. What is yielded goes through results,
-    and raises it once more where that has happened.
+    Python drops exceptions that are raised while it frees an object. So the function that is yielded passes
+    results on, and raises KeyboardInterrupt again if it was dropped.
     """
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        came.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
-    def heed(results: Iterable[Any]) -> Iterator[Any]:
+    def passed_on(results: Iterable[Any]) -> Iterator[Any]:
         for result in results:
-            if came:
+            if received:
                 break
             yield result
-        if came:
+        if received:
             raise KeyboardInterrupt
 
     with _handlers_kept():
         for number in SIGNALS:
             signal.signal(number, interrupt)
-        yield heed
+        yield passed_on
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that are started here ignore Ctrl-C, which reaches all of a terminal's: we end them."""
-    with _handlers_kept():  # Ray puts its own in their place
+def _ignoring_interrupts() -> Iterator[None]:
+    """Processes started in here ignore Ctrl-C, which a terminal sends to all of them: we end them."""
+    with _handlers_kept():  # Ray installs its own
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         yield
 
 
 def _this_process() -> tuple[int, float | None]:
-    """Its number, and when it began: what workers end with."""
+    """Number and start of the process that workers end with."""
     return os.getpid(), began(os.getpid())
 
 
@@ -128,7 +128,7 @@ def _loky(address: None, processes: int) -> Iterator[tuple[int, dict[str, Any]]]
 
 
 def _hush() -> None:
-    """End a worker's stderr. Dask's do not draw in the main thread, which is where EGL then exits, aloud."""
+    """Silence a worker's stderr: EGL, which exits in the main thread, complains as Dask draws in another."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
@@ -136,16 +136,16 @@ def _hush() -> None:
 def _dask(address: str | None, processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
     import dask
 
-    dask.config.set({"logging.distributed": "critical"})  # ours; read when it is imported
+    dask.config.set({"logging.distributed": "critical"})  # of this process; read at import
     from dask.distributed import Client, LocalCluster
 
     with ExitStack() as stack:
         if address is None:
-            with _deaf():
+            with _ignoring_interrupts():
                 cluster = LocalCluster(
                     n_workers=processes,
                     threads_per_worker=1,
-                    memory_limit=None,  # otherwise workers are stopped that use more than their share
+                    memory_limit=None,  # otherwise Dask stops workers that use more than their share
                     dashboard_address=":0",
                     silence_logs=logging.CRITICAL,  # those of the workers
                 )
@@ -153,25 +153,25 @@ def _dask(address: str | None, processes: int) -> Iterator[tuple[int, dict[str, 
         client = stack.enter_context(Client(address or cluster))
         if address is None:
             stack.callback(client.run, _hush, on_error="ignore")
-        if max(client.nthreads().values(), default=1) > 1:  # they would share one simulation
+        if max(client.nthreads().values(), default=1) > 1:  # the threads would share one simulation
             raise ValueError(
                 f"the Dask workers of {address} have several threads each; start them with one: "
                 "dask worker --nthreads 1 --nworkers <processes>"
             )
-        root = ROOT  # a nameless function travels whole; those with names are found only after it has run
+        root = ROOT  # a lambda is sent whole; named functions can be imported only after it has run
         client.register_worker_callbacks(lambda: root in sys.path or sys.path.insert(0, root))
         yield -1, {"client": client}
 
 
 @contextmanager
 def _ray(address: str | None, processes: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
     import ray
     from ray.util.joblib import register_ray
 
     local = {"num_cpus": processes, "include_dashboard": False} if address is None else {}
     try:
-        with _deaf():
+        with _ignoring_interrupts():
             ray.init(address or "local", logging_level="ERROR", log_to_driver=False, **local)
         register_ray()
         yield processes if address is None else -1, {}
@@ -183,7 +183,7 @@ _CLUSTERS = {"loky": _loky, "ray": _ray, "dask": _dask}
 
 
 def _knock(address: str) -> None:
-    """ConnectionError at once if nobody is there; Ray's and Dask's own clients try for minutes."""
+    """ConnectionError at once if nothing answers; Ray's and Dask's own clients try for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
     if port.isdecimal():
         try:
@@ -193,14 +193,14 @@ def _knock(address: str) -> None:
 
 
 class _Parallel(joblib.Parallel):
-    """Moves a bar for every call that is done, also where results can only be had all at once."""
+    """Moves a bar for every finished call, even where all results arrive at once."""
 
     def __init__(self, progress: tqdm, **options: Any) -> None:
         super().__init__(**options)
         self._bar = progress
 
     def print_progress(self) -> None:
-        """What joblib calls whenever one more is done."""
+        """joblib calls this whenever a call has finished."""
         self._bar.update(self.n_completed_tasks - self._bar.n)
 
 
@@ -210,7 +210,7 @@ def _work(
     function: Callable[..., Any],
     arguments: Sequence[Any],
 ) -> Any:
-    """One call, in a worker, which ends with the process `main`: number, and when it began."""
+    """Run one call in a worker, which ends with the process `main` (number, start)."""
     if main is not None:
         end_with(*main)
     # Software rendering starts a thread per core in each process, unless this is set before OpenGL starts.
@@ -219,15 +219,15 @@ def _work(
 
 
 @contextmanager
-def _told_if_killed(processes: int) -> Iterator[None]:
-    """RuntimeError, in one line, for workers that the system killed."""
+def _explained_if_killed(processes: int) -> Iterator[None]:
+    """A RuntimeError of one line if the system killed a worker."""
     try:
         yield
     except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
         fewer = f"try --num_workers {processes // 2}" if processes > 1 else "close other programs"
         why = f"the memory may have run out: {fewer}" if "SIGKILL" in str(error) else "it crashed"
         raise RuntimeError(
-            f"a worker was ended by the system; {why}. What was finished is kept, the same command goes on"
+            f"a worker was ended by the system; {why}. What was finished is kept; the same command goes on"
         ) from error
 
 
@@ -237,11 +237,11 @@ def spread(
 ) -> Iterator[Iterable[Any]]:
     """Call `function` with each of `calls`, side by side; yields the results, in any order, as they arrive.
 
-    On Ray they arrive all together in the end: its joblib backend has no other way.
+    On Ray they arrive all together at the end: its joblib backend has no other way.
 
     Args:
-        function: of an importable module: one of `__main__` would be copied for each call, and forget what
-            it keeps.
+        function: from an importable module; one from `__main__` would be copied for each call and lose its
+            state.
         calls: arguments (positional) of each call.
         workers: how many processes, and where.
         progress: a bar over `calls`; it moves whenever one is done, whatever the backend.
@@ -253,20 +253,20 @@ def spread(
     jobs = [joblib.delayed(_work)(main, threads, function, arguments) for arguments in calls]
     if workers.cluster_address:
         _knock(workers.cluster_address)
-    start, streams = _CLUSTERS[workers.backend], workers.backend != "ray"
-    with _one_interrupt() as heed, start(workers.cluster_address, processes) as (n_jobs, options):
+    start, is_streaming = _CLUSTERS[workers.backend], workers.backend != "ray"
+    with _one_interrupt() as passed_on, start(workers.cluster_address, processes) as (n_jobs, options):
         with joblib.parallel_config(workers.backend, **options):
-            return_as = "generator_unordered" if streams else "list"
+            return_as = "generator_unordered" if is_streaming else "list"
             parallel = _Parallel(progress, n_jobs=n_jobs, batch_size=1, return_as=return_as)
-        if not streams:
-            yield heed(parallel(jobs))
+        if not is_streaming:
+            yield passed_on(parallel(jobs))
             return
-        with _deaf():
+        with _ignoring_interrupts():
             results = parallel(jobs)
         try:
-            with _told_if_killed(processes):
-                yield heed(results)
+            with _explained_if_killed(processes):
+                yield passed_on(results)
         finally:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that not all results were asked for
+                warnings.simplefilter("ignore")  # that some results were not taken
                 results.close()

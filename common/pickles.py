@@ -1,9 +1,9 @@
 """Read pickles of plain values and numpy arrays without running anything that they ask for.
 
-`pickle.Unpickler` calls what a file names and lets it set the state of what comes out, and numpy trusts that
-state: whatever `find_class` allows, a few hundred bytes can make an array of pointers. Here the operations
-that plain values need are carried out by this module itself. No object is called, no state is handed on, and
-an array is made of numbers or not at all.
+`pickle.Unpickler` calls the functions that a file names and hands them the file's state. numpy trusts that
+state: however strict `find_class` is, a few hundred bytes can make an array of pointers. So this module
+carries out the operations itself, only those that plain values need. It calls no function of the file, hands
+on no state, and makes arrays of numbers only.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 LARGEST = 256 * 2**20  # bytes of a file; ACT's statistics and settings take kilobytes
 MOST_OPERATIONS = 2_000_000
 MOST_DIMENSIONS = 32
-DEEPEST = 100  # tuples in each other
+DEEPEST = 100  # nesting of tuples
 CODES = {kind + str(size) for kind, sizes in {"i": (1, 2, 4, 8), "f": (2, 4, 8)}.items() for size in sizes}
 CODES |= {"b1"} | {code.replace("i", "u") for code in CODES if code[0] == "i"}
-KEYS = (str, int, float, bool, bytes, type(None))  # what has a hash that goes into no depth
+KEYS = (str, int, float, bool, bytes, type(None))  # types whose hash does not recurse
 
 
 class PickleError(ValueError):
@@ -32,7 +32,7 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """A function or class of numpy's that the file names; what stands for it here."""
+    """Stands for a function or class of numpy that the file names."""
 
     role: str
 
@@ -46,7 +46,7 @@ class _DType:
         self.numpy = np.dtype(code)
 
     def set_state(self, state: tuple) -> None:
-        """Only the order of bytes may be another: what comes behind it are the parts of compound types."""
+        """Only the byte order may change; the parts after it belong to compound types."""
         _, order, *parts = state
         if order not in ("<", ">", "=", "|") or any(part is not None for part in parts[:3]):
             raise PickleError("it holds an array of compound values; only numbers and bools are allowed")
@@ -75,7 +75,7 @@ _NAMES = {
     ("numpy", "ndarray"): _Name("ndarray"),
     ("numpy", "dtype"): _Name("dtype"),
     ("_codecs", "encode"): _Name("bytes"),  # how protocols 0 to 2 write bytes
-    ("__builtin__", "bytes"): _Name("no bytes"),  # and how they write none
+    ("__builtin__", "bytes"): _Name("empty bytes"),  # and empty ones
 }
 
 
@@ -98,11 +98,10 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def check_depth(file: bytes | IO[bytes]) -> None:
-    """PickleError if tuples lie in each other more than `DEEPEST` deep in a pickle; other errors if it is
-    damaged.
+    """PickleError if a pickle nests tuples more than `DEEPEST` deep; other errors if it is damaged.
 
-    Python asks a tuple that is to be a key for its hash, and that asks its entries for theirs: in a stack
-    that ends, and the process with it. So look before a pickle of somebody else's is handed on.
+    The hash of a tuple that becomes a key recurses into its entries; too deep, it overflows the C stack and
+    kills the process. So check a foreign pickle before another library reads it.
     """
     depths: list[int | None] = []  # of what is on the stack; None: a mark
     memo: dict[int, int | None] = {}
@@ -131,7 +130,7 @@ _DEEPENING = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "NEWOBJ", "NEWOBJ
 
 
 def _shown(value: Any) -> str:
-    """What the reader is told of a value of the file's."""
+    """A value of the file, for a message."""
     return repr(value[:60]) if type(value) in (str, bytes) else f"a {type(value).__name__.strip('_')}"
 
 
@@ -142,7 +141,7 @@ def _make_array(shape: Any, dtype: Any, data: Any, order: str) -> np.ndarray:
     is_sound = type(dtype) is _DType and type(data) in (bytes, bytearray) and type(shape) is tuple
     is_sound = is_sound and len(shape) <= MOST_DIMENSIONS
     if not is_sound or any(type(side) is not int or side < 0 for side in shape):
-        raise PickleError("it holds an array of something else than numbers")
+        raise PickleError("it holds an array of something other than numbers")
     if math.prod(shape) * dtype.numpy.itemsize != len(data):
         raise PickleError(f"it holds an array whose {len(data)} bytes do not fit its shape")
     if not data:
@@ -151,7 +150,7 @@ def _make_array(shape: Any, dtype: Any, data: Any, order: str) -> np.ndarray:
 
 
 def _value(thing: Any) -> Any:
-    """A thing on the stack as what the reader gets."""
+    """The plain value that a thing on the stack stands for."""
     if type(thing) is _Array:
         thing = thing.numpy
         if thing is None:
@@ -185,7 +184,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "buffer": lambda data, dtype, shape, order: _make_array(shape, dtype, data, "F" if order == "F" else "C"),
     "dtype": lambda code, *_: _DType(code),
     "bytes": _encode,
-    "no bytes": lambda: b"",
+    "empty bytes": lambda: b"",
 }
 
 
@@ -194,7 +193,7 @@ class _Machine:
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}  # no list: an index of 2**31 would make one as long
+        self.memo: dict[int, Any] = {}  # no list, which an index of 2**31 would make that long
 
     def run(self, data: bytes) -> Any:
         """Carry out a whole pickle; any exception if it is damaged."""
@@ -257,19 +256,19 @@ class _Machine:
             raise PickleError("it names a function by what is no text")
         known = _NAMES.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
-            asked = ascii(f"{module}.{name}"[:100])[1:-1]
-            raise PickleError(f"it asks for {asked}; only numpy arrays are allowed")
+            full_name = ascii(f"{module}.{name}"[:100])[1:-1]
+            raise PickleError(f"it asks for {full_name}; only numpy arrays are allowed")
         self.push(known)
 
     def call(self) -> None:
-        """REDUCE: of the functions that `_NAMES` stand for alone."""
+        """REDUCE, for the functions in `_NAMES` only."""
         function, arguments = self.take(2)
         if type(function) is not _Name or type(arguments) not in (tuple, _Arguments):
             raise PickleError("it calls what is no function")
         self.push(_CALLS[function.role](*arguments))
 
     def build(self) -> None:
-        """BUILD: of the arrays and types that this module made alone."""
+        """BUILD, for arrays and types that this module made only."""
         (state,) = self.take(1)
         if type(self.stack[-1]) not in (_Array, _DType) or type(state) not in (tuple, _Arguments):
             raise PickleError("it sets the state of what is no array")
@@ -277,7 +276,7 @@ class _Machine:
 
 
 def _actions() -> dict[str, Callable[[_Machine, Any], object]]:
-    """By the name of an operation, what is done with its argument."""
+    """By name of the operation: what it does with its argument."""
     actions: dict[str, Callable[[_Machine, Any], object]] = {
         "PROTO": lambda machine, _: None,
         "FRAME": lambda machine, _: None,
@@ -307,9 +306,17 @@ def _actions() -> dict[str, Callable[[_Machine, Any], object]]:
     for count in (1, 2, 3):
         actions[f"TUPLE{count}"] = lambda machine, _, n=count: machine.push(_pack(machine.take(n)))
     numbers = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
-    texts = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE")
-    rows = ("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
-    actions |= dict.fromkeys((*numbers, *texts, *rows), _Machine.push)
+    texts = (
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "BINUNICODE8",
+    )
+    byte_strings = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
+    actions |= dict.fromkeys((*numbers, *texts, *byte_strings), _Machine.push)
     actions["BYTEARRAY8"] = lambda machine, data: machine.push(bytes(data))
     actions |= dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember)
     gets = ("GET", "BINGET", "LONG_BINGET")

@@ -9,19 +9,19 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-Kind = TypeVar("Kind")
-MAX_INT = 2**63 - 1  # larger ones are no counts, steps or seeds of anybody
+Data = TypeVar("Data")
+MAX_INT = 2**63 - 1  # no count, step or seed is larger
 SHOWN = 60  # characters of a value in a message
 
 
-def from_plain(kind: type[Kind], content: Any, where: str = "") -> Kind:
-    """Build a dataclass from a mapping; what it has beside the fields is left out.
+def from_plain(kind: type[Data], content: Any, where: str = "") -> Data:
+    """Build a dataclass from a mapping; entries that are no fields are ignored.
 
     Args:
         kind: the dataclass; its fields are bool, int, float, str, or tuples, dicts (with names) or
             dataclasses of them, each or None.
         content: the mapping.
-        where: how to call it in a message.
+        where: its name in messages.
 
     Raises:
         ValueError: a field without a default is missing, or a value is of another type or not finite.
@@ -39,7 +39,7 @@ def from_plain(kind: type[Kind], content: Any, where: str = "") -> Kind:
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint` has it."""
+    """`value` as the type `hint`."""
     if isinstance(hint, types.UnionType):
         if value is None:
             return None
@@ -71,5 +71,5 @@ def _checked_scalar(hint: type, value: Any, where: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    said = repr(value)
-    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,4 +1,4 @@
-"""Every picture and video that is written, each completely or not at all (`files.complete_file`).
+"""All pictures and videos; each is written completely or not at all (`files.complete_file`).
 
 Figures are matplotlib objects, not pyplot state: they need no display and leak nothing. They show
 what ACT's do: visualize_episodes.py (cameras in a row, state against command), imitate_episodes.py (losses).
@@ -37,11 +37,11 @@ def write_video(
         path: the file.
         frames: (H, W, 3) uint8 RGB each, of one size, taken one at a time; an odd size is padded by a pixel.
         fps: frames a second.
-        key_every: frames between those that stand for themselves, for players that jump about; at the
-            encoder's choice if not given.
+        key_every: frames from one key frame to the next, for players that jump about; the encoder's choice
+            if not given.
 
     Raises:
-        ValueError: there are no frames, or one is not as the first.
+        ValueError: there are no frames, or one differs from the first.
         RuntimeError: ffmpeg failed; its message is given.
     """
     frames = iter(frames)
@@ -83,7 +83,7 @@ def _feed(pipe: IO[bytes], frames: Iterable[np.ndarray], shape: tuple[int, ...])
         try:
             pipe.write(np.ascontiguousarray(frame))
         except OSError:
-            return  # ffmpeg has ended; its exit code and message tell why
+            return  # ffmpeg has ended; its exit code and message say why
 
 
 def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -112,7 +112,7 @@ def captioned(frame: np.ndarray, name: str) -> np.ndarray:
     return picture
 
 
-class Entry(Protocol):
+class PlottedEntry(Protocol):
     """What a panel needs to know of one number of a state."""
 
     @property
@@ -123,14 +123,14 @@ class Entry(Protocol):
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """What its axis shows at least; None: as it comes."""
+        """Range that its axis always shows; None: what the values need."""
 
 
 def joint_plot(
     path: str | Path,
     qpos: np.ndarray,
     action: np.ndarray,
-    entries: Sequence[Entry],
+    entries: Sequence[PlottedEntry],
     fps: float,
     title: str = "",
 ) -> None:
@@ -159,7 +159,7 @@ def joint_plot(
 def joint_lines_plot(
     path: str | Path,
     lines: Mapping[str, tuple[np.ndarray, Mapping[str, object]]],
-    entries: Sequence[Entry],
+    entries: Sequence[PlottedEntry],
     fps: float,
     title: str = "",
 ) -> None:
@@ -167,8 +167,8 @@ def joint_lines_plot(
 
     Args:
         path: the file.
-        lines: by label (T_i, D_i) values, of any lengths, and how matplotlib is to draw them; of a line with
-            more values than there are entries the first are drawn, one with fewer is missing in the last.
+        lines: by label: values (T_i, D_i), of any length, and matplotlib's options for them. Values beyond
+            the entries are not drawn; a line with fewer values is missing from the last panels.
         entries, fps, title: as for `joint_plot`.
     """
     columns = 2 if len(entries) > 2 and len(entries) % 2 == 0 else 1
@@ -251,7 +251,7 @@ def k_plot(
         path: the file.
         ks: numbers of neighbours.
         errors: by weight, the error at each of them.
-        chosen: number and weight that were taken.
+        chosen: the chosen number and weight.
     """
     figure = new_figure(6.5, 4.5)
     panel = figure.subplots()
@@ -370,12 +370,12 @@ class LiveView:
         if self._figure.canvas.required_interactive_framework is None:
             plt.close(self._figure)
             display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-            what = (
+            problem = (
                 f"no window can be opened on display {display!r}"
                 if display
                 else "no display to open a window on"
             )
-            raise RuntimeError(f"{what}; {self.advice}")
+            raise RuntimeError(f"{problem}; {self.advice}")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
         self._image = None

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import psutil
 
-LOOK_EVERY = 0.2  # s between two looks at whether a command is still there
-CLOCK_STEP = 3600.0  # s by which a clock may be set while a file is written
-_SHARED_MEMORY = ("sem.loky-", "joblib_memmapping_folder_")  # what joblib names so, then the process
+LOOK_EVERY = 0.2  # s between two checks whether a command still runs
+CLOCK_STEP = 3600.0  # s by which the clock may be moved while a file is written
+_SHARED_MEMORY = (
+    "sem.loky-",
+    "joblib_memmapping_folder_",
+)  # how joblib's names begin, before the process number
 _FIRST_PIDS, _FIRST_IPC = "pid:[4026531836]", "ipc:[4026531839]"  # namespaces of the machine itself (Linux)
 
 
 @cache
 def here() -> str:
-    """What the numbers of processes hold for: this machine, and on Linux this space of numbers."""
+    """Where process numbers are valid: on this machine, and on Linux in this PID namespace."""
     return f"{socket.gethostname()}-{_namespace('pid').strip('pid:[]')}".strip("-")
 
 
@@ -34,7 +37,7 @@ def _namespace(kind: str) -> str:
 
 
 def began(pid: int) -> float | None:
-    """When a process began, on Linux by a clock that nobody sets; None if there is none, or it has ended."""
+    """When a process began, on Linux by a clock that nobody sets; None if it does not exist or has ended."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -46,7 +49,7 @@ def began(pid: int) -> float | None:
     except (psutil.NoSuchProcess, OSError, OverflowError):
         return None
     except psutil.AccessDenied:
-        return 0.0  # it lives, and is not ours to look at
+        return 0.0  # it lives, but we may not look at it
 
 
 def has_ended(pid: int, place: str, changed: float) -> bool:
@@ -54,15 +57,15 @@ def has_ended(pid: int, place: str, changed: float) -> bool:
 
     Args:
         pid: its number.
-        place: where that holds (`here`); "" for here.
-        changed: when what it wrote was last changed, s since 1970.
+        place: where that number is valid (`here`); "" for here.
+        changed: when its file was last changed, s since 1970.
     """
     if place and place != here():
-        return time.time() - changed > 24 * CLOCK_STEP  # nobody writes to a file and rests for a day
+        return time.time() - changed > 24 * CLOCK_STEP  # no writer rests for a day
     if began(pid) is None:
         return True
     try:
-        return psutil.Process(pid).create_time() > changed + CLOCK_STEP  # another one has the number now
+        return psutil.Process(pid).create_time() > changed + CLOCK_STEP  # another process has the number now
     except psutil.Error:
         return False
 
@@ -76,7 +79,7 @@ _watched: set[int] = set()
 
 
 def end_with(pid: int, since: float | None) -> None:
-    """End this process at once, whatever it is doing, when the process `pid` that began then is no more."""
+    """End this process at once, whatever it is doing, when process `pid`, begun at `since`, has ended."""
     if pid in _watched or pid == os.getpid():
         return
     _watched.add(pid)
@@ -90,7 +93,7 @@ def end_with(pid: int, since: float | None) -> None:
 
 
 def sweep_shared_memory() -> None:
-    """Remove shared memory of joblib's processes that were killed; that of a living one is left alone."""
+    """Remove the shared memory of joblib's killed processes; that of living ones stays."""
     is_shared = _namespace("ipc") == _FIRST_IPC and _namespace("pid") != _FIRST_PIDS
     if os.name != "posix" or is_shared:  # a container that sees memory of processes, but not them
         return
@@ -113,11 +116,11 @@ def _sweep(entry: Path, pid: str) -> None:
         else:
             entry.unlink()
     except OSError:
-        pass  # somebody was faster, or it is not ours to remove
+        pass  # another process was faster, or we may not remove it
 
 
 def _is_mapped(entry: Path) -> bool:
-    """Whether a process uses it whose number is another where it made it (in a container)."""
+    """Whether a process still uses it, e.g. one in a container, which has another number there."""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
             if entry.name in maps.read_text(errors="replace"):
@@ -128,14 +131,14 @@ def _is_mapped(entry: Path) -> bool:
 
 
 def who_opened(path: str | Path) -> str:
-    """The other processes that have a file or a device open, for a message; "" where that cannot be told."""
-    target, found = os.path.realpath(path), []
+    """The other processes that have a file or a device open, for a message; "" if that is unknown."""
+    target, holders = os.path.realpath(path), []
     for process in psutil.process_iter() if sys.platform == "linux" else ():
         try:
             handles = list(Path(f"/proc/{process.pid}/fd").iterdir())
             if process.pid != os.getpid() and any(os.path.realpath(handle) == target for handle in handles):
                 since = time.strftime("%H:%M:%S", time.localtime(process.create_time()))
-                found.append(f"process {process.pid}, {shlex.join(process.cmdline())}, since {since}")
+                holders.append(f"process {process.pid}, {shlex.join(process.cmdline())}, since {since}")
         except (psutil.Error, OSError):
             continue
-    return "; ".join(found)
+    return "; ".join(holders)

@@ -1,11 +1,11 @@
 """A server for this machine alone: pages, streams and JSON on 127.0.0.1, which no other site can use.
 
-A page of any site that a person visits may send requests to 127.0.0.1. So a request is refused that names
-another host (DNS rebinding) or comes from another origin; and a POST, which does something, must be JSON and
-bring the token: `X-Token: ...`, or `?token=...` as in `LocalServer.address`, which is for the person. Reading
-needs none, so that any program can open a stream.
+Any site that a person visits may send requests to 127.0.0.1. So the server refuses requests that name another
+host (DNS rebinding) or come from another origin. A POST, which does something, must be JSON and carry the
+token: `X-Token: ...`, or `?token=...` as in `LocalServer.address`, the person's address. Reading needs no
+token, so that any program can open a stream.
 
-Pages load scripts and styles from this server only, and run none that stand in their HTML (`_CLOSED`).
+Pages load scripts and styles from this server only, and run none inside their HTML (`_CLOSED`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ from typing import Any
 
 PAGE_STYLE = Path(__file__).parent / "web/page.css"  # what all pages look like
 MAX_BODY = 100_000  # bytes
-REQUEST_TIME = 10.0  # s that a client may take to say what it wants, head and body
-LINGER, MAX_LINGER = (
-    1.0,
-    16_000_000,
-)  # s and bytes that are read of what is refused, so that the answer arrives
+REQUEST_TIME = 10.0  # s that a client may take to send its request, head and body
+LINGER = 1.0  # s for which a refused request is still read, so that the answer arrives
+MAX_LINGER = 16_000_000  # bytes, likewise
 LONGEST_ERROR = 300  # characters
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {
@@ -87,11 +85,11 @@ class LocalServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that is gone is none."""
+        """A reader that is gone is no error."""
 
 
 class _Timed(io.RawIOBase):
-    """What a socket receives up to a deadline (s, monotonic); TimeoutError after it, however slow it came."""
+    """A socket's bytes up to a deadline (s, monotonic); TimeoutError after it, however slowly they come."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection, self.deadline = connection, deadline
@@ -108,7 +106,7 @@ class _Timed(io.RawIOBase):
 
 
 class LocalHandler(BaseHTTPRequestHandler):
-    """One request. A server's own handler defines `get`, and `post` if anything can be done.
+    """One request. A server's own handler defines `get`, and `post` if clients can do anything.
 
     ValueError, TypeError, LookupError and ArithmeticError from either are the client's mistakes (400),
     `Refused` has a status of its own. Any request gets an answer, and any error is JSON: {"error": one line}.
@@ -126,24 +124,26 @@ class LocalHandler(BaseHTTPRequestHandler):
         """Do what `name` asks, with a JSON object of finite numbers; the JSON to answer."""
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no {name!r} here")
 
-    # --- what they send with
+    # --- for `get` and `post` to answer with
 
-    def send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def send(self, content: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         """Send bytes of a content type."""
-        self.begin(kind, status, len(content))
+        self.begin(content_type, status, len(content))
         if self.command != "HEAD":
             self.wfile.write(content)
 
     def send_json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send(json.dumps(value).encode(), "application/json", status)
 
-    def begin(self, kind: str, status: HTTPStatus = HTTPStatus.OK, length: int | None = None) -> None:
+    def begin(self, content_type: str, status: HTTPStatus = HTTPStatus.OK, length: int | None = None) -> None:
         """Send the head of an answer; what follows is written to `wfile`."""
         self.connection.settimeout(self.request_time)  # for a reader that does not read
         self._is_answered = True
-        self.request_version = self.protocol_version  # what is no request counts as 0.9: no head
+        self.request_version = (
+            self.protocol_version
+        )  # else a malformed request gets an answer without head (HTTP 0.9)
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         if length is not None:
             self.send_header("Content-Length", str(length))
         for name, value in _CLOSED.items():
@@ -199,7 +199,7 @@ class LocalHandler(BaseHTTPRequestHandler):
             self.send_json({"error": why[:LONGEST_ERROR]}, status)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What is no request at all, or asks for another method: as JSON too."""
+        """Answer a malformed request, or one of another method, as JSON too."""
         status = HTTPStatus(code)
         self._refuse(status, Refused(status, message or status.phrase))
 
@@ -236,7 +236,7 @@ class LocalHandler(BaseHTTPRequestHandler):
     def _length(self) -> int:
         """Bytes of the body."""
         if self.headers.get("Transfer-Encoding") is not None:
-            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a body must tell its Content-Length")
+            raise Refused(HTTPStatus.LENGTH_REQUIRED, "a body must have a Content-Length")
         lengths = self.headers.get_all("Content-Length") or ["0"]
         if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
             raise ValueError(f"Content-Length is {', '.join(lengths)}; it must be 0 to {MAX_BODY}")
@@ -246,7 +246,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         return int(lengths[0])
 
     def finish(self) -> None:
-        """Where a client was refused before its end, read on for a while; else it would see no answer."""
+        """Read the rest of a refused request for a while; otherwise the client would see no answer."""
         if self._is_unread:
             with contextlib.suppress(OSError, ValueError):
                 self.wfile.flush()
@@ -258,15 +258,15 @@ class LocalHandler(BaseHTTPRequestHandler):
         super().finish()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing of every request."""
+        """Do not log requests."""
 
 
 def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is no number that JSON knows")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _finite(word: str) -> float:
-    """A number of a body."""
+    """A number in a body."""
     value = float(word)
     if not math.isfinite(value):
         raise ValueError(f"{word[:20]} is too large for a number")

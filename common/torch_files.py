@@ -1,4 +1,4 @@
-"""The one door to files that torch writes: they carry a checksum; what comes in is whole, plain and safe."""
+"""Write and read torch's files: with a checksum when written; only whole, plain and safe when read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor
 from common import pickles
 from common.files import PatientFile, complete_file
 
-SEAL = b"sha256:"  # and 64 digits, as the comment at the end of the zip file: of all the bytes before it
+SEAL = b"sha256:"  # then 64 digits: the zip file's comment, at its end, a checksum of all bytes before it
 SEALED = re.compile(rb"sha256:[0-9a-f]{64}")
 SEAL_LENGTH = len(SEAL) + 64
 END_LENGTH = 22  # bytes of the record that ends a zip file without a comment
-FOLDER = 0x10  # attribute of a part that is none
+FOLDER = 0x10  # attribute of a part that is a folder
 AGAIN = "copy or download it again, or take another checkpoint of the run"
 
-# What a file that is none of torch's begins with, and what the user is told then.
-OTHERS = {
+# First bytes of files that are not torch's, and what to say about them.
+FOREIGN = {
     b"version https://git-lfs": "is a pointer of git-lfs, not the file itself: run 'git lfs pull' there",
     b"\x89HDF\r\n": "is an HDF5 file, e.g. an episode, not a checkpoint",
     b"\x93NUMPY": "is a numpy array, not a checkpoint",
@@ -53,12 +53,12 @@ def write_torch(path: str | Path, content: Any) -> None:
 
 
 def check_room(path: Path, content: Any) -> None:
-    """OSError unless the disk has room for the tensors in `content` beside what is there."""
+    """OSError unless the disk has room for the tensors in `content`."""
     needed, free = _tensor_bytes(content), shutil.disk_usage(path.parent).free
     if needed > free:
         advice = "make room, then give the same command again"
         if path.exists():
-            advice = "the checkpoint before it is as it was: make room, then go on with --resume"
+            advice = "the previous checkpoint is unharmed: make room, then go on with --resume"
         raise OSError(
             f"{path} needs {needed / 1e6:.0f} MB, but the disk has {free / 1e6:.0f} MB left; {advice}"
         )
@@ -75,13 +75,13 @@ def _tensor_bytes(content: Any) -> int:
 def read_torch(path: str | Path) -> Any:
     """Plain values and tensors (on the CPU) that `write_torch` or `torch.save` wrote.
 
-    A file with a checksum is compared with it; one without, e.g. of somebody else's, with the checksums that
-    zip files have of their parts. ValueError, in one line that begins with the file, if it is damaged, of
-    another kind, or would run code; OSError if it cannot be read.
+    A file is compared with its checksum or, if it has none, with the zip checksums of its parts. ValueError,
+    in one line that begins with the file, if it is damaged, of another kind, or would run code; OSError if it
+    cannot be read.
     """
     path = Path(path)
     with open(path, "rb") as file:
-        _refuse_others(path, file)
+        _refuse_foreign(path, file)
         is_zip = _begins(file, 4) == b"PK\x03\x04"
         if is_zip:
             _check_parts(path, file, _check_seal(path, file))
@@ -99,14 +99,14 @@ def _begins(file: IO[bytes], count: int) -> bytes:
     return file.read(count)
 
 
-def _refuse_others(path: Path, file: IO[bytes]) -> None:
-    """ValueError for what is no file of torch's, as far as its first bytes tell."""
+def _refuse_foreign(path: Path, file: IO[bytes]) -> None:
+    """ValueError if the first bytes show that the file is not torch's."""
     head = _begins(file, 512)
     if not head:
         raise ValueError(f"{path} is empty (0 bytes), as a full disk or a copy cut off leaves it; {AGAIN}")
-    for first, told in OTHERS.items():
+    for first, problem in FOREIGN.items():
         if head.startswith(first):
-            raise ValueError(f"{path} {told}")
+            raise ValueError(f"{path} {problem}")
     if b'{"' in head[8:12] and int.from_bytes(head[:8], "little") < 2**32:
         raise ValueError(f"{path} is a safetensors file; only what torch.save wrote is read")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -122,16 +122,16 @@ def _refuse_others(path: Path, file: IO[bytes]) -> None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a text in UTF-8."""
+    """Whether the first bytes of a file are UTF-8 text."""
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # which bears a letter that is cut off
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # accepts a letter cut off at the end
     except UnicodeDecodeError:
         return False
     return all(letter.isprintable() or letter in "\t\r\n\ufeff" for letter in text)
 
 
 def _check_seal(path: Path, file: IO[bytes]) -> bool:
-    """Whether the file has a checksum; ValueError if that is another."""
+    """Whether the file has a checksum; ValueError if it does not match."""
     size = file.seek(0, 2)
     file.seek(max(0, size - SEAL_LENGTH))
     seal = file.read()
@@ -155,32 +155,30 @@ def _digest(file: IO[bytes], length: int) -> str:
 
 
 def _check_parts(path: Path, file: IO[bytes], is_sealed: bool) -> None:
-    """ValueError unless the parts of a zip file are torch's, and each has the checksum that is noted, where
-    that of the whole has not been looked at.
-    """
+    """ValueError unless the zip file is torch's and, if not `is_sealed`, its parts match their checksums."""
     try:
         archive = zipfile.ZipFile(file)
         parts = archive.infolist()
         is_plain = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
         is_folder = any(part.external_attr & FOLDER for part in parts)
         # torch can be told to write no checksums (set_crc32_options); then all are 0
-        is_noted = any(part.CRC for part in parts)
-        damaged = archive.testzip() if is_plain and is_noted and not is_sealed else None
+        has_checksums = any(part.CRC for part in parts)
+        damaged = archive.testzip() if is_plain and has_checksums and not is_sealed else None
     except Exception as error:  # a damaged file can lead to any of them
         raise ValueError(f"{path} is not a whole checkpoint: damaged or cut off; {AGAIN}") from error
-    if damaged is not None or is_folder:  # of a folder torch reads nothing, and takes what the memory holds
+    if damaged is not None or is_folder:  # torch reads nothing of a folder, and takes whatever is in memory
         raise ValueError(f"{path} is damaged in its part {ascii(damaged or 'list')[1:-1]}; {AGAIN}")
     if not any(part.filename.endswith("/data.pkl") for part in parts):
         listed = ", ".join(ascii(part.filename)[1:-1] for part in parts[:3]) or "nothing"
         raise ValueError(f"{path} is a zip file, but none of torch's; it holds {listed}; unpack it first")
     if not is_plain:
-        raise ValueError(f"{path} was packed anew by another program; only what torch.save wrote is read")
+        raise ValueError(f"{path} was repacked by another program; only what torch.save wrote is read")
 
 
 def _check_depth(path: Path, old: IO[bytes] | None) -> None:
     """ValueError for a pickle that would end the process (`pickles.check_depth`).
 
-    `old` is a file of before torch 1.6: number, version, system, content and keys, each a pickle.
+    `old` is a file from before torch 1.6: number, version, system, content and keys, each a pickle.
     """
     try:
         if old is None:
@@ -196,10 +194,10 @@ def _check_depth(path: Path, old: IO[bytes] | None) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Why torch did not read a file, for the reader; never its advice to read it unsafely."""
-    if asked := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
+    """Why torch could not read a file; never its advice to read the file unsafely."""
+    if named := re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error)):
         return (
-            f"asks for {asked[1]}, which could run any code; only tensors and plain values are read. Where "
+            f"asks for {named[1]}, which could run any code; only tensors and plain values are read. Where "
             "it was made, save the weights alone: torch.save(model.state_dict(), FILE)"
         )
     if isinstance(error, MemoryError) or "allocate" in str(error):

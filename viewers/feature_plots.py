@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from common import BLUE, ORANGE, Entry, joint_lines_plot, new_figure, tile, write_png
+from common import BLUE, ORANGE, PlottedEntry, joint_lines_plot, new_figure, tile, write_png
 from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def chunks_plot(
     path: Path,
     chunks: Mapping[str, np.ndarray],
     demonstrated: Mapping[str, np.ndarray],
-    entries: Sequence[Entry],
+    entries: Sequence[PlottedEntry],
     fps: float,
     title: str,
 ) -> None:

@@ -172,7 +172,7 @@ def test_folders_are_half_changed_only_while_files_take_their_places(tmp_path):
             assert len(list_episodes(tmp_path / "part_0")) == 1
             continue
         for folder in (tmp_path, tmp_path / "part_0"):
-            with pytest.raises(OSError, match="is half changed: 'split' was stopped while files took"):
+            with pytest.raises(OSError, match="is half changed: 'split' was stopped while it moved"):
                 list_episodes(folder)
         with pytest.raises(FileNotFoundError):
             list_episodes(tmp_path / "part_1")  # none of its files

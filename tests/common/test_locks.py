@@ -70,7 +70,7 @@ def test_other_folders_are_free_meanwhile(other, tmp_path):
 def test_an_old_note_does_not_speak_for_the_holder(other, tmp_path):
     note = locks._note(tmp_path / "data")
     note.write_text(note.read_text().replace('"began": ', '"began": 1'))
-    with pytest.raises(Held, match="a process that cannot be told from here"), hold(tmp_path / "data"):
+    with pytest.raises(Held, match="an unknown process"), hold(tmp_path / "data"):
         pass
 
 

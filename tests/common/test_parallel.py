@@ -99,7 +99,7 @@ def test_functions_of_the_running_script_are_refused(monkeypatch):
             Workers(cluster_address="a:1"),
             "--cluster_address is a:1; it needs --backend ray or --backend dask",
         ),
-        (Workers(2, "dask", "a:1"), "--num_workers is 2; with --cluster_address it is the cluster"),
+        (Workers(2, "dask", "a:1"), "--num_workers is 2; with --cluster_address the cluster decides"),
     ],
 )
 def test_flags_that_make_no_sense(workers, said):

@@ -127,7 +127,7 @@ def test_other_zip_files_are_named(tmp_path):
         read_torch(tmp_path / "a.zip")
     torch.save(CONTENT, tmp_path / "a.ckpt")
     packed_anew(tmp_path / "a.ckpt", tmp_path / "b.ckpt", compression=zipfile.ZIP_DEFLATED)
-    with pytest.raises(ValueError, match="packed anew by another program"):
+    with pytest.raises(ValueError, match="repacked by another program"):
         read_torch(tmp_path / "b.ckpt")
 
 

@@ -618,5 +618,5 @@ def test_where_episodes_go_by_default(monkeypatch, tmp_path):
 def test_a_file_in_place_of_the_folder_is_refused(record, tmp_path):
     (tmp_path / "notes").write_text("mine")
     for place in (tmp_path / "notes", tmp_path / "notes" / "data"):
-        assert "notes is a file, no folder" in refusal(record, "--dataset_dir", str(place))
+        assert "notes is a file, not a folder" in refusal(record, "--dataset_dir", str(place))
     assert (tmp_path / "notes").read_text() == "mine"

@@ -401,7 +401,7 @@ def test_a_run_tells_which_checkpoint_to_use(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "is no JSON file of flags"),
+        ("{", "is not a JSON file of flags"),
         ("[1]", "must hold an object"),
         ('{"learning_rate": 1}', "has the flag 'learning_rate'; this script has .*lr"),
     ],

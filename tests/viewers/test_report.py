@@ -320,7 +320,7 @@ def test_a_loss_that_is_another_by_its_name_is_drawn_once(run):
     write_csv(run / "history.csv", rows)
     page = Page(write_report([run]))
     captions = [word for word in page.words if word in ("loss", "l1", "loss = l1", "kl")]
-    assert captions == ["loss = l1", "kl"] and "what training makes small" in page.text
+    assert captions == ["loss = l1", "kl"] and "what training minimises" in page.text
 
 
 def test_pictures_and_pages_draw_the_same(run, tmp_path, monkeypatch):
