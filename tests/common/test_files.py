@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -129,7 +130,7 @@ def test_a_disk_that_fills_while_a_library_writes(tmp_path, room, capfd, name, l
 
 LIMITED = """
 import resource, sys
-sys.path[:0] = sys.argv[1:3]
+sys.path[:0] = sys.argv[1:]
 from test_files import SAVERS
 from pathlib import Path
 for limit in (100, 5000):
@@ -144,7 +145,7 @@ for limit in (100, 5000):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
 def test_a_limit_of_the_shell_is_told_without_noise(tmp_path):
-    command = [sys.executable, "-c", LIMITED, str(ROOT), str(ROOT / "tests")]
+    command = [sys.executable, "-c", LIMITED, *map(str, (ROOT, ROOT / "tests", Path(__file__).parent))]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "" and names(tmp_path) == []
     lines = done.stdout.splitlines()

@@ -247,7 +247,7 @@ def test_a_clock_that_is_set_takes_no_running_recording_away(tmp_path, monkeypat
 
 RECORDER = """
     import sys, time
-    sys.path[:0] = [{root!r}, {root!r} + "/tests"]
+    sys.path[:0] = [{root!r}, {root!r} + "/tests", {root!r} + "/tests/mycobot_scripts"]
     from test_recording import FACTS, Recording, make_step
     made = Recording({path!r}, ("top", "wrist"), **FACTS)
     for t in range(100_000):

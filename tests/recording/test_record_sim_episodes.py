@@ -440,7 +440,8 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(record, monkeypatch, 
 
 SHORT_TASK = """
 import dataclasses, sys
-import constants, record_sim_episodes; from common import cli as script
+import constants, record_sim_episodes as script
+from common import cli
 transfer = constants.get_task("sim_transfer_cube_scripted")
 in_the_air = constants.Stage("in the air", touch=(), clear=(("red_box", "table"),))
 constants.TASKS["sim_short"] = dataclasses.replace(
