@@ -226,7 +226,10 @@ class Runner:
     def _begin_recording(self) -> Recording:
         facts = as_recorded(self._task, self._session.is_twin)
         if self._session.is_twin:
-            facts |= {"seed": self._config.seed, "env_state": np.array(self._session.scene.told["env_state"])}
+            facts |= {
+                "seed": self._config.seed,
+                "env_state": np.array(self._session.scene.state["env_state"]),
+            }
         return Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
@@ -236,7 +239,7 @@ class Runner:
             progress = (
                 f"part {parts.part + 1}, {parts.left} steps left; chunk: {parts.remaining} actions left"
             )
-            told = self._session.scene.told if self._session.is_twin else None
+            told = self._session.scene.state if self._session.is_twin else None
             reward = f"; reward {told['reward']} of {told['max_reward']}" if told else ""
             lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.robot.guard.report()]
             self._view.show(observation, [*lines, self._take_over.help])

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 OFFSET = 0.08878  # m from the plane of the upper arm to that of the forearm (mycobot_ros, 2022)
-FIRMWARE_OFFSET = 0.08778  # m; with it `get_coords` of a real arm is met to 0.17 mm
+FIRMWARE_OFFSET = 0.08778  # m; matches a real arm's `get_coords` to 0.17 mm
 TOOL_LENGTH = 0.150  # m from the flange to the point between the finger tips
 
 # Modified Denavit-Hartenberg parameters (Craig), equal to the joints of mycobot_320_{m5,pi}_2022:
@@ -39,7 +39,7 @@ def frames(joints: np.ndarray, offset: float = OFFSET) -> tuple[np.ndarray, np.n
 
 @functools.cache
 def _links(offset: float) -> tuple[np.ndarray, ...]:
-    """Of each joint: angle at zero (6,), cosine and sine of alpha (6,), shift from the one before (6, 3)."""
+    """For each joint: angle at zero (6,), cosine and sine of alpha (6,), shift from the one before (6, 3)."""
     columns = zip(*_LINKS, strict=True)
     alpha, a, d, zero = (np.array([offset if x is None else x for x in column]) for column in columns)
     ca, sa = np.cos(alpha), np.sin(alpha)
@@ -70,7 +70,7 @@ def tool_point(joints: np.ndarray, length: float = TOOL_LENGTH) -> np.ndarray:
 
 
 def coords(joints: np.ndarray, offset: float = FIRMWARE_OFFSET) -> np.ndarray:
-    """What the arm's `get_coords` says (6,): flange x, y, z (mm), then rx, ry, rz (degrees).
+    """What the arm's `get_coords` returns (6,): flange x, y, z (mm), then rx, ry, rz (degrees).
 
     The rotation is Rz(rz) Ry(ry) Rx(rx).
     """

@@ -51,28 +51,28 @@ def solve(
 
 
 def _error(joints: np.ndarray, position: np.ndarray, orientation: np.ndarray, offset: float) -> np.ndarray:
-    """What is missing (6,): metres, and the turn still to make (rad, base frame)."""
-    there, turned = forward(joints, offset)
+    """The error that is left (6,): metres, and the turn still to make (rad, base frame)."""
+    reached, turned = forward(joints, offset)
     missing = orientation @ turned.T
     skew = missing - missing.T
     sine = np.array([skew[2, 1], skew[0, 2], skew[1, 0]])
     length = np.linalg.norm(sine) / 2
     angle = np.arctan2(length, (np.trace(missing) - 1) / 2)
-    if length < 1e-9:  # no turn, or half a one about an axis that the sine does not tell
+    if length < 1e-9:  # no turn, or half a turn, whose axis the sine does not give
         axis = np.sqrt(np.clip((np.diag(missing) + 1) / 2, 0, 1)) if angle > 1 else np.zeros(3)
     else:
         axis = sine / (2 * length)
-    return np.concatenate([position - there, angle * axis])
+    return np.concatenate([position - reached, angle * axis])
 
 
 def _jacobian(joints: np.ndarray, offset: float) -> np.ndarray:
-    """How the flange moves with each joint (6, 6): metres and turn (rad) a radian, by differences."""
-    there, turned = forward(joints, offset)
+    """How the flange moves per rad of each joint (6, 6): metres and turn (rad), by differences."""
+    reached, turned = forward(joints, offset)
     columns = []
     for joint in range(6):
         nudged = joints.copy()
         nudged[joint] += _NUDGE
         position, orientation = forward(nudged, offset)
         turn = (orientation @ turned.T - np.eye(3)) / _NUDGE
-        columns.append([*(position - there) / _NUDGE, turn[2, 1], turn[0, 2], turn[1, 0]])
+        columns.append([*(position - reached) / _NUDGE, turn[2, 1], turn[0, 2], turn[1, 0]])
     return np.array(columns).T

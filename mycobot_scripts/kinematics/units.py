@@ -1,4 +1,4 @@
-"""Between ours (rad, gripper in [0 closed, 1 open]) and the arm's units (degrees, gripper 0 to 100).
+"""Between our units (rad, gripper in [0 closed, 1 open]) and the arm's (degrees, gripper 0 to 100).
 
 On the wire an angle is a whole number of hundredths of a degree, and a gripper a whole number.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 JOINTS = 6
-# degrees; what pymycobot lets through
+# degrees; what pymycobot accepts
 ANGLE_MIN = (-168.0, -135.0, -145.0, -145.0, -168.0, -180.0)
 ANGLE_MAX = (168.0, 135.0, 145.0, 145.0, 168.0, 180.0)
 
@@ -19,7 +19,7 @@ ANGLE_MAX = (168.0, 135.0, 145.0, 145.0, 168.0, 180.0)
 def to_degrees(qpos: np.ndarray) -> tuple[list[float], int]:
     """State or target (7,) as pymycobot takes it: six angles (degrees), and the gripper (0 to 100).
 
-    pymycobot sends `int(100 * angle)`: 0.29 as 28. The angles here arrive as they are.
+    pymycobot sends `int(100 * angle)`: 0.29 as 28. These angles arrive unchanged.
     """
     return [_survives(n) for n in _hundredths(qpos)], round(float(np.clip(qpos[JOINTS], 0, 1)) * 100)
 
@@ -30,7 +30,7 @@ def to_state(degrees: Sequence[float], gripper: float) -> np.ndarray:
 
 
 def on_the_wire(qpos: np.ndarray) -> np.ndarray:
-    """State or target (7,), rounded to what the arm is told."""
+    """State or target (7,), rounded to what the wire carries."""
     return to_state([n / 100 for n in _hundredths(qpos)], round(float(np.clip(qpos[JOINTS], 0, 1)) * 100))
 
 

@@ -1,4 +1,4 @@
-"""What is particular to one arm and its desk: a JSON file that `check_arm.py --calibrate` writes."""
+"""The values of one arm and its desk: a JSON file that `check_arm.py --calibrate` writes."""
 
 from __future__ import annotations
 

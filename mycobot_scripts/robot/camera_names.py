@@ -1,4 +1,4 @@
-"""What cameras are named by: whether two names stand for one."""
+"""Whether two names stand for one camera."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class CaptureDevice:
         try:
             self._make_ready(fps, size, settle)
         except BaseException:
-            self.close()  # or it could not be opened once more
+            self.close()  # otherwise it cannot be opened again
             raise
 
     def _make_ready(self, fps: float, size: tuple[int, int], settle: float) -> None:
@@ -101,7 +101,7 @@ class CaptureDevice:
 
 
 def lock(capture: Any) -> dict[str, bool]:
-    """Fix a cv2.VideoCapture's exposure, focus and white balance as they are; what came of each.
+    """Lock a cv2.VideoCapture's exposure, focus and white balance as they are; returns which it could.
 
     V4L2 calls manual exposure 1, the other drivers 0.25.
     """
@@ -119,9 +119,9 @@ def lock(capture: Any) -> dict[str, bool]:
 
 
 def as_colour(picture: Any) -> np.ndarray:
-    """A picture as (H, W, 3) uint8, its colours in their order; OSError for what is none.
+    """A picture as (H, W, 3) uint8, its channels in their order; OSError for anything else.
 
-    Grey ones get three equal colours, a fourth channel is left out, of 16 bits the upper 8 count.
+    Grey becomes three equal channels, a fourth channel is left out, of 16 bits the upper 8 count.
     """
     if not isinstance(picture, np.ndarray) or not picture.size:
         raise OSError("the camera gave no picture")
@@ -143,13 +143,13 @@ def open_source(source: str, fps: float, size: tuple[int, int]) -> PictureSource
 
 
 class Camera:
-    """A camera read by a thread of its own. One that is lost is opened anew, again and again.
+    """A camera, read by a thread of its own, which reopens it whenever it is lost.
 
     Args:
-        name: the policy's name of it.
+        name: as policies name it.
         source: number, path or address.
         fps: pictures a second that a device is asked for.
-        size: (height, width) in pixels of its pictures; others are scaled, and `given` tells what they were.
+        size: (height, width) in pixels of its pictures; others are scaled from `native_size`.
         opener: makes the source.
     """
 
@@ -164,11 +164,9 @@ class Camera:
         self.name, self.source, self.size = name, source, size
         self.error: str | None = None  # why there is no picture just now
         self.count, self.lost = 0, 0  # pictures, and times that the camera was lost
-        self.given: tuple[int, int] | None = (
-            None  # (height, width) in pixels of the newest picture as it came
-        )
+        self.native_size: tuple[int, int] | None = None  # (height, width) of the newest picture as it came
         self.prints: deque[int] = deque(maxlen=REMEMBERED)  # checksums of the newest pictures, as they came
-        self.locked: dict[str, bool] = {}  # what of a device could be fixed: see `lock`
+        self.locked: dict[str, bool] = {}  # what could be locked: see `lock`
         self._open = lambda: opener(source, fps, size)
         self._latest: CameraPicture | None = None
         self._print = 0  # checksum of the newest picture
@@ -204,13 +202,13 @@ class Camera:
     @property
     def unchanged(self) -> float:
         """How long pictures have been the same, to the last bit, s; a sensor's noise makes any two differ."""
-        frame = self.latest
-        return frame.time - frame.changed
+        picture = self.latest
+        return picture.time - picture.changed
 
     @property
     def is_squashed(self) -> bool:
-        """Whether pictures come in another shape than theirs here: what is round is round no more."""
-        height, width = self.given or self.size
+        """Whether scaling changes the shape of the pictures: circles become ellipses."""
+        height, width = self.native_size or self.size
         return abs(width * self.size[0] / (height * self.size[1]) - 1) > SAME_SHAPE
 
     def close(self) -> None:
@@ -250,8 +248,8 @@ class Camera:
         image = np.ascontiguousarray(as_colour(image))
         print_ = zlib.adler32(image)
         is_new = self._latest is None or print_ != self._print
-        self.given = image.shape[:2]
-        if self.given != self.size:
+        self.native_size = image.shape[:2]
+        if self.native_size != self.size:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_AREA)
         self.prints.append(print_)
         self._print, self.error = print_, None
@@ -281,16 +279,16 @@ def open_cameras(sources: Mapping[str, str], fps: float = FPS) -> dict[str, Came
 
 
 def size_text(camera: Camera) -> str:
-    """The size that a camera gives, and what becomes of it."""
-    (given_height, given_width), (height, width) = camera.given or camera.size, camera.size
-    given = f"{given_width}x{given_height}"
-    if (given_height, given_width) == camera.size:
-        return given
-    return f"{given}, {'squashed' if camera.is_squashed else 'scaled'} to {width}x{height}"
+    """A camera's own size, and what scaling makes of it."""
+    native, (height, width) = camera.native_size or camera.size, camera.size
+    text = f"{native[1]}x{native[0]}"
+    if native == camera.size:
+        return text
+    return f"{text}, {'squashed' if camera.is_squashed else 'scaled'} to {width}x{height}"
 
 
 def same_pictures(cameras: Mapping[str, Camera]) -> list[tuple[str, str]]:
-    """Pairs of cameras that gave pictures which are the same to the last bit, as no two sensors do."""
+    """Pairs of cameras whose pictures are equal to the last bit, as no two sensors' are."""
     prints = {name: set(camera.prints) for name, camera in cameras.items()}
     return [(one, other) for one, other in combinations(prints, 2) if prints[one] & prints[other]]
 
@@ -319,6 +317,6 @@ def _can_open(number: int) -> bool:
 
 
 def cameras_text() -> str:
-    """What there is, for an error."""
-    found = find_cameras()
-    return f"there are {', '.join(found)}" if found else "this machine has none"
+    """This machine's cameras, for an error message."""
+    names = find_cameras()
+    return f"there are {', '.join(names)}" if names else "this machine has none"

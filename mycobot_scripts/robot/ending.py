@@ -1,4 +1,4 @@
-"""What ends a script from outside runs every `finally`, as Ctrl-C does: the arm is stopped."""
+"""Signals that end a script run every `finally`, as Ctrl-C does, so that the arm is stopped."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SIGNALS = [
 
 @contextmanager
 def ends_in_order() -> Iterator[None]:
-    """Inside, such a signal raises SystemExit with the shell's status for it; those that follow are ignored.
+    """Inside, such a signal raises SystemExit with the shell's status for it; further ones are ignored.
 
-    One that was ignored before stays so (`nohup`). In other threads than the main one nothing changes.
+    A signal that was ignored before (`nohup`) stays ignored. Outside the main thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,7 +46,7 @@ def ends_in_order() -> Iterator[None]:
 
 
 def _leave(terminals: list[int]) -> None:
-    """What is said to a terminal that is gone goes nowhere, instead of being an error on the way out."""
+    """Discard output to a terminal that is gone: it would be an error on the way out."""
     for descriptor in terminals:
         if not os.isatty(descriptor):
             nowhere = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Driving the arm with keys or a gamepad: what is held down becomes targets, in tool or in joint space."""
+"""Drives the arm with keys or a gamepad: what is held down becomes targets, in tool or in joint space."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ TOOL_SPEEDS = np.array([0.06, 0.06, 0.06, 0.5, 0.5, 0.5])  # m/s along, rad/s ab
 JOINT_SPEED = np.radians(15)  # rad/s
 GRIPPER_SPEED = 0.5  # of its travel a second
 MAX_LEAD = np.radians(10)  # rad; a target further ahead than this waits for the arm, which may be blocked
-HELD = (
-    0.15  # s that a key counts as held after a terminal sent it; held keys are sent about 30 times a second
-)
+HELD = 0.15  # s that a key from a terminal counts as held; held keys come about 30 times a second
 COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
-# From where a person may look at the arm, which reaches towards minus x of its base with joint 1 at zero; and
-# which way (x, y of the base) is away from there.
+# Where a person may stand, and the direction (x, y of the base) away from there. With joint 1 at zero the arm
+# reaches towards minus x.
 SIDES = {"behind": (-1, 0), "left": (0, 1), "front": (1, 0), "right": (0, -1)}
-COMMON = {"other arm": "tool or joint space", "slow": "slow, fast"}  # words for what counts whenever one jogs
+COMMON = {"other arm": "tool or joint space", "slow": "slow, fast"}  # explained wherever a person jogs
 
 
 def axes_from(side: str) -> np.ndarray:
@@ -32,9 +30,9 @@ def axes_from(side: str) -> np.ndarray:
 
 
 class TerminalPad(Keyboard):
-    """The keys of a terminal, which tells of presses and never of releases: one that repeats is held.
+    """The keys of a terminal, which reports presses and no releases: a key that repeats is held.
 
-    It tells of one key at a time, too: the one for slow is pressed, and pressed again.
+    It also reports one key at a time: the key for slow switches it on and off.
     """
 
     layouts = ({**Keyboard.layouts[0], **COMMANDS},)
@@ -50,9 +48,9 @@ class TerminalPad(Keyboard):
         names = self._keys.poll()
         self._is_slow ^= names.count(SLOW_KEY) % 2 == 1
         self._now, self._names = now, [name for name in names if name != SLOW_KEY]
-        given = super().read(now)
-        given = Input(given.rates * (SLOW if self._is_slow else 1.0), given.commands)
-        return given | Input(commands=frozenset(COMMANDS[n] for n in self._names if n in COMMANDS))
+        pressed = super().read(now)
+        pressed = Input(pressed.rates * (SLOW if self._is_slow else 1.0), pressed.commands)
+        return pressed | Input(commands=frozenset(COMMANDS[n] for n in self._names if n in COMMANDS))
 
     def _events(self) -> list[tuple[str, bool]]:
         events = [(name, False) for name, until in self._down.items() if until <= self._now]
@@ -81,7 +79,7 @@ class Jog:
         self._axes = np.eye(3) if axes is None else axes
         self._reach = np.radians(HARD_LIMITS)
         self._target: np.ndarray | None = None
-        self.waits_for = ""  # what keeps it from moving as asked
+        self.waits_for = ""  # what it waits for, if it does not move as asked
 
     def begin(self, target: np.ndarray) -> None:
         """Start from a target (7,): the last one sent, so that the arm does not move by itself."""
@@ -119,13 +117,13 @@ class Jog:
         )
         tip = flange + self._length * orientation[:, 2] + along
         turned = rotation(np.degrees(about)) @ orientation
-        there = solve(
+        solution = solve(
             tip - self._length * turned[:, 2], turned, joints, -self._reach, self._reach, iterations=20
         )
-        if there is None:
+        if solution is None:
             self.waits_for = _NO_WAY
             return joints
-        return there
+        return solution
 
 
 def make_device(name: str, keys: Keys) -> Device:

@@ -1,6 +1,6 @@
-"""JPEGs cut out of a stream of bytes, wherever they stand in it, by walking their segments.
+"""Cuts JPEGs out of a stream of bytes by walking their segments.
 
-What stands between them (boundaries, headers, parts of other types) is passed over. So a stream needs no
+Whatever is between them (boundaries, headers, parts of other types) is skipped. So a stream needs no
 lengths, and wrong ones do no harm. Markers: ITU-T T.81, Annex B.
 """
 
@@ -17,19 +17,19 @@ _FILL = 0xFF
 
 
 class _Cut(Exception):
-    """A picture that does not go on as one."""
+    """A picture that breaks off."""
 
 
 class JpegCutter:
     """Takes bytes in pieces, gives whole JPEGs.
 
-    One that breaks off, and another begins, is left out.
+    One that breaks off is left out.
     """
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._at = 0  # how far the picture that begins the bytes is walked; 0: none has begun
-        self._in_scan = False  # whether that is in coded pixels, which end at a marker
+        self._at = 0  # how far the picture at the start of the bytes is walked; 0: no picture
+        self._in_scan = False  # whether `_at` is in coded pixels, which end at a marker
         self.passed = 0  # bytes since the last picture that belong to none
 
     def add(self, piece: bytes) -> None:
@@ -67,7 +67,7 @@ class JpegCutter:
         self._at, self._in_scan = 0, False
 
     def _walk(self) -> int | None:
-        """Go on through segments: where the picture ends, or None if that has not come yet."""
+        """Walk on through segments; returns where the picture ends, or None if that has not come yet."""
         data = self._bytes
         while len(data) >= self._at + 2:
             if self._in_scan:
@@ -85,7 +85,7 @@ class JpegCutter:
         return None
 
     def _to_marker(self) -> bool:
-        """Go to the end of coded pixels; whether it has come."""
+        """Go to the end of coded pixels; returns whether it has come."""
         data = self._bytes
         at = data.find(b"\xff", self._at)
         if at < 0 or at + 1 >= len(data):
@@ -99,7 +99,7 @@ class JpegCutter:
     def _over_segment(self, marker: int) -> bool:
         """Go over a segment that tells its length; False if its head has not come yet."""
         data, at = self._bytes, self._at
-        if marker < 0xC0 or marker == 0xD8:  # none that there is, or another picture begins
+        if marker < 0xC0 or marker == 0xD8:  # no such marker, or another picture begins
             raise _Cut
         if len(data) < at + 9:
             return False

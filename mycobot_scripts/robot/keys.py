@@ -8,7 +8,6 @@ import select
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Protocol, TextIO, TypeVar
 
 from mycobot_scripts.robot.ending import ends_in_order
@@ -36,7 +35,7 @@ class Keys(Protocol):
         """Names of the keys pressed since the last call: a character in lower case, or a word (`enter`)."""
 
     def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
-        """Print a question, wait for one of the keys in `answers`, and return what that stands for.
+        """Print a question, wait for one of the keys in `answers`, and return its answer.
 
         Enter is easily pressed once too often: it answers only a question that names it (`check_question`).
         """
@@ -89,7 +88,7 @@ class _Asking:
 class TerminalKeys(_Asking):
     """The keyboard of a terminal, unbuffered and without echo while this is open (a context manager).
 
-    Ctrl-C stays what it is. The terminal is put back on every exit, also when the process is told to end.
+    Ctrl-C works as usual. The terminal is restored on every exit, also when a signal ends the process.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -108,9 +107,7 @@ class TerminalKeys(_Asking):
         self._ending.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
         self._ending.__exit__(None, None, None)
 

@@ -1,4 +1,4 @@
-"""The person at the arm: allows its first motion, may stop it, holds it, and is told what goes on."""
+"""The person at the arm: allows its first motion, may stop it, holds it, and reads its messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ YES_NO = {"y": True, "n": False, "q": False}
 
 @dataclass
 class Operator:
-    """Who is asked before the arm does something, and told what it does; a session makes one.
+    """The person who allows what the arm does, and reads about it; a session makes one.
 
     Args:
         keys: the keyboard; None where nobody is there to press one.
         asks_first: whether the first motion waits for a yes.
-        say: takes lines for the person.
+        say: shows the person a line.
     """
 
     keys: Keys | None = None
@@ -27,12 +27,12 @@ class Operator:
     listens: bool = True  # whether `q` stops the arm: not while somebody else reads the keys
 
     def asked_to_stop(self) -> str | None:
-        """A reason to stop, or None. Keys that are read here are nobody else's."""
+        """A reason to stop, or None. Nobody else gets the keys that are read here."""
         has_pressed = self.listens and self.keys is not None and "q" in self.keys.poll()
         return "q was pressed" if has_pressed else None
 
     def confirms(self, motion: str) -> bool:
-        """Whether the arm may move; asked until the first yes, if at all."""
+        """Whether the arm may move; asks, if at all, until the first yes."""
         if self.asks_first:
             self.asks_first = not self.keys.ask(f"{motion} [y/n]", YES_NO)
         return not self.asks_first

@@ -6,8 +6,8 @@
             step = robot.step(policy(step.observation))
 
 An action is sent at once; `step` then waits for the next deadline and returns what is seen at it. Deadlines
-are a fixed grid, so that nothing drifts. Whatever must not go on makes the arm hold, sets `stopped` to the
-reason, and returns a last step: an episode that is stopped is still an episode.
+are a fixed grid, so that nothing drifts. When a run must not go on, the arm holds, `stopped` says why, and
+the step is the last one: a stopped episode is still an episode.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ CALM = 1.0  # s for which state and pictures are fresh before a busy computer co
 
 
 class Scene(Protocol):
-    """What stands around the arm, where something other than a person takes care of it: the twin's."""
+    """The props around the arm, where a program takes care of them: the twin's."""
 
     def reset(
         self, rng: np.random.Generator | None, case: int | None, start: np.ndarray | None = None
     ) -> None:
-        """Put the props where an episode starts, which the arm begins at a pose (7,) if not as usual."""
+        """Put the props where an episode starts; the arm starts at `start` (7,) if that is given."""
 
     @property
     def reward(self) -> float:
@@ -55,11 +55,11 @@ class MyCobotRobot:
 
     Args:
         task: which cameras there are, and the steps a second.
-        servo: the arm, which has begun.
+        servo: the arm, started.
         cameras: by name; all that the task names.
         start: pose (7,) at which episodes begin.
         operator: who allows the first motion, and may stop the arm at any step.
-        scene: who puts the props back and tells the reward.
+        scene: puts the props back and knows the reward.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class MyCobotRobot:
         self.task, self.servo, self.cameras, self.start = task, servo, cameras, start
         self.period = 1 / task.fps  # s
         self.stopped: str | None = None  # why the episode was ended
-        self.was_late = False  # whether that was a state or a picture that was too old
+        self.was_late = False  # whether a state or a picture was too old
         self.timing = Timing(task.cameras)
         self._operator, self._scene = operator or Operator(), scene
         self._stop_event = threading.Event()
@@ -89,7 +89,7 @@ class MyCobotRobot:
 
     @property
     def guard(self) -> Guard:
-        """The servo's, which clamps every command."""
+        """The servo's guard, which clamps every command."""
         return self.servo.guard
 
     # --- an episode
@@ -125,7 +125,7 @@ class MyCobotRobot:
         return self.look()
 
     def look(self) -> TimeStep:
-        """What is seen now, before the first action: where an episode begins later than its reset."""
+        """The observation before the first action, for an episode that begins later than its reset."""
         self.timing, self._deadline = Timing(self.task.cameras), clock.now()
         return self._see()
 
@@ -134,7 +134,7 @@ class MyCobotRobot:
 
         The step is `last()` if the run was stopped: `stopped` then says why. `sent` is the last command that
         the servo loop has sent by then: clamped, rounded to the wire, and the one before if this one is late.
-        While a hand guides the arm nothing is sent: it is the action.
+        While a hand guides the arm, nothing is sent and `sent` is the action.
         """
         if self.stopped is not None:
             return self._see(self.servo.sent, is_last=True)
@@ -152,7 +152,7 @@ class MyCobotRobot:
         return self._see(on_the_wire(action) if self.servo.released else self.servo.sent)
 
     def is_fresh(self, patience: float = 0.0) -> bool:
-        """Whether state and pictures are fresh; with `patience` (s), waits until they were so for a while."""
+        """Whether state and pictures are fresh; waits up to `patience` (s) until they stay so."""
         deadline, since = clock.now() + patience, None
         while True:
             now = clock.now()
@@ -168,13 +168,13 @@ class MyCobotRobot:
             time.sleep(POLL)
 
     def request_stop(self, reason: str) -> None:
-        """Stop as soon as may be; from any thread, or a signal handler."""
+        """Stop as soon as possible; from any thread, or a signal handler."""
         self._stop_reason = self._stop_reason if self._stop_event.is_set() else reason
         self._stop_event.set()
 
     @contextlib.contextmanager
     def interrupts_stop(self) -> Iterator[None]:
-        """Inside, Ctrl-C stops the arm and ends the episode in order; a second one is as ever."""
+        """Inside, Ctrl-C stops the arm and ends the episode in order; a second one works as usual."""
         before = signal.getsignal(signal.SIGINT)
 
         def stop(*_: Any) -> None:
@@ -214,7 +214,7 @@ class MyCobotRobot:
         self.servo.send(action)
 
     def _wait(self) -> None:
-        """Until the next deadline; those that have passed already are left out."""
+        """Wait until the next deadline; skip those that have passed already."""
         self._deadline += self.period
         late = clock.now() - self._deadline
         if late > self.period:
@@ -237,12 +237,12 @@ class MyCobotRobot:
         self.guard.check_state(state.time, state.qpos, now, follows=not self.servo.released)
         self._check_health()
         for name in self.task.cameras:
-            frame = self.cameras[name].latest
-            moved = self._moved(frame.changed)
-            self.guard.check_camera(name, now - frame.time, frame.time - frame.changed, moved)
+            picture = self.cameras[name].latest
+            moved = self._moved(picture.changed)
+            self.guard.check_camera(name, now - picture.time, picture.time - picture.changed, moved)
 
     def _check_health(self) -> None:
-        """SafetyStop if new readings of the servos are too high; one that was so only once is told."""
+        """SafetyStop if new readings of the servos are too high; a warning if only one was."""
         before, self._health = self._health, (self.servo.temperatures, self.servo.currents)
         new = [values if values is not old else [] for values, old in zip(self._health, before, strict=True)]
         warning = self.guard.check_servos(*new)
@@ -250,12 +250,12 @@ class MyCobotRobot:
             self._operator.say(f"look: {warning}")
 
     def _look_anew(self) -> None:
-        """Wait for pictures that were begun after now: the second one to come of each camera."""
+        """Wait for pictures taken from now on: the second new one of each camera."""
         counts = {name: self.cameras[name].count for name in self.task.cameras}
         deadline = clock.now() + self.guard.limits.stale
         while any(self.cameras[name].count < count + 2 for name, count in counts.items()):
             if clock.now() > deadline:
-                return  # `_check` says of which camera
+                return  # `_check` names the camera
             time.sleep(POLL)
 
     def _moved(self, since: float) -> float:
@@ -265,13 +265,13 @@ class MyCobotRobot:
 
     def _see(self, sent: np.ndarray | None = None, is_last: bool = False) -> TimeStep:
         state, now = self.servo.latest, clock.now()
-        frames = {name: self.cameras[name].latest for name in self.task.cameras}
+        pictures = {name: self.cameras[name].latest for name in self.task.cameras}
         observation = {
             "qpos": state.qpos.copy(),
             "qvel": state.qvel.copy(),
-            "images": {name: frame.image for name, frame in frames.items()},
+            "images": {name: picture.image for name, picture in pictures.items()},
         }
-        ages = {name: now - frame.time for name, frame in frames.items()}
+        ages = {name: now - picture.time for name, picture in pictures.items()}
         if not is_last:
             self.timing.add(now, now - self._deadline, now - state.time, ages)
         reward = None if self._scene is None else self._scene.reward
@@ -291,7 +291,7 @@ class MyCobotRobot:
     # --- to the start pose
 
     def _move_to(self, start: np.ndarray) -> None:
-        """SafetyStop if the arm cannot get to a start pose (7,), or somebody objects."""
+        """Move to a start pose (7,). SafetyStop if the arm does not get there, or the person says no."""
         path = path_to(start, self.servo, self.period)
         far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
         motion = f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"

@@ -41,7 +41,7 @@ BUSY = (
 
 @dataclass(frozen=True)
 class RobotConfig:
-    """Which arm, and how a person has a say."""
+    """Which arm, and how a person controls it."""
 
     robot: str = cli.flag("mycobot320", "the real arm, or the stand-in, which is started for you", ROBOTS)
     port: str = cli.flag("auto", "serial port of the arm; auto looks for it")
@@ -54,8 +54,8 @@ class RobotConfig:
     )
     seen_from: str | None = cli.flag(
         None,
-        "from where you look at the arm when you drive it by keys; behind it if not given, and the twin from "
-        "where its first camera looks",
+        "side from which you see the arm when you drive it by keys; behind it if not given, and the twin as "
+        "its first camera sees it",
         tuple(SIDES),
     )
     pace: float = cli.flag(
@@ -82,38 +82,39 @@ class Setup:
 def add_robot_flags(parser: argparse.ArgumentParser) -> None:
     """Flags of the arm, of its servo loop, and of its limits."""
     cli.add_flags(parser, RobotConfig, "the arm")
-    cli.add_flags(parser, ServoConfig, "how the arm is spoken to")
+    cli.add_flags(parser, ServoConfig, "talking to the arm")
     cli.add_flags(parser, Limits, "safety: what the arm may do")
 
 
 def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Setup:
-    """Parse a command line whose defaults are the arm's own file's."""
+    """Parse a command line; the arm's own file gives the defaults."""
     first, _ = parser.parse_known_args(argv)
     cli.from_flags(RobotConfig, first)
-    is_real = first.robot == "mycobot320"  # the file is about the real arm's desk
+    is_real = first.robot == "mycobot320"  # the file describes the real arm's desk
     arm = ArmFile.load(first.arm_file) if is_real or first.arm_file else ArmFile()
     parser.set_defaults(**arm.flags())
     args = parser.parse_args(argv)
-    config, *others = (cli.from_flags(kind, args) for kind in (RobotConfig, Limits, ServoConfig))
+    configs = (RobotConfig, Limits, ServoConfig)
+    config, limits, servo = (cli.from_flags(config, args) for config in configs)
     if config.pace != 1 and config.robot != "twin":
-        raise ValueError(f"--pace is {config.pace}; the real arm knows no slow motion, --robot twin does")
+        raise ValueError(f"--pace is {config.pace}; the real arm has no slow motion, --robot twin has")
     parse_cameras(config.cameras)  # refused before anything is written or opened
-    return Setup(config, *others, arm, args)
+    return Setup(config, limits, servo, arm, args)
 
 
 def parse_cameras(text: str | None) -> dict[str, str]:
-    """`top=1,right_wrist=0` as a dict; ValueError for what is not of that form."""
-    found: dict[str, str] = {}
+    """`top=1,right_wrist=0` as a dict; ValueError for any other form."""
+    sources: dict[str, str] = {}
     for word in re.split(r",(?=\w+=)", text) if text else ():
         name, equals, source = word.partition("=")
         if not (equals and name and source):
             raise ValueError(
                 f"--cameras has {masked(word)!r}; it takes name=source, e.g. top=1,right_wrist=0"
             )
-        if name in found:
+        if name in sources:
             raise ValueError(f"--cameras names {name} twice")
-        found[name] = source
-    return found
+        sources[name] = source
+    return sources
 
 
 def tasks_of(robot: str) -> list[str]:
@@ -132,21 +133,21 @@ def check_task(task: Task, robot: str) -> None:
 
 
 def camera_sources(setup: Setup, task: Task) -> dict[str, str]:
-    """Sources of the task's cameras; ValueError, with what there is, if one is not given."""
-    given = parse_cameras(setup.config.cameras)
-    missing = [name for name in task.cameras if name not in given]
+    """Sources of the task's cameras; ValueError, with the cameras there are, if one is missing."""
+    sources = parse_cameras(setup.config.cameras)
+    missing = [name for name in task.cameras if name not in sources]
     if missing:
         example = ",".join(f"{name}={i}" for i, name in enumerate(task.cameras))
         raise ValueError(
             f"--cameras lacks {', '.join(missing)}; give all that {task.name} sees with, e.g. --cameras "
             f"{example}; {cameras_text()}"
         )
-    return {name: given[name] for name in task.cameras}
+    return {name: sources[name] for name in task.cameras}
 
 
 @dataclass
 class Session:
-    """An arm that is ready, and who is at it."""
+    """An arm that is ready, and its operator."""
 
     setup: Setup
     robot: MyCobotRobot
@@ -171,7 +172,7 @@ class Session:
         return self.twin is not None
 
     def jog(self) -> Jog:
-        """Driving the tool by keys, as the person sees the arm."""
+        """Drives the tool by keys, in directions as the person sees the arm."""
         side = self.setup.config.seen_from
         is_pictured = side is None and self.is_twin
         axes = axes_in_picture(self.task) if is_pictured else axes_from(side or "behind")
@@ -234,12 +235,12 @@ def close_servo(servo: Servo, operator: Operator, release: bool) -> None:
 
 
 def start_rng(seed: int, episode: int) -> np.random.Generator:
-    """Where the start of a recorded episode comes from, on the twin as in simulation."""
+    """Random numbers for the start of a recorded episode, on the twin as in simulation."""
     return np.random.default_rng([seed, Stream.RECORD, episode])
 
 
 def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
-    """Facts of an episode that is recorded (`demos.Recording`)."""
+    """Facts that a recorded episode's file holds (`demos.Recording`)."""
     of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
-    fps = max(1, round(task.fps))  # of a run it may be a fraction; a file says it in whole steps
+    fps = max(1, round(task.fps))  # a run's may be a fraction; a file holds whole steps
     return {"task": task.name, "fps": fps, "sim": is_twin, "robot": MYCOBOT.name, **of_twin}

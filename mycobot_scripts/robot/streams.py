@@ -21,7 +21,7 @@ _PIECE = 65536  # bytes
 
 
 def _opener(url: str, user: str | None, password: str | None) -> urllib.request.OpenerDirector:
-    """Opens addresses of that host with its login, in the basic form at once, as a digest if it asks for one.
+    """Opens addresses of that host with its login: basic at once, digest if the host asks for it.
 
     Never through a proxy: cameras are near.
     """
@@ -37,8 +37,8 @@ def _opener(url: str, user: str | None, password: str | None) -> urllib.request.
 
 
 class MjpegStream:
-    """A camera at an address: multipart/x-mixed-replace, JPEGs one after the other, or one that is asked for
-    again and again. JPEGs are found by their own marks: lengths, boundaries and line ends do not matter.
+    """A camera at an address: multipart/x-mixed-replace, a series of JPEGs, or one JPEG that is
+    requested again and again. JPEGs are found by their own marks, not by lengths, boundaries or line ends.
 
     Of a stream of 10 pictures a second, cv2.VideoCapture hands each out only when the next has come: 95 ms
     after it was made, where this takes 22 ms (medians).
@@ -63,7 +63,9 @@ class MjpegStream:
         self._began, self._count = time.monotonic(), 0  # of this answer: when (s), pictures
         self._cutter = JpegCutter()
         self._answer = self._open(self._url, timeout=self._timeout)
-        self._kind = self._answer.headers.get_content_type() if "Content-Type" in self._answer.headers else ""
+        self._content_type = (
+            self._answer.headers.get_content_type() if "Content-Type" in self._answer.headers else ""
+        )
 
     def read(self) -> np.ndarray:
         """The next picture (H, W, 3) uint8 RGB; OSError if there is none, HTTPException if HTTP breaks."""
@@ -79,18 +81,18 @@ class MjpegStream:
             if time.monotonic() > deadline:
                 passed = self._cutter.passed
                 raise OSError(
-                    f"the stream holds what is no JPEG ({self._kind or 'of no type'}, {passed} bytes)"
+                    f"the stream holds what is no JPEG ({self._content_type or 'of no type'}, {passed} bytes)"
                     if passed
                     else f"no picture came whole in {PICTURE_TIME:g} s"
                 )
             piece = self._answer.read1(_PIECE)
             if piece:
                 self._cutter.add(piece)
-            elif self._count and not self._kind.startswith("multipart/"):
+            elif self._count and not self._content_type.startswith("multipart/"):
                 self._poll()
             else:
-                kind = "" if self._count else f" without a picture ({self._kind or 'of no type'})"
-                raise OSError(f"the stream has ended{kind}")
+                empty = "" if self._count else f" without a picture ({self._content_type or 'of no type'})"
+                raise OSError(f"the stream has ended{empty}")
         self._count += 1
         return jpeg
 

@@ -1,4 +1,4 @@
-"""When each step of a run on the arm happened, and how old what it saw was."""
+"""When each step of a run on the arm happened, and how old its state and pictures were."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Timing:
     """Grows by a row a step; row 0 is what was seen before the first action."""
 
     def __init__(self, cameras: Sequence[str]) -> None:
-        self.missed = 0  # deadlines that nothing was done at
+        self.missed = 0  # deadlines that were skipped
         self._cameras = tuple(cameras)
         self._rows: list[tuple[float, ...]] = []
 
     def add(self, moment: float, late: float, state_age: float, camera_ages: Mapping[str, float]) -> None:
-        """A step that was seen at `moment`, so long after its deadline; all in s."""
+        """Note a step that was observed at `moment`, so long after its deadline; all in s."""
         self._rows.append((moment, late, state_age, *(camera_ages[name] for name in self._cameras)))
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class Timing:
 
     @property
     def rate(self) -> float:
-        """Steps a second that were achieved; NaN for less than two."""
+        """Steps a second, as achieved; NaN for fewer than two steps."""
         time = self.arrays()["time"][1:]
         return (len(time) - 1) / float(time[-1] - time[0]) if len(time) > 1 else float("nan")
 
@@ -48,7 +48,7 @@ class Timing:
         return float(np.diff(self.arrays()["time"][1:]).max(initial=0.0))
 
     def text(self, fps: float) -> str:
-        """Two lines; `fps` is what was asked for."""
+        """Two lines; `fps` is the rate asked for."""
         if len(self) < 2:
             return "no steps"
         columns = self.arrays()

@@ -1,4 +1,4 @@
-"""Starts a twin as a process of its own, and asks it things. No simulator is imported here."""
+"""Starts a twin as a process of its own, and sends it requests. No simulator is imported here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READY = re.compile(r"twin port=(\S+) cameras=(\S+) page=((\S+?)/\?token=(\S+))"
 def start_twin(task_name: str, **flags: Any) -> TwinHandle:
     """Start `twin.py` for a task with flags of its own by name, e.g. `legacy=True, drop_camera={"top": 5.0}`.
 
-    RuntimeError with what it said if it does not start.
+    RuntimeError, with its own message, if it does not start.
     """
     return TwinHandle([sys.executable, str(TWIN), "--task_name", task_name, *_as_words(flags)])
 
@@ -60,7 +60,7 @@ class TwinHandle:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            start_new_session=True,  # a Ctrl-C is for the one who drives it, who then needs the arm to hold
+            start_new_session=True,  # a Ctrl-C is for the driver, who then needs the arm to hold
         )
         lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(lines,), daemon=True)
@@ -86,12 +86,12 @@ class TwinHandle:
                     return ready
         except queue.Empty:
             raise RuntimeError(f"the twin was not ready after {START_TIMEOUT:.0f} s") from None
-        said = self._said()
+        errors = self._errors()
         raise RuntimeError(
-            said[-1].removeprefix("error: ") if said else "the twin ended, and did not say why"
+            errors[-1].removeprefix("error: ") if errors else "the twin ended, and did not say why"
         )
 
-    def _said(self) -> list[str]:
+    def _errors(self) -> list[str]:
         """Lines of its standard error."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace").strip().splitlines()
@@ -103,7 +103,7 @@ class TwinHandle:
         self.close()
 
     def state(self) -> dict[str, Any]:
-        """How the episode stands: reward, success, case, choice, qpos, time, lag and so on (`world.Told`)."""
+        """How the episode stands: reward, success, case, choice, qpos and so on (`world.TwinState`)."""
         return self._request("state")
 
     def reset(self, **start: Any) -> dict[str, Any]:
@@ -126,8 +126,8 @@ class TwinHandle:
             raise ValueError(f"twin: {json.load(error)['error']}") from None
         except OSError as error:
             ended = self.process.poll() is not None and not self._log.closed
-            said = self._said()[-1:] if ended else []
-            raise RuntimeError(f"the twin does not answer ({(said or [error])[0]})") from None
+            errors = self._errors()[-1:] if ended else []
+            raise RuntimeError(f"the twin does not answer ({(errors or [error])[0]})") from None
 
     def close(self) -> None:
         """End it; its port and cameras are gone afterwards."""

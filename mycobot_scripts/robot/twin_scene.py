@@ -1,4 +1,4 @@
-"""What stands around a twin's arm: puts the props where an episode starts, and tells the reward."""
+"""The props around a twin's arm: puts them where an episode starts, and knows the reward."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def axes_in_picture(task: Task) -> np.ndarray:
 
 
 class TwinScene:
-    """The props and the judge of a twin, asked by a thread, so that no step waits for an answer.
+    """The props and the judge of a twin; a thread asks them, so that no step waits for an answer.
 
     Args:
         twin: the twin.
@@ -36,7 +36,7 @@ class TwinScene:
     def __init__(self, twin: TwinHandle, task: Task) -> None:
         self._twin, self._task = twin, task
         self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
-        self._told: dict[str, Any] = twin.state()
+        self._state: dict[str, Any] = twin.state()
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
         self._thread.start()
@@ -56,22 +56,22 @@ class TwinScene:
             props = sample_start(self._task, np.random.default_rng(rng), case)
         is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
         with self._lock:
-            self._told = self._twin.reset(env_state=props, arm=bool(is_home))
+            self._state = self._twin.reset(env_state=props, arm=bool(is_home))
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What the twin told last: `world.Told`."""
-        return self._told
+    def state(self) -> dict[str, Any]:
+        """The twin's newest state: `world.TwinState`."""
+        return self._state
 
     @property
     def reward(self) -> float:
-        return float(self._told["reward"])
+        return float(self._state["reward"])
 
     def _run(self) -> None:
         while not self._ending.wait(PERIOD):
             try:
                 with self._lock:
-                    self._told = self._twin.state()
+                    self._state = self._twin.state()
             except RuntimeError:  # a twin that is gone is noticed by the servo and the cameras
                 return
 

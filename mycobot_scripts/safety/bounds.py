@@ -1,4 +1,4 @@
-"""Where the arm may be: its tool point in a box, all of it above the table, and no part of it in another."""
+"""Where the arm may be: its tool point in a box, all of it above the table, and no part inside another."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from mycobot_scripts.safety.outline import FINGERS, PAIRS, PARTS, RADII, gaps, o
 
 APART = 0.005  # m between any two parts of the arm
 REACH = 0.02  # m; how much nearer to the table than the rest of the arm some parts may come
-FOOT = 0.1  # m about the arm's axis: a side of the box that is nearer, or beyond, is for the tool point alone
+FOOT = 0.1  # m from the arm's axis: a side of the box that is nearer, or beyond it, binds the tool point only
 _SLIDES, _EDGE, _NUDGE = 3, 0.001, 1e-4  # iterations towards the nearest tool point that is allowed; m, rad
-_REACHING = (*FINGERS, "grip", "camera")  # what is about the tool point, or mounted by the user
-_STANDING = ("base", "shoulder", "upper arm")  # no matter of the table, which may be higher than the foot
+_REACHING = (*FINGERS, "grip", "camera")  # parts around the tool point, or mounted by the user
+_STANDING = (
+    "base",
+    "shoulder",
+    "upper arm",
+)  # free of the table, which may be higher than the foot
 _BONES = {"elbow": 3, "wrist": 4, "hand": 5, "flange": 6}  # joints that keep inside the box's sides too
 
 
 class Bounds:
-    """The limits on where the arm is, each with a number that says how far outside it is.
+    """The limits on where the arm may be; of each it can say how far outside the arm is.
 
     Args:
         limits: what is allowed.
@@ -65,7 +69,7 @@ class Bounds:
     def excess(self, joints: np.ndarray, opening: float) -> np.ndarray:
         """How far (m) the arm at joints (n, 6) in rad is outside each limit (n, limits); inside: below 0.
 
-        Its gripper is open to a share, or less.
+        The gripper is open to `opening` (0 to 1), or less.
         """
         arm = outline(joints, opening)
         tool = arm.joints[:, -1] + self._tool_length * arm.ahead
@@ -84,11 +88,11 @@ class Bounds:
 
     @staticmethod
     def is_of_tool(excess: np.ndarray) -> bool:
-        """Whether the tool point is outside its box, by the excess over each limit (limits,)."""
+        """Whether the tool point is outside its box, from the excess over each limit (limits,)."""
         return bool(excess[:6].max() > 0)
 
     def slide(self, joints: np.ndarray) -> np.ndarray:
-        """Joints (6,) near others whose tool point is the nearest inside the box, by damped least squares."""
+        """Nearby joints (6,) whose tool point is at the nearest place in the box: damped least squares."""
         low, high = _EDGE - self._sides[:3], self._sides[3:] - _EDGE
         for _ in range(_SLIDES):
             nearby = self._tool_points(joints + np.vstack([np.zeros(JOINTS), _NUDGE * np.eye(JOINTS)]))
@@ -102,7 +106,7 @@ class Bounds:
         return positions[:, -1] + self._tool_length * rotations[:, -1, :, 2]
 
     def worst(self, excess: np.ndarray, besides: str = "") -> tuple[float, str, str]:
-        """Of the excess over each limit (limits,): the largest (m), its side (table, box, itself), and words.
+        """The largest excess (m) of all limits (limits,), its side (table, box, itself), and a sentence.
 
         Limits of the side `besides` do not count.
         """

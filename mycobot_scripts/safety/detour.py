@@ -1,4 +1,4 @@
-"""The nearest command on whose ways the arm stays inside its limits."""
+"""Finds the nearest command that keeps the arm inside its limits, whichever path it takes there."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
 from mycobot_scripts.safety.bounds import Bounds
-from mycobot_scripts.safety.prediction import ways
+from mycobot_scripts.safety.prediction import paths
 
-ON_THE_WAY = 0.002  # m; how far outside a way may lead that the arm may take, as far as can be reckoned
+ON_THE_WAY = 0.002  # m that a predicted path may lead outside
 _TINY = 1e-9  # m; rounding of floats
-_ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # where the straight way to a command is looked at
-_NEARLY = 0.3  # of a way: if no more than that is missing, there is no need to slide
-_SHARES = np.array([0.95, 0.4])  # of the way that seems to be allowed: what is tried
+_ALONG = np.array([0.25, 0.5, 0.75])[:, None]  # shares of the straight path to a command that are checked
+_NEARLY = 0.3  # share of a path: if no more is missing, there is no need to slide
+_SHARES = np.array([0.95, 0.4])  # of the path that seems to be allowed: what is tried
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What there is to know when a command is given."""
+    """Where the arm is when a command is given."""
 
     previous: np.ndarray  # (7,) the last command
     pose: np.ndarray  # (7,) where the arm was seen
     starts: np.ndarray  # (arms, 6) where it is when the command takes effect (`prediction.Course.starts`)
     speed: float  # rad/s, of its fastest joint
     opening: float  # how far its gripper may be open
-    allowed: np.ndarray  # (limits,) m outside each that it may be
+    allowed: np.ndarray  # (limits,) m that it may be outside each
 
 
 class Detour:
-    """Looks for commands.
+    """Searches for commands.
 
     Args:
         bounds: the limits.
@@ -42,12 +42,12 @@ class Detour:
         self._was_clamped = False  # the last command
 
     def over(self, targets: np.ndarray, situation: Situation, opening: float) -> np.ndarray:
-        """How far (m) the arm may get past what is allowed, for commands (n, 6).
+        """How far (m) commands (n, 6) may take the arm past what is allowed.
 
-        (n, 2, limits): at the command itself, and on any way there.
+        Returns (n, 2, limits): at the command itself, and on any path there.
         """
         straight = situation.previous[:JOINTS] + _ALONG * (targets - situation.previous[:JOINTS])[:, None]
-        late = ways(situation.starts, targets, situation.speed)
+        late = paths(situation.starts, targets, situation.speed)
         poses = np.concatenate([targets[:, None], straight, late], axis=1)
         excess = self._bounds.excess(poses.reshape(-1, JOINTS), opening).reshape(*poses.shape[:2], -1)
         return np.stack([excess[:, 0], excess[:, 1:].max(axis=1) - ON_THE_WAY], axis=1) - situation.allowed
@@ -55,13 +55,13 @@ class Detour:
     def nearest(
         self, wanted: np.ndarray, situation: Situation, slide: Callable[[np.ndarray], np.ndarray]
     ) -> tuple[np.ndarray, str]:
-        """The command (7,) for one that is wanted (7,), and the side at which it had to change ("" if not).
+        """The allowed command (7,) for the one wanted (7,), and the side that forced a change ("" if none).
 
         `slide(joints)` gives joints (6,) nearby whose tool point is inside, within all other limits.
         """
         both = np.array([wanted, situation.previous])[:, :JOINTS]
         opening = max(situation.opening, wanted[JOINTS])
-        at_once = both if self._was_clamped else both[:1]  # two are cheaper than one and one
+        at_once = both if self._was_clamped else both[:1]  # one call with both is cheaper than two calls
         past = self.over(at_once, situation, opening)
         self._was_clamped = past[0].max() > _TINY
         if not self._was_clamped:
@@ -75,10 +75,10 @@ class Detour:
         return np.append(joints, wanted[JOINTS]), side
 
     def _search(self, wanted, past, stay, situation: Situation, opening: float, slide) -> np.ndarray:
-        """Joints (6,): those wanted, or slid along a side, or a part of the way, or the last ones."""
+        """Joints (6,): those wanted, or slid along a side, or a part of the path, or the last ones."""
         bearable = np.stack(
             [np.full_like(stay[1], _TINY), np.maximum(stay[1], _TINY)]
-        )  # that cannot be helped
+        )  # no worse than to stay
         previous = situation.previous[:JOINTS]
         if (past <= bearable).all():
             return wanted
@@ -101,7 +101,7 @@ class Detour:
 def _parts(
     start: np.ndarray, end: np.ndarray, over_start: np.ndarray, over_end: np.ndarray, bearable: np.ndarray
 ) -> np.ndarray:
-    """Joints (n, 6) on the way from start to end (6,), as far as seems bearable, and less."""
+    """Joints (n, 6) between start and end (6,): most of the part that seems bearable, and less."""
     rise = np.maximum(over_end - over_start, _TINY)
     room = np.where(over_end > bearable, (bearable - over_start) / rise, 1.0).clip(0, 1).min()
     parts = start + room * _SHARES[:, None] * (end - start)

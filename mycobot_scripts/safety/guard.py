@@ -1,9 +1,9 @@
 """What the arm may do: limits on every command, and what stops a run.
 
 `Guard.clamp` makes a command harmless, and counts what it changed: the command itself is inside all limits,
-and so is the arm on any way that it may take there (`prediction.py`). What no clamping mends (a policy that
-gives NaN, an arm that does not follow or is outside, a camera that is dead) raises `SafetyStop`: whoever
-drives the arm then holds it, and says why.
+and so is the arm on every path that it may take there (`prediction.py`). What clamping cannot mend (a policy
+that gives NaN, an arm that does not follow or is outside, a dead camera) raises `SafetyStop`: whoever drives
+the arm then makes it hold, and says why.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mycobot_scripts.safety.prediction import LEAD, TOP_SPEED, Course
 
 __all__ = ["HARD_LIMITS", "Guard", "Limits", "SafetyStop"]
 
-MIN_RANGE = 0.4  # rad, and share of the gripper's travel: what a training range is taken to be at least
+MIN_RANGE = 0.4  # rad, and share of the gripper's travel: a narrower training range counts as this
 _TINY = 1e-9  # m; rounding of floats
-_ROUNDED = 0.001  # m; the arm moves by so much where its pose is rounded to what it can measure and be told
+_ROUNDED = 0.001  # m; by how much rounding to the arm's resolution may move it
 
 
 class Guard:
@@ -32,7 +32,7 @@ class Guard:
 
     Args:
         limits: what is allowed.
-        action_range: lowest and highest action (7,) each that a policy was trained on, if one drives.
+        action_range: lowest and highest action (7,) in a policy's training, if one drives the arm.
     """
 
     def __init__(self, limits: Limits, action_range: tuple[np.ndarray, np.ndarray] | None = None) -> None:
@@ -43,30 +43,30 @@ class Guard:
         self._steps = np.append(np.full(JOINTS, np.radians(limits.max_step)), limits.gripper_step)
         self._bounds = Bounds(limits)
         self._detour = Detour(self._bounds)
-        self._allowed = np.zeros(self._bounds.count)  # m outside each limit; above 0 where the arm began so
+        self._allowed = np.zeros(self._bounds.count)  # m outside each limit; above 0 where it began so
         self.reset()
 
     def reset(self) -> None:
-        """Forget counts, and what the arm was told."""
+        """Forget the counts and the past commands."""
         self.clamped: Counter[str] = Counter()  # commands that were changed, by kind
         self.commands = 0
         self._following = Following(self.limits)
-        self._seen: tuple[float, np.ndarray] | None = None  # the last state (7,), and when it was read (s)
-        self._overloads: dict[int, str] = {}  # servos whose current was too large when it was last read
+        self._last_reading: tuple[float, np.ndarray] | None = None  # time (s) and state (7,)
+        self._overloads: dict[int, str] = {}  # servos whose last current was too large
 
     def begin(self, pose: np.ndarray) -> None:
-        """The arm was brought to a pose (7,) by other hands; where it is outside, it may only come back."""
+        """The arm begins at a pose (7,); where that is outside a limit, the arm may only come back."""
         excess = self._excess(pose)
         self._allowed = np.where(excess > 0, excess + _ROUNDED, 0.0)
 
     def accept(self, pose: np.ndarray) -> None:
-        """The arm was stopped at a pose (7,). Pushed far outside, it may come back from there."""
+        """The arm was stopped at a pose (7,). If it was pushed far outside, it may come back from there."""
         excess = self._excess(pose)
         is_far = excess > self._allowed + self.limits.max_outside
         self._allowed = np.where(is_far, excess, self._allowed)
 
     def check_start(self, start: np.ndarray) -> None:
-        """SafetyStop if runs cannot begin at a start pose (7,), because it is outside a limit."""
+        """SafetyStop if a start pose (7,) is outside a limit."""
         if not _is_pose(start):
             raise SafetyStop(f"the start pose is {np.asarray(start).tolist()}; it must be 7 finite numbers")
         depth, _, words = self._bounds.worst(self._excess(start))
@@ -83,13 +83,13 @@ class Guard:
     ) -> np.ndarray:
         """The allowed command (7,) nearest to `target` (7,).
 
-        It is exactly what the wire can say. An arm that is outside a limit, as it may be that was moved
-        by hand, gets no further out. SafetyStop if the target is not finite.
+        It is exactly what the wire can carry. An arm that is outside a limit, perhaps moved there by hand,
+        gets no further out. SafetyStop if the target is not finite.
 
         Args:
-            target: what is asked for.
+            target: what somebody asks for.
             previous: the last command.
-            course: where the arm is, and what it is on its way to; without, it rests at `previous`.
+            course: where the arm is and goes; without one, it rests at `previous`.
             now: when the command is sent, s.
         """
         if not _is_pose(target):
@@ -101,7 +101,7 @@ class Guard:
             self._allowed = np.maximum(0.0, self._excess(previous))
         else:
             most = np.minimum(self._steps, np.append(np.full(JOINTS, course.room(now)), 1.0))
-            if self._allowed.any():  # less, once it has come back
+            if self._allowed.any():  # shrinks as the arm comes back
                 back = np.maximum(0.0, self._excess(course.pose) + _ROUNDED)
                 self._allowed = np.minimum(self._allowed, back)
         situation = Situation(
@@ -137,22 +137,22 @@ class Guard:
             self._count("gripper step", abs(step[JOINTS]) > most[JOINTS] + _TINY)
         return previous + np.append(step[:JOINTS] / max(slowed, waits), gripper)
 
-    def _count(self, kind: str, happened: bool) -> None:
+    def _count(self, change: str, happened: bool) -> None:
         if happened:
-            self.clamped[kind] += 1
+            self.clamped[change] += 1
 
     def outside(self, joints: np.ndarray, opening: float = 0.0) -> tuple[float, str]:
         """How far (m) the arm is outside its limits at joint angles (6,), and the side: table, box, itself.
 
-        Its gripper is open to a share.
+        `opening` is the gripper's, 0 to 1.
         """
         depth, side, _ = self._bounds.worst(self._excess(np.append(joints, opening)))
         return max(0.0, depth), side
 
     def beyond(self, target: np.ndarray) -> str | None:
-        """Which limit a finite target (7,) is beyond: joint limit, table, box, or none.
+        """Which limit a finite target (7,) exceeds: joint limit, table or box; None if none.
 
-        Whether the arm would touch itself is left to whoever knows its shape better.
+        Whether the arm would touch itself is for the rehearsal, which knows its shape better.
         """
         joints = target[:JOINTS]
         if (joints < self._low[:JOINTS]).any() or (joints > self._high[:JOINTS]).any():
@@ -185,13 +185,13 @@ class Guard:
             )
 
     def note(self, time: float, target: np.ndarray) -> None:
-        """The arm was told `target` (7,) at `time` (s)."""
+        """The command `target` (7,) was sent at `time` (s)."""
         self._following.note(time, target)
 
     def check_state(self, time: float, qpos: np.ndarray, now: float, follows: bool = True) -> None:
-        """SafetyStop if the state (7,), read at `time` (s), is old, far from what was asked for, or outside.
+        """SafetyStop if the state (7,), read at `time` (s), is old, far from the commands, or outside.
 
-        An arm that is guided by hand does not follow, and may be anywhere.
+        An arm that a hand guides does not follow (`follows`), and may be anywhere.
         """
         age = now - time
         if age > self.limits.stale:
@@ -205,25 +205,25 @@ class Guard:
             self._following.pause()
 
     def _check_inside(self, time: float, qpos: np.ndarray) -> None:
-        """SafetyStop if the arm is outside a limit, and further than it was when it began."""
+        """SafetyStop if the arm is outside a limit, further than it may be."""
         if not np.isfinite(qpos).all():
             raise SafetyStop(f"the arm says that it is at {np.asarray(qpos).tolist()}")
-        before, self._seen = self._seen, (time, np.array(qpos, dtype=float))
+        before, self._last_reading = self._last_reading, (time, np.array(qpos, dtype=float))
         if before is not None and jumps(qpos, before[1], time - before[0]):
-            return  # the next reading will tell
+            return  # misread; the next reading decides
         depth, _, words = self._bounds.worst(self._excess(qpos) - self._allowed)
         if depth > self.limits.max_outside:
             raise SafetyStop(f"{words} (--max_outside {self.limits.max_outside:g})")
 
     @property
     def deviation(self) -> float:
-        """The furthest (degrees) that a joint was from all that it was told lately."""
+        """The largest distance (degrees) of a joint from its recent commands."""
         return self._following.deviation
 
     def check_servos(self, temperatures: Sequence[float], currents: Sequence[float]) -> str | None:
         """SafetyStop if a servo is too hot (degrees Celsius), or has drawn too much (mA) twice in a row.
 
-        Each call is a new reading; [] where there is none. What was too much once only is returned, in words.
+        Each call is a new reading; [] means none. Returns a warning about what was too much only once.
         """
         limits = self.limits
         for joint, value in enumerate(temperatures, start=1):
@@ -266,12 +266,12 @@ class Guard:
             )
 
     def report(self) -> str:
-        """One line: what was clamped, and how well the arm did what it was told."""
-        kinds = Counter(dict(self.clamped))  # the servo's thread may be counting
-        words = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common()) or "none"
+        """One line: what was clamped, and how well the arm followed."""
+        counts = Counter(dict(self.clamped))  # the servo's thread may be counting
+        words = ", ".join(f"{kind} {count}" for kind, count in counts.most_common()) or "none"
         return (
             f"{self.commands} commands, clamped: {words}; joints at most {self.deviation:.1f} degrees "
-            "from what they were told"
+            "from their commands"
         )
 
 

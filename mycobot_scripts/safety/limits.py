@@ -17,7 +17,7 @@ class SafetyStop(RuntimeError):
 
 
 class LateStop(SafetyStop):
-    """The run must end as a state or a picture is too old."""
+    """The run must end because a state or a picture is too old."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Limits:
     range_margin: float = flag(
         0.5, "how far a policy may leave its training range, as a share of that range", least=0, most=10
     )
-    stale: float = flag(0.8, "oldest state or camera picture that a run goes on with, s", above=0, most=60)
+    stale: float = flag(0.8, "oldest state or camera picture that a run accepts, s", above=0, most=60)
     frozen: float = flag(
         3.0, "how long a camera may show the same picture while the arm moves, s", above=0, most=600
     )
     max_deviation: float = flag(
-        12.0, "how far a joint may be from what it was told lately, or lag behind, degrees", above=0, most=180
+        12.0, "how far a joint may be from its recent commands, or lag behind, degrees", above=0, most=180
     )
-    deviation_time: float = flag(1.0, "how long it may be, s", least=0, most=60)
+    deviation_time: float = flag(1.0, "how long it may be that far, s", least=0, most=60)
     max_temperature: float = flag(65.0, "hottest servo, degrees Celsius", least=20, most=90)
     max_current: float = flag(
         2500.0, "largest current of a servo, mA; twice in a row stops", above=0, most=5000

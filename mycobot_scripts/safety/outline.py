@@ -44,15 +44,15 @@ CAPSULES = (
 )
 FINGERS = ("left finger", "left finger", "right finger", "right finger")  # a bar and a finger on each side
 PARTS = (*(capsule.part for capsule in CAPSULES), *FINGERS)
-# Of a finger, x to the side and z ahead of the flange. Its bars turn about their feet as the gripper opens;
-# the finger hangs on the inner one's end, and keeps its direction. Closed, it reaches furthest ahead.
+# A finger: x to the side, z ahead of the flange. Its bars turn about their feet as the gripper opens; the
+# finger hangs on the end of the inner bar, and keeps its direction. Closed, it reaches furthest ahead.
 _BAR, _LONGEST = (0.0356, 0.051), 0.0622  # at the angle 0; straight ahead
 _INNER_FOOT, _OUTER_FOOT = (0.018, 0.058), (0.050, 0.032)
 _HEEL, _TIP = (-0.005, -0.008), (-0.007, 0.034)  # of the finger, from the inner bar's end
 _BAR_RADIUS, _FINGER_RADIUS = 0.0075, 0.013
 
-# Capsules by number: those that can come near others further down the arm, and which. Neighbours are kept
-# apart by the limits of their joint.
+# Capsules by number: each group, and the ones closer to the foot that it can come near. Joint limits keep
+# neighbours apart.
 _NEAR = (
     ((5, 6, 7), (0, 1)),
     ((8, 9, 10, 11), (0, 1, 2, 3, 4)),
@@ -65,7 +65,7 @@ PAIRS = np.array([(far, near) for group, below in _NEAR for far in group for nea
     for link in range(7)
 )
 RADII = np.array([*(capsule.radius for capsule in CAPSULES), *[_BAR_RADIUS, _FINGER_RADIUS] * 2])
-_FAR = 0.02  # m between two capsules, from which on their distance does not matter
+_FAR = 0.02  # m; two capsules further apart than this count as this far apart
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Outline:
 
 
 def outline(joints: np.ndarray, opening: float) -> Outline:
-    """The arm at joint angles (n, 6) in rad, with its gripper open to a share."""
+    """The arm at joint angles (n, 6) in rad, with its gripper open to `opening` (0 to 1)."""
     positions, rotations = frames(joints)
     local = [*_ENDS, np.concatenate([_HAND_ENDS, fingers(opening).reshape(-1, 3)])]
     across = rotations.swapaxes(-1, -2)
@@ -104,7 +104,7 @@ def fingers(opening: float) -> np.ndarray:
 def gaps(ends: np.ndarray) -> np.ndarray:
     """Distances (n, pairs) in m between the surfaces of the capsules of PAIRS; below 0: inside each other.
 
-    Capsules whose middles are far from each other are told as 20 mm apart.
+    Capsules that are further apart count as 20 mm apart.
     """
     middles = (ends[:, :, 0] + ends[:, :, 1]) / 2
     products = (middles @ middles.swapaxes(1, 2)).reshape(len(middles), -1)
@@ -119,7 +119,7 @@ def gaps(ends: np.ndarray) -> np.ndarray:
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Between lines (n, 2, 3): Ericson, Real-Time Collision Detection, 5.1.9."""
+    """Distances (n,) between line segments (n, 2, 3): Ericson, Real-Time Collision Detection, 5.1.9."""
     one, other, between = a[:, 1] - a[:, 0], b[:, 1] - b[:, 0], a[:, 0] - b[:, 0]
     oo, tt = _dot(one, one) + 1e-12, _dot(other, other) + 1e-12
     ot, ob, tb = _dot(one, other), _dot(one, between), _dot(other, between)
@@ -141,6 +141,6 @@ def _reach() -> np.ndarray:
     return lengths[PAIRS].sum(axis=1) / 2 + _BOTH_RADII
 
 
-_BOTH = PAIRS @ [len(PARTS), 1]  # where a pair is in a table of all parts by all
+_BOTH = PAIRS @ [len(PARTS), 1]  # index of a pair in the flattened table of parts by parts
 _BOTH_RADII = RADII[PAIRS].sum(axis=1)
 _WITHIN = _reach() + _FAR

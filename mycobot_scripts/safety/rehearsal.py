@@ -1,7 +1,7 @@
-"""Plays what a policy wants to do on the twin's body first; refuses what hits something or leaves a limit.
+"""Plays a policy's chunk on the twin's body first; refuses one that hits something or leaves a limit.
 
-Only poses are looked at, no forces: every action of a chunk, and the way to it. Nobody knows where the real
-props are, so they are left out; the table, what is fixed to it, and the arm itself are there.
+It checks poses, not forces: every action of a chunk, and the path to it. Nobody knows where the real props
+are, so they are left out; the table, what is fixed to it, and the arm itself are there.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits, SafetyStop
 from tasks import ArmIndex, LinkedJoints, Task, build_model, mujoco
 
-TABLE = "mycobot_table"  # the scene of a task that has none: a table, and nothing on it
+TABLE = "mycobot_table"  # the scene for a task that has none: an empty table
 DEPTH = 0.002  # m; less is a touch, not a collision
-STRIDE = np.radians(2.0)  # between poses that are looked at
+STRIDE = np.radians(2.0)  # between poses that are checked
 
 
 class Rehearsal:
@@ -59,16 +59,16 @@ class Rehearsal:
             before = action
 
     def _collision(self, pose: np.ndarray) -> str | None:
-        """What the arm is in, at a pose (7,), in words."""
+        """What the arm would hit at a pose (7,), as a sentence; None if nothing."""
         data = self._data
         data.qpos[self._index.qpos] = self._index.targets(pose)
         self._linked.place(data)
         mujoco.mj_fwdPosition(self._model, data)
         pairs, depths = data.contact.geom, -data.contact.dist
-        counts = (depths > DEPTH) & self._is_arm[pairs].any(axis=1) & ~self._in_gripper[pairs].all(axis=1)
-        if not counts.any():
+        is_hit = (depths > DEPTH) & self._is_arm[pairs].any(axis=1) & ~self._in_gripper[pairs].all(axis=1)
+        if not is_hit.any():
             return None
-        deepest = int(np.where(counts, depths, -np.inf).argmax())
+        deepest = int(np.where(is_hit, depths, -np.inf).argmax())
         pair = sorted(pairs[deepest], key=lambda geom: not self._is_arm[geom])  # the arm's part first
         one, other = (self._names[geom].split("/")[-1] for geom in pair)
         return f"{one} would be {1000 * depths[deepest]:.0f} mm inside {other}"
@@ -82,7 +82,7 @@ class Rehearsal:
 
 
 class Rehearsed:
-    """A policy each of whose chunks is rehearsed.
+    """A policy whose every chunk is rehearsed.
 
     Args:
         policy: the policy.

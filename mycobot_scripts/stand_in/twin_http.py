@@ -3,7 +3,7 @@
 GET /              a page with all cameras and the state
 GET /<camera>      the stream, multipart/x-mixed-replace; every part tells its length and its time
 GET /<camera>.jpg  one picture
-GET /state         JSON: reward, success, case, qpos and so on (`world.Told`)
+GET /state         JSON: reward, success, case, qpos and so on (`world.TwinState`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
                    {"case"}; {"arm": false} leaves the arm where it is. Answers the state.
 POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go;

@@ -41,8 +41,8 @@ BROKEN = (
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the twin tells of itself."""
+class TwinState:
+    """The state of the twin and its episode."""
 
     reward: int
     highest_reward: int
@@ -245,32 +245,34 @@ class TwinWorld:
 
     # --- from any thread: the rest
 
-    def reset(self, start: np.ndarray | None, case: int | None, rng: np.random.Generator, arm: bool) -> Told:
+    def reset(
+        self, start: np.ndarray | None, case: int | None, rng: np.random.Generator, arm: bool
+    ) -> TwinState:
         """Begin an episode: props where `start` (P * 7,) says, or drawn from `rng` in a case or in any."""
 
-        def command() -> Told:
+        def command() -> TwinState:
             self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
             return self._tell()
 
         return self._ask(command)
 
-    def guide(self, joints: np.ndarray | None) -> Told:
+    def guide(self, joints: np.ndarray | None) -> TwinState:
         """A hand brings the joints whose motors are off to angles (6,) in rad, and holds; None lets go."""
 
-        def command() -> Told:
+        def command() -> TwinState:
             self._arm.guide(joints)
             return self._tell()
 
         return self._ask(command)
 
-    def tell(self) -> Told:
+    def tell(self) -> TwinState:
         """How the episode stands."""
         return self._ask(self._tell)
 
-    def _tell(self) -> Told:
+    def _tell(self) -> TwinState:
         qpos = self._sim.get_observation(self._physics)["qpos"]
         cases = self.task.cases
-        return Told(
+        return TwinState(
             reward=self._reward,
             highest_reward=self._highest,
             max_reward=self.task.max_reward,
@@ -301,6 +303,6 @@ class TwinWorld:
             raise TimeoutError(f"the simulation did not answer in {PATIENCE:.0f} s") from None
 
 
-def as_json(told: Told) -> dict[str, Any]:
-    """What is told, for `json.dumps`."""
-    return asdict(told)
+def as_json(state: TwinState) -> dict[str, Any]:
+    """A state for `json.dumps`."""
+    return asdict(state)

@@ -1,4 +1,4 @@
-"""What the arm is told and asked, one thing after the other: commands, readings, its servos' health.
+"""Talks to the arm, one request at a time: commands, readings, its servos' health.
 
 Single-threaded; `servo.Servo` is the thread that calls it.
 """
@@ -17,21 +17,21 @@ from mycobot_scripts.wire.link import SERVICE, Link
 from mycobot_scripts.wire.protocol import Command, encode_angles, to_int16s
 from mycobot_scripts.wire.replies import FIRMWARE, WrongReply, read_angles
 
-DETECTION, DETECTIONS = 0.3, 3  # s, and tries, to have a write acknowledged: replies get lost now and then
-INSISTENCE = 3  # times that a stop is sent at most, until it is acknowledged
+DETECTION, DETECTIONS = 0.3, 3  # s, and tries, to see whether writes are acknowledged: replies get lost
+INSISTENCE = 3  # times that a stop is sent, at most, until it is acknowledged
 READINGS = 10  # tries to read the state at the start
-MISSING_ACKS = 5  # one after the other, until writes are taken to be silent after all
-LATENESS = 0.03  # s that a command may be late before a reading is left out
+MISSING_ACKS = 5  # in a row; then writes count as silent after all
+LATENESS = 0.03  # s that a command may be late before a reading is skipped
 RECHECK = 0.3  # s after which a current that is too large is read again
 PATIENCE = 5.0  # s that a look at the servos' health waits for a moment without commands
 VELOCITY_SPAN = 0.15  # s that a velocity is taken over; readings come in steps of 0.09 degrees
-STANDSTILL, SETTLING = 2.0, 0.4  # degrees that the arm may still go, and s, after it was stopped
-UNKNOWN_GRIPPER = 0.7  # of one that cannot be read and was told nothing yet
+STANDSTILL, SETTLING = 2.0, 0.4  # degrees that a stopped arm may still move, and s that it may take
+UNKNOWN_GRIPPER = 0.7  # opening of a gripper that cannot be read and has no command yet
 
 
 @dataclass(frozen=True)
 class ServoConfig:
-    """How the arm is spoken to."""
+    """How to talk to the arm."""
 
     speed: int = flag(
         20, "speed of the arm's moves, 1 to 100; 20 peaks at about 75 degrees a second", least=1, most=100
@@ -64,7 +64,7 @@ class ServoConfig:
 
 @dataclass(frozen=True)
 class ArmState:
-    """What the arm said last."""
+    """The arm's newest state."""
 
     time: float  # s, `clock.now`, when the reading came
     qpos: np.ndarray  # (7,) as measured; a gripper that cannot be read: its last command
@@ -74,11 +74,11 @@ class ArmState:
 
 @dataclass(frozen=True)
 class ServoStats:
-    """What the line and the loop did."""
+    """Counts and times of the line and the loop."""
 
     round_trips: int
     lost: int  # requests without a reply
-    rejected: int  # readings that cannot be
+    rejected: int  # impossible readings
     median_ms: float  # of a round trip
     p99_ms: float
     arm_commands: int
@@ -87,9 +87,9 @@ class ServoStats:
 
     def text(self) -> str:
         """One line."""
-        kind = "acknowledged" if self.acknowledged else "silent"
+        writes = "acknowledged" if self.acknowledged else "silent"
         return (
-            f"servo line, writes {kind}: {self.round_trips} round trips, median {self.median_ms:.1f} ms, "
+            f"servo line, writes {writes}: {self.round_trips} round trips, median {self.median_ms:.1f} ms, "
             f"99 % within {self.p99_ms:.1f} ms, {self.lost} lost, {self.rejected} impossible readings; "
             f"{self.arm_commands} commands to the arm, {self.gripper_commands} to the gripper"
         )
@@ -99,7 +99,7 @@ class LinkedArm:
     """The arm at the other end of a link.
 
     On construction it finds out how the firmware answers, and reads the state; RuntimeError, with what to do,
-    if nothing answers. Everything raises OSError when the port fails.
+    if nothing answers. Every method raises OSError when the port fails.
     """
 
     def __init__(self, link: Link, guard: Guard, config: ServoConfig) -> None:
@@ -109,7 +109,7 @@ class LinkedArm:
         self.released = False
         self._counts = {"arm": 0, "gripper": 0, "rejected": 0}
         self._missing_acks, self._health = 0, ["temperatures", "currents"]
-        if link.request(Command.IS_POWER_ON) == b"\x00":  # nothing else is answered without
+        if link.request(Command.IS_POWER_ON) == b"\x00":  # without power it answers nothing else
             link.request(Command.POWER_ON, window=3.0)
         self._odd = ""  # the last reply with impossible angles
         angles = self._angles(READINGS)
@@ -131,9 +131,9 @@ class LinkedArm:
         now = self._now()
         self._readings = deque([(now, qpos)], maxlen=50)
         self._sent = on_the_wire(qpos)  # the last command
-        self._told: int | None = None  # what the gripper was told last, 0 to 100
+        self._gripper_sent: int | None = None  # the gripper's last command, 0 to 100
         self._is_unconfirmed = False  # the last command to the arm may not have arrived
-        self._skipped = False  # the last reading was left out
+        self._skipped = False  # whether the last reading was skipped
         self._stopped: tuple[float, np.ndarray] | None = None  # when (s) and where (7,)
         self._gripper_due = self._health_due = now
         self.state = ArmState(now, qpos, np.zeros(JOINTS + 1), self._sent)
@@ -149,7 +149,7 @@ class LinkedArm:
         return self._sent
 
     def command(self, target: np.ndarray) -> None:
-        """Send the arm towards `target` (7,), as far as is allowed; `update` tells the gripper."""
+        """Send the arm towards `target` (7,), as far as is allowed; `update` commands the gripper."""
         self._go(self.guard.clamp(target, self._sent, self._course, self._now()))
 
     def _go(self, target: np.ndarray) -> None:
@@ -165,11 +165,11 @@ class LinkedArm:
         self._counts["arm"] += 1
 
     def update(self, spare: float) -> None:
-        """Read the state; then tell the gripper what it does not know yet, or look after the servos.
+        """Read the state; then send the gripper its new command, or read the servos' health.
 
-        `spare` (s): the next command is due after that; what can wait does not delay it. Arm, reading and
-        gripper take more than the tenth of a second between commands: a reading that would make the delay
-        grow is left out, but never two running.
+        `spare` (s) is the time until the next command, which this should not delay. Command, reading and
+        gripper together take longer than the tenth of a second between commands: a reading that would add to
+        the delay is skipped, but never two in a row.
         """
         due = self._now() + spare
         if self._is_unconfirmed and not self.released:
@@ -180,17 +180,19 @@ class LinkedArm:
         else:
             self._skipped = True
         now = self._now()
-        value = to_degrees(self._sent)[1] if self._counts["arm"] else self._told
-        if value != self._told and now >= self._gripper_due:
+        value = to_degrees(self._sent)[1] if self._counts["arm"] else self._gripper_sent
+        if value != self._gripper_sent and now >= self._gripper_due:
             payload = bytes([value, self.config.gripper_speed, self.config.gripper_type])
-            self._told = value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._told
+            self._gripper_sent = (
+                value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._gripper_sent
+            )
             self._gripper_due = self._now() + self.config.gripper_period / 1000
             self._counts["gripper"] += 1
         elif now >= self._health_due and (now + SERVICE < due or now > self._health_due + PATIENCE):
-            self._look_after()
+            self._read_health()
 
     def stop(self) -> None:
-        """STOP. Where the arm is then is the last command, so that the next one starts from there."""
+        """Send STOP. The arm's pose then counts as the last command, so that the next one starts there."""
         self._is_unconfirmed = False
         if self.released:
             return
@@ -216,18 +218,18 @@ class LinkedArm:
         self.released = False
 
     def _tell(self, command: Command, payload: bytes = b"") -> bool:
-        """Send what moves something once the line was quiet; whether it was heard, as far as is known."""
+        """Wait for a quiet line, send a write; returns whether it arrived, as far as is known."""
         self.link.quiet()
         if not self.acknowledged:
             self.link.tell(command, payload)
             return True
-        heard = self.link.request(command, payload) is not None
-        self._missing_acks = 0 if heard else self._missing_acks + 1
+        arrived = self.link.request(command, payload) is not None
+        self._missing_acks = 0 if arrived else self._missing_acks + 1
         self.acknowledged = self._missing_acks < MISSING_ACKS
-        return heard
+        return arrived
 
     def _insist(self, command: Command, payload: bytes = b"") -> None:
-        """Send what must be heard, again if it was not."""
+        """Send a command again, up to a limit, until it has arrived."""
         for _ in range(INSISTENCE):
             if self._tell(command, payload):
                 return
@@ -235,7 +237,7 @@ class LinkedArm:
     # --- readings
 
     def _angles(self, tries: int = 1) -> list[float] | None:
-        """Joint angles (degrees) of a reply that can be one."""
+        """Joint angles (degrees) of the first plausible reply; None if there is none."""
         for _ in range(tries):
             reply = self.link.ask(Command.GET_ANGLES)
             if reply is None:
@@ -248,7 +250,7 @@ class LinkedArm:
         return None
 
     def _opening(self) -> float | None:
-        """Opening (0 to 1) of a gripper that can be read; a real 320 says 255."""
+        """The gripper's opening (0 to 1), or None if it cannot be read: a real 320 replies 255."""
         reply = self.link.ask(Command.GET_GRIPPER_VALUE)
         return reply[0] / 100 if reply and len(reply) == 1 and reply[0] <= 100 else None
 
@@ -264,12 +266,12 @@ class LinkedArm:
             self._counts["rejected"] += 1
             return
         self._readings.append((now, qpos))
-        self._course.saw(now, qpos)
+        self._course.see(now, qpos)
         self.state = ArmState(now, qpos, self._velocity(), self._sent)
         self._make_sure_it_stands()
 
     def _velocity(self) -> np.ndarray:
-        """(7,) per second, of the newest reading against the oldest within the span, or the one before."""
+        """(7,) per second, from the oldest reading within the span, or the one before, to the newest."""
         now, qpos = self._readings[-1]
         recent = [reading for reading in self._readings if now - reading[0] <= VELOCITY_SPAN]
         since, start = recent[0] if len(recent) > 1 else self._readings[-2]
@@ -283,7 +285,7 @@ class LinkedArm:
         self.guard.note(self._now(), self._sent)
 
     def _make_sure_it_stands(self) -> None:
-        """Firmware that ignores STOP is told to stay where it is."""
+        """If the firmware ignored STOP, command the arm to where it is now."""
         if self._stopped is None or self.state.time - self._stopped[0] < SETTLING:
             return
         moved = np.degrees(np.abs(self.state.qpos - self._stopped[1])[:JOINTS].max())
@@ -292,15 +294,15 @@ class LinkedArm:
             self._stand()
             self._go(self._sent)
 
-    def _look_after(self) -> None:
+    def _read_health(self) -> None:
         """Read temperatures or currents, in turn."""
-        kind = self._health[0]
-        command = {"temperatures": Command.GET_SERVO_TEMPS, "currents": Command.GET_SERVO_CURRENTS}[kind]
+        quantity = self._health[0]
+        command = {"temperatures": Command.GET_SERVO_TEMPS, "currents": Command.GET_SERVO_CURRENTS}[quantity]
         reply = self.link.ask(command)
         if reply is not None and len(reply) in (JOINTS, 2 * JOINTS):
             values = list(reply) if len(reply) == JOINTS else to_int16s(reply)
-            setattr(self, kind, [float(value) for value in values])
-            if kind == "currents" and max(values) > self.guard.limits.max_current:  # is it so again?
+            setattr(self, quantity, [float(value) for value in values])
+            if quantity == "currents" and max(values) > self.guard.limits.max_current:  # read again soon
                 self._health_due = self._now() + min(RECHECK, self.config.health_period)
                 return
         self._health.reverse()

@@ -1,7 +1,7 @@
-"""The clock by which an arm is driven: its seconds take longer where a twin moves in slow motion.
+"""The clock that drives an arm; its seconds take longer while a twin moves in slow motion.
 
-All that says when something of an arm was, or is due, asks here: the twin's simulation, and whoever drives
-it. What waits for this computer itself (a port, a thread, a disk) goes by real time.
+Every time stamp and deadline of an arm comes from here, in the twin's simulation and in whoever drives it.
+Waiting for this computer itself (a port, a thread, a disk) takes real time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 SLOWEST = 0.1
 
-_pace = 1.0  # of this process: an arm is driven by one
+_pace = 1.0  # of this process, which drives one arm
 
 
 def pace() -> float:
@@ -32,7 +32,7 @@ def slowed(factor: float) -> Iterator[None]:
 
 
 def now() -> float:
-    """Seconds since some moment, as `time.monotonic` tells them."""
+    """Seconds since a fixed moment, like `time.monotonic`."""
     return time.monotonic() * _pace
 
 

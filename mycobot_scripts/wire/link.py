@@ -1,8 +1,8 @@
 """The serial line to the arm: one request at a time, each with its reply or none.
 
-pymycobot opens the port and answers whatever is asked now and then. What is asked many times a second goes
-round it: pymycobot 4 notices a lost reply after 0.5 s, and sends every command up to three times, which on
-firmware that does not acknowledge writes makes 1.5 s of each.
+pymycobot opens the port and asks the rare questions. The frequent ones bypass it: pymycobot 4 takes 0.5 s to
+notice a lost reply and sends every command up to three times, so that a write takes 1.5 s on firmware that
+does not acknowledge it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mycobot_scripts.wire.protocol import Command, FrameParser, encode
 BAUD = 115200
 SERVICE = 0.03  # s that the arm works on a command; 28 to 30 ms on a real 320 (zoskek8)
 _POLL = 0.02  # s that one read of the port waits
-_PATIENCE = 4  # windows
+_PATIENCE = 4  # reply windows that a slow line gets
 # what every firmware answers, and nobody else asks while the arm runs
 _PROBES = (Command.IS_CONTROLLER_CONNECTED, Command.IS_PAUSED, Command.IS_MOVING, Command.IS_POWER_ON)
 # vendor and product of CH9102, CH340, CH340K and CP2104
@@ -40,18 +40,20 @@ def find_port() -> str:
         from serial.tools import list_ports
     except ImportError as error:
         raise ImportError(INSTALL) from error
-    found = sorted(port.device for port in list_ports.comports() if (port.vid, port.pid) in _USB)
-    if not found and _is_raspberry_pi():
-        found = [path for path in _PI_UARTS if os.path.exists(path)][:1]
-    if not found:
-        others = sorted(port.device for port in list_ports.comports()) + sorted(glob.glob("/dev/ttyACM*"))
-        hint = f"; other ports: {', '.join(dict.fromkeys(others))}" if others else ""
+    ports = sorted(port.device for port in list_ports.comports() if (port.vid, port.pid) in _USB)
+    if not ports and _is_raspberry_pi():
+        ports = [path for path in _PI_UARTS if os.path.exists(path)][:1]
+    if not ports:
+        other_ports = sorted(port.device for port in list_ports.comports()) + sorted(
+            glob.glob("/dev/ttyACM*")
+        )
+        hint = f"; other ports: {', '.join(dict.fromkeys(other_ports))}" if other_ports else ""
         raise RuntimeError(
             f"no serial port looks like a myCobot 320's; plug it in, switch it on, or name it by --port{hint}"
         )
-    if len(found) > 1:
-        raise RuntimeError(f"there may be an arm on each of {', '.join(found)}; choose one by --port")
-    return found[0]
+    if len(ports) > 1:
+        raise RuntimeError(f"there may be an arm on each of {', '.join(ports)}; choose one by --port")
+    return ports[0]
 
 
 def _is_raspberry_pi() -> bool:
@@ -95,7 +97,7 @@ class Link:
         gap: how long the line is quiet before a command that moves something, s.
         now: monotonic clock, s.
         sleep: waits so many seconds.
-        arm: pymycobot's, on a port that is open already.
+        arm: pymycobot's arm, if the port is already open.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class Link:
             except BaseException:
                 self._held.close()
                 raise
-        self.arm = arm  # for whatever is asked now and then
+        self.arm = arm  # for rare questions
         self._serial = self.arm._serial_port
         self._serial.write_timeout = 1.0
         self._window, self._gap, self.now, self._sleep = window, gap, now, sleep
@@ -127,23 +129,23 @@ class Link:
         self._probes = deque(_PROBES)
 
     def ask(self, command: Command, payload: bytes = b"") -> bytes | None:
-        """Ask something; the payload of the reply to this very question, or None. OSError if the port fails.
+        """Send a question; returns the payload of its reply, or None. OSError if the port fails.
 
-        After a reply that did not come in time, one that comes may be its: the line is brought in step first.
+        A late reply could pass for this one: after a missing reply the line is first brought back in step.
         """
         if self._owed and not self._is_in_step():
             return None
         return self.request(command, payload)
 
     def request(self, command: Command, payload: bytes = b"", window: float | None = None) -> bytes | None:
-        """Send a command; the payload of its reply, or None if none comes within the window (s).
+        """Send a command; returns the payload of its reply, or None if none comes within the window (s).
 
         OSError if the port fails.
         """
         began = self.now()
         self._write(command, payload)
         parser, deadline = FrameParser(), began + (self._window if window is None else window)
-        while self.now() < deadline or self._serial.in_waiting:  # we may be late ourselves
+        while self.now() < deadline or self._serial.in_waiting:  # this thread may be late itself
             for frame in parser.feed(self._serial.read(max(1, self._serial.in_waiting))):
                 if frame.command == command:
                     self._busy_until = self.now()
@@ -156,9 +158,10 @@ class Link:
         return None
 
     def _is_in_step(self) -> bool:
-        """Asks something else: when that is answered, all that was asked before has been, as the arm does one
-        thing after the other. Each time another thing, lest it be answered by what was asked the last time.
-        A line that is merely slow, on a machine that has much to do, gets its time.
+        """Bring questions and replies back in step; returns whether that worked.
+
+        The arm answers in order: after the reply to a probe, no older reply is on its way. Each probe is a
+        different question, so that a late reply to the last one cannot pass for it. A slow line gets time.
         """
         self._probes.rotate()
         if self.request(self._probes[0], window=_PATIENCE * self._window) is not None:
@@ -177,12 +180,12 @@ class Link:
             self._sleep(left)
 
     def _write(self, command: Command, payload: bytes) -> None:
-        self._serial.reset_input_buffer()  # replies that came too late are nobody's
+        self._serial.reset_input_buffer()  # drops replies that came too late
         self._serial.write(encode(command, payload))
         self._serial.flush()
 
     def lend(self, question: Callable[[Any], Any]) -> Any:
-        """What `question(arm)` returns or raises, with pymycobot's arm."""
+        """Call `question` with pymycobot's arm; returns or raises what it does."""
         self.quiet()
         try:
             return question(self.arm)

@@ -16,7 +16,7 @@ HEADER, FOOTER = 0xFE, 0xFA
 MAX_LENGTH = 48  # of LEN; the longest that pymycobot sends to a 320 is 26
 ENCODER_STEPS = 4096  # of a turn
 ENCODER_ZERO = 2048
-GRIPPER_UNREADABLE = 255  # what a gripper that cannot be read reports
+GRIPPER_UNREADABLE = 255  # the reply of a gripper that cannot be read
 
 
 class Command(IntEnum):
@@ -115,7 +115,7 @@ class Command(IntEnum):
 class Frame:
     """A frame's content."""
 
-    command: int  # a `Command`, or a number that is none
+    command: int  # a `Command`, or an unknown number
     payload: bytes = b""
 
     def encode(self) -> bytes:
@@ -124,14 +124,14 @@ class Frame:
 
 
 def encode(command: int, payload: bytes = b"") -> bytes:
-    """Bytes of a frame. ValueError for a payload that fits into none."""
+    """Bytes of a frame. ValueError for a payload that is too long."""
     if len(payload) + 2 > MAX_LENGTH:
         raise ValueError(f"payload has {len(payload)} bytes; a frame carries at most {MAX_LENGTH - 2}")
     return bytes([HEADER, HEADER, len(payload) + 2, command, *payload, FOOTER])
 
 
 class FrameParser:
-    """Finds frames in a stream of bytes that comes in pieces, with noise between them and torn frames."""
+    """Finds frames in bytes that arrive in pieces, with noise and torn frames among them."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -150,7 +150,7 @@ class FrameParser:
         return frames
 
     def flush(self) -> list[Frame]:
-        """Give up the frame that has begun; returns those that its missing bytes hid."""
+        """Give up the unfinished frame; returns the whole frames among its bytes."""
         frames = []
         while self._buffer:
             del self._buffer[0]
@@ -158,7 +158,7 @@ class FrameParser:
         return frames
 
     def _next(self) -> Frame | None:
-        """Takes one frame off the buffer, and what is no frame before it; None: more bytes are needed."""
+        """Take one frame off the buffer, and the noise before it; None if more bytes are needed."""
         buffer = self._buffer
         while buffer:
             if buffer[0] != HEADER or (len(buffer) > 1 and buffer[1] != HEADER):
@@ -227,5 +227,5 @@ def encoder_steps(degrees: float) -> int:
 
 
 def as_measured(degrees: Sequence[float]) -> list[float]:
-    """Angles as the arm reports them: of 12 bits, then of two decimals, both truncated toward zero."""
+    """Angles as the arm reports them: in 12 bits, then two decimals, both truncated toward zero."""
     return [int(encoder_steps(angle) * 36000 / ENCODER_STEPS) / 100 for angle in degrees]

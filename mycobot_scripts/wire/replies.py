@@ -1,4 +1,4 @@
-"""Replies of the arm are looked at before they are used: how many numbers, finite, and angles that can be."""
+"""Checks the arm's replies before they are used: how many numbers, finite, possible angles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.wire.protocol import decode_angles
 
-NO_ANSWER = -1  # pymycobot's word for it
-MOST = 200.0  # degrees; an angle beyond is noise on the line, or no angle at all
+NO_ANSWER = -1  # what pymycobot returns then
+MOST = 200.0  # degrees; a larger angle is noise on the line
 HUGE = 1e9  # no reply holds such numbers
 ROUNDING = 1.0  # degrees that a joint may seem to be beyond its limit
 LONGEST = 100  # characters of a reply that is shown
@@ -21,31 +21,31 @@ FIRMWARE = "firmware or calibration: update the Atom firmware (myStudio), then s
 
 
 class WrongReply(ValueError):
-    """A reply that is none; the message says what it is."""
+    """An unusable reply; the message says what it is."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What pymycobot made of a reply."""
+    """A reply, as pymycobot decoded it."""
 
-    values: list[float] | None  # None: not told, or wrong
+    values: list[float] | None  # None: no answer, or a wrong one
     wrong: str = ""  # what is wrong with it
 
     @property
     def value(self) -> float | None:
-        """The number, of a question for one."""
+        """The number, if one was asked for."""
         return self.values[0] if self.values else None
 
     @property
     def text(self) -> str:
-        """For people."""
+        """For a person to read."""
         return self.wrong or ("not told" if self.values is None else " ".join(f"{v:g}" for v in self.values))
 
 
 def ask(servo: Any, question: Callable[[Any], Any], count: int | None = None) -> Reply:
-    """What the arm says to `question(arm)`, asked through `servo.ask`: so many numbers, or one for None.
+    """Ask the arm `question(arm)` through `servo.ask`; right is a list of `count` numbers, or for None one.
 
-    Whatever it says is a `Reply`; RuntimeError and OSError if the line fails.
+    Any answer becomes a `Reply`; RuntimeError and OSError if the line fails.
     """
     try:
         answer = servo.ask(question)
@@ -55,12 +55,12 @@ def ask(servo: Any, question: Callable[[Any], Any], count: int | None = None) ->
         return Reply(None, f"a reply that pymycobot cannot read ({type(error).__name__}: {error})"[:LONGEST])
     if answer is None or (isinstance(answer, int) and answer == NO_ANSWER):
         return Reply(None)
-    listed = [answer] if count is None else answer
-    is_right = isinstance(listed, (list, tuple)) and len(listed) == (count or 1)
-    if not is_right or not all(map(_is_number, listed)):
+    numbers = [answer] if count is None else answer
+    is_right = isinstance(numbers, (list, tuple)) and len(numbers) == (count or 1)
+    if not is_right or not all(map(_is_number, numbers)):
         right = "a number" if count is None else f"{count} numbers"
         return Reply(None, f"says {answer!r:.{LONGEST}}; {right} would be right")
-    return Reply([float(value) for value in listed])
+    return Reply([float(value) for value in numbers])
 
 
 def _is_number(value: Any) -> bool:
@@ -68,7 +68,7 @@ def _is_number(value: Any) -> bool:
 
 
 def read_angles(payload: bytes) -> list[float]:
-    """Joint angles (6,) in degrees of a reply; WrongReply if it holds none, or angles that cannot be."""
+    """Joint angles (6,) in degrees of a reply; WrongReply if it holds anything else, or impossible angles."""
     if len(payload) % 2:
         raise WrongReply(f"{len(payload)} bytes, which are no angles")
     angles = decode_angles(payload)
@@ -80,7 +80,7 @@ def read_angles(payload: bytes) -> list[float]:
 
 
 def beyond_limits(degrees: Sequence[float]) -> str:
-    """Joints that seem to be where they cannot turn to, and how far they turn; empty if there are none."""
+    """Text on the joints that seem to be beyond their limits, and these limits; empty if there are none."""
     far = np.flatnonzero(np.abs(degrees) > HARD_LIMITS + ROUNDING)
     if not far.size:
         return ""

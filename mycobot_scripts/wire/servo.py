@@ -4,8 +4,8 @@
         servo.send(target)          # (7,), at once; clamped on its way
         servo.latest.qpos           # (7,), the newest reading
 
-A command is followed by a reading, so that the state is fresh when the next command comes. The gripper is
-told at most every `--gripper_period`: arm, reading and gripper together take longer than a tenth of a second.
+A command is followed by a reading, so that the state is fresh when the next command comes. The gripper
+gets one at most every `--gripper_period`: command, reading and gripper together take longer than 0.1 s.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Servo:
     Args:
         port: name of the port; `auto` finds it.
         guard: clamps every command.
-        config: how the arm is spoken to.
+        config: how to talk to the arm.
     """
 
     def __init__(self, port: str, guard: Guard, config: ServoConfig | None = None) -> None:
@@ -53,7 +53,7 @@ class Servo:
         self._jobs: deque[tuple[Callable[[], Any], Future]] = deque()
 
     def start(self) -> Servo:
-        """Open the port, greet the arm, start the thread. RuntimeError, with what to do, if none answers."""
+        """Open the port, greet the arm, start the thread. RuntimeError, with advice, if nothing answers."""
         if self._thread is not None:
             raise RuntimeError(f"the servo loop on {self.port} is running already")
         link = Link(self.port, self.config.reply_window / 1000, self.config.command_gap / 1000)
@@ -75,7 +75,7 @@ class Servo:
 
     @property
     def sent(self) -> np.ndarray:
-        """The last command (7,), as it was allowed; `latest.target` tells it once the arm has been read."""
+        """The last command (7,), after clamping; `latest.target` has it from the next reading on."""
         return self._arm.sent
 
     @property
@@ -104,7 +104,7 @@ class Servo:
         return self._arm.stats
 
     def send(self, target: np.ndarray) -> None:
-        """Command a target (7,); it replaces one that was not sent yet.
+        """Command a target (7,); it replaces an unsent one.
 
         SafetyStop if it is not finite; RuntimeError while the servos are released, or if the line has failed.
         """
@@ -135,7 +135,7 @@ class Servo:
         self._do(self._arm.focus)
 
     def ask(self, question: Callable[[Any], Any], timeout: float = 30.0) -> Any:
-        """What `question(arm)` returns or raises, called on the servo thread with pymycobot's `MyCobot320`.
+        """Call `question` with pymycobot's `MyCobot320` on the servo thread; returns or raises what it does.
 
         Commands and readings wait meanwhile. RuntimeError if it takes longer than `timeout` (s).
         """
@@ -194,7 +194,7 @@ class Servo:
         try:
             while not self._ending:
                 self._cycle()
-        except Exception as error:  # whoever drives the arm says what happened
+        except Exception as error:  # whoever drives the arm reports it
             self.error = error
         finally:
             failed = RuntimeError(f"the servo loop has ended: {self.error}")

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 BAUD = 115200
-TIMES, PAUSE = 4, 0.08  # that STOP is sent, and s between: the first may end a frame that the driver began
-LOOK = 0.25  # s between looks whether the driver is still the parent, should something else hold its pipe
+TIMES, PAUSE = 4, 0.08  # times that STOP is sent, and s between: the first may complete a torn frame
+LOOK = 0.25  # s between checks that the driver is still the parent: another process may hold its pipe
 GOODBYE = b"."
 PATIENCE = 5.0  # s
 
@@ -42,7 +42,7 @@ class Watchdog:
         )
 
     def close(self, is_stopped: bool = True) -> None:
-        """The port is closed. If the arm could not be stopped before, it is now, if that can be."""
+        """Call this once the port is closed; it stops the arm, if possible, unless that is done."""
         try:
             if is_stopped:
                 self.process.stdin.write(GOODBYE)
@@ -54,7 +54,7 @@ class Watchdog:
 
 
 def is_orphaned(parent: int) -> bool:
-    """Wait at standard input; whether it ended without a goodbye, or the process `parent` is ours no more."""
+    """Wait at standard input; returns whether it ended without a goodbye, or `parent` is gone."""
     if sys.platform == "win32":  # select takes sockets only
         return os.read(0, 1) != GOODBYE
     while not select.select([0], [], [], LOOK)[0]:
@@ -64,11 +64,11 @@ def is_orphaned(parent: int) -> bool:
 
 
 def stop(port: str, frame: bytes) -> None:
-    """Send the bytes of STOP, some times. OSError if the port is gone, or another program has it by now."""
+    """Send the bytes of STOP a few times. OSError if the port is gone, or another program has it."""
     import serial
 
     line = serial.Serial(baudrate=BAUD, timeout=PAUSE, write_timeout=1.0)
-    line.rts, line.port = False, port  # as pymycobot opens it: a Basic whose RTS goes up begins anew
+    line.rts, line.port = False, port  # as pymycobot opens it: raising RTS restarts the Basic
     if sys.platform != "win32":
         line.exclusive = True
     with line:
@@ -79,7 +79,7 @@ def stop(port: str, frame: bytes) -> None:
 
 
 def main() -> None:
-    del sys.path[0]  # this folder: its modules are nobody's business here
+    del sys.path[0]  # this folder: nothing here imports its modules
     parent = os.getppid()
     for name in ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM"):
         if hasattr(signal, name):

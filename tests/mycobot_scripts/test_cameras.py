@@ -239,7 +239,7 @@ def test_the_size_that_came_is_told(capsys, monkeypatch, given, is_squashed, tex
     monkeypatch.setattr(Camera.__init__, "__defaults__", (30, (480, 640), module.open_source))
     cameras = open_cameras({"top": "x"})
     module.close_cameras(cameras)
-    assert cameras["top"].given == given and size_text(cameras["top"]) == text
+    assert cameras["top"].native_size == given and size_text(cameras["top"]) == text
     assert cameras["top"].latest.image.shape == (480, 640, 3)
     assert (f"camera top gives {text}" in capsys.readouterr().out) == is_squashed
 

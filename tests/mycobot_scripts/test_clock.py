@@ -48,5 +48,5 @@ def test_what_is_recorded_in_slow_motion_says_so_and_is_like_any_other(tmp_path,
 
 
 def test_the_real_arm_has_no_slow_motion():
-    with pytest.raises(ValueError, match="--pace is 0.5; the real arm knows no slow motion"):
+    with pytest.raises(ValueError, match="--pace is 0.5; the real arm has no slow motion"):
         record_episodes.main(["--task_name", "mycobot320_move_cube", "--jog", "keyboard", "--pace", "0.5"])

@@ -558,10 +558,10 @@ def test_a_rollout_on_the_twin():
         rollout(robot, robot.reset(np.random.default_rng(5)), follow(targets), 15, steps)
         episode = steps.episode(task)
         assert robot.stopped is None and len(episode) == 15 and episode.reward.max() == 0
-        assert scene.told["strict_success"] is False
-        assert np.allclose(scene.told["env_state"], sample_start(task, np.random.default_rng(5)))
+        assert scene.state["strict_success"] is False
+        assert np.allclose(scene.state["env_state"], sample_start(task, np.random.default_rng(5)))
         assert episode.qpos[-1, 0] > episode.qpos[0, 0] + 0.1
-        assert np.allclose(scene.told["qpos"][:6], servo.latest.qpos[:6], atol=0.3)
+        assert np.allclose(scene.state["qpos"][:6], servo.latest.qpos[:6], atol=0.3)
         first, last = (episode.images["right_wrist"][t].astype(int) for t in (0, 14))
         assert np.abs(first - last).mean() > 2, "the wrist camera went along"
     assert our_threads() == []

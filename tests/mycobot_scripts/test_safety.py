@@ -400,7 +400,7 @@ def test_a_stuck_joint_stops(swing):
 
 def test_a_joint_that_is_elsewhere_stops():
     """It moves, but not where it is told to."""
-    with pytest.raises(SafetyStop, match=r"joint 2 is \d+\.\d degrees from what it was told for 1\.\d s"):
+    with pytest.raises(SafetyStop, match=r"joint 2 is \d+\.\d degrees from its commands for 1\.\d s"):
         run_joint(make_guard(), lambda time, told: told[max(0, len(told) - 8)] - 0.6)
 
 
@@ -412,7 +412,7 @@ def test_a_joint_that_begins_to_move_late_is_no_reason_to_stop():
 def test_one_odd_reading_is_reported_and_does_not_stop():
     guard = make_guard()
     run_joint(guard, lambda time, told: told[-1] + (1.0 if time == 2.0 else 0.0))
-    assert guard.deviation > 20 and "degrees from what they were told" in guard.report()
+    assert guard.deviation > 20 and "degrees from their commands" in guard.report()
 
 
 def test_hot_and_overloaded_servos_stop():

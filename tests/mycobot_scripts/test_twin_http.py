@@ -18,10 +18,10 @@ from mycobot_scripts.kinematics.geometry import forward
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.twin_http import TwinServer
-from mycobot_scripts.stand_in.world import Told
+from mycobot_scripts.stand_in.world import TwinState
 
 TASK = get_task("sim_mycobot320_choose_scripted")
-TOLD = Told(0, 0, 3, False, None, 0, None, None, [0.0] * 7, 0.7, False, [0.0] * 14, 1.5, 0.0, 0.0, 0)
+STATE = TwinState(0, 0, 3, False, None, 0, None, None, [0.0] * 7, 0.7, False, [0.0] * 14, 1.5, 0.0, 0.0, 0)
 HOME = [*map(float, MYCOBOT.start), 0.7]
 CUBE = [0.2, 0.1, 0.02, 1, 0, 0, 0]
 
@@ -32,22 +32,22 @@ class TwinWorld:
     task = TASK
 
     def __init__(self):
-        self.asked, self.told = [], TOLD
+        self.asked, self.state = [], STATE
         self.feeds = {name: CameraFeed(name, 10, Faults()) for name in ("top", "right_wrist")}
 
     def now(self):
         return 0.0
 
     def tell(self):
-        return self.told
+        return self.state
 
     def reset(self, start, case, rng, arm):
         self.asked.append(("reset", start, case, rng.random(), arm))
-        return TOLD
+        return STATE
 
     def guide(self, joints):
         self.asked.append(("guide", joints))
-        return TOLD
+        return STATE
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_the_page_shows_cameras_and_state_and_may_post(twin):
 
 
 def test_a_hand_moves_the_tool_as_the_picture_shows_it(twin):
-    twin.world.told = replace(TOLD, qpos=HOME, released=True)
+    twin.world.state = replace(STATE, qpos=HOME, released=True)
     before, orientation = forward(np.array(HOME[:6]))
     for along, axis in (([0.0, 0.0, -0.02], -twin.axes[:, 2]), ([0.0, 0.02, 0.0], twin.axes[:, 1])):
         assert post(twin, "guide", {"along": along})[0] == 200
@@ -161,7 +161,7 @@ def test_a_hand_moves_the_tool_as_the_picture_shows_it(twin):
         np.testing.assert_allclose(flange - before, 0.02 * axis, atol=1e-3)
         np.testing.assert_allclose(turned, orientation, atol=0.02)
     for _ in range(40):
-        twin.world.told = replace(TOLD, qpos=[*twin.world.asked[-1][1], 0.7], released=True)
+        twin.world.state = replace(STATE, qpos=[*twin.world.asked[-1][1], 0.7], released=True)
         status, answer = post(twin, "guide", {"along": [0.0, 0.0, 0.05]})
     assert (status, answer["error"]) == (400, "the arm cannot go further that way")
 
@@ -171,7 +171,7 @@ def test_the_page_holds_a_released_arm_and_leads_it(twin):
     with chromium() as driver:
         driver.get(twin.address)
         wait_until(driver, "document.querySelector('#moves button').disabled")
-        twin.world.told = replace(TOLD, qpos=HOME, released=True)
+        twin.world.state = replace(STATE, qpos=HOME, released=True)
         wait_until(driver, "!document.querySelector('#moves button').disabled")
         deadline = time.monotonic() + 10
         while not twin.world.asked and time.monotonic() < deadline:
