@@ -21,7 +21,7 @@ from detr.transformer import Encoder, Transformer
 
 @dataclass(frozen=True)
 class ACTSizes:
-    """Of ACT's parts."""
+    """Sizes of ACT's parts."""
 
     state_dim: int  # width of `qpos`
     action_dim: int
@@ -81,7 +81,7 @@ class ACT(nn.Module):
             self.latent_token = nn.Parameter(torch.zeros(dim))
 
     def encode(self, qpos: Tensor, actions: Tensor, is_pad: Tensor | None = None) -> Tensor:
-        """What is to be known of the latent, given what was done.
+        """What the CVAE's encoder says of the latent, given the actions that were taken.
 
         Args:
             qpos: (B, state_dim), normalised.
@@ -108,18 +108,18 @@ class ACT(nn.Module):
         noise: Tensor | None = None,
         latent: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Predict a chunk of actions, with the latent as given, as the true actions say, or the likely one.
+        """Predict a chunk of actions; the latent is encoded from `actions`, or else given, or the likely one.
 
         Args:
             qpos: (B, state_dim), normalised.
             images: (B, cameras, 3, H, W), ImageNet-normalised.
             actions: (B, chunk, action_dim), normalised; only for training.
             is_pad: (B, chunk) bool, True at actions past the end of the episode.
-            noise: of `latent.draw_noise`; drawn here if not given.
+            noise: from `latent.draw_noise`; drawn here if not given.
             latent: (B, latent.dim), for use without actions; `latent.likely()` if not given.
 
         Returns:
-            actions (B, chunk, action_dim), normalised; what `encode` gives, or None without `actions` or
+            actions (B, chunk, action_dim), normalised; what `encode` returned, or None without `actions` or
             without the CVAE.
 
         Raises:

@@ -5,7 +5,7 @@ says `out_channels`. Building and initialising are two things: `init_backbone` m
 may download weights; `build_backbone` makes the bare architecture of a trained one, from the name and norm
 that its checkpoint recorded.
 
-Whoever builds imports: their names are flags, which are told without torch.
+torch is imported where one is built: the names are flags, which load without torch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def register_backbone(
     """Make a function `(name, norm) -> module with out_channels` known under `names`.
 
     A name `family:NAME` stands for every name that begins with `family:`. `scratch_norm` is the key of
-    `NORMS` that random weights are trained with; `in_torchvision` says that there are pretrained ones.
+    `NORMS` that random weights are trained with; `in_torchvision` says that torchvision has pretrained ones.
     """
 
     def register(build: Builder) -> Builder:
@@ -83,7 +83,7 @@ def robomimic_resnet18(name: str, norm: str) -> nn.Module:
     from detr.spatial import robomimic_nets
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision as torchvision no longer likes it
+        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision in a deprecated way
         net = robomimic_nets().ResNet18Conv(pretrained=False)
     replace_batch_norm(net, NORMS[norm])
     net.out_channels = 512
@@ -112,7 +112,7 @@ def build_backbone(name: str, norm: str | None = None, pretrained: bool = False)
     Args:
         name: a key of `BACKBONES`, or one of a family.
         norm: a key of `NORMS`; if not given, what it trains with from scratch.
-        pretrained: what the module is to say about the weights that the caller will load into it.
+        pretrained: whether the weights that the caller will load are pretrained.
 
     Returns:
         (B, 3, H, W) -> (B, out_channels, h, w), with attributes `out_channels`, `norm` and `pretrained`.
@@ -136,7 +136,7 @@ def init_backbone(
     """Build a backbone with the weights that training starts from.
 
     Pretrained weights come with the batch-norm statistics they were trained with, which stay frozen as in
-    DETR; random weights need one that learns, their `scratch_norm`. A checkpoint must record the returned
+    DETR; random weights need a norm that learns, their `scratch_norm`. A checkpoint must record the returned
     module's `norm` and `pretrained`, and rebuild it by `build_backbone`.
 
     Args:
@@ -220,7 +220,7 @@ def _with_weights(name: str, state: Mapping[str, Tensor], source: str) -> nn.Mod
 
 
 def check_backbone(name: str) -> None:
-    """ValueError for a backbone that is not known."""
+    """ValueError for an unknown backbone."""
     _find_builder(name)
 
 
@@ -232,8 +232,8 @@ def _find_builder(name: str) -> Builder:
     return BACKBONES[key]
 
 
-def _check_choice(kind: str, value: str, choices: Collection[str]) -> None:
+def _check_choice(what: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         close = difflib.get_close_matches(value, choices, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown {kind} {value!r}; {hint}choose from {', '.join(sorted(choices))}")
+        raise ValueError(f"unknown {what} {value!r}; {hint}choose from {', '.join(sorted(choices))}")

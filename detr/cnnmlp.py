@@ -2,7 +2,7 @@
 
 Source: Zhao et al. 2023, section V (BC-ConvMLP); `CNNMLP` in ACT, detr/models/detr_vae.py. It differs in
 that the three convolutions that shrink a camera's map are padded, and their result pooled to the 3 x 8 cells
-that upstream has for 480 x 640 images: so images and backbones of any size do.
+that upstream has for 480 x 640 images: so images and backbones of any size fit.
 """
 
 from collections.abc import Sequence
@@ -54,16 +54,16 @@ class CNNMLP(nn.Module):
 
     def forward(self, qpos: Tensor, images: Tensor) -> Tensor:
         """(B, D) and (B, cameras, 3, H, W), both normalised, to (B, A)."""
-        seen = [
+        features = [
             down_proj(self._backbone(camera)(images[:, camera])).flatten(1)  # (B, 32 * 3 * 8)
             for camera, down_proj in enumerate(self.down_projs)
         ]
-        return self.mlp(torch.cat([*seen, qpos], dim=1))
+        return self.mlp(torch.cat([*features, qpos], dim=1))
 
 
 class _Padded(nn.Conv2d):
-    """A convolution that keeps the size of a map. It pads by itself: where rows of the kernel meet nothing
-    but padding, as on maps one row high, oneDNN in bf16 leaves their gradient as the memory was, NaN and all.
+    """A convolution that keeps the size of a map. It pads in a step of its own: where rows of the kernel
+    meet only padding, as on maps one row high, oneDNN in bf16 leaves their gradient uninitialised, even NaN.
     """
 
     def forward(self, images: Tensor) -> Tensor:

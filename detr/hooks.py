@@ -19,7 +19,7 @@ Hooks = Mapping[Any, tuple[nn.Module, Take]]
 
 @contextmanager
 def recording(hooks: Hooks) -> Iterator[dict[Any, list]]:
-    """By key, what each call of a module inside the block gave."""
+    """By key, what is kept of each call of its module inside the block."""
     calls: dict[Any, list] = {}
 
     def keep(key: Any, take: Take) -> Callable[..., None]:
@@ -37,7 +37,7 @@ def recording(hooks: Hooks) -> Iterator[dict[Any, list]]:
 
 
 def output(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
-    return output.detach().clone()  # what follows may change it in place
+    return output.detach().clone()  # later modules may change it in place
 
 
 def sigmoid(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
@@ -85,25 +85,26 @@ class Map:
 
     name: str  # of the module
     size: tuple[int, int]  # height, width
-    taken: tuple[int, ...]  # height, width of what the module was given
+    input_size: tuple[int, ...]  # height, width of what the module was given
     output: Tensor
-    version: int  # of the output: what follows may change it in place
+    version: int  # of the output, which later modules may change in place
 
 
 @torch.no_grad()
 def find_maps(backbone: nn.Module, image: Tensor) -> list[Map]:
     """The maps of an image (1, 3, H, W), in the order in which they are made."""
-    found: list[Map] = []
+    maps: list[Map] = []
     names = {module: name for name, module in backbone.named_modules()}
 
     def keep(module: nn.Module, inputs: tuple, output: Any) -> None:
         if isinstance(output, Tensor) and output.dim() == 4 and _fits(output.shape[-2:], image.shape[-2:]):
-            taken = tuple(inputs[0].shape[-2:]) if isinstance(inputs[0], Tensor) else ()
-            found.append(Map(names[module], tuple(output.shape[-2:]), taken, output, output._version))
+            input_size = tuple(inputs[0].shape[-2:]) if isinstance(inputs[0], Tensor) else ()
+            size = tuple(output.shape[-2:])
+            maps.append(Map(names[module], size, input_size, output, output._version))
 
     with recording({name: (module, keep) for module, name in names.items()}):
         backbone(image)
-    return found
+    return maps
 
 
 def _fits(size: Sequence[int], image: Sequence[int]) -> bool:
@@ -117,14 +118,14 @@ def last_of_each_size(maps: Sequence[Map]) -> list[str]:
     Maps inside a block that halves them belong to the block, not to the size that it starts from. Of modules
     that give the same map the outermost is named, unless it holds one of another size.
     """
-    sizes = sorted({found.size for found in maps}, reverse=True)
+    sizes = sorted({m.size for m in maps}, reverse=True)
     half = dict(zip(sizes, sizes[1:], strict=False))
-    blocks = {found.name: (found.taken, found.size) for found in maps}
+    blocks = {m.name: (m.input_size, m.size) for m in maps}
 
-    def is_inside_halving(found: Map) -> bool:
-        parts = found.name.split(".")
+    def is_inside_halving(m: Map) -> bool:
+        parts = m.name.split(".")
         around = (".".join(parts[:i]) for i in range(1, len(parts)))
-        return any(blocks.get(name) == (found.size, half.get(found.size)) for name in around)
+        return any(blocks.get(name) == (m.size, half.get(m.size)) for name in around)
 
     last = {m.size: m for m in maps if m.size >= maps[-1].size and not is_inside_halving(m)}
     names = []

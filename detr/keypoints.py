@@ -1,16 +1,16 @@
-"""A small backbone that reduces an image to the places of what it saw.
+"""A small backbone that reduces an image to the places of what it shows.
 
 Source: Finn et al. 2016, "Deep Spatial Autoencoders for Visuomotor Learning", section IV (spatial softmax),
 also in robomimic, models/base_nets.py. Ours hands out tokens for a transformer.
 
 From few demonstrations it must learn to look at all, and then to measure to a fraction of a pixel. What
-decided that, in this order (many networks see nothing but the mean of the picture otherwise, and stay so):
+decided that, in this order (otherwise many networks see only the mean of the picture, and stay so):
 
 - batch norm, which lets a small thing stand out in its channel; group norm drowns it in its neighbours;
 - opponent colours: in RGB the channels hardly differ, and random filters hardly see what does;
 - a map at a quarter of the image's resolution: at an eighth, a cube of five pixels falls between its cells;
 - noise on the keypoints while training (as robomimic's `noise_std`): between the few places that were
-  shown, what follows stays smooth instead of jumping to another moment of the task;
+  shown, the actions stay smooth instead of jumping to another moment of the task;
 - no ReLU before the softmax, and keypoints that are normalised, as at first they hardly move.
 """
 
@@ -35,7 +35,7 @@ class SpatialSoftmax(nn.Module):
             return self.places(x).transpose(1, 2) @ cell_centres(h, w, x.device)  # (B, C, 2)
 
     def places(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) to (B, h * w, C) float32: the distribution over places that each channel is."""
+        """(B, C, h, w) to (B, h * w, C) float32: each channel as a distribution over places."""
         logits = x.flatten(2).transpose(1, 2).float()  # (B, h * w, C): channels-last stays as it is
         return torch.softmax(logits * self.log_scale.exp(), dim=1)
 

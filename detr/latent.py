@@ -28,11 +28,11 @@ class GaussianLatent(nn.Module):
         return sample_gaussian(*info.chunk(2, dim=-1), noise)
 
     def likely(self) -> Tensor:
-        """The vector (1, dim) to act with when nobody says another: the mean of the prior."""
+        """The vector (1, dim) to act with if none is given: the mean of the prior."""
         return torch.zeros(1, self.dim)
 
     def measures(self, info: Tensor) -> dict[str, Tensor]:
-        """What is to be known of a batch: `kl`, which is also a part of the loss."""
+        """Measures of a batch: `kl`, which is also a part of the loss."""
         return {"kl": kl_divergence(*info.chunk(2, dim=-1))}
 
 
@@ -44,13 +44,15 @@ class CodeLatent(nn.Module):
 
     Args:
         classes: number of codes (ACT++'s vq_class).
-        values: that each can have (ACT++'s vq_dim).
+        values: how many each can have (ACT++'s vq_dim).
     """
 
     def __init__(self, classes: int = 32, values: int = 32) -> None:
         super().__init__()
         if classes < 1 or values < 2:
-            raise ValueError(f"classes is {classes}, values {values}; needs a code of two values at least")
+            raise ValueError(
+                f"classes is {classes}, values {values}; it needs at least one code of two values"
+            )
         self.classes, self.values = classes, values
         self.dim = self.info_dim = classes * values
         self.register_buffer("frequencies", torch.full((classes, values), 1 / values))
@@ -76,12 +78,12 @@ class CodeLatent(nn.Module):
         return nn.functional.one_hot(codes, self.values).float().flatten(1)
 
     def likely(self) -> Tensor:
-        """The vector (1, dim) to act with when nobody says another: of each code its most frequent value."""
+        """The vector (1, dim) to act with if none is given: each code's most frequent value."""
         return self.one_hot(self.frequencies.argmax(dim=-1)[None])
 
     def measures(self, info: Tensor) -> dict[str, Tensor]:
-        """What is to be known of a batch: `vq_discrepancy`, the mean distance (L1) that is to be expected
-        between codes and probabilities.
+        """Measures of a batch: `vq_discrepancy`, the expected mean distance (L1) between codes and
+        probabilities.
         """
         probs = self.probabilities(info)
         return {"vq_discrepancy": 2 * (1 - probs.square().sum(dim=-1)).mean() / self.values}

@@ -1,7 +1,7 @@
 """Which codes are likely: the autoregressive prior of ACT with a `CodeLatent`.
 
 Source: `Latent_Model_Transformer` of ACT++, detr/models/latent_model.py: three causal blocks of width 256,
-one code after another, whatever the observation. Differs in that its blocks are torch's, with pre-norm.
+one code after another, whatever is observed. Differs in that its blocks are torch's, with pre-norm.
 """
 
 import torch
@@ -15,7 +15,7 @@ class LatentPrior(nn.Module):
 
     Args:
         classes: number of codes.
-        values: that each can have.
+        values: how many each can have.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class LatentPrior(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.values = classes, values
-        self.embed = nn.Embedding(values + 1, dim)  # the last stands before the first code
+        self.embed = nn.Embedding(values + 1, dim)  # the last one marks the start
         self.place = nn.Parameter(0.02 * torch.randn(classes, dim))
         block = nn.TransformerEncoderLayer(
             dim, heads, 4 * dim, dropout, "gelu", batch_first=True, norm_first=True

@@ -12,8 +12,8 @@ Source: Pari et al. 2021, "The Surprising Effectiveness of Representation Learni
 import torch
 from torch import Tensor, nn
 
-# of the features in memory; what is wider is projected on its principal directions: of 512 features of
-# `keypoints` 128 hold everything
+# of the features in memory; wider ones are projected on their principal directions: 128 of them hold
+# everything of the 512 features of `keypoints`
 MAX_WIDTH = 128
 UNIT_FRAMES = 500  # by which the unit of a distance is measured
 TINY = 1e-6  # in place of a spread or distance of zero
@@ -103,7 +103,7 @@ def nearest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def principal_directions(rows: Tensor, width: int) -> Tensor:
     """(N, F), centred, to (F, P): the `width` directions in which the rows vary most; all if F is no more.
 
-    Orthonormal, so distances stay what they were, but for what lies in the directions left out.
+    Orthonormal, so distances stay as they were, except for what lies in the directions left out.
     """
     if rows.shape[1] <= width:
         return torch.eye(rows.shape[1], device=rows.device)
@@ -113,12 +113,12 @@ def principal_directions(rows: Tensor, width: int) -> Tensor:
 
 
 def usual_distance(rows: Tensor, episodes: Tensor) -> Tensor:
-    """Mean distance () of a row (N, F) from the nearest of another episode (N,); 1 if there is but one."""
-    some = torch.arange(0, len(rows), max(1, len(rows) // UNIT_FRAMES), device=rows.device)
-    distances = torch.cdist(rows[some], rows)
-    distances = distances.masked_fill(episodes[some, None] == episodes, torch.inf)
-    found = distances.min(dim=1).values.mean()
-    return found.clamp_min(TINY) if found.isfinite() else torch.ones_like(found)
+    """Mean distance () of a row (N, F) from the nearest of another episode (N,); 1 if there is only one."""
+    sample = torch.arange(0, len(rows), max(1, len(rows) // UNIT_FRAMES), device=rows.device)
+    distances = torch.cdist(rows[sample], rows)
+    distances = distances.masked_fill(episodes[sample, None] == episodes, torch.inf)
+    mean = distances.min(dim=1).values.mean()
+    return mean.clamp_min(TINY) if mean.isfinite() else torch.ones_like(mean)
 
 
 def errors_by_k(

@@ -32,7 +32,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Mean and variance of the batch in training, and at work those of all that was trained on."""
+    """Mean and variance of the batch in training; when it acts, of all that it was trained on."""
     from torch import nn
 
     return nn.BatchNorm2d(channels)

@@ -1,10 +1,10 @@
-"""Residual attention networks, whose features pass through masks that they themselves make.
+"""Residual attention networks: features pass through masks that the network itself makes.
 
 Source: Wang et al. 2017, "Residual Attention Network for Image Classification", arXiv:1704.06904, sections 3
 (modules) and 4 (sizes; table 2). The units are pre-activation bottlenecks (He et al. 2016, arXiv:1603.05027).
 
-Differs from the paper in what makes it fit images of any size: a mask is interpolated to the size of what it
-is added to or multiplied with, rather than by a factor.
+Differs from the paper so that images of any size fit: a mask is interpolated to the size of what it is added
+to or multiplied with, not by a factor.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _units(count: int, channels: int, norm: Norm) -> nn.Sequential:
 
 
 class Hourglass(nn.Module):
-    """Down by so many poolings and up again, with a skip connection at every size but the smallest."""
+    """Down by `poolings` poolings and up again, with a skip connection at every size but the smallest."""
 
     def __init__(self, channels: int, poolings: int, norm: Norm) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Hourglass(nn.Module):
 class AttentionModule(nn.Module):
     """A trunk T of residual units, and a mask M in (0, 1) for each of its entries: (1 + M) T.
 
-    The one keeps alive what passes through many modules, which masks alone would fade (section 3.2); the
+    The 1 keeps features alive through many modules, where masks alone would fade them (section 3.2); the
     mask is the paper's mixed attention, a sigmoid without constraints (section 3.3).
     """
 

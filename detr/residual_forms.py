@@ -1,4 +1,4 @@
-"""Sizes of residual attention networks; apart from these, as their names are flags, known without torch."""
+"""Sizes of residual attention networks, in a file without torch, as their names are flags."""
 
 from __future__ import annotations
 

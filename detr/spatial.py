@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 
 def robomimic_nets() -> ModuleType:
-    """robomimic's `models.base_nets`; imported late, as it takes seconds, and without its word about macros.
+    """robomimic's `models.base_nets`; imported late, as it takes seconds, and without its note on macros.
 
     Raises:
         ImportError: it is not installed.
     """
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # "No private macro file found!": nobody needs one
+        with contextlib.redirect_stdout(io.StringIO()):  # "No private macro file found!": we need none
             from robomimic.models import base_nets
     except ImportError as error:
         raise ImportError(
@@ -31,8 +31,8 @@ def robomimic_nets() -> ModuleType:
 class CameraEncoder(nn.Module):
     """A backbone, and what reduces its map to one vector: (B, 3, H, W) to (B, out_dim) float32.
 
-    A map is reduced to the mean places of 32 learned channels (robomimic's SpatialSoftmax). What has only one
-    row, as the tokens of `keypoints`, are no places: they go into the linear map as they are.
+    A map is reduced to the mean places of 32 learned channels (robomimic's SpatialSoftmax). A map of one
+    row, as the tokens of `keypoints`, holds no places: it goes into the linear map as it is.
 
     Args:
         backbone: (B, 3, H, W) to (B, out_channels, h, w).

@@ -1,6 +1,6 @@
 """Models of the package timm as backbones: the last of the maps that they give as features.
 
-timm is asked for only when one of its models is. Source: timm's `create_model(..., features_only=True)`.
+timm is imported only for one of its models. Source: timm's `create_model(..., features_only=True)`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from detr.names import TIMM
 from detr.norms import group_norm, replace_batch_norm
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # as timm asks the hub for them
-PROBE = (96, 128)  # height and width (pixels) that no model is made for: those of one size cannot take it
-# what makes models take images of any size that are made for one
+PROBE = (96, 128)  # height and width (pixels) that no model is made for: models of a fixed size refuse it
+# options that let models of a fixed size take images of any size
 ANY_SIZE: tuple[dict[str, Any], ...] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
 
 
@@ -65,13 +65,13 @@ def build(name: str, norm: str) -> TimmModel:
 
 def has_weights(name: str) -> bool:
     """Whether timm has pretrained weights for it."""
-    return _import_timm().models.is_model_pretrained(_known(name))
+    return _import_timm().models.is_model_pretrained(_timm_name(name))
 
 
 def fetch_weights(name: str, timeout: float) -> Mapping[str, Tensor]:
     """Pretrained weights in the names of `build`; OSError where they cannot be downloaded.
 
-    The hub is asked first whether it is there, for `timeout` seconds: its own client would ask for minutes.
+    First asks for `timeout` seconds whether the hub answers: its own client would try for minutes.
     """
     cached = _cached_file(name)
     if cached:
@@ -92,8 +92,8 @@ def _import_timm() -> ModuleType:
     return timm
 
 
-def _known(name: str) -> str:
-    """timm's name of a model, perhaps with a tag of weights; ValueError if there is none such."""
+def _timm_name(name: str) -> str:
+    """timm's name of a model, perhaps with a tag of weights; ValueError if there is no such model."""
     timm = _import_timm()
     name = name.removeprefix(TIMM)
     known = set(timm.list_models()) | set(timm.list_pretrained())
@@ -105,9 +105,9 @@ def _known(name: str) -> str:
 
 
 def _create(name: str, pretrained: bool, file: str | None = None) -> nn.Module:
-    """What gives the last map of features, for images of any size."""
+    """A model that gives its last map of features, for images of any size."""
     timm, reason = _import_timm(), ""
-    name = _known(name)
+    name = _timm_name(name)
     for options in ANY_SIZE:
         if file:
             options = {**options, "pretrained_cfg_overlay": {"file": file}}
@@ -139,12 +139,12 @@ def _cached_file(name: str) -> str | None:
     from huggingface_hub import try_to_load_from_cache
 
     timm = _import_timm()
-    config = timm.get_pretrained_cfg(_known(name))
+    config = timm.get_pretrained_cfg(_timm_name(name))
     repository = config.hf_hub_id or ""
     if repository.endswith("/"):  # timm's own: named after the model and its tag
         repository += ".".join(filter(None, (config.architecture, config.tag)))
     for file in WEIGHT_FILES:
-        found = try_to_load_from_cache(repository, file) if "/" in repository else None
-        if isinstance(found, str):
-            return found
+        path = try_to_load_from_cache(repository, file) if "/" in repository else None
+        if isinstance(path, str):
+            return path
     return None

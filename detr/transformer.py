@@ -41,7 +41,7 @@ class Attention(nn.Module):
         Args:
             query: (B, Q, d).
             key, value: (B, N, d).
-            padding: (B, N) bool, True at tokens that nobody may look at; every row needs a False.
+            padding: (B, N) bool, True at tokens to ignore; every row needs a False.
 
         Returns:
             (B, Q, d).
@@ -56,7 +56,7 @@ class Attention(nn.Module):
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
         """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), adding up to 1 over N.
 
-        For whoever wants to see them; `forward` never holds them.
+        To be looked at; `forward` never holds them.
         """
         q, k = self._queries_and_keys(query, key)
         return torch.softmax(q @ k.transpose(2, 3) / q.shape[3] ** 0.5, dim=3)
@@ -81,7 +81,7 @@ class Attention(nn.Module):
 class Dropout(nn.Dropout):
     """`nn.Dropout`; on a CPU one random byte per number decides, several times faster than a float each.
 
-    The rate is thereby rounded to a multiple of 1/256, and the scale made to fit it.
+    The rate is therefore rounded to a multiple of 1/256, and the scale fits it.
     """
 
     def forward(self, x: Tensor) -> Tensor:

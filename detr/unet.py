@@ -1,9 +1,9 @@
-"""A U-Net over time that tells the noise in a sequence of actions, given what was observed.
+"""A U-Net over time that predicts the noise in a sequence of actions, given the observations.
 
 Source: Chi et al. 2023, "Diffusion Policy: Visuomotor Policy Learning via Action Diffusion",
 arXiv:2303.04137, section III; diffusion_policy, model/diffusion/conditional_unet1d.py. Differences:
 
-- FiLM's scale is 1 + s instead of s, so that a block lets its input pass before it has learned anything;
+- FiLM's scale is 1 + s instead of s, so that a block passes its input on before it has learned anything;
 - sequences of any length: they are padded with zeros to a multiple of the down-sampling, and cut again.
 """
 

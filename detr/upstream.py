@@ -10,7 +10,7 @@ from torch import Tensor
 from detr.latent import CodeLatent, GaussianLatent
 
 # What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of
-# the first (after decoder.norm), for the answer (detr_vae.py, forward); the others and is_pad_head learnt
+# the first (after decoder.norm), as the answer (detr_vae.py, forward); the others and is_pad_head learned
 # nothing.
 DROPPED = re.compile(r"is_pad_head\.|pos_table$|.*num_batches_tracked$|transformer\.decoder\.layers\.(?!0\.)")
 CVAE_ONLY = (
@@ -45,15 +45,15 @@ def convert_upstream(
 
     Args:
         state_dict: the weights.
-        codes: of the VQ variant, number of codes and values of each, whose product alone the weights tell.
+        codes: of the VQ variant, number of codes and values of each; the weights tell only their product.
 
     Returns:
         the state dict of our `ACT`, and the sizes to build it with: `backbone`, `norm` and `num_backbones`
         for `build_backbone` (original ACT has one for all cameras, ACT++ one per camera), all others
-        arguments of `ACT`. The number of heads leaves no trace in the weights; upstream has always 8.
+        arguments of `ACT`. The number of heads leaves no trace in the weights; upstream always has 8.
 
     Raises:
-        ValueError: these are no weights of ACT, or those of its VQ variant and `codes` do not fit.
+        ValueError: these are no weights of ACT, or of its VQ variant and `codes` do not fit.
     """
     weights = {k.removeprefix("model."): v for k, v in state_dict.items()}
     _refuse_others(weights)
@@ -84,14 +84,14 @@ def _read_latent(
 ) -> GaussianLatent | CodeLatent | None:
     if not any(k.startswith("encoder.layers.") for k in weights):
         return None
-    taken, projected = weights["latent_out_proj.weight"].shape[1], weights["latent_proj.weight"].shape[0]
-    if projected == 2 * taken:  # a Gaussian has a mean and a variance per number, a code has neither
-        return GaussianLatent(taken)
-    if codes is None or math.prod(codes) != taken:
-        told = "not given" if codes is None else f"{codes[0]} and {codes[1]}"
+    dim, info_dim = weights["latent_out_proj.weight"].shape[1], weights["latent_proj.weight"].shape[0]
+    if info_dim == 2 * dim:  # a Gaussian has a mean and a variance per number, a code has neither
+        return GaussianLatent(dim)
+    if codes is None or math.prod(codes) != dim:
+        shown = "not given" if codes is None else f"{codes[0]} and {codes[1]}"
         raise ValueError(
-            f"a VQ checkpoint whose codes take {taken} numbers: vq_class times vq_dim must be as many, but "
-            f"they are {told}"
+            f"a VQ checkpoint whose codes take {dim} numbers: vq_class times vq_dim must be as many, but "
+            f"they are {shown}"
         )
     return CodeLatent(*codes)
 
@@ -99,9 +99,9 @@ def _read_latent(
 def _fold_first_self_attention(weights: dict[str, Tensor]) -> None:
     """Replace the first decoder layer's self-attention, over zeros, by the one vector it always gives."""
     prefix = "transformer.decoder.layers.0."
-    taken = {k: weights.pop(k) for k in list(weights) if k.startswith(f"{prefix}self_attn.")}
-    weight, bias = (taken[f"{prefix}self_attn.out_proj.{name}"] for name in ("weight", "bias"))
-    value_bias = taken[f"{prefix}self_attn.in_proj_bias"].chunk(3)[2]  # (d,)
+    attention = {k: weights.pop(k) for k in list(weights) if k.startswith(f"{prefix}self_attn.")}
+    weight, bias = (attention[f"{prefix}self_attn.out_proj.{name}"] for name in ("weight", "bias"))
+    value_bias = attention[f"{prefix}self_attn.in_proj_bias"].chunk(3)[2]  # (d,)
     weights[f"{prefix}start"] = weight @ value_bias + bias
 
 

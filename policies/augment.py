@@ -1,9 +1,9 @@
 """Random changes of a training batch, made on the device: of its images, and of the state beside them.
 
-A policy that may read the arm's joints instead of the picture learns the picture last; a state that cannot be
-relied on, or a camera that at times is dark, takes that shortcut away.
+A policy that can read the arm's joints learns to look at the picture last. An unreliable state, or a camera
+that is sometimes dark, takes that shortcut away.
 
-torch and torchvision are imported by what computes: the flags are told without them.
+torch and torchvision are imported where they compute, so that the flags load without them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Flags of what is changed at random in training."""
+    """Flags of the random changes in training."""
 
     TITLE: ClassVar[str] = "picture"
 
@@ -53,7 +53,7 @@ class AugmentConfig:
             raise ValueError(f"--augment is {' '.join(self.augment)}; {NONE} must stand alone")
 
     def augmentations(self, default: Sequence[str]) -> tuple[str, ...]:
-        """What is done to the images, in order; `default` if no flag says so."""
+        """Changes of the images, in order; `default` if the flag is not given."""
         chosen = default if self.augment is None else self.augment
         return tuple(name for name in AUGMENTATIONS if name in chosen)
 
@@ -71,36 +71,36 @@ def _transforms(name: str, height: int, width: int) -> list[v2.Transform]:
         return [v2.RandomRotation(DEGREES, v2.InterpolationMode.BILINEAR)]
     if name == "color":
         return [v2.ColorJitter(BRIGHTNESS, CONTRAST, SATURATION)]
-    # the picture's edge is repeated, so that no black border tells how far it was shifted
+    # the picture's edge is repeated, so that no black border shows how far it was shifted
     margins = [int(SHIFT * width), int(SHIFT * height)]
     return [v2.RandomCrop((height, width), padding=margins, padding_mode="edge")]
 
 
 def centre_crop(images: Tensor, names: Sequence[str]) -> Tensor:
-    """Images (..., H, W, 3) uint8 as a policy sees them at work: where training cropped, the middle of the
-    same size, scaled up alike.
+    """Images (..., H, W, 3) uint8 as a policy sees them when it acts: if training cropped, the middle of the
+    same size, scaled up in the same way.
     """
     if "crop" not in names:
         return images
     from torchvision.transforms import v2
 
     height, width = images.shape[-3:-1]
-    at_work = v2.Compose([v2.CenterCrop(_cropped(height, width)), v2.Resize((height, width), antialias=True)])
-    return at_work(images.movedim(-1, -3)).movedim(-3, -1)
+    crop = v2.Compose([v2.CenterCrop(_cropped(height, width)), v2.Resize((height, width), antialias=True)])
+    return crop(images.movedim(-1, -3)).movedim(-3, -1)
 
 
 class Augmentation:
     """Changes a batch (`utils.Demonstrations.batch`) at random, each sample in its own way.
 
-    All draws come from torch's global generator, for images from that of the CPU, so that nothing waits for
-    the device. What is not asked for draws nothing.
+    All draws come from torch's global generators; those for images from the CPU's, so that nothing waits for
+    the device. A change that is off draws nothing.
 
     Args:
         names: of `AUGMENTATIONS`; all cameras of a sample are changed alike (as in ACT++).
         qpos_mean, qpos_std: (D,), of the state, on the batch's device.
         state_dropout: share of the samples whose whole state becomes its mean.
         state_noise: standard deviation of the noise on the state, in those of its entries.
-        darkness: probability that an image becomes black, of each camera; empty: none does.
+        darkness: for each camera, the probability that an image becomes black; empty: never.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Augmentation:
         self._darkness = torch.tensor(darkness, device=qpos_mean.device) if any(darkness) else None
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A batch of the same shapes and types; the one given stays as it is."""
+        """A changed copy, of the same shapes and types."""
         return {**batch, "images": self.images(batch["images"]), "qpos": self.state(batch["qpos"])}
 
     def images(self, images: Tensor) -> Tensor:
-        """(B, ..., cameras, H, W, 3) uint8, changed; a sample's past like its present."""
+        """Change (B, ..., cameras, H, W, 3) uint8; a sample's past in the same way as its present."""
         import torch
 
         if self._names:
@@ -140,7 +140,7 @@ class Augmentation:
         return images
 
     def state(self, qpos: Tensor) -> Tensor:
-        """(B, ..., D), changed."""
+        """Change (B, ..., D)."""
         import torch
 
         if self._noise:

@@ -1,4 +1,4 @@
-"""What every policy is: what it learns (`loss`), what it does (`act`), and what it is connected to."""
+"""What all policies have in common: `loss` and `act`, and the interface that they are connected to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Interface:
     image_size: tuple[int, int]  # height, width (pixels) that it sees; larger frames are scaled down
     task: str = ""
     render_quality: str = ""  # of the simulated images it was trained on
-    # of the cameras that it does not simply see whole
+    # of the cameras that it does not see whole
     views: dict[str, View] = dataclasses.field(default_factory=dict)
     augmentations: tuple[str, ...] = ()  # of the images in training
     fps: float = 0.0  # steps a second of the demonstrations; 0: not known
@@ -38,7 +38,7 @@ class Interface:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Interface:
-        """What `dataclasses.asdict` made of one."""
+        """From the dict that `dataclasses.asdict` made of one."""
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         views = {camera: View.from_plain(view) for camera, view in values.get("views", {}).items()}
         return cls(**{**values, "views": views})
@@ -54,7 +54,7 @@ class Choice:
     state_weight: float
 
     def text(self) -> str:
-        """For the reader."""
+        """The choice in words."""
         error = self.errors[self.state_weight][list(self.ks).index(self.k)]
         return (
             f"k {self.k} and state weight {self.state_weight:g}: of {len(self.ks)} times {len(self.errors)}, "
@@ -65,13 +65,12 @@ class Choice:
 class Policy(nn.Module):
     """Maps an observation to a chunk of actions. Takes and gives robot units; normalises inside.
 
-    A subclass names its `Config`, which also tells how it is trained and used, builds its networks in
-    `__init__`, and defines `loss` and `act`, and `backbones` where it sees through them. The rest it changes
-    only where it differs.
+    A subclass names its `Config` (flags, and how it is trained and used), builds its networks in `__init__`,
+    and defines `loss`, `act`, and `backbones` if it has any. It overrides the rest only where it differs.
 
-    Where `observation_horizon` is 1, `qpos` is (B, D) and `images` are (B, cameras, H, W, 3). A policy that
-    looks back h > 1 steps gets (B, h, D) and (B, h, cameras, H, W, 3), oldest first; the first step of an
-    episode stands for those before it. The chunk of actions begins at the newest of them.
+    With `observation_horizon` 1, `qpos` is (B, D) and `images` are (B, cameras, H, W, 3). A policy that looks
+    back h > 1 steps gets (B, h, D) and (B, h, cameras, H, W, 3), oldest first; the first step of an episode
+    also stands for those before it. The chunk of actions begins at the newest step.
     """
 
     Config: ClassVar[type[PolicyConfig]]
@@ -87,7 +86,7 @@ class Policy(nn.Module):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch (`utils.Demonstrations.batch`): `loss` is minimised, every entry is logged.
 
-        The batch holds what `draw_noise` gives, too.
+        The batch also holds what `draw_noise` returned.
         """
         raise NotImplementedError
 
@@ -107,17 +106,17 @@ class Policy(nn.Module):
 
     @property
     def execution_horizon(self) -> int:
-        """Actions of a chunk that are executed before the next is asked for, unless somebody says other."""
+        """Actions of a chunk that are executed before the next is asked for, unless a flag says otherwise."""
         return self.config.execution_horizon
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
-        """The random numbers that the loss of so many samples depends on, a row a sample."""
+        """The random numbers that the loss of `samples` samples depends on, one row for each."""
         return {}
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
         """Actions (B, chunk, A) for `qpos` (B, D) and `images` (B, cameras, H, W, 3) uint8.
 
-        `generator` is where a policy that draws its actions takes its random numbers from.
+        A policy that draws its actions takes its random numbers from `generator`.
         """
         raise NotImplementedError
 
@@ -125,13 +124,13 @@ class Policy(nn.Module):
         """Called after each optimiser step."""
 
     def finish(self, train: Demonstrations, validation: Demonstrations) -> Choice | None:
-        """Called once training has come to its end, on the policies that are kept, if `config.needs_finish`.
+        """Called when training has ended, on the policies that are kept, if `config.needs_finish`.
 
-        What it learns belongs into buffers, so that the checkpoint holds it; what it chose is for the reader.
+        What it learns belongs in buffers, so that the checkpoint holds it; what it chose is only printed.
         """
 
     def backbones(self) -> list[nn.Module]:
-        """Its image backbones, one for each camera, or a single one that all share; none if it has none."""
+        """Its image backbones: one for each camera, a single one that all share, or none."""
         return []
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
@@ -158,7 +157,7 @@ class Policy(nn.Module):
         return (images.movedim(-1, -3).float() - self.image_mean) / self.image_std
 
     def observe(self, observations: Sequence[Observation]) -> Batch:
-        """Batch B observations of an environment; shows of their images what the policy sees, at its size."""
+        """Make a batch of B observations of an environment, with the images as the policy sees them."""
         size, views = self.interface.image_size, self.interface.views
         images = [
             [views.get(c, resize_image)(o["images"][c], size) for c in self.interface.cameras]

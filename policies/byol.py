@@ -1,9 +1,9 @@
-"""Features learnt without labels: BYOL, which asks that two changed views of a picture look alike.
+"""Features learned without labels: BYOL trains a network to see the same in two changed views of a picture.
 
 Source: Grill et al. 2020, "Bootstrap your own latent" (arXiv:2006.07733), as VINN uses it (Pari et al.
 2021, section III-B); the learner itself is the package byol-pytorch. The views are ours. They are mild:
-what a picture of a task tells is where things are, and views cropped as hard as for ImageNet (to 8 % of the
-picture) ask a network not to see that.
+a picture of a task tells where things are, and views cropped as hard as for ImageNet (to 8 % of the picture)
+would teach a network to ignore that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GRAY = (0.299, 0.587, 0.114)  # how bright red, green and blue are (ITU-R BT.601
 
 
 def changed_view(images: Tensor, numbers: Tensor, crop: float) -> Tensor:
-    """Each image cropped, resized to what it was, and its colours changed, as its numbers say.
+    """Crop each image, resize it back, and change its colours, as its numbers say.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
@@ -69,7 +69,7 @@ def make_learner(net: nn.Module) -> BYOL:
 
     return BYOL(
         net,
-        image_size=64,  # of a picture that it is tried on; pictures may have any
+        image_size=64,  # of a picture that it is tried out on; others may have any
         hidden_layer=-1,
         projection_size=PROJECTION,
         projection_hidden_size=HIDDEN,

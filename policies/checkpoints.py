@@ -1,4 +1,4 @@
-"""Checkpoint files: where they lie, what they hold, and the weights in those of others."""
+"""Checkpoint files: where they lie, what they hold, and the weights in other programs' files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from common import cli, read_torch
 
-BEST, LAST = "policy_best.ckpt", "policy_last.ckpt"  # of least validation loss; of the last step
-# what others call the entry of their checkpoints that holds the weights
+BEST, LAST = "policy_best.ckpt", "policy_last.ckpt"  # of the lowest validation loss; of the last step
+# names of the entry that holds the weights in other programs' checkpoints
 ENTRIES = (
     "model_state_dict",
     "state_dict",
@@ -25,15 +25,15 @@ ENTRIES = (
     "network",
     "net",
 )
-# what DataParallel, torch.compile and averages of the weights put before the names of weights
+# what DataParallel, torch.compile and AveragedModel put before the names of weights
 PREFIXES = ("module.", "_orig_mod.", "model.module.", "model._orig_mod.")
 COUNTER = "n_averaged"  # of torch's AveragedModel
 
 
 def run_checkpoint(ckpt_dir: str | Path, name: str | None = None) -> Path:
-    """Path of the checkpoint of that name in a run's folder.
+    """Path of a checkpoint in a run's folder.
 
-    Without a name, of the one that the run's flags (config.json) name; of the best where they name none.
+    Without a name, the one that the run's flags (config.json) name, or else the best.
     """
     folder = Path(ckpt_dir)
     flags = folder / "config.json"
@@ -48,14 +48,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        there = sorted(p.name for p in path.parent.glob("*.ckpt"))
-        found = f"in that folder: {', '.join(there) or 'none'}"
+        folder = path if path.is_dir() else path.parent
+        names = ", ".join(sorted(p.name for p in folder.glob("*.ckpt"))) or "none"
         if path.is_dir():
-            there = sorted(p.name for p in path.glob("*.ckpt"))
-            raise FileNotFoundError(f"{path} is a folder; checkpoints in it: {', '.join(there) or 'none'}")
-        raise FileNotFoundError(
-            f"no checkpoint {path}; {found if path.parent.is_dir() else 'there is no such folder'}"
-        )
+            raise FileNotFoundError(f"{path} is a folder; checkpoints in it: {names}")
+        where = f"in that folder: {names}" if folder.is_dir() else "there is no such folder"
+        raise FileNotFoundError(f"no checkpoint {path}; {where}")
     content = read_torch(path)
     if not isinstance(content, Mapping) or any(type(name) is not str for name in content):
         raise ValueError(f"{path} holds {described(content)}, not the dict of names that a checkpoint is")
@@ -65,7 +63,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def described(value: Any) -> str:
-    """A value of a file's, for the reader: never long, whatever it is."""
+    """A value from a file, for a message: always short."""
     if value is None or type(value) in (bool, int, float, str, bytes):
         text = ascii(value)
         return text if len(text) <= 60 else f"{text[:60]}..."
@@ -73,15 +71,14 @@ def described(value: Any) -> str:
 
 
 def find_weights(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], str]:
-    """The weights in a checkpoint of another program's.
+    """The weights in a checkpoint of another program.
 
     Args:
-        content: what its file holds: a state dict, or one with it in one of `ENTRIES`.
+        content: of its file: a state dict, or a dict that holds one in one of `ENTRIES`.
         path: the file.
 
     Returns:
-        the weights, by names without what wrappers put before them; and what was done, for the reader ("" if
-        nothing).
+        the weights, by names without the prefixes of wrappers; and a note on what was done ("" if nothing).
 
     Raises:
         ValueError: it holds none.
@@ -96,9 +93,9 @@ def find_weights(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tens
             )
         weights = content[entry]
     weights, prefixes = without_prefixes(weights)
-    told = [f"its weights are those of its entry {entry!r}"] if entry else []
-    told += [f"{prefix!r} before their names was left out" for prefix in prefixes]
-    return weights, "; ".join(told)
+    notes = [f"its weights are those of its entry {entry!r}"] if entry else []
+    notes += [f"{prefix!r} before their names was left out" for prefix in prefixes]
+    return weights, "; ".join(notes)
 
 
 def is_state_dict(value: Any) -> bool:
@@ -111,14 +108,14 @@ def is_state_dict(value: Any) -> bool:
 
 
 def without_prefixes(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights by their names without the `PREFIXES` that all of them have; and which these were."""
-    weights, found = dict(weights), []
+    """The weights without the `PREFIXES` that all their names have; and which these were."""
+    weights, removed = dict(weights), []
     while prefix := next((p for p in PREFIXES if _all_have(weights, p)), None):
         weights.pop(COUNTER, None)
         kept = "model." if prefix.startswith("model.") else ""
         weights = {kept + name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-        found.append(prefix.removeprefix(kept))
-    return weights, found
+        removed.append(prefix.removeprefix(kept))
+    return weights, removed
 
 
 def _all_have(weights: Mapping[str, Tensor], prefix: str) -> bool:
@@ -146,7 +143,7 @@ def check_weights(weights: Any, path: Path) -> None:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are; in one pass, which makes nothing as large."""
+    """Whether all numbers are; in one pass, without a mask as large as the tensor."""
     return not tensor.numel() or all(map(math.isfinite, (end.item() for end in tensor.float().aminmax())))
 
 
@@ -155,14 +152,14 @@ def _first_infinite(tensor: Tensor) -> float:
 
 
 def check_run(state: Mapping[str, Any], wanted: Mapping[str, type], path: Path) -> None:
-    """ValueError unless what a run is to go on from has values of the types `wanted`, by name."""
-    for name, kind in wanted.items():
+    """ValueError unless the state to resume a run from has values of the types `wanted`, by name."""
+    for name, expected in wanted.items():
         value = state.get(name)
-        is_number = kind is float and type(value) in (int, float) and not math.isnan(value)
-        if not is_number and (kind is float or type(value) is not kind):
+        is_number = expected is float and type(value) in (int, float) and not math.isnan(value)
+        if not is_number and (expected is float or type(value) is not expected):
             raise ValueError(f"{path} cannot be resumed from: its {name} is {described(value)}")
     if not all(type(row) is dict for row in state["history"]):
-        raise ValueError(f"{path} cannot be resumed from: its history holds something else than rows")
+        raise ValueError(f"{path} cannot be resumed from: its history holds something other than rows")
 
 
 def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
@@ -176,7 +173,7 @@ def check_optimiser(optimiser: Mapping[str, Any], path: Path) -> None:
 
 
 def tell(path: Path, note: str) -> None:
-    """Print what was done to a file's content, if anything was; once, not in each worker."""
+    """Print a note on a file, if there is one; once, not in each worker."""
     if note and parent_process() is None:
         print(f"{path}: {note}")
 

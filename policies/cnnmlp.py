@@ -15,8 +15,8 @@ from utils import Batch
 
 
 class CNNMLPPolicy(Policy):
-    """One action at a time from convolutional features (`CNNMLPPolicy` in ACT, policy.py): what chunks of
-    actions are compared with.
+    """One action at a time from convolutional features (`CNNMLPPolicy` in ACT, policy.py): the baseline
+    for chunks of actions.
     """
 
     Config = CNNMLPConfig

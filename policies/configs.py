@@ -1,7 +1,7 @@
 """The flags of all policies, and what they decide before there is a policy.
 
-They are apart from the policies, each of which has a file of its own, as those import torch: --help would
-take seconds. `policies.POLICIES` joins the two.
+They are apart from the policies because those import torch: --help would take seconds. `policies.POLICIES`
+joins the two.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Config = TypeVar("Config", bound="PolicyConfig")
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """What is asked of every policy's flags. A policy overrides it by a flag, a constant or a property."""
+    """What every policy's flags tell. A policy overrides an entry by a flag, a constant or a property."""
 
     chunk_size: ClassVar[int] = 1  # actions that it predicts at once
     observation_horizon: ClassVar[int] = 1  # observations that it looks at, up to the present one
     trains: ClassVar[bool] = True  # False: there is nothing to train, only to finish
     needs_finish: ClassVar[bool] = False  # does not act before `Policy.finish`
-    is_rebuilt: ClassVar[bool] = True  # it tells all of the networks: none is to be taken from another file
-    augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, unless --augment says other
-    ema: ClassVar[float | None] = None  # decay of the average of the weights, unless --ema says other
-    # flags of training (TrainConfig) that it learns well with, unless the command line says other
+    is_rebuilt: ClassVar[bool] = True  # it describes its networks fully: none comes from another file
+    augmentations: ClassVar[tuple[str, ...]] = ()  # of the images in training, if --augment is not given
+    ema: ClassVar[float | None] = None  # decay of the average of the weights, if --ema is not given
+    # flags of training (TrainConfig) that it learns well with: defaults of the command line
     training_defaults: ClassVar[Mapping[str, Any]] = {}
-    # flags that count actions of a chunk; where they are not given, no more than it has
+    # flags that count actions of a chunk: if not given, they are cut to its length
     within_chunk: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -44,21 +44,21 @@ class PolicyConfig:
 
     @property
     def execution_horizon(self) -> int:
-        """Actions of a chunk that are executed before the next is asked for, unless somebody says other."""
+        """Actions of a chunk that are executed before the next is asked for, unless a flag says otherwise."""
         return self.chunk_size
 
     @classmethod
     def chunk_flag(cls) -> str | None:
-        """Name of the flag that says how long a chunk is; None if it always is a single action."""
+        """Name of the flag for the length of a chunk; None if it always is a single action."""
         flags = cli.flags_of_type(cls)
         return next((flag.name for flag in flags if "chunk_size" in (flag.name, flag.rule.alias)), None)
 
     def with_chunk(self: Config, steps: int) -> Config:
-        """The same with chunks of so many steps."""
+        """The same with chunks of `steps` actions."""
         return dataclasses.replace(self, **{self.chunk_flag(): steps})
 
     def check_sources(self) -> None:
-        """FileNotFoundError for a file that training would start from and that is missing."""
+        """FileNotFoundError if a file that training starts from is missing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class VisionConfig(PolicyConfig):
 
     @property
     def is_rebuilt(self) -> bool:
-        """Whether it tells all of the backbones, so that they are built bare, for weights that are there."""
+        """Whether it describes the backbones fully: they are then built bare, and their weights loaded."""
         return self.norm is not None
 
     def rebuilt(self: Config, backbone: Any) -> Config:
@@ -81,7 +81,7 @@ class VisionConfig(PolicyConfig):
         return dataclasses.replace(self, norm=backbone.norm, pretrained=backbone.pretrained)
 
     def check_sources(self) -> None:
-        """ValueError for a backbone that is not known, FileNotFoundError for a missing file of weights."""
+        """ValueError for an unknown backbone, FileNotFoundError for a missing file of weights."""
         check_backbone(self.backbone)
         check_weights_source(self.backbone_weights)
 
@@ -89,12 +89,12 @@ class VisionConfig(PolicyConfig):
 def check_weights_source(weights: str) -> None:
     """FileNotFoundError unless it is one of `WEIGHTS` or a file."""
     if weights not in WEIGHTS and not Path(weights).is_file():
-        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or say {', '.join(WEIGHTS)}")
+        raise FileNotFoundError(f"backbone weights {weights!r}: no such file; or give {', '.join(WEIGHTS)}")
 
 
 @dataclass(frozen=True)
 class ACTConfig(VisionConfig):
-    """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III) but for dec_layers."""
+    """Flags of ACT. Defaults as in the paper (Zhao et al. 2023, table III), except for dec_layers."""
 
     chunk_size: int = cli.flag(100, "actions predicted at once", least=1, most=10_000)
     kl_weight: float = cli.flag(10.0, "weight of the CVAE's divergence", least=0)
@@ -128,10 +128,9 @@ class ACTConfig(VisionConfig):
 class DiffusionConfig(VisionConfig):
     """Flags of Diffusion Policy.
 
-    The defaults, but for the backbone, are what learned the transfer of a cube in 1000 steps of 32 samples,
-    with --backbone keypoints --augment none. Those of the original code are --observation_horizon 2
-    --action_horizon 8 --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon, at
-    --lr 1e-4.
+    With --backbone keypoints --augment none and else the defaults, it learned the transfer of a cube in 1000
+    steps of 32 samples. The original code has --observation_horizon 2 --action_horizon 8
+    --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon --lr 1e-4.
     """
 
     observation_horizon: int = cli.flag(
@@ -145,18 +144,20 @@ class DiffusionConfig(VisionConfig):
         100, "diffusion steps from actions to noise, in training", least=1, most=100_000
     )
     num_inference_timesteps: int = cli.flag(
-        10, "of these, how many are taken back from noise to actions", least=1, most=100_000
+        10, "steps from noise back to actions, when it acts", least=1, most=100_000
     )
     scheduler: str = cli.flag(
-        "ddim", "how: ddim, which needs few steps; or ddpm, made for all of them", SCHEDULERS
+        "ddim",
+        "how noise becomes actions: ddim, which needs few steps; or ddpm, which is made for all of them",
+        SCHEDULERS,
     )
     down_dims: tuple[int, ...] = cli.flag(
         (64, 128, 256), "channels of the U-Net's levels", least=1, most=65_536
     )
     prediction_type: str = cli.flag(
         "sample",
-        "what the network tells: sample, the actions, which is learned soon; or epsilon, the noise, as in "
-        "the original",
+        "what the network predicts: sample, the actions, which is learned sooner; or epsilon, the noise, as "
+        "in the original",
         PREDICTIONS,
     )
     backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
@@ -197,14 +198,14 @@ class DiffusionConfig(VisionConfig):
 
 @dataclass(frozen=True)
 class VINNConfig(VisionConfig):
-    """Flags of VINN. Unlike VINN's, the backbone is one that learns from scratch within minutes."""
+    """Flags of VINN. Its default backbone, unlike VINN's, learns from scratch within minutes."""
 
     backbone: str = cli.flag("keypoints", f"one of {', '.join(BACKBONES)}")
     chunk_size: int = cli.flag(100, "actions taken from each neighbour", least=1, most=10_000)
     features: str = cli.flag(
         BYOL,
-        "where features come from: byol trains them without labels; backbone takes the weights as they are "
-        "(--backbone_weights), policy those of a trained policy (--features_from); these two train nothing",
+        "where features come from: byol trains them without labels; backbone takes the weights as they "
+        "are (--backbone_weights), policy those of a trained policy (--features_from); both train nothing",
         FEATURES,
     )
     features_from: str | None = cli.flag(
@@ -212,12 +213,12 @@ class VINNConfig(VisionConfig):
     )
     cells: int = cli.flag(
         4,
-        "a backbone's map is averaged to at most so many cells a side; 1: to one, as VINN",
+        "most cells a side that a backbone's map is averaged to; 1: a single one, as VINN",
         least=1,
         most=1000,
     )
     byol_crop: float = cli.flag(
-        0.9, "share of each side that the views keep at least which BYOL compares", above=0, most=1
+        0.9, "least share of each side that is kept in the views that BYOL compares", above=0, most=1
     )
     k: int | None = cli.flag(
         None, "neighbours that are averaged; chosen on validation episodes if not given", least=1

@@ -19,12 +19,12 @@ from utils import Batch, hold_last
 class DiffusionPolicy(Policy):
     """Diffusion Policy with a convolutional network (Chi et al. 2023, arXiv:2303.04137; ACT++: policy.py).
 
-    It learns the noise in noisy chunks of actions, given the newest observations, and acts by taking the
-    noise out of nothing but noise, step by step. States and actions are scaled to [-1, 1].
+    It learns to find the noise in noisy chunks of actions, given the newest observations, and acts by
+    turning pure noise into actions, step by step. States and actions are scaled to [-1, 1].
 
-    Differs from ACT++ in that images are normalised, that several observations may be looked at, that the
-    average of the weights is updated after the optimiser's step, not before it, and that the loss is averaged
-    over the action steps that exist.
+    Differs from ACT++: images are normalised, it can look at several observations, the average of the weights
+    is updated after the optimiser's step, not before it, and the loss is averaged over the action steps that
+    exist.
     """
 
     Config = DiffusionConfig
@@ -57,7 +57,7 @@ class DiffusionPolicy(Policy):
         return list(self.encoders) * (cameras if len(self.encoders) == 1 else 1)
 
     def condition(self, obs: Batch) -> Tensor:
-        """What is observed as one vector (B, cond_dim) a sample; shapes as told in `Policy`."""
+        """The observations of each sample as one vector, (B, cond_dim); shapes as in `Policy`."""
         batch, horizon = len(obs["qpos"]), self.observation_horizon
         qpos = self.normalise_qpos(obs["qpos"]).reshape(batch * horizon, -1)
         images = obs["images"].reshape(
@@ -80,7 +80,7 @@ class DiffusionPolicy(Policy):
         is_pad = batch["is_pad"]
         batch = {**self.draw_noise(len(is_pad)), **batch}
         noise, timesteps = batch["noise"], batch["timesteps"]
-        # the network sees the whole chunk: behind its end, what it will itself go on with
+        # the network sees the whole chunk, so past the episode's end the last action is held
         actions = self.normalise_actions(hold_last(batch["actions"], is_pad))  # (B, chunk, A)
         noisy = self.scheduler.add_noise(actions, noise, timesteps)
         predicted = self.network(noisy, timesteps, self.condition(batch))
@@ -95,9 +95,9 @@ class DiffusionPolicy(Policy):
         return self.denoise(torch.randn(shape, generator=generator, device=self.device), cond, generator)
 
     def denoise(self, actions: Tensor, cond: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Actions in robot units from noise (B, chunk, A) and what is observed (B, cond_dim).
+        """Actions in robot units from noise (B, chunk, A) and the observations (B, cond_dim).
 
-        With ddim all chance lies in that noise; ddpm adds more at each step, from `generator`.
+        With ddim that noise is all that is random; ddpm draws more at each step, from `generator`.
         """
         self.scheduler.set_timesteps(self.config.num_inference_timesteps)
         for step in self.scheduler.timesteps.tolist():
@@ -117,8 +117,8 @@ def make_scheduler(config: DiffusionConfig) -> Any:
         raise ImportError(
             f"Diffusion Policy needs diffusers: pip install -r requirements.txt ({error})"
         ) from error
-    kind = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}[config.scheduler]
-    return kind(
+    scheduler = {"ddim": DDIMScheduler, "ddpm": DDPMScheduler}[config.scheduler]
+    return scheduler(
         num_train_timesteps=config.num_train_timesteps,
         beta_schedule="squaredcos_cap_v2",
         prediction_type=config.prediction_type,

@@ -1,7 +1,7 @@
-"""Policies by name. Their flags are known at once; a policy itself is imported when it is asked for.
+"""Policies by name. Their flags are known at once; a policy itself is imported when it is first used.
 
-To add a policy: its flags, a dataclass in configs.py; a file here with its subclass of `Policy`; and its line
-in `POLICIES`. Its networks go to detr/.
+To add a policy, write its flags (a dataclass in configs.py), a file here with its subclass of `Policy`, and
+its line in `POLICIES`. Its networks go to detr/.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # they import torch
 
 
 class Policies(Mapping[str, "type[Policy]"]):
-    """Classes of policies by name, each of a config's class and of where the policy is: "module.Class"."""
+    """Classes of policies by name, each given by the class of its flags and its place, "module.Class"."""
 
     def __init__(self, **policies: tuple[type[PolicyConfig], str]) -> None:
         self._policies = policies
@@ -40,8 +40,8 @@ class Policies(Mapping[str, "type[Policy]"]):
         return self._policies[name][0]
 
     def name_of(self, config: Any) -> str:
-        """Name of the policy that a config is of."""
-        return next(name for name, (kind, _) in self._policies.items() if type(config) is kind)
+        """Name of the policy that a config belongs to."""
+        return next(name for name, (flags, _) in self._policies.items() if type(config) is flags)
 
 
 POLICIES = Policies(

@@ -1,4 +1,4 @@
-"""What checkpoints store of a policy beside its weights, and whether it is what it should be."""
+"""What checkpoints store of a policy beside its weights, checked value by value."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MOST_PIXELS = 16384  # of a side of a picture
 
 
 def stored_values(config: type, values: Any, where: str) -> dict[str, Any]:
-    """Values of a dataclass's fields as they were stored.
+    """Stored values of a dataclass's fields, checked.
 
     Args:
         config: the dataclass, e.g. a policy's `Config`.
-        values: what stands in the file.
-        where: what the reader calls it, e.g. "runs/a/policy_best.ckpt: its config".
+        values: as the file has them.
+        where: what a message calls them, e.g. "runs/a/policy_best.ckpt: its config".
 
     Raises:
         ValueError: a field is missing, unknown here, or has a value of another type.
@@ -43,7 +43,7 @@ def stored_values(config: type, values: Any, where: str) -> dict[str, Any]:
     for name in values:
         if name not in fields:
             raise ValueError(
-                f"{where} has {described(name)}, which this version does not know; another one wrote it"
+                f"{where} has {described(name)}, which this version does not know; another version wrote it"
             )
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
@@ -58,11 +58,11 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a stored value is of a type hint; numbers must be finite."""
     if isinstance(hint, types.UnionType):
         return any(_fits(value, option) for option in typing.get_args(hint))
-    kind, inner = typing.get_origin(hint), typing.get_args(hint)
-    if kind is tuple:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
         hints = inner[:1] * len(value) if isinstance(value, list | tuple) and inner[-1] is Ellipsis else inner
         return isinstance(value, list | tuple) and len(value) == len(hints) and all(map(_fits, value, hints))
-    if kind is dict:
+    if origin is dict:
         return isinstance(value, Mapping) and all(type(name) is str for name in value)
     if hint is float:
         return type(value) in (int, float) and math.isfinite(value)
@@ -70,7 +70,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    """A type hint for the reader."""
+    """A type hint in words."""
     if isinstance(hint, types.UnionType):
         return " or ".join(_words(option) for option in typing.get_args(hint))
     names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
@@ -105,49 +105,49 @@ def stored_interface(values: Any, where: str) -> Interface:
     return interface
 
 
-def stored_stats(known: Any, state_dim: int, action_dim: int, where: str) -> Stats:
-    """Statistics by field name, among others that are passed over; ranges that lack are filled in.
+def stored_stats(arrays: Any, state_dim: int, action_dim: int, where: str) -> Stats:
+    """Statistics from arrays by name; others are ignored, and missing ranges filled in.
 
-    ValueError unless they are as many as the states (`state_dim`) and actions have entries, finite, and such
-    as one can divide by.
+    ValueError unless each has one entry for each of the state (`state_dim`) or of the action, all are finite,
+    and deviations above 0.
     """
-    if not isinstance(known, Mapping):
-        raise ValueError(f"{where} is {described(known)}; it should be a dict of arrays by name")
+    if not isinstance(arrays, Mapping):
+        raise ValueError(f"{where} is {described(arrays)}; it should be a dict of arrays by name")
     names = [field.name for field in dataclasses.fields(Stats)]
     for name in names:
-        if name in known and not isinstance(known[name], np.ndarray | np.generic | Tensor):
-            raise ValueError(f"{where} has {name} {described(known[name])}; it should be an array")
+        if name in arrays and not isinstance(arrays[name], np.ndarray | np.generic | Tensor):
+            raise ValueError(f"{where} has {name} {described(arrays[name])}; it should be an array")
         width = state_dim if name.startswith("qpos") else action_dim
-        if name in known and (count := int(np.prod(known[name].shape))) != width:
+        if name in arrays and (count := int(np.prod(arrays[name].shape))) != width:
             raise ValueError(f"{where} has {count} numbers in {name}; the network has {width}")
-        if name not in known and not name.endswith(("_min", "_max")):
+        if name not in arrays and not name.endswith(("_min", "_max")):
             raise ValueError(f"{where} lacks {name!r}")
-    stats = Stats.completed({name: known[name] for name in names if name in known})
+    stats = Stats.completed({name: arrays[name] for name in names if name in arrays})
     for name in names:
-        of, kind = name.split("_")
+        quantity, statistic = name.split("_")
         values = getattr(stats, name)
-        if not values.isfinite().all() or (kind == "std" and (values <= 0).any()):
-            wanted = "finite and above 0" if kind == "std" else "finite"
+        if not values.isfinite().all() or (statistic == "std" and (values <= 0).any()):
+            wanted = "finite and above 0" if statistic == "std" else "finite"
             raise ValueError(f"{where} has {name} {_worst(values)}; it should be {wanted}")
-        if kind == "min" and (values > getattr(stats, f"{of}_max")).any():
-            raise ValueError(f"{where} has {name} above {of}_max")
+        if statistic == "min" and (values > getattr(stats, f"{quantity}_max")).any():
+            raise ValueError(f"{where} has {name} above {quantity}_max")
     return stats
 
 
 def _worst(values: Tensor) -> float:
-    """The first that is not finite, or the least."""
+    """The first that is not finite, or else the least."""
     infinite = values[~values.isfinite()]
     return (infinite[0] if len(infinite) else torch.min(values)).item()
 
 
 def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What a checkpoint holds to resume training from (`training.RunState.state`), its history as losses.
+    """The state to resume training from (`training.run.RunState.state`), its history as losses.
 
     ValueError, with the file, unless it is whole and its numbers are finite.
     """
     state = content.get("training")
     if not isinstance(state, Mapping) or "weights" not in state:
-        raise ValueError(f"{path} holds no run to resume; that is in {LAST}, as training leaves it")
+        raise ValueError(f"{path} holds no run to resume; training writes one to {LAST}")
     wanted = {"step": int, "total": int, "best": float, "best_success": float}
     check_run(state, {**wanted, "optimiser": dict, "schedule": dict, "history": list}, path)
     if not 0 <= state["step"] <= state["total"]:
@@ -187,14 +187,14 @@ class Stored:
 
     @classmethod
     def of(cls, content: Mapping[str, Any], path: Path) -> Stored:
-        """Of a checkpoint of ours; ValueError, in one line that begins with the file, if it is not sound."""
+        """From a checkpoint of ours; ValueError, in one line that begins with the file, if it is unsound."""
         version = content.get("format_version")
         if type(version) is not int:
-            told = (
+            shown = (
                 f"format_version {described(version)}" if "format_version" in content else "no format_version"
             )
             raise ValueError(
-                f"{path} has {told}; checkpoints of this program have a whole number, {FORMAT_VERSION} today"
+                f"{path} has {shown}; checkpoints of this program have a whole number, {FORMAT_VERSION} today"
             )
         if version > FORMAT_VERSION:
             raise ValueError(f"{path} has format {version}, newer than {FORMAT_VERSION}: update this code")
@@ -215,23 +215,23 @@ class Stored:
 
     def policy(self) -> Policy:
         """The policy with its weights. ValueError, in one line that begins with the file, if its config makes
-        none, or one that has other weights.
+        none, or its weights do not fit.
         """
         try:
             config = POLICIES.config(self.policy_class)(**self.config)
-            if not config.is_rebuilt:  # other files would be read to build it
+            if not config.is_rebuilt:  # to build it, other files would be read
                 raise ValueError("the norm of the backbone is missing")
             policy = make_policy(self.policy_class, config, self.interface, self.stats)
         except ImportError:
             raise
-        except Exception as error:  # whatever sizes of 0, or beyond the memory, lead to
+        except Exception as error:  # sizes of 0, or beyond the memory, raise anything
             raise ValueError(f"{self.path}: its config makes no policy ({first_line(error)})") from error
         try:
             policy.load_state_dict({**dataclasses.asdict(self.stats), **self.weights})
-        except Exception as error:  # whatever shapes lead to
+        except Exception as error:  # wrong shapes raise anything
             if self.format_version is not None and self.format_version < FORMAT_VERSION:
                 old = f"{self.path} has format {self.format_version}"
-                raise ValueError(f"{old}, whose networks were others; train it again") from None
+                raise ValueError(f"{old}, whose networks were different; train it again") from None
             raise ValueError(
                 f"{self.path}: its weights do not fit its config ({first_line(error)})"
             ) from error
@@ -239,7 +239,7 @@ class Stored:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, for the reader, in one line; its kind where it says nothing."""
+    """What an error says, in one line; the name of its class if it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0] if lines else ""
     return (first if len(first) <= 200 else f"{first[:200]}...") or type(error).__name__

@@ -24,17 +24,16 @@ def read_upstream(
     """Translate a checkpoint of ACT or ACT++.
 
     Args:
-        content: what its file holds: a state dict, or one with it in an entry.
+        content: of its file: a state dict, or a dict that holds one.
         path: the file; `dataset_stats.pkl` must lie beside it, ACT++'s `config.pkl` may.
         cameras: their names, in the order of training, where there is no config.pkl.
 
     Returns:
-        values of `policy.ACTConfig`, values of `policy.Interface`, statistics (with ranges that the file
-        lacks filled in by `Stats.completed`), weights of our `detr.act.ACT`, and what was done to them, for
-        the reader ("" if nothing).
+        values of `ACTConfig`, values of `Interface`, statistics (`Stats.completed` fills in ranges that the
+        file lacks), weights of our `detr.act.ACT`, and a note on how they were changed ("" if not at all).
 
     Raises:
-        ValueError: these are no weights of ACT, or the cameras are not known or do not fit them.
+        ValueError: these are no weights of ACT, or the cameras are unknown or do not fit them.
         FileNotFoundError: no dataset_stats.pkl.
     """
     settings = _settings(path)
@@ -42,11 +41,11 @@ def read_upstream(
     stats_path = path.with_name("dataset_stats.pkl")
     if not stats_path.is_file():
         raise FileNotFoundError(f"{path} is a checkpoint of ACT; its {stats_path.name} must lie beside it")
-    known, widths = read_pickle(stats_path), (sizes["state_dim"], sizes["action_dim"])
-    stats = stored_stats(known, *widths, f"{stats_path}: it")
+    widths = sizes["state_dim"], sizes["action_dim"]
+    stats = stored_stats(read_pickle(stats_path), *widths, f"{stats_path}: it")
     count = sizes.pop("num_backbones")
     try:
-        cameras = name_cameras(path, settings["camera_names"], cameras, count=_told(count))
+        cameras = name_cameras(path, settings["camera_names"], cameras, count=_camera_count(count))
     except ValueError as error:
         raise ValueError(f"{error} ({note})" if note else str(error)) from None
     interface = {
@@ -65,48 +64,48 @@ def read_upstream(
 
 
 def count_cameras(content: Mapping[str, Any], path: Path) -> tuple[tuple[str, ...], int | None]:
-    """Names of the cameras of a checkpoint of ACT (none, if only its people know), and how many there are,
-    None where it has one backbone, which may serve any number. ValueError as of `read_upstream`.
+    """Names of the cameras of a checkpoint of ACT (empty if it does not name them), and how many there are:
+    None if it has one backbone, which may serve any number. ValueError as in `read_upstream`.
     """
     settings = _settings(path)
     _, sizes, _ = _convert(content, path, settings["codes"])
-    return settings["camera_names"], _told(sizes["num_backbones"])
+    return settings["camera_names"], _camera_count(sizes["num_backbones"])
 
 
-def _told(backbones: int) -> int | None:
-    """How many cameras so many backbones tell of: ACT has one for all, ACT++ one for each."""
+def _camera_count(backbones: int) -> int | None:
+    """How many cameras there are, None if unknown: ACT has one backbone for all, ACT++ one for each."""
     return backbones if backbones > 1 else None
 
 
 def _convert(
     content: Mapping[str, Any], path: Path, codes: tuple[int, int] | None
 ) -> tuple[dict[str, Tensor], dict[str, Any], str]:
-    """Weights and sizes as of `convert_upstream`, and what was done to find them."""
+    """Weights and sizes from `convert_upstream`, and a note on how they were found."""
     state, note = find_weights(content, path)
     check_weights(state, path)
     try:
         return *convert_upstream(state, codes), note
-    except Exception as error:  # shapes of something else
+    except Exception as error:  # weights of another network have other shapes
         reason = str(error) if type(error) is ValueError and str(error) else "its weights have other shapes"
         raise ValueError(f"{path}: {reason}{f' ({note})' if note else ''}") from error
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    """Of ACT++'s config.pkl beside a checkpoint: `camera_names`, empty where it says nothing of them, and
-    `codes`, None where there are none.
+    """From ACT++'s config.pkl beside a checkpoint: `camera_names` (empty if it has none) and `codes` (None
+    without VQ).
     """
     path = path.with_name("config.pkl")
-    written = read_pickle(path) if path.is_file() else {}
-    made = written.get("policy_config", {}) if type(written) is dict else None
-    if type(made) is not dict:
-        raise ValueError(f"{path} is not ACT++'s dict of settings; it holds {described(written)}")
-    cameras, codes = written.get("camera_names"), None
+    settings = read_pickle(path) if path.is_file() else {}
+    policy = settings.get("policy_config", {}) if type(settings) is dict else None
+    if type(policy) is not dict:
+        raise ValueError(f"{path} is not ACT++'s dict of settings; it holds {described(settings)}")
+    cameras, codes = settings.get("camera_names"), None
     if cameras is not None and (
         type(cameras) not in (list, tuple) or not all(type(name) is str for name in cameras)
     ):
         raise ValueError(f"{path} has camera_names {described(cameras)}; it should be a list of names")
-    if type(made.get("vq")) in (bool, int) and made["vq"]:
-        codes = (made.get("vq_class"), made.get("vq_dim"))
+    if type(policy.get("vq")) in (bool, int) and policy["vq"]:
+        codes = (policy.get("vq_class"), policy.get("vq_dim"))
         if not all(type(count) is int and count > 0 for count in codes):
             shown = " and ".join(map(described, codes))
             raise ValueError(f"{path} has vq_class and vq_dim {shown}; they should be whole numbers above 0")
@@ -124,21 +123,21 @@ def name_cameras(
 
     Args:
         path: the checkpoint.
-        known: what it says itself; empty if it names none.
-        given: what a person says (`--camera_names`).
-        likely: what the task or the data have: taken where there is but one, as that leaves no doubt.
-        count: how many there are; None if that cannot be told.
+        known: those that it names itself; may be empty.
+        given: those of `--camera_names`.
+        likely: those of the task or the data; taken if there is just one, which leaves no doubt.
+        count: how many there are; None if unknown.
 
     Raises:
-        ValueError: the two contradict, or nobody says it, or they are not as many.
+        ValueError: `known` and `given` contradict each other, or both are empty, or they are not `count`.
     """
     if known and given and set(known) != set(given):
         raise ValueError(
-            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, which it knows itself"
+            f"--camera_names is {' '.join(given)}; {path} sees with {' '.join(known)}, as it says itself"
         )
     likely = likely if count in (None, len(likely)) else ()
     if not (known or given or len(likely) == 1):
-        many = f"it has {count} backbones, one for each" if count else "how many there are it does not tell"
+        many = f"it has {count} backbones, one for each" if count else "it does not say how many"
         raise ValueError(
             f"{path} is a checkpoint of ACT, which does not say what its cameras are ({many}): give "
             f"--camera_names, in the order of its training, e.g. --camera_names {' '.join(likely) or 'top'}"

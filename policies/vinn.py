@@ -30,17 +30,17 @@ FRAMES_AT_ONCE = 64
 
 
 class Features(nn.Module):
-    """A backbone whose map is averaged to at most `cells` a side: (B, 3, H, W) to features (B, f), as many as
-    images of `image_size` (H, W) have.
+    """A backbone whose map is averaged to at most `cells` a side: (B, 3, H, W) to features (B, f); f as for
+    images of `image_size` (H, W).
     """
 
     def __init__(self, backbone: nn.Module, cells: int, image_size: Sequence[int]) -> None:
         super().__init__()
         self.backbone = backbone
         with torch.no_grad():
-            seen = backbone.eval()(torch.zeros(1, 3, *image_size))  # (1, C, h, w)
+            features = backbone.eval()(torch.zeros(1, 3, *image_size))  # (1, C, h, w)
         backbone.train()
-        self._size = [min(side, cells) for side in seen.shape[2:]]
+        self._size = [min(side, cells) for side in features.shape[2:]]
 
     def forward(self, images: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(self.backbone(images), self._size).flatten(1)
@@ -75,7 +75,7 @@ class VINNPolicy(Policy):
         return [net.backbone for net in self.nets]
 
     def train(self, mode: bool = True) -> VINNPolicy:
-        """As every module; what is trained further forgets what it remembers, as its features change."""
+        """As in every module; training further clears the memory, as the features change."""
         if mode:
             self.memory.clear()
         return super().train(mode)
@@ -115,21 +115,21 @@ class VINNPolicy(Policy):
         """(B, cameras, H, W, 3) uint8 to (B, cameras, f)."""
         shown = self.normalise_images(images)
         nets = self.nets if len(self.nets) > 1 else [self.nets[0]] * shown.shape[1]
-        seen = [net(pictures) for net, pictures in zip(nets, shown.unbind(1), strict=True)]
-        return torch.stack(seen, dim=1).float()
+        by_camera = [net(pictures) for net, pictures in zip(nets, shown.unbind(1), strict=True)]
+        return torch.stack(by_camera, dim=1).float()
 
     # --- memory
 
     @torch.no_grad()
     def finish(self, train: Demonstrations, validation: Demonstrations) -> Choice | None:
         every = [(e, step) for e, length in enumerate(train.lengths) for step in range(length)]
-        features, states = self._look(train, every, "remembering")
+        features, states = self._encode(train, every, "remembering")
         actions = torch.from_numpy(np.concatenate(train.actions)).float().to(self.device)
         self.memory.fill(features, states, actions, torch.from_numpy(train.lengths).to(self.device))
         is_given = self.config.k is not None and self.config.state_weight is not None
         return None if is_given else self._choose(validation)
 
-    def _look(
+    def _encode(
         self, data: Demonstrations, samples: Sequence[tuple[int, int]], title: str
     ) -> tuple[Tensor, Tensor]:
         """Features (n, cameras, f) and normalised states (n, D) of samples (episode, step)."""
@@ -144,12 +144,12 @@ class VINNPolicy(Policy):
         return torch.cat(features), torch.cat(states)
 
     def _choose(self, data: Demonstrations) -> Choice:
-        """Take the number of neighbours and the state's weight that come closest to what was demonstrated.
+        """Choose the number of neighbours and the state's weight that come closest to the demonstrations.
 
-        All phases of an episode count alike, as in `training.validate`: the start is short, and decides.
+        All phases of an episode count alike, as in `training.loop.validate`: the start is short but decides.
         """
         samples = [sample for phase in PHASES.values() for sample in _spread(data.lengths, phase)]
-        features, states = self._look(data, samples, "choosing k")
+        features, states = self._encode(data, samples, "choosing k")
         visual, from_states = self.memory.distances(features, states)
         targets = hold_last(*data.chunks(samples, self.chunk_size)).to(self.device)
         ks = [k for k in KS if k <= len(self.memory)] if self.config.k is None else [self.config.k]
@@ -158,16 +158,14 @@ class VINNPolicy(Policy):
             w: errors_by_k(self.memory, visual + w * from_states, targets, self.action_std, ks)
             for w in tqdm(weights, desc="choosing k", unit="weight")
         }
-        weight, place = min(itertools.product(errors, range(len(ks))), key=lambda at: errors[at[0]][at[1]])
-        self.k.fill_(ks[place])
+        weight, number = min(itertools.product(errors, range(len(ks))), key=lambda at: errors[at[0]][at[1]])
+        self.k.fill_(ks[number])
         self.state_weight.fill_(weight)
-        return Choice(ks, errors, ks[place], weight)
+        return Choice(ks, errors, ks[number], weight)
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
         if not len(self.memory):
-            raise RuntimeError(
-                "VINN has no memory yet: its training did not come to the end; go on with --resume"
-            )
+            raise RuntimeError("VINN has no memory yet: its training has not ended; go on with --resume")
         features, states = self.features(obs["images"]), self.normalise_qpos(obs["qpos"])
         with torch.autocast(self.device.type, enabled=False):  # bfloat16 is too coarse to tell who is nearest
             return self.memory.predict(features, states, int(self.k), self.state_weight, self.chunk_size)

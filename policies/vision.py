@@ -27,8 +27,7 @@ def make_backbones(config: VisionConfig, cameras: Sequence[str]) -> list[nn.Modu
 
 
 def start_backbones(name: str, weights: str, count: int = 1) -> list[nn.Module]:
-    """So many backbones with the weights that training starts from (`init_backbone`), or with those of a
-    file.
+    """`count` backbones with the weights that training starts from (`init_backbone`), or those of a file.
 
     FileNotFoundError if there is no such file, ValueError if it is damaged or does not fit.
     """
@@ -44,13 +43,13 @@ def trained_backbones(path: Path, interface: Interface) -> tuple[dict[str, Any],
 
     Args:
         path: its checkpoint.
-        interface: of the policy that is to have them; the other must have seen its cameras alike.
+        interface: of the policy that gets them; the trained one must have seen its cameras in the same way.
 
     Returns:
         values of `VisionConfig` from which they are rebuilt, and the backbones with their weights.
 
     Raises:
-        ValueError: it has none, or not for such a camera, or saw other pictures, or is not what it should be.
+        ValueError: it has no backbones, or none for a camera, or saw other pictures, or is damaged.
     """
     content = read_checkpoint(path)
     if "policy_class" not in content:

@@ -234,7 +234,7 @@ def act_run(tmp_path):
 
 def test_cameras_of_act_are_asked_for(act_run):
     text = refusal(act_run)
-    assert "how many there are it does not tell" in text and "give --camera_names, in the order" in text
+    assert "it does not say how many" in text and "give --camera_names, in the order" in text
     assert load_policy(act_run, cameras=["angle", "top"]).interface.cameras == ("angle", "top")
     (act_run.parent / "config.pkl").write_bytes(pickle.dumps({"camera_names": ["front"]}))
     assert load_policy(act_run).interface.cameras == ("front",)
@@ -427,7 +427,7 @@ def test_moments_of_an_optimiser_are_finite(stopped_run):
 
 def test_a_checkpoint_without_a_run_says_where_that_is(stopped_run):
     write(stopped_run, without(read_checkpoint(stopped_run), "training"))
-    with pytest.raises(ValueError, match="holds no run to resume; that is in policy_last.ckpt"):
+    with pytest.raises(ValueError, match="holds no run to resume; training writes one to policy_last.ckpt"):
         restore(stopped_run)
 
 

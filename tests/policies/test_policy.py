@@ -313,7 +313,9 @@ def test_a_checkpoint_of_a_format_with_other_networks_says_so(tmp_path):
     name = next(name for name, value in content["weights"].items() if value.ndim == 4)
     content["weights"][name] = content["weights"][name][:, :-1]
     torch.save({**content, "format_version": 2}, tmp_path / "old.ckpt")
-    with pytest.raises(ValueError, match="old.ckpt has format 2, whose networks were others; train it again"):
+    with pytest.raises(
+        ValueError, match="old.ckpt has format 2, whose networks were different; train it again"
+    ):
         load_policy(tmp_path / "old.ckpt")
 
 
@@ -382,5 +384,5 @@ def test_our_checkpoints_know_their_cameras(tmp_path):
     for given in (None, ("wrist", "top")):
         assert choose_cameras(tmp_path / "a.ckpt", given, ("angle",)) == ("top", "wrist")
     for given in (("top",), ("top", "wrist", "angle"), ("left", "right")):
-        with pytest.raises(ValueError, match="sees with top wrist, which it knows itself"):
+        with pytest.raises(ValueError, match="sees with top wrist, as it says itself"):
             choose_cameras(tmp_path / "a.ckpt", given, ())
