@@ -67,6 +67,12 @@ MYCOBOT = Arm(
     reports_command=True,
 )
 
+
+def is_mycobot(task: Task) -> bool:
+    """Whether a task is for one myCobot 320, real or simulated."""
+    return task.arms == (MYCOBOT,)
+
+
 LEFT, RIGHT = _viperx("left"), _viperx("right")
 RED_BOX = Prop("red_box", low=(0.0, 0.4, 0.05), high=(0.2, 0.6, 0.05))
 RED_PEG = Prop("red_peg", low=(0.1, 0.4, 0.05), high=(0.2, 0.6, 0.05))

@@ -21,8 +21,6 @@ class ScriptedPolicy:
         noise: float = 0.0,
         rng: np.random.Generator | None = None,
         hesitate: int = 0,
-        begin: np.ndarray | None = None,
-        begin_steps: int = 0,
     ) -> None:
         """Lay the paths.
 
@@ -34,18 +32,16 @@ class ScriptedPolicy:
                 Waypoints of the same control step move together, so that two arms still meet.
             rng: where the noise and the wait come from.
             hesitate: control steps that the arms wait before they begin, at most.
-            begin: end-effector action (8 per arm) that has the arms where they are, if that is not where
-                the script begins; they go there first.
-            begin_steps: control steps that they have for that; the script is as much later.
         """
         steps = sorted({point.step for point in task.script if not point.at_start})
         shifts = {step: rng.uniform(-noise, noise, 3) for step in steps} if noise else {}
         self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
         self._paths = lay_paths(task, start_xyz, env_state, shifts)
-        if begin is not None:
-            self._begin_at(begin, begin_steps)
 
-    def _begin_at(self, action: np.ndarray, steps: int) -> None:
+    def begin_at(self, action: np.ndarray, steps: int) -> None:
+        """Have the arms begin where an end-effector action (8 per arm) has them, and go to the start of the
+        script within so many control steps; the script is as much later.
+        """
         for path, part in zip(self._paths, np.split(action, len(self._paths)), strict=True):
             here = Knot(0, part[:3], Quaternion(part[3:7]), part[7])
             path[:] = [here, *(knot._replace(step=steps + knot.step) for knot in path)]

@@ -72,14 +72,14 @@ def run_script(
     """
     how = how or Demonstration()
     start = env.reset(rng, case=how.case)
-    variant, begin, begin_steps = task.variants[env.case], None, 0
+    variant, return_steps = task.variants[env.case], 0
     if how.recovers:
         start = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))
-        begin, begin_steps = env.present(), round(RETURN_SECONDS * task.fps)
-    task = replace(task, episode_len=task.episode_len + how.hesitate + begin_steps)
-    script = ScriptedPolicy(
-        variant, env.start_xyz(), env.env_state, how.noise, rng, how.hesitate, begin, begin_steps
-    )
+        return_steps = round(RETURN_SECONDS * task.fps)
+    task = replace(task, episode_len=task.episode_len + how.hesitate + return_steps)
+    script = ScriptedPolicy(variant, env.start_xyz(), env.env_state, how.noise, rng, how.hesitate)
+    if how.recovers:
+        script.begin_at(env.present(), return_steps)
     episode = run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)
     episode.noise, episode.hesitate, episode.recovers = how.noise, how.hesitate, how.recovers
     return episode

@@ -21,7 +21,7 @@ if __name__ == "__main__":
 import numpy as np
 
 from common import BLUE, ORANGE, cli, joint_lines_plot
-from constants import MYCOBOT, TASKS
+from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, EpisodeError, episode_path
 from evaluation import Steps, follow, rollout
 from mycobot_scripts.demos import JointTracking, own_note, table, tracking
@@ -69,7 +69,7 @@ def load(config: ReplayArmConfig, robot: str) -> tuple[Path, Episode, Task]:
     task = task_of(config.task_name or episode.task, episode)
     for name in ("qpos", "action"):
         rows = getattr(episode, name)
-        if rows.shape[1] != JOINTS + 1 or task.arms != (MYCOBOT,):
+        if rows.shape[1] != JOINTS + 1 or not is_mycobot(task):
             raise EpisodeError(
                 f"{path}: {name} has {rows.shape[1]} entries a step, of {task.name}; it is of another arm"
             )

@@ -24,7 +24,7 @@ from common import (
     LocalServer,  # noqa: E402
     cli,  # noqa: E402
 )
-from constants import MYCOBOT, TASKS, get_task  # noqa: E402
+from constants import TASKS, get_task, is_mycobot  # noqa: E402
 from mycobot_scripts.stand_in import (
     SPEED_AT_20,  # noqa: E402
     Faults,  # noqa: E402
@@ -76,8 +76,8 @@ def check(config: TwinConfig) -> Task:
     if sys.platform == "win32":
         raise RuntimeError("Windows has no pseudo-terminals; run the twin in WSL or on Linux or macOS")
     task = get_task(config.task_name)
-    if task.scene is None or task.arms != (MYCOBOT,):
-        fit = [name for name, other in TASKS.items() if other.scene and other.arms == (MYCOBOT,)]
+    if task.scene is None or not is_mycobot(task):
+        fit = [name for name, other in TASKS.items() if other.scene and is_mycobot(other)]
         raise ValueError(f"task {task.name!r} has no myCobot 320 in simulation; choose from {', '.join(fit)}")
     return task
 

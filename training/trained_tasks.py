@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common import did_you_mean
-from constants import MYCOBOT, TASKS
+from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, data_dir, list_episodes, whole_action
 from tasks import Task
 
@@ -43,13 +43,13 @@ def _task_of_files(name: str, folder: Path, cameras: Sequence[str] | None) -> Ta
 def is_mycobots(episode: Episode) -> bool:
     """Whether an episode is of a myCobot 320 or its twin, as far as its file tells."""
     known = TASKS.get(episode.task)
-    says_so = episode.robot == MYCOBOT.name or (known is not None and known.arms == (MYCOBOT,))
+    says_so = episode.robot == MYCOBOT.name or (known is not None and is_mycobot(known))
     return says_so and episode.qpos.shape[1] == whole_action(episode).shape[1] == MYCOBOT.dim
 
 
 def run_command(task: Task, first: Episode, ckpt_dir: str | Path) -> str | None:
     """How a policy is run on the arm of its episodes, of which one is `first`; None if it is no myCobot."""
-    if task.arms != (MYCOBOT,):
+    if not is_mycobot(task):
         return None
     played = task if task.scene else TASKS.get(first.task)
     if played is not None and played.scene and first.sim:

@@ -25,16 +25,15 @@ def solve(
     position: np.ndarray,
     orientation: np.ndarray,
     near: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
+    bounds: tuple[np.ndarray, np.ndarray],
     offset: float = OFFSET,
     iterations: int = 100,
 ) -> np.ndarray | None:
     """Joints (6,) in rad that bring the flange to `position` (3,) in m and `orientation` (3, 3).
 
-    Damped least squares from the joints `near` (6,), within `low` and `high` (6,); None if that fails.
+    Damped least squares from the joints `near` (6,), within `bounds`, low and high (6,); None if that fails.
     """
-    joints = np.clip(near, low, high)
+    joints = np.clip(near, *bounds)
     for _ in range(iterations):
         error = _error(joints, position, orientation, offset)
         if np.linalg.norm(error[:3]) < POSITION_TOLERANCE and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE:
@@ -46,7 +45,7 @@ def solve(
         square = jacobian @ jacobian.T + (DAMPING * size) ** 2 * np.eye(6)
         step = jacobian.T @ np.linalg.solve(square, error)
         step *= min(1.0, MAX_STEP / max(np.abs(step).max(), 1e-12))
-        joints = np.clip(joints + step, low, high)
+        joints = np.clip(joints + step, *bounds)
     return None
 
 

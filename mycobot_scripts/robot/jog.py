@@ -118,7 +118,7 @@ class Jog:
         tip = flange + self._length * orientation[:, 2] + along
         turned = rotation(np.degrees(about)) @ orientation
         solution = solve(
-            tip - self._length * turned[:, 2], turned, joints, -self._reach, self._reach, iterations=20
+            tip - self._length * turned[:, 2], turned, joints, (-self._reach, self._reach), iterations=20
         )
         if solution is None:
             self.waits_for = _NO_WAY

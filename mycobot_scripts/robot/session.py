@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common import cli, masked
-from constants import MYCOBOT, TASKS, Stream
+from constants import MYCOBOT, TASKS, Stream, is_mycobot
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.robot.cameras import cameras_text, close_cameras, open_cameras
@@ -120,13 +120,13 @@ def parse_cameras(text: str | None) -> dict[str, str]:
 def tasks_of(robot: str) -> list[str]:
     """Names of the tasks of constants.py that the arm, or its twin, can do."""
     is_twin = robot == "twin"
-    return [t.name for t in TASKS.values() if t.arms == (MYCOBOT,) and (t.scene is not None) == is_twin]
+    return [t.name for t in TASKS.values() if is_mycobot(t) and (t.scene is not None) == is_twin]
 
 
 def check_task(task: Task, robot: str) -> None:
     """ValueError unless the arm, or its twin, can do a task."""
     is_twin = robot == "twin"
-    if task.arms != (MYCOBOT,) or (task.scene is not None) != is_twin:
+    if not is_mycobot(task) or (task.scene is not None) != is_twin:
         what = "the twin plays" if is_twin else "the real arm does"
         also = "" if is_twin else ", and tasks of your own by any other name"
         raise ValueError(f"--task_name is {task.name}; {what} {', '.join(tasks_of(robot))}{also}")

@@ -88,10 +88,14 @@ class Mover:
 
     def inverse(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray | None:
         """Joint angles (6,) near others for a pose, as the firmware reckons; None if there are none."""
-        low, high, start = (np.radians(angles) for angles in (self.low, self.high, near))
         position, orientation = np.asarray(coords[:3]) / 1000, rotation(np.asarray(coords[3:]))
-        joints = solve(position, orientation, start, low, high, kinematics.FIRMWARE_OFFSET)
+        joints = self._solve(position, orientation, near)
         return None if joints is None else np.degrees(joints)
+
+    def _solve(self, position: np.ndarray, orientation: np.ndarray, near: np.ndarray) -> np.ndarray | None:
+        """Joint angles (6,) in rad, near others (6,) in degrees, for a place (3,) in m and turn (3, 3)."""
+        bounds = np.radians(self.low), np.radians(self.high)
+        return solve(position, orientation, np.radians(near), bounds, kinematics.FIRMWARE_OFFSET)
 
     def jog(self, joint: int, direction: int, speed: int, at: float) -> None:
         """Turn one joint until it is stopped or at its limit."""
@@ -154,9 +158,7 @@ class Mover:
         pose = kinematics.coords(np.radians(self._target))
         step = change * (at - before)
         turned = rotation(step[3:]) @ rotation(pose[3:]) if step[3:].any() else rotation(pose[3:])
-        low, high = np.radians(self.low), np.radians(self.high)
-        position = (pose[:3] + step[:3]) / 1000
-        joints = solve(position, turned, np.radians(self._target), low, high, kinematics.FIRMWARE_OFFSET)
+        joints = self._solve((pose[:3] + step[:3]) / 1000, turned, self._target)
         if joints is None:
             self._jog, self.error = None, NO_SOLUTION
             return

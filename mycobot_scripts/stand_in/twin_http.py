@@ -121,7 +121,7 @@ class _Handler(LocalHandler):
             raise ValueError(f"along is {along.tolist()}; it must be 3 lengths of {MAX_STRIDE} m at most")
         joints, reach = np.array(self.server.world.tell().qpos[:JOINTS]), np.radians(HARD_LIMITS)
         flange, orientation = forward(joints)
-        there = solve(flange + self.server.axes @ along, orientation, joints, -reach, reach)
+        there = solve(flange + self.server.axes @ along, orientation, joints, (-reach, reach))
         if there is None:
             raise ValueError("the arm cannot go further that way")
         return there

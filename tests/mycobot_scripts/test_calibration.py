@@ -19,7 +19,7 @@ def touching(point: np.ndarray, length: float, turns) -> list[np.ndarray]:
     poses = []
     for turn in turns:
         leaning = rotation(np.array(turn)) @ orientation
-        joints = solve(point - length * leaning[:, 2], leaning, NEAR, -REACH, REACH, iterations=300)
+        joints = solve(point - length * leaning[:, 2], leaning, NEAR, (-REACH, REACH), iterations=300)
         assert joints is not None, turn
         poses.append(joints)
     return poses

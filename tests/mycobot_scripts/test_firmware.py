@@ -210,7 +210,7 @@ def test_inverse_kinematics_finds_near_joints():
         joints = rng.uniform(0.8 * low, 0.8 * high)
         position, orientation = kinematics.forward(joints)
         found = solve(
-            position, orientation, np.clip(joints + rng.uniform(-0.4, 0.4, 6), low, high), low, high
+            position, orientation, np.clip(joints + rng.uniform(-0.4, 0.4, 6), low, high), (low, high)
         )
         reached, turned = kinematics.forward(found)
         assert np.allclose(reached, position, atol=2e-5) and np.allclose(turned, orientation, atol=2e-4)
