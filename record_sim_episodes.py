@@ -13,13 +13,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
 from constants import Stream, get_task
-from episodes import Episode, data_dir, episode_path, recorded_numbers
+from episodes import Episode, data_dir, episode_path, missing_numbers
 from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
 from tasks import Task
 
@@ -105,6 +106,19 @@ def is_recovery(config: RecordConfig, index: int) -> bool:
     return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.begin_midway)
 
 
+def settings(config: RecordConfig, task: Task, index: int) -> dict[str, Any]:
+    """How episode `index` is recorded, by names of `episodes.FACTS`."""
+    return {
+        "task": task.name,
+        "seed": config.seed,
+        "render_quality": config.render_quality,
+        "randomized": config.randomize,
+        "noise": config.noise,
+        "hesitate": config.hesitate,
+        "recovers": is_recovery(config, index),
+    }
+
+
 def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None:
     """Save episode `index` with how it was recorded; one that somebody recorded meanwhile is as good, if it
     has the same settings.
@@ -113,9 +127,7 @@ def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None
     if path.exists() and not config.overwrite:
         check_recorded(config, task, index)
         return
-    episode.seed, episode.render_quality = config.seed, config.render_quality
-    episode.randomized = config.randomize
-    episode.save(path, overwrite=config.overwrite)
+    replace(episode, **settings(config, task, index)).save(path, overwrite=config.overwrite)
 
 
 def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> Recorded:
@@ -167,20 +179,16 @@ def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
     there = Episode.load(path)
     keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
     success = True if there.success is False and keeps_failures else there.success
-    found = {**vars(there), "cameras": sorted(there.images), "success": success}
+    recorded = {**there.facts(), "cameras": sorted(there.images), "success": success}
     wanted = {
-        "task": task.name,
-        "seed": config.seed,
-        "render_quality": config.render_quality,
-        "randomized": config.randomize,
-        "noise": config.noise,
-        "hesitate": config.hesitate,
+        **settings(config, task, index),
         "cameras": sorted(config.camera_names),
         "success": None if config.no_props else True,
-        "recovers": is_recovery(config, index),
     }
     others = [
-        f"{name} {found[name]!r}, not {value!r}" for name, value in wanted.items() if found[name] != value
+        f"{name} {recorded[name]!r}, not {value!r}"
+        for name, value in wanted.items()
+        if recorded[name] != value
     ]
     if others:
         raise ValueError(
@@ -192,11 +200,10 @@ def missing_episodes(config: RecordConfig, task: Task) -> list[int]:
     """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
     if config.overwrite:
         return list(range(config.num_episodes))
-    there = recorded_numbers(config.dataset_dir)
-    for index in sorted(there):
-        if index < config.num_episodes:
-            check_recorded(config, task, index)
-    return [index for index in range(config.num_episodes) if index not in there]
+    missing = missing_numbers(config.dataset_dir, config.num_episodes)
+    for index in sorted(set(range(config.num_episodes)) - set(missing)):
+        check_recorded(config, task, index)
+    return missing
 
 
 def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:

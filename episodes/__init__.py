@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "attributes": ("MOST_FPS", "whole_rate"),
         "episode": ("Episode", "whole_action"),
+        "errors": ("CameraError", "EpisodeError", "OpenError"),
         "facts": ("FACTS",),
         "folders": (
             "MIRROR",
@@ -17,12 +18,10 @@ __getattr__, __dir__, __all__ = open_door(
             "gathered_notes",
             "is_episode_name",
             "list_episodes",
-            "recorded_numbers",
+            "missing_numbers",
         ),
         "frames": ("CACHES", "Frames", "Images", "JpegFrames", "decoded", "frame_size", "resize_image"),
-        "hdf5": ("OpenError",),
-        "jpegs": ("EpisodeError", "MOST_PIXELS", "encode_jpeg", "jpeg_quality"),
-        "pictures": ("CameraError",),
+        "jpegs": ("MOST_PIXELS", "encode_jpeg", "jpeg_quality"),
         "reading": ("unread_datasets", "widths"),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),

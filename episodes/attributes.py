@@ -13,8 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from episodes.errors import EpisodeError
 from episodes.hdf5 import READ_ERRORS
-from episodes.jpegs import EpisodeError
 
 MOST_BYTES = 1 << 16  # of an attribute
 MOST_FPS = 10_000

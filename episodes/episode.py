@@ -24,10 +24,10 @@ import h5py
 import numpy as np
 
 from common import PatientFile, complete_file
+from episodes.errors import EpisodeError
 from episodes.facts import EpisodeFacts
 from episodes.frames import Images, JpegFrames
 from episodes.hdf5 import reading
-from episodes.jpegs import EpisodeError
 from episodes.pictures import IMAGES, check_length, check_raw
 from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, NUMBERS, Reader, since_start
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from episodes.attributes import LARGEST, MOST_FPS, Attributes
-from episodes.jpegs import EpisodeError
+from episodes.errors import EpisodeError
 
 FPS = 50  # of files that do not say
 _YES, _WHOLE = (bool, np.bool_), (int, np.integer)

@@ -27,11 +27,12 @@ def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
     return Path(dataset_dir) / f"{MIRROR if mirror else ''}episode_{i}{SUFFIX}"
 
 
-def recorded_numbers(dataset_dir: str | Path) -> set[int]:
-    """Numbers of the files that are named as `episode_path` names them; none if there is no such folder."""
+def missing_numbers(dataset_dir: str | Path, count: int) -> list[int]:
+    """Numbers below `count` of which the folder has no file named as `episode_path` names it."""
     pattern = re.compile(r"episode_(0|[1-9]\d*)", re.ASCII)
     names = (pattern.fullmatch(path.stem) for path in Path(dataset_dir).glob("episode_*.hdf5"))
-    return {int(name[1]) for name in names if name}
+    recorded = {int(name[1]) for name in names if name}
+    return [number for number in range(count) if number not in recorded]
 
 
 def list_episodes(dataset_dir: str | Path) -> list[Path]:

@@ -14,7 +14,8 @@ import numpy as np
 import psutil
 
 from constants import JPEG_QUALITY
-from episodes.jpegs import EpisodeError, check_pixels, encode_jpeg, trim_jpeg
+from episodes.errors import EpisodeError
+from episodes.jpegs import check_pixels, encode_jpeg, trim_jpeg
 
 CACHES = ("auto", "none", "jpeg", "decoded")
 CACHE_SHARE = 0.5  # of the free memory: what the cache may take if it is chosen automatically

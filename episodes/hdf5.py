@@ -14,8 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from episodes.errors import EpisodeError, OpenError
 from episodes.frames import check_memory
-from episodes.jpegs import EpisodeError
 
 # what h5py raises on files that are damaged, or hold what it does not know
 READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
@@ -44,10 +44,6 @@ _POINTERS = {  # first bytes of what lies in place of a file that was not fetche
     b"<!DOCTYPE": "a web page (HTML), not the file itself; download it again",
     b"<html": "a web page (HTML), not the file itself; download it again",
 }
-
-
-class OpenError(EpisodeError):
-    """A file that cannot be opened: locked, forbidden, not there. What it holds may be sound."""
 
 
 def open_file(path: Path) -> h5py.File:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from constants import JPEG_QUALITY
+from episodes.errors import EpisodeError
 
 MOST_PIXELS = 64_000_000  # of a frame that is decoded: 200 MB; cameras of today have up to 33 million
 _STANDARD_LUMINANCE = 3688  # sum of the entries of the standard's table, which is that of quality 50
@@ -26,10 +27,6 @@ _OTHERS = {  # first bytes of files that some recorders write in place of a JPEG
     b"II*\x00": "a TIFF",
     b"MM\x00*": "a TIFF",
 }
-
-
-class EpisodeError(ValueError):
-    """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:

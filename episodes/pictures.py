@@ -9,17 +9,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from episodes.errors import CameraError, EpisodeError
 from episodes.frames import Images, JpegFrames, check_memory
 from episodes.hdf5 import check_storage, find, layout, listed
-from episodes.jpegs import MOST_PIXELS, EpisodeError, jpeg_size, trim_jpeg
+from episodes.jpegs import MOST_PIXELS, jpeg_size, trim_jpeg
 from episodes.rows import MOST_ROW, StoredJpegs, StoredRows, as_bytes, encoded_rows
 
 IMAGES = "/observations/images"
 DEPTH = "_depth"  # ends the name of a camera that is read only if it is asked for
-
-
-class CameraError(EpisodeError):
-    """An episode without a camera that is asked for."""
 
 
 def read_images(

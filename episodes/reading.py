@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 
 from episodes.attributes import Attributes
+from episodes.errors import EpisodeError
 from episodes.facts import FPS, read_facts
 from episodes.frames import Images
 from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
-from episodes.jpegs import EpisodeError
 from episodes.pictures import IMAGES, read_images
 
 FORMAT_VERSION = 1

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from common import file_identity
+from episodes.errors import EpisodeError
 from episodes.frames import JpegFrames
 from episodes.hdf5 import READ_ERRORS, open_file
-from episodes.jpegs import EpisodeError, trim_jpeg
+from episodes.jpegs import trim_jpeg
 
 OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
 MOST_ROW = 64 << 20  # bytes of a JPEG with what fills its row

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from common import complete_file, file_identity
 from episodes.episode import Episode, whole_action
-from episodes.jpegs import EpisodeError
+from episodes.errors import EpisodeError
 from episodes.reading import widths
 
 FORMAT_VERSION = 1

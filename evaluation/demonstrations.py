@@ -80,9 +80,7 @@ def run_script(
     script = ScriptedPolicy(variant, env.start_xyz(), env.env_state, how.noise, rng, how.hesitate)
     if how.recovers:
         script.begin_at(env.present(), return_steps)
-    episode = run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)
-    episode.noise, episode.hesitate, episode.recovers = how.noise, how.hesitate, how.recovers
-    return episode
+    return run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)
 
 
 def arms_midway(env: EndEffectorEnv, task: Task, rng: np.random.Generator) -> np.ndarray:

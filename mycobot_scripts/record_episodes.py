@@ -23,7 +23,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common import check_folder, check_whole, cli, hold
-from episodes import data_dir, recorded_numbers
+from episodes import data_dir, missing_numbers
 from mycobot_scripts.demos import (
     FOLDER,
     SECONDS,
@@ -86,8 +86,7 @@ def missing_episodes(config: RecordArmConfig) -> list[int]:
             f"{cut_off[0]} was cut off; the same command with --recover makes an episode of it, "
             "with --discard forgets it"
         )
-    there = recorded_numbers(config.dataset_dir)
-    return [i for i in range(config.num_episodes) if i not in there]
+    return missing_numbers(config.dataset_dir, config.num_episodes)
 
 
 def recover_all(folder: Path) -> None:

@@ -9,9 +9,9 @@ from synthetic import make_episode
 from dataset_tools.inspection import Thresholds, compare, find_problems, read_facts, sort_by_kind
 from dataset_tools.transforms import decompressed
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
-from episodes.jpegs import EpisodeError
 
 T = 30
 THRESHOLDS = Thresholds()

@@ -22,9 +22,9 @@ from dataset_tools import lerobot_format as lerobot  # noqa: E402
 from dataset_tools.lerobot_export import ExportFlags, export_lerobot  # noqa: E402
 from dataset_tools.lerobot_import import ImportFlags, import_lerobot  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
+from episodes.errors import EpisodeError  # noqa: E402
 from episodes.folders import episode_path, list_episodes  # noqa: E402
 from episodes.frames import JpegFrames  # noqa: E402
-from episodes.jpegs import EpisodeError  # noqa: E402
 
 SCRIPT = Path(edit_episodes.__file__)
 TASK = "sim_transfer_cube_scripted"

@@ -21,9 +21,9 @@ from dataset_tools.region_search import (
     variance_ratio,
 )
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
-from episodes.jpegs import EpisodeError
 
 H, W = 240, 320
 SPOT = (200, 60, 230, 84)  # where the box lies that tells the kinds apart: x0, y0, x1, y1

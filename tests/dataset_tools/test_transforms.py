@@ -23,8 +23,9 @@ from dataset_tools.transforms import (
 )
 from ee_sim_env import make_ee_sim_env
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.frames import JpegFrames
-from episodes.jpegs import EpisodeError, jpeg_quality, jpeg_size
+from episodes.jpegs import jpeg_quality, jpeg_size
 from evaluation.demonstrations import run_episode, run_script
 from evaluation.episode_loop import follow
 from sim_env import make_sim_env

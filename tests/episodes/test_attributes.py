@@ -7,8 +7,8 @@ from foreign import D, T, put, write
 
 from episodes.attributes import whole_rate
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.facts import FACTS
-from episodes.jpegs import EpisodeError
 
 OUTCOMES = {
     True: [

@@ -7,9 +7,9 @@ import pytest
 
 from common.files import complete_file
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from episodes.jpegs import EpisodeError
 
 T, D, H, W = 5, 14, 48, 64
 RED = (220, 20, 20)

@@ -14,9 +14,10 @@ from synthetic import make_dataset
 
 from episodes import frames, rows
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import Frames, JpegFrames, decoded, free_memory, resize_image
-from episodes.jpegs import EpisodeError, encode_jpeg
+from episodes.jpegs import encode_jpeg
 
 CAMERAS = ("b", "a")
 SIZE = (48, 64)

@@ -15,7 +15,7 @@ from repository import ROOT
 
 import edit_episodes
 from episodes.episode import Episode
-from episodes.jpegs import EpisodeError
+from episodes.errors import EpisodeError
 from episodes.reading import unread_datasets, widths
 
 TOP = "observations/images/top"

@@ -6,8 +6,9 @@ import pytest
 from foreign import jpeg, picture
 
 from episodes import jpegs
+from episodes.errors import EpisodeError
 from episodes.frames import JpegFrames
-from episodes.jpegs import EpisodeError, jpeg_size, trim_jpeg
+from episodes.jpegs import jpeg_size, trim_jpeg
 
 PROGRESSIVE = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 RESTARTS = (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)

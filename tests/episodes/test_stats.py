@@ -10,8 +10,8 @@ from synthetic import make_dataset, make_episode
 
 from episodes import stats
 from episodes.episode import Episode
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
-from episodes.jpegs import EpisodeError
 from episodes.stats import MIN_STD, Stats, dataset_stats
 
 

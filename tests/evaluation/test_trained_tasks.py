@@ -8,8 +8,8 @@ from foreign import pictures, put, write
 from synthetic import make_episode
 
 from constants import TASKS
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path
-from episodes.jpegs import EpisodeError
 from training.trained_tasks import is_mycobots, run_command, simulated_task, training_task
 
 MOVE = "sim_mycobot320_move_cube_scripted"

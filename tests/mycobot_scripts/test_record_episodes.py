@@ -16,7 +16,7 @@ from repository import ROOT
 from common import cli
 from common.locks import Held, hold
 from episodes.episode import Episode
-from episodes.folders import episode_path, recorded_numbers
+from episodes.folders import episode_path, missing_numbers
 from mycobot_scripts import record_episodes
 from mycobot_scripts.demos.journal import Step, journal_path, list_journals
 from mycobot_scripts.demos.recorder import RecordArmConfig, Recorder
@@ -148,7 +148,7 @@ def test_an_error_while_recording_loses_nothing(tmp_path, sequence, capsys):
     assert "12 steps; whether it succeeded is not known" in capsys.readouterr().out
     episode = Episode.load(episode_path(tmp_path / "data" / "recovered", 0))
     assert len(episode) == 12 and episode.success is None
-    assert recorded_numbers(tmp_path / "data") == set(), "it is no demonstration"
+    assert missing_numbers(tmp_path / "data", 3) == [0, 1, 2], "it is no demonstration"
     record_episodes.main([*flags, "--recover"])
     assert "no recording was cut off" in capsys.readouterr().out
 

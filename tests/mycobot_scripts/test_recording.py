@@ -17,7 +17,8 @@ import pytest
 from repository import ROOT
 
 from episodes.episode import Episode
-from episodes.jpegs import EpisodeError, encode_jpeg
+from episodes.errors import EpisodeError
+from episodes.jpegs import encode_jpeg
 from mycobot_scripts.demos import recording, recovery
 from mycobot_scripts.demos.journal import Step, journal_path, list_journals, read_steps
 from mycobot_scripts.demos.recording import Recording

@@ -6,9 +6,9 @@ import torch
 from synthetic import make_dataset, make_episode
 
 from episodes.episode import whole_action
+from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import resize_image
-from episodes.jpegs import EpisodeError
 from utils import (
     PHASES,
     Demonstrations,
