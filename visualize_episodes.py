@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, cli, plots, spread
+from common import Workers, captioned, cli, joint_plot, spread, tile, write_video
 from episodes import Episode, entries, find_episodes
 from viewers import camera_order, write_viewer
 
@@ -70,17 +70,17 @@ def visualize(path: Path, output_dir: Path) -> str:
     lines = [describe(path.stem, episode)]
     if cameras:
         video = output_dir / f"{path.stem}_video.mp4"
-        moments = (plots.tile(named_frames(episode, cameras, t)) for t in range(len(episode)))
-        plots.write_video(video, moments, episode.fps)
+        moments = (tile(named_frames(episode, cameras, t)) for t in range(len(episode)))
+        write_video(video, moments, episode.fps)
         lines.append(f"  video {video}")
     plot = output_dir / f"{path.stem}_qpos.png"
-    plots.joint_plot(plot, episode.qpos, episode.action, entries(episode), episode.fps, lines[0])
+    joint_plot(plot, episode.qpos, episode.action, entries(episode), episode.fps, lines[0])
     return "\n".join([*lines, f"  plot  {plot}"])
 
 
 def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.ndarray]:
     """What each camera sees at a step, its name written in the picture."""
-    return [plots.captioned(episode.images[camera][t], camera) for camera in cameras]
+    return [captioned(episode.images[camera][t], camera) for camera in cameras]
 
 
 def record_rerun(path: Path, output_dir: Path) -> str:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from common import tile
+from common import tile, write
 from constants import TASKS
 from ee_sim_env import make_ee_sim_env
 from scripted_policy import ScriptedPolicy
@@ -23,13 +23,6 @@ PER_ROW = 4
 SEED, SHARE = 1, 0.6  # of the start; of the episode that has passed
 
 
-def named(image: np.ndarray, name: str) -> np.ndarray:
-    """The image with its camera's name in a corner, legible on any ground."""
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(image, name, (6, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, thickness, cv2.LINE_AA)
-    return image
-
-
 def scene_picture(task: Task) -> np.ndarray:
     """What all cameras see of a task's last case, some in a row; the last row is filled up with white."""
     case = len(task.variants) - 1
@@ -38,7 +31,9 @@ def scene_picture(task: Task) -> np.ndarray:
     script = ScriptedPolicy(task.variants[case], env.start_xyz(), env.env_state)
     for t in range(round(SHARE * task.episode_len)):
         step = env.step(script(t))
-    images = [named(image, name) for name, image in step.observation["images"].items()]
+    images = list(step.observation["images"].values())
+    for name, image in step.observation["images"].items():
+        write(image, name, (6, 20))
     env.close()
     columns = min(PER_ROW, len(images))
     images += [np.full_like(images[0], 255)] * (-len(images) % columns)

@@ -7,14 +7,12 @@ what ACT's do: visualize_episodes.py (cameras in a row, state against command), 
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, cycle
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-import cv2
 import numpy as np
 
 from common.curves import BLUE, ORANGE, PARTS, loss_lines, loss_names
@@ -84,32 +82,6 @@ def _feed(pipe: IO[bytes], frames: Iterable[np.ndarray], shape: tuple[int, ...])
             pipe.write(np.ascontiguousarray(frame))
         except OSError:
             return  # ffmpeg has ended; its exit code and message say why
-
-
-def tile(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Put the cameras of one moment side by side: (H_i, W_i, 3) uint8 each -> (max H_i, sum of widths, 3)."""
-    height = max(frame.shape[0] for frame in frames)
-    resized = [
-        frame
-        if frame.shape[0] == height
-        else cv2.resize(frame, (round(frame.shape[1] * height / frame.shape[0]), height))
-        for frame in frames
-    ]
-    return np.concatenate(resized, axis=1)
-
-
-def captioned(frame: np.ndarray, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB with a name in its upper left corner, small enough to hide little."""
-    height, width = frame.shape[:2]
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, height / 960)
-    size *= min(1.0, (width - 8) / (cv2.getTextSize(name, font, size, 1)[0][0] + 8))
-    (wide, tall), below = cv2.getTextSize(name, font, size, 1)
-    picture = np.ascontiguousarray(frame).copy()
-    corner = (4, 4 + tall + 2)
-    strip = picture[2 : corner[1] + below + 2, 2 : min(width, wide + 8)]
-    strip //= 3  # dark, so that light letters can be read on anything
-    cv2.putText(picture, name, corner, font, size, (255, 255, 255), 1, cv2.LINE_AA)
-    return picture
 
 
 class PlottedEntry(Protocol):
@@ -352,58 +324,3 @@ def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
         panel.grid(alpha=0.3)
     with complete_file(path) as part:
         figure.savefig(part, format="png", dpi=110)
-
-
-class LiveView:
-    """A window that shows one frame after another (`--onscreen_render`); RuntimeError without a display."""
-
-    advice = "leave out --onscreen_render, or set DISPLAY"
-
-    def __init__(self, title: str = ""):
-        import matplotlib.pyplot as plt
-
-        try:
-            with plt.rc_context({"toolbar": "None"}):  # buttons that mean nothing here
-                self._figure = plt.figure(title or None)
-        except Exception as error:  # a backend was asked for by name and finds no display
-            raise RuntimeError(f"no window ({error}); {self.advice}") from error
-        if self._figure.canvas.required_interactive_framework is None:
-            plt.close(self._figure)
-            display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-            problem = (
-                f"no window can be opened on display {display!r}"
-                if display
-                else "no display to open a window on"
-            )
-            raise RuntimeError(f"{problem}; {self.advice}")
-        self._axes = self._figure.add_axes((0, 0, 1, 1))
-        self._axes.set_axis_off()
-        self._image = None
-        self._closed = False
-        self._figure.canvas.mpl_connect("close_event", self._on_close)
-        self._figure.show()
-
-    def _on_close(self, _event: object) -> None:
-        self._closed = True
-
-    def show(self, frame: np.ndarray, words: str = "") -> None:
-        """Show (H, W, 3) uint8 RGB with words in its corner; does nothing once the user has closed it."""
-        if self._closed:
-            return
-        if self._image is None:  # at first as large as the frame, so that its text can be read
-            height, width = np.array(frame.shape[:2]) / self._figure.dpi
-            self._figure.set_size_inches(width, height)
-            self._image = self._axes.imshow(frame)
-            self._words = self._axes.text(8, 8, "", color="white", va="top", fontsize=9)
-            self._words.set_bbox({"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 3})
-        self._image.set_data(frame)
-        self._words.set_text(words)
-        self._words.set_visible(bool(words))
-        self._figure.canvas.draw_idle()
-        self._figure.canvas.flush_events()
-
-    def close(self) -> None:
-        """Close the window."""
-        import matplotlib.pyplot as plt
-
-        plt.close(self._figure)

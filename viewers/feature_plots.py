@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from common import BLUE, ORANGE, PlottedEntry, joint_lines_plot, new_figure, tile, write_png
+from common import BLUE, ORANGE, PlottedEntry, joint_lines_plot, labelled, new_figure, tile, write_png
 from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def video_frame(look: Look, saliency: Saliency, text: str) -> np.ndarray:
         if seen.attention is not None:
             panels.append((overlay(image, seen.attention.mean(axis=0)), "attention"))
         panels.append((overlay(image, gradients[camera], 0, steepest), "gradient"))
-        rows.append(tile([_labelled(picture, label) for picture, label in panels]))
+        rows.append(tile([labelled(picture, label) for picture, label in panels]))
     width = max(row.shape[1] for row in rows)
     return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
@@ -304,10 +304,3 @@ def _dotted(image: np.ndarray, seen: CameraLook, influence: np.ndarray | None) -
         centre = (round(float(x + 0.5) * scale), round(float(y + 0.5) * scale))
         cv2.circle(picture, centre, round(float(radius)), (255, 220, 0), 1, cv2.LINE_AA)
     return picture
-
-
-def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
-    """With a line of text above."""
-    bar = np.full((22, picture.shape[1], 3), 255, np.uint8)
-    cv2.putText(bar, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([bar, picture])

@@ -9,7 +9,9 @@ import pytest
 from repository import ROOT
 
 from common import plots
+from common.live_view import LiveView
 from common.losses import Losses
+from common.panels import captioned, tile
 from tasks.parts import GRIPPER, Entry
 
 
@@ -68,21 +70,21 @@ def test_ffmpeg_message_is_passed_on(tmp_path):
 
 def test_cameras_are_tiled_at_equal_height():
     red, small = np.full((48, 64, 3), (255, 0, 0), np.uint8), np.full((24, 30, 3), (0, 0, 255), np.uint8)
-    tiled = plots.tile([red, small])
+    tiled = tile([red, small])
     assert tiled.shape == (48, 64 + 60, 3) and tiled.dtype == np.uint8
     assert (tiled[:, :64] == (255, 0, 0)).all() and (tiled[:, 64:] == (0, 0, 255)).all()
-    np.testing.assert_array_equal(plots.tile([red]), red)
+    np.testing.assert_array_equal(tile([red]), red)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (96, 128), (48, 64)])
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_name_is_written_into_the_picture(size, grey):
     frame = np.full((*size, 3), grey, np.uint8)
-    picture = plots.captioned(frame, "right_wrist")
+    picture = captioned(frame, "right_wrist")
     assert picture.shape == frame.shape and (frame == grey).all(), "the frame itself stays as it is"
     changed = (picture != grey).any(axis=2)
     assert changed.any() and not changed[size[0] // 2 :].any(), "in the upper half alone"
-    assert picture.max() > 150 and not np.array_equal(picture, plots.captioned(frame, "top"))
+    assert picture.max() > 150 and not np.array_equal(picture, captioned(frame, "top"))
 
 
 def numbered(name, count):
@@ -146,7 +148,7 @@ def test_live_view_without_a_window_system_says_so(monkeypatch, display, why):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    code = "from common import plots; plots.LiveView()"
+    code = "from common import LiveView; LiveView()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     last = done.stderr.strip().splitlines()[-1]
     assert last == f"RuntimeError: {why}; leave out --onscreen_render, or set DISPLAY"
@@ -159,7 +161,7 @@ def test_live_view_shows_the_latest_frame(monkeypatch):
 
     plt.switch_backend("agg")
     monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "pretended")
-    view = plots.LiveView("top")
+    view = LiveView("top")
     for colour in ((9, 9, 9), (220, 30, 20)):
         view.show(next(frames(1, colour=colour)), "step 3 of 400")
     canvas = plt.gcf().canvas

@@ -314,7 +314,7 @@ def test_onscreen_render_shows_every_step(record, monkeypatch):
             assert words.startswith("step ")
             shown.append(image.shape)
 
-    monkeypatch.setattr("common.plots.LiveView", View)
+    monkeypatch.setattr("common.live_view.LiveView", View)
     record("--onscreen_render", workers=2)  # one after the other all the same
     assert shown == [(*IMAGE_SIZE, 3)] * (2 * SHORT.episode_len)
 

@@ -12,7 +12,7 @@ from pyquaternion import Quaternion
 import constants
 import record_sim_episodes as script
 import replay_episodes
-from common import cli, plots
+from common import LiveView, cli
 from common.panels import HEIGHT, panel
 from constants import Stream, get_task
 from ee_sim_env import make_ee_sim_env
@@ -495,7 +495,7 @@ def test_a_missing_gamepad_is_one_line(record, pad, tmp_path):
 
 
 def test_live_view_keeps_its_own_advice():
-    assert "--onscreen_render" in plots.LiveView.advice and "DISPLAY" in devices.KeyWindow.advice
+    assert "--onscreen_render" in LiveView.advice and "DISPLAY" in devices.KeyWindow.advice
 
 
 def test_keys_are_relative_to_the_first_picture():
