@@ -89,7 +89,8 @@ class ModelRunsConfig(ExecutionConfig):
         None, "task, e.g. mycobot320_choose, or a simulated one of the twin", required=True
     )
     ckpt_name: str | None = cli.flag(
-        None, "checkpoint in each folder: as the run was trained with, policy_best.ckpt if with none"
+        None,
+        "checkpoint in each folder; the one that the run's flags name, else policy_best.ckpt, if not given",
     )
     camera_names: tuple[str, ...] | None = cli.flag(
         None, "cameras of a checkpoint of ACT, which names none, in the order of its training", distinct=True
@@ -104,8 +105,8 @@ class ModelRunsConfig(ExecutionConfig):
     )
     seconds: tuple[float, ...] | None = cli.flag(
         None,
-        "length of a run, one for each checkpoint; that of --eval if not given: the task's, or the longest "
-        "demonstration's where that is longer; of several checkpoints each its longest demonstration's",
+        "length of a run, one for each checkpoint; if not given that of --eval (the task's, or the longest "
+        "demonstration's if longer), or with several checkpoints each one's longest demonstration's",
         above=0,
         most=86_400,
     )
@@ -239,8 +240,8 @@ class Runner:
             progress = (
                 f"part {parts.part + 1}, {parts.left} steps left; chunk: {parts.remaining} actions left"
             )
-            told = self._session.scene.state if self._session.is_twin else None
-            reward = f"; reward {told['reward']} of {told['max_reward']}" if told else ""
+            twin = self._session.scene.state if self._session.is_twin else None
+            reward = f"; reward {twin['reward']} of {twin['max_reward']}" if twin else ""
             lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.robot.guard.report()]
             self._view.show(observation, [*lines, self._take_over.help])
         return action
@@ -248,7 +249,7 @@ class Runner:
     def _outcome(self, index: int, case: int | None, recording: Recording | None = None) -> Outcome:
         """Find out how a run went, save it, and say so."""
         session, task = self._session, self._task
-        told = self._told(recording is not None)
+        judgement = self._judge(recording is not None)
         outcome = Outcome(
             index,
             total_reward=0.0 if recording is None else recording.total_reward,
@@ -256,7 +257,7 @@ class Runner:
             stopped=session.robot.stopped,
             takeovers=self._take_over.takeovers,
             steps=None if recording is None else len(recording),
-            **told,
+            **judgement,
         )
         if recording is not None:
             reward = outcome.highest_reward
@@ -271,16 +272,16 @@ class Runner:
         self._n_corrections = len(self._corrections.paths)
         return outcome
 
-    def _told(self, has_run: bool) -> dict[str, Any]:
-        """What the twin, or the person, says of a run."""
+    def _judge(self, has_run: bool) -> dict[str, Any]:
+        """How a run ended, as the twin or the person says."""
         if not has_run:
             return {"highest_reward": 0}
         if not self._session.is_twin:
             question = "did it succeed? [y/n] (u: unknown)"
             return {"highest_reward": self._session.keys.ask(question, {"y": 1, "n": 0, "u": None})}
         clock.sleep(SETTLING)
-        told = self._session.twin.state()
-        return {name: told[name] for name in ("highest_reward", "strict_success", "choice")}
+        state = self._session.twin.state()
+        return {name: state[name] for name in ("highest_reward", "strict_success", "choice")}
 
     def close(self) -> None:
         """End what runs in the background."""
@@ -291,7 +292,7 @@ class Runner:
 
 
 def latency_line(parts: Parts) -> str:
-    """How long the policy took, and how often nothing had come in time."""
+    """How long the policy took, and how often the arm had to wait for it."""
     latencies = 1000 * np.array(parts.latencies or [np.nan])
     median, slowest = np.percentile(latencies, [50, 99])
     held = f"; the arm held for {parts.held} steps, waiting for a chunk" if parts.held else ""
@@ -314,7 +315,7 @@ def part_lengths(config: ModelRunsConfig, policies: Sequence[Policy], task: Task
 def run_all(
     config: ModelRunsConfig, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
 ) -> Summary | None:
-    """Do the runs; what they came to, which is written after each of them, or None if there was none."""
+    """Do the runs; returns their summary, which is written after each of them, or None if there was none."""
     fps = config.fps or trained_fps(policies, task)
     steps = part_lengths(config, policies, task, fps)
     task = replace(task, fps=fps, episode_len=sum(steps))
@@ -362,7 +363,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if is_own(task):
         task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)
     if setup.config.robot != "twin":
-        camera_sources(setup, task)  # one that is missing is told before anything is written
+        camera_sources(setup, task)  # a missing one is reported before anything is written
     check_folder(output_dir(config), "output_dir")
     folder = output_dir(config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Demonstrations in simulation: a script or a person drives the arms, and what came of it is an episode."""
+"""Demonstrations in simulation: a script or a person drives the arms, and the result is an episode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # they open OpenGL
     from ee_sim_env import EndEffectorEnv
     from sim_env import SimEnv
 
-RETURN_SECONDS = 2.0  # that arms have to go back to where the script begins
+RETURN_SECONDS = 2.0  # for the arms to go back to where the script begins
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Demonstration:
 def run_episode(
     env: SimEnv, task: Task, start: TimeStep, act: Act, cameras: Sequence[str] = (), view: Any = None
 ) -> Episode | None:
-    """Run one episode in joint space, until `act` ends it or its length is over; None without any step.
+    """Run one episode in joint space, until `act` ends it or its length is over; None if it has no step.
 
     Args:
         env: the environment.
@@ -42,7 +42,7 @@ def run_episode(
         start: what `env.reset` returned.
         act: gives the actions.
         cameras: whose images to keep.
-        view: shows the first of them as it goes (`common.LiveView`).
+        view: shows the first of them during the episode (`common.LiveView`).
 
     Raises:
         RuntimeError: the simulation became unstable.
@@ -84,8 +84,8 @@ def run_script(
 
 
 def arms_midway(env: EndEffectorEnv, task: Task, rng: np.random.Generator) -> np.ndarray:
-    """State (D,) that the script would have the arms in at some moment, if it went about some other start;
-    in float32, as an episode keeps it.
+    """State (D,) of the arms at a random moment of the script, as if it had begun at another random start;
+    float32, as an episode keeps it.
     """
     script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
     moment = int(rng.integers(task.episode_len))
@@ -100,9 +100,9 @@ def drive(
     cameras: Sequence[str],
     progress: str,
 ) -> Episode | None:
-    """Let the person try, each time from a new start, until an episode is kept; None: the person quits.
+    """Let the person try, each time from a new start, until an episode is kept; None if the person quits.
 
-    Pictures are made afterwards, by driving the kept actions once more; at the task's pace there is no time.
+    Images are rendered afterwards, by repeating the kept actions: at the task's pace there is no time.
     """
     task = env.spec
     while True:
@@ -118,7 +118,7 @@ def drive(
 
 
 def check_scene(task: Task, cameras: Sequence[str]) -> None:
-    """ValueError for what the task or `cameras` name and the scene lacks, and waypoints out of reach;
+    """ValueError if the scene lacks what the task or `cameras` name, or a waypoint is out of reach;
     RuntimeError if nothing can be rendered.
     """
     from tasks import GripPointIK, build_model, check_reach, check_rendering
@@ -135,7 +135,7 @@ _envs: dict[tuple, EndEffectorEnv] = {}  # of this process; building one takes a
 
 
 def environment(task: Task, render_quality: str, has_props: bool, randomize: bool) -> EndEffectorEnv:
-    """This process's environment of a task (`make_ee_sim_env`), made when it is first asked for."""
+    """This process's environment of a task (`make_ee_sim_env`), made at its first use."""
     from ee_sim_env import make_ee_sim_env  # opens OpenGL: only in the processes that render
 
     key = (task.name, render_quality, has_props, randomize)

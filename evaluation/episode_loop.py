@@ -11,7 +11,7 @@ import numpy as np
 from episodes import Episode, JpegFrames
 from tasks import Task, TimeStep
 
-# number of the step and what is seen then: the action (D,), or None to end the episode
+# from the step's number and the observation to the action (D,), or None to end the episode
 Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]
 
 
@@ -24,7 +24,7 @@ class Step:
     qvel: np.ndarray  # (D,) per second
     action: np.ndarray  # (D,) as sent
     images: Mapping[str, np.ndarray]  # by camera: (H, W, 3) uint8 RGB
-    reward: float | None = None  # what the action earned; None where nobody tells
+    reward: float | None = None  # what the action earned; None if unknown
 
 
 class Environment(Protocol):
@@ -59,10 +59,12 @@ def rollout(env: Environment, start: TimeStep, act: Act, length: int, keeper: Ke
         action = None if step.last() else act(t, step.observation)
         if action is None:
             break
-        seen, moment = step.observation, step.time
-        images = {name: seen["images"][name] for name in keeper.cameras}  # before a simulation moves on
+        observation, moment = step.observation, step.time
+        images = {
+            name: observation["images"][name] for name in keeper.cameras
+        }  # before a simulation moves on
         step = env.step(np.asarray(action, np.float32))
-        keeper.append(Step(moment, seen["qpos"], seen["qvel"], step.sent, images, step.reward))
+        keeper.append(Step(moment, observation["qpos"], observation["qvel"], step.sent, images, step.reward))
     return step
 
 
@@ -72,12 +74,12 @@ def follow(actions: np.ndarray) -> Act:
 
 
 def by_policy(execute: Callable[[Mapping[str, Any]], np.ndarray], dim: int) -> Act:
-    """A policy's actions (A,), one an observation, up to entry `dim`: those of a mobile base are dropped."""
+    """A policy's actions (A,), one an observation, cut to `dim` entries: a mobile base's are dropped."""
     return lambda _, observation: execute(observation)[:dim]
 
 
 class Steps:
-    """An episode's steps in memory; the images of some cameras as JPEGs, the others not at all."""
+    """An episode's steps in memory; the images of `cameras` as JPEGs, others not at all."""
 
     def __init__(self, cameras: Sequence[str] = ()) -> None:
         self.cameras = tuple(cameras)
@@ -108,7 +110,7 @@ class Steps:
 
 
 def watched(act: Act, view: Any, camera: str, task: Task, steps: Steps) -> Act:
-    """`act`, with what a camera sees and how far the episode is shown in a window (`common.LiveView`)."""
+    """`act` that also shows in a window (`common.LiveView`) a camera's image and how far the episode is."""
 
     def look(t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
         view.show(observation["images"][camera], task.progress(t, steps.highest_reward))

@@ -21,7 +21,7 @@ from utils import Batch
 
 
 class Execution:
-    """What all ways have in common: the newest observations, as many as the policy looks back, and random
+    """What all ways have in common: the newest observations, as many as the policy looks at, and random
     numbers of the episode's own.
 
     Args:
@@ -29,31 +29,31 @@ class Execution:
         amp: mixed precision, as for `common.autocast`.
     """
 
-    query_every = 1  # steps from one question to the next
+    query_every = 1  # steps from one chunk to the next
 
     def __init__(self, policy: Policy, amp: str = "auto") -> None:
         self._policy, self._amp = policy, amp
         self._now: Callable[[], float] = time.monotonic
         self.latencies: list[float] = []  # s that each chunk took
-        self.held = 0  # steps at which the last action was repeated, as no other had come in time
+        self.held = 0  # steps at which the last action was repeated, as no chunk had come in time
         self.reset()
 
     @property
     def remaining(self) -> int:
-        """Actions of the present chunk that are to come; 0 where there is no such thing."""
+        """Actions of the present chunk that are still to come; 0 if there is no present chunk."""
         return 0
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """Forget the last episode; `key` seeds what the policy draws in the next."""
-        self._seen: deque[Batch] = deque(maxlen=self._policy.observation_horizon)
+        self._observations: deque[Batch] = deque(maxlen=self._policy.observation_horizon)
         self.chunk_starts: list[int] = []  # steps of the episode, where chunks follow one another
         seed = np.random.SeedSequence(list(key)).generate_state(1, np.uint64)[0]
         self._generator = torch.Generator(self._policy.device).manual_seed(int(seed))
 
-    def _look(self, observation: Observation) -> None:
-        """Keep an observation, which has its images rendered. The first stands for those before it."""
-        seen = self._policy.observe([observation])
-        self._seen.extend([seen] * (1 if self._seen else self._policy.observation_horizon))
+    def _observe(self, observation: Observation) -> None:
+        """Keep an observation; this renders its images. The first stands for those before it."""
+        batch = self._policy.observe([observation])
+        self._observations.extend([batch] * (1 if self._observations else self._policy.observation_horizon))
 
     def _ask(self) -> np.ndarray:
         """A new chunk (n, A) of actions."""
@@ -61,12 +61,13 @@ class Execution:
 
     def _gather(self) -> Batch:
         """The observations that a chunk depends on."""
-        latest = self._seen[-1]
+        latest = self._observations[-1]
         if self._policy.observation_horizon > 1:
-            latest = {name: torch.stack([seen[name] for seen in self._seen], dim=1) for name in latest}
+            past = self._observations
+            latest = {name: torch.stack([batch[name] for batch in past], dim=1) for name in latest}
         return latest
 
-    @torch.inference_mode()  # of the thread that calls
+    @torch.inference_mode()  # holds for the calling thread alone
     def _predict(self, observations: Batch) -> np.ndarray:
         """The chunk (n, A) of actions for observations."""
         began = self._now()
@@ -76,7 +77,7 @@ class Execution:
         return chunk
 
     def close(self) -> None:
-        """Nothing is asked any more."""
+        """Free what runs in the background."""
 
 
 class ChunkedExecution(Execution):
@@ -108,8 +109,8 @@ class ChunkedExecution(Execution):
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); only looks at observations that the next chunk depends on."""
         self._step += 1
-        if not self._seen or len(self._queue) < self._policy.observation_horizon:
-            self._look(observation)
+        if not self._observations or len(self._queue) < self._policy.observation_horizon:
+            self._observe(observation)
         if not self._queue:
             self.chunk_starts.append(self._step)
             self._queue = list(self._ask()[: self.query_every])
@@ -117,7 +118,7 @@ class ChunkedExecution(Execution):
 
 
 def _checked_count(policy: Policy, query_every: int | None) -> int:
-    """Actions of each chunk that are executed; ValueError if a chunk has not as many."""
+    """Actions of each chunk that are executed; ValueError if a chunk does not have as many."""
     if query_every is not None and not 1 <= query_every <= policy.chunk_size:
         raise ValueError(f"query_every is {query_every}; the policy's chunks have 1 to {policy.chunk_size}")
     return query_every or policy.execution_horizon
@@ -141,7 +142,7 @@ class TemporalEnsemble(Execution):
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,)."""
-        self._look(observation)
+        self._observe(observation)
         self._chunks.append(self._ask())
         candidates = np.stack([chunk[0] for chunk in self._chunks])  # (n, A)
         self._chunks = [chunk[1:] for chunk in self._chunks if len(chunk) > 1]
@@ -183,29 +184,29 @@ class _Background(Execution):
         self._forget()
         super().reset(key)
         self._step = -1  # the present one
-        self._asked = 0  # step of the observation that was asked about last
+        self._asked = 0  # step of the newest observation that the last chunk depends on
         self._last: np.ndarray | None = None  # action
 
     def _forget(self) -> None:
-        """Wait for what is being computed: two at a time would share their random numbers."""
+        """Drop the pending chunk, but wait if it is being computed: two would share their random numbers."""
         pending, self._pending = self._pending, None
         if pending is not None and not pending.cancel():
             pending.exception()
 
     @property
     def lead(self) -> int:
-        """Steps that a chunk is asked for before it is needed; 0: it is waited for."""
+        """How many steps a chunk is asked for before it is needed; 0: wait for it."""
         steps = max(self.latencies[-RECENT:], default=0.0) * self._fps
         return 0 if steps < QUICK else math.ceil(steps + MARGIN)
 
     def _submit(self) -> None:
-        """Ask about the observations up to now, unless an answer is still to come."""
+        """Ask for a chunk on the observations up to now, unless one is still to come."""
         if self._pending is None:
             self._asked = self._step
             self._pending = self._executor.submit(self._predict, self._gather())
 
     def _collect(self, wait: bool) -> np.ndarray | None:
-        """The chunk (n, A) that was asked for last; None if it has not come and nobody waits."""
+        """The chunk (n, A) that was asked for last; None if it has not come and `wait` is False."""
         if self._pending is None or not (wait or self._pending.done()):
             return None
         pending, self._pending = self._pending, None
@@ -222,19 +223,19 @@ class _Background(Execution):
 
 
 class BackgroundExecution(_Background):
-    """`ChunkedExecution` that never pauses: each chunk is asked for so many steps before it is needed as
-    chunks have taken lately, and joins in at the action of the step it is needed at.
+    """`ChunkedExecution` that never pauses: it asks for each chunk as many steps ahead as the last chunks
+    took, and enters the new chunk at the action of the present step.
 
     Args:
         policy: gives the chunks.
         fps: calls a second.
-        query_every: actions of each that are executed, if it has as many left when it joins in.
-        others: as for `_Background`.
+        query_every: actions of each that are executed, if it has as many left when it is entered.
+        options: of `_Background`.
     """
 
-    def __init__(self, policy: Policy, fps: float, query_every: int | None = None, **others) -> None:
+    def __init__(self, policy: Policy, fps: float, query_every: int | None = None, **options) -> None:
         self.query_every = _checked_count(policy, query_every)
-        super().__init__(policy, fps, **others)
+        super().__init__(policy, fps, **options)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
@@ -254,7 +255,7 @@ class BackgroundExecution(_Background):
             self._join(self._collect(wait=False))
         is_time = self._step >= self._end - self.lead and self._pending is None
         if is_time or self._policy.observation_horizon > 1:
-            self._look(observation)
+            self._observe(observation)
         if is_time:
             self._submit()
         if self._step >= self._end:
@@ -280,22 +281,24 @@ class BackgroundEnsemble(_Background):
         policy: gives the chunks.
         fps: calls a second.
         decay: weights fall by exp(-decay) a step, from the oldest prediction to the newest.
-        others: as for `_Background`.
+        options: of `_Background`.
     """
 
-    def __init__(self, policy: Policy, fps: float, decay: float = 0.01, **others) -> None:
+    def __init__(self, policy: Policy, fps: float, decay: float = 0.01, **options) -> None:
         self._decay = decay
-        super().__init__(policy, fps, **others)
+        super().__init__(policy, fps, **options)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
-        self._chunks: list[tuple[int, np.ndarray]] = []  # each with the step it was asked at, oldest first
+        self._chunks: list[
+            tuple[int, np.ndarray]
+        ] = []  # each with the step at which it was asked for, oldest first
 
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); the last one again where there is no prediction."""
         self._step += 1
-        self._look(observation)
+        self._observe(observation)
         self._take(wait=False)
         self._submit()
         self._take(wait=not self._chunks or self.lead == 0)

@@ -1,4 +1,4 @@
-"""What rollouts came to: outcomes, how they were made, their summary, and the report of it as text."""
+"""Results of rollouts: each outcome, the settings, their summary, and its report as text."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tasks import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
 NEITHER = "neither"  # column of the rollouts that chose nothing
-TOLD = "success, as you said"  # what a run on a real arm may come to
-SIMULATION = "simulation"  # where rollouts are made that no arm has a part in
+JUDGED = "success, as you said"  # the stage of a run on a real arm
+SIMULATION = "simulation"  # the robot of rollouts without an arm
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -34,12 +34,12 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one rollout came to."""
+    """The result of one rollout."""
 
     index: int
     highest_reward: int | None  # None: unknown, as nobody could tell
     total_reward: float
-    strict_success: bool | None = None  # None where the environment or the task does not tell
+    strict_success: bool | None = None  # None if the environment or the task does not tell
     case: str | None = None  # of a task that has several
     choice: str | None = None  # what was chosen in the end; None: nothing
     filmed: bool = False  # as rollout_<index>.mp4
@@ -53,13 +53,13 @@ class Outcome:
 
     @property
     def counts(self) -> bool:
-        """Whether it tells what the policy can do by itself."""
+        """Whether it shows what the policy can do by itself."""
         return self.takeovers == 0 and self.highest_reward is not None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the rollouts of an evaluation were made: with its checkpoint, what tells it from others."""
+    """How the rollouts of an evaluation were made; with its checkpoint, what sets it apart from others."""
 
     checkpoints: tuple[str, ...] = ()  # names; several follow one another
     version: str = ""  # of what they hold (`results.content_version`)
@@ -79,10 +79,10 @@ class Settings:
     steps: int | None = None  # of a run, on an arm
 
     @classmethod
-    def of(cls, flags: Any, **others: Any) -> Settings:
-        """What the flags of the same name say, and others."""
+    def of(cls, flags: Any, **further: Any) -> Settings:
+        """From the flags of the same names, and further fields."""
         names = {field.name for field in fields(cls)} & {field.name for field in fields(flags)}
-        return cls(**{name: getattr(flags, name) for name in names} | others)
+        return cls(**{name: getattr(flags, name) for name in names} | further)
 
     @property
     def execution(self) -> str:
@@ -97,7 +97,7 @@ class Settings:
         return "; ".join(parts)
 
     def facts(self) -> dict[str, str]:
-        """Everything, in words, by what it is about."""
+        """All settings in words, by topic."""
         last = self.first + max(self.count, 1) - 1
         facts = {
             "robot": "" if self.robot == SIMULATION else self.robot,
@@ -113,7 +113,7 @@ class Settings:
         return {name: words for name, words in facts.items() if words}
 
     def name(self) -> str:
-        """A short one for a folder; what is as usual is left out."""
+        """A short name for a folder, without what is as usual."""
         parts = [*(Path(name).stem for name in self.checkpoints)]
         parts += [f"{self.first}_to_{self.first + max(self.count, 1) - 1}", f"seed_{self.seed}"]
         parts += [] if self.robot == SIMULATION else [self.robot]
@@ -128,7 +128,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What an evaluation came to.
+    """The result of an evaluation.
 
     Rates are over the rollouts that count: a person did not help, and how they ended is known.
     """
@@ -147,15 +147,15 @@ class Summary:
 
     @classmethod
     def of(cls, task: Task, checkpoint: str, settings: Settings, outcomes: Sequence[Outcome]) -> Summary:
-        """What rollouts of a task came to, or runs, which a person judges where the task has no stages."""
-        told = () if settings.robot == SIMULATION else (TOLD,)
+        """Summarise rollouts of a task, or runs, which a person judges if the task has no stages."""
+        judged = () if settings.robot == SIMULATION else (JUDGED,)
         return cls(
             task=task.name,
             checkpoint=checkpoint,
             execution=settings.execution,
             seed=settings.seed,
             outcomes=tuple(outcomes),
-            stages=tuple(stage.label for stage in task.stages) or told,
+            stages=tuple(stage.label for stage in task.stages) or judged,
             strict_label=task.strict_label,
             cases=tuple(case.label for case in task.cases),
             choices=tuple(choice.label for choice in task.choices),
@@ -171,7 +171,7 @@ class Summary:
             ValueError: a value is missing, of another type, or contradicts the outcomes.
         """
         if isinstance(content, Mapping) and isinstance(content.get("outcomes"), list):
-            outcomes = [  # those of old do not say which were filmed
+            outcomes = [  # earlier versions did not say which were filmed
                 {"filmed": True, **outcome} if isinstance(outcome, Mapping) else outcome
                 for outcome in content["outcomes"]
             ]
@@ -203,11 +203,11 @@ class Summary:
 
     @property
     def unknown(self) -> int:
-        """Rollouts of which nobody knows how they ended, beside those that were helped."""
+        """Rollouts whose end nobody knows, without those that were helped."""
         return len(self.outcomes) - self.helped - self.n
 
     def is_success(self, outcome: Outcome) -> bool:
-        """Whether a rollout came to its last stage, helped or not; an unknown one did not."""
+        """Whether a rollout reached the last stage, helped or not; an unknown one did not."""
         return outcome.highest_reward is not None and outcome.highest_reward >= max(1, len(self.stages))
 
     def reached(self, stage: int) -> int:
@@ -220,9 +220,9 @@ class Summary:
 
     @property
     def strict_successes(self) -> int | None:
-        """Rollouts that succeeded strictly; None where nobody could tell."""
-        told = [o.strict_success for o in self.counted if o.strict_success is not None]
-        return sum(told) if told else None
+        """Rollouts that succeeded strictly; None if unknown."""
+        known = [o.strict_success for o in self.counted if o.strict_success is not None]
+        return sum(known) if known else None
 
     @property
     def choice_counts(self) -> dict[str, dict[str, int]]:
@@ -239,16 +239,16 @@ class Summary:
 
     def mean_of(self, name: str) -> float | None:
         """Mean of a number over the rollouts that have it; None if none has."""
-        told = [value for outcome in self.counted if (value := getattr(outcome, name)) is not None]
-        return float(np.mean(told)) if told else None
+        values = [value for outcome in self.counted if (value := getattr(outcome, name)) is not None]
+        return float(np.mean(values)) if values else None
 
     def not_counted(self) -> list[str]:
         """What was left out of the rates, and why; a line each."""
         n = len(self.outcomes)
-        told = {"helped": self.helped, "of unknown outcome": self.unknown}
+        causes = {"helped": self.helped, "of unknown outcome": self.unknown}
         return [
-            f"{count} of {n} runs {'was' if count == 1 else 'were'} {what}: not counted"
-            for what, count in told.items()
+            f"{count} of {n} runs {'was' if count == 1 else 'were'} {cause}: not counted"
+            for cause, count in causes.items()
             if count
         ]
 

@@ -3,7 +3,7 @@
     <run>/evaluations/<checkpoint>_<settings>/result_<checkpoint>.json, .txt, rollout_0.mp4, ...
     <run>/result_<checkpoint>.json, .txt          a copy of the newest
 
-Earlier versions had the latter alone, and wrote the next evaluation over it: it is read, and moved to the
+Earlier versions wrote only the latter, and the next evaluation over it. Such a file is read, and moved to the
 others before a copy takes its name.
 """
 
@@ -21,13 +21,13 @@ from common import complete_file, hold_briefly
 from evaluation.outcomes import Settings, Summary
 
 FOLDER = "evaluations"
-KEPT_IN = "kept_in"  # in a copy: the folder, seen from the copy's, of the result that it is one of
+KEPT_IN = "kept_in"  # in a copy: the folder of the original, relative to the copy's
 DIGITS = 8  # of a version
 BLOCK = 2**20  # bytes
 
 
 def content_version(checkpoints: Sequence[Path]) -> str:
-    """A short name for what checkpoints hold; when one is trained anew it has another."""
+    """A short hash of what checkpoints hold; it changes when one is trained anew."""
     digest = hashlib.blake2b(digest_size=DIGITS // 2)
     for path in checkpoints:
         with open(path, "rb") as file:
@@ -38,9 +38,9 @@ def content_version(checkpoints: Sequence[Path]) -> str:
 
 @contextlib.contextmanager
 def open_evaluation(run: Path, settings: Settings) -> Iterator[Path]:
-    """A new folder for an evaluation, for this process alone; it goes again if no result is written to it.
+    """A new folder for an evaluation, for this process alone; removed if no result is written to it.
 
-    What `outcomes.write_summary` has written to it is copied to the run's folder in the end.
+    In the end, what `outcomes.write_summary` wrote to it is copied to the run's folder.
     """
     folder = _new_folder(run / FOLDER, settings.name())
     try:
@@ -99,12 +99,12 @@ def _is_copy(path: Path) -> bool:
 def list_results(run: Path) -> list[Path]:
     """JSON files of all evaluations of a run, the newest first."""
     kept = (run / FOLDER).glob("*/result_*.json")
-    others = (path for path in run.glob("result_*.json") if path.is_file() and not _is_copy(path))
-    return sorted([*kept, *others], key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    earlier = (path for path in run.glob("result_*.json") if path.is_file() and not _is_copy(path))
+    return sorted([*kept, *earlier], key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def read_result(path: Path) -> Summary:
-    """What an evaluation came to; ValueError where the file is no result."""
+    """The summary of an evaluation; ValueError if the file holds none."""
     try:
         return Summary.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except RecursionError:

@@ -38,7 +38,7 @@ class EvalJob:
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
     def settings(self, indices: Sequence[int], policy: Policy | None = None) -> Settings:
-        """How the rollouts of these indices are made; with what only the policy tells, if it is given."""
+        """How the rollouts of these indices are made, with what only the policy tells, if it is given."""
         return Settings.of(
             self.flags,
             checkpoints=(self.checkpoint.name,),
@@ -60,14 +60,14 @@ class EvalJob:
         return ChunkedExecution(policy, self.flags.query_every, self.flags.amp)
 
     def quality(self, policy: Policy | None) -> str:
-        """How the simulation is rendered: as it was for training, unless somebody says other."""
+        """How the simulation is rendered: as it was for training, if not given."""
         return self.render_quality or (policy and policy.interface.render_quality) or "fast"
 
 
 class KnockedLoose:
-    """An environment whose first prop is knocked loose after so many steps; `rng` gives its new place.
+    """An environment whose first prop is knocked loose after `after` steps; `rng` gives its new place.
 
-    What was achieved before does not count.
+    Rewards before that do not count.
     """
 
     def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
@@ -94,8 +94,8 @@ _players: dict[EvalJob, _Player] = {}
 
 
 def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
-    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and those
-    that are lost.
+    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and `lost`
+    ones.
     """
     return max(task.episode_len, policy.interface.episode_len or 0) + lost
 
@@ -136,14 +136,14 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     cases = task.cases
     case = task.case_number(index) if cases else None
     start = env.reset(rng, case=case)
-    world = env
+    environment = env
     if flags.knock_loose is not None:
-        world = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
+        environment = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
     steps = Steps(task.cameras if is_filmed else ())
     act = by_policy(player.execute, task.dim)
     if view is not None:
         act = watched(act, view, task.cameras[0], task, steps)
-    rollout(world, start, act, task.episode_len, steps)
+    rollout(environment, start, act, task.episode_len, steps)
     success = steps.highest_reward == task.max_reward if task.stages else None
     episode = steps.episode(task, success=success)
     if is_filmed:
@@ -198,8 +198,8 @@ def evaluate(
     """Run the rollouts of these indices, several at a time.
 
     Writes to the job's `output_dir`, if it has one, `result_<checkpoint>.json` and `.txt`, and as many videos
-    as its flags say: of the first rollouts, and, where these succeed, of as many that failed. `settings` are
-    kept with the result (`EvalJob.settings`, without the policy's if not given).
+    as its flags say: of the first rollouts, and of as many that failed. `settings` are kept with the result
+    (`EvalJob.settings`, without the policy's if not given).
     """
     workers = Workers(num_workers=1) if view is not None else workers or Workers()
     version = job.checkpoint.stat().st_mtime_ns
@@ -219,11 +219,11 @@ def evaluate(
 
 
 def _run_all(
-    what: str, job: EvalJob, indices: Sequence[int], num_videos: int, workers: Workers, view: Any = None
+    title: str, job: EvalJob, indices: Sequence[int], num_videos: int, workers: Workers, view: Any = None
 ) -> list[Outcome]:
     """The rollouts of these indices, in their order; the first ones filmed."""
     calls = [(job, index, view, i < num_videos) for i, index in enumerate(indices)]
-    progress = tqdm(total=len(calls), desc=what, unit="rollout")
+    progress = tqdm(total=len(calls), desc=title, unit="rollout")
     outcomes: list[Outcome] = []
     with progress, spread(run_one, calls, workers, progress) as results:
         for outcome in results:
@@ -234,7 +234,7 @@ def _run_all(
 
 
 def _film_failures(job: EvalJob, outcomes: list[Outcome], workers: Workers) -> list[Outcome]:
-    """Repeat failures that were not filmed, until as many are on film as there are to be videos."""
+    """Repeat failures that were not filmed, until as many failures are filmed as the flags say."""
     failed = [o for o in outcomes if o.highest_reward < job.task.max_reward]
     missing = [o.index for o in failed if not o.filmed]
     missing = missing[: max(0, job.flags.videos - (len(failed) - len(missing)))]
@@ -242,7 +242,7 @@ def _film_failures(job: EvalJob, outcomes: list[Outcome], workers: Workers) -> l
         return outcomes
     repeated = {o.index: o for o in _run_all("filming failures", job, missing, len(missing), workers)}
     return [
-        # what was counted stays; on a GPU, whose sums vary with their order, this may go another way
+        # the first outcome counts; on a GPU, whose sums vary with their order, the repeat may differ
         replace(o, filmed=repeated[o.index].highest_reward == o.highest_reward) if o.index in repeated else o
         for o in outcomes
     ]

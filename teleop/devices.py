@@ -55,7 +55,7 @@ class Input:
 class Device(Protocol):
     """Something that a person holds."""
 
-    layouts: tuple[Mapping[str, Any], ...]  # of each thing that is held, what every key of it does
+    layouts: tuple[Mapping[str, Any], ...]  # for each thing that is held, what each of its keys does
 
     def read(self, now: float) -> Input:
         """What is asked for at a time (s)."""
@@ -70,11 +70,11 @@ def _rates(pressed: Iterable[tuple[tuple[str, int], float]]) -> np.ndarray:
 
 
 def explain(device: Device, commands: Mapping[str, str]) -> str:
-    """`a d: left, right   s w: nearer, further ...`: what does what, with keys of the same thing together.
+    """Which keys do what, those for the same thing together: `a d: left, right   s w: nearer, further ...`.
 
     `commands` are those that count now, with the words for them.
     """
-    said = []
+    parts = []
     for layout in device.layouts:
         keys: dict[str, list[str]] = {}
         words: dict[str, list[str]] = {}
@@ -87,8 +87,8 @@ def explain(device: Device, commands: Mapping[str, str]) -> str:
             elif name in commands:
                 keys.setdefault(name, []).append(key)
                 words[name] = [commands[name]]
-        said += [f"{' '.join(keys[name])}: {', '.join(words[name])}" for name in keys]
-    return "   ".join(said)
+        parts += [f"{' '.join(keys[name])}: {', '.join(words[name])}" for name in keys]
+    return "   ".join(parts)
 
 
 class Keyboard:

@@ -33,8 +33,8 @@ class Teleop:
     """End-effector targets of all arms, one of which is driven at a time."""
 
     def __init__(self, labels: Sequence[str], start: np.ndarray, axes: np.ndarray | None = None) -> None:
-        """`labels` of the arms, of which the last is driven first; `start` (8 an arm): where they are;
-        `axes` (3, 3): columns that are x, y and z of the rates, in the world; the world's if not given.
+        """`labels` of the arms, the last of which is driven first; `start` (8 an arm): where they are;
+        `axes` (3, 3): x, y and z of the rates as columns in the world; the world's own if not given.
         """
         self._labels = list(labels)
         self._axes = np.eye(3) if axes is None else axes
@@ -52,7 +52,7 @@ class Teleop:
         return float(self._targets[self._driven, 7])
 
     def place(self, present: np.ndarray) -> np.ndarray:
-        """Where (3,) in m the gripper that is driven is, of all arms' (8 an arm)."""
+        """Position (3,) in m of the driven gripper, out of where all arms are (8 an arm)."""
         return present.reshape(-1, 8)[self._driven, :3]
 
     def switch(self) -> None:
@@ -67,20 +67,20 @@ class Teleop:
         """
         change = rates * SPEEDS * dt
         change[:3], change[3:6] = self._axes @ change[:3], self._axes @ change[3:6]
-        target, there = self._targets[self._driven], present.reshape(-1, 8)[self._driven]
-        lead = target[:3] + change[:3] - there[:3]
-        target[:3] = there[:3] + lead * min(1.0, MAX_LEAD / max(np.linalg.norm(lead), 1e-9))
-        target[3:7] = self._turned(Quaternion(target[3:7]), change[3:6], Quaternion(there[3:7])).elements
+        target, pose = self._targets[self._driven], present.reshape(-1, 8)[self._driven]
+        lead = target[:3] + change[:3] - pose[:3]
+        target[:3] = pose[:3] + lead * min(1.0, MAX_LEAD / max(np.linalg.norm(lead), 1e-9))
+        target[3:7] = self._turned(Quaternion(target[3:7]), change[3:6], Quaternion(pose[3:7])).elements
         target[7] = np.clip(target[7] + change[6], 0.0, 1.0)
         return self._targets.ravel().copy()
 
     @staticmethod
-    def _turned(target: Quaternion, change: np.ndarray, there: Quaternion) -> Quaternion:
+    def _turned(target: Quaternion, change: np.ndarray, present: Quaternion) -> Quaternion:
         angle = float(np.linalg.norm(change))
         if angle:
             target = Quaternion(axis=change, radians=angle) * target  # about the world's axes
-        lead = angle_between(there, target)
-        return target if lead <= MAX_TURN_LEAD else Quaternion.slerp(there, target, MAX_TURN_LEAD / lead)
+        lead = angle_between(present, target)
+        return target if lead <= MAX_TURN_LEAD else Quaternion.slerp(present, target, MAX_TURN_LEAD / lead)
 
 
 def angle_between(one: Quaternion, other: Quaternion) -> float:
@@ -130,8 +130,8 @@ class Pilot:
         """`cameras` come first in the window, before others of the scene if they are few."""
         self._env, self._devices, self._window, self._pacer = env, devices, window, pacer
         self._sim = env.env
-        others = [name for name in self._sim.cameras if name not in cameras]
-        self._cameras = [*cameras, *others[: max(0, VIEW_CAMERAS - len(cameras))]]
+        further = [name for name in self._sim.cameras if name not in cameras]
+        self._cameras = [*cameras, *further[: max(0, VIEW_CAMERAS - len(cameras))]]
         self._task = env.spec
         switch = {"other arm": "other arm"} if len(self._task.arms) > 1 else {}
         self._help = [explain(device, COMMANDS | switch) for device in devices]
@@ -139,7 +139,7 @@ class Pilot:
         self.command: str | None = None  # what ended the episode early
 
     def begin(self, progress: str) -> None:
-        """Take the arms over after a reset; time begins when the person does.
+        """Take over the arms after a reset; time begins with the person's first move.
 
         `progress` is shown in the status line.
         """
@@ -148,24 +148,26 @@ class Pilot:
         self._progress = progress
         self.command = None
         while True:
-            given = self._read()
-            self.command = _choice(given, DRIVING)
-            if self.command or given.rates.any():
+            request = self._read()
+            self.command = _choice(request, DRIVING)
+            if self.command or request.rates.any():
                 break
-            self._look(0, "move to begin")
+            self._refresh(0, "move to begin")
             self._pacer.wait()
         self._pacer.start()
 
     def act(self, t: int, observation: Any) -> np.ndarray | None:
-        """The joint-space action (D,) of a control step, or None if the person is done, or gave it up."""
+        """The joint-space action (D,) of a control step, or None if the person is done, or gives up."""
         if t:
             self._pacer.wait()
-        given = self._read()
-        self.command = self.command or _choice(given, DRIVING)
-        if self.command or (t and "keep" in given.commands):
+        request = self._read()
+        self.command = self.command or _choice(request, DRIVING)
+        if self.command or (t and "keep" in request.commands):
             return None
-        self._look(t, "driving")
-        return self._env.joint_action(self._teleop.step(given.rates, self._pacer.period, self._env.present()))
+        self._refresh(t, "driving")
+        return self._env.joint_action(
+            self._teleop.step(request.rates, self._pacer.period, self._env.present())
+        )
 
     def decide(self, outcome: str) -> str:
         """What to do with a finished episode: keep, redo or quit."""
@@ -173,20 +175,20 @@ class Pilot:
             choice = _choice(self._read(), DECIDING)
             if choice:
                 self._shown = -np.inf
-                self._look(self._task.episode_len, "saving" if choice == "keep" else "one moment")
+                self._refresh(self._task.episode_len, "saving" if choice == "keep" else "one moment")
                 return choice
-            self._look(self._task.episode_len, f"{outcome}: keep, redo or quit?")
+            self._refresh(self._task.episode_len, f"{outcome}: keep, redo or quit?")
             self._pacer.wait()
 
     def _read(self) -> Input:
-        now, given = self._pacer.now(), Input()
+        now, request = self._pacer.now(), Input()
         for device in self._devices:
-            given |= device.read(now)
-        if "other arm" in given.commands:
+            request |= device.read(now)
+        if "other arm" in request.commands:
             self._teleop.switch()
-        return given
+        return request
 
-    def _look(self, step: int, state: str) -> None:
+    def _refresh(self, step: int, state: str) -> None:
         """Refresh the window, if it is time to, and there is time."""
         since = self._pacer.now() - self._shown
         if since < 1 / VIEW_FPS or (self._pacer.lag > self._pacer.period and since < 1.0):
@@ -206,8 +208,8 @@ class Pilot:
         return draw_axes(image, matrix, self._teleop.place(self._env.present()), self._axes, ARROW_KEYS)
 
 
-def _choice(given: Input, choices: Sequence[str]) -> str | None:
-    return next((name for name in choices if name in given.commands), None)
+def _choice(request: Input, choices: Sequence[str]) -> str | None:
+    return next((name for name in choices if name in request.commands), None)
 
 
 def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str]) -> Pilot:

@@ -1,4 +1,4 @@
-"""Classification of images, which is how a backbone can be trained before any policy: data and network."""
+"""Classification of images, by which a backbone can be trained before any policy: data and network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Images:
         return Images(self.pixels.to(device), self.labels.to(device), self.classes)
 
     def split(self, share: float, seed: int) -> tuple[Images, Images]:
-        """At random, the rest and a share of them."""
+        """Split at random: the rest, and a share of them."""
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self)))
         cut = len(self) - max(1, round(share * len(self)))
         first, second = (
@@ -49,11 +49,11 @@ def read_cifar10(folder: str | Path, download: bool = False) -> tuple[Images, Im
     """CIFAR-10's training and test images (Krizhevsky 2009), of 32x32 pixels in 10 classes.
 
     Args:
-        folder: the one that holds, or is to hold, `cifar-10-batches-py`.
+        folder: holds `cifar-10-batches-py`, or will.
         download: fetch them if they are not there.
 
     Raises:
-        FileNotFoundError: they are not there, or not whole.
+        FileNotFoundError: they are missing or incomplete.
         OSError: they cannot be downloaded.
     """
     from torchvision.datasets import CIFAR10
@@ -62,7 +62,7 @@ def read_cifar10(folder: str | Path, download: bool = False) -> tuple[Images, Im
         parts = [CIFAR10(str(folder), train=train, download=download) for train in (True, False)]
     except RuntimeError as error:
         raise FileNotFoundError(
-            f"{folder} holds no whole cifar-10-batches-py ({str(error).splitlines()[0]}); "
+            f"{folder} holds no complete cifar-10-batches-py ({str(error).splitlines()[0]}); "
             "add --download, name its folder with --data_dir, or try the script with --data fake"
         ) from error
     except OSError as error:
@@ -81,7 +81,7 @@ def read_cifar10(folder: str | Path, download: bool = False) -> tuple[Images, Im
 def fake_images(sizes: tuple[int, int] = FAKE_SIZES, classes: int = 10) -> tuple[Images, Images]:
     """Made-up images of CIFAR-10's form, always the same: a pattern of colours for each class, under noise.
 
-    Patterns are the same in the mirror, as things are, so that random flips do no harm.
+    Patterns are symmetric, so that random flips do no harm.
     """
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.standard_normal((classes, 3, 5, 5), np.float32))
@@ -97,7 +97,7 @@ def fake_images(sizes: tuple[int, int] = FAKE_SIZES, classes: int = 10) -> tuple
 
 
 def flip_and_crop(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror half of the images, and move each by up to `PADDING` pixels; zero (the mean) comes in.
+    """Mirror half of the images, and move each by up to `PADDING` pixels; zeros (the mean) fill the border.
 
     Args:
         images: (B, 3, H, W), normalised.
@@ -166,5 +166,5 @@ def evaluate(model: Classifier, data: Images, amp: str = "no", desc: str = "") -
 
 
 def accuracy(confusion: Tensor) -> float:
-    """Share of the images that were named rightly."""
+    """Share of the images that were classified correctly."""
     return int(confusion.trace()) / int(confusion.sum())

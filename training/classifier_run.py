@@ -32,7 +32,7 @@ LAST, BEST = "training_last.ckpt", "backbone_best.pth"
 class ClassifierConfig:
     """Flags of the training of a classifier. Defaults of SGD as in Wang et al. 2017, section 4.1."""
 
-    backbone: str = cli.flag("residual_attention_cifar", "as of imitate_episodes.py, e.g. resnet18")
+    backbone: str = cli.flag("residual_attention_cifar", "as in imitate_episodes.py, e.g. resnet18")
     backbone_weights: str = cli.flag("none", "what to start from: none, imagenet, or a file")
     norm: str | None = cli.flag(
         None, "normalisation of a backbone with random weights; its own choice if not given", tuple(NORMS)
@@ -66,7 +66,7 @@ class ClassifierConfig:
             raise ValueError("--norm is for random weights; leave it out, or --backbone_weights")
 
 
-def read_run(path: Path) -> dict[str, Any]:
+def read_classifier_run(path: Path) -> dict[str, Any]:
     """What `ClassifierRun.save` wrote; ValueError, with the file, if it is damaged or something else."""
     content = read_checkpoint(path)
     wanted = {"config": dict, "norm": str, "pretrained": bool, "weights": dict, "optimiser": dict}
@@ -107,8 +107,8 @@ class ClassifierRun:
             config: flags.
             optimiser: a key of `OPTIMISERS`.
             data: training images, on their device.
-            folder: need not be there yet; nothing is written.
-            resume: go on with the run that is there, if any.
+            folder: need not exist yet; nothing is written.
+            resume: go on with the run in the folder, if any.
 
         Raises:
             ValueError: the run to resume had other flags.
@@ -119,7 +119,7 @@ class ClassifierRun:
         if not self.steps_per_epoch:
             raise ValueError(f"--batch_size is {config.batch_size}, but there are {len(self.train)} images")
         self.total = config.epochs * self.steps_per_epoch
-        content = read_run(folder / LAST) if resume and (folder / LAST).is_file() else None
+        content = read_classifier_run(folder / LAST) if resume and (folder / LAST).is_file() else None
         self.model = Classifier(self._backbone(content), len(data.classes)).to(data.pixels.device)
         self.model.to(memory_format=torch.channels_last)
         self.rate = config.lr or OPTIMISERS[optimiser]
@@ -139,10 +139,10 @@ class ClassifierRun:
         return start_backbones(self.config.backbone, self.config.backbone_weights)[0]
 
     def _check_same(self, content: Mapping[str, Any]) -> None:
-        known, shown = (", ".join(classes) for classes in (content["classes"], self.train.classes))
-        if known != shown:
+        trained, present = (", ".join(classes) for classes in (content["classes"], self.train.classes))
+        if trained != present:
             raise ValueError(
-                f"the run in {self.folder} knows {known}; these images show {shown}: check --data"
+                f"the run in {self.folder} knows {trained}; these images show {present}: check --data"
             )
         for name, value in {**asdict(self.config), "optimizer": self.optimiser_name}.items():
             stored = content["config"].get(name)
@@ -157,7 +157,7 @@ class ClassifierRun:
         try:
             self.model.load_weights(content["weights"])
             self.optimiser.load_state_dict(content["optimiser"])
-        except Exception as error:  # whatever other shapes lead to
+        except Exception as error:  # other shapes raise anything
             raise ValueError(
                 f"{self.folder / LAST} cannot be resumed from: it is of another network; begin anew with "
                 "--overwrite"
@@ -212,7 +212,7 @@ class ClassifierRun:
         return row
 
     def save(self) -> None:
-        """Write what the run goes on from; OSError if the disk is full, then it is as it was."""
+        """Write what the run goes on from; OSError if the disk is full; an earlier file stays as it was."""
         backbone, weights = self.model.backbone, self.model.weights()
         content = {
             "config": {**asdict(self.config), "optimizer": self.optimiser_name},
@@ -239,11 +239,11 @@ def fit_classifier(run: ClassifierRun, log: Callable[[list[Row]], None]) -> bool
     """Train to the last epoch.
 
     Args:
-        run: new, or restored; its folder is there.
+        run: new, or restored; its folder exists.
         log: is given the history after each epoch.
 
     Returns:
-        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
+        whether it reached the end; False if it was interrupted (Ctrl-C or termination), with everything
         saved.
     """
     keep_freed_memory()

@@ -1,4 +1,4 @@
-"""What a run is fed with: from the flags to the episodes, and to batches for training and validation."""
+"""From the flags of a run to its episodes, and to batches for training and validation."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Data:
     sizes: tuple[int, ...]  # training episodes of each folder
     weights: tuple[float, ...]  # share of the samples that comes from each folder
     stats: Stats
-    views: dict[str, View]  # of the cameras that are not simply seen whole
+    views: dict[str, View]  # of the cameras that are not seen whole
 
     def text(self) -> str:
-        """How much there is, from where, for the user."""
+        """How many episodes there are, and from where."""
         folders = ", ".join(map(str, self.folders))
         n_train, n_validation = len(self.train.paths), len(self.validation.paths)
         count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
@@ -50,7 +50,7 @@ class Data:
 
 
 def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:
-    """Episodes of all folders, those that validate of the first alone; frames are cached for training."""
+    """Load the episodes of all folders; validation takes from the first alone. Training frames are cached."""
     dataset_dirs = config.dataset_dir or (data_dir(task_name),)
     if config.sample_weights is not None and len(config.sample_weights) != len(dataset_dirs):
         raise ValueError(

@@ -16,7 +16,7 @@ from policies import POLICIES, AugmentConfig
 
 @dataclass(frozen=True)
 class ResumeConfig:
-    """Flags of what happens to a run that is there already."""
+    """Flags for a run that exists already."""
 
     TITLE: ClassVar[str] = "what"
 
@@ -48,7 +48,10 @@ class TrainConfig(ComputeConfig):
         8, "samples that are computed at once (by each process, under torchrun)", least=1, most=65_536
     )
     accumulate: int = cli.flag(
-        1, "batches an optimiser step; as one of so many times the size, in less memory", least=1, most=65_536
+        1,
+        "batches for each optimiser step: as one batch that many times larger, in less memory",
+        least=1,
+        most=65_536,
     )
     num_epochs: int = cli.flag(
         2000, "epochs; one is one random start in each training episode, as in ACT", least=1, most=10_000_000
@@ -69,7 +72,7 @@ class TrainConfig(ComputeConfig):
     ema: float | None = cli.flag(
         None,
         "decay of a moving average of the weights, e.g. 0.999, which is then validated, saved and used; 0: "
-        "without; the policy's own if not given",
+        "none; the policy's own if not given",
         least=0,
         below=1,
     )
@@ -101,13 +104,13 @@ class TrainConfig(ComputeConfig):
 
 @dataclass(frozen=True)
 class FeedConfig(AugmentConfig, ViewConfig):
-    """Flags of the episodes, of what is seen of them, and of how they are sampled."""
+    """Flags of the episodes, of what the policy sees of them, and of how they are sampled."""
 
     TITLE: ClassVar[str] = "data"
 
     dataset_dir: tuple[str, ...] | None = cli.flag(
         None,
-        "folder of the episodes, or several, the first of which also validates; $ACT_DATA_DIR/<task> or "
+        "folder of the episodes, or several, of which the first also validates; $ACT_DATA_DIR/<task> or "
         "data/<task> if not given",
         distinct=True,
     )
@@ -116,7 +119,7 @@ class FeedConfig(AugmentConfig, ViewConfig):
     )
     stats_dir: tuple[str, ...] | None = cli.flag(
         None,
-        "folders whose episodes tell how to normalise; those of --dataset_dir if not given",
+        "folders whose episodes set the normalisation; those of --dataset_dir if not given",
         distinct=True,
     )
     skip_mirrored_data: bool = cli.flag(False, "leave out folders and files with mirror in their name")
@@ -168,13 +171,13 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
 
     config: str | None = cli.flag(
         None,
-        "a preset or config.json of a run, to repeat it; flags that are given beside it count more, also "
+        "a preset, or the config.json of a run to repeat; flags given beside it take precedence, also "
         "--no_encoder false and the like",
     )
     eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation", group="evaluation")
     ckpt_name: str | None = cli.flag(
         None,
-        "checkpoint to evaluate: as the run was trained with, policy_best.ckpt if with none",
+        "checkpoint to evaluate; the one that the run's flags name, else policy_best.ckpt, if not given",
         group="evaluation",
     )
     chunk_seconds: float | None = cli.flag(

@@ -25,7 +25,7 @@ from viewers import note_command, refresh_report
 def train(
     config: TrainingRunConfig, training: TrainConfig, policy_config: object, task: Task, world: World
 ) -> None:
-    """Train on the task's episodes and save what comes out; of several processes the first one speaks."""
+    """Train on the task's episodes and save the policy; of several processes only the first one prints."""
     say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
     resume = config.resumes(last)
@@ -67,7 +67,7 @@ def train(
 
 
 def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
-    """What is left to do to a run's checkpoints when all its steps are done (`Policy.finish`)."""
+    """Finish a run's checkpoints after its last step (`Policy.finish`)."""
     checkpoints = [ckpt_dir / BEST, ckpt_dir / LAST]
     if not policy.config.trains:
         for path in checkpoints:
@@ -86,7 +86,7 @@ def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
 def make_evaluation(
     config: TrainingRunConfig, training: TrainConfig, task: Task, world: World
 ) -> Callable[[Path], float] | None:
-    """Success rate of a checkpoint, for use while training; None if it is not asked for."""
+    """A function that gives a checkpoint's success rate while training; None without --eval_every."""
     if training.eval_every is None:
         return None
     if task.scene is None:
@@ -131,7 +131,7 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
 
 
 def places(summary: Summary, folder: Path, checkpoint: Path) -> list[str]:
-    """Where an evaluation's files are: those that are there."""
+    """Where an evaluation's files are, a line for each that exists."""
     filmed = [folder / f"rollout_{outcome.index}" for outcome in summary.outcomes if outcome.filmed]
     lines = []
     if filmed:

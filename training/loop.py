@@ -1,5 +1,9 @@
 """The training of every policy: its loop, `fit`, and its step, `Run.update`. It knows no policy by name.
 
+The way of a step: `utils.Loader` makes the batches; `Run.update` changes them at random and adds noise; the
+policy's `loss` normalises them (policies/base.py) and runs the network (policies/act.py, detr/act.py); the
+optimiser (training/run.py) moves the weights.
+
 Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
 generator's state to go on exactly as an uninterrupted one.
 """
@@ -30,7 +34,7 @@ from utils import Batch
 NOISE, DROPOUT = 2, 3  # sub-streams of Stream.TRAIN; the samplers have 0 and 1
 LOOK_EVERY = 2.0  # s between looks at the losses; fetching them waits for the device
 LEAST_BETWEEN = 10  # steps from a validation to the next, if --validate_every does not say other
-ASK_EVERY = 10  # steps between questions to the other processes whether one was told to stop
+ASK_EVERY = 10  # steps after which the processes ask each other whether one was told to stop
 FLAT = (
     "the validation loss has been flat for a while. On real data, ACT's authors advise to train on for three "
     "to four times as long as it took to get there: success improves long after the loss"
@@ -43,7 +47,7 @@ class Feed:
 
     train: Callable[[range], Iterator[Batch]]  # the batches of a range of steps, `accumulate` a step
     validation: Mapping[str, Sequence[Batch]]  # by phase of the episode; all validations use the same
-    describe: Callable[[int], Sequence[str]]  # the samples of a step: which files, from which of their steps
+    describe: Callable[[int], Sequence[str]]  # the samples of a step: file and first step of each
     # what is done to a training batch on the device; may draw from torch's global generators
     prepare: Callable[[Batch], Batch] = dict
 
@@ -75,8 +79,8 @@ class Run(RunState):
             self._loss = torch.compile(self._loss, dynamic=False, mode=mode)
 
     def update(self, batches: Sequence[Batch], prepare: Callable[[Batch], Batch] = dict) -> dict[str, Tensor]:
-        """One optimiser step on one or several batches; mean losses, which stay on the device, so that
-        nothing waits for it. `prepare` is `Feed.prepare`.
+        """Take one optimiser step on one or several batches; returns mean losses, which stay on the device,
+        so that nothing waits for it. `prepare` is `Feed.prepare`.
         """
         seed, rank = self.config.seed, self.world.rank
         torch.manual_seed(step_seed(seed, DROPOUT, self.step, rank))
@@ -100,18 +104,17 @@ class Run(RunState):
         return means
 
     def _backward(self, batch: Batch, share: int, is_last: bool) -> dict[str, Tensor]:
-        """Losses of a batch; their gradients are added, and after the last batch averaged over the world."""
-        shared = isinstance(self._loss, DistributedDataParallel) and not is_last
-        with self._loss.no_sync() if shared else contextlib.nullcontext():
+        """Losses of a batch; gradients add up, and after the last batch are averaged over all processes."""
+        waits = isinstance(self._loss, DistributedDataParallel) and not is_last
+        with self._loss.no_sync() if waits else contextlib.nullcontext():
             with autocast(self.config.amp, self.device):
                 losses = self._loss(batch)
             (losses["loss"] / share).backward()
         return losses
 
     def _noise(self, parts: int, batch_size: int) -> list[Batch]:
-        """Noise for each of this process's batches: its share of what is drawn for all samples of the step.
-
-        So it does not matter how many processes and batches they are spread over.
+        """Noise for each of this process's batches: its share of what is drawn for all samples of the step,
+        so that it does not matter how many processes and batches they are spread over.
         """
         generator = torch.Generator(self.device)
         generator.manual_seed(step_seed(self.config.seed, NOISE, self.step))
@@ -129,17 +132,17 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
     """Train to the run's last step.
 
     Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
-    `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` where it is
+    `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` if it is
     evaluated, and the log (common/logs.py).
 
     Args:
         run: new, or restored.
         feed: batches.
-        ckpt_dir: folder; it is there.
+        ckpt_dir: folder that exists.
         evaluate: success rate of a checkpoint in simulation, asked for every `eval_every` steps.
 
     Returns:
-        whether it came to the end; False if it was interrupted (Ctrl-C or termination), with everything
+        whether it reached the end; False if it was interrupted (Ctrl-C or termination), with everything
         saved.
 
     Raises:
@@ -159,7 +162,7 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
 def _train(
     run: Run, feed: Feed, ckpt_dir: Path, log: RunLog | None, evaluate: Callable[[Path], float] | None
 ) -> bool:
-    """The steps of `fit`; without a log, in a process that only takes part."""
+    """The steps of `fit`; all processes but the first have no log, and save nothing."""
     config, meter = run.config, Meter(feed.describe, ckpt_dir)
     every = config.validate_every or max(LEAST_BETWEEN, run.total // 40)
     with (
@@ -181,12 +184,12 @@ def _train(
                 training = meter.take(run.world, run.device)
                 if log:
                     losses = Losses(run.step, training, *validate(run.result, feed.validation, config.amp))
-                    _tell(run.history, losses)
-                    _keep(run, losses, ckpt_dir, log)
+                    _print_losses(run.history, losses)
+                    _record(run, losses, ckpt_dir, log)
                     bar.show({"val": losses.validation["loss"]})
             if is_evaluated:
                 success = evaluate(run.save(ckpt_dir, "last"))
-                _keep(run, Losses(run.step, success=success), ckpt_dir, log)
+                _record(run, Losses(run.step, success=success), ckpt_dir, log)
                 bar.show({"success": success})
             if is_stopped and run.step < run.total:
                 if log:
@@ -196,7 +199,7 @@ def _train(
 
 
 def _timed_steps(source: Iterator[Batch], accumulate: int) -> Iterator[tuple[list[Batch], float]]:
-    """The batches of each step, and how long (s) they were waited for."""
+    """The batches of each step, and how long (s) it waited for them."""
     while True:
         began = time.monotonic()
         batches = list(islice(source, accumulate))
@@ -216,9 +219,9 @@ def _is_stopped(run: Run, signals: Sequence[int]) -> bool:
 def validate(
     policy: Policy, data: Mapping[str, Sequence[Batch]], amp: str
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean losses over all phases alike, and of several phases the `loss` of each.
+    """Mean losses, in which all phases count alike; and the `loss` of each phase if there are several.
 
-    Batches and noise are fixed: two validations differ only by the weights.
+    Batches and noise are fixed: two validations differ only in the weights.
     """
     device = next(policy.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
@@ -237,15 +240,15 @@ def validate(
     return dict(means), dict(phases) if len(data) > 1 else {}
 
 
-def _tell(history: Sequence[Losses], losses: Losses) -> None:
-    """Print the losses of a validation, and once that they have become flat."""
+def _print_losses(history: Sequence[Losses], losses: Losses) -> None:
+    """Print the losses of a validation, and once a note that they have become flat."""
     tqdm.write(loss_line(losses))
     if is_flat([*history, losses]) and not is_flat(history):
         tqdm.write(FLAT)
 
 
-def _keep(run: Run, losses: Losses, ckpt_dir: Path, log: RunLog) -> None:
-    """Note a row, and save the policy, also as the best so far where it is."""
+def _record(run: Run, losses: Losses, ckpt_dir: Path, log: RunLog) -> None:
+    """Add a row to the history, and save the policy; also as the best so far, if it is."""
     run.history.append(losses)
     if losses.validation and losses.validation["loss"] < run.best:
         run.best = losses.validation["loss"]

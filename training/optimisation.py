@@ -1,8 +1,4 @@
-"""What moves weights: the learning rate of a step, the optimiser, the average of the weights, and seeds.
-
-Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
-generator's state to go on exactly as an uninterrupted one.
-"""
+"""What moves weights: the learning rate of a step, the optimiser, the average of the weights, and seeds."""
 
 from __future__ import annotations
 
@@ -30,10 +26,10 @@ def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
 
 
 def make_optimiser(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, with a learning rate of its own for what is pretrained."""
+    """AdamW, with a learning rate of their own for pretrained weights."""
     pretrained = {id(p): p for p in policy.pretrained_parameters() if p.requires_grad}
-    others = [p for p in policy.parameters() if p.requires_grad and id(p) not in pretrained]
-    groups: list[dict[str, Any]] = [{"params": others, "lr": config.lr}]
+    rest = [p for p in policy.parameters() if p.requires_grad and id(p) not in pretrained]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     if pretrained:
         groups.append({"params": list(pretrained.values()), "lr": config.lr_backbone})
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
@@ -56,5 +52,5 @@ def average_weights(policy: Policy, decay: float) -> AveragedModel:
 
 
 def step_seed(seed: int, *key: int) -> int:
-    """A 64-bit seed of a training step's own."""
+    """A 64-bit seed for a training step."""
     return int(np.random.SeedSequence([seed, Stream.TRAIN, *key]).generate_state(1, np.uint64)[0])

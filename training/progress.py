@@ -17,15 +17,15 @@ from common import GIGABYTE, Losses, World, autocast, free_bytes, training_bytes
 from training.run import RunState
 from utils import Batch
 
-LONG = 2.0  # hours that a run on a CPU may take without a word
-RATE_STEPS, RATE_SECONDS = 5, 10.0  # what its rate is measured over, whichever ends later
+LONG = 2.0  # hours; a run on a CPU that takes longer says so
+RATE_STEPS, RATE_SECONDS = 5, 10.0  # over which its rate is measured, whichever ends later
 FULL_SIZE = 10e6  # parameters; presets/small.json has a few hundred thousand
 LINE = 119  # columns of the bar at most
 SHOWN = {"loss": ".4f", "val": ".4f", "data wait": ".0%", "success": ".0%"}  # what the bar has room for
 
 
 class Meter:
-    """Losses of steps: on the device until somebody looks, then summed up until the next validation."""
+    """Losses of steps: on the device until `look`, then summed up until `take`, at the next validation."""
 
     def __init__(self, describe: Callable[[int], Sequence[str]], ckpt_dir: Path) -> None:
         """`describe` names the samples of a step, `ckpt_dir` holds the run: for the reader of an error."""
@@ -36,7 +36,7 @@ class Meter:
         self._count = 0
 
     def add(self, step: int, losses: dict[str, Tensor], waited: float) -> None:
-        """Take in the losses of a step, for whose data so many seconds were waited."""
+        """Add the losses of a step, and the seconds that it waited for its data."""
         self._pending[step] = losses
         self._waited += waited
 
@@ -46,8 +46,8 @@ class Meter:
         return time.monotonic() - self._looked
 
     def look(self) -> dict[str, float]:
-        """Fetch what is pending: its mean `loss`, and `data wait`, the share of time that data was waited
-        for. RuntimeError if a loss is not finite.
+        """Fetch the pending losses; returns their mean `loss`, and `data wait`, the share of time spent on
+        waiting for data. RuntimeError if a loss is not finite.
         """
         names = list(next(iter(self._pending.values())))
         table = torch.stack([torch.stack([row[name] for name in names]) for row in self._pending.values()])
@@ -70,7 +70,7 @@ class Meter:
         )
 
     def take(self, world: World, device: torch.device) -> dict[str, float]:
-        """Means over all steps since they were last taken, and over all processes, each of which must ask."""
+        """Means over all steps since the last call, and over all processes, each of which must call."""
         names = list(self._sums)
         means = torch.tensor([self._sums[name] / self._count for name in names], device=device)
         self._sums, self._count = defaultdict(float), 0
@@ -78,7 +78,7 @@ class Meter:
 
 
 class Bar:
-    """The line that shows how far a run has come; hidden where a process only takes part."""
+    """The line that shows how far a run has come; hidden in all processes but the first."""
 
     def __init__(self, run: RunState, is_hidden: bool) -> None:
         self._run, self._values, self._rate = run, {}, _Rate(run)
@@ -111,7 +111,7 @@ class Bar:
 
 
 def short(values: Mapping[str, float]) -> dict[str, str]:
-    """What the bar says of values, in the order of `SHOWN`."""
+    """Values as the bar shows them, in the order of `SHOWN`."""
     return {name: f"{values[name]:{form}}" for name, form in SHOWN.items() if name in values}
 
 
@@ -139,7 +139,7 @@ class _Rate:
 
 
 def long_run_line(hours: float, parameters: int) -> str | None:
-    """What to say of the hours that are left of a run on a CPU; None if they are few."""
+    """A line on the hours that are left of a run on a CPU; None if they are few."""
     if hours < LONG:
         return None
     advice = "; --config presets/small.json takes minutes" if parameters > FULL_SIZE else ""
@@ -147,11 +147,9 @@ def long_run_line(hours: float, parameters: int) -> str | None:
 
 
 def memory_line(run: RunState, batch: Batch) -> str:
-    """How much memory the run needs, as far as one sample of a batch tells, and what to do if there is
-    less.
-    """
+    """How much memory the run needs, estimated from one sample, and what to do if there is less."""
     one = {name: tensor[:1].to(run.device) for name, tensor in batch.items() if tensor.ndim}
-    policy, config = run.policy.eval(), run.config  # so that the look leaves no trace
+    policy, config = run.policy.eval(), run.config  # so that the trial leaves no trace
 
     def forward() -> Tensor:
         with autocast(config.amp, run.device):

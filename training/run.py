@@ -17,7 +17,7 @@ from training.optimisation import average_weights, learning_rate_factor, make_op
 
 
 class RunState:
-    """What a run is to go on from: the policy, its average, its optimiser, and what it has reached."""
+    """What a run goes on from: the policy, its average, its optimiser, and its best results so far."""
 
     def __init__(self, policy: Policy, config: TrainConfig, total: int) -> None:
         """
@@ -58,8 +58,8 @@ class RunState:
         }
 
     def restore(self, path: Path) -> None:
-        """Go on from a `last` checkpoint; ValueError if it is damaged, or if policy, average or schedule were
-        others.
+        """Go on from a `last` checkpoint; ValueError if it is damaged, or has another policy, average or
+        schedule.
         """
         content = read_checkpoint(path)
         stored = Stored.of(content, path)
@@ -82,10 +82,10 @@ class RunState:
             if self.average is not None:
                 self.average.module.load_state_dict(stored.weights)
                 self.average.n_averaged.fill_(state["step"])
-                self.average.module.train()  # as the policy itself; what `finish` taught it counts no more
+                self.average.module.train()  # as the policy itself; what `finish` put into it counts no more
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
-        except Exception as error:  # whatever other shapes lead to
+        except Exception as error:  # other shapes raise anything
             raise ValueError(
                 f"{path} cannot be resumed from: weights or optimiser are of another network "
                 f"({first_line(error)}); begin anew with --overwrite"
@@ -93,18 +93,18 @@ class RunState:
         self.step, self.best, self.best_success = state["step"], state["best"], state["best_success"]
         self.history = state["history"]
 
-    def save(self, ckpt_dir: Path, kind: str) -> Path:
-        """`last` can be resumed from; other kinds hold the result alone. OSError if the disk is full; then a
-        checkpoint that was there is as it was.
+    def save(self, ckpt_dir: Path, name: str) -> Path:
+        """Write `policy_<name>.ckpt`: `last` can be resumed from, others hold only the result. OSError if the
+        disk is full; an earlier checkpoint then stays as it was.
         """
-        path = ckpt_dir / f"policy_{kind}.ckpt"
-        extra = {"training": self.state()} if kind == "last" else {}
+        path = ckpt_dir / f"policy_{name}.ckpt"
+        extra = {"training": self.state()} if name == "last" else {}
         check_room(path, [self.result.state_dict(), extra])
         save_policy(path, self.result, step=self.step, **extra)
         return path
 
     def save_step(self, ckpt_dir: Path) -> None:
-        """Write a checkpoint of this step that is kept, the newest `keep_last` of them."""
+        """Write a checkpoint of this step; of such, only the newest `keep_last` stay."""
         seed, keep = self.config.seed, self.config.keep_last
         self.save(ckpt_dir, f"step_{self.step}_seed_{seed}")
         paths = ckpt_dir.glob(f"policy_step_*_seed_{seed}.ckpt")
@@ -119,7 +119,7 @@ def _check_same(config: dict[str, Any], interface: Interface, policy: Policy) ->
         (asdict(interface), policy.interface),
     ):
         for name, value in asdict(present).items():
-            if stored.get(name, value) != value:  # what an older version did not store is no difference
+            if stored.get(name, value) != value:  # what an older version did not store does not differ
                 raise ValueError(
                     f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
                     "give the same flags, or another --ckpt_dir"

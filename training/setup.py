@@ -23,8 +23,8 @@ def write_config(ckpt_dir: Path, *configs: object) -> None:
 
 
 def read_run(ckpt_dir: str | Path) -> RunConfig:
-    """What a run was trained on, as its folder tells now; FileNotFoundError, or ValueError with the file if
-    a flag in it has no value that it may have.
+    """The flags that a run's folder holds; FileNotFoundError, or ValueError with the file if a flag in it has
+    a bad value.
     """
     path = Path(ckpt_dir) / FLAGS
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Which task a policy is trained on: one of constants.py, or one that is known by its episodes alone."""
+"""Which task a policy is trained on: one of constants.py, or one that is known only by its episodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN = "python3 model_runs.py"
 def training_task(name: str, dataset_dir: Sequence[str] | None, cameras: Sequence[str] | None = None) -> Task:
     """The task of that name, or what its episodes tell of it; ValueError if there are none.
 
-    Of episodes, only `cameras` are looked at if they are given.
+    If `cameras` are given, the episodes are read with these alone.
     """
     if name in TASKS:
         return TASKS[name]
@@ -32,7 +32,7 @@ def training_task(name: str, dataset_dir: Sequence[str] | None, cameras: Sequenc
 
 
 def _task_of_files(name: str, folder: Path, cameras: Sequence[str] | None) -> Task:
-    """It has no scene, so it is not simulated; it has an arm if its episodes are a myCobot's."""
+    """A task without a scene, which cannot be simulated; with an arm if its episodes are a myCobot's."""
     first = Episode.load(list_episodes(folder)[0], cameras, in_memory=False)
     if not first.images:
         raise ValueError(f"the episodes in {folder} have no camera; a policy needs at least one")
@@ -42,31 +42,31 @@ def _task_of_files(name: str, folder: Path, cameras: Sequence[str] | None) -> Ta
 
 def is_mycobots(episode: Episode) -> bool:
     """Whether an episode is of a myCobot 320 or its twin, as far as its file tells."""
-    known = TASKS.get(episode.task)
-    says_so = episode.robot == MYCOBOT.name or (known is not None and is_mycobot(known))
-    return says_so and episode.qpos.shape[1] == whole_action(episode).shape[1] == MYCOBOT.dim
+    task = TASKS.get(episode.task)
+    is_named = episode.robot == MYCOBOT.name or (task is not None and is_mycobot(task))
+    return is_named and episode.qpos.shape[1] == whole_action(episode).shape[1] == MYCOBOT.dim
 
 
 def run_command(task: Task, first: Episode, ckpt_dir: str | Path) -> str | None:
-    """How a policy is run on the arm of its episodes, of which one is `first`; None if it is no myCobot."""
+    """Command that runs a policy on the arm of its episodes (`first` is one); None if it is no myCobot."""
     if not is_mycobot(task):
         return None
-    played = task if task.scene else TASKS.get(first.task)
-    if played is not None and played.scene and first.sim:
-        return f"{RUN} --robot twin --ckpt_dir {ckpt_dir} --task_name {played.name}"
+    simulated = task if task.scene else TASKS.get(first.task)
+    if simulated is not None and simulated.scene and first.sim:
+        return f"{RUN} --robot twin --ckpt_dir {ckpt_dir} --task_name {simulated.name}"
     cameras = ",".join(f"{name}={number}" for number, name in enumerate(task.cameras))
     return f"{RUN} --robot mycobot320 --ckpt_dir {ckpt_dir} --task_name {task.name} --cameras {cameras}"
 
 
 def simulated_task(name: str, ckpt_dir: str | Path) -> Task:
-    """The task of that name, to be evaluated in; ValueError, with what to do instead, if it has no scene."""
+    """The task of that name, to evaluate in; ValueError, with what to do instead, if it has no scene."""
     task = TASKS.get(name)
     if task is not None and task.scene:
         return task
     simulated = [other.name for other in TASKS.values() if other.scene]
     hint = "" if task else did_you_mean(name, simulated)
-    said = f"unknown task {name!r}; {hint}a task" if hint else f"--eval simulates, and {name!r}"
+    problem = f"unknown task {name!r}; {hint}a task" if hint else f"--eval simulates, and {name!r}"
     raise ValueError(
-        f"{said}{' of your own' if hint else ''} has no scene; on the real arm it is run by: "
+        f"{problem}{' of your own' if hint else ''} has no scene; on the real arm it is run by: "
         f"{RUN} --ckpt_dir {ckpt_dir} --task_name {name}"
     )

@@ -128,7 +128,7 @@ def test_cifar_is_read_with_its_colours_and_labels(monkeypatch, tmp_path):
 
 def test_missing_cifar_is_said_before_anything_is_written(monkeypatch, capsys, tmp_path):
     with pytest.raises(
-        SystemExit, match="nowhere holds no whole cifar-10-batches-py .*--download.*--data fake"
+        SystemExit, match="nowhere holds no complete cifar-10-batches-py .*--download.*--data fake"
     ):
         run_script(monkeypatch, capsys, tmp_path / "run", "--data", "cifar10", "--data_dir", "nowhere")
     assert not (tmp_path / "run").exists()
