@@ -14,7 +14,7 @@ from tasks import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of red, green, blue in [0, 1]; what networks take for grey
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of red, green, blue in [0, 1]; networks see it as grey
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
@@ -28,7 +28,7 @@ class Stream(IntEnum):
     EVALUATE_LOOKS = 4
     TRAIN_EVALUATE = 5  # evaluations while training
     ACT = 6  # what a policy draws in a rollout
-    KNOCK = 7  # where a prop goes that is knocked loose
+    KNOCK = 7  # where a prop lands that is knocked loose
     RECOVER = 8  # which demonstrations begin in the middle of an attempt that failed
 
 
@@ -59,7 +59,7 @@ MYCOBOT = Arm(
     opening=(-0.7, 0.0766),  # rad; 0 and 90 mm between the pads
     start_opening=-0.7 + 0.7 * 0.7766,
     # On a real 320 (zoskek8/mycobot320_M5_control_test) a 15 degree step looks like 0.23 s of delay, then an
-    # approach at a time constant of 0.1 s; run-up and speed limit have a share in both, so these are less.
+    # approach at a time constant of 0.1 s; run-up and speed limit add to both, so these values are lower.
     # Peak speeds in act-plus-plus_one's logs, at speed 20 of 100, are 55 to 80 degrees a second.
     delay=0.205,
     time_constant=0.08,
@@ -79,7 +79,7 @@ RED_PEG = Prop("red_peg", low=(0.1, 0.4, 0.05), high=(0.2, 0.6, 0.05))
 BLUE_SOCKET = Prop("blue_socket", low=(-0.2, 0.4, 0.05), high=(-0.1, 0.6, 0.05))
 YELLOW_BOX = Prop("yellow_box", low=(0.0, 0.9, 0.05), high=(0.0, 0.9, 0.05))  # always on the same spot
 
-# of each arm's two fingers the stages look at one, as ACT does
+# the stages look at one of each arm's two fingers, as ACT does
 _LEFT_FINGER, _RIGHT_FINGER = LEFT.geom("10_left_gripper_finger"), RIGHT.geom("10_right_gripper_finger")
 _RIGHT_FINGERS = RIGHT.geom("*_gripper_finger")
 
@@ -103,8 +103,8 @@ _INSERTION_STAGES = (
 )
 _INSERTION_STRICT = Stage("both in the air", clear=_peg_or_socket_on_table)
 
-# The fork that this task is from (act-plus-plus_one: sim_env.py) never sets its count of steps in the air
-# back, and takes a platform that stands on the table for a broken scene.
+# The fork that this task comes from (act-plus-plus_one: sim_env.py) never resets its count of steps in the
+# air, and calls a scene broken when the platform stands on the table.
 _MOVE_STAGES = (
     Stage("touched", touch=(_box_right,)),
     Stage("lifted", touch=(_box_right,), clear=(_box_on_table,)),
@@ -145,7 +145,7 @@ def _transfer_script() -> tuple[Waypoint, ...]:
     )
 
 
-CUBE = Prop("cube", low=(-0.385, -0.11, 0.06), high=(-0.305, -0.03, 0.06))  # m; the user's A among its places
+CUBE = Prop("cube", low=(-0.385, -0.11, 0.06), high=(-0.305, -0.03, 0.06))  # m; includes the user's place A
 
 _pads = tuple(("cube", MYCOBOT.geom(f"{side}_pad")) for side in ("left", "right"))
 
@@ -159,7 +159,7 @@ BOX = Prop("box", low=(-0.05, -0.12, -0.678), high=(0.05, -0.12, -0.678))  # out
 BOX_ON_B1 = Prop("box", low=(-0.271, -0.228, 0.112), high=(-0.259, -0.220, 0.112))
 
 _box_away, _box_on_b1 = ("box", "shelf"), ("box", "place_b1")
-# A box that is pushed off B1 lies neither there nor on its shelf: then no place is the right one.
+# If the box is pushed off B1, it is neither there nor on its shelf: then no place is right.
 _CHOOSE_STAGES = (
     *_PICKED,
     Stage(
@@ -209,7 +209,7 @@ def _mycobot_script() -> tuple[Waypoint, ...]:
 
 
 def _mycobot_b2_script() -> tuple[Waypoint, ...]:
-    """Pick at A, place at B2: high past what stands at B1, then leaning out further, for B2 is far."""
+    """Pick at A, place at B2: high over what stands at B1, then leaning out further, as B2 is far."""
     to_a = tuple(point for point in _mycobot_script() if point.step <= 26)
     pick = to_a[-1].turn
     home = ("x", 90.0, "z", -90.0)
@@ -259,7 +259,7 @@ def _move_script() -> tuple[Waypoint, ...]:
     """The fork's move (act-plus-plus_one: scripted_policy.py, PickAndMove), with the same times.
 
     The fork reaches down at 60 degrees and for (0.2, 0.8), the platform's edge. ALOHA's forearm_roll and
-    wrist_rotate are too weak against their friction to keep that slant at the side of the arm, which ends up
+    wrist_rotate are too weak against their friction to keep that slant at the side of the arm, which ends
     100 mm off. Reaching straight down needs neither, and the cube stays upright; it is put down at 0.85.
     """
     down = ("y", -90.0)
@@ -343,14 +343,14 @@ _MYCOBOT_CHOOSE = replace(
 
 
 def _real(task: Task, name: str) -> Task:
-    """A simulated task's counterpart on the real arm: nobody but a person knows how it went."""
+    """A simulated task's counterpart on the real arm, where only a person can judge the outcome."""
     return replace(
         task, name=name, scene=None, props=(), stages=(), strict=None, script=(), cases=(), choices=()
     )
 
 
 def _by_hand(task: Task, episode_len: int = 0) -> Task:
-    """People's demonstrations are a data set of the same scene, and follow no script."""
+    """The same scene, demonstrated by people: it follows no script."""
     return replace(task, name=task.human, episode_len=episode_len or task.episode_len, script=(), mirror=None)
 
 

@@ -1,8 +1,8 @@
 """The joint-space environment driven in end-effector space, through inverse kinematics.
 
-ACT drags its arms by motion-capture bodies in a second set of scenes, then replays the joints in the first;
-from MuJoCo 3.1 on those welds lag and the script fails. Here the same environment is driven in one pass: what
-is recorded is what was commanded.
+ACT drags its arms by motion-capture bodies in a second set of scenes, then replays the joints in the first.
+From MuJoCo 3.1 on, those welds lag and the script fails. Here one environment is driven in one pass: episodes
+record what was commanded.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class EndEffectorEnv:
 
     @property
     def spec(self) -> Task:
-        """The task that is simulated."""
+        """The simulated task."""
         return self.env.spec
 
     @property
@@ -106,7 +106,7 @@ def make_ee_sim_env(
 ) -> EndEffectorEnv:
     """The environment of a simulated task (see `make_sim_env`), driven in end-effector space.
 
-    ValueError for a waypoint of its script that is out of reach.
+    ValueError if a waypoint of its script is out of reach.
     """
     env = EndEffectorEnv(make_sim_env(task, render_quality, image_size, has_props, randomize))
     check_reach(task, env.solvers)

@@ -7,8 +7,8 @@
 `python3 gym_env.py` lists their ids.
 
 Observations, options and success are those of gym-aloha (env.py). Two things differ: the action space holds
-the joints' ranges, where gym-aloha's says [-1, 1] and means radians all the same; and all cameras of the task
-are seen.
+the joints' ranges (gym-aloha's says [-1, 1] but means radians), and observations have all cameras of the
+task.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sim_env import make_sim_env
 from tasks import Task, rendering
 
 OBS_TYPES = ("pixels", "pixels_agent_pos")
-POSITION_BOUND = 1000.0  # of `agent_pos`; gym-aloha's, wide enough for anything
+POSITION_BOUND = 1000.0  # of `agent_pos`; as in gym-aloha, wide enough for anything
 
 
 class TaskEnv(gymnasium.Env):
@@ -35,8 +35,8 @@ class TaskEnv(gymnasium.Env):
 
     `reset(seed)` draws the start of the props, and the case if there are several;
     `reset(options={"env_state": pose})` sets it, (7,) a prop: xyz (m) and quaternion wxyz. Each `info` has
-    `is_success`, and `env_state`, the start of this episode. A simulation that wild actions break ends the
-    episode: `truncated`, with `info["unstable"]`.
+    `is_success`, and `env_state`, the start of this episode. If wild actions break the simulation, the
+    episode ends: `truncated`, with `info["unstable"]`.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -54,7 +54,7 @@ class TaskEnv(gymnasium.Env):
     ) -> None:
         """
         Args:
-            task: a name of `constants.TASKS`.
+            task: a name in `constants.TASKS`.
             obs_type: "pixels", {camera: (H, W, 3) uint8}, or "pixels_agent_pos", {"pixels": the same,
                 "agent_pos": (D,)}.
             render_mode: "rgb_array", or None: `render` is not used.
@@ -82,9 +82,9 @@ class TaskEnv(gymnasium.Env):
             spaces.Dict,
         )
 
-    def _layout(self, pixels: Any, agent_pos: Any, kind: type = dict) -> Any:
-        """An observation, or the space of one, from its parts."""
-        return pixels if self.obs_type == "pixels" else kind({"pixels": pixels, "agent_pos": agent_pos})
+    def _layout(self, pixels: Any, agent_pos: Any, container: type = dict) -> Any:
+        """An observation, or its space, from its parts."""
+        return pixels if self.obs_type == "pixels" else container({"pixels": pixels, "agent_pos": agent_pos})
 
     def _observe(self, observation: dict) -> dict:
         images = observation["images"]
@@ -110,7 +110,7 @@ class TaskEnv(gymnasium.Env):
             raise ValueError(f"the action is {action.tolist()!r:.200}; it must be {wanted}")
         step = self._env.step(action)
         is_success = bool(step.reward == self.task.max_reward)
-        self._is_over = is_unstable = step.last()  # the only way in which the simulation itself ends
+        self._is_over = is_unstable = step.last()  # the simulation itself ends in no other way
         info = {**self._info(is_success), "unstable": is_unstable}
         return self._observe(step.observation), float(step.reward), is_success, is_unstable, info
 
@@ -132,23 +132,23 @@ class TaskEnv(gymnasium.Env):
 
 
 def env_ids(tasks: Iterable[Task]) -> dict[str, Task]:
-    """Ids of the environments that these tasks are: `sim_transfer_cube_scripted` is `act/TransferCube-v0`.
+    """Ids of the environments of some tasks: `sim_transfer_cube_scripted` is `act/TransferCube-v0`.
 
-    Tasks that differ in name and script only are datasets on one environment, which has one id, without
-    `Scripted`. Where something else differs (the length, say), the id says so: `act/InsertionHuman-v0`.
+    Tasks that differ only in name and script share one environment and one id, without `Scripted`. If
+    something else differs (e.g. the length), the id says so: `act/InsertionHuman-v0`.
     """
-    found: dict[str, Task] = {}
+    ids: dict[str, Task] = {}
     simulated = [task for task in tasks if task.scene]
     for task in sorted(simulated, key=lambda task: not task.script):
         plain = replace(task, script=())
-        if any(replace(other, name=task.name, script=()) == plain for other in found.values()):
+        if any(replace(other, name=task.name, script=()) == plain for other in ids.values()):
             continue
         words = [word for word in task.name.split("_") if word not in ("sim", "scripted")]
         name = f"act/{''.join(word[0].upper() + word[1:] for word in words)}-v0"
-        if name in found:
-            raise ValueError(f"tasks {found[name].name!r} and {task.name!r} are both {name}; rename one")
-        found[name] = task
-    return found
+        if name in ids:
+            raise ValueError(f"tasks {ids[name].name!r} and {task.name!r} are both {name}; rename one")
+        ids[name] = task
+    return ids
 
 
 IDS = env_ids(TASKS.values())

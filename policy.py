@@ -1,4 +1,4 @@
-"""Policies and their files: make one by name, save it, load it, change what a file holds."""
+"""Policies and their files: make one by name, save it, load it, change a saved one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ from policies import make_policy as make_policy
 
 
 def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
-    """Write a checkpoint of plain values and tensors, with a checksum, completely or not at all; `extra` is
-    stored beside.
+    """Write a checkpoint of plain values and tensors, with a checksum, completely or not at all.
+
+    `extra` is stored with the policy.
     """
     content = {
         "format_version": FORMAT_VERSION,
@@ -50,12 +51,12 @@ def load_policy(
     Args:
         path: the checkpoint.
         device: where its weights go.
-        cameras: names for those of a file of ACT, which names none itself; others must not contradict.
+        cameras: names for the cameras of a file of ACT, which has none; must agree with any other file's.
 
     Raises:
-        FileNotFoundError: no such file, or no dataset_stats.pkl beside one of ACT's.
-        ValueError: in one line that begins with the file: it is damaged, of another program, of a newer
-            version, or an ACT file whose cameras nobody has named.
+        FileNotFoundError: no such file, or ACT's without its dataset_stats.pkl.
+        ValueError: the file is damaged, of another program, of a newer version, or an ACT file without names
+            for its cameras; one line that begins with the file.
     """
     path = Path(path)
     return _loaded(read_checkpoint(path), path, device, cameras)
@@ -64,7 +65,7 @@ def load_policy(
 def _loaded(
     content: dict[str, Any], path: Path, device: str | torch.device, cameras: Sequence[str] | None = None
 ) -> Policy:
-    """The policy of what `read_checkpoint` read."""
+    """The policy from the content that `read_checkpoint` returned."""
     if "policy_class" in content:
         stored = Stored.of(content, path)
         name_cameras(path, stored.interface.cameras, cameras)
@@ -92,7 +93,7 @@ def choose_cameras(path: Path, given: Sequence[str] | None, likely: Sequence[str
 def change_policy(
     path: Path, change: Callable[[Policy], object], device: str | torch.device = "cpu"
 ) -> Policy:
-    """Change the policy in a checkpoint of ours; all else in the file stays. Returns the policy."""
+    """Change the policy in a checkpoint of ours, and return it; the rest of the file stays."""
     content = read_checkpoint(path)
     policy = _loaded(content, path, device)
     change(policy)
@@ -104,9 +105,7 @@ def change_policy(
 def finish_policies(
     paths: Sequence[Path], finish: Callable[[Policy], object], device: str | torch.device = "cpu"
 ) -> None:
-    """Finish the policies of a run (`Policy.finish`). Files of one step hold the same policy, which is
-    finished once.
-    """
+    """Finish a run's policies (`Policy.finish`); files of one step hold the same policy, finished once."""
     finished: dict[int, Policy] = {}
     for path in paths:
         step = read_checkpoint(path)["step"]

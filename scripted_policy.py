@@ -1,4 +1,4 @@
-"""Scripted demonstrations: waypoints of a task to end-effector actions (ACT: scripted_policy.py)."""
+"""Scripted demonstrations: from a task's waypoints to end-effector actions (ACT: scripted_policy.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks import Knot, Task, along, lay_paths
 
 
 class ScriptedPolicy:
-    """Follows a task's waypoints, each time a little differently if it is to."""
+    """Follows a task's waypoints, with a little noise each time if asked."""
 
     def __init__(
         self,
@@ -25,13 +25,13 @@ class ScriptedPolicy:
         """Lay the paths.
 
         Args:
-            task: whose script to follow; ValueError if it has none for one of its arms.
+            task: the task whose script to follow; ValueError if one of its arms has none.
             start_xyz: grip point (m) of each arm in its start pose, by label.
             env_state: (P * 7,), the props at reset.
-            noise: every waypoint but those at "start" is moved by up to this much (m) along each axis.
+            noise: moves every waypoint but those at "start" by up to this much (m) along each axis.
                 Waypoints of the same control step move together, so that two arms still meet.
-            rng: where the noise and the wait come from.
-            hesitate: control steps that the arms wait before they begin, at most.
+            rng: source of the noise and the wait.
+            hesitate: control steps, at most, that the arms wait before they begin.
         """
         steps = sorted({point.step for point in task.script if not point.at_start})
         shifts = {step: rng.uniform(-noise, noise, 3) for step in steps} if noise else {}

@@ -82,20 +82,21 @@ class SimTask(control.Task):
         self.image_size = image_size
         self.has_props = has_props
         self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
-        self.moment = 0  # counts the states the simulation has been in
+        self.moment = 0  # number of the simulation's present state
         self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
-        self.start_state: np.ndarray | None = None  # of the arms; their start poses if not given
+        self.start_state: np.ndarray | None = None  # of the arms; None: their start poses
         self._arms = [ArmIndex(model, arm) for arm in task.arms]
         self._motors = np.concatenate([index.motors for index in self._arms])
-        self._command = self._home = np.concatenate([arm.start_state for arm in task.arms])  # (D,), the last
+        self._home = np.concatenate([arm.start_state for arm in task.arms])  # (D,)
+        self._command = self._home  # (D,), the last one
         self._ends = np.cumsum([arm.dim for arm in task.arms])[:-1]
         self._linked = LinkedJoints(model)
         self._props = [int(model.joint(f"{p.name}_joint").qposadr[0]) for p in task.props if has_props]
-        judged = task if has_props else replace(task, stages=(), strict=None, choices=())
-        self.judge = Judge(judged, [model.geom(i).name for i in range(model.ngeom)])
-        self._places = Places(model, judged)
-        self._views: dict[str, dm_mujoco.Camera] = {}
+        judged_task = task if has_props else replace(task, stages=(), strict=None, choices=())
+        self.judge = Judge(judged_task, [model.geom(i).name for i in range(model.ngeom)])
+        self._places = Places(model, judged_task)
+        self.renderers: dict[str, dm_mujoco.Camera] = {}  # by camera
 
     def sample_start(self, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
         """As `tasks.sample_start`."""
@@ -103,7 +104,7 @@ class SimTask(control.Task):
 
     @property
     def case(self) -> int:
-        """Number of this episode's case: the one whose regions the props started in, or nearest to."""
+        """Number of this episode's case: the one whose regions are nearest to the props' start."""
         return nearest_case(self.spec, self.start)[0]
 
     def initialize_episode(self, physics: dm_mujoco.Physics) -> None:
@@ -159,7 +160,7 @@ class SimTask(control.Task):
 
     @staticmethod
     def _state(index: ArmIndex, command: np.ndarray, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
-        """State and velocity (D,) of an arm; a gripper that cannot be read is, at rest, where it was sent."""
+        """State and velocity (D,) of an arm; an unreadable gripper counts as at rest where it was sent."""
         position, velocity = index.state(data)
         if index.arm.reports_command:
             position[-1], velocity[-1] = np.clip(command[-1], 0.0, 1.0), 0.0
@@ -190,21 +191,21 @@ class SimTask(control.Task):
         return {**state, "images": images}
 
     def render(self, physics: dm_mujoco.Physics, camera: str) -> np.ndarray:
-        """Image (H, W, 3) uint8 RGB of the present state."""
+        """Image (H, W, 3) uint8 RGB of the current state."""
         choose("camera", camera, self.cameras)
         check_fork()
-        if camera not in self._views:
+        if camera not in self.renderers:
             height, width = self.image_size
             with rendering():
-                self._views[camera] = dm_mujoco.Camera(
+                self.renderers[camera] = dm_mujoco.Camera(
                     physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
                 )
             if self.render_quality == "fast":
-                self._views[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-        return self._views[camera].render().copy()  # dm_control draws every frame into the same buffer
+                self.renderers[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+        return self.renderers[camera].render().copy()  # dm_control draws every frame into the same buffer
 
     def _move_camera(self, camera: str) -> Callable | None:
-        """What dm_control calls before it draws."""
+        """The function that dm_control calls before it draws; None if looks do not vary."""
         return self.looks and (lambda _, scene: self.looks.move_camera(camera, scene))
 
 
@@ -213,7 +214,7 @@ class SimEnv(control.Environment):
 
     @property
     def spec(self) -> Task:
-        """The task that is simulated; `task` is dm_control's, which simulates it."""
+        """The simulated task; `task` is dm_control's, which simulates it."""
         return self.task.spec
 
     def reset(
@@ -223,9 +224,10 @@ class SimEnv(control.Environment):
         case: int | None = None,
         state: np.ndarray | None = None,
     ) -> TimeStep:
-        """Start an episode: props where `env_state` (P * 7,) says, or drawn from `rng` (a generator or a
-        seed), in the case of that number, or in one that is drawn too; arms in `state` (D,), at rest, or in
-        their start poses.
+        """Start an episode.
+
+        Props start where `env_state` (P * 7,) says, or are drawn from `rng` (a generator or a seed), in case
+        number `case`, or in one drawn too. Arms start at rest in `state` (D,), or in their start poses.
         """
         start = env_state
         if start is None:
@@ -239,7 +241,7 @@ class SimEnv(control.Environment):
         return TimeStep(super().reset().observation)
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """Drive an action (D,), which is what was `sent`. A simulation that becomes unstable (wild actions)
+        """Send an action (D,), which the step returns as `sent`. A simulation that wild actions make unstable
         ends the episode: no reward, and `last()` is true.
         """
         sent = np.array(action)
@@ -251,15 +253,15 @@ class SimEnv(control.Environment):
         return TimeStep(step.observation, step.reward, step.last(), sent)
 
     def knock_loose(self, rng: np.random.Generator) -> dict:
-        """Take the first prop from whatever holds it, and put it where an episode of this case could have
-        begun, at rest: the judge begins anew. Returns what is seen then.
+        """Take the first prop from whatever holds it, put it at rest where an episode of this case could
+        start, and reset the judge. Returns the observation.
         """
         self.task.place_prop(self.physics, 0, sample_start(self.spec, rng, self.case)[:7])
         self.task.judge.reset()
         return self.observe()
 
     def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
-        """Draw how the scene looks from the next reset on, from a generator or a seed; None: its own look.
+        """Draw the scene's look from the next reset on, from a generator or a seed; None: its own look.
 
         ValueError unless the environment was made with `randomize`.
         """
@@ -314,10 +316,10 @@ class SimEnv(control.Environment):
         return self.task.judge.choice
 
     def close(self) -> None:
-        """Free the renderers now: left to the interpreter's exit, EGL ones print tracebacks."""
-        for view in self.task._views.values():
-            view.scene.free()
-        self.task._views.clear()
+        """Free the renderers now: at the interpreter's exit, EGL's would print tracebacks."""
+        for renderer in self.task.renderers.values():
+            renderer.scene.free()
+        self.task.renderers.clear()
         self.physics.free()
         super().close()
 
@@ -331,8 +333,8 @@ def make_sim_env(
 ) -> SimEnv:
     """The environment of a simulated task; `image_size` is (height, width) in pixels.
 
-    Without props, starts are drawn as ever, nothing is there to be touched, and every reward is 0.
-    With `randomize` its looks can vary: see `SimEnv.set_looks`.
+    Without props, starts are drawn all the same, there is nothing to touch, and every reward is 0. With
+    `randomize` its looks can vary: see `SimEnv.set_looks`.
     """
     model = build_model(task, render_quality, has_props, randomize)
     physics = dm_mujoco.Physics.from_model(wrapper.MjModel(model))

@@ -1,7 +1,7 @@
 """Training data, from episode files to batches.
 
-Every draw is a function of the seed and of a sample's number, so that a run resumed at step n gets what an
-uninterrupted one would have got, without any state to restore.
+Every draw is a function of the seed and a sample's number. So a run resumed at step n gets what an
+uninterrupted one would have got, with no state to restore.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from episodes import CameraError, Episode, EpisodeError, Frames, check_widths, list_episodes, whole_action
 
 Batch = dict[str, Tensor]
-Sample = tuple[int, int]  # number of an episode, and the step of it that a chunk begins at
+Sample = tuple[int, int]  # an episode's number, and the step where a chunk begins
 MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
 PREFETCH = 4  # batches built ahead
 LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
@@ -34,9 +34,9 @@ PHASES = {
 
 
 class Demonstrations:
-    """Episodes that a policy is trained on: states and actions in memory, frames as `cache` says (`Frames`).
+    """Episodes to train a policy on: states and actions in memory, frames as `cache` says (`Frames`).
 
-    Raises EpisodeError if a file is damaged, lacks a camera, or differs from the first in dimensions.
+    EpisodeError if a file is damaged, lacks a camera, or has other dimensions than the first.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Demonstrations:
             try:
                 self.episodes.append(Episode.load(path, cameras, in_memory=False))
             except CameraError as error:
-                others = f", unlike {paths[0]}" if self.episodes else ""
-                raise EpisodeError(f"{error}{others}") from error
+                contrast = f", unlike {paths[0]}" if self.episodes else ""
+                raise EpisodeError(f"{error}{contrast}") from error
         self.actions = [whole_action(episode) for episode in self.episodes]
         self.qpos = [episode.qpos for episode in self.episodes]
         self.paths = list(paths)
         check_alike(self)
         sources = [[episode.images[camera] for camera in cameras] for episode in self.episodes]
-        looks = [(views or {}).get(camera) for camera in cameras]
-        self.frames = Frames(sources, image_size, cache, looks)
+        views_in_order = [(views or {}).get(camera) for camera in cameras]
+        self.frames = Frames(sources, image_size, cache, views_in_order)
         self.lengths = np.array([len(episode) for episode in self.episodes])
 
     def describe(self, samples: Sequence[Sample]) -> list[str]:
@@ -92,14 +92,14 @@ class Demonstrations:
             samples: episodes and their steps.
             chunk_size: actions from each step on.
             valid_steps: see below.
-            pin: in memory that a GPU copies from while everything else goes on.
-            history: observations up to the sample's step; the first of the episode stands for those before
-                it. With more than one, qpos is (B, history, D) and images likewise, oldest first.
+            pin: use memory that a GPU can copy from in the background.
+            history: number of observations, up to the sample's step; the episode's first stands for those
+                before it. With more than one, qpos is (B, history, D) and images likewise, oldest first.
 
         Returns:
             qpos (B, D), images (B, cameras, H, W, 3) uint8, actions (B, chunk, A), is_pad (B, chunk), True
-            past the end of the episode, and valid_steps (), by which a sum over the chunks' steps is
-            divided: as given, or how many of this batch are no padding.
+            past the end of the episode, and valid_steps (), the divisor of a sum over the chunks' steps: as
+            given, or the number in this batch that are no padding.
         """
         qpos, images = [], []
         for index, step in samples:
@@ -115,15 +115,15 @@ class Demonstrations:
 
 
 def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
-    """Chunks (B, chunk, A) whose padding (B, chunk) is replaced by the last action before it."""
+    """Chunks (B, chunk, A) with the padding (B, chunk) replaced by the last action before it."""
     steps = torch.arange(actions.shape[1], device=actions.device)
     last = (~is_pad).sum(dim=1, keepdim=True) - 1  # (B, 1)
     return actions.take_along_dim(torch.minimum(steps, last)[..., None], dim=1)
 
 
 def check_alike(*datasets: Demonstrations) -> None:
-    """EpisodeError for the first episode that differs from the first of all in dimensions, or from the first
-    of its folder in rendering.
+    """EpisodeError for the first episode whose dimensions differ from the first's, or its rendering from its
+    folder's first.
     """
     paths = [path for data in datasets for path in data.paths]
     for name, arrays in (
@@ -149,11 +149,11 @@ def list_datasets(
     sample_weights: Sequence[float] | None = None,
     skip_mirrored: bool = False,
 ) -> tuple[list[list[Path]], list[float]]:
-    """Episode files of each folder, and the share of the samples that is to come from it.
+    """Episode files of each folder, and its share of the samples.
 
     Args:
         dataset_dirs: the folders.
-        sample_weights: one for each, of any sum; all the same if not given (ACT++: utils.py).
+        sample_weights: one for each, with any sum; equal if not given (ACT++: utils.py).
         skip_mirrored: leave out folders and files with "mirror" in their name.
 
     Raises:
@@ -190,19 +190,18 @@ def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tupl
 
 
 class StartSampler:
-    """Which step of which episode is sample number i. An epoch, as in ACT, is one random start in each
-    episode.
+    """Draw the episode and step of sample number i. As in ACT, an epoch is one random start per episode.
 
-    With several datasets it is as many samples as there are episodes, the dataset of each drawn by weight;
-    within a dataset no episode comes again before all others have.
+    With several datasets, an epoch has as many samples as there are episodes; the dataset of each is drawn by
+    weight. Within a dataset, no episode repeats before all others were drawn.
 
     Args:
         lengths: steps of each episode, dataset after dataset.
         key: `[seed, purpose, ...]` of the random stream.
-        early_share: share of the samples whose start is drawn from the first `early_steps` only, where the
-            image alone tells what to do; later the joints give it away, and a network that sees mostly those
-            learns not to look.
-        sizes: episodes of each dataset; all are one if not given.
+        early_share: share of the samples that start in the first `early_steps`, where only the image shows
+            what to do. Later the joints show it too, and a network that sees mostly later steps learns to
+            ignore the image.
+        sizes: episodes of each dataset; one dataset if not given.
         weights: share of the samples that comes from each; they add up to one.
     """
 
@@ -250,20 +249,20 @@ class StartSampler:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the samples of an optimiser step are shared out: over batches, each over processes."""
+    """How an optimiser step's samples are shared out: over batches, and each batch over processes."""
 
     batch_size: int  # samples of one batch in one process
     accumulate: int = 1  # batches
-    rank: int = 0  # this process, of `processes`
+    rank: int = 0  # of this process, from 0
     processes: int = 1
 
     @property
     def samples(self) -> int:
-        """Samples of a step, in all."""
+        """All samples of a step."""
         return self.batch_size * self.accumulate * self.processes
 
     def parts(self) -> range:
-        """Where, among the samples of a step, each of this process's batches begins."""
+        """Where each of this process's batches begins among the samples of a step."""
         return range(self.rank * self.batch_size, self.samples, self.processes * self.batch_size)
 
 
@@ -283,7 +282,7 @@ class Loader:
     num_workers: int = LOADER_THREADS
 
     def samples(self, step: int) -> list[Sample]:
-        """Those of all batches and processes in a step."""
+        """The samples of all batches and processes in a step."""
         return self.sampler.draw(step * self.shares.samples, self.shares.samples)
 
     def describe(self, step: int) -> list[str]:
@@ -291,7 +290,7 @@ class Loader:
         return self.data.describe(self.samples(step))
 
     def batches(self, steps: range) -> Iterator[Batch]:
-        """This process's batches of the steps, `accumulate` of each."""
+        """This process's batches, `accumulate` for each of the steps."""
         todo = self._samples_of_batches(steps)
         queue: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(self.num_workers) as pool:
@@ -303,12 +302,12 @@ class Loader:
                     if not queue:
                         return
                     yield queue.popleft().result()
-            finally:  # nobody asks any more
+            finally:  # the consumer has stopped
                 for future in queue:
                     future.cancel()
 
     def _samples_of_batches(self, steps: range) -> Iterator[tuple[list[Sample], float]]:
-        """The samples of each batch, and how many of its actions exist: the mean over the step's batches."""
+        """The samples of each batch, and its number of valid actions, averaged over the step's batches."""
         for step in steps:
             drawn = self.samples(step)
             valid = sum(min(self.chunk_size, self.data.lengths[index] - start) for index, start in drawn)
@@ -325,10 +324,10 @@ def phase_batches(
     key: Sequence[int],
     history: int = 1,
 ) -> dict[str, list[Batch]]:
-    """Batches of starts drawn from each phase of the episodes, so many samples each; `key` seeds the draw.
+    """Batches of starts from each phase of the episodes, `samples` for each phase; `key` seeds the draw.
 
-    The phases differ in what tells where things are: at the start the picture alone does, later the arm's
-    own pose as well.
+    The phases differ in what shows where things are: at the start only the picture, later the arm's own pose
+    too.
     """
     by_phase = {}
     for number, (phase, (low, high)) in enumerate(PHASES.items()):

@@ -1,6 +1,6 @@
-"""Attributes of an HDF5 file, whoever wrote them: one reader for all, which casts nothing it does not know.
+"""Read the attributes of an HDF5 file, whoever wrote it, and cast only what is understood.
 
-MATLAB, C and netCDF write arrays of one element, Julia and R bytes, people words; none is what h5py writes.
+MATLAB, C and netCDF write arrays of one element, Julia and R bytes, people words; h5py writes none of these.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from episodes.hdf5 import READ_ERRORS
 
 MOST_BYTES = 1 << 16  # of an attribute
 MOST_FPS = 10_000
-RATE_SLACK = 1.1e-3  # share by which a rate may miss a whole number: 29.97 is 30 / 1.001
-LARGEST = 2**63 - 1  # whole number that HDF5 keeps
+RATE_SLACK = 1.1e-3  # relative distance of a rate from a whole number: 29.97 is 30 / 1.001
+LARGEST = 2**63 - 1  # whole number in HDF5
 MOST_TEXT = 1000  # characters
 _HUGE = 1e300
 _YES = {"true", "yes", "y", "t", "on", "1", "1.0"}
@@ -27,14 +27,14 @@ _NO = {"false", "no", "n", "f", "off", "0", "0.0"}
 _SUCCESS = {*_YES, "success", "successful", "succeeded", "succ", "pass", "passed"}
 _FAILURE = {*_NO, "failure", "fail", "failed", "unsuccessful", "not successful"}
 _UNKNOWN = {"unknown", "?", "n/a"}
-_ABSENT = {"", "none", "null"}  # words for a value that is not there
+_ABSENT = {"", "none", "null"}  # words for a missing value
 
 
 class Attributes:
     """The attributes of a file.
 
-    Each method raises EpisodeError, with the file, the attribute and its value, for what cannot be read, and
-    returns `default` where there is none. `notes` says what was taken for something else than it is.
+    Each method returns `default` for a missing attribute; for one that cannot be read, it raises EpisodeError
+    with the file, the attribute and its value. `notes` says which values were reinterpreted.
     """
 
     def __init__(self, attributes: h5py.AttributeManager, path: Path) -> None:
@@ -42,7 +42,7 @@ class Attributes:
         self.notes: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
-        """On one line, without what no terminal shows."""
+        """Text on one line, of printable characters."""
         value = self._value(name)
         if value is None:
             return default
@@ -65,7 +65,7 @@ class Attributes:
         return default if value is None else float(value)
 
     def yes(self, name: str, default: bool) -> bool:
-        """Yes or no."""
+        """A bool."""
         value = self._value(name)
         if value is None:
             return default
@@ -75,7 +75,7 @@ class Attributes:
         return word in _YES
 
     def outcome(self, name: str, default: bool | None = None) -> bool | None:
-        """Whether it is a success; `default`, which is unknown, for whatever is not understood."""
+        """Whether it is a success; `default` for anything that is not understood, with a note."""
         try:
             value = self._value(name)
         except EpisodeError as error:
@@ -108,7 +108,7 @@ class Attributes:
         return rate
 
     def _number(self, name: str) -> int | float | None:
-        """Finite; None if there is none."""
+        """A finite number; None if it is missing."""
         value = self._value(name)
         if value is None:
             return None
@@ -118,7 +118,7 @@ class Attributes:
         return number
 
     def _value(self, name: str) -> Any:
-        """The one value of an attribute as Python's own type; None if there is none, or it says so."""
+        """An attribute's single value as a Python type; None if it is missing or says so."""
         try:
             value = self._stored(name)
         except READ_ERRORS as error:
@@ -136,25 +136,25 @@ class Attributes:
         return None if isinstance(value, str) and _word(value) in _ABSENT else value
 
     def _stored(self, name: str) -> Any:
-        """As h5py gives it; of a large one, an array that stands for it."""
+        """The attribute as h5py gives it; an empty stand-in of the same shape if it is large."""
         if name not in self._attributes:
             return None
         stored = self._attributes.get_id(name)
         is_large = max(stored.get_storage_size(), math.prod(stored.shape or ())) > MOST_BYTES
         return np.broadcast_to(np.int8(0), stored.shape) if is_large else self._attributes[name]
 
-    def _error(self, name: str, shown: str, problem: str) -> EpisodeError:
-        return EpisodeError(f"{self._path}: attribute {name!r} is {shown}; it {problem}")
+    def _error(self, name: str, value: str, problem: str) -> EpisodeError:
+        return EpisodeError(f"{self._path}: attribute {name!r} is {value}; it {problem}")
 
 
 def whole_rate(value: float) -> int | None:
-    """Steps a second as a whole number: 29.97 is 30; None if there is none near, or it is out of range."""
+    """Steps a second as a whole number: 29.97 is 30; None if none is near, or it is out of range."""
     rate = round(value) if math.isfinite(value) else 0
     return rate if 1 <= rate <= MOST_FPS and abs(value - rate) <= RATE_SLACK * rate else None
 
 
 def plain_text(text: str) -> str:
-    """Text of a file on one line, without control characters and what is no character at all."""
+    """A file's text on one line, without control characters and invalid bytes."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -164,7 +164,7 @@ def _word(value: Any) -> str:
 
 
 def _parsed(text: str) -> int | float | None:
-    """The number that a text is; None if it is none."""
+    """The number in a text; None if it is no number."""
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
@@ -172,6 +172,6 @@ def _parsed(text: str) -> int | float | None:
 
 
 def _shown(value: Any) -> str:
-    """A value in a message, not longer than it need be."""
+    """A value for a message, cut off if it is long."""
     text = plain_text(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."

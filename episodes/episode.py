@@ -1,4 +1,4 @@
-"""Episodes: one demonstration or rollout a file, in ACT++'s HDF5 schema.
+"""Episodes: one demonstration or rollout per file, in ACT++'s HDF5 schema.
 
     /observations/qpos            (T, D) float32
     /observations/qvel            (T, D) float32                optional (myCobot recordings have none)
@@ -10,8 +10,8 @@
     attributes                    sim, compress; ours, optional: format_version, and those in facts.py
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
-compress_len) and utils.py (what its loader asks of a file). As theirs, JPEGs are encoded from the RGB array
-as it is: `cv2.imdecode`, nominally BGR, gives RGB back.
+compress_len) and utils.py (what its loader needs). As there, JPEGs are encoded from the RGB array as it
+is: `cv2.imdecode`, nominally BGR, gives RGB back.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged
 
 @dataclass(eq=False)
 class Episode(EpisodeFacts):
-    """One demonstration or rollout of T steps: state and images as seen, and the action that was sent then.
+    """One demonstration or rollout of T steps: the state and images seen, and the action sent, at each.
 
-    What else is known of it, such as its task, are the fields of `EpisodeFacts`.
+    `EpisodeFacts` has the other fields, such as its task.
     """
 
     qpos: np.ndarray  # (T, D) float32, per arm: joint angles (rad), gripper in [0 closed, 1 open]
@@ -48,15 +48,13 @@ class Episode(EpisodeFacts):
     qvel: np.ndarray | None = None  # (T, D) float32, per second
     base_action: np.ndarray | None = None  # (T, 2) float32, linear and angular speed of a mobile base
     reward: np.ndarray | None = None  # (T,) float32; reward[t] is what action[t] earned
-    time: np.ndarray | None = (
-        None  # (T,) float32, s since the first step: when each was seen, on a real clock
-    )
+    time: np.ndarray | None = None  # (T,) float32, s since the first step, by a real clock
     env_state: np.ndarray | None = None  # (7 P,) float64, start of each prop: xyz (m), quaternion wxyz
-    notes: tuple[str, ...] = ()  # what was left out of the file that it was read from, or taken otherwise
+    notes: tuple[str, ...] = ()  # what was left out of its file, or reinterpreted
 
     def __post_init__(self) -> None:
-        """Bring other float types to the file's own, and times to the first one; `check` refuses the rest."""
-        if self.time is not None and np.asarray(self.time).dtype.kind == "f":  # while it has all its digits
+        """Convert floats to the file's types, and count time from step 0; `check` refuses the rest."""
+        if self.time is not None and np.asarray(self.time).dtype.kind == "f":  # before it loses digits
             self.time = since_start(np.asarray(self.time))
         if isinstance(self.fps, float) and self.fps.is_integer():
             self.fps = int(self.fps)
@@ -72,14 +70,14 @@ class Episode(EpisodeFacts):
         return len(self.qpos)
 
     def _arrays(self) -> list[tuple[str, np.ndarray]]:
-        """Dataset name and value of everything that has one row a step."""
+        """Dataset name and value of each array with one row per step."""
         named = [(dataset, getattr(self, name)) for name, dataset in DATASETS.items()]
         return [(dataset, array) for dataset, array in named if array is not None]
 
     def take(self, steps: Sequence[int]) -> Episode:
-        """The episode of these steps, in this order; one may come more than once. Images must be in memory.
+        """An episode of these steps, in this order; steps may repeat. Images must be in memory.
 
-        `success` stays that of the whole episode. Where the props started is kept only if step 0 comes first.
+        `success` stays that of the whole episode. The props' start is kept only if step 0 comes first.
         """
         steps = list(steps)
         rows = {n: getattr(self, n)[steps] for n in DATASETS if getattr(self, n) is not None}
@@ -102,7 +100,7 @@ class Episode(EpisodeFacts):
         for name, array in self._arrays():
             check_length(f"{source}: {name}", array, len(self))
         if self.qvel is not None and self.qvel.shape != self.qpos.shape:
-            raise EpisodeError(f"{source}: qvel is {self.qvel.shape}; it must be as qpos, {self.qpos.shape}")
+            raise EpisodeError(f"{source}: qvel is {self.qvel.shape}; it must be {self.qpos.shape}, as qpos")
         if self.base_action is not None and self.base_action.shape[1] != 2:
             raise EpisodeError(f"{source}: /base_action is {self.base_action.shape}; it must be (T, 2)")
         if self.env_state is not None:
@@ -161,19 +159,19 @@ class Episode(EpisodeFacts):
         in_memory: bool = True,
         fps: int | None = None,
     ) -> Episode:
-        """Read and check a file of ours, of ACT or of ACT++, or one like theirs; see `notes`.
+        """Read and check a file of ours, ACT or ACT++, or one like theirs; see `notes`.
 
         Args:
             path: the file.
             cameras: whose images to read, in this order; None: all but depth cameras, (): none.
-            in_memory: read all images now, rather than each when it is asked for (of JPEGs only the first and
-                last are then checked at once).
-            fps: steps a second, instead of what the file says.
+            in_memory: read all images now, rather than each when it is asked for (then only the first and
+                last JPEG of a camera are checked now).
+            fps: steps a second, replacing the file's.
 
         Raises:
             FileNotFoundError: there is no such file.
-            EpisodeError: it is truncated, not HDF5, without one of `cameras`, or fails `check`; an OpenError
-                if it cannot be opened, e.g. as another program has locked it.
+            EpisodeError: it is truncated, not HDF5, lacks one of `cameras`, or fails `check`; OpenError if
+                it cannot be opened, e.g. because another program has locked it.
         """
         path = Path(path)
         with reading(path) as root:
@@ -188,7 +186,7 @@ def _write_frames(root: h5py.File, name: str, frames: Images) -> None:
         return
     jpegs = [frames.encoded(t) for t in range(len(frames))]
     longest = max(map(len, jpegs))
-    chunks = (1, min(PAGE, longest))  # those that are not written, only padding, take no room
+    chunks = (1, min(PAGE, longest))  # chunks of padding only are not written, and take no room
     dataset = root.create_dataset(name, (len(jpegs), longest), np.uint8, chunks=chunks)
     for t, jpeg in enumerate(jpegs):
         dataset[t, : len(jpeg)] = jpeg  # the rest of the row is zero
@@ -209,7 +207,7 @@ def _check_numbers(name: str, array: np.ndarray, ndim: int) -> None:
 
 
 def whole_action(episode: Episode) -> np.ndarray:
-    """(T, A); with a mobile base (T, A + 2), its speeds averaged over five steps (ACT++: utils.py)."""
+    """Actions (T, A); with a mobile base (T, A + 2), its speeds averaged over 5 steps (ACT++: utils.py)."""
     if episode.base_action is None:
         return episode.action
     window = np.full(BASE_WINDOW, 1 / BASE_WINDOW)

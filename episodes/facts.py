@@ -1,7 +1,7 @@
-"""What a file tells of an episode beside its arrays: each attribute is one field here, and nothing elsewhere.
+"""The attributes of an episode file: each is one field here, and is defined nowhere else.
 
-A field says how its attribute is read, what may stand in it, and its words for people; files, the page of a
-dataset and LeRobot datasets go over the fields.
+A field says how its attribute is read, which values it may have, and its words for people. Files, the page of
+a dataset and LeRobot datasets loop over the fields.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _YES, _WHOLE = (bool, np.bool_), (int, np.integer)
 
 @dataclass(frozen=True)
 class _Form:
-    """How an attribute is read, and what may be saved."""
+    """How an attribute is read, and which values may be saved."""
 
-    read: Callable[..., Any]  # a method of Attributes, of the attribute's name and its default
+    read: Callable[..., Any]  # a method of Attributes; takes the attribute's name and default
     types: tuple[type, ...]
     wanted: str  # what it must be, in words
     least: float | None = None
@@ -60,10 +60,10 @@ def _fact(
     """A field that is an attribute of the file.
 
     Args:
-        default: of files without it; it is not written, unless `is_always_written`.
-        form: how it is read, and what may stand in it.
-        words: what the page of a dataset says of a value that is not the default; None: nothing.
-        is_always_written: see above.
+        default: the value in files without it; it is not written, unless `is_always_written`.
+        form: how it is read, and which values it may have.
+        words: a dataset's page shows these for a value other than the default; None: nothing.
+        is_always_written: see `default`.
     """
     return field(
         default=default, metadata={"form": form, "words": words, "is_always_written": is_always_written}
@@ -84,46 +84,46 @@ class EpisodeFacts:
     noise: float = _fact(0.0, _number(-LARGEST), lambda metres: f"noise {1000 * metres:g} mm")
     # control steps that the arms may have waited before they began
     hesitate: int = _fact(0, _whole(0), "begins up to {} steps late".format)
-    # it begins in the middle of an attempt, the arms where the first state has them
+    # it begins in the middle of an attempt, with the arms as in the first state
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
     # its looks were drawn at random (tasks/looks.py)
     randomized: bool = _fact(False, _FLAG, "randomized looks".format)
-    # of the twin that it was recorded on: seconds of the episode in a real one
+    # of the twin that recorded it: seconds of the episode in a real second
     pace: float = _fact(1.0, _number(0), "twin in slow motion (pace {:g})".format)
-    # name of the arm that it was recorded on, or on a twin of
+    # name of the arm that recorded it, or whose twin did
     robot: str = _fact("", _TEXT)
 
     def facts(self) -> dict[str, Any]:
-        """Each attribute by its name."""
+        """All attributes, by name."""
         return {name: getattr(self, name) for name in FACTS}
 
     def written_facts(self) -> dict[str, Any]:
-        """The attributes that a file gets: those that are not as in files without them, and some always."""
+        """The attributes to write: those that differ from their defaults, and some always."""
         facts = {name: (value, FACTS[name]) for name, value in self.facts().items()}
         return {
             name: value
-            for name, (value, own) in facts.items()
-            if own.metadata["is_always_written"] or value != own.default
+            for name, (value, fact) in facts.items()
+            if fact.metadata["is_always_written"] or value != fact.default
         }
 
     def check_facts(self, source: str | Path) -> None:
-        """EpisodeError, beginning with `source`, for the first attribute that no file can hold."""
+        """EpisodeError, beginning with `source`, for the first value that may not be saved."""
         for name, value in self.facts().items():
             if value is not None or FACTS[name].default is not None:
                 FACTS[name].metadata["form"].check(name, value, source)
 
     def words(self) -> list[str]:
-        """What is out of the ordinary, for people."""
+        """What is unusual about the episode, for people."""
         facts = [(FACTS[name].metadata["words"], name, value) for name, value in self.facts().items()]
         return [words(value) for words, name, value in facts if words and value != FACTS[name].default]
 
 
-FACTS: dict[str, Field] = {own.name: own for own in fields(EpisodeFacts)}
+FACTS: dict[str, Field] = {fact.name: fact for fact in fields(EpisodeFacts)}
 
 
 def read_facts(attributes: Attributes, **known: Any) -> dict[str, Any]:
-    """Attributes of a file, by name; those in `known` are taken from there, whatever the file says."""
+    """Attributes of a file, by name; values in `known` replace the file's."""
     return {
-        name: known[name] if name in known else own.metadata["form"].read(attributes, name, own.default)
-        for name, own in FACTS.items()
+        name: known[name] if name in known else fact.metadata["form"].read(attributes, name, fact.default)
+        for name, fact in FACTS.items()
     }

@@ -1,4 +1,4 @@
-"""Folders of episodes: how files are named, and which there are."""
+"""Folders of episodes: how their files are named, listed and found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from episodes.hdf5 import listed
 SUFFIX = ".hdf5"
 LEROBOT = "meta/info.json"  # in the folder of a LeRobot dataset
 MIRROR = "mirror_"  # begins the name of a mirrored episode's file (ACT++: postprocess_episodes.py)
-OTHER_SUFFIXES = (".h5", ".hdf", ".he5", ".hdf5")  # in any case: HDF5 files of other people's
+OTHER_SUFFIXES = (".h5", ".hdf", ".he5", ".hdf5")  # upper or lower case; of other people's HDF5 files
 
 
 def data_dir(task_name: str) -> Path:
@@ -28,7 +28,7 @@ def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
 
 
 def missing_numbers(dataset_dir: str | Path, count: int) -> list[int]:
-    """Numbers below `count` of which the folder has no file named as `episode_path` names it."""
+    """Numbers below `count` for which the folder has no file named as in `episode_path`."""
     pattern = re.compile(r"episode_(0|[1-9]\d*)", re.ASCII)
     names = (pattern.fullmatch(path.stem) for path in Path(dataset_dir).glob("episode_*.hdf5"))
     recorded = {int(name[1]) for name in names if name}
@@ -36,10 +36,13 @@ def missing_numbers(dataset_dir: str | Path, count: int) -> list[int]:
 
 
 def list_episodes(dataset_dir: str | Path) -> list[Path]:
-    """All episode files of a folder, by number; FileNotFoundError, with what to do about it, if none; OSError
-    if a change of them was stopped halfway (`common.check_whole`).
+    """All episode files of a folder, by number.
 
-    As in ACT++, files of cached features (`*features*`, VINN) are passed over; so are unfinished ones.
+    As in ACT++, files of cached features (`*features*`, VINN) are skipped; so are unfinished ones.
+
+    Raises:
+        FileNotFoundError: there are none; it says what to do.
+        OSError: a change of the folder was stopped halfway (`common.check_whole`).
     """
     folder = Path(dataset_dir)
     check_whole(folder)
@@ -52,43 +55,45 @@ def list_episodes(dataset_dir: str | Path) -> list[Path]:
 def find_episode(paths: Sequence[Path], number: int, mirror: bool = False) -> Path:
     """The file of episode `number` (or of its mirror image) among those of a folder.
 
-    Other people's are called episode_000003, episode3 or demo_3; where several have the number, it is the one
-    that is named as ours.
+    Other people call theirs episode_000003, episode3 or demo_3; if several have the number, ours wins.
 
     Raises:
-        FileNotFoundError: there is none; it says which there are.
-        ValueError: several have the number, none of them named as ours.
+        FileNotFoundError: there is none; it lists what there is.
+        ValueError: several have the number, none of them named like ours.
     """
     folder = paths[0].parent
     ours = episode_path(folder, number, mirror)
     numbered = [path for path in paths if _number(path) == number and path.name.startswith(MIRROR) == mirror]
-    for like in (lambda path: path == ours, lambda path: "episode" in path.stem, lambda path: True):
-        alike = [path for path in numbered if like(path)]
-        if len(alike) > 1:
+    for fits in (lambda path: path == ours, lambda path: "episode" in path.stem, lambda path: True):
+        fitting = [path for path in numbered if fits(path)]
+        if len(fitting) > 1:
             raise ValueError(
-                f"{folder} has several of number {number}: {listed(path.name for path in alike)}"
+                f"{folder} has several of number {number}: {listed(path.name for path in fitting)}"
             )
-        if alike:
-            return alike[0]
-    there = f"{len(paths)} episodes, {paths[0].name} to {paths[-1].name}"
-    raise FileNotFoundError(f"{folder} has no {ours.name}; it has {there}")
+        if fitting:
+            return fitting[0]
+    raise FileNotFoundError(f"{folder} has no {ours.name}; it has {_extent(paths)}")
 
 
 def find_episodes(dataset_dir: str | Path, number: int | None = None, mirror: bool = False) -> list[Path]:
-    """The episode files of a folder: all of them, those that are mirrored, or the one of a number.
+    """The episode files of a folder: all, only the mirrored, or the one with a number.
 
     Raises:
-        FileNotFoundError: there is none; it says which there are.
+        FileNotFoundError: there is none; it lists what there is.
         ValueError: as for `find_episode`.
     """
-    found = list_episodes(dataset_dir)
+    paths = list_episodes(dataset_dir)
     if number is not None:
-        return [find_episode(found, number, mirror)]
-    wanted = [path for path in found if path.name.startswith(MIRROR) or not mirror]
+        return [find_episode(paths, number, mirror)]
+    wanted = [path for path in paths if path.name.startswith(MIRROR) or not mirror]
     if not wanted:
-        there = f"{len(found)} episodes, {found[0].name} to {found[-1].name}"
-        raise FileNotFoundError(f"{dataset_dir} has no {MIRROR}episode_*.hdf5; it has {there}")
+        raise FileNotFoundError(f"{dataset_dir} has no {MIRROR}episode_*.hdf5; it has {_extent(paths)}")
     return wanted
+
+
+def _extent(paths: Sequence[Path]) -> str:
+    """How many files there are, and which, for a message."""
+    return f"{len(paths)} episodes, {paths[0].name} to {paths[-1].name}"
 
 
 def _number(path: Path) -> int | None:
@@ -106,13 +111,13 @@ def _episodes(folder: Path) -> list[Path]:
     return [path for path in folder.glob(f"*{SUFFIX}") if is_episode_name(path.name)]
 
 
-def _others(folder: Path) -> list[str]:
-    """Names of HDF5 files that end otherwise than ours."""
+def _hdf5_names(folder: Path) -> list[str]:
+    """Names of HDF5 files, whatever their ending."""
     return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in OTHER_SUFFIXES and p.name[0] != ".")
 
 
 def _problem(folder: Path) -> str:
-    """Why there are no episodes in a folder, and what would be right."""
+    """Why a folder has no episodes, and what to do."""
     place = shlex.quote(str(folder))
     record = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {place} --num_episodes 50"
     if folder.is_file():
@@ -124,15 +129,15 @@ def _problem(folder: Path) -> str:
             "is a LeRobot dataset; make episodes of it: python3 edit_episodes.py import_lerobot "
             f"--dataset_dir {place} --output_dir NEW"
         )
-    others = [name for name in _others(folder) if is_episode_name(f"{Path(name).stem}{SUFFIX}")]
-    if others:
-        last = Path(others[0]).suffix
-        rename = f'for f in {place}/*{last}; do mv "$f" "${{f%.*}}{SUFFIX}"; done'
-        return f"holds no *{SUFFIX}, but {listed(others)}; rename them: {rename}"
+    renamable = [name for name in _hdf5_names(folder) if is_episode_name(f"{Path(name).stem}{SUFFIX}")]
+    if renamable:
+        suffix = Path(renamable[0]).suffix
+        rename = f'for f in {place}/*{suffix}; do mv "$f" "${{f%.*}}{SUFFIX}"; done'
+        return f"holds no *{SUFFIX}, but {listed(renamable)}; rename them: {rename}"
     folders = [path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)) if path.is_dir()]
-    below = [p for p in folders if _episodes(p) or _others(p) or (p / LEROBOT).is_file()]
+    below = [p for p in folders if _episodes(p) or _hdf5_names(p) or (p / LEROBOT).is_file()]
     if below:
-        return f"holds no episodes itself; they are in folders of it: --dataset_dir {listed(below)}"
+        return f"holds no episodes itself; they are in its folders: --dataset_dir {listed(below)}"
     return f"holds no episodes (*{SUFFIX}); record some first: {record}"
 
 
@@ -142,9 +147,9 @@ def _by_number(path: Path) -> list[str | int]:
 
 
 def gathered_notes(notes: Mapping[str, Sequence[str]]) -> list[str]:
-    """A line for each note, with the episodes that it is on; `notes` are given by the episode's name."""
+    """A line for each note, with its episodes; `notes` are by the episode's name."""
     names: dict[str, list[str]] = {}
-    for name, own in notes.items():
-        for note in own:
+    for name, notes_of_one in notes.items():
+        for note in notes_of_one:
             names.setdefault(note, []).append(name)
-    return [f"note: {note} ({len(own)} episodes, from {own[0]} on)" for note, own in names.items()]
+    return [f"note: {note} ({len(noted)} episodes, from {noted[0]} on)" for note, noted in names.items()]

@@ -1,6 +1,4 @@
-"""Frames: pictures of an episode, raw or as JPEGs (jpegs.py); those of all training episodes at the policy's
-size.
-"""
+"""Frames: an episode's pictures, raw or as JPEGs (jpegs.py), and those of all training episodes, resized."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from episodes.errors import EpisodeError
 from episodes.jpegs import check_pixels, encode_jpeg, trim_jpeg
 
 CACHES = ("auto", "none", "jpeg", "decoded")
-CACHE_SHARE = 0.5  # of the free memory: what the cache may take if it is chosen automatically
+CACHE_SHARE = 0.5  # of the free memory, for a cache chosen automatically
 _REDUCED = {  # libjpeg scales down by these factors as it decodes, which saves most of the work
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -27,9 +25,9 @@ _REDUCED = {  # libjpeg scales down by these factors as it decodes, which saves 
 
 
 class JpegFrames(Sequence):
-    """The T frames of one camera, each kept as its JPEG bytes and decoded whenever it is asked for.
+    """The T frames of one camera, kept as JPEG bytes; each is decoded whenever it is asked for.
 
-    `frames[t]` is (H, W, 3) uint8 RGB. A frame is encoded once, when appended; saving writes its bytes.
+    `frames[t]` is (H, W, 3) uint8 RGB. A frame is encoded once; saving writes its bytes.
     """
 
     def __init__(self, quality: int = JPEG_QUALITY, name: str = "frames"):
@@ -40,8 +38,8 @@ class JpegFrames(Sequence):
 
     @classmethod
     def from_padded(cls, rows: Sequence[np.ndarray] | np.ndarray, name: str = "frames") -> JpegFrames:
-        """Take T rows of uint8, (T, L) or each as long as it is, of one JPEG and padding zeros; EpisodeError
-        unless each is whole.
+        """From T rows of uint8, (T, L) or of varying length, each a JPEG padded with zeros; EpisodeError
+        unless each JPEG is whole.
         """
         frames = cls(name=name)
         frames._encoded = [trim_jpeg(row, f"{name}: frame {t}").copy() for t, row in enumerate(rows)]
@@ -55,7 +53,7 @@ class JpegFrames(Sequence):
         return self._shape
 
     def append(self, rgb: np.ndarray) -> None:
-        """Encode one frame, (H, W, 3) uint8 RGB; EpisodeError unless it is that and as large as frame 0."""
+        """Encode one frame, (H, W, 3) uint8 RGB; EpisodeError if it is not, or not as large as frame 0."""
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
             raise EpisodeError(f"{self.name}: frame is {rgb.dtype} {rgb.shape}; it must be uint8 (H, W, 3)")
         if len(self) and rgb.shape[:2] != self.shape:
@@ -68,14 +66,14 @@ class JpegFrames(Sequence):
         return self._encoded[t]
 
     def take(self, steps: Sequence[int]) -> JpegFrames:
-        """These frames, in this order, as they are encoded."""
+        """These frames, in this order, without encoding them again."""
         taken = JpegFrames(self.quality, self.name)
         taken._encoded, taken._shape = [self.encoded(t) for t in steps], self._shape
         return taken
 
     def reduced(self, t: int, at_least: tuple[int, int]) -> np.ndarray:
-        """Frame `t`, (h, w, 3) uint8 RGB: halved once, twice or three times as it is decoded, as long as
-        neither h nor w falls below `at_least` (height, width).
+        """Frame `t`, (h, w, 3) uint8 RGB, halved up to three times while it is decoded, as long as neither h
+        nor w falls below `at_least` (height, width).
         """
         factors = [f for f in _REDUCED if all(n // f >= m for n, m in zip(self.shape, at_least, strict=True))]
         return self._decode(t, _REDUCED[factors[0]] if factors else cv2.IMREAD_COLOR)
@@ -107,17 +105,15 @@ def frame_size(frames: Images) -> tuple[int, int]:
 
 
 def resize_image(image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 to `image_size` (height, width), averaging; training, evaluation and the arm all use
-    this.
-    """
+    """(H, W, 3) uint8 to `image_size` (height, width), averaging. Training, evaluation and the arm use it."""
     if image.shape[:2] == tuple(image_size):
         return image
     return cv2.resize(image, image_size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def free_memory() -> int:
-    """Bytes that this process may take: its share, under torchrun, of what is free on the machine; no more
-    than a container (cgroup v2) is allowed, or a limit (ulimit -v) leaves.
+    """Bytes that this process may take: the machine's free memory, within the limits of a container (cgroup
+    v2) and of ulimit -v; under torchrun, this process's share of it.
     """
     free = psutil.virtual_memory().available
     limit = Path("/sys/fs/cgroup/memory.max")
@@ -132,14 +128,14 @@ def free_memory() -> int:
 
 
 def check_memory(nbytes: int, name: str) -> None:
-    """EpisodeError if so many bytes take more than half of the free memory."""
+    """EpisodeError if `nbytes` is more than half of the free memory."""
     free = free_memory()
     if nbytes > free // 2:
         raise EpisodeError(f"{name} takes {nbytes / 1e9:.1f} GB, but {free / 1e9:.1f} GB of memory are free")
 
 
 def decoded(frames: Images, name: str) -> np.ndarray:
-    """(T, H, W, 3) uint8 RGB; EpisodeError if they do not fit into memory or are not all as large."""
+    """Decode to (T, H, W, 3) uint8 RGB; EpisodeError if they do not fit into memory or differ in size."""
     if not isinstance(frames, JpegFrames):
         return frames
     shape = (len(frames), *frames.shape, 3)
@@ -153,16 +149,16 @@ def decoded(frames: Images, name: str) -> np.ndarray:
 
 
 class Frames:
-    """Frames of all episodes at the size the policy sees; any number of threads may ask.
+    """Frames of all episodes at the size the policy sees; safe for any number of threads.
 
     Args:
         sources: by episode, by camera: the frames as `Episode.load(..., in_memory=False)` gives them.
         image_size: height and width (pixels).
         cache: `none` reads each frame from its file whenever it is asked for; `jpeg` holds the encoded bytes;
-            `decoded` holds the frames at `image_size`, from when they are first asked for; `auto` takes the
-            last of these that fits into half of the free memory.
-        looks: by camera, what makes a recorded frame into one of `image_size` (`views.View`), if it is not
-            simply `resize_image`; such cameras are decoded whole.
+            `decoded` holds the frames at `image_size`, once they were asked for; `auto` takes the last of
+            these that fits into half of the free memory.
+        views: by camera, the function from a recorded frame to one of `image_size` (`views.View`); None for
+            `resize_image`. Cameras with a view are decoded whole.
         scaled_decoding: let libjpeg do most of the scaling, by a factor of 2, 4 or 8.
 
     Raises:
@@ -174,11 +170,11 @@ class Frames:
         sources: Sequence[Sequence[Images]],
         image_size: tuple[int, int],
         cache: str = "auto",
-        looks: Sequence[Callable[[np.ndarray, tuple[int, int]], np.ndarray] | None] | None = None,
+        views: Sequence[Callable[[np.ndarray, tuple[int, int]], np.ndarray] | None] | None = None,
         scaled_decoding: bool = True,
     ) -> None:
         self._sources = [list(cameras) for cameras in sources]
-        self._looks = looks or [None] * len(sources[0])
+        self._views = views or [None] * len(sources[0])
         self._size, self.scaled_decoding = tuple(image_size), scaled_decoding
         self._first = np.cumsum([0, *(len(cameras[0]) for cameras in sources)])
         shape = (int(self._first[-1]), len(sources[0]), *image_size, 3)
@@ -188,12 +184,12 @@ class Frames:
         self.cache = _choose_cache(cache, self.sizes, self.budget, free)
         if self.cache == "jpeg":
             self._sources = [[frames.in_memory() for frames in cameras] for cameras in sources]
-        elif self.cache == "decoded":  # the system hands out pages only as they are filled
+        elif self.cache == "decoded":  # the system allots pages only as they are filled
             self._decoded = np.empty(shape, np.uint8)
             self._filled = np.zeros(shape[0], bool)
 
     def __str__(self) -> str:
-        """What is held in memory, for the user."""
+        """What is in memory, for the user."""
         held = {
             "none": "read from the files as they are needed",
             "jpeg": f"held as JPEG, {self.sizes['jpeg'] / 1e9:.2f} GB",
@@ -214,15 +210,15 @@ class Frames:
 
     def _decode(self, episode: int, step: int) -> np.ndarray:
         frames = []
-        for source, look in zip(self._sources[episode], self._looks, strict=True):
-            is_scaled = self.scaled_decoding and look is None and isinstance(source, JpegFrames)
+        for source, view in zip(self._sources[episode], self._views, strict=True):
+            is_scaled = self.scaled_decoding and view is None and isinstance(source, JpegFrames)
             image = source.reduced(step, self._size) if is_scaled else source[step]
-            frames.append((look or resize_image)(image, self._size))
+            frames.append((view or resize_image)(image, self._size))
         return np.stack(frames)
 
 
 def _encoded_bytes(sources: Sequence[Sequence[Images]]) -> float:
-    """What the frames take encoded; infinity if any of them are raw."""
+    """Bytes of the encoded frames; infinity if any of them are raw."""
     everything = [frames for cameras in sources for frames in cameras]
     if not all(isinstance(frames, JpegFrames) for frames in everything):
         return math.inf
@@ -230,7 +226,7 @@ def _encoded_bytes(sources: Sequence[Sequence[Images]]) -> float:
 
 
 def _choose_cache(asked: str, sizes: dict[str, float], budget: int, free: int) -> str:
-    """The cache to use, of those in `sizes` (bytes)."""
+    """The cache to use, one of those in `sizes` (bytes)."""
     if asked == "auto":
         return next(name for name in ("decoded", "jpeg", "none") if sizes[name] <= budget)
     if sizes[asked] == math.inf:

@@ -1,4 +1,4 @@
-"""HDF5 files, whoever wrote them: nothing is read that lies in another file or does not fit into memory."""
+"""HDF5 files, whoever wrote them: reads nothing from other files, and nothing too large for memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ import numpy as np
 from episodes.errors import EpisodeError, OpenError
 from episodes.frames import check_memory
 
-# what h5py raises on files that are damaged, or hold what it does not know
+# what h5py raises on files that are damaged or hold something it does not know
 READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
 SMALL = 64 << 20  # bytes that any dataset may take
-MOST_UNPACKED = (
-    100  # times its file's size: what a larger dataset of numbers may take, as numbers hardly pack
-)
+MOST_UNPACKED = 100  # times its file's size: bytes of a larger dataset; numbers hardly compress
 LISTED = 10  # names in a message
-MOST_LINKS = 16  # one after the other
+MOST_LINKS = 16  # in a chain
 _WHERE = re.compile(r"errno = (\d+)")
-_REASONS = {  # of a file that cannot be opened; nothing is known to be wrong with what it holds
+_REASONS = {  # why a file cannot be opened although its content may be sound
     errno.EAGAIN: "another program has it open and locked; close that program, or, if that only reads, set "
     "HDF5_USE_FILE_LOCKING=FALSE",
     errno.ENOLCK: "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE",
@@ -34,12 +32,12 @@ _REASONS = {  # of a file that cannot be opened; nothing is known to be wrong wi
     errno.EOPNOTSUPP: "its file system cannot lock files; set HDF5_USE_FILE_LOCKING=FALSE",
     errno.EACCES: "no permission to read it; its owner may give it: chmod a+r",
     errno.EPERM: "no permission to read it; its owner may give it: chmod a+r",
-    errno.EIO: "the disk or network failed while it was read (EIO); look at them and try again",
+    errno.EIO: "the disk or network failed during reading (EIO); check them and try again",
     errno.ELOOP: "a link that leads to itself; mend the link",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n) or use fewer workers",
     errno.ENOMEM: "there is not enough memory to read it; close other programs or use fewer workers",
 }
-_POINTERS = {  # first bytes of what lies in place of a file that was not fetched
+_POINTERS = {  # first bytes of stand-ins for a file that was not fetched
     b"version https://git-lfs": "a pointer of git-lfs, not the file itself; fetch it: git lfs pull",
     b"<!DOCTYPE": "a web page (HTML), not the file itself; download it again",
     b"<html": "a web page (HTML), not the file itself; download it again",
@@ -47,7 +45,7 @@ _POINTERS = {  # first bytes of what lies in place of a file that was not fetche
 
 
 def open_file(path: Path) -> h5py.File:
-    """Without HDF5's cache of chunks: none is read twice, and it would take up to 1 MB for each dataset."""
+    """Open without HDF5's cache of chunks (up to 1 MB per dataset), as no chunk is read twice."""
     return h5py.File(path, "r", rdcc_nbytes=0)
 
 
@@ -58,7 +56,7 @@ def reading(path: Path) -> Iterator[h5py.File]:
     Raises:
         FileNotFoundError: there is no such file.
         OpenError: it cannot be opened or read, for a reason outside of it.
-        EpisodeError: it is damaged or no HDF5 file, or so says whoever reads.
+        EpisodeError: it is damaged, not an HDF5 file, or the reader says so.
     """
     _check_place(path)
     try:
@@ -71,7 +69,7 @@ def reading(path: Path) -> Iterator[h5py.File]:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse what is no file of its own content, before HDF5 sees it."""
+    """Refuse folders, devices, empty files and stand-ins, before HDF5 sees them."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -92,13 +90,13 @@ def _check_place(path: Path) -> None:
         raise read_error(path, error) from error
     if not start:
         raise EpisodeError(f"{path}: no complete HDF5 file (it has 0 bytes); record it again")
-    for bytes_, what in _POINTERS.items():
-        if start.startswith(bytes_):
-            raise OpenError(f"{path}: {what}")
+    for first, problem in _POINTERS.items():
+        if start.startswith(first):
+            raise OpenError(f"{path}: {problem}")
 
 
 def read_error(path: Path, error: BaseException) -> EpisodeError:
-    """What to tell of a file that could not be opened or read."""
+    """The error to raise for a file that could not be opened or read."""
     reason = " ".join(str(error).split()) or type(error).__name__
     number = getattr(error, "errno", None)
     if number is None and (match := _WHERE.search(reason)):
@@ -118,7 +116,7 @@ def read_error(path: Path, error: BaseException) -> EpisodeError:
 
 
 def find(root: h5py.File, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatype | None:
-    """What the file has under a name; None if nothing. EpisodeError for a link to another file."""
+    """The file's item of a name; None if there is none. EpisodeError for a link to another file."""
     item, links = root, 0
     parts = _parts(name)
     while parts:
@@ -129,7 +127,7 @@ def find(root: h5py.File, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatyp
         if isinstance(link, h5py.ExternalLink):
             raise EpisodeError(
                 f"{root.filename}: {name} is a link to another file ({link.filename}), which is not read; "
-                "copy into the file what it leads to (h5copy)"
+                "copy its target into the file (h5copy)"
             )
         if isinstance(link, h5py.SoftLink):
             links += 1
@@ -147,7 +145,7 @@ def _parts(name: str) -> list[str]:
 
 
 def check_storage(dataset: h5py.Dataset, name: str) -> None:
-    """EpisodeError unless the data lie in the file itself, and can be unpacked in memory and here."""
+    """EpisodeError unless the data lie in the file itself and can be unpacked here, in memory."""
     if dataset.is_virtual or dataset.external:
         raise EpisodeError(
             f"{name} has its data in other files, which are not read; copy them into the file (h5repack)"
@@ -156,9 +154,9 @@ def check_storage(dataset: h5py.Dataset, name: str) -> None:
     filters = (plist.get_filter(i) for i in range(plist.get_nfilters()))
     for code, _, _, title in filters:
         if not h5py.h5z.filter_avail(code):
-            called = title.decode("ascii", "replace") or f"number {code}"
+            filter_name = title.decode("ascii", "replace") or f"number {code}"
             raise EpisodeError(
-                f"{name} is compressed by a filter that h5py lacks here ({called}); pack it with another: "
+                f"{name} is compressed by a filter that h5py lacks here ({filter_name}); use another: "
                 "h5repack -f GZIP=4 OLD NEW"
             )
     if dataset.chunks:
@@ -177,19 +175,19 @@ def read_numbers(dataset: h5py.Dataset, name: str) -> np.ndarray:
         )
     check_memory(nbytes, name)
     value = dataset[()]
-    if not isinstance(value, np.ndarray):  # of a scalar, or of none at all
+    if not isinstance(value, np.ndarray):  # a scalar, or an empty one
         raise EpisodeError(f"{name} is one value; it must have one row a step")
     return value
 
 
 def layout(item: h5py.Dataset | np.ndarray) -> str:
-    """Type and shape, in words."""
+    """Type and shape, for a message."""
     dtype = str(item.dtype)
     return f"{dtype if len(dtype) <= 40 else f'{dtype[:37]}...'} {item.shape}"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a message: the first ten, and how many more."""
+    """Names for a message: the first ten, and how many more."""
     names = [str(name) for name in names]
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more

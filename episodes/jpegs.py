@@ -10,10 +10,10 @@ import numpy as np
 from constants import JPEG_QUALITY
 from episodes.errors import EpisodeError
 
-MOST_PIXELS = 64_000_000  # of a frame that is decoded: 200 MB; cameras of today have up to 33 million
-_STANDARD_LUMINANCE = 3688  # sum of the entries of the standard's table, which is that of quality 50
+MOST_PIXELS = 64_000_000  # of a decoded frame: 200 MB; today's cameras have up to 33 million
+_STANDARD_LUMINANCE = 3688  # sum of the standard's table, which means quality 50
 _BEGIN, _END = b"\xff\xd8", b"\xff\xd9"
-_SCAN = 0xDA  # the segment that the picture's data follow
+_SCAN = 0xDA  # the segment before the picture's data
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
 _OTHERS = {  # first bytes of files that some recorders write in place of a JPEG
     b"\x89PNG": "a PNG",
@@ -31,32 +31,32 @@ _OTHERS = {  # first bytes of files that some recorders write in place of a JPEG
 
 def encode_jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> np.ndarray:
     """The JPEG (n,) uint8 of a frame (H, W, 3) uint8 RGB."""
-    # a code fitted to each frame: an eighth smaller, the same pixels
+    # optimised codes: an eighth smaller, the same pixels
     options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1)
     _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb), options)
     return jpeg.ravel()
 
 
 def trim_jpeg(row: np.ndarray, name: str) -> np.ndarray:
-    """The JPEG (n,) at the start of a row (L,) uint8, without what fills the row; EpisodeError unless whole.
+    """The JPEG (n,) at the start of a row (L,) uint8, without its padding; EpisodeError unless whole.
 
     Files pad with zeros (ACT++), cameras with 0xFF or line ends; some files lack `/compress_len`.
     """
     content = row.tobytes()
     if not content.startswith(_BEGIN):
-        raise EpisodeError(f"{name} is {_kind(content)}; every row must be one whole JPEG")
+        raise EpisodeError(f"{name} is {_described(content)}; every row must be one whole JPEG")
     length = _length(content)
     if length is None:
         raise EpisodeError(f"{name} is incomplete; every row must be one whole JPEG")
     return row[:length]
 
 
-def _kind(content: bytes) -> str:
-    """What a row holds that is no JPEG."""
+def _described(content: bytes) -> str:
+    """What a row without a JPEG holds, for a message."""
     if not content.strip(b"\0"):
         return "empty"
-    known = next((kind for start, kind in _OTHERS.items() if content.startswith(start)), None)
-    return known or f"no JPEG (it begins with {content[:4].hex(' ')})"
+    form = next((form for start, form in _OTHERS.items() if content.startswith(start)), None)
+    return form or f"no JPEG (it begins with {content[:4].hex(' ')})"
 
 
 def _length(content: bytes) -> int | None:
@@ -67,11 +67,11 @@ def _length(content: bytes) -> int | None:
     while True:
         segments = list(_segments(content, at))
         at = segments[-1][2] if segments else at
-        if segments and at >= end:  # in a header, where the end of an embedded small picture may lie
+        if segments and at >= end:  # in a header, which may hold the end of an embedded thumbnail
             return None
         if content[at : at + 2] == _END:
             return at + 2
-        if is_ended:  # what lies between is the decoder's to judge
+        if is_ended:  # the decoder judges what lies between
             return end
         if not segments or segments[-1][0] != _SCAN:
             return None
@@ -79,7 +79,7 @@ def _length(content: bytes) -> int | None:
 
 
 def _data_end(content: bytes, at: int) -> int:
-    """Where the data of a scan, which begin at `at`, give way to a marker; the end of all if they do not."""
+    """Where the marker after a scan's data lies; the data begin at `at`. The end if there is none."""
     data = np.frombuffer(content, np.uint8, offset=at)
     marks = np.flatnonzero(data[:-1] == 0xFF)
     codes = data[marks + 1]
@@ -88,11 +88,11 @@ def _data_end(content: bytes, at: int) -> int:
 
 
 def _segments(content: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
-    """Marker of each segment from `at` on, where its content starts and stops; a scan's is the last."""
+    """Marker, start and stop of the content of each segment from `at` on, up to a scan's."""
     marker = None
     while marker != _SCAN and at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
-        if marker == 0xFF:  # a byte of filling
+        if marker == 0xFF:  # a fill byte
             at += 1
         elif marker in _ALONE:
             at += 2
@@ -107,7 +107,7 @@ def _segments(content: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
 def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
     """Height and width (pixels) of a JPEG (n,) uint8, from its header.
 
-    Raises EpisodeError if it has none, or claims no pixels or more than are ever decoded.
+    Raises EpisodeError if it has no header, or claims no pixels or too many.
     """
     size = _size(jpeg.tobytes())
     if size is None:
@@ -117,15 +117,15 @@ def jpeg_size(jpeg: np.ndarray, name: str) -> tuple[int, int]:
 
 
 def check_pixels(jpeg: np.ndarray, name: str) -> None:
-    """EpisodeError for a JPEG that claims no pixels, or more than fit into memory; nothing is decoded."""
-    height, width = _size(jpeg.tobytes()) or (1, 1)  # one without a header has the decoder to judge it
+    """EpisodeError for a JPEG that claims no pixels, or more than MOST_PIXELS; decodes nothing."""
+    height, width = _size(jpeg.tobytes()) or (1, 1)  # the decoder judges one without a header
     if not 0 < height * width <= MOST_PIXELS:
         most = f"{MOST_PIXELS // 10**6} million"
-        raise EpisodeError(f"{name} is of {height}x{width} pixels; it must have 1 to {most}")
+        raise EpisodeError(f"{name} has {height}x{width} pixels; it must have 1 to {most}")
 
 
 def _size(content: bytes) -> tuple[int, int] | None:
-    """Height and width (pixels), as the header has them."""
+    """Height and width (pixels), from the header."""
     for marker, start, _ in _segments(content):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (B.2.2)
             frame = content[start + 1 : start + 5]
@@ -134,8 +134,9 @@ def _size(content: bytes) -> tuple[int, int] | None:
 
 
 def jpeg_quality(jpeg: np.ndarray, name: str) -> int:
-    """The quality (1 to 100, as libjpeg counts) that a JPEG was encoded with, from its first table of
-    quantisation: the standard's (K.1), scaled; EpisodeError if it has none.
+    """The quality (1 to 100, as in libjpeg) that a JPEG was encoded with; EpisodeError if it does not say.
+
+    Its first quantisation table is the standard's (K.1), scaled by the quality.
     """
     content = jpeg.tobytes()
     for marker, start, stop in _segments(content):
@@ -143,4 +144,4 @@ def jpeg_quality(jpeg: np.ndarray, name: str) -> int:
         if marker == 0xDB and len(table) >= 65 and table[0] >> 4 == 0:  # 8 bits an entry
             scale = 100 * sum(table[1:65]) / _STANDARD_LUMINANCE
             return round(min(max(5000 / scale if scale > 100 else 100 - scale / 2, 1), 100))
-    raise EpisodeError(f"{name} has no table of quantisation; every row must be one whole JPEG")
+    raise EpisodeError(f"{name} has no quantisation table; every row must be one whole JPEG")

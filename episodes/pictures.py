@@ -1,4 +1,4 @@
-"""The images of an episode file: which datasets are pictures, raw or encoded, in any of the forms in use."""
+"""The images of an episode file: find the datasets of pictures, raw or encoded, in any form in use."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from episodes.jpegs import MOST_PIXELS, jpeg_size, trim_jpeg
 from episodes.rows import MOST_ROW, StoredJpegs, StoredRows, as_bytes, encoded_rows
 
 IMAGES = "/observations/images"
-DEPTH = "_depth"  # ends the name of a camera that is read only if it is asked for
+DEPTH = "_depth"  # ends the name of a camera that is read only on request
 
 
 def read_images(
     root: h5py.File, path: Path, cameras: Sequence[str] | None, in_memory: bool, steps: int
 ) -> tuple[dict[str, Images], set[h5py.Dataset], list[str]]:
-    """Frames by camera, the datasets that they are in, and notes on what was left out.
+    """Frames by camera, their datasets, and notes on what was left out.
 
     Args:
         root: the open file.
-        path: its place.
-        cameras: which, in this order; None: all that are pictures but depth cameras, (): none.
+        path: its path.
+        cameras: which, in this order; None: all with pictures except depth cameras, (): none.
         in_memory: read all now, rather than each when it is asked for.
-        steps: of the episode, and so frames of each camera.
+        steps: of the episode; each camera must have as many frames.
 
     Raises:
-        CameraError: one of `cameras` is not there.
+        CameraError: one of `cameras` is missing.
         EpisodeError: one is no dataset of pictures, does not fit, or is damaged.
     """
     images: dict[str, Images] = {}
     if cameras is not None and not cameras:
         return images, set(), []
-    found = _names(root, path)
+    names = _names(root, path)
     datasets, left = {}, []
-    for camera in [name for name in found if not name.endswith(DEPTH)] if cameras is None else cameras:
-        if camera not in found:
-            raise CameraError(f"{path}: no camera {camera!r}; it has {listed(found) or 'none'}")
+    for camera in [name for name in names if not name.endswith(DEPTH)] if cameras is None else cameras:
+        if camera not in names:
+            raise CameraError(f"{path}: no camera {camera!r}; it has {listed(names) or 'none'}")
         dataset = _dataset(root, path, camera)
         if form(dataset) or cameras is not None:
             datasets[camera] = dataset
         else:
             left.append((camera, dataset))
-    if left and not datasets:  # then it is a picture that went wrong, rather than something beside them
+    if left and not datasets:  # then it is a broken picture, rather than something else
         check_raw(f"{path}: camera {left[0][0]!r}", left[0][1])
     notes = [f"camera {camera!r} is {layout(item)}, no pictures, and is left out" for camera, item in left]
     for camera, dataset in datasets.items():
@@ -67,38 +67,36 @@ def _names(root: h5py.File, path: Path) -> list[str]:
     if group is None:
         return []
     if not isinstance(group, h5py.Group):
-        what = f"one dataset, {layout(group)}" if isinstance(group, h5py.Dataset) else "no group"
+        problem = f"one dataset, {layout(group)}" if isinstance(group, h5py.Dataset) else "no group"
         raise EpisodeError(
-            f"{path}: {IMAGES} is {what}; it must be a group of one dataset a camera: {IMAGES}/top"
+            f"{path}: {IMAGES} is {problem}; it must be a group of one dataset a camera: {IMAGES}/top"
         )
     return list(group)
 
 
 def _dataset(root: h5py.File, path: Path, camera: str) -> h5py.Dataset:
-    if not isinstance(camera, str):  # bytes, as h5py gives names that are not UTF-8
-        raise EpisodeError(
-            f"{path}: the name of camera {camera!r} is no UTF-8 text; give it another (h5py: move)"
-        )
+    if not isinstance(camera, str):  # bytes: h5py's form of a name that is not UTF-8
+        raise EpisodeError(f"{path}: the name of camera {camera!r} is not UTF-8 text; rename it (h5py: move)")
     item = find(root, f"{IMAGES}/{camera}")
     if isinstance(item, h5py.Dataset):
         return item
-    what = "a link to what is not there" if item is None else "no dataset"
+    problem = "a link whose target is missing" if item is None else "no dataset"
     if isinstance(item, h5py.Group):
-        what = f"a group (it holds {listed(item) or 'nothing'})"
+        problem = f"a group (it holds {listed(item) or 'nothing'})"
     raise EpisodeError(
-        f"{path}: camera {camera!r} is {what}; a camera must be one dataset, uint8 (T, H, W, 3) or JPEGs"
+        f"{path}: camera {camera!r} is {problem}; a camera must be one dataset, uint8 (T, H, W, 3) or JPEGs"
     )
 
 
 def form(dataset: h5py.Dataset | np.ndarray) -> str | None:
-    """Of the pictures in a dataset: raw, jpeg (one a row, in bytes), or None if they are neither."""
+    """Form of a dataset's pictures: raw, jpeg (each row one, as bytes), or None if neither."""
     shape, dtype = dataset.shape or (), dataset.dtype
     is_bytes = dtype.kind in "iu" and dtype.itemsize == 1
     if dtype == np.uint8 and len(shape) == 4 and shape[3] == 3:
         return "raw"
     if is_bytes and len(shape) == 2:
         return "jpeg"
-    inner = h5py.check_vlen_dtype(dtype)  # a type of text for texts
+    inner = h5py.check_vlen_dtype(dtype)  # of text too
     is_packed = dtype.kind == "S" or (dtype.kind == "V" and not dtype.names and not dtype.subdtype)
     is_varying = isinstance(inner, np.dtype) and inner.kind in "iu" and inner.itemsize == 1
     is_varying = is_varying or h5py.check_string_dtype(dtype) is not None
@@ -115,7 +113,7 @@ def check_raw(name: str, frames: np.ndarray | h5py.Dataset) -> None:
 
 
 def _check(dataset: h5py.Dataset, name: str, steps: int) -> None:
-    """EpisodeError unless the frames can be read, each in a little memory."""
+    """EpisodeError unless the frames can be read, one by one in little memory."""
     check_storage(dataset, name)
     if form(dataset) != "jpeg" or not dataset.dtype.itemsize * math.prod(dataset.shape[1:]):
         check_raw(name, dataset)
@@ -143,6 +141,6 @@ def _jpegs(dataset: h5py.Dataset, path: Path, name: str, in_memory: bool) -> Jpe
     ends = [0, len(dataset) - 1] if len(dataset) else []
     jpegs = [trim_jpeg(as_bytes(dataset[t]), f"{name}: frame {t}") for t in ends]
     rows = StoredRows(dataset, path)
-    if dataset.dtype.kind == "O" and jpegs:  # of rows of varying length the file tells only where they are
+    if dataset.dtype.kind == "O" and jpegs:  # of rows of varying length the file gives no size
         rows.nbytes = len(rows) * len(jpegs[0])
     return StoredJpegs(rows, name, jpeg_size(jpegs[0], f"{name}: frame 0") if jpegs else None)

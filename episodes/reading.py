@@ -1,7 +1,7 @@
-"""What an episode file holds, whoever wrote it, as the fields of an Episode.
+"""Read an episode file, whoever wrote it, into the fields of an Episode.
 
-States and actions must be right. What nobody trains on never decides: it is brought to our form or, if it
-does not fit, left out with a note.
+States and actions must be right. Whatever nobody trains on is converted to our form or, if it does not fit,
+left out with a note.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ CLOCKS = {1e-3: "milliseconds (ms)", 1e-6: "microseconds (us)", 1e-9: "nanosecon
 
 
 class Reader:
-    """An open episode file. `notes` says what was left out or taken for something else than it is."""
+    """An open episode file. `notes` says what was left out or reinterpreted."""
 
     def __init__(self, root: h5py.File, path: Path) -> None:
         self._root, self._path = root, path
         self.notes: list[str] = []
-        self.used: set[h5py.Dataset] = set()  # what an Episode holds of it
+        self.used: set[h5py.Dataset] = set()  # what an Episode holds
 
     def values(self, cameras: Sequence[str] | None, in_memory: bool, fps: int | None) -> dict[str, Any]:
         """The fields of an Episode, by name; see `Episode.load`."""
@@ -67,12 +67,12 @@ class Reader:
         """Entries of a state and of an action, base included, without reading them."""
         qpos, action, base = (self._dataset(DATASETS[name]) for name in ("qpos", "action", "base_action"))
         if qpos is None or action is None or qpos.ndim != 2 or action.ndim != 2:
-            raise EpisodeError(f"{self._path}: no state or no action of one row a step")
+            raise EpisodeError(f"{self._path}: no state or no action with one row a step")
         has_base = base is not None and base.shape == (len(qpos), 2) and base.dtype.kind in "biuf"
         return qpos.shape[1], action.shape[1] + 2 * has_base
 
     def arrays(self, fps: int) -> dict[str, np.ndarray | None]:
-        """Everything that has one row a step, and where the props started."""
+        """Every array with one row a step, and the props' start."""
         arrays: dict[str, np.ndarray | None] = {}
         for name in ("qpos", "action"):
             dataset = self._dataset(DATASETS[name])
@@ -97,7 +97,7 @@ class Reader:
         return item if isinstance(item, h5py.Dataset) else None
 
     def _optional(self, name: str, qpos: tuple[int, ...], fps: int) -> np.ndarray | None:
-        """An array of a file, fit to states of shape `qpos`; None if there is none, or it does not fit."""
+        """An array that fits states of shape `qpos`; None if it is missing or does not fit."""
         place = DATASETS.get(name, ENV_STATE)
         dataset = self._dataset(place)
         if dataset is None:
@@ -108,12 +108,12 @@ class Reader:
             array = read_numbers(dataset, f"{self._path}: {place}")
             if name in NUMBERS:
                 array = array.reshape(-1)
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+            with np.errstate(over="ignore", invalid="ignore"):  # the check below finds what is not finite
                 if name == "time":
                     array, note = seconds(array, fps)
                     self.notes += [note] if note else []
                 array = array.astype(np.float64 if name == "env_state" else np.float32)
-            if name != "base_action" and not np.isfinite(array).all():  # that of a base is trained on
+            if name != "base_action" and not np.isfinite(array).all():  # as a base's is trained on
                 problem = f"holds {array[~np.isfinite(array)][0]}"
         if problem:
             self.notes.append(f"{place} {problem}, and is left out")
@@ -123,7 +123,7 @@ class Reader:
 
 
 def _misfit(name: str, dataset: h5py.Dataset, qpos: tuple[int, ...]) -> str:
-    """Why an optional array does not fit to states of shape `qpos`; "" if it does."""
+    """Why an optional array does not fit states of shape `qpos`; "" if it does."""
     shape, steps = dataset.shape, qpos[0]
     if dataset.dtype.kind not in "biuf":
         return f"is {layout(dataset)}, no numbers"
@@ -135,15 +135,15 @@ def _misfit(name: str, dataset: h5py.Dataset, qpos: tuple[int, ...]) -> str:
 
 
 def since_start(times: np.ndarray) -> np.ndarray:
-    """(T,) float64: times of any type since the first, to the last digit that they have."""
+    """(T,) float64: times of any type, since the first, in full precision."""
     exact = times.astype(np.int64 if times.dtype.kind in "biu" else np.float64)
     return (exact - exact[:1]).astype(np.float64)
 
 
 def seconds(times: np.ndarray, fps: int) -> tuple[np.ndarray, str]:
-    """(T,) float64 since the first, in seconds; and a note, if the clock counts another unit.
+    """Times (T,) float64 in seconds since the first, and a note if the clock counts in another unit.
 
-    A clock in seconds goes on by about 1 / fps a step, others by a thousand times as much and more.
+    A clock in seconds advances about 1 / fps a step, others at least a thousand times as much.
     """
     times = since_start(times)
     gap = float(np.median(np.diff(times))) * fps if len(times) > 1 else 1.0  # steps
@@ -151,12 +151,12 @@ def seconds(times: np.ndarray, fps: int) -> tuple[np.ndarray, str]:
         return times, ""
     for unit, words in CLOCKS.items():
         if -1 <= math.log10(gap * unit) < 2:
-            return times * unit, f"/time counts {words}, not seconds, and is taken so"
+            return times * unit, f"/time counts {words}, not seconds, and is converted"
     return times, ""
 
 
 def _content(root: h5py.File) -> str:
-    """What a file holds that is no episode, in words."""
+    """What a file holds that is no episode, for a message."""
     data = find(root, "data")
     demos = [name for name in data if str(name).startswith("demo")] if isinstance(data, h5py.Group) else []
     if demos and find(root, f"data/{demos[0]}/actions") is not None:
@@ -168,15 +168,15 @@ def _content(root: h5py.File) -> str:
 
     def note(name: str) -> bool | None:
         names.append(str(name))
-        return True if len(names) > 10_000 else None  # which ends the visit
+        return True if len(names) > 10_000 else None  # True ends the visit
 
     root.visit(note)
     return f"it has {listed(names) or 'nothing'}"
 
 
 def unread_datasets(path: str | Path) -> list[str]:
-    """What `Episode` leaves in the file: depth images, what does not fit, datasets of other people's."""
-    path, found = Path(path), []
+    """Datasets that `Episode` does not read: depth images, what does not fit, other people's."""
+    path, unread = Path(path), []
     with reading(path) as root:
         reader = Reader(root, path)
         arrays = reader.arrays(FPS)
@@ -185,10 +185,10 @@ def unread_datasets(path: str | Path) -> list[str]:
 
         def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset) and item not in known:
-                found.append(f"/{name}")
+                unread.append(f"/{name}")
 
         root.visititems(visit)
-    return found
+    return unread
 
 
 def widths(path: Path) -> tuple[int, int]:

@@ -16,21 +16,21 @@ from episodes.frames import JpegFrames
 from episodes.hdf5 import READ_ERRORS, open_file
 from episodes.jpegs import trim_jpeg
 
-OPEN_DATASETS = 192  # kept open for frames that are read as they are needed; HDF5 takes about 1 MB for each
-MOST_ROW = 64 << 20  # bytes of a JPEG with what fills its row
-BLOCK = 16 << 20  # bytes of rows that are read at a time
+OPEN_DATASETS = 192  # kept open, for frames read on demand; HDF5 takes about 1 MB for each
+MOST_ROW = 64 << 20  # bytes of a JPEG with its padding
+BLOCK = 16 << 20  # bytes of rows read at a time
 
 
 @lru_cache(maxsize=OPEN_DATASETS)
 def _kept_open(path: Path, identity: tuple[int, int], name: str) -> h5py.Dataset:
-    """A dataset, and with it its file; closed once others have pushed it out and nobody reads from it."""
+    """An open dataset (and file); it closes when the cache has dropped it and nobody reads it."""
     if file_identity(path) != identity:
         raise EpisodeError(f"{path} has changed since it was first read; start again")
     return open_file(path)[name]
 
 
 class StoredRows(Sequence):
-    """One dataset of an episode file, left there: a row is read whenever it is asked for, by any thread."""
+    """A dataset left in its episode file: a row is read whenever any thread asks for it."""
 
     def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
         self._path, self._identity, self._name = path.absolute(), file_identity(path), dataset.name
@@ -50,7 +50,7 @@ class StoredRows(Sequence):
 
 
 class StoredJpegs(JpegFrames):
-    """JpegFrames that are left in their file; each is checked when it is read."""
+    """JpegFrames left in their file; each is checked when it is read."""
 
     def __init__(self, rows: StoredRows, name: str, shape: tuple[int, int] | None = None) -> None:
         super().__init__(name=name)
@@ -68,7 +68,7 @@ class StoredJpegs(JpegFrames):
 
 
 def encoded_rows(rows: h5py.Dataset | StoredRows) -> Iterator[np.ndarray]:
-    """Each row as its bytes, (n,) uint8; a few are read at a time."""
+    """The bytes of each row, (n,) uint8; reads a few rows at a time."""
     row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
     count = max(1, BLOCK // row_bytes)
     for start in range(0, len(rows), count):

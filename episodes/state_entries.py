@@ -1,4 +1,4 @@
-"""What the entries of states and actions are called: by the task where it is ours, else by number."""
+"""Names of the entries of states and actions: the task's if it is one of ours, else numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from constants import TASKS
 from episodes.episode import Episode
 from tasks import Entry
 
-ARM_DIM = 7  # of an arm in files that name no task: six joints and a gripper, as all of ACT's and ACT++'s
-AS_RECORDED = "as recorded"  # unit of what the file does not tell
+ARM_DIM = 7  # of an arm in files without a task: six joints and a gripper, as in ACT and ACT++
+AS_RECORDED = "as recorded"  # the unit, if the file does not say
 BASE = tuple(  # a mobile base's speeds, as ACT++ orders them
     Entry(f"{way}_speed", f"{way} speed", "base", AS_RECORDED) for way in ("linear", "angular")
 )
@@ -16,7 +16,7 @@ BASE = tuple(  # a mobile base's speeds, as ACT++ orders them
 def entries_of(task_name: str, width: int) -> tuple[Entry, ...]:
     """The entries of a state or an action of that width.
 
-    Where no task of ours has that name and width, they are numbered, and every seventh is a gripper.
+    If no task of ours has that name and width, they are numbered; every seventh is a gripper.
     """
     task = TASKS.get(task_name)
     if task is not None and task.dim == width:
@@ -33,8 +33,8 @@ def entries(episode: Episode) -> tuple[Entry, ...]:
 
 
 def action_entries(episode: Episode) -> tuple[Entry, ...]:
-    """The entries of `whole_action`: those of the state, what an action has more, the speeds of a base."""
-    own, width = entries(episode), episode.action.shape[1]
-    numbers = range(len(own), width)
+    """The entries of `whole_action`: the state's, further ones of the action, the speeds of a base."""
+    of_state, width = entries(episode), episode.action.shape[1]
+    numbers = range(len(of_state), width)
     more = (Entry(f"action_{i}", f"action {i}", "more actions", AS_RECORDED) for i in numbers)
-    return (*own[:width], *more, *(() if episode.base_action is None else BASE))
+    return (*of_state[:width], *more, *(() if episode.base_action is None else BASE))

@@ -1,4 +1,4 @@
-"""Statistics of states and actions, which policies scale by; computed once and kept beside the episodes."""
+"""Statistics of states and actions, for scaling; computed once and kept beside the episodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIN_STD = 1e-2  # rad; a joint that hardly moves must not be blown up (ACT: util
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the rows (n, D): how many they are, and of each column the mean, variance, least and greatest."""
+    """Number of rows (n, D); and mean, variance, least and greatest of each column."""
 
     count: int
     mean: np.ndarray  # (D,) float64, as are the others
@@ -35,13 +35,13 @@ class Moments:
 
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray]) -> Moments:
-        """Over all rows of all arrays."""
+        """The moments over all rows of all arrays."""
         rows = np.concatenate(arrays).astype(np.float64)
         return cls(len(rows), rows.mean(axis=0), rows.var(axis=0), rows.min(axis=0), rows.max(axis=0))
 
     @classmethod
     def pooled(cls, parts: Sequence[Moments]) -> Moments:
-        """Of the rows of all parts together."""
+        """The moments over the rows of all parts."""
         counts, means, variances = (
             np.array([getattr(p, n) for p in parts]) for n in ("count", "mean", "var")
         )
@@ -58,10 +58,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Stats:
-    """Of each entry of the state (D,) and of an action (A,), in robot units, float32.
+    """Statistics of each entry of the state (D,) and action (A,), in robot units, float32.
 
-    Whoever scales may divide by `std` and by `max - min`: where an entry hardly varies, `std` is MIN_STD
-    instead, and `min` and `max` are moved apart to MIN_STD on either side of their middle.
+    Dividing by `std` and by `max - min` is safe: if an entry hardly varies, `std` is MIN_STD, and `min` and
+    `max` lie MIN_STD on either side of their middle.
     """
 
     qpos_mean: Tensor
@@ -75,7 +75,7 @@ class Stats:
 
     @classmethod
     def of(cls, qpos: Sequence[np.ndarray], actions: Sequence[np.ndarray]) -> Stats:
-        """Over all steps of all episodes, (T, D) and (T, A) each, as ACT (utils.py: get_norm_stats)."""
+        """Over all steps of all episodes, (T, D) and (T, A) each (ACT: utils.py, get_norm_stats)."""
         return cls.of_moments(Moments.of(qpos), Moments.of(actions))
 
     @classmethod
@@ -91,10 +91,10 @@ class Stats:
 
     @classmethod
     def completed(cls, known: Mapping[str, Any]) -> Stats:
-        """From arrays or tensors by field name; others are passed over.
+        """From arrays or tensors by field name; ignores other names.
 
-        A `min` or `max` that is missing is put at three standard deviations from the mean. (ACT's files and
-        our first ones have none; ACT++'s have those of the actions.)
+        A missing `min` or `max` is three standard deviations from the mean. (ACT's files and our first ones
+        have neither; ACT++'s have those of the actions.)
         """
         known = {
             f.name: torch.as_tensor(known[f.name]).flatten().float() for f in fields(cls) if f.name in known
@@ -106,13 +106,13 @@ class Stats:
 
 
 def dataset_stats(datasets: Sequence[Sequence[Path]]) -> Stats:
-    """Over all steps of all episodes of some folders, each given as its files.
+    """Statistics over all steps of all episodes of some folders, each given as its files.
 
-    What a folder comes to is kept in its `dataset_stats.json` and computed anew only if a file was added,
-    removed or changed. Where the folder cannot be written to, it is computed each time.
+    A folder's moments are kept in its `dataset_stats.json`, and computed anew only if a file was added,
+    removed or changed, or each time if the folder cannot be written to.
 
     Raises:
-        EpisodeError: a file is damaged, or differs from the first in dimensions.
+        EpisodeError: a file is damaged, or its dimensions differ from the first's.
     """
     parts = [_folder_moments(paths) for paths in datasets]
     for name in ("qpos", "action"):
@@ -130,7 +130,7 @@ def check_widths(name: str, paths: Sequence[Path], widths: Sequence[int]) -> Non
 
 
 def _folder_moments(paths: Sequence[Path]) -> dict[str, Moments]:
-    """Of qpos and action, from the folder's file if that belongs to these episodes."""
+    """Moments of qpos and action, from the folder's file if it belongs to these episodes."""
     cache = paths[0].parent / FILE_NAME
     identity = {"format_version": FORMAT_VERSION, "files": {p.name: list(file_identity(p)) for p in paths}}
     kept = _kept_moments(cache, identity, paths[0])
@@ -155,12 +155,12 @@ def _to_plain(moments: Moments) -> dict[str, Any]:
 
 
 def _kept_moments(cache: Path, identity: dict[str, Any], first: Path) -> dict[str, Moments] | None:
-    """What the folder's file has; None if it is missing, of other episodes or another program, or damaged.
+    """The moments in the folder's file; None if it is missing, damaged, or for other episodes.
 
     Args:
         cache: the file.
         identity: of the episodes.
-        first: one of them, for how wide states and actions are.
+        first: one of them, for the widths of states and actions.
     """
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
         content = json.loads(cache.read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ def _kept_moments(cache: Path, identity: dict[str, Any], first: Path) -> dict[st
 
 
 def _from_plain(values: dict[str, Any], dim: int) -> Moments:
-    """ValueError unless they can be the moments of rows of `dim` entries."""
+    """Moments of rows of `dim` entries; ValueError for impossible values."""
     arrays = {f.name: np.array(values[f.name]) for f in fields(Moments)}
     count = arrays.pop("count")
     for name, array in arrays.items():
@@ -181,9 +181,7 @@ def _from_plain(values: dict[str, Any], dim: int) -> Moments:
         raise ValueError("count must be a whole number, 1 or more")
     mean, var, low, high = (arrays[name].astype(np.float64) for name in ("mean", "var", "min", "max"))
     slack = 1e-9 * (1 + np.abs(low) + np.abs(high))  # of rounding
-    widest = (
-        (high - low) / 2
-    ) ** 2 + slack  # variance of rows of which half are the least, half the greatest
+    widest = ((high - low) / 2) ** 2 + slack  # variance if half the rows are the least, half the greatest
     if (low > mean + slack).any() or (mean > high + slack).any() or (var < 0).any() or (var > widest).any():
-        raise ValueError("min <= mean <= max, and a variance that fits to them, are needed")
+        raise ValueError("min <= mean <= max, and a variance that fits them, are needed")
     return Moments(int(count), mean, var, low, high)

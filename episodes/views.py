@@ -16,27 +16,27 @@ from episodes.episode import Episode
 from episodes.frames import resize_image
 
 ROI_WEIGHT = 0.5  # outside --roi
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); x1 and y1 are outside
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); without x1 and y1
 
 
 @dataclass(frozen=True)
 class View:
-    """What is done to each frame of a camera before the policy sees it."""
+    """How a camera's frames are changed before the policy sees them."""
 
-    frame_size: tuple[int, int] | None = None  # height, width (pixels) of the frames that the boxes are for
+    frame_size: tuple[int, int] | None = None  # height, width (pixels) of the frames that the boxes refer to
     roi: Box | None = None  # the rest loses contrast
-    roi_weight: float = 1.0  # how much of it the rest keeps, in [0, 1]
+    roi_weight: float = 1.0  # share of its contrast that the rest keeps, in [0, 1]
     crop: Box | None = None  # the rest is cut away
     mask_outside: Box | None = None  # the rest is black
     is_dark: bool = False  # all of it is black
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> View:
-        """What `dataclasses.asdict` made of one."""
+        """The reverse of `dataclasses.asdict`."""
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def __call__(self, image: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-        """(H, W, 3) uint8, whole and as large as recorded, to `image_size` (height, width)."""
+        """From a whole frame as recorded, (H, W, 3) uint8, to `image_size` (height, width)."""
         if self.is_dark:
             return np.zeros((*image_size, 3), np.uint8)
         if self.frame_size and image.shape[:2] != self.frame_size:
@@ -65,9 +65,9 @@ def black_outside(image: np.ndarray, box: Box) -> np.ndarray:
 def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
     """(H, W, 3) uint8 with `weight` times its contrast outside the box.
 
-    The difference to ImageNet's mean colour is what is weighted, so that it is as if the normalised image
-    were multiplied by a map, 1 inside the box and `weight` outside (a map of a user's fork of ACT++, which
-    had 1.5 inside and 0.5 outside): but for the rounding to 8 bits.
+    It weights the difference to ImageNet's mean colour. Apart from rounding to 8 bits, that multiplies the
+    normalised image by a map, 1 inside the box and `weight` outside (as a user's fork of ACT++ does, with 1.5
+    and 0.5).
     """
     mean = 255 * np.array(IMAGENET_MEAN)  # (3,)
     values = np.arange(256)[:, None]
@@ -80,7 +80,7 @@ def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """Flags of which part of the images a policy sees, by camera."""
+    """Flags for the part of each camera's images that a policy sees."""
 
     TITLE: ClassVar[str] = "picture"
 
@@ -113,10 +113,10 @@ class ViewConfig:
     )
 
     def views(self, cameras: Sequence[str], path: Path) -> dict[str, View]:
-        """How those of the cameras are seen that are not simply seen whole.
+        """The view of each camera that is not simply seen whole.
 
         Args:
-            cameras: those of the policy.
+            cameras: the policy's.
             path: an episode, for the size of its frames.
 
         Raises:
@@ -147,13 +147,13 @@ class ViewConfig:
         return {camera: View(**part) for camera, part in parts.items()}
 
     def darkness(self, cameras: Sequence[str]) -> tuple[float, ...]:
-        """Probability with which each camera's image becomes black in training; 0 if its view is already."""
+        """Probability that each camera's image becomes black in training; 0 if its view always is."""
         shares = self.zero_camera or {}
         return tuple(shares.get(camera, 0.0) % 1 for camera in cameras)
 
 
 def check_box(flag: str, camera: str, box: Box, frame_size: tuple[int, int]) -> None:
-    """ValueError for a box that is empty or not inside a frame of `frame_size` (height, width)."""
+    """ValueError if a box is empty or not inside a frame of `frame_size` (height, width)."""
     x0, y0, x1, y1 = box
     height, width = frame_size
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):

@@ -12,7 +12,7 @@ class ArmIndex:
     """One arm of a model: its joints, then its fingers' (J + F).
 
     Attributes:
-        arm: which it is.
+        arm: the arm itself.
         qpos, dofs, motors: where its joints are in MuJoCo's `qpos` and `qvel`, and its actuators in `ctrl`.
         ranges: of the arm's joints alone (J, 2), in rad.
     """
@@ -27,7 +27,7 @@ class ArmIndex:
         self.ranges = np.array([joint.range for joint in joints[: len(arm.joints)]])
 
     def state(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
-        """State (D,) and velocity (D,) of the arm; the gripper is read off its first finger, as ACT does."""
+        """State (D,) and velocity (D,) of the arm; its first finger gives the gripper, as in ACT."""
         dim, sign = self.arm.dim, self._signs[0]
         position, velocity = data.qpos[self.qpos[:dim]], data.qvel[self.dofs[:dim]]
         position[-1] = self.arm.gripper_at(position[-1] * sign)
@@ -35,11 +35,11 @@ class ArmIndex:
         return position, velocity
 
     def targets(self, action: np.ndarray) -> np.ndarray:
-        """Where an action (D,), or a state, has the joints and the fingers (J + F,)."""
+        """Joint and finger positions (J + F,) for an action or a state (D,)."""
         return np.concatenate([action[:-1], self._signs * self.arm.travel_at(action[-1])])
 
     def place(self, model: mujoco.MjModel, data: mujoco.MjData, state: np.ndarray) -> None:
-        """Put the arm into a state (D,), with no other command on its way."""
+        """Put the arm into a state (D,), and drop commands that are still on their way."""
         targets = self.targets(state)
         data.qpos[self.qpos] = data.ctrl[self.motors] = targets
         for motor, target in zip(self.motors, targets, strict=True):
@@ -58,7 +58,7 @@ class LinkedJoints:
         self._polynomials = model.eq_data[numbers, :5].copy()
 
     def place(self, data: mujoco.MjData) -> None:
-        """Put them where those that they follow ask them to be."""
+        """Put them where their leaders ask them to be."""
         links = zip(self._followers, self._leaders, self._polynomials, strict=True)
         for follower, leader, polynomial in links:
             data.qpos[follower] = np.polynomial.polynomial.polyval(data.qpos[leader], polynomial)

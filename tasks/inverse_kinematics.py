@@ -9,9 +9,9 @@ from tasks.opengl import mujoco
 from tasks.parts import Arm
 
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
-POSTURE = 0.03  # weight of 1 rad off the posture that an arm keeps to, against 1 rad off the orientation
+POSTURE = 0.03  # weight of 1 rad off the arm's posture, against 1 rad off the orientation
 METRE = 20.0  # weight of 1 m off the position, likewise
-TOLERANCE = 1e-4  # rad; iterations end when no joint is to move more
+TOLERANCE = 1e-4  # rad; iterations end when no joint would move further
 MAX_ITERATIONS = 10
 MAX_JOINT_STEP = 0.2  # rad per iteration
 
@@ -20,8 +20,8 @@ class GripPointIK:
     """Inverse kinematics of an arm's site `grip_point`, by damped least squares (Buss 2004).
 
     A wrist reaches most orientations in two ways, half a turn of the forearm apart, and where it is stretched
-    it goes over from one to the other. The arm's `posture` makes all demonstrations take the same way: mixed
-    ones cannot be imitated, as what lies between two ways is none.
+    it changes from one to the other. The arm's `posture` makes all demonstrations take the same way: a
+    mixture cannot be imitated, as the average of two ways is not a way.
     """
 
     def __init__(self, model: mujoco.MjModel, arm: Arm) -> None:
@@ -78,7 +78,7 @@ class GripPointIK:
         return joints
 
     def _error(self, joints: np.ndarray, xyz: np.ndarray, quat: np.ndarray) -> np.ndarray:
-        """Translation (m) and rotation vector (rad), world frame, still to go (6,)."""
+        """Remaining translation (m) and rotation vector (rad), world frame: (6,)."""
         position, orientation = self.forward(joints)
         rotation = np.zeros(3)
         mujoco.mju_negQuat(self._inverse, orientation)

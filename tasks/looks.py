@@ -1,8 +1,8 @@
 """How a simulated scene looks, drawn anew for each episode: domain randomisation (Tobin et al. 2017).
 
-Light, colours, camera poses, what covers the table, and a cable lying about on it. Only what is seen changes:
-the assets that are added are one fixed body without mass or contacts, after everything else, so that joints,
-contacts and their order are those of the scene without it.
+Light, colours, camera poses, the table's cover, and a cable lying on it. Only what is seen changes: the added
+assets are one fixed body without mass or contacts, after everything else, so that joints, contacts and their
+order stay those of the scene without it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Ranges:
     """How far an episode's look goes from the scene's own; each number is drawn uniformly."""
 
     light: Range = (0.75, 1.25)  # times the strength of each light
-    ambient: Range = (0.75, 1.25)  # times the light that comes from everywhere
+    ambient: Range = (0.75, 1.25)  # times the ambient light
     warmth: Range = (-0.08, 0.08)  # share that red gains and blue loses, in all lights
     light_tilt: float = 0.35  # rad, about each axis, either way
     light_shift: float = 0.3  # m, along each axis, either way
@@ -43,8 +43,8 @@ class Ranges:
 
 RANGES = Ranges()
 SEGMENT = 0.02  # m, of the cable
-BEND_EVERY = 6  # segments between the points of its curvature
-CABLE_COLOURS = (  # none is red: the cube is
+BEND_EVERY = 6  # segments from one random curvature to the next
+CABLE_COLOURS = (  # none is red, as the cube is
     (0.05, 0.05, 0.05),
     (0.05, 0.05, 0.05),
     (0.20, 0.20, 0.22),
@@ -94,7 +94,7 @@ class Cover:
     """A kind of table top."""
 
     pattern: Callable[[np.random.Generator], np.ndarray]  # brightness (N, N) in [0, 1]
-    tiles: tuple[float, ...]  # m, sizes of the pattern that there are to choose from
+    tiles: tuple[float, ...]  # m, sizes of the pattern to choose from
     hue: Range = (0.0, 1.0)  # turns of the colour wheel
     saturation: Range = (0.0, 0.3)
 
@@ -113,7 +113,7 @@ def _material(kind: str, tile: float) -> str:
 
 
 def add_assets(spec: mujoco.MjSpec) -> None:
-    """Add what `Looks` needs to a complete scene, unseen as yet: a box as table, textures, a cable."""
+    """Add what `Looks` needs to a complete scene, invisible at first: a box as table, textures, a cable."""
     for kind, tile in ((kind, tile) for kind, cover in COVERS.items() for tile in cover.tiles):
         name = _material(kind, tile)
         rng = np.random.default_rng(list(name.encode()))  # the same in every process
@@ -126,9 +126,9 @@ def add_assets(spec: mujoco.MjSpec) -> None:
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
         material.specular = 0.2
     body = spec.worldbody.add_body(name="looks")  # the last: ids of all else stay
-    unseen = {"rgba": [0, 0, 0, 0], "contype": 0, "conaffinity": 0, "mass": 0}
-    # Boxes, also for the cable: in software, 25 capsules take an eighth of the time of a picture.
-    bar = {"type": mujoco.mjtGeom.mjGEOM_BOX, "size": [SEGMENT / 2] * 3, **unseen}
+    invisible = {"rgba": [0, 0, 0, 0], "contype": 0, "conaffinity": 0, "mass": 0}
+    # Boxes for the cable too: in software, 25 capsules cost an eighth of a picture's time.
+    bar = {"type": mujoco.mjtGeom.mjGEOM_BOX, "size": [SEGMENT / 2] * 3, **invisible}
     body.add_geom(name="looks/table", **bar)
     for i in range(round(RANGES.cable_length[1] / SEGMENT)):
         body.add_geom(name=f"looks/cable_{i}", **bar)
@@ -153,14 +153,14 @@ class Looks:
         model.geom_sameframe[[self._box, *self._cable]] = 0  # their own poses count, not their body's
         prefixes = tuple(f"{arm.name}/" for arm in arms)
         self._arms = [i for i, name in enumerate(names) if name.startswith(prefixes)]
-        others = {self._table, self._box, *self._cable, *self._arms}
-        self._props = [i for i in range(model.ngeom) if i not in others]
-        self._colours = self._seen_colours()
+        no_props = {self._table, self._box, *self._cable, *self._arms}
+        self._props = [i for i in range(model.ngeom) if i not in no_props]
+        self._colours = self._drawn_colours()
         self._low, self._high = self._table_box()
         self._cameras = [model.camera(i).name for i in range(model.ncam)]
         self.camera_moves: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # shift (m), turn (rad), own frame
 
-    def _seen_colours(self) -> np.ndarray:
+    def _drawn_colours(self) -> np.ndarray:
         """RGB (ngeom, 3) as MuJoCo draws them: the material's where a geom has none of its own."""
         model = self._model
         colours = model.geom_rgba[:, :3].copy()
@@ -177,7 +177,7 @@ class Looks:
         return centre - half, centre + half
 
     def restore(self) -> None:
-        """Look as the scene does by itself."""
+        """Restore the scene's own look."""
         for name, value in self._nominal.items():
             getattr(self._model, name)[:] = value
         for name, value in self._headlight.items():
@@ -185,7 +185,7 @@ class Looks:
         self.camera_moves.clear()
 
     def draw(self, rng: np.random.Generator) -> None:
-        """Take a new look; nothing of an earlier one is left. Geoms and lights move with the next reset."""
+        """Draw a new look, which replaces the last. Geoms and lights move with the next reset."""
         self.restore()
         self._draw_lights(rng)
         self._draw_colours(rng)
@@ -214,7 +214,7 @@ class Looks:
         shade = rng.uniform(*RANGES.arm_shade)
         rgba[self._arms, :3] = np.minimum(1, shade * self._colours[self._arms])
         drawn: dict[tuple[float, ...], tuple[float, ...]] = {}
-        for geom in self._props:  # those of one colour stay of one colour
+        for geom in self._props:  # props of one colour keep one colour
             colour = tuple(self._colours[geom].tolist())
             if colour not in drawn:
                 hue, saturation, value = colorsys.rgb_to_hsv(*colour)
@@ -230,7 +230,9 @@ class Looks:
         cover, tile = COVERS[kind], rng.choice(COVERS[kind].tiles)
         hue, saturation = rng.uniform(*cover.hue), rng.uniform(*cover.saturation)
         colour = colorsys.hsv_to_rgb(hue, saturation, rng.uniform(*RANGES.table_value))
-        model.geom_rgba[self._table, 3] = 0  # a mesh says not how a texture lies on it: a box stands in
+        model.geom_rgba[self._table, 3] = (
+            0  # a mesh does not say how a texture lies on it, so a box stands in
+        )
         model.geom_rgba[self._box] = (*colour, 1)
         model.geom_matid[self._box] = model.material(_material(kind, tile)).id
         model.geom_pos[self._box] = (self._high + self._low) / 2
@@ -254,15 +256,15 @@ class Looks:
         model.geom_rgba[cable[on_table[:-1] & on_table[1:]]] = (*colour, 1)
 
     def move_camera(self, name: str, scene: mujoco.MjvScene) -> None:
-        """Move the camera that is about to draw `scene`: one that follows a body has no pose in the model."""
+        """Move a camera just before it draws `scene`: if it follows a body, it has no pose in the model."""
         if name not in self.camera_moves:
             return
         shift, turn = self.camera_moves[name]
-        for view in scene.camera:
-            axes = np.column_stack([np.cross(view.forward, view.up), view.up, -view.forward])
+        for eye in scene.camera:
+            axes = np.column_stack([np.cross(eye.forward, eye.up), eye.up, -eye.forward])
             turned = axes @ _rotation(turn)
-            view.pos[:] += axes @ shift
-            view.up[:], view.forward[:] = turned[:, 1], -turned[:, 2]
+            eye.pos[:] += axes @ shift
+            eye.up[:], eye.forward[:] = turned[:, 1], -turned[:, 2]
 
 
 def cable_path(
@@ -270,7 +272,7 @@ def cable_path(
 ) -> np.ndarray:
     """Points (segments + 1, 2) in m, SEGMENT apart, of a smooth curve that enters a rectangle at an edge.
 
-    It sets out for somewhere in the rectangle's middle half; its curvature (1/m) wanders within `bend`.
+    It heads for a point in the rectangle's middle half; its curvature (1/m) wanders within `bend`.
     """
     start, side = rng.uniform(low, high), rng.integers(4)
     start[side % 2] = (low, high)[side // 2][side % 2]
@@ -283,7 +285,7 @@ def cable_path(
 
 
 def _edge_up(heading: np.ndarray) -> np.ndarray:
-    """Orientations (N, 4), wxyz, of bars along `heading` (N,) in rad that stand on an edge, to look round."""
+    """Orientations (N, 4), wxyz, of bars along `heading` (N,) in rad, on an edge to look round."""
     (c, s), (a, b) = (np.cos(heading / 2), np.sin(heading / 2)), (np.cos(np.pi / 8), np.sin(np.pi / 8))
     return np.column_stack([c * a, c * b, s * b, s * a])
 

@@ -1,7 +1,7 @@
-"""MuJoCo, imported where it is known how to render: `from opengl import mujoco`; and what to do if it cannot.
+"""Choose how to render, then import MuJoCo: `from tasks import mujoco`; explain it if that fails.
 
-Pictures are rendered without a window, so a display is not needed: EGL is taken where it is installed.
-`MUJOCO_GL`, if it is set, decides.
+Pictures are rendered without a window, so no display is needed: EGL is used where it is installed.
+`MUJOCO_GL`, if set, decides.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ def _display() -> str:
 
 
 def choose_gl_backend() -> None:
-    """Set `MUJOCO_GL` if it is unset or empty, on Linux: EGL, or else whatever draws on a display if there is
-    one, OSMesa, or none (physics alone). ValueError if it is set to what is no backend.
+    """On Linux, set `MUJOCO_GL` if it is unset or empty: EGL; else MuJoCo's choice on a display; else OSMesa;
+    else none (physics only). ValueError if it names no backend.
     """
-    given = os.environ.get("MUJOCO_GL", "").lower()
-    if given:
-        if given not in (*_LIBRARIES, *_WINDOWS, *_OFF):
-            raise ValueError(f"MUJOCO_GL is {given!r}; it must be {', '.join(_LIBRARIES)}, glfw or disabled")
-        os.environ["MUJOCO_GL"] = given
+    chosen = os.environ.get("MUJOCO_GL", "").lower()
+    if chosen:
+        if chosen not in (*_LIBRARIES, *_WINDOWS, *_OFF):
+            raise ValueError(f"MUJOCO_GL is {chosen!r}; it must be {', '.join(_LIBRARIES)}, glfw or disabled")
+        os.environ["MUJOCO_GL"] = chosen
         return
     if not sys.platform.startswith("linux"):
         return
-    found = [backend for backend, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
-    if "egl" in found or not _display():
-        os.environ["MUJOCO_GL"] = next(iter(found), "disabled")
+    installed = [backend for backend, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
+    if "egl" in installed or not _display():
+        os.environ["MUJOCO_GL"] = next(iter(installed), "disabled")
 
 
 @contextmanager
 def opengl_explained() -> Iterator[None]:
-    """Around imports that load OpenGL: ImportError that says what to install where it is missing."""
+    """For imports that load OpenGL: an ImportError that says what to install if it is missing."""
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="glfw")  # `check_rendering` says what it means
+            warnings.filterwarnings("ignore", module="glfw")  # `check_rendering` explains it
             yield
     except (ImportError, AttributeError) as error:  # how PyOpenGL says that a library is missing
         if not any(word in str(error) for word in ("EGL", "OSMesa", "'NoneType'")):
@@ -63,15 +63,15 @@ def opengl_explained() -> Iterator[None]:
         raise ImportError(f"{GL_HELP} ({error})") from error
 
 
-choose_gl_backend()  # read when these are imported
+choose_gl_backend()  # before MuJoCo reads it, at import
 with opengl_explained():
     import mujoco
 
 
 def check_fork() -> None:
-    """Before anything is rendered: RuntimeError in a process that was forked from one that had rendered.
+    """Call before rendering: RuntimeError in a process that was forked from one that had rendered.
 
-    There it would wait for ever: the threads that draw are not forked.
+    There it would wait for ever: the drawing threads are not forked.
     """
     global _rendered_in
     _rendered_in = _rendered_in or os.getpid()
@@ -81,7 +81,7 @@ def check_fork() -> None:
 
 @contextmanager
 def rendering() -> Iterator[None]:
-    """Around what makes a renderer: RuntimeError, in one line, where it cannot be made."""
+    """For making a renderer: RuntimeError, in one line, if it cannot be made."""
     check_fork()
     check_rendering()
     try:
@@ -91,7 +91,7 @@ def rendering() -> Iterator[None]:
 
 
 def check_rendering() -> None:
-    """RuntimeError if nothing can be rendered here, as far as that is known without a try."""
+    """RuntimeError if rendering is known to be impossible here, without trying it."""
     backend = os.environ.get("MUJOCO_GL", "")
     if backend in _OFF:
         raise RuntimeError(GL_HELP)
@@ -100,20 +100,20 @@ def check_rendering() -> None:
     import glfw  # what MuJoCo opens windows with
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says no more than that it failed
+        warnings.simplefilter("ignore")  # they only say that it failed
         if glfw.init():
             return
     display = _display()
-    what = (
+    problem = (
         f"display {display!r} cannot be opened for rendering" if display else "there is no display (DISPLAY)"
     )
-    asked = f"MUJOCO_GL is {backend!r} and " if backend else ""
+    setting = f"MUJOCO_GL is {backend!r} and " if backend else ""
     advice = "MUJOCO_GL=egl renders without one" if ctypes.util.find_library("EGL") else GL_HELP
-    raise RuntimeError(f"{asked}{what}; {advice}")
+    raise RuntimeError(f"{setting}{problem}; {advice}")
 
 
 def _forget_display() -> None:
-    """A forked process must not close its parent's OpenGL when it ends: that would wait for ever, too."""
+    """Keep a forked process from closing its parent's OpenGL when it ends: that would wait for ever too."""
     if _rendered_in is not None:
         for name in ("dm_control._render.pyopengl.egl_renderer", "mujoco.egl"):
             if name in sys.modules:

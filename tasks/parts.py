@@ -1,4 +1,4 @@
-"""What a task is put together from: arms, props, stages of success, waypoints, cases. Data alone."""
+"""The parts of a task: arms, props, stages of success, waypoints, cases. Data only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Entry:
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """What it goes through, where that is known."""
+        """Its range, where that is known."""
         return (0.0, 1.0) if self.unit == GRIPPER else None
 
 
@@ -36,12 +36,12 @@ class Arm:
     opening: tuple[float, float]  # finger travel (m, or rad where fingers turn) when closed and when open
     start_opening: float  # finger travel (m or rad) at the start of an episode
     delay: float = 0.0  # s from a command until the arm begins to follow it
-    time_constant: float | None = None  # s, of its approach to a target; None: as its model's gains have it
+    time_constant: float | None = None  # s, of its approach to a target; None: by its model's gains
     max_speed: float | None = None  # rad/s, of a joint that has a time constant
     reports_command: bool = False  # its gripper cannot be read: the state holds the last command instead
     posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
-    joint_labels: tuple[str, ...] = ()  # of its joints, for people; their names if not given
-    mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no such arm is its mirror image
+    joint_labels: tuple[str, ...] = ()  # names of its joints for people; () for their own
+    mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no arm is its mirror image
 
     @property
     def dim(self) -> int:
@@ -70,7 +70,7 @@ class Arm:
         return opened - closed
 
     def travel_at(self, gripper: float) -> float:
-        """Where its fingers are (m or rad) at a gripper in [0, 1]; beyond that they are at the end."""
+        """Where its fingers are (m or rad) at a gripper in [0, 1]; values beyond are clipped."""
         return self.opening[0] + min(max(float(gripper), 0.0), 1.0) * self.travel
 
     def gripper_at(self, travel: float) -> float:
@@ -79,7 +79,7 @@ class Arm:
 
     @property
     def actuators(self) -> tuple[str, ...]:
-        """Joints that are driven, each by an actuator of its name: the arm's, then the fingers'."""
+        """Driven joints, each with an actuator of the same name: the arm's, then the fingers'."""
         return (*self.joints, *(finger for finger, _ in self.fingers))
 
     def geom(self, name: str) -> str:
@@ -94,70 +94,69 @@ class Prop:
     name: str  # its free joint is called <name>_joint
     low: tuple[float, float, float]
     high: tuple[float, float, float]
-    yaw: tuple[float, float] = (0.0, 0.0)  # degrees about the vertical: its turn is drawn from this range
+    yaw: tuple[float, float] = (0.0, 0.0)  # degrees about the vertical; its turn is drawn from this range
 
 
-Pair = tuple[str, str]  # two geoms that may touch each other; `socket-*` stands for any of those geoms
+Pair = tuple[str, str]  # two geoms that may touch each other; `socket-*` stands for any geom of that pattern
 
-# A prop, a place, and how far (m) the middle of the one may be from that of the other, at most. A place is a
-# point (x, y, z) in the world; (x, y), where height does not count; or the name of another prop, or of a
-# geom, a site or a body of the scene.
+# A prop, a place, and the greatest distance (m) between their middles. A place is a point (x, y, z) in the
+# world; (x, y), if height does not count; or the name of another prop, or of a geom, a site or a body.
 Near = tuple[str, str | tuple[float, ...], float]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Holds when every pair of `touch` is in contact, no pair of `clear` is, and all of `near` are near."""
+    """Holds when every pair of `touch` is in contact, no pair of `clear` is, and all of `near` holds."""
 
     label: str
     touch: tuple[Pair, ...] = ()
     clear: tuple[Pair, ...] = ()
     near: Near | tuple[Near, ...] = ()  # one, or several that must all hold
-    after: int = 0  # control steps of this episode, in all, for which `clear` must have been clear
-    otherwise: Stage | None = None  # it holds as well when this one does
+    after: int = 0  # control steps of this episode, in total, in which `clear` must have held
+    otherwise: Stage | None = None  # this stage holds too when that one does
 
     @property
     def ways(self) -> tuple[Stage, ...]:
-        """This stage and those that may hold in its place, each for itself."""
-        others = self.otherwise.ways if self.otherwise else ()
-        return (replace(self, otherwise=None), *others)
+        """This stage and its alternatives, each without the others."""
+        alternatives = self.otherwise.ways if self.otherwise else ()
+        return (replace(self, otherwise=None), *alternatives)
 
     @property
     def nears(self) -> tuple[Near, ...]:
-        """All of `near`, of this way alone."""
+        """All of `near` as a tuple; of this stage only, not its alternatives."""
         return (self.near,) if self.near and isinstance(self.near[0], str) else self.near
 
 
 @dataclass(frozen=True)
 class Waypoint:
-    """Where an arm's grip point is to be at a control step; in between, motion is interpolated."""
+    """Where an arm's grip point should be at a control step; the steps between are interpolated."""
 
     arm: str  # the arm's label
     step: int
-    # What `xyz` is an offset from: "start" (start pose's grip point), "world", or a prop (its start); or one
-    # of these for each axis: ("world", "cube", "cube") is a fixed x, and the cube's y and z.
+    # Origin of `xyz`: "start" (the start pose's grip point), "world", or a prop (its start); or one of these
+    # for each axis: ("world", "cube", "cube") is a fixed x, and the cube's y and z.
     at: str | tuple[str, str, str]
     xyz: tuple[float, float, float]  # m, along the world's axes
     gripper: float  # 0 closed, 1 open
-    # From the zero orientation: world axis and angle (degrees), and more such pairs, one after the other.
+    # From the zero orientation: world axis and angle (degrees), and further pairs, applied in turn.
     turn: tuple[str | float, ...] = ("x", 0.0)
-    turn_with: str = ""  # a prop: the gripper is turned about the vertical as this one is at its start
+    turn_with: str = ""  # a prop whose turn at its start (about the vertical) the gripper follows
 
     @property
     def anchors(self) -> tuple[str, str, str]:
-        """What each of x, y and z is an offset from."""
+        """The origin of each of x, y and z."""
         return (self.at,) * 3 if isinstance(self.at, str) else self.at
 
     @property
     def at_start(self) -> bool:
-        """Whether it is wholly an offset from the start pose."""
+        """Whether all of it is an offset from the start pose."""
         return self.anchors == ("start",) * 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of episode of a task that has several: what is different in it."""
+    """One kind of episode of a task that has several: what differs in it."""
 
     label: str
-    props: tuple[Prop, ...] = ()  # those that start elsewhere than the task says
-    script: tuple[Waypoint, ...] = ()  # in place of the task's, if there is one
+    props: tuple[Prop, ...] = ()  # props that start elsewhere than the task says
+    script: tuple[Waypoint, ...] = ()  # replaces the task's, if given

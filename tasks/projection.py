@@ -1,4 +1,4 @@
-"""Where points of a simulated scene are in a camera's picture, and what is drawn there."""
+"""Where points of a simulated scene appear in a camera's picture, and drawing there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEAREST = 1e-3  # m in front of a camera
 
 
 def camera_matrix(physics: Any, camera: str, image_size: tuple[int, int]) -> np.ndarray:
-    """(3, 4) from a homogeneous point in the world (m) to its pixel, in pictures (H, W).
+    """Matrix (3, 4) from a homogeneous point in the world (m) to its pixel in pictures (H, W).
 
     `physics` is dm_control's; so is the convention: the camera looks along its minus z, and its y is up.
     """
@@ -36,11 +36,11 @@ def to_pixels(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def picture_axes(pose: np.ndarray) -> np.ndarray:
-    """(3, 3) whose columns are, in the world, to the right in a picture, away from its viewer, and up.
+    """Columns of a (3, 3): the picture's right, away from its viewer, and up, as directions in the world.
 
     `pose` (3, 3) is the camera's: its columns point to the picture's right and upper edge, and to the viewer.
-    All three axes are level or upright: away is the way that both the line of sight and the upper edge point
-    to, so that it means the same for a camera that looks down and one that looks ahead.
+    The axes are level or upright: "away" averages the line of sight and the upper edge, so that it means the
+    same for a camera that looks down and one that looks ahead.
     """
     away = pose[:, 1] - pose[:, 2]
     away[2] = 0.0
@@ -50,7 +50,7 @@ def picture_axes(pose: np.ndarray) -> np.ndarray:
 
 
 def camera_pose(physics: Any, camera: str) -> np.ndarray:
-    """(3, 3) of a camera in dm_control's `physics`, as `picture_axes` takes it."""
+    """Pose (3, 3) of a camera in dm_control's `physics`, as `picture_axes` takes it."""
     return np.reshape(physics.named.data.cam_xmat[camera], (3, 3))
 
 
@@ -59,7 +59,7 @@ def draw_axes(
 ) -> np.ndarray:
     """A copy of an image (H, W, 3) uint8 RGB with an arrow along each column of `axes` (3, 3).
 
-    They begin at `origin` (3,) in m; one that points at the viewer, and has no length, keeps its label.
+    Arrows begin at `origin` (3,) in m; one that points at the viewer has no length, only its label.
     """
     drawn = image.copy()
     pixels = to_pixels(matrix, np.vstack([origin, origin + AXIS_LENGTH * axes.T]))

@@ -15,20 +15,20 @@ from tasks.script_paths import along, lay_paths
 from tasks.starts import pose_of
 from tasks.task_check import waypoint_name
 
-TOLERANCE = 0.005  # m; what is reached is hit to within 0.5 mm
-STRETCH = 8  # poses at most that are looked for on the way from one waypoint to the next
+TOLERANCE = 0.005  # m; the arm hits reachable waypoints to within 0.5 mm
+STRETCH = 8  # poses at most to solve for between two waypoints
 
-_reached: set[Task] = set()  # tasks that were looked at, and all is in reach
+_reached: set[Task] = set()  # tasks that were checked, with all waypoints in reach
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where an arm ends that is sent to a waypoint."""
+    """Where an arm ends up when it is sent to a waypoint."""
 
     number: int  # of the waypoint in the script
     wanted: np.ndarray  # (3,) m
     joints: np.ndarray  # (J,) rad
-    off: float  # m from what is wanted
+    off: float  # m from `wanted`
     turned_off: float  # degrees, likewise
 
     @property
@@ -39,7 +39,7 @@ class Arrival:
 def extreme_starts(props: Sequence[Prop]) -> Iterator[np.ndarray]:
     """Starts (P * 7,) with all props in the middle of their boxes, then in the same corner of them."""
     shares = [(0.5,) * 4, *product((0.0, 1.0), repeat=4)]
-    there = set()
+    yielded = set()
     for *shift, turn in shares:
         poses = [
             pose_of(
@@ -49,18 +49,18 @@ def extreme_starts(props: Sequence[Prop]) -> Iterator[np.ndarray]:
             for p in props
         ]
         start = np.concatenate(poses) if poses else np.zeros(0)
-        if start.tobytes() not in there:
-            there.add(start.tobytes())
+        if start.tobytes() not in yielded:
+            yielded.add(start.tobytes())
             yield start
 
 
 def arrivals(
     task: Task, solvers: Mapping[str, GripPointIK], env_state: np.ndarray
 ) -> tuple[list[Arrival], dict[str, np.ndarray]]:
-    """What becomes of every waypoint of a task's script (of a variant), and the way of each arm.
+    """Where each waypoint of a script leads its arm, and the way of each arm.
 
     Args:
-        task: its script is followed.
+        task: the task, or a variant of it, whose script is followed.
         solvers: of each arm, by label.
         env_state: (P * 7,), where the props start.
 
@@ -70,7 +70,7 @@ def arrivals(
     """
     start = {arm.label: solvers[arm.label].forward(np.array(arm.start))[0] for arm in task.arms}
     paths = lay_paths(task, start, env_state)
-    found: dict[int, Arrival] = {}
+    by_number: dict[int, Arrival] = {}
     ways: dict[str, np.ndarray] = {}
     for arm, path in zip(task.arms, paths, strict=True):
         solver, joints, way = solvers[arm.label], np.array(arm.start), []
@@ -86,14 +86,14 @@ def arrivals(
             xyz, quat = solver.pose(joints)
             turned = 2 * np.degrees(np.arccos(min(1.0, abs(float(quat @ target[3:7])))))
             off = float(np.linalg.norm(xyz - target[:3]))
-            found[number] = Arrival(number, target[:3], joints, off, turned)
+            by_number[number] = Arrival(number, target[:3], joints, off, turned)
             before = step
         ways[arm.label] = np.array(way)
-    return [found[number] for number in sorted(found)], ways
+    return [by_number[number] for number in sorted(by_number)], ways
 
 
 def missed_waypoints(task: Task, solvers: Mapping[str, GripPointIK]) -> dict[int, float]:
-    """Waypoints of a variant's script that some start puts out of reach: by how much (m), at most."""
+    """Waypoints that some start puts out of reach, and the greatest distance (m) by which they are missed."""
     missed: dict[int, float] = {}
     if task.script:
         for start in extreme_starts(task.props):
@@ -109,12 +109,12 @@ def check_reach(task: Task, solvers: Mapping[str, GripPointIK]) -> None:
         return
     for case, variant in enumerate(task.variants):
         label = f"case {task.cases[case].label!r}: " if task.cases else ""
-        found = (
+        attempts = (
             (arrival, start)
             for start in extreme_starts(variant.props)
             for arrival in arrivals(variant, solvers, start)[0]
         )
-        worst, start = max(found, key=lambda pair: pair[0].off)
+        worst, start = max(attempts, key=lambda pair: pair[0].off)
         if not worst.is_reached:
             raise ValueError(f"task {task.name!r}: {label}{_explained(variant, worst, start)}")
     _reached.add(task)

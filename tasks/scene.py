@@ -1,4 +1,4 @@
-"""MuJoCo models of tasks: a scene, its props, and the arms attached to it, each under its name as prefix."""
+"""MuJoCo models of tasks: a scene, its props, and the arms attached to it, each with its name as prefix."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tasks.stages import Judge, places_of
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 PHYSICS_DT = 0.002  # s; ACT's
-QUALITIES = ("fast", "full")  # fast: neither shadows nor multisampling, six times faster in software
+QUALITIES = ("fast", "full")  # fast: no shadows, no multisampling; six times faster in software
 
 
 def _load_spec(stem: str) -> mujoco.MjSpec:
-    """Read `assets/<stem>.xml`; its mesh files are those of the installed package gym-aloha."""
+    """Read `assets/<stem>.xml`; its meshes come from the installed package gym-aloha."""
     meshes = importlib.resources.files("gym_aloha") / "assets"
     spec = mujoco.MjSpec.from_file(str(ASSETS / f"{stem}.xml"))
     for mesh in spec.meshes:
@@ -31,7 +31,7 @@ def _load_spec(stem: str) -> mujoco.MjSpec:
 
 
 def _set_dynamics(spec: mujoco.MjSpec, arm: Arm) -> None:
-    """Make the arm's actuators follow commands as late, as gradually and at most as fast as `arm` says.
+    """Give the arm's actuators the delay, time constant and speed limit of `arm`.
 
     A servo of stiffness k against damping b approaches its target with time constant b / k; a force limit F
     lets it go no faster than F / b: a motor's stall torque and no-load speed.
@@ -54,10 +54,10 @@ def _scene_spec(task: Task) -> mujoco.MjSpec:
         raise ValueError(f"task {task.name!r} has no scene to simulate; it belongs to a real arm")
     path = ASSETS / f"{task.scene}.xml"
     if not path.is_file():
-        there = sorted(file.stem for file in ASSETS.glob("*.xml"))
+        scenes = sorted(file.stem for file in ASSETS.glob("*.xml"))
         raise ValueError(
             f"task {task.name!r}: there is no scene {task.scene!r} in assets/; "
-            f"{did_you_mean(task.scene, there)}it has {', '.join(there)}"
+            f"{did_you_mean(task.scene, scenes)}it has {', '.join(scenes)}"
         )
     try:
         return _load_spec(task.scene)
@@ -65,13 +65,13 @@ def _scene_spec(task: Task) -> mujoco.MjSpec:
         raise ValueError(f"task {task.name!r}: {path} is no scene ({' '.join(str(error).split())})") from None
 
 
-def _known(task: Task, kind: str, name: str, there: Iterable[str]) -> None:
-    """ValueError, with what there is, unless the task's scene has something of that name."""
-    there = sorted(filter(None, there))
-    if name not in there:
+def _check_name(task: Task, kind: str, name: str, names: Iterable[str]) -> None:
+    """ValueError, with the names that exist, unless `name` is one of them."""
+    names = sorted(filter(None, names))
+    if name not in names:
         raise ValueError(
             f"task {task.name!r}: the scene {task.scene!r} has no {kind} {name!r}; "
-            f"{did_you_mean(name, there)}it has {', '.join(there) or 'none'}"
+            f"{did_you_mean(name, names)}it has {', '.join(names) or 'none'}"
         )
 
 
@@ -79,26 +79,26 @@ def _check_names(spec: mujoco.MjSpec, task: Task) -> None:
     """ValueError for a prop, a camera, a place or a geom that the task names and its scene lacks."""
     free = [joint.name for joint in spec.joints if joint.type == mujoco.mjtJoint.mjJNT_FREE]
     for prop in task.props:
-        _known(task, f"free joint for the prop {prop.name!r} called", f"{prop.name}_joint", free)
+        _check_name(task, f"free joint for the prop {prop.name!r} called", f"{prop.name}_joint", free)
     for camera in task.cameras:
-        _known(task, "camera", camera, (each.name for each in spec.cameras))
+        _check_name(task, "camera", camera, (each.name for each in spec.cameras))
     props = {prop.name for prop in task.props}
     places = [each.name for each in (*spec.geoms, *spec.sites, *spec.bodies)]
     for name in places_of(task):
         if name not in props:
-            _known(task, "place (geom, site or body)", name, places)
+            _check_name(task, "place (geom, site or body)", name, places)
     Judge(task, [geom.name for geom in spec.geoms])
 
 
 class Places:
-    """Where what a task's stages ask for is (`stages.places_of`): props, sites, geoms, bodies, by name."""
+    """Positions of what a task's stages ask about (`stages.places_of`): props, sites, geoms, bodies."""
 
     def __init__(self, model: mujoco.MjModel, task: Task) -> None:
         self._model, self._props = model, {prop.name for prop in task.props}
         self._rows = {name: self._find(name) for name in places_of(task)}
 
     def _find(self, name: str) -> tuple[str, int]:
-        """MuJoCo's array with its position, and the row there."""
+        """MuJoCo's array that holds its position, and the row there."""
         model = self._model
         if name in self._props:
             return "xpos", int(model.joint(f"{name}_joint").bodyid[0])
@@ -115,15 +115,17 @@ class Places:
 def build_model(
     task: Task, render_quality: str = "fast", has_props: bool = True, randomize: bool = False
 ) -> mujoco.MjModel:
-    """Compile the task's scene, with or without its props, and its arms, each under its name as prefix.
+    """Compile the task's scene, with or without its props, and its arms, each with its name as prefix.
 
-    `randomize` adds what `looks.Looks` needs. ValueError, with the entry, where the task names what its
-    scene lacks.
+    `randomize` adds what `looks.Looks` needs. ValueError, with the entry, if the task names something that
+    its scene lacks.
     """
     choose("render quality", render_quality, QUALITIES)
     spec = _scene_spec(task)
     for arm in task.arms:
-        _known(task, f"frame for the {arm.label} arm called", arm.name, (frame.name for frame in spec.frames))
+        _check_name(
+            task, f"frame for the {arm.label} arm called", arm.name, (frame.name for frame in spec.frames)
+        )
         spec.attach(_load_spec(arm.model), frame=spec.frame(arm.name), prefix=f"{arm.name}/")
         spec.camera(f"{arm.name}/wrist").name = f"{arm.label}_wrist"
         _set_dynamics(spec, arm)

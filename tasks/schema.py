@@ -1,7 +1,7 @@
-"""What a task is made of: arms, props, stages of success, scripts. Standard library only.
+"""A task as data: arms, props, stages of success, scripts. Standard library only.
 
-A `Task` carries everything that tells one task from another; every other file only reads it. The tasks
-themselves are in constants.py, how to write one in docs/add_a_task.md.
+A `Task` holds everything that tells one task from another; all other files only read it. The tasks themselves
+are in constants.py; docs/add_a_task.md says how to write one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TUPLES = {
 
 @dataclass(frozen=True)
 class Task:
-    """All that tells one task from another. A mistake in it is a ValueError that names the entry."""
+    """Everything that tells one task from another. A mistake in it is a ValueError that names the entry."""
 
     name: str
     episode_len: int  # control steps
@@ -45,17 +45,19 @@ class Task:
     scene: str | None = None  # a stem in assets/; None on the real arm
     props: tuple[Prop, ...] = ()
     stages: tuple[Stage, ...] = ()  # reward = number of the highest stage that holds
-    # Strict success: this and the last stage hold, `strict_steps` running, at some time. If not given: the
-    # last stage holds in the end, and has done so for `strict_steps`.
+    # Strict success: at some time this and the last stage hold for `strict_steps` running. Without it: the
+    # last stage holds at the end, and has held for `strict_steps`.
     strict: Stage | None = None
     strict_steps: int = 10
     script: tuple[Waypoint, ...] = ()
     fps: int = 50  # control steps a second
-    cases: tuple[Case, ...] = ()  # kinds of episode, all as likely; () if they are all of one kind
-    choices: tuple[Stage, ...] = ()  # what an episode may end in, right or wrong; at most one of them holds
-    # Names of other tasks, which say nothing about what this one is.
-    human: str | None = field(default=None, compare=False)  # the same by hand: a data set of its own
-    mirror: str | None = field(default=None, compare=False)  # what it is in a mirror, and back
+    cases: tuple[Case, ...] = ()  # kinds of episode, equally likely; () if there is only one
+    choices: tuple[Stage, ...] = ()  # what an episode may end in, right or wrong; at most one holds
+    # Names of other tasks; they are no part of what this task is.
+    human: str | None = field(
+        default=None, compare=False
+    )  # the same task done by hand, with its own episodes
+    mirror: str | None = field(default=None, compare=False)  # its mirror image, which names this one in turn
 
     def __post_init__(self) -> None:
         source = f"task {self.name!r}"
@@ -84,12 +86,12 @@ class Task:
         return len(self.stages)
 
     def progress(self, step: int, reward: float) -> str:
-        """How far an episode is after `step` (from 0), for whoever watches; `reward` is its highest."""
+        """How far an episode is after `step` (from 0), for the viewer; `reward` is its highest so far."""
         return f"step {step + 1} of {self.episode_len}   highest reward {reward:g} of {self.max_reward}"
 
     @property
     def strict_label(self) -> str:
-        """What strict success means, in words; "" if nobody can tell."""
+        """What strict success means, in words; "" for a task without stages."""
         if self.strict:
             return f"{self.strict.label} for {self.strict_steps} steps running"
         return f"{self.stages[-1].label} in the end, for {self.strict_steps} steps" if self.stages else ""
@@ -105,7 +107,7 @@ class Task:
         return replace(self, props=props, script=case.script or self.script, cases=())
 
     def case_number(self, episode: int) -> int:
-        """The case of an episode, by its number: the cases take turns, so that each has its exact share."""
+        """Number of an episode's case: the cases take turns, so that each gets its exact share."""
         return episode % len(self.variants)
 
     @property
@@ -124,7 +126,7 @@ _SWAP = {"left": "right", "right": "left"}
 
 def swapped(name: str) -> str:
     """`name` with left and right exchanged."""
-    return re.sub("left|right", lambda found: _SWAP[found[0]], name)
+    return re.sub("left|right", lambda side: _SWAP[side[0]], name)
 
 
 def _swapped_stage(stage: Stage) -> Stage:
@@ -170,7 +172,7 @@ def _mirrored_script(script: tuple[Waypoint, ...]) -> tuple[Waypoint, ...]:
 
 
 def mirrored(task: Task, name: str) -> Task:
-    """A task seen in a mirror at the plane x = 0: left and right swap their parts.
+    """A task in a mirror at the plane x = 0: left and right swap their roles.
 
     An episode of `task` becomes one of this task when its arms are swapped and every joint that swings or
     rolls an arm sideways (waist, forearm_roll, wrist_rotate) changes its sign, as in ACT++'s mirrored files.

@@ -1,4 +1,4 @@
-"""The paths that a task's waypoints ask of its arms' grip points (ACT: scripted_policy.py)."""
+"""The paths of the grip points through a task's waypoints (ACT: scripted_policy.py)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 
 
 class Knot(NamedTuple):
-    """Where a grip point is to be at a control step, in the world frame."""
+    """Where a grip point should be at a control step, in the world frame."""
 
     step: int
     xyz: np.ndarray  # (3,) m
@@ -33,10 +33,10 @@ def lay_paths(
     """The path of each of a task's arms; ValueError if it has no script for one of them.
 
     Args:
-        task: its script is followed.
+        task: the task whose script is followed.
         start_xyz: grip point (3,) in m of each arm in its start pose, by label.
         env_state: (P * 7,), the props at reset.
-        shifts: how far (3,) in m the waypoints of a control step are moved; those at "start" never are.
+        shifts: by control step, how far (3,) in m to move its waypoints; those at "start" never move.
     """
     poses = dict(zip((prop.name for prop in task.props), env_state.reshape(-1, 7), strict=True))
     places = {name: pose[:3] for name, pose in poses.items()} | {"world": np.zeros(3)}

@@ -1,7 +1,7 @@
-"""What an episode has come to, by what touches what and what is where: reward, strict success, choice.
+"""Judge an episode by contacts and positions: reward, strict success, choice.
 
-Geoms are looked up by name once; afterwards the contacts of a step are a set of numbers. Places are looked up
-by whoever has the scene (`scene.Places`), and handed over by name.
+Geoms are looked up by name once; afterwards the contacts of a step are a set of numbers. `scene.Places` looks
+places up in the scene and passes their positions by name.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Positions = Mapping[str, np.ndarray]  # of props and places: (3,) in m, world fr
 
 
 def all_stages(task: Task) -> tuple[Stage, ...]:
-    """Every stage that is followed in an episode: of the reward, of strict success, of the choice."""
+    """Every stage that the judge follows: for the reward, strict success and the choice."""
     return (*task.stages, *task.choices, *([task.strict] if task.strict else []))
 
 
 def places_of(task: Task) -> list[str]:
-    """Names of what must be known to stand somewhere, to judge an episode: props and places, in order."""
+    """Names of the props and places whose positions the judge needs, in order."""
     nears = [near for stage in all_stages(task) for way in stage.ways for near in way.nears]
     names = [name for prop, place, _ in nears for name in (prop, place) if isinstance(name, str)]
     return list(dict.fromkeys(names))
@@ -37,13 +37,13 @@ def _is_near(near: Near, where: Positions) -> bool:
 
 
 def _contacts(geoms: Sequence[str], pair: Pair) -> frozenset[int]:
-    """Every contact that a pair of names, or patterns, stands for: one number for two geoms in any order."""
+    """Every contact of a pair of names or patterns; two geoms in any order are one number."""
     one, other = ([i for i, name in enumerate(geoms) if fnmatchcase(name, pattern)] for pattern in pair)
     if not (one and other):
-        named = sorted(filter(None, geoms))
-        hint = did_you_mean(pair[0] if not one else pair[1], named)
-        said = f"the scene lacks a geom of the pair {pair}; it has {', '.join(named)}"
-        raise ValueError(f"{said}; {hint}".rstrip("; "))
+        names = sorted(filter(None, geoms))
+        hint = did_you_mean(pair[0] if not one else pair[1], names)
+        problem = f"the scene lacks a geom of the pair {pair}; it has {', '.join(names)}"
+        raise ValueError(f"{problem}; {hint}".rstrip("; "))
     return frozenset(min(a, b) * len(geoms) + max(a, b) for a in one for b in other)
 
 
@@ -62,9 +62,7 @@ class _StageIndex:
 
 
 class _WayIndex:
-    """A way in which a stage can hold: sets of contacts, of which one each must be there, and contacts that
-    must not.
-    """
+    """One way for a stage to hold: one contact of each set in `touch`, and none of `clear`."""
 
     def __init__(self, geoms: Sequence[str], stage: Stage) -> None:
         self.touch = [_contacts(geoms, pair) for pair in stage.touch]
@@ -85,7 +83,7 @@ class Judge:
     """Follows an episode of a task, step by step."""
 
     def __init__(self, task: Task, geoms: Sequence[str]) -> None:
-        """`geoms`: names, by number. ValueError if a stage names one that is not there."""
+        """`geoms`: names, by number. ValueError if a stage names a geom that is missing."""
         self._n_geoms = len(geoms)
         self._stages = [_StageIndex(task, geoms, stage) for stage in task.stages]
         self._strict = _StageIndex(task, geoms, task.strict) if task.strict else None
@@ -103,9 +101,7 @@ class Judge:
         self._choice: str | None = None
 
     def observe(self, contacts: np.ndarray, where: Positions | None = None) -> None:
-        """Take note of the contacts (C, 2), as geom numbers, and of where `places_of` the task are, after a
-        control step.
-        """
+        """Take in a control step: contacts (C, 2), as geom numbers, and positions of `places_of` the task."""
         touching, where = self._touching(contacts), where or {}
         for way in self._counting:
             way.steps_clear += touching.isdisjoint(way.clear)
@@ -126,15 +122,15 @@ class Judge:
         return next((number for number in numbers if self._stages[number - 1].holds(touching, where)), 0)
 
     def _touching(self, contacts: np.ndarray) -> set[int]:
-        """Contacts as `_contacts` numbers them."""
+        """Contacts, numbered as in `_contacts`."""
         return set((contacts.min(axis=1) * self._n_geoms + contacts.max(axis=1)).tolist())
 
     @property
     def strict_success(self) -> bool | None:
-        """Whether the last stage and the task's `strict` have held for `strict_steps` running, this episode.
+        """Whether the last stage and `strict` have held for `strict_steps` running in this episode.
 
-        Of a task without `strict`: whether the last stage holds now, and has for `strict_steps`. None if the
-        task has no stages.
+        Without `strict`: whether the last stage holds now, and has held for `strict_steps`. None if the task
+        has no stages.
         """
         if not self._stages:
             return None
@@ -142,5 +138,5 @@ class Judge:
 
     @property
     def choice(self) -> str | None:
-        """Label of the one of the task's `choices` that held last in this episode; None if none has."""
+        """Label of the choice (`Task.choices`) that held last in this episode; None if none did."""
         return self._choice

@@ -11,11 +11,11 @@ from tasks.parts import Prop
 from tasks.schema import Task
 
 ROUNDING = 1e-5  # m
-RADIAN = 0.1  # m that a turn of 1 rad beyond a range counts as much as, where cases are told apart
+RADIAN = 0.1  # m; what a turn of 1 rad beyond its range counts when cases are told apart
 
 
 def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:
-    """Pose (7,) of a prop at a place (m) that is turned by `yaw` (degrees) about the vertical."""
+    """Pose (7,) of a prop at a place (m), turned by `yaw` (degrees) about the vertical."""
     half = math.radians(yaw) / 2
     return np.array([*xyz, math.cos(half), 0.0, 0.0, math.sin(half)])
 
@@ -29,7 +29,7 @@ def sample_prop(prop: Prop, rng: np.random.Generator) -> np.ndarray:
 def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
     """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
 
-    Of the case of that number, or of one that is drawn first.
+    In the case of number `case`, or in one drawn at random.
     """
     variants = task.variants
     if case is None:
@@ -39,7 +39,7 @@ def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) 
 
 
 def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
-    """Label of the case in whose regions the props start (P * 7,); None if they start in no case's."""
+    """Label of the case whose regions hold the props' start (P * 7,); None if no case's do."""
     if task is None or not task.cases or env_state is None or env_state.size != 7 * len(task.props):
         return None
     case, distance = nearest_case(task, env_state)
@@ -47,8 +47,9 @@ def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
 
 
 def nearest_case(task: Task, env_state: np.ndarray) -> tuple[int, float]:
-    """Number of the case whose regions are nearest to where the props start (P * 7,), and their distance (m)
-    from these; 0 for a task without cases.
+    """Number of the case whose regions are nearest to the props' start (P * 7,), and the distance (m).
+
+    The number is 0 for a task without cases.
     """
     poses = env_state.reshape(-1, 7)
     distances = [distance_from(poses, variant.props) for variant in task.variants]
@@ -57,7 +58,7 @@ def nearest_case(task: Task, env_state: np.ndarray) -> tuple[int, float]:
 
 
 def distance_from(poses: np.ndarray, props: Sequence[Prop]) -> float:
-    """How far (m) props at `poses` (P, 7) are from where they may start, in all."""
+    """Total distance (m) of props at `poses` (P, 7) from where they may start."""
     low, high = (np.array([getattr(prop, end) for prop in props]).reshape(-1, 3) for end in ("low", "high"))
     moved = np.linalg.norm(poses[:, :3] - np.clip(poses[:, :3], low, high), axis=1)
     yaw = 2 * np.arctan2(poses[:, 6], poses[:, 3])

@@ -1,7 +1,6 @@
-"""Mistakes in a task that can be told without its scene. Each is a ValueError that names the entry.
+"""Find the mistakes in a task that show without its scene. Each is a ValueError that names the entry.
 
-What needs the scene (props, cameras and places that it lacks) is told by scene.py, waypoints that an arm does
-not reach by reach.py.
+scene.py finds props, cameras and places that the scene lacks, reach.py waypoints that an arm cannot reach.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def _each_once(source: str, kind: str, names: Sequence[str]) -> None:
 
 
 def check_tuple(source: str, field: str, values: Any, kind: type) -> None:
-    """ValueError unless a field is a tuple of that kind; `(x)` is none, and `("top")` is text."""
+    """ValueError unless a field is a tuple of `kind`; `(x)` is no tuple, and `("top")` is text."""
     odd = values
     if isinstance(values, tuple):
         odd = next((value for value in values if not isinstance(value, kind)), None)
@@ -48,15 +47,15 @@ def check_tuple(source: str, field: str, values: Any, kind: type) -> None:
 
 
 def check_number(source: str, field: str, value: Any, least: float, whole: bool = True) -> None:
-    """ValueError unless a field is whole and at least `least`, or, if it need not be whole, above `least`."""
-    right = isinstance(value, Integral) and value >= least if whole else _is_number(value) and value > least
-    if not right or isinstance(value, bool):
+    """ValueError unless a field is whole and at least `least`; without `whole`, a number above `least`."""
+    is_fit = isinstance(value, Integral) and value >= least if whole else _is_number(value) and value > least
+    if not is_fit or isinstance(value, bool):
         wanted = f"a whole number, at least {least:g}" if whole else f"a number above {least:g}"
         raise ValueError(f"{source}: {field} is {value!r}; it must be {wanted}")
 
 
 def check_names(source: str, cameras: Sequence[str], arms: Sequence[Arm], props: Sequence[Prop]) -> None:
-    """ValueError where a name is there twice."""
+    """ValueError if a name occurs twice."""
     _each_once(source, "cameras called", cameras)
     _each_once(source, "arms labelled", [arm.label for arm in arms])
     _each_once(source, "props called", [prop.name for prop in props])
@@ -76,7 +75,7 @@ def check_prop(source: str, prop: Prop) -> None:
 
 
 def check_stages(source: str, field: str, stages: Sequence[Stage], props: Collection[str]) -> None:
-    """ValueError for a stage that asks for nothing, or in a form that cannot be."""
+    """ValueError for a stage that asks for nothing, or has the wrong form."""
     _each_once(source, f"{field} labelled", [stage.label for stage in stages])
     for stage in stages:
         for way in stage.ways:
@@ -116,7 +115,7 @@ def _check_near(source: str, near: Near, props: Collection[str]) -> None:
 def check_script(
     source: str, script: Sequence[Waypoint], arms: Collection[str], props: Collection[str]
 ) -> None:
-    """ValueError for a waypoint that names what is not there, in numbers that cannot be, or out of order."""
+    """ValueError for a waypoint with unknown names, impossible numbers, or out of order."""
     last: dict[str, int] = {}
     for number, point in enumerate(script):
         where = f"{source}: {waypoint_name(number, point)}"
@@ -131,7 +130,7 @@ def check_script(
 
 
 def waypoint_name(number: int, point: Waypoint) -> str:
-    """How messages and pictures call a waypoint: by its place in the script, from 0."""
+    """A waypoint's name in messages and pictures: by its place in the script, from 0."""
     return f"waypoint {number} ({point.arm}, step {point.step})"
 
 

@@ -1,4 +1,4 @@
-"""What an environment returns for each step: what is seen, what it earned, and what was really sent."""
+"""What an environment returns for each step: the observation, the reward, and the action really sent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TimeStep:
-    """One step of an environment, in simulation or on an arm; used as dm_env's is."""
+    """One step of an environment, in simulation or on an arm; used like dm_env's."""
 
     observation: Mapping[str, Any]  # qpos (D,), qvel (D,), images {camera: (H, W, 3) uint8 RGB}
-    reward: float | None = None  # what the action earned; None before the first, and where nobody tells
+    reward: float | None = None  # of the action; None before the first, and on a real arm
     is_last: bool = False
-    sent: np.ndarray | None = None  # the action (D,) that was sent, whatever was asked for; None before one
-    time: float | None = None  # s, on the arm's clock, when this was seen; None in simulation
+    sent: np.ndarray | None = None  # the action (D,) really sent; None before the first
+    time: float | None = None  # s, on the arm's clock, of the observation; None in simulation
 
     def first(self) -> bool:
         """Whether nothing was sent yet."""

@@ -128,7 +128,7 @@ def test_wrong_options_are_refused(options, said):
 def test_close_frees_the_renderers_and_may_be_repeated(make):
     env = make()
     env.reset(seed=0)
-    views = env.unwrapped._env.task._views
+    views = env.unwrapped._env.task.renderers
     assert set(views) == {"top"}
     env.close()
     assert views == {}

@@ -192,7 +192,7 @@ WRONG = {
     "one axis": ({"qpos": np.zeros(T)}, r"/observations/qpos has shape \(5,\); it must have 2 axes"),
     "short action": ({"action": GOOD.action[:-1]}, "/action has 4 steps; qpos has 5"),
     "short reward": ({"reward": np.zeros(2)}, "/reward has 2 steps; qpos has 5"),
-    "narrow velocity": ({"qvel": GOOD.qvel[:, :7]}, r"qvel is \(5, 7\); it must be as qpos, \(5, 14\)"),
+    "narrow velocity": ({"qvel": GOOD.qvel[:, :7]}, r"qvel is \(5, 7\); it must be \(5, 14\), as qpos"),
     "wide base": ({"base_action": np.zeros((T, 3))}, r"/base_action is \(5, 3\); it must be \(T, 2\)"),
     "short prop": ({"env_state": np.zeros(6)}, r"/env_state is \(6,\)"),
     "nan prop": ({"env_state": np.full(7, np.nan)}, "/env_state is nan"),

@@ -41,7 +41,7 @@ def test_files_of_another_ending_are_told_with_the_command_that_renames_them(tmp
 def test_episodes_further_down_are_told(tmp_path):
     write(tmp_path / "train" / "episode_0.hdf5")
     write(tmp_path / "more" / "val" / "episode_0.h5")
-    with pytest.raises(FileNotFoundError, match=r"in folders of it: --dataset_dir .*train, .*val$") as caught:
+    with pytest.raises(FileNotFoundError, match=r"in its folders: --dataset_dir .*train, .*val$") as caught:
         list_episodes(tmp_path)
     assert RECORD not in str(caught.value)
 
@@ -52,7 +52,7 @@ def test_a_lerobot_set_is_told_with_the_command_that_reads_it(tmp_path):
     (folder / "meta" / "info.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match="LeRobot dataset.*edit_episodes.py import_lerobot --data"):
         list_episodes(folder)
-    with pytest.raises(FileNotFoundError, match=f"in folders of it: --dataset_dir {folder}$"):
+    with pytest.raises(FileNotFoundError, match=f"in its folders: --dataset_dir {folder}$"):
         list_episodes(tmp_path)
 
 

@@ -95,6 +95,6 @@ def test_a_size_beyond_all_cameras_is_refused_before_it_is_decoded(size, monkeyp
         lambda: jpeg_size(frames.encoded(0), "top"),
     ):
         with pytest.raises(
-            EpisodeError, match=f"top.* is of {size[0]}x{size[1]} pixels; it must have 1 to 64 million"
+            EpisodeError, match=f"top.* has {size[0]}x{size[1]} pixels; it must have 1 to 64 million"
         ):
             read()

@@ -250,7 +250,7 @@ def test_cameras_stay_near_their_places(varied):
     shifts, angles = [], []
     for seed in SEEDS:
         pictures(varied, seed)
-        for camera, view in varied.task._views.items():
+        for camera, view in varied.task.renderers.items():
             pose = varied.physics.data.ptr.camera(camera)
             left, seen = view.scene.camera  # a pair of eyes; MuJoCo draws from between them
             shifts.append(np.abs((left.pos + seen.pos) / 2 - pose.xpos).max())
