@@ -13,8 +13,10 @@ from episodes.errors import EpisodeError
 MOST_PIXELS = 64_000_000  # of a decoded frame: 200 MB; today's cameras have up to 33 million
 _STANDARD_LUMINANCE = 3688  # sum of the standard's table, which means quality 50
 _BEGIN, _END = b"\xff\xd8", b"\xff\xd9"
-_SCAN = 0xDA  # the segment before the picture's data
-_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
+JPEG_END = _END[1]  # marker of the end
+JPEG_SCAN = 0xDA  # the segment before the picture's data
+JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # starts of a frame, with its size (B.2.2)
+JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
 _OTHERS = {  # first bytes of files that some recorders write in place of a JPEG
     b"\x89PNG": "a PNG",
     b"RIFF": "a WebP",
@@ -73,7 +75,7 @@ def _length(content: bytes) -> int | None:
             return at + 2
         if is_ended:  # the decoder judges what lies between
             return end
-        if not segments or segments[-1][0] != _SCAN:
+        if not segments or segments[-1][0] != JPEG_SCAN:
             return None
         at = _data_end(content, at)
 
@@ -90,13 +92,13 @@ def _data_end(content: bytes, at: int) -> int:
 def _segments(content: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
     """Marker, start and stop of the content of each segment from `at` on, up to a scan's."""
     marker = None
-    while marker != _SCAN and at + 4 <= len(content) and content[at] == 0xFF:
+    while marker != JPEG_SCAN and at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
-        elif marker in _ALONE:
+        elif marker in JPEG_ALONE:
             at += 2
-        elif marker in (0x00, _END[1]):
+        elif marker in (0x00, JPEG_END):
             return
         else:
             stop = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -127,7 +129,7 @@ def check_pixels(jpeg: np.ndarray, name: str) -> None:
 def _size(content: bytes) -> tuple[int, int] | None:
     """Height and width (pixels), from the header."""
     for marker, start, _ in _segments(content):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame (B.2.2)
+        if marker in JPEG_FRAMES:
             frame = content[start + 1 : start + 5]
             return int.from_bytes(frame[:2], "big"), int.from_bytes(frame[2:], "big")
     return None

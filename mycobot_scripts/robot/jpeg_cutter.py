@@ -6,13 +6,10 @@ lengths, and wrong ones do no harm. Markers: ITU-T T.81, Annex B.
 
 from __future__ import annotations
 
-from episodes import MOST_PIXELS
+from episodes import JPEG_ALONE, JPEG_END, JPEG_FRAMES, JPEG_SCAN, MOST_PIXELS
 
 MAX_JPEG = 32_000_000  # bytes
 _BEGIN = b"\xff\xd8\xff"  # start of image, and the next marker's first byte
-_END, _SCAN = 0xD9, 0xDA
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame: tells the size
-_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 _FILL = 0xFF
 
 
@@ -76,9 +73,9 @@ class JpegCutter:
             if data[self._at] != _FILL:
                 raise _Cut
             marker = data[self._at + 1]
-            if marker == _END:
+            if marker == JPEG_END:
                 return self._at + 2
-            if marker == _FILL or marker in _ALONE:
+            if marker == _FILL or marker in JPEG_ALONE:
                 self._at += 1 if marker == _FILL else 2
             elif not self._over_segment(marker):
                 return None
@@ -92,7 +89,7 @@ class JpegCutter:
             self._at = len(data) if at < 0 else at
             return False
         marker = data[at + 1]
-        is_end = marker not in (0, _FILL) and marker not in _ALONE
+        is_end = marker not in (0, _FILL) and marker not in JPEG_ALONE
         self._at = at if is_end else at + (1 if marker == _FILL else 2)
         return is_end
 
@@ -103,7 +100,7 @@ class JpegCutter:
             raise _Cut
         if len(data) < at + 9:
             return False
-        if marker in _FRAMES:
+        if marker in JPEG_FRAMES:
             height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
             if height * width > MOST_PIXELS:
                 raise ValueError(
@@ -112,5 +109,5 @@ class JpegCutter:
         length = int.from_bytes(data[at + 2 : at + 4])
         if length < 2:
             raise _Cut
-        self._at, self._in_scan = at + 2 + length, marker == _SCAN
+        self._at, self._in_scan = at + 2 + length, marker == JPEG_SCAN
         return True
