@@ -46,19 +46,19 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
     env = make_sim_env(task, "full", image_size=(48, 64))
     try:
         solvers = {arm.label: GripPointIK(env.physics.model.ptr, arm) for arm in task.arms}
-        plans, lines = [], []
+        pictures, lines = [], []
         for case, variant in enumerate(task.variants):
             env.reset(seed, case=case)
             label = f", {task.cases[case].label}" if task.cases else ""
             names = [waypoint_name(number, point) for number, point in enumerate(variant.script)]
             missed = missed_waypoints(variant, solvers)
             found, ways = arrivals(variant, solvers, env.env_state) if variant.script else ([], {})
-            plans.append(CasePicture(variant, f"{task.name}{label}", found, ways, missed))
+            pictures.append(CasePicture(variant, f"{task.name}{label}", found, ways, missed))
             lines += [
                 f"{names[number]}{label} is out of reach by {1000 * off:.0f} mm"
                 for number, off in missed.items()
             ]
-        write_task_picture(path, env, plans, seed)
+        write_task_picture(path, env, pictures, seed)
     finally:
         env.close()
     return lines

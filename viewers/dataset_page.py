@@ -1,8 +1,8 @@
 """One page for a dataset: `index.html` beside a video per episode and camera. No server, no network.
 
-The page (web/viewer*) holds the list of episodes; the numbers of each lie in a script of its own,
-`<episode>.js`, and are read when it is chosen, so that the page opens at once however many there are. It is a
-script because browsers let a page on disk read nothing else.
+The page (web/viewer*) holds the list of episodes. The numbers of each episode lie in a script of its own,
+`<episode>.js`, which is read when the episode is chosen, so that the page opens at once however many there
+are. They lie in scripts because browsers let a page on disk read nothing else.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ DECIMALS = 4  # of what is drawn: 0.0001 rad is a hundredth of a pixel
 
 
 def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> Path:
-    """Write the page of some episodes and all that it shows; returns it.
+    """Write the page of some episodes and all that it shows; returns its path.
 
-    Videos that are there and newer than their episode are kept, so that a run that was cut off goes on.
+    A video that is newer than its episode is kept, so that a run that was cut off goes on.
 
     Args:
         paths: episode files of one dataset, in the order of the list.
-        output_dir: folder for the page; made if need be.
+        output_dir: folder for the page; made if it is missing.
         workers: processes that encode side by side.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -86,13 +86,13 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
 
 
 def _word(stem: str) -> str:
-    """What `edit_episodes.py --episodes` calls an episode: by its number, or its name if that is another."""
+    """What `edit_episodes.py --episodes` calls an episode: its number, or its name if that has none."""
     number = stem.removeprefix("episode_")
     return number if f"episode_{number}" == stem and number.isdecimal() else shlex.quote(stem)
 
 
-def _is_current(made: Path, source: Path) -> bool:
-    return made.is_file() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns
+def _is_current(video: Path, source: Path) -> bool:
+    return video.is_file() and video.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
 def _each(frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -100,7 +100,7 @@ def _each(frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _facts(episode: Episode, path: Path) -> list[str]:
-    """What else is known of an episode, for the reader."""
+    """More about an episode, in words."""
     facts = ["simulation" if episode.sim else "real arm", f"{path.stat().st_size / 1e6:.1f} MB"]
     if episode.time is not None and episode.time[-1] > 0:
         facts.append(f"{(len(episode) - 1) / episode.time[-1]:.1f} fps by the clock")
@@ -108,7 +108,7 @@ def _facts(episode: Episode, path: Path) -> list[str]:
 
 
 def _plain(series: Series) -> dict[str, Any]:
-    """For the page's script."""
+    """As the page's script reads it."""
     values = {"state": _rounded(series.state), "command": _rounded(series.command)}
     return {"group": series.group, "name": series.name, "unit": series.unit, **values}
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 CHANNELS = (2, 8)  # rows and columns of a stage's channels
-HEAT = 0.75  # how much of the picture the strongest heat covers
+HEAT = 0.75  # opacity of the strongest heat
 SMOOTH = 1 / 60  # of the image's height: gradients jump from pixel to pixel
 FRAME_HEIGHT = 240  # pixels of a panel of the video
 TINY = 1e-12  # in place of a span of zero
@@ -26,8 +26,8 @@ TINY = 1e-12  # in place of a span of zero
 def overlay(
     image: np.ndarray, heat: np.ndarray, low: float | None = None, top: float | None = None
 ) -> np.ndarray:
-    """(H, W, 3) uint8: a grey picture under a map (h, w), clear at `low` (its least) and red at `top` (its
-    greatest).
+    """A grey picture (H, W, 3) uint8 under a map (h, w): clear at `low`, red at `top`, which are by default
+    the map's least and greatest value.
     """
     low, top = heat.min() if low is None else low, heat.max() if top is None else top
     share = ((_stretched(heat, image.shape) - low) / max(top - low, TINY)).clip(0, 1)
@@ -53,17 +53,17 @@ def _blend(image: np.ndarray, colours: np.ndarray, share: np.ndarray) -> np.ndar
 
 
 def strength(stage: np.ndarray) -> np.ndarray:
-    """(C, h, w) to (h, w): mean of the absolute values, as those of some channels are negative."""
+    """(C, h, w) to (h, w): mean of the absolute values, as some channels are negative."""
     return np.abs(stage).mean(axis=0)
 
 
 def smoothed(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) with what lies between neighbouring pixels evened out."""
+    """(H, W), with the jumps between neighbouring pixels evened out."""
     return cv2.GaussianBlur(pixels, (0, 0), max(SMOOTH * pixels.shape[0], 0.5))
 
 
 def percent(share: float) -> str:
-    """In words, without the sign of what is next to nothing."""
+    """In words; next to nothing has no sign."""
     return f"{round(float(share), 2) + 0.0:.0%}"
 
 
@@ -73,9 +73,9 @@ def percent(share: float) -> str:
 def look_plot(
     path: Path, look: Look, saliency: Saliency, occlusion: Mapping[str, np.ndarray], title: str
 ) -> None:
-    """Write a PNG of one moment, a row a camera: what it sees, and what its actions hang on.
+    """Write a PNG of one moment, a row a camera: what the policy sees, and what its actions depend on.
 
-    Gradients, and occlusion, are on one scale for all cameras.
+    Gradients have one scale for all cameras; so has occlusion.
     """
     gradients = {camera: smoothed(pixels) for camera, pixels in saliency.pixels.items()}
     steepest = max(map(np.max, gradients.values()))
@@ -109,7 +109,7 @@ def look_plot(
 
 
 def _peak(attention: np.ndarray) -> str:
-    """How far its greatest is above what it would be if it were even."""
+    """How far the greatest attention is above the mean."""
     return f"peak {attention.max() / max(attention.mean(), TINY):.1f}x the mean"
 
 
@@ -201,7 +201,7 @@ def chunks_plot(
     fps: float,
     title: str,
 ) -> None:
-    """Write a PNG of predicted chunks (n, A), by name, and what was demonstrated from there on (n, A)."""
+    """Write a PNG of predicted chunks (n, A), by name, and the actions (n, A) that were demonstrated."""
     lines = {}
     for colour, (name, chunk) in zip((BLUE, ORANGE), chunks.items(), strict=False):
         alone = {"marker": "o"} if len(chunk) == 1 else {}
@@ -240,7 +240,7 @@ def comparison_plot(
 
 
 def _parts(panel: Axes, comparison: Comparison) -> None:
-    """Bars: what the state and each camera's whole image do by themselves."""
+    """Bars: how much the state and each camera's whole image do alone."""
     names = list(comparison.forward)
     for values, colour, offset, text in (
         (comparison.forward, BLUE, 0.2, "B's put into A: how far A's actions go to B's"),
@@ -266,9 +266,9 @@ def _parts(panel: Axes, comparison: Comparison) -> None:
 
 
 def video_frame(look: Look, saliency: Saliency, text: str) -> np.ndarray:
-    """(H, W, 3) uint8: a row a camera, of what it sees, its last map, its attention and its gradient.
+    """(H, W, 3) uint8: a row a camera, with its image, last map, attention and gradient.
 
-    Maps are each on its own scale, gradients on one for all cameras.
+    Each map has its own scale; gradients have one for all cameras.
     """
     gradients = {camera: smoothed(pixels) for camera, pixels in saliency.pixels.items()}
     steepest = max(map(np.max, gradients.values()))

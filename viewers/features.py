@@ -1,14 +1,14 @@
-"""What a policy looks at: maps in its backbones, attention, keypoints, and what its actions hang on.
+"""What a policy looks at: maps in its backbones, attention, keypoints, and what its actions depend on.
 
-Everything is read off the running network by hooks, so that every policy and every backbone can be looked
-into. Three questions are answered, each in its own way:
+Hooks read everything from the running network, so this works for every policy and every backbone. It answers
+three questions, each in its own way:
 
 - what does it see? maps of the backbone's stages, keypoints of a spatial softmax;
 - where does it look? the decoder's attention over the image (ACT);
-- what do its actions hang on? gradients, averaged over noisy copies of the image (Smilkov et al. 2017,
+- what do its actions depend on? gradients, averaged over noisy copies of the image (Smilkov et al. 2017,
   "SmoothGrad", arXiv:1706.03825), and occlusion: hide a patch, see how far the actions move (Zeiler and
   Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2). Between two frames: put
-  a patch of one into the other, and see how far the actions go from the one chunk to the other.
+  a patch of one into the other, and see how far the actions go from one chunk to the other.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from episodes import Episode
 from policies import Policy
 from utils import Batch
 
-SEED = 0  # of what the policy draws: always the same, so that only what it sees makes a difference
-COPIES = 8  # noisy copies that a gradient is averaged over
+SEED = 0  # of the policy's random numbers: always the same, so that only what it sees makes a difference
+COPIES = 8  # noisy copies of the image; a gradient is the average over them
 NOISE = 12.0  # standard deviation of their noise (of 255)
 AT_ONCE = 32  # images in a batch
-NO_DIFFERENCE = 1e-4  # two chunks that differ by less (standard deviations of an action) are the same
+NO_DIFFERENCE = 1e-4  # chunks that differ by less (standard deviations of an action) count as the same
 
 
 @dataclass
@@ -39,8 +39,8 @@ class CameraLook:
     """What the policy makes of one camera's image."""
 
     image: np.ndarray  # (H, W, 3) uint8, as the policy sees it
-    stages: dict[str, np.ndarray] = field(default_factory=dict)  # by name of the module: (C, h, w) float32
-    attention: np.ndarray | None = None  # (chunk, h, w): of the decoder, for each action of the chunk
+    stages: dict[str, np.ndarray] = field(default_factory=dict)  # by the module's name: (C, h, w) float32
+    attention: np.ndarray | None = None  # (chunk, h, w): the decoder's, for each action of the chunk
     keypoints: np.ndarray | None = None  # (K, 2): x, y (pixels of `image`)
     spread: np.ndarray | None = None  # (K,): standard deviation of the place (pixels); large: it saw nothing
 
@@ -68,18 +68,18 @@ class Comparison:
 
     chunks: tuple[np.ndarray, np.ndarray]  # (n, A) each, robot units
     distance: float  # root mean square of their difference (standard deviations of an action)
-    # by what is put from the second into the first (`state`, or a camera's image): how far the chunk goes
+    # how far the first's chunk goes when a part of the second (`state`, or a camera's image) is put into it
     forward: dict[str, float]
-    backward: dict[str, float]  # the same with the second's chunk going to the first's
+    backward: dict[str, float]  # how far the second's goes when a part of the first is put into it
     patches: dict[str, tuple[np.ndarray, np.ndarray]]  # by camera: (rows, columns), as `forward`, `backward`
 
 
 class Inspector:
-    """Looks into a policy. It sets it to evaluation, and its weights to stay as they are.
+    """Looks into a policy. The policy is put into evaluation mode, and its weights are frozen.
 
     Args:
-        policy: any.
-        stages: names of modules of the backbone whose maps are shown; the last of each size if not given.
+        policy: any policy.
+        stages: modules of the backbone whose maps are shown; the last of each size if not given.
 
     Raises:
         ValueError: the backbone has no such module, or it gives no map.
@@ -91,20 +91,20 @@ class Inspector:
         self.cameras = policy.interface.cameras
         self._backbones, self._softmaxes, self._draws = self._probe()
         blank = torch.zeros(1, 3, *policy.interface.image_size, device=policy.device)
-        # of sides that halve evenly, for the maps' sizes to be those of their images, whatever is rounded how
+        # sides that halve evenly: rounding then cannot blur which maps are of one size
         even = [64 * -(-side // 64) for side in policy.interface.image_size]
-        found = hooks.find_maps(self._backbones[0], blank.new_zeros(1, 3, *even))
-        known = list(dict.fromkeys(m.name for m in found if m.name))
-        names = [choose("stage", name, known) for name in stages] or hooks.last_of_each_size(found)
+        maps = hooks.find_maps(self._backbones[0], blank.new_zeros(1, 3, *even))
+        known = list(dict.fromkeys(m.name for m in maps if m.name))
+        names = [choose("stage", name, known) for name in stages] or hooks.last_of_each_size(maps)
         self._hooks = self._make_hooks(names)
         with torch.no_grad():
             self._gives_places = self._backbones[0](blank).shape[2] > 1
-        self.notes = self._say_what_is_missing(has_one_size=not stages and len(names) < 2)
+        self.notes = self._missing(has_one_size=not stages and len(names) < 2)
 
     @torch.no_grad()
     def _probe(self) -> tuple[list[nn.Module], list[nn.Module], bool]:
-        """Backbones and spatial softmaxes in the order in which they are asked, and whether the policy draws
-        random numbers as it acts: then two rows that are the same get chunks that are not.
+        """Backbones and spatial softmaxes in the order of their calls, and whether the policy draws random
+        numbers as it acts: then two equal rows get different chunks.
         """
         interface, horizon = self.policy.interface, self.policy.observation_horizon
         past = (horizon,) if horizon > 1 else ()
@@ -123,47 +123,48 @@ class Inspector:
         return backbones, softmaxes, not torch.allclose(rows[0], rows[1], atol=1e-5)
 
     def _make_hooks(self, stages: Sequence[str]) -> hooks.Hooks:
-        made: dict[tuple, tuple[nn.Module, hooks.Take]] = {}
+        takes: dict[tuple, tuple[nn.Module, hooks.Take]] = {}
         for i, backbone in enumerate(self._backbones):
-            made["size", i] = backbone, lambda _module, _inputs, out: torch.tensor(out.shape[-2:])
+            takes["size", i] = backbone, lambda _module, _inputs, out: torch.tensor(out.shape[-2:])
             for name in stages:
-                made["stage", i, name or "output"] = backbone.get_submodule(name), hooks.output
+                takes["stage", i, name or "output"] = backbone.get_submodule(name), hooks.output
             for name, module in backbone.named_modules():
                 if isinstance(module, AttentionModule):
-                    made["stage", i, f"{name} mask"] = module.to_mask, hooks.sigmoid
+                    takes["stage", i, f"{name} mask"] = module.to_mask, hooks.sigmoid
         for i, softmax in enumerate(self._softmaxes):
-            made["places", i] = softmax, lambda module, inputs, _out: hooks.places(module, inputs[0])
+            takes["places", i] = softmax, lambda module, inputs, _out: hooks.places(module, inputs[0])
         decoders = [module for module in self.policy.modules() if isinstance(module, Decoder)]
         if decoders:
-            made[("attention",)] = decoders[0].layers[-1].multihead_attn, hooks.attention
-        return made
+            takes[("attention",)] = decoders[0].layers[-1].multihead_attn, hooks.attention
+        return takes
 
-    def _say_what_is_missing(self, has_one_size: bool) -> list[str]:
+    def _missing(self, has_one_size: bool) -> list[str]:
+        """A line for each thing that cannot be shown."""
         name, notes = type(self.policy).__name__.removesuffix("Policy"), []
         if has_one_size:
-            notes.append("stages: this backbone has maps of one size alone; its last is shown")
+            notes.append("stages: this backbone has maps of one size only; the last one is shown")
         if not self._softmaxes:
             notes.append(f"keypoints: none; this {name} has no spatial softmax")
         if ("attention",) not in self._hooks:
             notes.append(f"attention: none; {name} has no decoder that looks at the image, as ACT has")
         elif not self._gives_places:
-            notes.append("attention over the image: none; this backbone hands on tokens that are no places")
+            notes.append("attention over the image: none; this backbone's tokens stand for no places in it")
         return notes
 
     def observe(self, episode: Episode, step: int) -> Batch:
-        """A step of an episode, as a batch of one, with as many steps before it as the policy looks back."""
+        """A step of an episode, with the earlier steps that the policy looks back on, as a batch of one."""
         horizon = self.policy.observation_horizon
         past = [max(0, step - back) for back in reversed(range(horizon))]
-        seen = self.policy.observe(
+        obs = self.policy.observe(
             [
                 {"qpos": episode.qpos[t], "images": {c: episode.images[c][t] for c in self.cameras}}
                 for t in past
             ]
         )
-        return {name: rows[None] for name, rows in seen.items()} if horizon > 1 else seen
+        return {name: rows[None] for name, rows in obs.items()} if horizon > 1 else obs
 
     def predict(self, obs: Batch) -> Tensor:
-        """Chunks (B, n, A) in robot units. What a policy draws is the same for every row, each time."""
+        """Chunks (B, n, A) in robot units. Every row gets the same random numbers, each time."""
         rows = [{k: v[i : i + 1] for k, v in obs.items()} for i in range(len(obs["qpos"]))]
         batches = rows if self._draws else [obs]
         return torch.cat([self.policy.act(batch, self._generator()).float() for batch in batches])
@@ -172,12 +173,12 @@ class Inspector:
         return torch.Generator(self.policy.device).manual_seed(SEED)
 
     def _newest(self, calls: Sequence[Tensor], camera: int, batch: int) -> Tensor:
-        """Of what was recorded, the rows (B, ...) of a camera's newest images.
+        """The recorded rows (B, ...) that belong to a camera's newest images.
 
-        Backbones are asked for one camera (and its past) at a time, or a shared one for all cameras at once.
+        A backbone takes one camera (and its past) at a time; a shared one may take all cameras at once.
         """
-        asked = batch if self._draws else 1
-        if len(self._backbones) == 1 and len(self.cameras) > 1 and len(calls) == asked:
+        count = batch if self._draws else 1  # calls of a backbone that takes all cameras at once
+        if len(self._backbones) == 1 and len(self.cameras) > 1 and len(calls) == count:
             return torch.cat(list(calls)).unflatten(0, (batch, -1))[:, camera]
         mine = calls if len(self._backbones) > 1 else calls[camera :: len(self.cameras)]
         return torch.cat([rows.unflatten(0, (-1, self.policy.observation_horizon))[:, -1] for rows in mine])
@@ -186,36 +187,36 @@ class Inspector:
 
     @torch.no_grad()
     def look(self, obs: Batch) -> Look:
-        """Everything that one pass through the network shows, of a batch of one."""
+        """Everything that one pass through the network shows; `obs` is a batch of one."""
         with hooks.recording(self._hooks) as calls:
             chunk = self.predict(obs)[0]
-        seen: dict[str, CameraLook] = {}
+        cameras: dict[str, CameraLook] = {}
         for i, camera in enumerate(self.cameras):
             backbone = i if len(self._backbones) > 1 else 0
-            look = seen[camera] = CameraLook(_pictures(obs)[i].cpu().numpy())
+            look = cameras[camera] = CameraLook(_pictures(obs)[i].cpu().numpy())
             for key in (key for key in calls if key[:2] == ("stage", backbone)):
                 look.stages[key[2]] = self._newest(calls[key], i, 1)[0].float().cpu().numpy()
             if ("places", backbone) in calls:
                 places = self._newest(calls["places", backbone], i, 1)[0]  # (K, h, w)
                 means, spread = hooks.in_pixels(places, look.image.shape)
                 look.keypoints, look.spread = means.cpu().numpy(), spread.cpu().numpy()
-        sizes = [calls["size", i if len(self._backbones) > 1 else 0][0].tolist() for i in range(len(seen))]
+        sizes = [calls["size", i if len(self._backbones) > 1 else 0][0].tolist() for i in range(len(cameras))]
         attention = calls[("attention",)][0][0] if ("attention",) in calls else None  # (n, N)
-        return Look(chunk.cpu().numpy(), seen, self._share_attention(attention, sizes, seen))
+        return Look(chunk.cpu().numpy(), cameras, self._share_attention(attention, sizes, cameras))
 
     def _share_attention(
-        self, attention: Tensor | None, sizes: Sequence[list[int]], seen: dict[str, CameraLook]
+        self, attention: Tensor | None, sizes: Sequence[list[int]], cameras: dict[str, CameraLook]
     ) -> dict[str, np.ndarray]:
-        """Cut attention (n, N) to ACT's tokens (latent, state, each camera's cells) into its parts.
+        """Shares of attention (n, N) that go to the latent, the state and each camera; N are ACT's tokens.
 
-        Where there is no CVAE, the first token is a learned constant.
+        Each camera's cells are kept as its `attention`. Without a CVAE the first token is a learned constant.
         """
         if attention is None:
             return {}
         rows = attention.float().cpu().numpy()
         latent = "latent" if self.policy.network.latent is not None else "constant (no CVAE)"
         shares, first = {latent: rows[:, 0], "state": rows[:, 1]}, 2
-        for (camera, look), (h, w) in zip(seen.items(), sizes, strict=True):
+        for (camera, look), (h, w) in zip(cameras.items(), sizes, strict=True):
             cells = rows[:, first : first + h * w]
             shares[camera] = cells.sum(axis=1)
             first += h * w
@@ -223,16 +224,16 @@ class Inspector:
                 look.attention = cells.reshape(-1, h, w)
         return shares
 
-    # --- what its actions hang on
+    # --- what its actions depend on
 
     def saliency(self, obs: Batch, direction: np.ndarray | None = None, copies: int = COPIES) -> Saliency:
-        """Gradients of the chunk by the pixels, of a batch of one.
+        """Gradients of the chunk by the pixels; `obs` is a batch of one.
 
         Args:
             obs: the observation.
-            direction: (n, A): how the chunk changes along this; if not given, how it changes at all, which is
-                the norm of the Jacobian, estimated along random directions, one for each copy.
-            copies: noisy copies of the images that the squared gradients are averaged over.
+            direction: (n, A), along which a change of the chunk counts; if not given, any change counts:
+                the norm of the Jacobian, estimated along a random direction for each copy.
+            copies: noisy copies of the images; the squared gradients are averaged over them.
         """
         random = torch.Generator().manual_seed(SEED)
         images = obs["images"].float()
@@ -251,30 +252,29 @@ class Inspector:
         strength = newest.square().sum(dim=-1).mean(dim=0).sqrt().cpu().numpy()  # (cameras, H, W)
         points = {}
         for i, camera in enumerate(self.cameras if self._softmaxes else ()):
-            found = calls["points", i if len(self._softmaxes) > 1 else 0]
-            # a policy that draws is asked for one copy after the other
-            gradients = self._newest([points.grad for points in found], i, copies)  # (copies, K, 2)
+            recorded = calls["points", i if len(self._softmaxes) > 1 else 0]
+            gradients = self._newest([tensor.grad for tensor in recorded], i, copies)  # (copies, K, 2)
             points[camera] = gradients.square().sum(dim=-1).mean(dim=0).sqrt().cpu().numpy()
         return Saliency(dict(zip(self.cameras, strength, strict=True)), points)
 
     @torch.no_grad()
     def occlusion(self, obs: Batch, rows: int) -> dict[str, np.ndarray]:
-        """How far the chunk moves (root mean square, standard deviations of an action) when a patch is hidden
-        under the image's mean colour: by camera (rows, columns), of a batch of one.
+        """How far the chunk moves (root mean square, standard deviations of an action) when the image's mean
+        colour hides a patch: by camera (rows, columns); `obs` is a batch of one.
         """
         hidden = obs["images"].float().mean(dim=(-3, -2), keepdim=True).round().to(torch.uint8)
         chunk = self.predict(obs)
-        found = {}
+        distances = {}
         for i, camera in enumerate(self.cameras):
             moved = (
                 self._patched(obs, hidden.expand_as(obs["images"]), i, rows) - chunk
             ) / self.policy.action_std
-            found[camera] = _grid(moved.square().mean(dim=(1, 2)).sqrt(), rows)
-        return found
+            distances[camera] = _grid(moved.square().mean(dim=(1, 2)).sqrt(), rows)
+        return distances
 
     def _patched(self, obs: Batch, others: Tensor, camera: int, rows: int) -> Tensor:
-        """Chunks (rows * columns, n, A) of an observation in which a patch of a camera's images is taken from
-        `others` (1, ..., H, W, 3). Patches overlap: each is twice as high and wide as a cell of the grid.
+        """Chunks (rows * columns, n, A), one for each patch of a camera's images that is taken from `others`
+        (1, ..., H, W, 3). Patches overlap: each is twice as high and wide as a cell of the grid.
         """
         height, width = others.shape[-3:-1]
         columns = max(1, round(rows * width / height))
@@ -329,7 +329,7 @@ def _pictures(obs: Batch) -> Tensor:
 
 
 def _around(cell: int, cells: int, length: int) -> tuple[int, int]:
-    """Where a patch begins and ends that is centred on a cell and twice as long."""
+    """Where a patch begins and ends; it is centred on a cell and twice as long."""
     return max(0, round((cell - 0.5) * length / cells)), min(length, round((cell + 1.5) * length / cells))
 
 
@@ -338,5 +338,5 @@ def _grid(values: Tensor, rows: int) -> np.ndarray:
 
 
 def _repeat(row: Tensor, times: int) -> Tensor:
-    """A batch of one, so many times."""
+    """A batch of one, repeated."""
     return row.expand(times, *row.shape[1:])

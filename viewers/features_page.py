@@ -1,4 +1,4 @@
-"""One page for what visualize_features.py has written into a folder, and how to read each picture."""
+"""One page of what visualize_features.py wrote into a folder; it says how to read each picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from viewers.pages import Html, element, joined, write_page
 from viewers.report_layout import section, soft
 
 FILE = "index.html"
-# by the end of a file's name, how it is to be read; the first that fits counts
+# how to read a file, by the end of its name; the first that fits counts
 READ = (
     (
         "_look.png",
@@ -29,7 +29,7 @@ COMPARED = "Two moments: their difference, and which patches of B, put into A, t
 
 
 def reading(name: str) -> str:
-    """How a file of that name is to be read."""
+    """How to read the file of that name."""
     if re.search(r"_vs_.*_step_\d+\.png$", name):
         return COMPARED
     return next(words for end, words in READ if name.endswith(end))
@@ -40,8 +40,8 @@ def write_features_page(folder: Path) -> Path:
     names = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".mp4"))
     moments: dict[str, list[str]] = {}
     for name in names:
-        found = re.match(r"episode_\d+_step_\d+(_vs_episode_\d+_step_\d+)?|episode_\d+", name)
-        moments.setdefault(found[0] if found else "others", []).append(name)
+        match = re.match(r"episode_\d+_step_\d+(_vs_episode_\d+_step_\d+)?|episode_\d+", name)
+        moments.setdefault(match[0] if match else "others", []).append(name)
     parts = [section(moment.replace("_", " "), *_shown(files)) for moment, files in moments.items()]
     write_page(folder / FILE, "report", title="What the policy looks at", body=joined(parts))
     return folder / FILE

@@ -1,4 +1,4 @@
-"""What was run: `commands.json` in a run's folder lists its commands, when each was given, and versions."""
+"""What was run: `commands.json` in a run's folder lists its commands, with time and versions."""
 
 from __future__ import annotations
 
@@ -32,18 +32,21 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class NotedCommand:
-    """A command that was given."""
+    """A command that was run."""
 
-    what: str  # it does to the run
+    what: str  # what it does to the run
     when: str  # ISO 8601
     command: str
-    versions: dict[str, str]  # what its results may depend on, by name
+    versions: dict[str, str]  # by name, of what its results may depend on
 
 
 def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> None:
-    """Add a command, this one unless `argv` is given, to the folder's list; `what` it does to the run.
+    """Add a command to the folder's list; passwords in its addresses are masked.
 
-    Without the passwords of the addresses in it.
+    Args:
+        folder: the run's.
+        what: what the command does to the run.
+        argv: the command; the one that is running if not given.
     """
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     line = f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}"
@@ -55,7 +58,7 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
 
 
 def read_commands(folder: Path) -> list[dict[str, Any]]:
-    """The folder's list, oldest first; empty if there is none. ValueError if the file is no such list."""
+    """The folder's list, oldest first; empty if there is none. ValueError if the file is damaged."""
     path = folder / FILE
     if not path.is_file():
         return []
@@ -69,19 +72,19 @@ def read_commands(folder: Path) -> list[dict[str, Any]]:
 
 
 def versions() -> dict[str, str]:
-    """What results may depend on: this code's commit, Python, packages that compute, and the machine."""
-    found = {"code": _commit(), "python": platform.python_version()}
+    """What results may depend on: this code's commit, Python, the packages that compute, and the machine."""
+    entries = {"code": _commit(), "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            entries[package] = version(package)
         except PackageNotFoundError:
             continue
-    found["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_gpu()}"
-    return found
+    entries["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_gpu()}"
+    return entries
 
 
 def _commit() -> str:
-    """Of the folder that this file is in; with `-dirty` if files were changed since."""
+    """The commit of this code; with `-dirty` if files were changed since."""
     command = [
         "git",
         "-C",
@@ -99,7 +102,7 @@ def _commit() -> str:
 
 
 def _gpu() -> str:
-    torch = sys.modules.get("torch")  # imported by all that could use one
+    torch = sys.modules.get("torch")  # every program that could use a GPU has imported it
     if torch is None or not torch.cuda.is_available():
         return ""
     return f", {torch.cuda.get_device_name()}"

@@ -15,11 +15,11 @@ FILE = PAGE
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
-    """Write the page of one run or of several; returns it.
+    """Write the page of one run or of several; returns its path.
 
     Args:
-        folders: of the runs.
-        output: the page; `report.html` in the only folder, or here, if not given.
+        folders: the runs'.
+        output: the page; if not given, `report.html` in the folder of the run, or here if there are several.
 
     Raises:
         ValueError: a folder holds no run.
@@ -33,7 +33,7 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
 
 
 def refresh_report(folder: Path) -> Path:
-    """Write the page of a run that has something new, and those it is linked with; returns the run's."""
+    """Write the page of a run anew, and the pages that are linked with it; returns the run's page."""
     page = write_report([folder])
     for other in (folder.resolve().parent, folder / ARM):
         if (other / FILE).is_file() and is_run(other) and ARM in (folder.resolve().name, other.name):
@@ -42,7 +42,7 @@ def refresh_report(folder: Path) -> Path:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Short ones, if they tell the runs apart."""
+    """The runs' names: short ones, if they tell the runs apart."""
     resolved = [folder.resolve() for folder in folders]
     short = [run_name(folder) for folder in folders]
     if len(set(short)) == len(short):
@@ -52,5 +52,5 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 
 def _link(path: Path, place: Path) -> str:
-    """A file's address, as seen from the page."""
+    """A file's address, relative to the page's folder."""
     return quote(os.path.relpath(path.resolve(), place))

@@ -1,4 +1,4 @@
-"""What the parts of a report are laid out with."""
+"""The layout of a report's parts: sections, notes, tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from viewers.pages import Html, element
 
 
 def section(title: str, *content: Html) -> Html:
-    """A part with a heading; nothing where there is no content."""
+    """A part with a heading; empty without content."""
     content = tuple(part for part in content if part)
     return element("section", element("h2", title), *content) if content else Html()
 
@@ -20,7 +20,7 @@ def soft(words: str) -> Html:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Html:
-    """Cells below a head."""
+    """A table with a heading for each column."""
     names = element("tr", *(element("th", name) for name in head))
     lines = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
     return element("div", element("table", names, *lines), class_="scroll")

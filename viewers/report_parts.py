@@ -1,4 +1,4 @@
-"""The parts of a report (report.py), as HTML; those of evaluations are in `report_results`."""
+"""The parts of a report (report.py), as HTML; evaluations have theirs in report_results.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from viewers.svg import line_chart
 
 
 def headline(runs: Sequence[RunFolder]) -> str:
-    """What the page is called."""
+    """The page's title."""
     return ", ".join(run.name for run in runs)
 
 
@@ -79,7 +79,7 @@ def _losses(runs: Sequence[RunFolder]) -> Html:
 
 
 def _loss_lines(runs: Sequence[RunFolder], loss: str) -> list[Line]:
-    """Of one run: training, validation, and its phases; of several: a colour for each."""
+    """Lines of one loss. One run: training, validation and phases; several runs: a colour for each."""
     if len(runs) == 1:
         return loss_lines(runs[0].history, loss)
     lines = []
@@ -92,7 +92,7 @@ def _loss_lines(runs: Sequence[RunFolder], loss: str) -> list[Line]:
 
 
 def _pictures(runs: Sequence[RunFolder], link: Link) -> Html:
-    """How VINN chose its number of neighbours."""
+    """Plots of how VINN chose its number of neighbours."""
     images = [
         element(
             "figure",
@@ -122,14 +122,14 @@ def _commands(runs: Sequence[RunFolder]) -> Html:
 
 
 def _flags(runs: Sequence[RunFolder]) -> Html:
-    """The flags of training; those in which runs differ first."""
+    """The flags of training; where runs differ, those first."""
     names = list(dict.fromkeys(name for run in runs for name in run.flags))
     rows = [[json.dumps(run.flags[name]) if name in run.flags else "" for run in runs] for name in names]
     return _comparison("Flags", names, rows, runs)
 
 
 def _versions(runs: Sequence[RunFolder]) -> Html:
-    """Of the last command of each run."""
+    """The versions that the last command of each run noted."""
     last = [run.commands[-1].versions if run.commands else {} for run in runs]
     names = list(dict.fromkeys(name for versions in last for name in versions))
     return _comparison("Versions", names, [[v.get(name, "") for v in last] for name in names], runs)
@@ -138,7 +138,7 @@ def _versions(runs: Sequence[RunFolder]) -> Html:
 def _comparison(
     title: str, names: Sequence[str], rows: Sequence[Sequence[str]], runs: Sequence[RunFolder]
 ) -> Html:
-    """A table of a value a run; of several runs, rows that differ are on top, the others folded away."""
+    """A table with a column for each run; rows that differ are on top, the others folded away."""
     if not names:
         return Html()
     head = ["", *(run.name for run in runs)] if len(runs) > 1 else ["", ""]
@@ -150,6 +150,6 @@ def _comparison(
     if len(runs) == 1 and title == "Versions":
         return section(title, table(head, same))
     shown = table(head, differing) if differing else Html()
-    told = f"{len(same)} flags" if len(runs) == 1 else f"{len(same)} that agree"
-    folded = element("details", element("summary", told), table(head, same)) if same else Html()
+    summary = f"{len(same)} flags" if len(runs) == 1 else f"{len(same)} that agree"
+    folded = element("details", element("summary", summary), table(head, same)) if same else Html()
     return section(title, shown, folded)

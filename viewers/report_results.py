@@ -1,4 +1,4 @@
-"""What evaluations came to, as parts of a report (report.py): success, stages, choices, rollouts."""
+"""The results of evaluations, as parts of a report (report.py): success, stages, choices, rollouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from viewers.svg import interval_bar
 Link = Callable[[Path], str]  # a file's address in the page
 Named = tuple[RunFolder, Evaluation, str]
 
-LOADED = 12  # videos whose first picture is fetched with the page; others when they are played
+LOADED = 12  # videos whose first picture is loaded with the page; the others load when they are played
 RATES = (
     "Success: a rollout came to the last stage at some step. 95 % interval: where the true rate lies, as far "
     "as so many can tell. Mean return: the sum of a rollout's rewards over its steps, on average."
@@ -86,12 +86,12 @@ def _group(name: str) -> Html:
 def _bar(label: str, summary: Summary, stage: int, color: str) -> Html:
     n, count = max(summary.n, 1), summary.reached(stage)
     fill = element("div", style=f"width:{100 * count / n:.1f}%;background:{color}")
-    told = element("div", f"{count} of {summary.n}, {count / n:.0%}")
-    return joined([element("div", label), element("div", fill, class_="bar"), told])
+    share = element("div", f"{count} of {summary.n}, {count / n:.0%}")
+    return joined([element("div", label), element("div", fill, class_="bar"), share])
 
 
 def choices(named: Sequence[Named]) -> Html:
-    """What was chosen in each case."""
+    """How often each object was chosen in each case."""
     tables: list[Html] = []
     for _, evaluation, name in named:
         counts = evaluation.summary.choice_counts
@@ -136,7 +136,7 @@ def _verdict(outcome: Outcome, summary: Summary) -> str:
 
 
 def _story(outcome: Outcome, summary: Summary) -> str:
-    """What a rollout came to, in words."""
+    """How a rollout went, in words."""
     reward, labels = outcome.highest_reward, summary.stages
     words = [f"rollout {outcome.index}: "]
     words[0] += "unknown how it ended" if reward is None else f"reward {reward} of {len(labels)}"
@@ -180,5 +180,5 @@ def _video(outcome: Outcome, evaluation: Evaluation, link: Link, number: int, lo
     )
     caption = [element("span", verdict, class_=f"{verdict}-text"), _story(outcome, evaluation.summary)]
     caption += [element("a", "joints", href=link(plot))] if plot else []
-    told = element("figcaption", joined(caption, " "))
-    return element("figure", video, told, id=f"v{number}-{outcome.index}")
+    figcaption = element("figcaption", joined(caption, " "))
+    return element("figure", video, figcaption, id=f"v{number}-{outcome.index}")

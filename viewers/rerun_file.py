@@ -1,6 +1,6 @@
 """An episode as a recording for the Rerun viewer (https://rerun.io): cameras, joints, and the arms in 3-D.
 
-The package rerun-sdk is optional: this module is imported where it is used.
+The package rerun-sdk is optional, so this module is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from viewers.series import camera_order, series_of
 from viewers.shapes import BodyPoses, Scene3D, Shape, scene_3d
 
 STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (web/viewer.css)
-EYE = np.array([0.6, -0.9, 0.6])  # m, from the middle of the arms; where the viewer looks from at first
+EYE = np.array([0.6, -0.9, 0.6])  # m, the first viewpoint, from the middle of the arms
 
 
 def write_rerun(path: Path, episode: Episode, name: str) -> str:
-    """Write an episode as `.rrd`; returns what is to be said about its 3-D view.
+    """Write an episode as `.rrd`; returns a line about its 3-D view.
 
     Args:
         path: the file.
         episode: with its images.
-        name: of the recording, for the viewer's list.
+        name: the recording's, for the viewer's list.
     """
-    rr.set_strict_mode(True)  # what it cannot take is an error, not a gap in the recording
+    rr.set_strict_mode(True)  # bad data is an error, not a gap in the recording
     scene = scene_3d(episode)
     with complete_file(path) as part, rr.RecordingStream("episodes", recording_id=name) as recording:
         recording.save(part, default_blueprint=_layout(episode, scene))
@@ -70,7 +70,7 @@ def _joint_path(group: str, name: str) -> str:
 
 
 def _camera_path(camera: str) -> str:
-    """Under the world, so that pictures stand in the scene too, where the camera is."""
+    """Below `world`, so that the scene shows each picture where its camera is."""
     return f"world/cameras/{rr.escape_entity_path_part(camera)}"
 
 
@@ -85,7 +85,7 @@ def _log_cameras(recording: Any, episode: Episode) -> None:
 
 
 def plain_jpeg(frame: np.ndarray) -> bytes:
-    """A frame (H, W, 3) RGB as the rest of the world encodes it; episode files exchange red and blue."""
+    """A frame (H, W, 3) RGB as a usual JPEG; those of episode files exchange red and blue."""
     return encode_jpeg(frame[..., ::-1]).tobytes()
 
 
@@ -94,9 +94,9 @@ def _log_scene(recording: Any, scene: Scene3D, episode: Episode, times: list[Any
     for shape in scene.shapes:
         entity = _body_path(shape.body)
         recording.log(f"{entity}/shape", _mesh(shape), static=True)
-        _log_motion(recording, entity, scene.bodies, shape.body, times)
+        _log_poses(recording, entity, scene.bodies, shape.body, times)
     for camera in scene.fovy.keys() & episode.images.keys():
-        _log_motion(recording, _camera_path(camera), scene.cameras, camera, times)
+        _log_poses(recording, _camera_path(camera), scene.cameras, camera, times)
         height, width = episode.images[camera][0].shape[:2]
         pinhole = rr.Pinhole(
             resolution=(width, height),
@@ -112,7 +112,7 @@ def _body_path(body: str) -> str:
 
 
 def _mesh(shape: Shape) -> Any:
-    """Each triangle with corners of its own, so that edges look sharp."""
+    """A shape for Rerun; no triangles share corners, so that edges look sharp."""
     corners = shape.triangles
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -124,9 +124,9 @@ def _mesh(shape: Shape) -> Any:
     )
 
 
-def _log_motion(recording: Any, entity: str, motion: BodyPoses, name: str, times: list[Any]) -> None:
-    i = motion.names.index(name)
-    xyz, xyzw = motion.xyz[:, i], np.roll(motion.wxyz[:, i], -1, axis=1)
+def _log_poses(recording: Any, entity: str, poses: BodyPoses, name: str, times: list[Any]) -> None:
+    i = poses.names.index(name)
+    xyz, xyzw = poses.xyz[:, i], np.roll(poses.wxyz[:, i], -1, axis=1)
     if np.ptp(xyz, axis=0).max() == 0 and np.ptp(xyzw, axis=0).max() == 0:  # it stands still
         pose = rr.Transform3D(translation=xyz[0], quaternion=rr.Quaternion(xyzw=xyzw[0]))
         recording.log(entity, pose, static=True)
@@ -135,7 +135,7 @@ def _log_motion(recording: Any, entity: str, motion: BodyPoses, name: str, times
 
 
 def _layout(episode: Episode, scene: Scene3D | None) -> Any:
-    """What the viewer shows at first: the scene and the cameras, beside a plot for each joint."""
+    """The viewer's first layout: the scene and the cameras, beside a plot for each joint."""
     views = [rrb.Spatial2DView(origin=_camera_path(camera), name=camera) for camera in camera_order(episode)]
     if scene:
         centre = scene.bodies.xyz[:, scene.arm_bodies].mean(axis=(0, 1))

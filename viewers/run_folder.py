@@ -14,21 +14,21 @@ from evaluation import Summary, content_version, list_results, read_result
 from viewers.provenance import FILE, NotedCommand, read_commands
 
 PAGE = "report.html"
-ARM = "arm"  # folder of a policy's runs on an arm, in that of its training
+ARM = "arm"  # in the folder of a policy's training: the folder of its runs on an arm
 
 
 @dataclass
 class Evaluation:
-    """An evaluation, and what was filmed of it."""
+    """An evaluation and its videos."""
 
     summary: Summary
     folder: Path
-    is_stale: bool = False  # its checkpoint was trained anew since
+    is_stale: bool = False  # its checkpoint has been trained anew since
     videos: dict[int, Path] = field(default_factory=dict)  # by number of the rollout
 
     @cached_property
     def facts(self) -> dict[str, str]:
-        """How it was made, in words, by what they are about."""
+        """How the evaluation was made, in words, by topic."""
         summary, settings = self.summary, self.summary.settings
         if settings is not None:
             made = settings.facts()
@@ -39,7 +39,7 @@ class Evaluation:
         return {"checkpoint": " + ".join(names), **earlier, **made}
 
     def plot(self, index: int) -> Path | None:
-        """The joints of a rollout that was filmed, if they were drawn."""
+        """The plot of a filmed rollout's joints, if there is one."""
         video = self.videos.get(index)
         plot = video and video.with_name(f"rollout_{index}_qpos.png")
         return plot if plot and plot.is_file() else None
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def related(self) -> list[tuple[str, Path]]:
-        """What other pages there are of it, and where."""
+        """Titles and files of the other pages about this run."""
         pages = [("runs on the arm", self.folder / ARM / PAGE)]
         if self.folder.resolve().name == ARM:
             pages.append(("training and evaluation of the policy", self.folder.resolve().parent / PAGE))
@@ -67,19 +67,19 @@ class RunFolder:
 
 
 def run_name(folder: Path) -> str:
-    """What a run is called: its folder; of an arm's runs that of the training they belong to."""
+    """A run's name: its folder's; for runs on an arm, that of the training they belong to."""
     folder = folder.resolve()
     return f"{folder.parent.name}, on the arm" if folder.name == ARM and folder.parent.name else folder.name
 
 
 def is_run(folder: Path) -> bool:
-    """Whether there is something to report of."""
+    """Whether the folder holds anything to report."""
     files = ("config.json", "history.csv", FILE)
     return any((folder / file).is_file() for file in files) or bool(list_results(folder))
 
 
 def read_run(folder: Path, name: str) -> RunFolder:
-    """What a folder holds; a file that cannot be read is noted. ValueError if there is nothing."""
+    """What a folder holds; files that cannot be read are noted. ValueError if it holds no run."""
     if not is_run(folder):
         raise ValueError(
             f"{folder} holds no run (config.json, history.csv, result_*.json); give the --ckpt_dir of one"
@@ -100,8 +100,8 @@ def read_run(folder: Path, name: str) -> RunFolder:
         try:
             read(path)
         except (ValueError, KeyError, TypeError, OSError, RecursionError, csv.Error) as error:
-            said = f"{path.relative_to(folder)} cannot be read: {error}"
-            run.problems.append(said if len(said) < 400 else f"{said[:400]}...")
+            problem = f"{path.relative_to(folder)} cannot be read: {error}"
+            run.problems.append(problem if len(problem) < 400 else f"{problem[:400]}...")
     _find_videos(run)
     _find_stale(run)
     return run
@@ -114,12 +114,12 @@ def _read_history(path: Path) -> list[Losses]:
 
 
 def _find_videos(run: RunFolder) -> None:
-    """Give each evaluation its videos: those beside it.
+    """Give each evaluation the videos beside it.
 
-    Earlier versions wrote them all into the run's folder: there, the newest of their evaluations that filmed
-    a rollout wrote it last, and those that moved since are looked for as if they had not.
+    Earlier versions wrote the videos of all evaluations into the run's folder. There, a video belongs to the
+    newest evaluation that filmed this rollout.
     """
-    taken: set[int] = set()
+    taken: set[int] = set()  # rollouts whose video in the run's folder belongs to a newer evaluation
     for evaluation in run.evaluations:
         is_old = evaluation.summary.settings is None
         place = run.folder if is_old else evaluation.folder
@@ -132,7 +132,7 @@ def _find_videos(run: RunFolder) -> None:
 
 
 def _find_stale(run: RunFolder) -> None:
-    """Mark evaluations of a checkpoint that holds something else by now."""
+    """Mark the evaluations of a checkpoint that has changed since."""
     versions: dict[Path, str] = {}
     for evaluation in run.evaluations:
         settings, path = evaluation.summary.settings, run.folder / evaluation.summary.checkpoint
@@ -143,7 +143,7 @@ def _find_stale(run: RunFolder) -> None:
 
 
 def labels(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, Evaluation, str]]:
-    """Every evaluation, and what it is called: by what tells it from the others."""
+    """Every evaluation with a label that tells it from the others."""
     named = []
     for run in runs:
         differing = _differing([evaluation.facts for evaluation in run.evaluations])

@@ -1,4 +1,4 @@
-"""What is plotted of an episode over its steps: each entry of state and action, by the name it has."""
+"""The plots of an episode over its steps: one for each entry of state and action, by its name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from episodes import Episode, action_entries, entries
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One plot: state and command (T,) each, where there is one."""
+    """One plot: state and command, each (T,) or None."""
 
-    group: str  # an arm, for example
+    group: str  # such as an arm
     name: str
     unit: str
     state: np.ndarray | None = None
@@ -34,12 +34,12 @@ def series_of(episode: Episode) -> list[Series]:
 
 
 def _commands(episode: Episode) -> list[np.ndarray]:
-    """(T,) values of each entry of an action, the speeds of a mobile base as they were recorded."""
+    """(T,) values of each entry of an action; the speeds of a mobile base are as recorded."""
     return [*episode.action.T, *(() if episode.base_action is None else episode.base_action.T)]
 
 
 def camera_order(episode: Episode) -> list[str]:
-    """Cameras to show, on pages and in videos: those of the task first, as it has them."""
+    """Cameras in the order of pages and videos: the task's first, in its order."""
     known = TASKS[episode.task].cameras if episode.task in TASKS else ()
     own = [camera for camera in known if camera in episode.images]
     return own + sorted(set(episode.images) - set(own))

@@ -14,7 +14,7 @@ from tasks import Task, mujoco
 SHOWN_GROUPS = 3  # MuJoCo draws geoms of groups 0, 1 and 2 unless told otherwise
 SEGMENTS = 24  # of a circle
 HALF_PLANE = 1.5  # m, of an infinite plane
-DRIFT = 0.02  # rad; a repeated episode further off than this has gone another way
+DRIFT = 0.02  # rad; a repeated episode that is further off has gone another way
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,11 @@ class Scene3D:
     cameras: BodyPoses
     fovy: dict[str, float]  # degrees, by camera
     arm_bodies: tuple[int, ...]  # which of the bodies are parts of arms
-    note: str  # where the props' motion is from, for the reader
+    note: str  # for the reader: where the motion is from
 
 
 def twin_of(episode: Episode) -> Task | None:
-    """The simulated task that has the episode's arms: its own, or one like it; None if there is none."""
+    """A simulated task with the episode's arms: its own or one like it; None if there is none."""
     task = TASKS.get(episode.task)
     if task is None or task.dim != episode.qpos.shape[1]:
         return None
@@ -62,29 +62,28 @@ def scene_3d(episode: Episode) -> Scene3D | None:
     """An episode in three dimensions; None where no scene is known for it.
 
     Arms are where the recorded state says. Props are where the simulation takes them when the actions are
-    sent once more; where the episode does not tell how they started, or goes another way now, they are left
-    out.
+    sent once more; they are left out if the episode does not say how they started, or now goes another way.
     """
     task = twin_of(episode)
     if task is None:
         return None
-    moved = _props_qpos(task, episode)
-    env = make_sim_env(task, has_props=moved is not None)
+    simulated = _props_qpos(task, episode)
+    env = make_sim_env(task, has_props=simulated is not None)
     try:
         model = env.physics.model.ptr
-        bodies, cameras = _follow(env, episode, moved)
+        bodies, cameras = _follow(env, episode, simulated)
         shapes = tuple(shape for body in range(model.nbody) if (shape := _shape(model, body)))
         fovy = {model.camera(i).name: float(model.cam_fovy[i]) for i in range(model.ncam)}
     finally:
         env.close()
-    note = "the actions, sent once more in simulation" if moved is not None else "not known: left out"
+    note = "the actions, sent once more in simulation" if simulated is not None else "not known: left out"
     arms = tuple(f"{arm.name}/" for arm in task.arms)
     arm_bodies = tuple(i for i, name in enumerate(bodies.names) if name.startswith(arms))
     return Scene3D(shapes, bodies, cameras, fovy, arm_bodies, f"arms: the recorded state; objects: {note}")
 
 
 def _props_qpos(task: Task, episode: Episode) -> np.ndarray | None:
-    """(T, nq): MuJoCo's state at each step when the actions are sent once more; None if that cannot be."""
+    """(T, nq) MuJoCo's state at each step when the actions are sent once more; None if it cannot be had."""
     is_whole = episode.sim and episode.env_state is not None and episode.action.shape[1] == task.dim
     if not is_whole or len(episode.env_state) != 7 * len(task.props):
         return None
@@ -101,14 +100,14 @@ def _props_qpos(task: Task, episode: Episode) -> np.ndarray | None:
     return np.array(rows)
 
 
-def _follow(env, episode: Episode, moved: np.ndarray | None) -> tuple[BodyPoses, BodyPoses]:
-    """Bodies and cameras at each step."""
+def _follow(env, episode: Episode, simulated: np.ndarray | None) -> tuple[BodyPoses, BodyPoses]:
+    """Where bodies and cameras are at each step; props as `simulated` (T, nq) has them."""
     model, data = env.physics.model.ptr, env.physics.data.ptr
     bodies: list[tuple[np.ndarray, np.ndarray]] = []
     cameras: list[tuple[np.ndarray, np.ndarray]] = []
     for t, state in enumerate(episode.qpos):
-        if moved is not None:
-            data.qpos[:] = moved[t]
+        if simulated is not None:
+            data.qpos[:] = simulated[t]
         env.pose(state)
         bodies.append((data.xpos.copy(), data.xquat.copy()))
         cameras.append((data.cam_xpos.copy(), np.array([_quaternion(matrix) for matrix in data.cam_xmat])))
@@ -148,7 +147,7 @@ def _shape(model: mujoco.MjModel, body: int) -> Shape | None:
 
 
 def _color(model: mujoco.MjModel, geom: int) -> np.ndarray:
-    """RGBA (4,) uint8 of a geom; of a texture its mean."""
+    """RGBA (4,) uint8 of a geom; a texture's mean."""
     material = model.geom_matid[geom]
     if material < 0:
         return np.round(255 * model.geom_rgba[geom]).astype(np.uint8)
@@ -164,24 +163,24 @@ def _color(model: mujoco.MjModel, geom: int) -> np.ndarray:
 
 def _triangles(model: mujoco.MjModel, geom: int) -> np.ndarray:
     """(F, 3, 3) corners of a geom in its own frame (MuJoCo's XML reference: geom/type, geom/size)."""
-    kind, size = mujoco.mjtGeom(model.geom_type[geom]), model.geom_size[geom]
+    form, size = mujoco.mjtGeom(model.geom_type[geom]), model.geom_size[geom]
     turn = np.linspace(-np.pi / 2, np.pi / 2, SEGMENTS // 2 + 1)
     half_circle = np.column_stack([np.cos(turn), np.sin(turn)])  # radius, height
-    if kind == mujoco.mjtGeom.mjGEOM_MESH:
+    if form == mujoco.mjtGeom.mjGEOM_MESH:
         return _mesh(model, model.geom_dataid[geom])
-    if kind == mujoco.mjtGeom.mjGEOM_BOX:
+    if form == mujoco.mjtGeom.mjGEOM_BOX:
         return _box() * size
-    if kind == mujoco.mjtGeom.mjGEOM_PLANE:
+    if form == mujoco.mjtGeom.mjGEOM_PLANE:
         return _box() * [size[0] or HALF_PLANE, size[1] or HALF_PLANE, 0.0]
-    if kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
+    if form == mujoco.mjtGeom.mjGEOM_CYLINDER:
         return _revolved(np.array([[0, -1], [1, -1], [1, 1], [0, 1]])) * [size[0], size[0], size[1]]
-    if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
+    if form == mujoco.mjtGeom.mjGEOM_CAPSULE:
         quarter = half_circle[SEGMENTS // 4 :] * size[0]  # from the equator up
         upper = quarter + [0, size[1]]
         return _revolved(np.concatenate([upper[::-1] * [1, -1], upper]))
-    if kind in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_ELLIPSOID):
-        return _revolved(half_circle) * (size if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID else size[0])
-    return np.zeros((0, 3, 3))  # height fields and the like, of which our scenes have none
+    if form in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_ELLIPSOID):
+        return _revolved(half_circle) * (size if form == mujoco.mjtGeom.mjGEOM_ELLIPSOID else size[0])
+    return np.zeros((0, 3, 3))  # height fields and the like; our scenes have none
 
 
 def _mesh(model: mujoco.MjModel, mesh: int) -> np.ndarray:
@@ -209,4 +208,4 @@ def _revolved(profile: np.ndarray) -> np.ndarray:
     a, b, c, d = ring[:-1, :-1], ring[1:, :-1], ring[1:, 1:], ring[:-1, 1:]
     corners = np.concatenate([np.stack([a, b, c], axis=2), np.stack([a, c, d], axis=2)]).reshape(-1, 3, 3)
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    return corners[areas > 1e-12]  # at the poles half of them are lines
+    return corners[areas > 1e-12]  # at the poles half of the triangles are mere lines

@@ -1,4 +1,4 @@
-"""Charts as SVG, to stand in a page: small, sharp at any size, in the page's own colours."""
+"""Charts as SVG inside a page: small, sharp at any size, in the page's colours."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from common import Line
 from viewers.pages import Html, element, joined
 
 WIDTH, HEIGHT = 460, 250  # of a chart, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 30  # around the axes
-POINTS = 400  # of a line, at most
-LETTER = 6.6  # width of a figure, at the size that labels have
-DRAWABLE = 1e150  # larger values, and on a log axis smaller ones than its inverse, leave no room to count in
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 30  # margins around the axes
+POINTS = 400  # at most, in a line
+LETTER = 6.6  # width of a digit in a label
+DRAWABLE = 1e150  # largest value that axes can count to; on a log axis its inverse is the least
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """From values to places."""
+    """From values to places in the chart."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ class _Axis:
 def line_chart(
     title: str, lines: Sequence[Line], x_label: str = "step", top: float | None = None, note: str = ""
 ) -> Html:
-    """Lines over a common axis, logarithmic where all values are positive; `top` makes it 0 to `top`.
+    """Lines over a common x axis. The y axis is logarithmic if all are positive, or goes from 0 to `top`.
 
     Points that are not finite, or too large to draw, are left out; `note` explains the title.
     """
@@ -111,7 +111,7 @@ def _y_axis(values: Sequence[float], top: float | None) -> _Axis:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Every so many-th, and the last."""
+    """About POINTS of the points, evenly, and the last."""
     every = max(1, math.ceil(len(points) / POINTS))
     return [*points[:-1:every], *points[-1:]]
 
@@ -126,13 +126,13 @@ def _drawn(line: Line, points: Sequence[tuple[float, float]], x_axis: _Axis, y_a
     dash = "5 3" if line.dashed else None
     parts = [element("polyline", points=path, stroke=line.color, stroke_dasharray=dash)]
     for (x, y), (step, value) in zip(places if line.marked else (), points, strict=False):
-        told = element("title", f"{line.label}: {value:.4g} at {step:g}")
-        parts.append(element("circle", told, cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.2, fill=line.color))
+        hint = element("title", f"{line.label}: {value:.4g} at {step:g}")
+        parts.append(element("circle", hint, cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.2, fill=line.color))
     return joined(parts)
 
 
 def interval_bar(rate: float, low: float, high: float) -> Html:
-    """A rate in [0, 1] as a dot, on the line of its interval, on a scale of 0 to 100 %."""
+    """A rate in [0, 1] as a dot on its interval, on a scale of 0 to 100 %."""
     low, high, rate = (f"{2 + 196 * share:.1f}" for share in (low, high, rate))
     return element(
         "svg",

@@ -1,4 +1,4 @@
-"""A task in one picture: its scene from two sides, where its props start, and the way of its script."""
+"""A task in one picture: its scene from two sides, where its props start, and the path of its script."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 SIZE = (600, 800)  # height, width (pixels) of each view
 VIEWS = {"from above": (90.0, -89.9), "from the side": (150.0, -28.0)}  # azimuth and elevation (degrees)
 ARMS, PROPS = (BLUE, ORANGE), ("red", "deepskyblue", "gold", "magenta")
-BELOW = -0.1  # m; a prop that starts lower is out of sight
-MARGIN = 1.25  # of the distance at which everything would just be in the picture
-LEAST = 0.12  # m, of the radius that is shown
-TOGETHER = 14  # pixels; waypoints that are nearer to each other share a label
+BELOW = -0.1  # m; a prop that starts below this is out of sight
+MARGIN = 1.25  # times the distance from which everything just fits into the picture
+LEAST = 0.12  # m; the radius that is shown is at least this
+TOGETHER = 14  # pixels; waypoints closer than this share a label
 
 
 @dataclass(frozen=True)
 class CasePicture:
-    """What is drawn of one case of a task."""
+    """What the picture of one case of a task shows."""
 
     task: Task  # the case as a task of its own
     title: str
-    arrivals: Sequence[Arrival]  # of each waypoint, from the start that is shown
-    ways: Mapping[str, np.ndarray]  # by arm: (N, 3) m
-    missed: Mapping[int, float]  # waypoints out of reach from some start: by how much (m), at most
+    arrivals: Sequence[Arrival]  # at each waypoint, from the start that is shown
+    ways: Mapping[str, np.ndarray]  # by arm: (N, 3) m, the path of its grip point
+    missed: Mapping[int, float]  # by waypoint that is out of reach from some start: the largest distance (m)
 
 
 class SideView:
-    """The scene from one side, and where points of the world are in its picture."""
+    """The scene from one side; a call says where points of the world are in its `image`."""
 
     def __init__(self, env: SimEnv, points: np.ndarray, azimuth: float, elevation: float) -> None:
         model, data = env.physics.model.ptr, env.physics.data.ptr
@@ -72,50 +72,50 @@ def in_sight(props: Sequence[Prop]) -> list[Prop]:
     return [prop for prop in props if prop.high[2] > BELOW]
 
 
-def _points(plan: CasePicture) -> np.ndarray:
+def _points(case: CasePicture) -> np.ndarray:
     """Everything (N, 3) that must be in the picture."""
-    boxes = [np.array(list(_corners(prop))) for prop in in_sight(plan.task.props)]
-    found = [*boxes, *plan.ways.values()]
-    return np.concatenate(found) if found else np.zeros((1, 3))
+    boxes = [np.array(list(_corners(prop))) for prop in in_sight(case.task.props)]
+    points = [*boxes, *case.ways.values()]
+    return np.concatenate(points) if points else np.zeros((1, 3))
 
 
 def _corners(prop: Prop) -> product:
     return product(*zip(prop.low, prop.high, strict=True))
 
 
-def write_task_picture(path: str | Path, env: SimEnv, plans: Sequence[CasePicture], seed: int) -> None:
-    """Write a PNG with a row for each case: the scene from above, from the side, and what is in it in words.
+def write_task_picture(path: str | Path, env: SimEnv, cases: Sequence[CasePicture], seed: int) -> None:
+    """Write a PNG with a row for each case: the scene from above and from the side, and a legend.
 
     Args:
         path: the file.
         env: the task's environment.
-        plans: of each case.
+        cases: of the task.
         seed: of the start that is shown.
     """
-    figure = new_figure(19.5, 5.6 * len(plans))
-    panels = figure.subplots(len(plans), 3, squeeze=False, width_ratios=(1, 1, 0.75))
-    for case, (row, plan) in enumerate(zip(panels, plans, strict=True)):
-        env.reset(seed, case=case)
+    figure = new_figure(19.5, 5.6 * len(cases))
+    panels = figure.subplots(len(cases), 3, squeeze=False, width_ratios=(1, 1, 0.75))
+    for number, (row, case) in enumerate(zip(panels, cases, strict=True)):
+        env.reset(seed, case=number)
         for panel, (name, angles) in zip(row, VIEWS.items(), strict=False):
-            view = SideView(env, _points(plan), *angles)
+            view = SideView(env, _points(case), *angles)
             panel.imshow(view.image)
             panel.set_xlim(0, SIZE[1])
             panel.set_ylim(SIZE[0], 0)
-            panel.set_title(f"{plan.title}, {name}", loc="left", fontsize=11)
+            panel.set_title(f"{case.title}, {name}", loc="left", fontsize=11)
             panel.set_axis_off()
-            _draw_axes(panel, view, _points(plan))
-            _draw_starts(panel, view, plan.task.props)
-            _draw_goals(panel, view, plan.task)
-            _draw_way(panel, view, plan)
+            _draw_axes(panel, view, _points(case))
+            _draw_starts(panel, view, case.task.props)
+            _draw_goals(panel, view, case.task)
+            _draw_way(panel, view, case)
         row[-1].set_axis_off()
         row[-1].text(
-            0, 1, legend(plan), va="top", family="monospace", fontsize=8.5, transform=row[-1].transAxes
+            0, 1, legend(case), va="top", family="monospace", fontsize=8.5, transform=row[-1].transAxes
         )
     write_png(figure, path, grid=False)
 
 
 def _draw_axes(panel: Axes, view: SideView, points: np.ndarray) -> None:
-    """The world's axes, in a corner of what is shown, each a fifth of it long."""
+    """The world's axes, in a corner of the picture, each a fifth of the scene long."""
     corner = np.append(points.min(axis=0)[:2], max(0.0, points.min(axis=0)[2]))
     length = max(LEAST, float(np.ptp(points, axis=0).max())) / 5
     origin, *ends = view(corner + length * np.vstack([np.zeros(3), np.eye(3)]))
@@ -142,13 +142,13 @@ def _draw_starts(panel: Axes, view: SideView, props: Sequence[Prop]) -> None:
 
 
 def _draw_goals(panel: Axes, view: SideView, task: Task) -> None:
-    """A circle around each point that a stage wants a prop to be near."""
+    """A circle around each point that a prop must come near in a stage."""
     turn = np.linspace(0, 2 * np.pi, 60)
     low = {prop.name: prop.low[2] for prop in task.props}
     for stage in task.stages:
         for prop, place, metres in (near for way in stage.ways for near in way.nears):
             if isinstance(place, str):
-                continue  # it is seen in the scene
+                continue  # the scene shows this body
             x, y, z = (*place, low[prop])[:3]
             circle = np.column_stack([x + metres * np.cos(turn), y + metres * np.sin(turn), np.full(60, z)])
             pixels = view(circle)
@@ -157,25 +157,25 @@ def _draw_goals(panel: Axes, view: SideView, task: Task) -> None:
             _label(panel, highest - [0, 6], f"{stage.label}: {prop}", "limegreen")
 
 
-def _draw_way(panel: Axes, view: SideView, plan: CasePicture) -> None:
-    for arm, color in zip(plan.ways, ARMS, strict=False):
-        panel.plot(*view(plan.ways[arm]).T, color="white", lw=3.6, alpha=0.8)
-        panel.plot(*view(plan.ways[arm]).T, color=color, lw=1.8)
-        mine = [a for a in plan.arrivals if plan.task.script[a.number].arm == arm]
-        pixels = view(np.array([arrival.wanted for arrival in mine]))
-        for arrival, (x, y) in zip(mine, pixels, strict=True):
-            closed = plan.task.script[arrival.number].gripper < 0.5
+def _draw_way(panel: Axes, view: SideView, case: CasePicture) -> None:
+    for arm, color in zip(case.ways, ARMS, strict=False):
+        panel.plot(*view(case.ways[arm]).T, color="white", lw=3.6, alpha=0.8)
+        panel.plot(*view(case.ways[arm]).T, color=color, lw=1.8)
+        own = [a for a in case.arrivals if case.task.script[a.number].arm == arm]
+        pixels = view(np.array([arrival.wanted for arrival in own]))
+        for arrival, (x, y) in zip(own, pixels, strict=True):
+            closed = case.task.script[arrival.number].gripper < 0.5
             panel.plot(x, y, "o", ms=8, mec=color, mew=1.8, mfc=color if closed else "white")
-            if arrival.number in plan.missed:
+            if arrival.number in case.missed:
                 panel.plot(x, y, "x", ms=18, mec="red", mew=4)
-        for numbers, place in _groups([arrival.number for arrival in mine], pixels):
-            is_missed = any(number in plan.missed for number in numbers)
+        for numbers, place in _groups([arrival.number for arrival in own], pixels):
+            is_missed = any(number in case.missed for number in numbers)
             text = ",".join(map(str, numbers)) + (" out of reach" if is_missed else "")
             _label(panel, place + [8, -6], text, "red" if is_missed else color, ha="left")
 
 
 def _groups(numbers: Sequence[int], pixels: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
-    """Waypoints that lie on one another in the picture, with the place of the first."""
+    """Waypoints that fall together in the picture, with the place of the first."""
     groups: list[tuple[list[int], np.ndarray]] = []
     for number, pixel in zip(numbers, pixels, strict=True):
         near = (group for group, place in groups if np.linalg.norm(place - pixel) < TOGETHER)
@@ -195,9 +195,9 @@ def _label(
     panel.text(*place, text, ha=ha, va=va, fontsize=8.5, bbox=box, clip_on=True)
 
 
-def legend(plan: CasePicture) -> str:
+def legend(case: CasePicture) -> str:
     """The picture in words: props, stages, waypoints."""
-    task = plan.task
+    task = case.task
     lines = ["Frames: where the middle of a prop may start, in m; arrows: the world's axes"]
     for prop in task.props:
         turned = f", turned by {prop.yaw[0]:g} to {prop.yaw[1]:g} degrees" if any(prop.yaw) else ""
@@ -207,12 +207,12 @@ def legend(plan: CasePicture) -> str:
     lines += [f"  {number}  {stage.label}" for number, stage in enumerate(task.stages, start=1)]
     if not task.script:
         return "\n".join([*lines, "", "No script: this task is done by people."])
-    colours = ", ".join(f"{word} {arm}" for arm, word in zip(plan.ways, ("blue", "orange"), strict=False))
-    lines += ["", f"Line: the way of the point between the fingers ({colours})"]
+    colours = ", ".join(f"{word} {arm}" for arm, word in zip(case.ways, ("blue", "orange"), strict=False))
+    lines += ["", f"Line: the path of the point between the fingers ({colours})"]
     lines += ["Dots: waypoints, white while the gripper is open"]
     lines += ["", " no  arm    step      s  gripper  where"]
     for number, point in enumerate(task.script):
-        missed = f"  OUT OF REACH by {1000 * plan.missed[number]:.0f} mm" if number in plan.missed else ""
+        missed = f"  OUT OF REACH by {1000 * case.missed[number]:.0f} mm" if number in case.missed else ""
         seconds = point.step / task.fps
         head = f"{number:>3}  {point.arm:<5} {point.step:>5} {seconds:>6.1f} {point.gripper:>8.2g}"
         lines.append(f"{head}  {place_of(point)}{missed}")
