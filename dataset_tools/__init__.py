@@ -1,4 +1,4 @@
-"""What edit_episodes.py does: changes of episodes and datasets, queries, regions, LeRobot's format."""
+"""The sub-commands of edit_episodes.py: changes of episodes and datasets, queries, LeRobot's format."""
 
 from common.door import open_door
 

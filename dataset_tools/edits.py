@@ -1,6 +1,6 @@
-"""Changes of episodes one by one, each as flags and a function that plans them; carried out by plans.py.
+"""Sub-commands that change episodes one by one: flags, and a function that returns a plan (plans.py).
 
-Those of what is seen are in image_edits.py, those of which episodes there are in rearranging.py.
+image_edits.py changes images; rearranging.py changes which episodes a dataset holds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class EditFlags(FolderFlags, Workers):
     )
     episodes: tuple[str, ...] | None = cli.flag(
         None,
-        "numbers or names of the episodes that are meant, e.g. 0 3 mirror_episode_7; all if not given",
+        "numbers or names of the episodes, e.g. 0 3 mirror_episode_7; all if not given",
         distinct=True,
     )
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
@@ -52,7 +52,7 @@ class EditFlags(FolderFlags, Workers):
         return Path(self.output_dir or self.dataset_dir)
 
     def chosen(self) -> list[Path]:
-        """The files that are meant."""
+        """The files of the chosen episodes."""
         paths = list_episodes(self.dataset_dir)
         if self.episodes is None:
             return paths
@@ -60,7 +60,7 @@ class EditFlags(FolderFlags, Workers):
 
 
 def _chosen(paths: list[Path], word: str) -> Path:
-    """The file that a number or name means."""
+    """The file of an episode, by number or name."""
     by_stem = {path.stem: path for path in paths}
     if word not in by_stem and word.isdecimal():
         with contextlib.suppress(FileNotFoundError):
@@ -73,12 +73,12 @@ Edit = Callable[[Episode], Episode]
 
 
 def load_header(path: Path, fps: int | None = None) -> Episode:
-    """An episode's numbers, without images; `fps`, if given, instead of what the file says."""
+    """An episode without its images; `fps`, if given, replaces the file's."""
     return Episode.load(path, cameras=(), fps=fps)
 
 
 def named_error(path: Path, error: EpisodeError) -> EpisodeError:
-    """The error of an episode that does not know its file, with its name."""
+    """The error with the file's name in front."""
     return EpisodeError(f"{path}: {str(error).removeprefix(f'{path}: ')}")
 
 
@@ -86,20 +86,20 @@ def plan_edits(
     flags: EditFlags,
     edit_of: Callable[[Path], Edit | None],
     rename: Callable[[Path], str] | None = None,
-    is_told: bool = True,
+    is_tried: bool = True,
     growth: float = 1.1,
     fps: int | None = None,
 ) -> Plan:
-    """A plan that changes each of the chosen files; the others are copied, if into another folder.
+    """A plan that changes each chosen file; with another output folder the rest are copied.
 
     Args:
-        flags: which, and whereto.
-        edit_of: what is done to a file; None: nothing.
-        rename: the name of the new file; then the old one stays beside it, and the others are not copied.
-        is_told: try each edit out on the episode without its images, so as to tell what it changes and to
-            refuse what cannot be done before anything is written.
-        growth: at most so much larger become the files.
-        fps: steps a second, instead of what the chosen files say, which may be what no episode can have.
+        flags: which files, and where to.
+        edit_of: the edit of a file; None: none.
+        rename: the name of the new file; then the old one stays, and the rest are not copied.
+        is_tried: try each edit on the episode without its images, to describe it and to refuse what cannot be
+            done before anything is written.
+        growth: the largest factor by which the files grow.
+        fps: steps a second in place of the chosen files' own, which may be invalid.
     """
     root, chosen = flags.root, set(flags.chosen())
     writes, notes = [], []
@@ -110,7 +110,7 @@ def plan_edits(
                 writes.append(Write(path, root / path.name))
             continue
         what = ""
-        if is_told:
+        if is_tried:
             header = load_header(path, fps)
             try:
                 what = _difference(header, edit(header))
@@ -122,7 +122,7 @@ def plan_edits(
 
 
 def _lost(path: Path, is_replaced: bool) -> list[str]:
-    """A note on what the new file will lack; EpisodeError if nothing else would hold it."""
+    """A note on what the new file will lack; EpisodeError if that would be lost for good."""
     unread = unread_datasets(path)
     if not unread:
         return []
@@ -146,7 +146,7 @@ def _difference(old: Episode, new: Episode) -> str:
 class TruncateFlags(EditFlags):
     steps: int = cli.flag(
         None,
-        "steps that are kept, from the first on; shorter episodes stay as they are",
+        "how many steps are kept, from the first on; shorter episodes stay as they are",
         required=True,
         least=1,
     )
@@ -167,34 +167,37 @@ def _length(path: Path) -> int:
 class AlignFlags(EditFlags):
     event: str = cli.flag(
         "grasp",
-        "what is to happen at the same step: the first grasp, its release, success, or a reward",
+        "what should happen at the same step: the first grasp, its release, success, or a reward",
         EVENTS,
     )
-    reward: float = cli.flag(1.0, "the least, for --event reward")
+    reward: float = cli.flag(1.0, "least reward, for --event reward")
     event_steps: dict[str, int] | None = cli.flag(
-        None, "steps at which it happens, where files do not tell or tell wrong, e.g. episode_3=41", least=0
+        None, "steps of the event where files show none or a wrong one, e.g. episode_3=41", least=0
     )
     to: int | None = cli.flag(
-        None, "step it is moved to; if not given, the latest (pad) or earliest (cut)", least=0, most=1_000_000
+        None,
+        "step that the event is moved to; if not given, its latest (pad) or earliest (cut)",
+        least=0,
+        most=1_000_000,
     )
     fill: str = cli.flag(
         "pad",
-        "pad: the first and last step stand still until all are as long; cut: all become as short as that of "
-        "which least is left",
+        "pad: the first or last step is repeated until all are equally long; cut: all are cut to the "
+        "shortest",
         ("pad", "cut"),
     )
 
 
 def align(flags: AlignFlags) -> Plan:
-    """Shift episodes in time, so that an event falls on the same step of all, which become equally long."""
-    chosen, told = flags.chosen(), flags.event_steps or {}
-    for name in told:
+    """Shift episodes in time, so that an event is at the same step in all; they become equally long."""
+    chosen, event_steps = flags.chosen(), flags.event_steps or {}
+    for name in event_steps:
         choose("episode of --event_steps", name, [path.stem for path in chosen])
     headers = {path: load_header(path) for path in chosen}
     events = {}
     for path, header in headers.items():
         try:
-            step = told.get(path.stem)
+            step = event_steps.get(path.stem)
             events[path] = event_step(header, flags.event, flags.reward) if step is None else step
         except EpisodeError as error:
             hint = f"add --event_steps {path.stem}=STEP, or name the others with --episodes"
@@ -221,7 +224,7 @@ class ResampleFlags(EditFlags):
 
 
 def resample(flags: ResampleFlags) -> Plan:
-    """Bring episodes to another rate; relabel --fps only changes what a file claims."""
+    """Bring episodes to another rate (relabel --fps only changes what a file says)."""
     rates = {path: load_header(path).fps for path in flags.chosen()}
     growth = 1.1 * max(1.0, flags.fps / min(rates.values()))
     return plan_edits(
@@ -235,17 +238,17 @@ def resample(flags: ResampleFlags) -> Plan:
 class RelabelFlags(EditFlags):
     success: str | None = cli.flag(
         None,
-        "what the file says of success; `reward`: as its rewards tell",
+        "success in the file; `reward`: whether its rewards reach the highest",
         ("true", "false", "unknown", "reward"),
     )
-    task_name: str | None = cli.flag(None, "what the file calls its task")
+    task_name: str | None = cli.flag(None, "name of the task in the file")
     fps: int | None = cli.flag(
-        None, "steps a second that the file claims; resample changes the steps", least=1, most=1000
+        None, "steps a second in the file (resample changes the steps themselves)", least=1, most=1000
     )
 
 
 def relabel(flags: RelabelFlags) -> Plan:
-    """Change what files say of success, task or rate, and nothing else."""
+    """Change success, task or rate in the files, and nothing else."""
     if flags.success is flags.task_name is flags.fps is None:
         raise ValueError("nothing to change; give --success, --task_name or --fps")
     if flags.task_name is not None:

@@ -1,4 +1,4 @@
-"""Changes of what is seen in episodes, each as flags and a function that plans them (see edits.py)."""
+"""Sub-commands that change the images of episodes: flags, and a function that returns a plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from episodes import MIRROR, Box, Episode, JpegFrames, black_outside, check_box,
 class MirrorFlags(EditFlags):
     signs: tuple[int, ...] | None = cli.flag(
         None,
-        "what each entry of an arm's state is multiplied by, 1 or -1; ACT++'s for its two arms if not given",
+        "factor of each entry of an arm's state, 1 or -1; ACT++'s for its two arms if not given",
         choices=(1, -1),
     )
 
@@ -30,9 +30,9 @@ class MirrorFlags(EditFlags):
 def mirror(flags: MirrorFlags) -> Plan:
     """Make each episode's mirror image, e.g. mirror_episode_0.hdf5; with --in_place, beside the episode."""
     edit = partial(mirrored, signs=flags.signs)
-    is_left = flags.in_place  # then what is mirrored already is, and stays, beside its original
+    keeps_mirrored = flags.in_place  # mirror images stay beside their originals
     return plan_edits(
-        flags, lambda path: None if is_left and path.name.startswith(MIRROR) else edit, _mirror_name
+        flags, lambda path: None if keeps_mirrored and path.name.startswith(MIRROR) else edit, _mirror_name
     )
 
 
@@ -43,11 +43,11 @@ def _mirror_name(path: Path) -> str:
 
 @dataclass(frozen=True)
 class CompressFlags(EditFlags):
-    quality: int = cli.flag(JPEG_QUALITY, "of the JPEGs, 1 to 100", least=1, most=100)
+    quality: int = cli.flag(JPEG_QUALITY, "quality of the JPEGs, 1 to 100", least=1, most=100)
 
 
 def compress(flags: CompressFlags) -> Plan:
-    """Make JPEGs of raw images (ACT++: compress_data.py)."""
+    """Turn raw images into JPEGs (ACT++: compress_data.py)."""
     return plan_edits(
         flags, lambda path: partial(compressed, quality=flags.quality) if "raw" in image_kinds(path) else None
     )
@@ -59,7 +59,7 @@ class DecompressFlags(EditFlags):
 
 
 def decompress(flags: DecompressFlags) -> Plan:
-    """Make raw images of JPEGs, as ACT's own scripts read them; files become many times as large."""
+    """Turn JPEGs into raw images, which ACT's own scripts read; files become many times as large."""
     jpegs = [path for path in flags.chosen() if "jpeg" in image_kinds(path)]
     sizes = [_raw_bytes(path) / path.stat().st_size for path in jpegs]
     return plan_edits(
@@ -68,7 +68,7 @@ def decompress(flags: DecompressFlags) -> Plan:
 
 
 def image_kinds(path: Path) -> set[str]:
-    """Of the images in a file: jpeg, raw, or none at all."""
+    """How a file stores its images: jpeg, raw, or empty if it has none."""
     images = Episode.load(path, in_memory=False).images.values()
     return {"jpeg" if isinstance(frames, JpegFrames) else "raw" for frames in images}
 
@@ -82,24 +82,24 @@ def _raw_bytes(path: Path) -> int:
 class MaskFlags(EditFlags):
     mask_outside: dict[str, Box] | None = cli.flag(
         None,
-        "box of a camera's image, x0,y0,x1,y1 in pixels, that is kept, e.g. top=230,350,412,400",
+        "box of a camera's image to keep, x0,y0,x1,y1 in pixels, e.g. top=230,350,412,400",
         least=0,
     )
     color: dict[str, tuple[int, int, int, int, int, int]] | None = cli.flag(
         None,
-        "least and greatest red, green and blue of what is kept of a camera's image, e.g. "
-        "top=150,0,0,255,100,100; with the box around each connected part",
+        "colour of a camera's image to keep, with the box around each connected part: least red, green and "
+        "blue, then greatest, e.g. top=150,0,0,255,100,100",
         least=0,
         most=255,
     )
-    min_area: int = cli.flag(30, "pixels; smaller parts of --color are taken for noise", least=0)
-    border: int = cli.flag(0, "pixels that are kept around each part of --color", least=0, most=10_000)
+    min_area: int = cli.flag(30, "pixels; smaller parts of --color count as noise", least=0)
+    border: int = cli.flag(0, "pixels to keep around each part of --color", least=0, most=10_000)
 
 
 def mask(flags: MaskFlags) -> Plan:
-    """Make black all but a box of the picture, or all but what is of a colour.
+    """Make everything black but a box of the picture, or but one colour.
 
-    Training's --mask_outside does the former as it goes, without another copy of the data.
+    Training's --mask_outside does the former as it reads, without another copy of the data.
     """
     boxes, colours = flags.mask_outside or {}, flags.color or {}
     if not boxes and not colours:
@@ -111,15 +111,15 @@ def mask(flags: MaskFlags) -> Plan:
         low, high = values[:3], values[3:]
         if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(
-                f"--color {camera}={','.join(map(str, values))}: each of the first three must be at most as "
-                "large as its partner of the last three"
+                f"--color {camera}={','.join(map(str, values))}: each of the first three must be at most its "
+                "partner among the last three"
             )
         masks.setdefault(camera, []).append(ColorMask(low, high, flags.min_area, flags.border))
     for camera, box in boxes.items():
         masks.setdefault(camera, []).append(partial(black_outside, box=box))
     for path in flags.chosen():
         _check_masks(path, sorted(masks), boxes)
-    return plan_edits(flags, lambda path: partial(masked, masks=masks), is_told=False)
+    return plan_edits(flags, lambda path: partial(masked, masks=masks), is_tried=False)
 
 
 def _check_masks(path: Path, cameras: Sequence[str], boxes: dict[str, Box]) -> None:
@@ -134,5 +134,5 @@ class RecolorFlags(EditFlags):
 
 
 def recolor(flags: RecolorFlags) -> Plan:
-    """Exchange red and blue, of images recorded as OpenCV gives them (files of act-plus-plus_one)."""
+    """Exchange red and blue in images that were recorded in OpenCV's order (files of act-plus-plus_one)."""
     return plan_edits(flags, lambda path: recolored)

@@ -1,4 +1,4 @@
-"""What is in episode files, and what is wrong with them: a look at the headers, and a look at every frame."""
+"""What is in episode files (from the headers), and what is wrong with them (from every frame)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from dataset_tools.transforms import gripper_columns
 from episodes import Episode, EpisodeError, Images, JpegFrames, OpenError, frame_size
 from tasks import case_of
 
-KINDS = ("success", "case", "task")  # what sorts episodes
+KINDS = ("success", "case", "task")  # by what episodes can be sorted
 DARK = 1.0  # grey levels: the standard deviation of a picture that shows nothing
-MOVED = 0.05  # rad: what the arm must have moved while a camera stood still
+MOVED = 0.05  # rad; if the arm moves by more while the picture stands still, the camera is frozen
 LARGEST_ANGLE = 10.0  # rad; states beyond it are in degrees (myCobot files of a fork of ACT++)
 
 
@@ -29,12 +29,12 @@ class Facts:
     name: str
     megabytes: float
     problems: list[str] = field(default_factory=list)
-    notes: tuple[str, ...] = ()  # of what was left out, or taken otherwise
+    notes: tuple[str, ...] = ()  # on what reading left out or changed
     steps: int = 0
     fps: int = 0
     dims: tuple[int, int] = (0, 0)  # of the state and of an action, base included
     cameras: dict[str, tuple[int, int]] = field(default_factory=dict)  # height, width (pixels)
-    kind: str = "none"  # of its images: jpeg, raw or none
+    storage: str = "none"  # of its images: jpeg, raw or none
     task: str = ""
     success: bool | None = None
 
@@ -52,7 +52,7 @@ class Facts:
 
 
 def read_facts(path: Path) -> Facts:
-    """Facts of one file; of one that cannot be read, why."""
+    """Facts of one file; if it cannot be read, `problems` says why."""
     facts = Facts(path.name, 0.0)
     try:
         facts.megabytes = path.stat().st_size / 1e6
@@ -68,7 +68,7 @@ def read_facts(path: Path) -> Facts:
     facts.dims = (episode.qpos.shape[1], episode.action.shape[1] + base)
     facts.cameras = {camera: frame_size(frames) for camera, frames in sorted(episode.images.items())}
     if episode.images:
-        facts.kind = "jpeg" if isinstance(next(iter(episode.images.values())), JpegFrames) else "raw"
+        facts.storage = "jpeg" if isinstance(next(iter(episode.images.values())), JpegFrames) else "raw"
     facts.task, facts.success, facts.notes = episode.task, episode.success, episode.notes
     return facts
 
@@ -78,7 +78,7 @@ def _without_path(error: Exception, path: Path) -> str:
 
 
 def compare(many: Sequence[Facts]) -> None:
-    """Add to each one's problems in what it differs from most of the others."""
+    """Add to each file's problems where it differs from most of the others."""
     readable = [facts for facts in many if facts.steps]
     traits: dict[str, Callable[[Facts], Any]] = {
         "dims of state and action": lambda facts: facts.dims,
@@ -96,16 +96,16 @@ def compare(many: Sequence[Facts]) -> None:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Flags of what is still right with an episode."""
+    """Flags: how far an episode may go before `check` reports it."""
 
     max_speed: float = cli.flag(
         8.0,
-        "rad/s (or as many radians in degrees) above which a joint's step from state to state is a jump",
+        "speed (rad/s, or as much in degrees) above which a joint's step from state to state is a jump",
         above=0,
     )
     frozen_steps: int = cli.flag(
         5,
-        "steps running of one and the same frame, while the arm moves, at which a camera is frozen",
+        "steps in a row with the same frame, while the arm moves, from which on a camera is frozen",
         least=2,
     )
     max_gap: float = cli.flag(2.0, "longest time between steps, as a multiple of 1 / fps", above=0)
@@ -114,73 +114,73 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Findings:
-    """What came of checking a file."""
+    """The result of checking a file."""
 
     path: Path
     problems: list[str]
-    frames: int = 0  # that were decoded
-    is_timed: bool = True  # whether it tells when each step was seen
-    is_open: bool = True  # whether it could be opened; if not, what it holds may be sound
+    frames: int = 0  # number of decoded frames
+    is_timed: bool = True  # whether it has the time of each step
+    is_open: bool = True  # whether it could be opened; if not, its content may be sound
 
 
 def find_problems(path: Path, thresholds: Thresholds) -> Findings:
-    """Everything that is wrong with a file, every frame of which is decoded."""
+    """Everything that is wrong with a file; every frame is decoded."""
     try:
         episode = Episode.load(path)
     except (EpisodeError, FileNotFoundError) as error:
         is_open = not isinstance(error, OpenError | FileNotFoundError)
         return Findings(path, [_without_path(error, path)], is_open=is_open)
     problems = [*_jumps(episode, thresholds.max_speed), *_rates(episode, thresholds)]
-    same = {}
+    repeats = {}
     for camera, frames in episode.images.items():
         try:
-            same[camera], wrong = _look(frames)
+            repeats[camera], wrong = _check_frames(frames)
         except EpisodeError as error:
             problems.append(_without_path(error, path))
             continue
         problems += [f"camera {camera!r}: {what}" for what in wrong]
-    problems += _frozen(episode, same, thresholds.frozen_steps)
+    problems += _frozen(episode, repeats, thresholds.frozen_steps)
     return Findings(path, problems, len(episode) * len(episode.images), episode.time is not None)
 
 
-def _look(frames: Images) -> tuple[np.ndarray, list[str]]:
-    """Where a frame is the one before once more, (T - 1,) bool; and what is wrong with them."""
+def _check_frames(frames: Images) -> tuple[np.ndarray, list[str]]:
+    """Which frames repeat the one before, (T - 1,) bool; and what is wrong with the frames."""
     is_jpeg = isinstance(frames, JpegFrames)
-    same, dark, other = np.zeros(max(len(frames) - 1, 0), bool), [], []
+    repeats, dark, resized = np.zeros(max(len(frames) - 1, 0), bool), [], []
     size, before = None, None
     for t in range(len(frames)):
-        # at an eighth of its size every byte is read all the same
+        # decoding at an eighth of the size still reads every byte
         picture = frames.reduced(t, (1, 1)) if is_jpeg else frames[t]
         size = size or picture.shape
         if picture.shape != size:
-            other.append(t)
+            resized.append(t)
         if (picture if is_jpeg else picture[::4, ::4]).std() < DARK:
             dark.append(t)
         now = frames.encoded(t) if is_jpeg else picture
         if t:
-            same[t - 1] = np.array_equal(now, before)
+            repeats[t - 1] = np.array_equal(now, before)
         before = now
     wrong = []
     if dark:
         wrong.append(f"{len(dark)} frames show nothing, the first at step {dark[0]}")
-    if other:
-        wrong.append(f"{len(other)} frames are not as large as the first, from step {other[0]}")
-    return same, wrong
+    if resized:
+        wrong.append(f"{len(resized)} frames are not as large as the first, from step {resized[0]}")
+    return repeats, wrong
 
 
-def _frozen(episode: Episode, same: dict[str, np.ndarray], steps: int) -> list[str]:
+def _frozen(episode: Episode, repeats: dict[str, np.ndarray], steps: int) -> list[str]:
     """Where a camera stands still though the arm moves.
 
-    A real camera's noise never repeats. A simulated one may see nothing of the arm: there, only all cameras
-    at once tell that pictures are missing.
+    A real camera's noise never repeats. A simulated camera may see nothing of the arm: then pictures are
+    missing only if all cameras stand still at once.
     """
-    if episode.sim and same:
-        same = {"all cameras": np.all(list(same.values()), axis=0)}
+    if episode.sim and repeats:
+        repeats = {"all cameras": np.all(list(repeats.values()), axis=0)}
     moved = MOVED * _unit(episode)
     joints = _joints(episode, episode.qpos)
     problems = []
-    for camera, repeats in same.items():
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], repeats, [False]]).astype(int)))
+    for camera, is_repeat in repeats.items():
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], is_repeat, [False]]).astype(int)))
         for start, stop in edges.reshape(-1, 2):  # frames start to stop, both included, are alike
             travel = np.ptp(joints[start : stop + 1], axis=0).max()
             if stop - start + 1 >= steps and travel > moved:
@@ -189,20 +189,20 @@ def _frozen(episode: Episode, same: dict[str, np.ndarray], steps: int) -> list[s
 
 
 def _unit(episode: Episode) -> float:
-    """What a radian is in the file's own unit."""
+    """One radian in the file's own unit."""
     largest = np.abs(_joints(episode, episode.qpos)).max(initial=0)
     return 180 / np.pi if largest > LARGEST_ANGLE else 1.0
 
 
 def _joints(episode: Episode, rows: np.ndarray) -> np.ndarray:
-    """(T, D): a state or action whose grippers are taken for still."""
+    """A state or action (T, D) with its grippers at 0."""
     joints = rows.copy()
     joints[:, [i for i in gripper_columns(episode) if i < rows.shape[1]]] = 0
     return joints
 
 
 def _jumps(episode: Episode, max_speed: float) -> list[str]:
-    """Where a joint, or its command, goes further in a step than any arm can."""
+    """Where a joint or its command moves further in a step than any arm can."""
     problems = []
     limit = max_speed * _unit(episode) / episode.fps
     for name in ("qpos", "action"):
@@ -218,12 +218,12 @@ def _jumps(episode: Episode, max_speed: float) -> list[str]:
 
 
 def _rates(episode: Episode, thresholds: Thresholds) -> list[str]:
-    """Where the clock of a real arm did not keep its pace; files without /time cannot tell."""
+    """Where a real arm fell behind its rate; empty for files without /time."""
     if episode.time is None or len(episode) < 2:
         return []
     problems, gaps = [], np.diff(episode.time) * episode.fps  # in steps
     if not gaps.any():
-        return ["time: stands still; all steps have the same"]
+        return ["time: stands still; it is the same at all steps"]
     if (gaps < 0).any():
         problems.append(f"time: goes back at step {int((gaps < 0).argmax()) + 1}")
     if (gaps == 0).any():
@@ -239,7 +239,7 @@ def _rates(episode: Episode, thresholds: Thresholds) -> list[str]:
 
 
 def sort_by_kind(paths: Sequence[Path], by: str) -> list[tuple[str, list[Path]]]:
-    """Name of each kind of episodes, and its files; `by` is one of KINDS."""
+    """Name and files of each kind of episodes; `by` is one of KINDS."""
     kinds: dict[str, list[Path]] = {}
     for path in paths:
         kinds.setdefault(_kind(path, by), []).append(path)
@@ -255,8 +255,8 @@ def _kind(path: Path, by: str) -> str:
     task = TASKS.get(episode.task)
     if task is None or not task.cases or episode.env_state is None:
         raise EpisodeError(
-            f"{path}: of which case it is, only files of simulated tasks that have cases tell, such as "
-            "sim_mycobot320_choose_scripted; put the episodes of each kind into a folder of its own"
+            f"{path}: its case is unknown; only files of simulated tasks with cases, such as "
+            "sim_mycobot320_choose_scripted, have one; put the episodes of each kind into a folder of its own"
         )
     case = case_of(task, episode.env_state)
     if case is None:

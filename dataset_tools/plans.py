@@ -1,9 +1,9 @@
 """Changes of a dataset's files: planned, checked, and then carried out as a whole or not at all.
 
-New files are made in a folder of their own inside the one that they are for (UNFINISHED), several at a time,
-and take their places when all are there. Whoever is stopped before has every old file as it was, and goes on
-with the same command; whoever is stopped while files take their places has the rest done by the same command,
-which then does nothing more, or by the next one that changes the folder. Until then readers refuse it.
+New files are made in a folder inside the dataset's (UNFINISHED), several at a time, and move to their places
+when all are made. If a command is stopped before that, every old file is as it was, and the same command goes
+on. If it is stopped during the moves, the same command, or the next one that changes the folder, does the
+rest; until then readers refuse the folder.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ HISTORY = "edits.json"  # in the folder of a dataset: how its files were made
 
 @dataclass(frozen=True)
 class Write:
-    """A file to be made."""
+    """A file to make."""
 
     source: Path
     target: Path
-    edit: Callable[[Episode], Episode] | None = None  # of an importable module; None: a copy
-    what: str = ""  # that changes, in words
-    fps: int | None = None  # steps a second of the source, instead of what it says
+    edit: Callable[[Episode], Episode] | None = None  # can be pickled; None: a copy
+    what: str = ""  # what changes, in words
+    fps: int | None = None  # steps a second of the source, in place of its own
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command is to do to the files in and below one folder."""
+    """What a command will do to the files in and below one folder."""
 
     root: Path
     writes: tuple[Write, ...] = ()
     moves: tuple[tuple[Path, Path], ...] = ()  # within `root`, before new files take their places
     notes: tuple[str, ...] = ()  # for the user
-    in_place: bool = False  # whether new files may replace those that they are made of
-    growth: float = 1.0  # size of the new files, as a multiple of the old ones', at most
+    in_place: bool = False  # whether new files may replace their sources
+    growth: float = 1.0  # at most, size of the new files as a multiple of the old
 
     def text(self) -> str:
-        """Each change on a line."""
+        """The changes, one a line, and the notes."""
         lines = [
             f"{write.source} -> {write.target}{f' ({write.what})' if write.what else ''}"
             for write in self.writes
@@ -68,7 +68,7 @@ class Plan:
         return "\n".join([*lines, *self.notes])
 
     def check(self) -> None:
-        """FileExistsError for a file that another would overwrite; OSError if the disk is too full."""
+        """FileExistsError if a file would be overwritten; OSError if the disk is too full."""
         for source, target in [*((w.source, w.target) for w in self.writes), *self.moves]:
             if target.exists() and not (self.in_place and target.resolve() == source.resolve()):
                 raise FileExistsError(f"{target} exists already; choose another --output_dir")
@@ -77,30 +77,30 @@ class Plan:
                     f"{target} is a link to {target.resolve()}, which others may use; choose --output_dir, "
                     "not --in_place"
                 )
-        there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
+        existing = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
         needed = self.growth * sum(write.source.stat().st_size for write in self.writes)
-        free = shutil.disk_usage(there).free
+        free = shutil.disk_usage(existing).free
         if needed > free:
             raise OSError(
-                f"{there} has {free / 1e9:.3g} GB free; {needed / 1e9:.3g} GB are needed; make room, then "
+                f"{existing} has {free / 1e9:.3g} GB free; {needed / 1e9:.3g} GB are needed; make room, then "
                 "give the same command again"
             )
 
 
 def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers) -> None:
-    """Do it, or what is left of it after it was stopped, and say what was done.
+    """Carry out a plan, or the rest of one that was stopped, and say what was done.
 
     Args:
-        plan: whose `check` passes.
-        command: in words.
-        flags: what, besides the files, the plan depends on.
+        plan: its `check` has passed.
+        command: the sub-command's name.
+        flags: what the plan depends on besides the files.
         workers: how many files are made at a time, and where.
     """
     began, stage = time.perf_counter(), plan.root / UNFINISHED
     content = {"identity": _identity(plan, command, flags), "again": this_command()}
     content["wish"] = _wish(command, flags)
     if read_plan(plan.root).get("identity") != content["identity"]:
-        shutil.rmtree(stage, ignore_errors=True)  # of another command, which never came to its end
+        shutil.rmtree(stage, ignore_errors=True)  # of another command, which never finished
         stage.mkdir(parents=True)
         _note(stage, **content, is_complete=False)
     places = [stage / write.target.relative_to(plan.root) for write in plan.writes]
@@ -121,14 +121,14 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
     megabytes = sum(place.stat().st_size for place in places) / 1e6
     _note(stage, **content, is_complete=True)
     count = f"{len(plan.writes)} files, {megabytes:.0f} MB, {time.perf_counter() - began:.0f} s"
-    said = f"{command}: {count}, in {plan.root}"
+    summary = f"{command}: {count}, in {plan.root}"
     if plan.moves:
-        said = f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
-    finish(plan.root, said)
+        summary = f"{command}: {len(plan.moves)} files moved to {plan.moves[0][1].parent}"
+    finish(plan.root, summary)
 
 
 def make(write: Write, place: Path) -> None:
-    """Make one file, in `place`."""
+    """Make one file at `place`."""
     if write.edit is None:
         with complete_file(place) as part:
             shutil.copyfile(write.source, part)
@@ -136,9 +136,10 @@ def make(write: Write, place: Path) -> None:
         write.edit(Episode.load(write.source, fps=write.fps)).save(place)
 
 
-def finish(root: Path, said: str) -> None:
-    """Let the files of a complete plan take their places, tell the user so, and only then forget the plan:
-    whoever is stopped before can tell, by giving the command again, that it is done.
+def finish(root: Path, summary: str) -> None:
+    """Move the files of a complete plan to their places, print `summary`, and only then forget the plan.
+
+    If it is stopped before that, the same command once more finishes it and says so.
     """
     stage, identity = root / UNFINISHED, read_plan(root)["identity"]
     for old, new in identity["moves"]:
@@ -150,10 +151,10 @@ def finish(root: Path, said: str) -> None:
         os.replace(place, target)
     history = root / HISTORY
     entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
-    if identity not in entries[-1:]:  # stopped after it was noted, before the plan was forgotten
+    if identity not in entries[-1:]:  # else a stopped command has noted it already
         with complete_file(history) as part:
             part.write_text(json.dumps([*entries, identity], indent=1) + "\n", encoding="utf-8")
-    print(said, flush=True)
+    print(summary, flush=True)
     for folder in [path for path in stage.iterdir() if path.is_dir()]:
         shutil.rmtree(folder)
     (stage / PLAN).unlink()
@@ -161,24 +162,22 @@ def finish(root: Path, said: str) -> None:
 
 
 def finish_earlier(root: Path, command: str = "", flags: Mapping[str, Any] | None = None) -> bool:
-    """Finish what was stopped while its files took their places; whether that was this very command, which
-    then is done.
-    """
+    """Finish a command that was stopped while its files moved; True if it is the same, and so done."""
     plan = read_plan(root)
     if not plan.get("is_complete"):
         return False
     earlier, is_same = plan["identity"], plan.get("wish") == _wish(command, flags or {})
     if is_same:
         count = len(earlier["files"]) + len(earlier["moves"])
-        said = f"{command}: the rest of what was stopped is done, {count} files in all, in {root}"
+        summary = f"{command}: the rest of what was stopped is done, {count} files in all, in {root}"
     else:
-        said = f"{root}: the rest of an earlier change ({earlier['command']}) was done first"
-    finish(root, said)
+        summary = f"{root}: the rest of an earlier change ({earlier['command']}) was done first"
+    finish(root, summary)
     return is_same
 
 
 def _wish(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a user asks for, however the folders are written."""
+    """The command and its flags, with folders in full, so that the same command is recognised."""
     wish = {"command": command, **flags}
     for name in ("dataset_dir", "output_dir"):
         value = wish.get(name)
@@ -189,7 +188,7 @@ def _wish(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _identity(plan: Plan, command: str, flags: dict[str, Any]) -> dict[str, Any]:
-    """What tells a plan from all others, as JSON gives it back."""
+    """What distinguishes a plan from all others, as plain JSON values."""
     sources = [[str(w.source), *file_identity(w.source)] for w in plan.writes]
     targets = [str(w.target.relative_to(plan.root)) for w in plan.writes]
     moves = [[str(path.relative_to(plan.root)) for path in move] for move in plan.moves]

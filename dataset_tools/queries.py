@@ -1,4 +1,4 @@
-"""Sub-commands that look at a dataset and leave it as it is, each as flags and a function."""
+"""Sub-commands that look at a dataset and change nothing: flags, and a function for each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class InfoFlags(FolderFlags):
 
 
 def info(flags: InfoFlags) -> None:
-    """Show what the headers of the files tell: lengths, cameras, dimensions, success, size, problems."""
+    """Show what the files' headers say: lengths, cameras, dimensions, success, size, problems."""
     paths = list_episodes(flags.dataset_dir)
     with tqdm(paths, desc="reading", unit="episode", leave=False) as progress:
         facts = [read_facts(path) for path in progress]
@@ -51,7 +51,7 @@ def info(flags: InfoFlags) -> None:
         *(
             (
                 *(one.name, str(one.steps), f"{one.seconds:.1f}", str(one.fps), *map(str, one.dims)),
-                *(one.kind, one.camera_text, one.success_text, f"{one.megabytes:.1f}"),
+                *(one.storage, one.camera_text, one.success_text, f"{one.megabytes:.1f}"),
             )
             for one in facts
         ),
@@ -66,16 +66,17 @@ def info(flags: InfoFlags) -> None:
 
 
 def summary(facts: Sequence[Facts]) -> str:
-    """A few lines on all files."""
+    """Two lines about all files."""
     steps = [one.steps for one in facts if one.steps]
-    told = Counter(one.success_text for one in facts)
+    successes = Counter(one.success_text for one in facts)
     tasks = Counter(one.task or "none named" for one in facts if one.steps)
     seconds, megabytes = sum(one.seconds for one in facts), sum(one.megabytes for one in facts)
     lengths = f"{min(steps)} to {max(steps)}" if steps else "no"
     wrong = sum(bool(one.problems) for one in facts)
     return (
         f"{len(facts)} episodes of {lengths} steps, {sum(steps)} in all ({seconds / 60:.1f} min), "
-        f"{megabytes:.0f} MB; success: {told['yes']} yes, {told['no']} no, {told['?']} unknown; problems: "
+        f"{megabytes:.0f} MB; success: {successes['yes']} yes, {successes['no']} no, "
+        f"{successes['?']} unknown; problems: "
         f"{wrong}\ntask: {', '.join(f'{name} ({count})' for name, count in tasks.items()) or 'none'}"
     )
 
@@ -90,22 +91,22 @@ def check(flags: CheckFlags) -> None:
     paths = list_episodes(flags.dataset_dir)
     facts = [read_facts(path) for path in paths]
     compare(facts)
-    odd = {path: one.problems for path, one in zip(paths, facts, strict=True)}
+    headers = {path: one.problems for path, one in zip(paths, facts, strict=True)}
     thresholds = Thresholds(**{name: getattr(flags, name) for name in cli.flags_of(Thresholds())})
     progress = tqdm(total=len(paths), desc="checking", unit="episode")
     with progress, spread(find_problems, [(path, thresholds) for path in paths], flags, progress) as results:
-        found = {one.path: one for one in results}
-    problems = {path: list(dict.fromkeys([*found[path].problems, *odd[path]])) for path in paths}
+        findings = {one.path: one for one in results}
+    problems = {path: list(dict.fromkeys([*findings[path].problems, *headers[path]])) for path in paths}
     for path, own in problems.items():
         print("".join(f"{path.name}: {problem}\n" for problem in own), end="")
     print("".join(f"{line}\n" for line in gathered_notes({one.name: one.notes for one in facts})), end="")
-    frames = sum(one.frames for one in found.values())
-    untimed = sum(not one.is_timed for one in found.values())
+    frames = sum(one.frames for one in findings.values())
+    untimed = sum(not one.is_timed for one in findings.values())
     unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""
     print(f"{len(paths)} episodes, {frames} frames{unknown}")
     wrong = [path for path in paths if problems[path]]
     if wrong:
-        damaged = [path.stem.removeprefix("episode_") for path in wrong if found[path].is_open]
+        damaged = [path.stem.removeprefix("episode_") for path in wrong if findings[path].is_open]
         count = (
             f"{sum(len(problems[path]) for path in wrong)} problems in {len(wrong)} of {len(paths)} episodes"
         )
@@ -114,9 +115,9 @@ def check(flags: CheckFlags) -> None:
 
 
 def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
-    """What to do about episodes that are wrong, by number or name, and others that could not be opened."""
+    """What to do about damaged episodes, by number or name, and those that could not be opened."""
     if not damaged:
-        return "what could not be opened may be sound: do as each line says, and check again"
+        return "files that could not be opened may be sound: do as each line says, and check again"
     command = (
         f"python3 edit_episodes.py delete --dataset_dir {shlex.quote(folder)} --output_dir NEW --episodes"
     )
@@ -126,11 +127,11 @@ def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
 
 @dataclass(frozen=True)
 class StatsFlags(FolderFlags):
-    dry_run: bool = cli.flag(False, "keep no dataset_stats.json beside the episodes")
+    dry_run: bool = cli.flag(False, "write no dataset_stats.json beside the episodes")
 
 
 def show_stats(flags: StatsFlags) -> None:
-    """Show mean, deviation and range of each entry of state and action, as training normalises by them."""
+    """Show mean, deviation and range of each entry of state and action; training normalises by them."""
     from episodes import FILE_NAME, Stats, dataset_stats  # imports torch, which takes seconds
 
     paths = list_episodes(flags.dataset_dir)
@@ -158,20 +159,24 @@ class RegionFlags(Workers):
         distinct=True,
     )
     by: str | None = cli.flag(
-        None, "what sorts the episodes of one folder; by case or success if not given", KINDS
+        None, "how the episodes of one folder are sorted; by case or success if not given", KINDS
     )
     background: str | None = cli.flag(None, "folder of a recording without objects (--no_props)")
     camera_names: tuple[str, ...] | None = cli.flag(
         None, "cameras to look at; all if not given", distinct=True
     )
     steps: tuple[int, int] | None = cli.flag(
-        None, "first and last step that are compared; while all arms are in one pose if not given", least=0
+        None, "first and last step to compare; while all arms are in the same pose if not given", least=0
     )
     margin: int = cli.flag(8, "pixels added to boxes on every side", least=0, most=10_000)
-    max_episodes: int = cli.flag(40, "of each kind that are looked at, evenly over its files", least=1)
+    max_episodes: int = cli.flag(
+        40, "most episodes of each kind that are read, evenly over its files", least=1
+    )
     output_dir: str | None = cli.flag(None, "folder for the pictures; <dataset_dir>_regions if not given")
-    seed: int = cli.flag(0, "of the chance that differences are weighed against", least=0, most=cli.MOST_SEED)
-    dry_run: bool = cli.flag(False, "say what is found, and write nothing")
+    seed: int = cli.flag(
+        0, "of the shuffled kinds that differences are compared with", least=0, most=cli.MOST_SEED
+    )
+    dry_run: bool = cli.flag(False, "say what differs, and write nothing")
 
 
 def region(flags: RegionFlags) -> None:
@@ -181,10 +186,10 @@ def region(flags: RegionFlags) -> None:
     groups = [(name, _evenly(own, flags.max_episodes)) for name, own in _groups(flags)]
     empty = _evenly(list_episodes(flags.background), flags.max_episodes) if flags.background else []
     paths = [path for _, own in groups for path in own]
-    found = sorted(Episode.load(paths[0], in_memory=False).images)
-    cameras = [choose("camera", name, found) for name in flags.camera_names or found]
+    available = sorted(Episode.load(paths[0], in_memory=False).images)
+    cameras = [choose("camera", name, available) for name in flags.camera_names or available]
     for path in (*paths, *empty):
-        Episode.load(path, cameras, in_memory=False)  # each has the cameras
+        Episode.load(path, cameras, in_memory=False)  # an error if a camera is missing
     steps = flags.steps or steps_in_step([*paths, *empty])
     if steps[0] > steps[1]:
         raise ValueError(f"--steps {steps[0]} {steps[1]}; give a first and a last step")
@@ -206,7 +211,7 @@ def _evenly(paths: Sequence[Path], count: int) -> list[Path]:
 
 
 def _groups(flags: RegionFlags) -> list[tuple[str, list[Path]]]:
-    """Name and files of each kind of episodes."""
+    """Name and files of each kind of episodes, as the flags sort them."""
     folders = [Path(folder) for folder in flags.dataset_dir]
     if len(folders) > 1:
         if flags.by:

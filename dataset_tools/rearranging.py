@@ -1,4 +1,4 @@
-"""Changes of which episodes a dataset holds, each as flags and a function that plans them (see edits.py)."""
+"""Sub-commands that change which episodes a dataset holds: flags, and a function that returns a plan."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from episodes import MIRROR, episode_path, list_episodes
 
 @dataclass(frozen=True)
 class DeleteFlags(EditFlags):
-    failures: bool = cli.flag(False, "those whose file says that they failed")
+    failures: bool = cli.flag(False, "leave out all episodes whose file says that they failed")
 
 
 def delete(flags: DeleteFlags) -> Plan:
-    """Leave episodes out. In place, they are moved to a folder `deleted`, whose removal is up to you."""
+    """Leave episodes out; with --in_place they move to a folder `deleted`, which you may remove."""
     if (flags.episodes is None) != flags.failures:
         raise ValueError("say which: either --episodes, e.g. --episodes 3 7, or --failures")
     chosen = flags.chosen()
@@ -81,7 +81,8 @@ def split(flags: SplitFlags) -> Plan:
     if flags.at:
         return _phases(flags, paths)
     if flags.by:
-        parts = {name.replace(" ", "_").replace("/", "_"): own for name, own in sort_by_kind(paths, flags.by)}
+        kinds = sort_by_kind(paths, flags.by)
+        parts = {name.replace(" ", "_").replace("/", "_"): own for name, own in kinds}
     else:
         parts = _drawn(flags, paths)
     writes = [Write(path, flags.root / name / path.name) for name, own in parts.items() for path in own]
@@ -100,7 +101,7 @@ def _names(flags: SplitFlags, count: int) -> Sequence[str]:
 def _drawn(flags: SplitFlags, paths: list[Path]) -> dict[str, list[Path]]:
     shares = np.array(flags.shares)
     if not np.isclose(shares.sum(), 1):
-        raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must be 1 in all")
+        raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must add up to 1")
     order = np.random.default_rng(flags.seed).permutation(len(paths))
     ends = np.rint(np.cumsum(shares) * len(paths)).astype(int)
     parts = [[paths[i] for i in np.sort(own)] for own in np.split(order, ends[:-1])]
@@ -132,9 +133,9 @@ class MergeFlags(NewFolderFlags):
 
 
 def merge(flags: MergeFlags) -> Plan:
-    """Put the episodes of several folders into one, numbered from 0 on; of one folder, to number it anew.
+    """Put the episodes of one or more folders into one, numbered from 0 on.
 
-    Mirror images keep the number of their originals.
+    Mirror images get the number of their originals.
     """
     numbers: dict[tuple[Path, str], int] = {}  # by folder and the original's name
     writes = []

@@ -20,7 +20,7 @@ from episodes import Box, Episode, EpisodeError
 from viewers import script_json, write_page
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
-EVERYTHING = 0.8  # share of the picture from which a box leaves nothing out
+EVERYTHING = 0.8  # share of the picture; a box this large leaves nothing out
 PAGE_QUALITY = 85  # of the JPEGs on the page
 
 
@@ -40,7 +40,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one camera saw in all episodes, and where it differs."""
+    """What one camera saw in all episodes, and where the episodes differ."""
 
     camera: str
     names: tuple[str, ...]  # of the kinds
@@ -48,7 +48,7 @@ class Survey:
     sights: tuple[Sight, ...]  # (episodes,)
     background: tuple[Sight, ...]  # of a recording without objects; may be none
     regions: tuple[Region, ...]  # tell the kinds apart
-    objects: tuple[Region, ...]  # differ from the background or, without one, from episode to episode
+    objects: tuple[Region, ...]  # differ from the background or, without one, between episodes
 
     @cached_property
     def means(self) -> np.ndarray:
@@ -57,7 +57,7 @@ class Survey:
 
     @cached_property
     def layers(self) -> dict[str, np.ndarray]:
-        """What is drawn, by its name, (H, W) in grey levels."""
+        """Layers to draw, by name: (H, W) in grey levels."""
         squares = sum((s.mean - self.means[k]) ** 2 for s, k in zip(self.sights, self.kinds, strict=True))
         layers = {}
         if len(self.names) > 1:
@@ -71,7 +71,7 @@ class Survey:
         return layers
 
     def of_kind(self, kind: int) -> list[Sight]:
-        """What was seen in the episodes of one kind."""
+        """The sights in the episodes of one kind."""
         return [sight for sight, k in zip(self.sights, self.kinds, strict=True) if k == kind]
 
     @property
@@ -80,17 +80,17 @@ class Survey:
 
     @property
     def all_objects(self) -> Region | None:
-        """Around all that is no background; None if that is nothing, or nearly everything."""
+        """A region around all objects; None if there are none, or it is nearly everything."""
         box = around([region.box for region in self.objects]) if self.objects else None
         return Region(box, 0.0, 0.0) if box and self.share(box) < EVERYTHING else None
 
     def share(self, box: Box) -> float:
-        """Of the picture, in [0, 1]."""
+        """The box's share of the picture, in [0, 1]."""
         x0, y0, x1, y1 = box
         return (x1 - x0) * (y1 - y0) / (self.size[0] * self.size[1])
 
     def words(self) -> list[str]:
-        """What was found, for the user."""
+        """The result, for the user."""
         reach = _reach((*self.sights, *self.background))
         still = (self.layers["standard deviation over time"] < NOISE).mean()
         lines = [
@@ -113,20 +113,20 @@ class Survey:
 
 
 def _reach(sights: Sequence[Sight]) -> float:
-    """Pixels by which the camera was shaken, where it was most."""
+    """The largest shake of the camera, in pixels."""
     return max(sight.shake.reach for sight in sights)
 
 
 def survey(
     camera: str, compared: Compared, margin: int, rng: np.random.Generator, workers: Workers
 ) -> Survey:
-    """Look at what a camera saw in all episodes.
+    """Compare what a camera saw in all episodes.
 
     Args:
         camera: its name.
         compared: the episodes.
         margin: pixels added to boxes on every side.
-        rng: deals the kinds out.
+        rng: shuffles the kinds.
         workers: how many episodes are read at a time.
     """
     groups, background, steps, paths = compared.groups, compared.background, compared.steps, compared.paths
@@ -135,11 +135,11 @@ def survey(
     calls = [(path, camera, steps, reference) for path in (*paths, *background)]
     progress = tqdm(total=len(calls), desc=f"looking at {camera}", unit="episode")
     with progress, spread(see, calls, workers, progress) as results:
-        seen = {sight.path: sight for sight in results}
-    sights, empty = tuple(seen[path] for path in paths), tuple(seen[path] for path in background)
+        by_path = {sight.path: sight for sight in results}
+    sights, empty = (tuple(by_path[path] for path in files) for files in (paths, background))
     kinds = np.repeat(np.arange(len(groups)), [len(own) for _, own in groups])
     images, size = np.stack([coarse(s.mean) for s in sights]), reference.shape[:2]
-    others = np.stack([coarse(s.mean) for s in empty]) if empty else images.mean(axis=0)[None]
+    plain = np.stack([coarse(s.mean) for s in empty]) if empty else images.mean(axis=0)[None]
     return Survey(
         camera,
         tuple(name for name, _ in groups),
@@ -147,7 +147,7 @@ def survey(
         sights,
         empty,
         tuple(differing(images, kinds, size, margin, rng, _reach(sights))) if len(groups) > 1 else (),
-        tuple(standing_out(images, others, size, margin, _reach((*sights, *empty)))),
+        tuple(standing_out(images, plain, size, margin, _reach((*sights, *empty)))),
     )
 
 
@@ -161,7 +161,7 @@ def write_survey(folder: Path, surveys: Sequence[Survey]) -> list[Path]:
         if one.regions or one.objects:
             written.append(folder / f"{one.camera}_regions.png")
             regions_plot(written[-1], one)
-    found = {
+    regions = {
         one.camera: {
             "kinds": [{"box": region.box, "chance": region.chance} for region in one.regions],
             "objects": [{"box": region.box} for region in one.objects],
@@ -169,7 +169,7 @@ def write_survey(folder: Path, surveys: Sequence[Survey]) -> list[Path]:
         for one in surveys
     }
     for name, content in (
-        ("regions.json", json.dumps(found, indent=1)),
+        ("regions.json", json.dumps(regions, indent=1)),
         ("flags.txt", "\n".join(flag_lines(surveys))),
     ):
         written.append(folder / name)
@@ -181,20 +181,20 @@ def write_survey(folder: Path, surveys: Sequence[Survey]) -> list[Path]:
 
 
 def flag_lines(surveys: Sequence[Survey]) -> list[str]:
-    """Flags of training for the region that differs most of each camera, then for all objects."""
+    """Flags of training: first each camera's most different region, then all objects."""
     lines = []
     for what, regions in (
         ("# what tells the kinds apart", [(s.camera, s.regions[0]) for s in surveys if s.regions]),
         ("# all objects", [(s.camera, s.all_objects) for s in surveys if s.all_objects]),
     ):
         if regions:
-            given = " ".join(region.flag(camera) for camera, region in regions)
-            lines += [what, *(f"{flag} {given}" for flag in ("--crop", "--mask_outside", "--roi"))]
+            values = " ".join(region.flag(camera) for camera, region in regions)
+            lines += [what, *(f"{flag} {values}" for flag in ("--crop", "--mask_outside", "--roi"))]
     return lines
 
 
 def overview_plot(path: Path, survey: Survey) -> None:
-    """Write a PNG of the mean picture of each kind, and of how pictures differ, with the regions' boxes."""
+    """Write a PNG of each kind's mean picture and of the layers, with the regions' boxes."""
     means = [(f"mean of {name}", survey.means[k] / 255) for k, name in enumerate(survey.names)]
     if survey.background:
         means.append(("mean of the background", np.mean([s.mean for s in survey.background], axis=0) / 255))
@@ -215,8 +215,8 @@ def overview_plot(path: Path, survey: Survey) -> None:
         drawn = panel.imshow(layer, cmap="magma", vmin=0, vmax=max(np.percentile(layer, 99.9), 16))
         figure.colorbar(drawn, ax=panel, label="grey levels", shrink=0.7)
         panel.set_title(title, loc="left", fontsize=10)
-        is_of_objects = "background" in title
-        _draw_boxes(panel, survey.objects if is_of_objects else survey.regions)
+        shows_objects = "background" in title
+        _draw_boxes(panel, survey.objects if shows_objects else survey.regions)
     write_png(figure, path, grid=False)
 
 
@@ -228,7 +228,7 @@ def _draw_boxes(panel, regions: Iterable[Region]) -> None:
 
 
 def regions_plot(path: Path, survey: Survey) -> None:
-    """Write a PNG of the regions as episodes have them: objects are told from cables by eye."""
+    """Write a PNG of the regions in single episodes, so that a person can tell objects from cables."""
     regions = (survey.regions or survey.objects)[:3]
     rows, columns = len(regions) * len(survey.names), min(int(np.bincount(survey.kinds).max()), SHOWN)
     figure = new_figure(1.6 * columns + 1.2, 1.9 * rows)
@@ -248,7 +248,7 @@ def regions_plot(path: Path, survey: Survey) -> None:
 
 
 def write_region_page(path: Path, surveys: Sequence[Survey]) -> None:
-    """Write a page, one file, on which a region is drawn by mouse; it gives the flags for it."""
+    """Write a page, one file, on which a person draws a region by mouse and reads the flags for it."""
     cameras = []
     for one in surveys:
         layers = [(f"mean of {name}", one.means[k]) for k, name in enumerate(one.names)]

@@ -1,9 +1,9 @@
-"""Where in the picture episodes differ: by what they ended in, or from a recording without objects.
+"""Where in the picture kinds of episodes differ from each other, or from a recording without objects.
 
-Each camera's frames are compared at the same steps, as long as the arms of all episodes are in the same pose;
-what then differs between two kinds of episodes is what a policy can tell them apart by. Which of it is more
-than chance is told by dealing the kinds out to the episodes anew, again and again: a region counts if it
-differs more than nearly every region of the dealt ones (cluster-based permutation, Nichols and Holmes 2002).
+Each camera's frames are compared at the same steps, while the arms of all episodes are in the same pose. A
+policy can tell two kinds of episodes apart by what differs then. To rule out chance, the kinds are shuffled
+among the episodes again and again: a region counts if it differs more than nearly every region of the
+shuffled kinds (cluster-based permutation, Nichols and Holmes 2002).
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ import numpy as np
 
 from episodes import Box, Episode, EpisodeError, frame_size
 
-POSE = 0.05  # rad, or gripper's way: within it, arms are in the same pose
+POSE = 0.05  # rad, or share of a gripper's travel; arms that differ by less are in the same pose
 SAMPLES = 8  # frames of an episode that are averaged
-NOISE = 4.0  # grey levels by which a camera's and the codec's noise moves a pixel
-COARSE = 120  # height (pixels) at which regions are searched
-RATIO = 9.0  # variance between the kinds, over that within them, from which a pixel may belong to a region
-CHANCE = 0.05  # share of dealt kinds that may have a region as different
-DEALS = 200  # random deals, where there are more than that
-FEATURES = 400  # corners that are followed from one picture to another
-MAX_SHAKE = (0.08, 5.0)  # of the width, and degrees: beyond it, the camera was moved on purpose
+NOISE = 4.0  # grey levels by which noise of camera and codec changes a pixel
+COARSE = 120  # pixels; height of the pictures in which regions are searched
+RATIO = 9.0  # least variance between the kinds, over that within them, of a pixel of a region
+CHANCE = 0.05  # at most, share of shuffles with a region as different
+DEALS = 200  # random shuffles, where more are possible
+FEATURES = 400  # corners to follow from one picture to another
+MAX_SHAKE = (0.08, 5.0)  # share of the width, degrees; beyond it, the camera was moved on purpose
 
 
 @dataclass(frozen=True)
 class Shake:
-    """How a picture lies on the reference."""
+    """How a picture is moved against the reference."""
 
     pixels: float  # at its middle
     degrees: float
-    reach: float  # pixels, at the corner that it moves most
+    reach: float  # pixels, at the corner that moves most
     matrix: np.ndarray  # (2, 3), from its pixels to the reference's
 
     @property
     def is_felt(self) -> bool:
-        """Whether it moves any pixel by more than interpolation blurs."""
+        """Whether it moves a pixel by more than interpolation blurs."""
         return self.pixels > 0.5 or abs(self.degrees) > 0.1
 
 
 @dataclass(frozen=True)
 class ColorMask:
-    """Keeps what is of a colour, with the box around each connected part; all else becomes black.
+    """Keeps one colour, with the box around each connected part; all else becomes black.
 
-    The first of a user's experiments with masks (act-plus-plus_one: mycobot320_script/masking).
+    Source: a user's experiments with masks (act-plus-plus_one: mycobot320_script/masking).
     """
 
     low: tuple[int, int, int]  # red, green, blue
@@ -76,22 +76,23 @@ STILL = Shake(0.0, 0.0, 0.0, np.eye(2, 3, dtype=np.float32))
 def find_shake(reference: np.ndarray, image: np.ndarray) -> Shake:
     """Rotation and translation from `image` to `reference`, both (H, W, 3) uint8; STILL if none fits.
 
-    Corners are followed by optical flow; those on whatever moved by itself are told by RANSAC.
+    Optical flow follows corners; RANSAC leaves out those on things that moved by themselves.
     """
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (reference, image)]
     corners = cv2.goodFeaturesToTrack(grey[0], FEATURES, 0.01, 8)
     if corners is None:
         return STILL
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(*grey, corners, None)
-    here, there = moved[found.ravel() == 1, 0], corners[found.ravel() == 1, 0]
-    if len(here) < 20:
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(*grey, corners, None)
+    is_followed = status.ravel() == 1
+    after, before = moved[is_followed, 0], corners[is_followed, 0]
+    if len(after) < 20:
         return STILL
-    fit, inliers = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=1.0)
-    if fit is None or inliers.sum() < len(here) / 2:
+    fit, inliers = cv2.estimateAffinePartial2D(after, before, ransacReprojThreshold=1.0)
+    if fit is None or inliers.sum() < len(after) / 2:
         return STILL
     rotation = fit[:, :2] / np.hypot(fit[0, 0], fit[1, 0])  # without its scale
     agree = inliers.ravel() == 1
-    shift = there[agree].mean(axis=0) - rotation @ here[agree].mean(axis=0)
+    shift = before[agree].mean(axis=0) - rotation @ after[agree].mean(axis=0)
     height, width = grey[0].shape
     places = np.array([[width / 2, height / 2], [0, 0], [width, 0], [0, height], [width, height]])
     middle, *corners = np.linalg.norm(places @ rotation.T + shift - places, axis=1)
@@ -106,7 +107,7 @@ def find_shake(reference: np.ndarray, image: np.ndarray) -> Shake:
 
 
 def steadied(image: np.ndarray, shake: Shake) -> np.ndarray:
-    """`image` moved onto the reference; its edges are continued."""
+    """`image` moved onto the reference; its edges are extended."""
     if not shake.is_felt:
         return image
     return cv2.warpAffine(image, shake.matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
@@ -117,14 +118,14 @@ class Sight:
     """What one camera saw in one episode, as means over frames; (H, W, 3) float32."""
 
     path: Path
-    first: np.ndarray  # uint8, the first frame that is compared
-    mean: np.ndarray  # of those that are compared
+    first: np.ndarray  # uint8, the first compared frame
+    mean: np.ndarray  # of the compared frames
     travel: np.ndarray  # (H, W) standard deviation over the whole episode
-    shake: Shake  # of the first of them: later the arm moves, which looks like shaking
+    shake: Shake  # of the first compared frame: later the arm moves, which looks like shaking
 
 
 def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) -> Sight:
-    """What `camera` saw in the episode at some of the steps, from first to last (included)."""
+    """What `camera` saw in the episode, at SAMPLES of the steps from first to last (included)."""
     frames = Episode.load(path, [camera]).images[camera]
     if frame_size(frames) != reference.shape[:2]:
         sizes = "{}x{}, not {}x{}".format(*frame_size(frames), *reference.shape[:2])
@@ -145,24 +146,24 @@ def see(path: Path, camera: str, steps: tuple[int, int], reference: np.ndarray) 
 
 
 def steps_in_step(paths: Sequence[Path]) -> tuple[int, int]:
-    """First and last step up to which the arms of all episodes are in the same pose."""
+    """First and last step between which the arms of all episodes are in the same pose."""
     states = [Episode.load(path, cameras=()).qpos for path in paths]
     steps = min(map(len, states))
-    together = np.stack([state[:steps] for state in states])  # (episodes, T, D)
-    spread = np.abs(together - np.median(together, axis=0)).max(axis=(0, 2))
+    poses = np.stack([state[:steps] for state in states])  # (episodes, T, D)
+    spread = np.abs(poses - np.median(poses, axis=0)).max(axis=(0, 2))
     apart = np.flatnonzero(spread > POSE)
     return 0, max(int(apart[0]) - 1, 0) if len(apart) else steps - 1
 
 
 def coarse(image: np.ndarray) -> np.ndarray:
-    """A picture at the size at which regions are searched, COARSE high at most."""
+    """A picture at the size for the search: COARSE high at most."""
     factor = min(1.0, COARSE / image.shape[0])
     size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def variance_ratio(images: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Variance between the kinds of episodes over that within them, for each pixel (h, w).
+    """Variance between the kinds of episodes over the variance within them, for each pixel (h, w).
 
     Args:
         images: (episodes, h, w, 3).
@@ -184,11 +185,11 @@ class Region:
     """A part of the picture that differs."""
 
     box: Box  # in pixels of the recorded frame, with a margin
-    weight: float  # how much, and how large it is
-    chance: float  # share of dealt kinds that have a region as different; 0 where nothing is dealt
+    weight: float  # grows with the difference and the size
+    chance: float  # share of shuffles with a region as different; 0 without shuffles
 
     def flag(self, camera: str) -> str:
-        """As `--crop`, `--mask_outside` and `--roi` take it."""
+        """The region as a value of `--crop`, `--mask_outside` and `--roi`."""
         return f"{camera}={','.join(map(str, self.box))}"
 
 
@@ -200,16 +201,16 @@ def clusters(ratio: np.ndarray, threshold: float) -> list[tuple[float, Box]]:
     near = cv2.morphologyEx((ratio > threshold).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3)))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     weights = np.bincount(labels.ravel(), np.where(ratio > threshold, ratio, 0).ravel(), count)
-    found = [
+    parts = [
         (float(weights[i]), (int(x), int(y), int(x + w), int(y + h)))
         for i, (x, y, w, h, _) in enumerate(boxes)
         if i
     ]
-    return sorted(found, reverse=True)
+    return sorted(parts, reverse=True)
 
 
 def deals(kinds: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Other ways to deal the kinds out to the episodes: all, if they are few."""
+    """Other ways to assign the kinds to the episodes: all ways, if they are few."""
     sizes = np.bincount(kinds)
     if len(sizes) == 2 and math.comb(len(kinds), int(sizes[0])) <= DEALS:
         ways = []
@@ -238,19 +239,19 @@ def differing(
         kinds: (episodes,) numbers from 0, of two kinds at least.
         size: height and width (pixels) of the frames.
         margin: pixels that are added to the boxes on every side.
-        rng: deals the kinds.
-        border: pixels along the edges that not all frames show, as the camera was shaken.
+        rng: shuffles the kinds.
+        border: pixels along the edges that some frames lack, as the camera was shaken.
     """
     hidden = math.ceil(border * images.shape[1] / size[0])
 
     def clusters_of(dealt: np.ndarray) -> list[tuple[float, Box]]:
         return clusters(_inner(variance_ratio(images, dealt), hidden), RATIO)
 
-    found = clusters_of(kinds)
+    candidates = clusters_of(kinds)
     dealt = [clusters_of(way) for way in deals(kinds, rng)]
     heaviest = np.array([regions[0][0] if regions else 0.0 for regions in dealt])
     regions = []
-    for weight, box in found:
+    for weight, box in candidates:
         chance = float((heaviest >= weight).mean()) if len(heaviest) else 0.0
         if chance <= CHANCE:
             regions.append(Region(_grown(box, images.shape[1:3], size, margin), weight, chance))
@@ -273,19 +274,19 @@ def standing_out(
 
     Args:
         images: (episodes, h, w, 3), `coarse`.
-        background: (others, h, w, 3), of a recording without objects.
+        background: (n, h, w, 3), of a recording without objects.
         size: height and width (pixels) of the frames.
         margin: pixels that are added to the boxes on every side.
         border: as for `differing`.
     """
     spread = background.var(axis=0) + NOISE**2  # (h, w, 3)
     ratio = (((images - background.mean(axis=0)) ** 2).sum(axis=3) / spread.sum(axis=2)).max(axis=0)
-    found = clusters(_inner(ratio, math.ceil(border * ratio.shape[0] / size[0])), RATIO)
-    return joined([Region(_grown(box, ratio.shape, size, margin), weight, 0.0) for weight, box in found])
+    candidates = clusters(_inner(ratio, math.ceil(border * ratio.shape[0] / size[0])), RATIO)
+    return joined([Region(_grown(box, ratio.shape, size, margin), weight, 0.0) for weight, box in candidates])
 
 
 def _grown(box: Box, coarse_size: tuple[int, int], size: tuple[int, int], margin: int) -> Box:
-    """A box of the coarse picture in the recorded one, `margin` larger on every side."""
+    """A box of the coarse picture as pixels of the recorded frame, `margin` larger on every side."""
     (h, w), (height, width) = coarse_size, size
     x0, y0, x1, y1 = box
     return (
@@ -297,13 +298,13 @@ def _grown(box: Box, coarse_size: tuple[int, int], size: tuple[int, int], margin
 
 
 def around(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds all."""
+    """The smallest box around all boxes."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
 
 
 def joined(regions: Sequence[Region]) -> list[Region]:
-    """Regions whose boxes overlap made one, again and again."""
+    """The regions, with overlapping ones joined until none overlap."""
     left, done = sorted(regions, key=lambda region: -region.weight), []
     while left:
         region = left.pop(0)

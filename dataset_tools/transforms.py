@@ -1,6 +1,6 @@
-"""Episodes made of episodes: shortened, shifted, resampled, mirrored, compressed, masked.
+"""Transforms of an episode: shortened, shifted, resampled, mirrored, compressed, masked.
 
-Each function takes an episode, its images in memory, and returns a new one; what it is given stays as it is.
+Each function takes an episode with its images in memory and returns a new one; it never changes the old one.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from episodes import (
 from tasks import swapped
 
 EVENTS = ("grasp", "release", "success", "reward")
-MIN_TRAVEL = 0.05  # share of a gripper's way, in the units of the file, below which it rests
+MIN_TRAVEL = 0.05  # a gripper whose command varies by less rests (1 is from closed to open)
 ACT_MIRROR = TASKS["sim_transfer_cube_scripted"].arms[0].mirror  # of ACT++'s arms
 MIRROR_BASE = (1, -1)  # of a mobile base: it turns the other way (ACT++: postprocess_episodes.py)
-MIRROR_TASK = "_mirror"  # ends the name of a mirrored task that `TASKS` does not know
-MIRROR_POSE = (-1, 1, 1, 1, 1, -1, -1)  # of a pose, xyz and quaternion wxyz, at the plane x = 0
+MIRROR_TASK = "_mirror"  # ends the name of a mirrored task that is not in `TASKS`
+MIRROR_POSE = (-1, 1, 1, 1, 1, -1, -1)  # of a pose (xyz, quaternion wxyz) mirrored at the plane x = 0
 
 
 def gripper_columns(episode: Episode) -> list[int]:
-    """Which entries of the state are grippers."""
+    """Indices of the state's entries that are grippers."""
     return [i for i, entry in enumerate(entries(episode)) if entry.is_gripper]
 
 
 def event_step(episode: Episode, event: str, reward: float = 1) -> int:
-    """The step at which something happens first.
+    """The first step at which an event happens.
 
     Args:
-        episode: its grippers' commands, or its rewards, tell.
-        event: `grasp`, a gripper has closed by half of its way; `release`, that gripper has opened again by
-            half; `reward`, the reward is at least `reward`; `success`, it is the highest of the task.
+        episode: the episode; its grippers' commands or its rewards show the event.
+        event: `grasp`, a gripper has closed by half of its travel; `release`, that gripper has opened by half
+            again; `reward`, the reward is at least `reward`; `success`, it is the task's highest.
         reward: see above.
 
     Raises:
-        EpisodeError: it does not happen, or the episode does not tell.
+        EpisodeError: the event does not happen, or the episode does not show it.
     """
     if event in ("grasp", "release"):
         grippers = _grippers(episode)
-        grasp, gripper = min((_closes(way), i) for i, way in enumerate(grippers))
+        grasp, gripper = min((_closes(commands), i) for i, commands in enumerate(grippers))
         if grasp == len(episode):
             raise EpisodeError("no gripper closes")
         if event == "grasp":
@@ -61,20 +61,20 @@ def event_step(episode: Episode, event: str, reward: float = 1) -> int:
             raise EpisodeError(f"the gripper that closes at step {grasp} does not open again")
         return grasp + opened
     if episode.reward is None:
-        others = "; choose --event grasp or release" if gripper_columns(episode) else ""
-        raise EpisodeError(f"no /reward, so when it succeeds is unknown{others}")
+        hint = "; choose --event grasp or release" if gripper_columns(episode) else ""
+        raise EpisodeError(f"no /reward, so when it succeeds is unknown{hint}")
     task = TASKS.get(episode.task)
-    wanted = reward
     if event == "success":
-        wanted = task.max_reward if task and task.stages else episode.reward.max()
-    reached = np.flatnonzero(episode.reward >= max(wanted, 1))
+        reward = task.max_reward if task and task.stages else episode.reward.max()
+    least = max(reward, 1)
+    reached = np.flatnonzero(episode.reward >= least)
     if not len(reached):
-        raise EpisodeError(f"its highest reward is {episode.reward.max():g}, not {max(wanted, 1):g}")
+        raise EpisodeError(f"its highest reward is {episode.reward.max():g}, not {least:g}")
     return int(reached[0])
 
 
 def _grippers(episode: Episode) -> list[np.ndarray]:
-    """(T,) commands of each gripper, higher is more open; EpisodeError if there is none."""
+    """Commands (T,) of each gripper, higher is more open; EpisodeError if there is no gripper."""
     width = episode.action.shape[1]
     columns = [i for i in gripper_columns(episode) if i < width]
     if not columns:
@@ -82,34 +82,34 @@ def _grippers(episode: Episode) -> list[np.ndarray]:
     return [episode.action[:, i] for i in columns]
 
 
-def _closes(way: np.ndarray) -> int:
-    """First step by which `way` (T,) has come down by half of what it covers at all; T if it rests."""
-    travel = way.max() - way.min()
+def _closes(commands: np.ndarray) -> int:
+    """First step at which `commands` (T,) have dropped by half of their range; T if the gripper rests."""
+    travel = commands.max() - commands.min()
     if travel < MIN_TRAVEL:
-        return len(way)
-    down = np.maximum.accumulate(way) - way > travel / 2
-    return int(down.argmax()) if down.any() else len(way)
+        return len(commands)
+    down = np.maximum.accumulate(commands) - commands > travel / 2
+    return int(down.argmax()) if down.any() else len(commands)
 
 
 def truncated(episode: Episode, steps: int) -> Episode:
-    """Its first `steps` steps."""
+    """The episode's first `steps` steps."""
     return episode.take(range(min(steps, len(episode))))
 
 
 def part(episode: Episode, start: int, stop: int) -> Episode:
-    """Its steps from `start` on, up to but without `stop`."""
+    """The episode's steps from `start` up to, but without, `stop`."""
     return episode.take(range(len(episode))[start:stop])
 
 
 def shifted(episode: Episode, shift: int, steps: int) -> Episode:
-    """The episode `shift` steps later, `steps` long: its first and last step stand still where it was not.
+    """The episode `shift` steps later, cut or filled to `steps` steps.
 
-    What would come before the new first step (`shift` is negative) or after the last is cut off.
+    Added steps repeat its first or last step, standing still. A negative `shift` cuts steps off at the start.
     """
     wanted = np.arange(steps) - shift
-    there = wanted.clip(0, len(episode) - 1)
-    is_added = wanted != there
-    moved = replace(episode.take(there.tolist()), hesitate=0)  # how late it begins is no longer by chance
+    taken = wanted.clip(0, len(episode) - 1)
+    is_added = wanted != taken
+    moved = replace(episode.take(taken.tolist()), hesitate=0)  # its late begin is no longer by chance
     if not is_added.any():
         return moved
     still = {n: _zeroed(getattr(moved, n), is_added) for n in ("qvel", "base_action")}
@@ -121,16 +121,16 @@ def _zeroed(rows: np.ndarray | None, where: np.ndarray) -> np.ndarray | None:
 
 
 def resampled(episode: Episode, fps: int) -> Episode:
-    """The episode at another rate: states in between are interpolated, images and rewards those seen last.
+    """The episode at another rate: states are interpolated, images and rewards are the latest.
 
-    An action is what the arm is to reach by the end of its step, so that each new step takes the command that
-    is in force when it ends: a slower episode does not lag behind, a faster one moves evenly.
+    An action is what the arm should reach by the end of its step. So each new step takes the command that
+    holds at its end: a slower episode does not lag behind, a faster one moves evenly.
     """
     ratio = episode.fps / fps
     steps = max(1, int(np.floor((len(episode) - 1) / ratio + 1e-9)) + 1)
     at = np.arange(steps) * ratio  # in steps of the old episode
-    seen = np.floor(at + 1e-9).astype(int)
-    new = episode.take(seen.tolist())
+    latest = np.floor(at + 1e-9).astype(int)
+    new = episode.take(latest.tolist())
     between = {n: _interpolated(getattr(episode, n), at) for n in ("qpos", "qvel")}
     ends = at + ratio - 1
     between |= {n: _interpolated(getattr(episode, n), ends) for n in ("action", "base_action")}
@@ -138,7 +138,7 @@ def resampled(episode: Episode, fps: int) -> Episode:
 
 
 def _interpolated(rows: np.ndarray | None, at: np.ndarray) -> np.ndarray | None:
-    """(n, D) at the steps `at` (n,); the first and last row go on for ever."""
+    """Rows (n, D) at the steps `at` (n,); beyond the ends, the first and last row."""
     if rows is None:
         return None
     steps = np.arange(len(rows))
@@ -146,14 +146,14 @@ def _interpolated(rows: np.ndarray | None, at: np.ndarray) -> np.ndarray | None:
 
 
 def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
-    """What the episode would have looked like in a mirror (ACT++: postprocess_episodes.py).
+    """The episode's mirror image (ACT++: postprocess_episodes.py).
 
-    With two arms, they exchange their states and cameras, and the task is its mirrored one (or back); the
-    mirror is the plane x = 0. With one arm, all names stay: the mirror is the arm's own plane of symmetry.
+    The mirror of two arms is the plane x = 0: they exchange their states and cameras, and the task becomes
+    its mirrored one (or back). The mirror of one arm is its own plane of symmetry, and all names stay.
 
     Args:
         episode: of one or two arms.
-        signs: of each entry of an arm's state; the task's own (two arms only) if not given, or ACT++'s.
+        signs: of each entry of an arm's state; if not given (two arms only), the task's own, or ACT++'s.
 
     Raises:
         EpisodeError: no signs are known for its arms, or they do not fit.
@@ -167,7 +167,7 @@ def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
             "both must be of one or two such arms"
         )
 
-    def turned(rows: np.ndarray | None) -> np.ndarray | None:  # (T, D)
+    def reflected(rows: np.ndarray | None) -> np.ndarray | None:  # (T, D)
         if rows is None:
             return None
         return (rows.reshape(len(rows), -1, len(signs))[:, ::-1] * signs).reshape(rows.shape)
@@ -183,7 +183,7 @@ def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
     base = episode.base_action
     return replace(
         episode,
-        **{name: turned(getattr(episode, name)) for name in ("qpos", "qvel", "action")},
+        **{name: reflected(getattr(episode, name)) for name in ("qpos", "qvel", "action")},
         base_action=None if base is None else base * np.array(MIRROR_BASE, np.float32),
         images=images,
         env_state=start,
@@ -192,7 +192,7 @@ def mirrored(episode: Episode, signs: Sequence[int] | None = None) -> Episode:
 
 
 def mirror_task(name: str) -> str:
-    """Name of the task that an episode of the task of that name is one of in a mirror."""
+    """Name of the task that an episode of the task `name` belongs to when it is mirrored."""
     task = TASKS.get(name)
     if task and task.mirror:
         return task.mirror
@@ -218,7 +218,7 @@ def _flipped(image: np.ndarray) -> np.ndarray:
 
 
 def changed(frames: Images, change: Callable[[np.ndarray], np.ndarray]) -> Images:
-    """Frames of which each has been changed; JPEGs are encoded again at the quality they had."""
+    """The frames, each changed; JPEGs are encoded again at the quality they had."""
     if isinstance(frames, JpegFrames):
         quality = jpeg_quality(frames.encoded(0), f"{frames.name}: frame 0")
         return encoded((change(frame) for frame in frames), quality, frames.name)
@@ -234,7 +234,7 @@ def encoded(frames: Sequence[np.ndarray], quality: int, name: str) -> JpegFrames
 
 
 def compressed(episode: Episode, quality: int) -> Episode:
-    """With raw images as JPEGs; those that are JPEGs stay as they are."""
+    """The episode with its raw images as JPEGs; JPEGs stay as they are."""
     images = {
         camera: frames if isinstance(frames, JpegFrames) else encoded(frames, quality, f"camera {camera!r}")
         for camera, frames in episode.images.items()
@@ -243,28 +243,28 @@ def compressed(episode: Episode, quality: int) -> Episode:
 
 
 def decompressed(episode: Episode) -> Episode:
-    """With raw images, as ACT's own scripts read them."""
+    """The episode with raw images, as ACT's own scripts read them."""
     images = {camera: decoded(frames, f"camera {camera!r}") for camera, frames in episode.images.items()}
     return replace(episode, images=images)
 
 
 def masked(episode: Episode, masks: Mapping[str, Sequence[Callable[[np.ndarray], np.ndarray]]]) -> Episode:
-    """With each frame of the cameras in `masks` changed by what is given for it, one after the other."""
+    """The episode; each camera's masks change its frames one after the other."""
 
-    def all_of(changes: Sequence[Callable[[np.ndarray], np.ndarray]], frame: np.ndarray) -> np.ndarray:
+    def apply(changes: Sequence[Callable[[np.ndarray], np.ndarray]], frame: np.ndarray) -> np.ndarray:
         for change in changes:
             frame = change(frame)
         return frame
 
-    seen = {
-        camera: changed(frames, partial(all_of, masks[camera])) if camera in masks else frames
+    images = {
+        camera: changed(frames, partial(apply, masks[camera])) if camera in masks else frames
         for camera, frames in episode.images.items()
     }
-    return replace(episode, images=seen)
+    return replace(episode, images=images)
 
 
 def recolored(episode: Episode) -> Episode:
-    """With red and blue exchanged in every frame."""
+    """The episode with red and blue exchanged in every frame."""
     images = {camera: changed(frames, _swapped_colors) for camera, frames in episode.images.items()}
     return replace(episode, images=images)
 
@@ -274,26 +274,26 @@ def _swapped_colors(image: np.ndarray) -> np.ndarray:
 
 
 def relabelled(episode: Episode, success: str | None, task: str | None, fps: int | None) -> Episode:
-    """With other attributes; None: as they are.
+    """The episode with other attributes; None leaves one as it is.
 
     Args:
         episode: the episode.
-        success: `true`, `false`, `unknown` or, as its rewards tell, `reward`.
+        success: `true`, `false`, `unknown`, or `reward`: whether its rewards reach the highest.
         task: its name.
         fps: steps a second.
 
     Raises:
-        EpisodeError: the rewards do not tell.
+        EpisodeError: success cannot be read from the rewards.
     """
-    known = {"true": True, "false": False, "unknown": None}
+    verdicts = {"true": True, "false": False, "unknown": None}
     renamed = replace(episode, task=episode.task if task is None else task, fps=fps or episode.fps)
     if success is None:
         return renamed
-    return replace(renamed, success=known[success] if success in known else judged(renamed))
+    return replace(renamed, success=verdicts[success] if success in verdicts else judged(renamed))
 
 
 def judged(episode: Episode) -> bool:
-    """Whether its rewards reach the highest of its task; EpisodeError if that cannot be told."""
+    """Whether the rewards reach the task's highest; EpisodeError if that is unknown."""
     task = TASKS.get(episode.task)
     if episode.reward is None or task is None or not task.stages:
         lacks = "no /reward" if episode.reward is None else f"no simulated task (it names {episode.task!r})"

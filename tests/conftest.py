@@ -8,6 +8,8 @@ import pytest
 
 os.environ["LP_NUM_THREADS"] = "1"  # read by llvmpipe when it starts
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for a torch that is imported later, and for subprocesses
+import tasks.opengl  # noqa: E402, F401  (chooses the OpenGL library before a test imports mujoco)
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 
 

@@ -288,7 +288,7 @@ def test_masks_that_make_no_sense(edit, dataset):
         ((), "nothing to mask"),
         (("--mask_outside", "top=0,0,129,96"), "0 <= x0 < x1 <= 128"),
         (("--mask_outside", "front=0,0,9,9"), "no camera 'front'; it has left_wrist, top"),
-        (("--color", "top=200,0,0,100,9,9"), "each of the first three must be at most as large"),
+        (("--color", "top=200,0,0,100,9,9"), "each of the first three must be at most its partner"),
     ):
         assert why in refusal(edit, "mask", *flags, *wrong)
 
@@ -319,7 +319,7 @@ def test_split_by_shares(edit, dataset, tmp_path):
     for wrong, why in (
         ((), "say how to split"),
         (("--by", "success", "--at", 3), "say how to split"),
-        (("--shares", 0.5, 0.2), "1 in all"),
+        (("--shares", 0.5, 0.2), "add up to 1"),
         (("--shares", 0.5, 0.5, "--names", "a"), "there are 2 parts"),
         (("--at", 9, 9), "the steps must rise, from 1 to at most 29"),
         (("--at", 30), "the steps must rise, from 1 to at most 29"),

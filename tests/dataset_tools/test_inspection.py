@@ -158,7 +158,7 @@ def test_facts_and_what_is_odd(rng, tmp_path):
     compare(facts)
     first = facts[0]
     assert (first.name, first.steps, first.fps, first.dims) == ("episode_0.hdf5", T, 50, (14, 14))
-    assert first.kind == "jpeg" and first.camera_text == "top 48x64, wrist 48x64"
+    assert first.storage == "jpeg" and first.camera_text == "top 48x64, wrist 48x64"
     assert first.seconds == T / 50 and first.success is False and not first.problems
     assert facts[3].problems == [
         "cameras: top 48x64, but most have top 48x64, wrist 48x64",

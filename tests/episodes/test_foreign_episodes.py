@@ -279,7 +279,7 @@ def test_clocks_of_every_kind_begin_at_0_and_count_seconds(tmp_path, clock):
 
 def test_clocks_that_do_not_go_on(tmp_path):
     for times, words in (
-        (np.float32(1.7e9) + np.zeros(T, np.float32), "time: stands still; all steps have the same"),
+        (np.float32(1.7e9) + np.zeros(T, np.float32), "time: stands still; it is the same at all steps"),
         (np.arange(T)[::-1] / 50, "time: goes back at step 1"),
         (np.repeat(np.arange(T // 2), 2) / 25, "time: stands still at step 1"),
     ):
@@ -380,7 +380,7 @@ def test_check_tells_what_could_not_be_opened_from_what_is_damaged(tmp_path, cap
     (tmp_path / "episode_1.hdf5").symlink_to(tmp_path / "gone")
     command = ["check", "--dataset_dir", str(tmp_path), "--num_workers", "1"]
     with pytest.raises(
-        EpisodeError, match="1 problems in 1 of 2 episodes; what could not be opened may be sound"
+        EpisodeError, match="1 problems in 1 of 2 episodes; files that could not be opened may be sound"
     ):
         run(command)
     assert "episode_1.hdf5: a link to" in capsys.readouterr().out
