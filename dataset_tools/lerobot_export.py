@@ -26,7 +26,7 @@ ARRAYS = {
     "base_action": lerobot.BASE,
     "reward": lerobot.REWARD,
 }
-EXTRAS = tuple(name for name in FACTS if name != "fps")  # what LeRobot has no place for
+EXTRAS = tuple(name for name in FACTS if name != "fps")  # attributes that LeRobot has no place for
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class ExportFlags(FolderFlags, Workers):
     """Flags of `export_lerobot`."""
 
     output_dir: str = cli.flag(None, "folder of the LeRobot dataset, which must not exist", required=True)
-    task_text: str | None = cli.flag(None, "what is done, in words; the task's name if not given")
+    task_text: str | None = cli.flag(None, "the task in words; its name if not given")
     robot_type: str | None = cli.flag(None, "the robot's name; that of the task's arm if not given")
-    crf: int = cli.flag(18, "precision of the videos: 0 is exact, 23 usual, 51 worst", least=0, most=51)
+    crf: int = cli.flag(18, "loss of the videos: 0 is exact, 23 usual, 51 worst", least=0, most=51)
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
 
 @dataclass(frozen=True)
 class ExportedEpisode:
-    """An episode to be written."""
+    """An episode to write."""
 
     path: Path
     header: Episode  # without images
@@ -86,22 +86,22 @@ def _open(path: Path) -> ExportedEpisode:
 
 
 def check_alike(sources: Sequence[ExportedEpisode]) -> None:
-    """EpisodeError for the first episode that a dataset of the first one's kind cannot hold."""
+    """EpisodeError for an episode that differs from the first in cameras, rate or widths."""
     first = sources[0]
     for source in sources[1:]:
-        for name, mine, its in (
+        for name, own, wanted in (
             ("cameras", dict(source.sizes), dict(first.sizes)),
             ("fps", source.header.fps, first.header.fps),
             *((name, _width(source.header, name), _width(first.header, name)) for name in ARRAYS),
         ):
-            if mine != its:
+            if own != wanted:
                 raise EpisodeError(
-                    f"{source.path}: {name} is {mine}, but {its} in {first.path}; all must be alike"
+                    f"{source.path}: {name} is {own}, but {wanted} in {first.path}; all must be alike"
                 )
 
 
-def tell_success(sources: Sequence[ExportedEpisode]) -> bool:
-    """Whether all episodes say if they succeeded."""
+def all_know_success(sources: Sequence[ExportedEpisode]) -> bool:
+    """Whether every episode says if it succeeded."""
     return all(source.header.success is not None for source in sources)
 
 
@@ -130,7 +130,7 @@ def _write(sources: Sequence[ExportedEpisode], stage: Path, flags: ExportFlags) 
         for i, (text, length) in enumerate(zip(texts, lengths, strict=True))
     ]
     tables = [
-        _columns(source.header, tell_success(sources), i, int(starts[i]), tasks.index(texts[i]))
+        _columns(source.header, all_know_success(sources), i, int(starts[i]), tasks.index(texts[i]))
         for i, source in enumerate(sources)
     ]
     _write_data(tables, rows, stage)
@@ -150,12 +150,12 @@ def _encode(
     """Write the video of each camera of each episode into `parts`, and return their statistics."""
     (stage / "parts").mkdir(parents=True)
     calls = [(i, source.path, list(source.sizes), stage, flags.crf) for i, source in enumerate(sources)]
-    found: list[dict[str, lerobot.Stats]] = [{}] * len(calls)
+    ordered: list[dict[str, lerobot.Stats]] = [{}] * len(calls)
     progress = tqdm(total=len(calls), desc="export_lerobot", unit="episode")
     with progress, spread(encode_episode, calls, flags, progress) as results:
         for i, stats in results:
-            found[i] = stats
-    return found
+            ordered[i] = stats
+    return ordered
 
 
 def encode_episode(
@@ -175,12 +175,12 @@ def _part(stage: Path, camera: str, i: int) -> Path:
 def _columns(
     episode: Episode, tells_success: bool, i: int = 0, start: int = 0, task: int = 0
 ) -> dict[str, np.ndarray]:
-    """What a data file holds of an episode, by feature: (T, D), or (T,) where an entry is one number.
+    """Columns of an episode in a data file, by feature: (T, D), or (T,) if D is 1.
 
     Args:
         episode: without images.
-        tells_success: whether all episodes of the dataset say if they succeeded.
-        i, start, task: number of the episode, of its first step in the dataset, and of its task.
+        tells_success: whether every episode of the dataset says if it succeeded.
+        i, start, task: numbers of the episode, of its first step in the dataset, and of its task.
     """
     steps = np.arange(len(episode))
     columns = {
@@ -198,7 +198,7 @@ def _columns(
 
 
 def _write_data(tables: Sequence[Mapping[str, np.ndarray]], rows: list[dict[str, Any]], stage: Path) -> None:
-    """Write the data files, and note in the episodes' rows which holds which."""
+    """Write the data files, and note in each episode's row which file holds it."""
     _, arrow = lerobot.import_packages()
     sizes = [sum(values.nbytes for values in table.values()) / 1e6 for table in tables]
     numbers = lerobot.file_numbers(sizes, lerobot.DATA_MEGABYTES)
@@ -222,7 +222,7 @@ def _arrow(values: np.ndarray) -> Any:
 def _join(
     feature: str, camera: str, lengths: Sequence[int], rows: list[dict[str, Any]], stage: Path, fps: int
 ) -> None:
-    """Write the video files of a camera, and note in the episodes' rows which holds which, and from when."""
+    """Write a camera's video files, and note in each episode's row its file and times."""
     parts = [_part(stage, camera, i) for i in range(len(rows))]
     numbers = lerobot.file_numbers([part.stat().st_size / 1e6 for part in parts], lerobot.VIDEO_MEGABYTES)
     for chunk, file in dict.fromkeys(numbers):
@@ -252,12 +252,12 @@ def _write_meta(
     first = sources[0]
     task = TASKS.get(first.header.task)
     table = [
-        row | {f"stats/{f}/{n}": v.tolist() for f, part in found.items() for n, v in part.items()}
-        for row, found in zip(rows, stats, strict=True)
+        row | {f"stats/{f}/{n}": v.tolist() for f, part in own.items() for n, v in part.items()}
+        for row, own in zip(rows, stats, strict=True)
     ]
     lerobot.write_table(stage / lerobot.EPISODES_PATH, arrow.Table.from_pylist(table))
     lerobot.write_table(stage / lerobot.TASKS, lerobot.tasks_table(tasks))
-    pooled = {feature: lerobot.pooled_stats([found[feature] for found in stats]) for feature in stats[0]}
+    pooled = {feature: lerobot.pooled_stats([own[feature] for own in stats]) for feature in stats[0]}
     plain = {f: {name: values.tolist() for name, values in part.items()} for f, part in pooled.items()}
     lerobot.write_json(stage / lerobot.STATS, plain)
     info = {
@@ -273,17 +273,17 @@ def _write_meta(
         "splits": {"train": f"0:{len(rows)}"},
         "data_path": lerobot.DATA_PATH,
         "video_path": lerobot.VIDEO_PATH if first.sizes else None,
-        "features": features(first, tell_success(sources)),
+        "features": features(first, all_know_success(sources)),
     }
     lerobot.write_json(stage / lerobot.INFO, info)
     lerobot.write_json(stage / lerobot.OURS, [_extras(source) for source in sources])
 
 
 def features(source: ExportedEpisode, tells_success: bool) -> dict[str, Any]:
-    """What info.json says of each column and video."""
-    episode, made = source.header, {}
+    """The entry of each column and video in info.json."""
+    episode, entries = source.header, {}
     for camera, (height, width) in source.sizes.items():
-        made[f"{lerobot.IMAGES}{camera}"] = {
+        entries[f"{lerobot.IMAGES}{camera}"] = {
             "dtype": "video",
             "shape": [height, width, 3],
             "names": ["height", "width", "channels"],
@@ -301,8 +301,8 @@ def features(source: ExportedEpisode, tells_success: bool) -> dict[str, Any]:
     for name, values in _columns(episode, tells_success).items():
         width = values[0].size
         names = _names(episode, name, width) if values.ndim > 1 else None
-        made[name] = {"dtype": str(values.dtype), "shape": [width], "names": names}
-    return made
+        entries[name] = {"dtype": str(values.dtype), "shape": [width], "names": names}
+    return entries
 
 
 def _names(episode: Episode, feature: str, width: int) -> list[str]:
@@ -311,7 +311,7 @@ def _names(episode: Episode, feature: str, width: int) -> list[str]:
 
 
 def _extras(source: ExportedEpisode) -> dict[str, Any]:
-    """What LeRobot's format has no place for."""
+    """The data that LeRobot's format has no place for."""
     episode = source.header
     start = None if episode.env_state is None else episode.env_state.tolist()
     return {

@@ -1,4 +1,4 @@
-"""LeRobot's datasets: where things are and what they are called; videos in and out of files; statistics.
+"""LeRobot's datasets: paths and names, videos in and out of files, statistics, tables.
 
 Format v3.0: many episodes in each Parquet and MP4 file, and a table that says where each begins. Sources:
 huggingface/lerobot 0.4.4, src/lerobot/datasets: utils.py (paths, info.json, tasks), lerobot_dataset.py (the
@@ -19,7 +19,7 @@ import numpy as np
 from common import complete_file
 from episodes import EpisodeError, Images
 
-VERSION = "v3.0"  # that is written
+VERSION = "v3.0"  # of what is written
 READ_VERSIONS = ("v2.0", "v2.1", VERSION)
 CHUNK_FILES = 1000  # files in a folder
 DATA_MEGABYTES, VIDEO_MEGABYTES = 100, 200  # of a file, about
@@ -27,15 +27,15 @@ DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 INFO, STATS, TASKS = "meta/info.json", "meta/stats.json", "meta/tasks.parquet"
-OURS = "meta/act_episodes.json"  # what our episodes hold beyond LeRobot's format; LeRobot passes it over
+OURS = "meta/act_episodes.json"  # what our episodes hold beyond LeRobot's format; LeRobot ignores it
 IMAGES = "observation.images."  # before the name of a camera
 STATE, VELOCITY, ACTION, BASE = "observation.state", "observation.velocity", "action", "base_action"
 REWARD, DONE, SUCCESS = "next.reward", "next.done", "next.success"
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-SAMPLED_FRAMES, SAMPLED_WIDTH = 100, 150  # of an episode's video: what its statistics are made of
-KEY_EVERY = 2  # frames; so that any frame is reached soon
-INDEX_NAME = "__index_level_0__"  # as pandas names the index of a table
+SAMPLED_FRAMES, SAMPLED_WIDTH = 100, 150  # of an episode's video, for its statistics
+KEY_EVERY = 2  # frames between key frames, so that any frame is reached soon
+INDEX_NAME = "__index_level_0__"  # pandas' name of a table's index
 
 Stats = dict[str, np.ndarray]
 
@@ -70,7 +70,7 @@ def file_numbers(sizes: Sequence[float], limit: float) -> list[tuple[int, int]]:
 def encode_video(path: Path, frames: Images, fps: int, crf: int) -> None:
     """Write frames (H, W, 3) uint8 RGB as H.264, as precisely as `crf` says (0 exact, 51 worst).
 
-    Colours are not tagged, as LeRobot's are not, so that it reads what was written.
+    Colours are not tagged, as in LeRobot's videos, so that it reads back the same colours.
     """
     av, _ = import_packages()
     height, width = frames[0].shape[:2]
@@ -85,12 +85,12 @@ def encode_video(path: Path, frames: Images, fps: int, crf: int) -> None:
 
 
 def pixel_format(height: int, width: int) -> str:
-    """The usual one halves both sides of the colours, so odd ones need another."""
+    """The usual format halves the colours' height and width, so odd sides need another."""
     return "yuv444p" if height % 2 or width % 2 else "yuv420p"
 
 
 def join_videos(path: Path, parts: Sequence[Path], lengths: Sequence[int], fps: int) -> None:
-    """Put videos of `encode_video`, of so many frames each, one after the other, as they are encoded."""
+    """Join videos of `encode_video`, with `lengths` frames, without encoding them again."""
     av, _ = import_packages()
     with complete_file(path) as part, av.open(str(part), "w", format="mp4") as file:
         stream, before = None, 0
@@ -156,7 +156,7 @@ def vector_stats(rows: np.ndarray) -> Stats:
 
 
 def image_stats(frames: Images) -> Stats:
-    """The same of the colours, in [0, 1], of some frames: each (3, 1, 1); `count` is how many frames."""
+    """The same for the colours, in [0, 1], of sampled frames: each (3, 1, 1); `count` is their number."""
     steps = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), SAMPLED_FRAMES)).round().astype(int))
     factor = max(1, max(frames[0].shape[:2]) // SAMPLED_WIDTH)
     pixels = np.stack([frames[int(t)][::factor, ::factor] for t in steps]).reshape(-1, 3) / 255
@@ -165,7 +165,7 @@ def image_stats(frames: Images) -> Stats:
 
 
 def pooled_stats(parts: Sequence[Stats]) -> Stats:
-    """Of several episodes together; quantiles are averaged, as LeRobot does."""
+    """Statistics of several episodes together; quantiles are averaged, as in LeRobot."""
     counts = np.array([part["count"][0] for part in parts], float)
     stacked = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
     shares = (counts / counts.sum()).reshape(-1, *[1] * (stacked["mean"].ndim - 1))
@@ -185,7 +185,7 @@ def pooled_stats(parts: Sequence[Stats]) -> Stats:
 
 
 def write_table(path: Path, table: Any) -> None:
-    """Write a pyarrow table, completely or not at all; its folder is made."""
+    """Write a pyarrow table, completely or not at all; makes its folder."""
     _, arrow = import_packages()
     path.parent.mkdir(parents=True, exist_ok=True)
     with complete_file(path) as part:
@@ -199,18 +199,18 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def tasks_table(tasks: Sequence[str]) -> Any:
-    """Number of each task, with its words as the index that pandas makes of it."""
+    """Number of each task; its words are the index for pandas."""
     _, arrow = import_packages()
-    kinds = {"task_index": ("int64", "int64"), INDEX_NAME: ("unicode", "object")}
+    types = {"task_index": ("int64", "int64"), INDEX_NAME: ("unicode", "object")}
     columns = [
         {
             "name": None if name == INDEX_NAME else name,
             "field_name": name,
-            "pandas_type": kind,
+            "pandas_type": logical,
             "numpy_type": dtype,
             "metadata": None,
         }
-        for name, (kind, dtype) in kinds.items()
+        for name, (logical, dtype) in types.items()
     ]
     label = {
         "name": None,

@@ -1,9 +1,8 @@
 """Read a LeRobot dataset (lerobot_format.py) as episodes.
 
-What is assumed of one that is not from here, as its files do not tell: joints are in radians and grippers in
-[0 closed, 1 open], as in the published ALOHA sets (lerobot/aloha_sim_*, which are ACT's), unless flags say
-other.
-Where entries are named left_... and right_..., the left arm's come first in our episodes.
+The files do not give units. Unless flags say otherwise, joints are taken to be in radians and grippers in
+[0 closed, 1 open], as in the published ALOHA sets (lerobot/aloha_sim_*, which are ACT's).
+Of entries named left_... and right_..., the left arm's come first in our episodes.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from dataset_tools.lerobot_index import (
 from episodes import Episode, EpisodeError, JpegFrames, entries_of
 
 UNITS = ("rad", "deg")
-MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the units are probably not those that are assumed
+MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the assumed units are probably wrong
 
 
 @dataclass(frozen=True)
@@ -43,29 +42,29 @@ class ImportFlags(FolderFlags, Workers):
 
     output_dir: str | None = cli.flag(None, "folder of the episodes, which must not exist", required=True)
     task_name: str | None = cli.flag(
-        None, "which of our tasks it is; if not given, as the dataset or its folder's name tells"
+        None, "which of our tasks it is; if not given, taken from the dataset or its folder's name"
     )
     joint_unit: str = cli.flag("rad", "unit of its joints", UNITS)
     gripper_range: tuple[float, float] = cli.flag(
-        (0.0, 1.0), "its grippers' values when closed and when open"
+        (0.0, 1.0), "values of its grippers when closed and when open"
     )
     fps: int | None = cli.flag(
-        None, "steps a second that the episodes claim; as the dataset says, if that is a whole number"
+        None, "steps a second of the episodes; the dataset's if not given, if that is a whole number"
     )
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What becomes of a row of a state or an action."""
+    """How rows of states or actions are converted."""
 
     order: tuple[int, ...]  # of its entries
-    grippers: tuple[int, ...]  # among the ordered ones
+    grippers: tuple[int, ...]  # indices in the new order
     joint_unit: str
     gripper_range: tuple[float, float]
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """(T, D) in the dataset's units to ours."""
+        """Rows (T, D) in the dataset's units to ours."""
         rows = rows[:, self.order]
         closed, opened = self.gripper_range
         factors = np.full(len(self.order), np.pi / 180 if self.joint_unit == "deg" else 1.0)
@@ -74,7 +73,7 @@ class Conversion:
         return (rows - zeros) * factors  # (x - 0) * 1 is x, to the bit
 
     def rates(self, rows: np.ndarray) -> np.ndarray:
-        """(T, D) velocities: as positions, wherever zero is."""
+        """Velocities (T, D): as positions, but without the shift of zero."""
         return self(rows) - self(np.zeros_like(rows))
 
 
@@ -116,7 +115,7 @@ def _convert_all(
     stage: Path,
     flags: ImportFlags,
 ) -> list[str]:
-    """Write the episodes into a folder of their own, or what is left of it after it was stopped."""
+    """Write the episodes into the folder `stage`, or the rest of them after a stop; returns notes."""
     units = [flags.joint_unit, list(flags.gripper_range), info["fps"]]
     identity = [str(Path(flags.dataset_dir).resolve()), task, *units]
     mark = stage / "import.json"
@@ -150,16 +149,16 @@ def _convert_all(
 
 
 def find_task(asked: str | None, root: Path, entry: LeRobotEpisode, dim: int) -> str:
-    """Which of our tasks a dataset is of, "" if none is known.
+    """Which of our tasks a dataset is of; "" if that is unknown.
 
     Args:
-        asked: by the user.
-        root: its folder: that of lerobot/aloha_sim_insertion_human(_image) is sim_insertion_human.
-        entry: an episode, which may tell.
-        dim: entries of its states.
+        asked: the user's, if any.
+        root: the folder; aloha_sim_insertion_human(_image) stands for sim_insertion_human.
+        entry: an episode, which may name its task.
+        dim: number of entries in a state.
 
     Raises:
-        ValueError: there is no such task as the user names, or it has states of another width.
+        ValueError: the user's task does not exist, or has states of another width.
     """
     if asked:
         task = TASKS[choose("task", asked, TASKS)]
@@ -167,12 +166,12 @@ def find_task(asked: str | None, root: Path, entry: LeRobotEpisode, dim: int) ->
             raise ValueError(f"states have {dim} entries; those of {asked} have {task.dim}")
         return asked
     folder = root.resolve().name.removeprefix("aloha_").removesuffix("_image")
-    told = [entry.extras.get("task", ""), entry.task, folder]
-    return next((name for name in told if name in TASKS and TASKS[name].dim == dim), "")
+    candidates = [entry.extras.get("task", ""), entry.task, folder]
+    return next((name for name in candidates if name in TASKS and TASKS[name].dim == dim), "")
 
 
 def conversion(info: Mapping[str, Any], feature: str, task: str, flags: ImportFlags) -> Conversion:
-    """What becomes of a state or an action, by the names of its entries."""
+    """How a state or an action is converted, by the names of its entries."""
     names = lerobot.flat_names(info["features"][feature].get("names"))
     dim = width_of(info, feature)
     names = names if len(names) == dim else []
@@ -192,7 +191,7 @@ def conversion(info: Mapping[str, Any], feature: str, task: str, flags: ImportFl
 def convert_episode(
     entry: LeRobotEpisode, info: Mapping[str, Any], task: str, convert: Mapping[str, Conversion], place: Path
 ) -> str:
-    """Write one episode file; returns what the user should know of it, or ""."""
+    """Write one episode file; returns a note for the user, or ""."""
     rows = _read_rows(entry)
     arrays = {}
     for name, feature in ARRAYS.items():
@@ -203,17 +202,17 @@ def convert_episode(
     width = arrays["qpos"].shape[1]
     if "qvel" in arrays and arrays["qvel"].shape[1] == width:
         arrays["qvel"] = convert[lerobot.STATE].rates(arrays["qvel"])
-    for name, wanted in (("qvel", width), ("base_action", 2)):  # others' may be something else
+    for name, wanted in (("qvel", width), ("base_action", 2)):  # foreign data may be something else
         if name in arrays and arrays[name].shape[1] != wanted:
             del arrays[name]
-    told = {name: value for name, value in entry.extras.items() if name in EXTRAS}
+    kept = {name: value for name, value in entry.extras.items() if name in EXTRAS}
     success = rows.get(lerobot.SUCCESS)
     start = entry.extras.get("env_state")
-    about = {
+    attributes = {
         "success": bool(success.any()) if success is not None else None,
         "sim": bool(task) and TASKS[task].scene is not None,
-        **told,
-        "task": task or told.get("task", ""),
+        **kept,
+        "task": task or kept.get("task", ""),
         "env_state": None if start is None else np.array(start),
     }
     times = rows["timestamp"][:, 0].astype(float)
@@ -221,12 +220,12 @@ def convert_episode(
         camera: _jpegs(entry, feature, rows, times, info["fps"])
         for feature, camera in cameras_of(info).items()
     }
-    Episode(**arrays, images=images, fps=info["fps"], **about).save(place)
-    return _doubts(arrays["qpos"], convert[lerobot.STATE])
+    Episode(**arrays, images=images, fps=info["fps"], **attributes).save(place)
+    return _unit_note(arrays["qpos"], convert[lerobot.STATE])
 
 
 def _read_rows(entry: LeRobotEpisode) -> dict[str, Any]:
-    """Columns of an episode: arrays (T, D), of images lists; EpisodeError unless all its rows are there."""
+    """Columns of an episode: arrays (T, D), or lists of images; EpisodeError if rows are missing."""
     _, arrow = lerobot.import_packages()
     try:
         table = arrow.parquet.read_table(entry.data, filters=[("episode_index", "=", entry.index)])
@@ -261,13 +260,13 @@ def _jpegs(
     return encoded
 
 
-def _doubts(qpos: np.ndarray, convert: Conversion) -> str:
-    """A line if the states are hardly in the units that are assumed, else "" (joints before grippers)."""
+def _unit_note(qpos: np.ndarray, convert: Conversion) -> str:
+    """A line if the states are hardly in the assumed units, else ""; joints come before grippers."""
     grippers = list(convert.grippers)
     joints = np.abs(np.delete(qpos, grippers, axis=1))
     if joints.size and joints.max() > MOST_RADIANS:
         return "note: joints beyond 10 rad: they are probably in degrees; import again with --joint_unit deg"
-    held = qpos[:, grippers]
-    if held.size and (held.min() < -GRIPPER_SLACK or held.max() > 1 + GRIPPER_SLACK):
+    opening = qpos[:, grippers]
+    if opening.size and (opening.min() < -GRIPPER_SLACK or opening.max() > 1 + GRIPPER_SLACK):
         return "note: grippers far outside [0, 1]; import again with --gripper_range CLOSED OPEN"
     return ""

@@ -1,4 +1,4 @@
-"""What is in a LeRobot dataset (lerobot_format.py), and where."""
+"""The contents of a LeRobot dataset (lerobot_format.py), and where they lie."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class LeRobotEpisode:
 
 
 def read_info(root: Path, fps: int | None = None) -> dict[str, Any]:
-    """meta/info.json; ValueError unless it is of a dataset that we read.
+    """meta/info.json; ValueError unless we can read the dataset.
 
-    Its rate becomes a whole number: `fps`, if given, or the nearest, if it is as near as 29.97 is to 30.
+    The rate becomes a whole number: `fps` if given, or the nearest one if it is as close as 29.97 is to 30.
     """
     path = root / lerobot.INFO
     if not path.is_file():
@@ -70,9 +70,9 @@ def width_of(info: Mapping[str, Any], feature: str) -> int:
 
 
 def cameras_of(info: Mapping[str, Any]) -> dict[str, str]:
-    """Feature to camera's name, of videos and images; ValueError if two would be called the same.
+    """Camera's name by feature, of videos and images; ValueError if two would get the same name.
 
-    What no camera's name may have in it, as "/", becomes "_".
+    Characters that no camera's name may have, such as "/", become "_".
     """
     pictures = [name for name, f in info["features"].items() if f["dtype"] in ("video", "image")]
     cameras = {}
@@ -87,9 +87,9 @@ def cameras_of(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
-    """Name of each episode's file, by its index: as `lerobot_export` kept it, or by the index.
+    """Name of each episode's file, by its index: the one that `lerobot_export` kept, or made from the index.
 
-    ValueError unless they are plain, distinct, and such as `list_episodes` finds.
+    ValueError unless names are plain, distinct, and of a form that `list_episodes` finds.
     """
     names: dict[int, str] = {}
     for entry in entries:
@@ -115,7 +115,7 @@ def read_entries(root: Path, info: Mapping[str, Any]) -> list[LeRobotEpisode]:
     for entry in entries:
         for path in (entry.data, *(path for path, _ in entry.videos.values())):
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing, which episode {entry.index} is in")
+                raise FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
     return entries
 
 
@@ -126,8 +126,8 @@ def _videos(info: Mapping[str, Any]) -> list[str]:
 def place_in(root: Path, template: Any, **values: Any) -> Path:
     """A file of the dataset, by its template in meta/info.json, such as data/chunk-{chunk_index:03d}/....
 
-    ValueError unless the template has these values alone, each as it is or padded with zeros, and leads to a
-    place below `root`: it comes from somebody else, and `str.format` would do whatever it says.
+    ValueError unless the template has only these values, plain or padded with zeros, and leads to a place
+    below `root`: it comes from a stranger, and `str.format` would do whatever it says.
     """
     where = f"{root / lerobot.INFO} has the path {template!r}"
     try:
@@ -150,9 +150,9 @@ def place_in(root: Path, template: Any, **values: Any) -> Path:
 
 
 def inside(root: Path, path: Path) -> Path:
-    """The path; ValueError if it, or what it is a link to, lies outside of the dataset.
+    """The path; ValueError if it, or the target of its link, lies outside the dataset.
 
-    In the cache of the Hugging Face Hub, files are links to those of the same dataset in `blobs`.
+    In the cache of the Hugging Face Hub, files are links into the same dataset's `blobs`.
     """
     folder, place = root.resolve(), path.resolve()
     store = folder.parent.parent / "blobs"

@@ -454,7 +454,7 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
         import_lerobot(replace(flags, gripper_range=(1.0, 1.0)))
     video = tmp_path / "lr/videos/observation.images.top/chunk-000/file-000.mp4"
     video.rename(tmp_path / "away.mp4")
-    with pytest.raises(FileNotFoundError, match=r"file-000.mp4 is missing, which episode 0 is in"):
+    with pytest.raises(FileNotFoundError, match=r"file-000.mp4 is missing; episode 0 is in it"):
         import_lerobot(flags)
     info = tmp_path / "lr/meta/info.json"
     info.write_text(info.read_text().replace("v3.0", "v1.6"))
