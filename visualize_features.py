@@ -15,14 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from common import DeviceConfig, cli, pick_device, write_video
+from common import DeviceConfig, cli, write_video
 from episodes import Episode, action_entries, find_episode, list_episodes, whole_action
-from policy import choose_cameras, load_policy
-from viewers import Comparison, Inspector, feature_plots, write_features_page
+from viewers import feature_plots, write_features_page
+
+if TYPE_CHECKING:  # they import torch
+    from viewers import Comparison, Inspector
 
 VIDEO_FRAMES = 120  # about so many, if --every does not say
 VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over
@@ -224,6 +227,10 @@ def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) 
 
 def main() -> None:
     config = parse_flags()
+    from common import pick_device  # torch, as those below
+    from policy import choose_cameras, load_policy
+    from viewers import Inspector
+
     path = list_episodes(config.dataset_dir)[0]
     cameras = tuple(sorted(Episode.load(path, config.camera_names, in_memory=False).images))
     cameras = choose_cameras(Path(config.ckpt), config.camera_names, cameras)

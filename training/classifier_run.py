@@ -6,7 +6,7 @@ Everything random in a step is a function of the seed and of the step's number, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +16,16 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from common import Row, autocast, check_room, cli, keep_freed_memory, stop_signals, write_torch
-from detr import NORMS, build_backbone
+from common import Row, autocast, check_room, keep_freed_memory, stop_signals, write_torch
+from detr import build_backbone
 from policies import check_optimiser, check_run, check_weights, read_checkpoint, start_backbones
 from training.classification import Classifier, Images, accuracy, evaluate, flip_and_crop
+from training.classifier_flags import OPTIMISERS, ClassifierConfig
 from training.optimisation import step_seed
 
 ORDER, CROP, DROPOUT = 0, 1, 2  # sub-streams of a run
 MOMENTUM = 0.9
-OPTIMISERS = {"sgd": 0.1, "adam": 1e-3}  # and their learning rates
 LAST, BEST = "training_last.ckpt", "backbone_best.pth"
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """Flags of the training of a classifier. Defaults of SGD as in Wang et al. 2017, section 4.1."""
-
-    backbone: str = cli.flag("residual_attention_cifar", "as in imitate_episodes.py, e.g. resnet18")
-    backbone_weights: str = cli.flag("none", "what to start from: none, imagenet, or a file")
-    norm: str | None = cli.flag(
-        None, "normalisation of a backbone with random weights; its own choice if not given", tuple(NORMS)
-    )
-    epochs: int = cli.flag(100, "passes over the training images", least=1, most=1_000_000)
-    batch_size: int = cli.flag(64, "images of a step", least=1, most=65_536)
-    lr: float | None = cli.flag(
-        None,
-        f"learning rate; if not given {', '.join(f'{lr:g} of {name}' for name, lr in OPTIMISERS.items())}",
-        above=0,
-        most=10,
-    )
-    lr_drops: tuple[float, ...] = cli.flag(
-        (0.4, 0.6), "shares of the run after which the learning rate falls to a tenth", least=0, most=1
-    )
-    weight_decay: float = cli.flag(1e-4, "weight decay", least=0, most=100)
-    val_share: float = cli.flag(
-        0.1, "share of the training images that is held back to choose the best by", above=0, below=1
-    )
-    no_augment: bool = cli.flag(False, "leave out random flips and crops")
-    amp: str = cli.flag(
-        "auto",
-        "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
-        ("auto", "bf16", "no"),
-    )
-    seed: int = cli.flag(0, "seed of everything random", least=0, most=cli.MOST_SEED)
-
-    def check(self) -> None:
-        """ValueError for the first value that makes no sense."""
-        if self.norm and self.backbone_weights != "none":
-            raise ValueError("--norm is for random weights; leave it out, or --backbone_weights")
 
 
 def read_classifier_run(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from common import ComputeConfig, Workers, cli
+from common import ComputeConfig, DeviceConfig, SeedConfig, Workers, cli
 from constants import IMAGE_SIZE
 from episodes import CACHES, ViewConfig
 from evaluation import EvalConfig
@@ -199,3 +199,21 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
                 f"--chunk_seconds is {self.chunk_seconds}; it must be at least {1 / fps:g}, a control step"
             )
         return steps
+
+
+@dataclass(frozen=True)
+class LatentModelConfig(DeviceConfig, SeedConfig):
+    """Flags of the training of a prior over codes (train_latent_model.py)."""
+
+    ckpt_dir: str = cli.flag(
+        None, "folder of the policy's run; its config.json tells where the episodes are", required=True
+    )
+    ckpt_name: str | None = cli.flag(
+        None, "checkpoint that gets the prior: as the run was trained with, policy_best.ckpt if with none"
+    )
+    dataset_dir: tuple[str, ...] | None = cli.flag(
+        None, "folders of the episodes; the run's if not given", distinct=True
+    )
+    num_steps: int = cli.flag(1000, "optimiser steps", least=1, most=100_000_000)
+    batch_size: int = cli.flag(64, "chunks of actions at once", least=1, most=65_536)
+    lr: float = cli.flag(3e-4, "learning rate", above=0, most=10)

@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 
 from common import BLUE, ORANGE, PlottedEntry, joint_lines_plot, labelled, new_figure, tile, write_png
-from viewers.features import CameraLook, Comparison, Look, Saliency
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
+
+    from viewers.features import CameraLook, Comparison, Look, Saliency  # they import torch
 
 CHANNELS = (2, 8)  # rows and columns of a stage's channels
 HEAT = 0.75  # opacity of the strongest heat

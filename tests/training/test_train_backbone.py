@@ -17,7 +17,7 @@ from common import cli
 from detr.backbone import BACKBONES, init_backbone, register_backbone
 from detr.norms import NORMS
 from policy import load_policy, save_policy
-from training import classification
+from training import backbone, classification
 from training.classification import (
     Classifier,
     Images,
@@ -48,7 +48,7 @@ def tiny_backbone(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
     images = fake_images((400, 100))
-    monkeypatch.setattr("train_backbone.fake_images", lambda: images)
+    monkeypatch.setattr("training.backbone.fake_images", lambda: images)
 
 
 def run_script(monkeypatch, capsys, folder, *flags: str) -> str:
@@ -192,7 +192,7 @@ def test_both_optimisers_learn_and_are_compared(monkeypatch, capsys, tmp_path):
 def test_the_best_weights_are_those_that_are_tested(monkeypatch, capsys, tmp_path):
     run_script(monkeypatch, capsys, tmp_path, "--optimizer", "adam")
     result = json.loads((tmp_path / "result.json").read_text())
-    data, test = train_backbone.fake_images()
+    data, test = backbone.fake_images()
     run = ClassifierRun(
         ClassifierConfig(backbone="tiny", batch_size=20), "adam", data, tmp_path, resume=False
     )

@@ -11,7 +11,10 @@ from synthetic import SMALL_FLAGS, make_dataset
 
 import imitate_episodes
 import train_latent_model
+from detr import LatentPrior
 from policy import load_policy, read_checkpoint
+from training.flags import LatentModelConfig
+from training.latent_model import fit_prior, frequencies_loss
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +99,10 @@ def test_the_best_prior_is_kept():
     """Not the last: trained for long on few codes, it believes in nothing else."""
     probs = torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(0)).softmax(-1)
     peaked = torch.nn.functional.one_hot(probs.argmax(-1), 4).float()
-    config = train_latent_model.LatentModelConfig(num_steps=100, batch_size=8, lr=3e-3)
-    prior = train_latent_model.LatentPrior(3, 4, dim=32, heads=4)
+    config = LatentModelConfig(num_steps=100, batch_size=8, lr=3e-3)
+    prior = LatentPrior(3, 4, dim=32, heads=4)
     held_out = torch.full((64, 3, 4), 0.25)
-    history = train_latent_model.fit_prior(prior, peaked, held_out, config)
+    history = fit_prior(prior, peaked, held_out, config)
     losses = [row.validation["loss"] for row in history]
     assert len(losses) == 20 and min(losses) < losses[-1] - 0.1
     codes = torch.randint(4, (4000, 3), generator=torch.Generator().manual_seed(1))
@@ -110,4 +113,4 @@ def test_what_the_prior_must_beat():
     train = torch.tensor([[[0.5, 0.5]], [[1.0, 0.0]]])  # a code whose first value occurs in 3 of 4
     held_out = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
     expected = -(torch.tensor([0.75, 0.25]).log()).mean().item()
-    assert train_latent_model.frequencies_loss(train, held_out) == pytest.approx(expected)
+    assert frequencies_loss(train, held_out) == pytest.approx(expected)

@@ -1,0 +1,30 @@
+"""Every script tells its flags before it loads what takes seconds."""
+
+import subprocess
+import sys
+
+import pytest
+from repository import ROOT
+
+HEAVY = {"torch", "torchvision", "matplotlib", "mujoco", "dm_control", "diffusers", "robomimic"}
+SCRIPTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("mycobot_scripts/*.py")]
+    if "cli.run(" in path.read_text(encoding="utf-8")
+)
+RUN = f"""
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit:
+    pass
+print("loaded", sorted({HEAVY!r} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_loads_nothing_that_takes_seconds(script):
+    command = [sys.executable, "-c", RUN, script, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: ") and done.stdout.endswith("loaded []\n"), done.stderr
