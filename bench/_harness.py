@@ -61,7 +61,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 class Contender:
     """A process of its own that does the job once per `measure`: this script again, with `--contender NAME`.
 
-    The number of threads that render in software is read once per process, so ways that differ in it cannot
+    A process reads the number of threads that render in software only once, so ways that differ in it cannot
     share one. Start all contenders, then measure: imports and set-up happen before the first measurement.
     """
 
@@ -88,7 +88,7 @@ class Contender:
         return self
 
     def measure(self) -> Result:
-        """Have the job done once."""
+        """Let it do the job once."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return self._read()
@@ -102,7 +102,7 @@ class Contender:
 
 @contextmanager
 def ready(contenders: Mapping[str, Contender]) -> Iterator[dict[str, Callable[[], Result]]]:
-    """What measures each contender, once all have set themselves up; they are let go in the end."""
+    """The function that measures each contender, once all have set themselves up; closes them at the end."""
     try:
         yield {name: contender.wait().measure for name, contender in contenders.items()}
     finally:
@@ -185,5 +185,5 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def report(title: str, facts: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print what was measured, where, and the table; `facts` is `machine()` as it was before."""
+    """Print the title, the machine and the table; `facts` is `machine()` from before the measurement."""
     print(f"{title}\n{facts}\n\n{table(header, rows)}")

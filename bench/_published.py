@@ -42,7 +42,7 @@ class _FeedForward(nn.Module):
         return self.norm(x + self.outer(self.linear2(self.inner(F.relu(self.linear1(x))))))
 
 
-class EncoderLayer(nn.Module):
+class PublishedEncoderLayer(nn.Module):
     """Self-attention and feed-forward network, (N, B, d) to (N, B, d)."""
 
     def __init__(self, dim: int, heads: int, dim_feedforward: int) -> None:
@@ -57,7 +57,7 @@ class EncoderLayer(nn.Module):
         return self.feed_forward(self.norm(x + self.dropout(attended)))
 
 
-class DecoderLayer(nn.Module):
+class PublishedDecoderLayer(nn.Module):
     """Self-attention of the queries, attention to the memory, feed-forward network."""
 
     def __init__(self, dim: int, heads: int, dim_feedforward: int) -> None:
@@ -86,9 +86,9 @@ class PublishedACT(nn.Module):
         sizes = ACTSizes(state_dim, state_dim, chunk_size, dec_layers=dec_layers, **others)
         hidden_dim = sizes.hidden_dim
         widths = (hidden_dim, sizes.nheads, sizes.dim_feedforward)
-        self.encoder = nn.ModuleList(EncoderLayer(*widths) for _ in range(sizes.enc_layers))
-        self.cvae = nn.ModuleList(EncoderLayer(*widths) for _ in range(sizes.enc_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*widths) for _ in range(dec_layers))
+        self.encoder = nn.ModuleList(PublishedEncoderLayer(*widths) for _ in range(sizes.enc_layers))
+        self.cvae = nn.ModuleList(PublishedEncoderLayer(*widths) for _ in range(sizes.enc_layers))
+        self.decoder = nn.ModuleList(PublishedDecoderLayer(*widths) for _ in range(dec_layers))
         for stack in (self.encoder, self.cvae, self.decoder):
             init_xavier(stack)
         self.decoder_norm = nn.LayerNorm(hidden_dim)

@@ -1,4 +1,4 @@
-"""Policies that are recorded for, trained and evaluated as rows of a table; what is done already is read."""
+"""Rows of a table: policies, recorded for, trained and evaluated; finished rows are read from disk."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Row:
     task: str
     train: str = SMALL  # flags of imitate_episodes.py; {policies} stands for the folder of all rows' policies
     evaluate: str = ""  # more of them, with --eval
-    policy: str | None = None  # name of the row whose policy this is; one of its own if not given
-    needs: str | None = None  # name of the row whose policy its flags name
+    policy: str | None = None  # name of the row that trains this policy; its own if not given
+    needs: str | None = None  # name of the row whose policy the flags need
     record: str = ""  # flags of record_sim_episodes.py
     edit: str | None = None  # command of edit_episodes.py that the episodes go through
     episodes: int = 50  # demonstrations
@@ -43,13 +43,13 @@ class Row:
 
 
 def slug(text: str) -> str:
-    """A folder's name."""
+    """Text as the name of a folder."""
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in text).strip("_")
 
 
 @contextmanager
 def clock(path: Path) -> Iterator[None]:
-    """Add the seconds that this takes, whole or cut off, to those in a file."""
+    """Add the seconds that the block takes, finished or not, to those in a file."""
     began = time.perf_counter()
     try:
         yield
@@ -67,12 +67,12 @@ def seconds_in(path: Path) -> float:
 
 @dataclass(frozen=True)
 class Runs:
-    """All rows by name, and the folder that holds what became of them."""
+    """All rows by name, and the folder of their results."""
 
     rows: Mapping[str, Row]
     out: Path
     seed: int = 0  # of training
-    choosing: bool = False  # starts to choose settings by, not those that are reported
+    choosing: bool = False  # use the starts for choosing settings, not the reported ones
     quick: bool = False
 
     @property
@@ -81,11 +81,11 @@ class Runs:
         return self.out / ("quick" if self.quick else f"seed_{self.seed}")
 
     def folder(self, name: str) -> Path:
-        """Of the row's policy."""
+        """Folder of the row's policy."""
         return self.policies / slug(self.rows[name].policy or name)
 
     def demonstrations(self, row: Row) -> Path:
-        """Folder of the row's episodes, which are recorded if they are not there."""
+        """Folder of the row's episodes; records those that are missing."""
         count = 2 if self.quick else row.episodes
         name = f"{row.task} {row.record} {count}"
         folder = self.out / "data" / slug(name)
@@ -94,13 +94,13 @@ class Runs:
         if row.edit is None:
             return folder
         edited = self.out / "data" / slug(f"{name} {row.edit}")
-        if not (edited / HISTORY).is_file():  # else it was cut off, or not begun
+        if not (edited / HISTORY).is_file():  # written last: the editing is complete
             places = ("--dataset_dir", folder, "--output_dir", edited)
             run_script("edit_episodes.py", *shlex.split(row.edit), *places)
         return edited
 
     def flags(self, name: str) -> list[object]:
-        """Of imitate_episodes.py, to train and to evaluate the row's policy."""
+        """Flags of imitate_episodes.py that train and evaluate the row's policy."""
         row = self.rows[self.rows[name].policy or name]
         flags = ("--task_name", row.task, "--ckpt_dir", self.folder(name), "--seed", self.seed)
         return [
@@ -110,7 +110,7 @@ class Runs:
         ]
 
     def train(self, name: str) -> Path:
-        """Folder of the policy of a row, which is trained if it is not there."""
+        """Folder of a row's policy; trains it if it is missing."""
         name = self.rows[name].policy or name
         row, folder = self.rows[name], self.folder(name)
         if (folder / "trained").is_file():
@@ -124,8 +124,8 @@ class Runs:
         return folder
 
     def evaluate(self, name: str) -> dict[str, Any]:
-        """What the rollouts of a row came to, as `evaluation.Summary.as_dict` has it, with the "steps" and
-        "seconds" of its training.
+        """A row's result as `evaluation.Summary.as_dict` has it, with the "steps" and "seconds" of its
+        training.
         """
         row, folder = self.rows[name], self.train(name)
         first, count = (0, 100) if self.choosing else (1000, row.rollouts)

@@ -1,7 +1,7 @@
 """The emulated arm in simulated time: firmware and MuJoCo's body, in this process.
 
-Where all of it is, is measured by MuJoCo's shapes at every physics step. The table is left out, so that
-nothing holds the arm back.
+MuJoCo's shapes show at every physics step where the whole arm is. The table is left out, so that nothing
+holds the arm back.
 """
 
 from __future__ import annotations
@@ -22,19 +22,15 @@ from tasks import ArmIndex, LinkedJoints, build_model
 TASK = get_task("sim_mycobot320_move_cube_scripted")
 POLL = 0.02  # s that a read of the port waits
 REACHING = ("gripper_base", "left", "right")  # bodies about the tool point; the camera hangs on link6
-ROOT = (
-    "base",
-    "link1",
-    "link2",
-)  # bodies that the table is no matter of; link2's far end is link3's near one
+ROOT = ("base", "link1", "link2")  # not checked against the table; link2's far end is link3's near one
 
 
 class SteppedBody:
-    """A `body.Body` whose time passes when somebody asks.
+    """A `body.Body` whose time passes only when somebody asks.
 
     Args:
         pose: where it begins (7,): rad, and the gripper's opening.
-        limits: what it is measured against.
+        limits: those it is measured against.
     """
 
     def __init__(self, pose: np.ndarray, limits: Limits) -> None:
@@ -95,7 +91,7 @@ class SteppedBody:
 
 
 class Measure:
-    """How far outside its limits the body ever was, by MuJoCo's shapes; beyond where it began, if it was."""
+    """The furthest that MuJoCo's shapes of the body were outside its limits, beyond where they began."""
 
     def __init__(self, model: mujoco.MjModel, names: list[str], bodies: list[str], limits: Limits) -> None:
         arm = [i for i, body in enumerate(bodies) if body and body not in ROOT]
@@ -117,11 +113,11 @@ class Measure:
         self._begun = {"tool": np.zeros(6), "parts": np.zeros(len(arm))}
 
     def begin(self, data: mujoco.MjData) -> None:
-        """It begins like this."""
+        """Note the pose that the body begins with."""
         self._begun = {name: np.maximum(0.0, excess) for name, excess in self._excess(data).items()}
 
     def note(self, data: mujoco.MjData) -> None:
-        """It is like this."""
+        """Note the present pose."""
         for name, excess in self._excess(data).items():
             self.worst[name] = max(self.worst[name], float((excess - self._begun[name]).max()))
         if data.ncon:
@@ -142,7 +138,7 @@ class Measure:
 
 
 class Wire:
-    """What pymycobot's serial port is to a `Link`, with the firmware's real delays, in the body's time."""
+    """A serial port for a `Link`, with the firmware's real delays, in the body's time."""
 
     def __init__(self, firmware: Firmware, body: SteppedBody) -> None:
         self._firmware, self._body, self._parser = firmware, body, FrameParser()

@@ -25,16 +25,16 @@ REFERENCE = "resnet18"
 
 
 @dataclass(frozen=True)
-class Size:
-    """What is measured; both sizes are multiples of every stride."""
+class Sizes:
+    """The measured batches; both image sizes are multiples of every stride."""
 
     batch: int = 8
-    image: tuple[int, int] = (480, 640)  # whose memory and features are told
+    image: tuple[int, int] = (480, 640)  # for memory and features
     timed_batch: int = 2
     timed_image: tuple[int, int] = (192, 256)
 
 
-QUICK = Size(image=(64, 64), timed_batch=1, timed_image=(32, 32))
+QUICK = Sizes(image=(64, 64), timed_batch=1, timed_image=(32, 32))
 
 
 def make_images(batch: int, image: tuple[int, int]) -> Tensor:
@@ -43,14 +43,14 @@ def make_images(batch: int, image: tuple[int, int]) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def activation_bytes(backbone: nn.Module, size: Size) -> float:
-    """What a batch leaves behind for the backward pass."""
+def activation_bytes(backbone: nn.Module, size: Sizes) -> float:
+    """Bytes that a batch keeps for the backward pass."""
     pixels, measured = (h * w for h, w in (size.image, size.timed_image))
     image = make_images(size.timed_batch, size.timed_image)
     return saved_bytes(lambda: backbone(image)) * size.batch / size.timed_batch * pixels / measured
 
 
-def make_jobs(backbone: nn.Module, size: Size) -> Callable[[], dict[str, float]]:
+def make_jobs(backbone: nn.Module, size: Sizes) -> Callable[[], dict[str, float]]:
     """What measures the seconds of a forward pass and of a whole step; warmed up."""
     images = make_images(size.timed_batch, size.timed_image)
     trained = [p for p in backbone.parameters() if p.requires_grad]
@@ -79,7 +79,7 @@ def build(name: str, norm: str | None) -> nn.Module:
     return build_backbone(name, norm).train().to(memory_format=torch.channels_last)
 
 
-def measure(name: str, norm: str | None, size: Size, repeats: int) -> tuple[str, ...]:
+def measure(name: str, norm: str | None, size: Sizes, repeats: int) -> tuple[str, ...]:
     """A row of the table; what it built is gone afterwards."""
     backbone = build(name, norm)
     parameters = sum(p.numel() for p in backbone.parameters())
@@ -101,7 +101,7 @@ def measure(name: str, norm: str | None, size: Size, repeats: int) -> tuple[str,
     )
 
 
-def compare(args: argparse.Namespace, size: Size) -> None:
+def compare(args: argparse.Namespace, size: Sizes) -> None:
     """Measure all backbones, one after the other, and print the table."""
     facts = machine()
     keep_freed_memory()
@@ -128,7 +128,7 @@ def main() -> None:
         help="frozen_bn is that of pretrained weights; as from scratch if not given",
     )
     args = parse(parser)
-    compare(args, QUICK if args.quick else Size())
+    compare(args, QUICK if args.quick else Sizes())
 
 
 if __name__ == "__main__":

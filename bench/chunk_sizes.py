@@ -1,7 +1,8 @@
 """What the size of a chunk does: success, time to learn and to think, jumps from one chunk to the next.
 
 The fast recipe with one camera and 1000 steps, on the cube transfer and on the choice of a free place. Step
-time and latency are measured here, one size after the other, when all policies are there. Resumes with --out.
+time and latency are measured here, one size after the other, when all policies are there. With --out, an
+interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def learner(policy: Policy) -> partial:
 
 
 def milliseconds(runs: Runs, names: list[str], make: Any, repeats: int) -> dict[str, float]:
-    """Median time (ms) of what `make` gives for each row's policy."""
+    """Median time (ms) of the call that `make` makes of each row's policy."""
     calls = {name: make(load_policy(runs.folder(name) / LAST)) for name in names}
     for call in calls.values():  # to warm up
         call()

@@ -27,7 +27,7 @@ it with them. A switch takes no value; `false` after it turns off one that a pre
 WIDTH = 119  # columns
 
 
-class _Asked(Exception):
+class _HelpAsked(Exception):
     """The parser that was asked for its help."""
 
 
@@ -35,12 +35,12 @@ def parser_of(script: str, *words: str) -> cli.Parser:
     """The parser that a script (`folder/name`) makes for a command line that begins with `words`."""
 
     def note(parser: cli.Parser) -> None:
-        raise _Asked(parser)
+        raise _HelpAsked(parser)
 
     with mock.patch.object(cli.Parser, "print_help", note):
         try:
             importlib.import_module(script.replace("/", ".")).parse_flags([*words, "--help"])
-        except _Asked as asked:
+        except _HelpAsked as asked:
             return asked.args[0]
     raise ValueError(f"{script} has no help")
 
@@ -78,7 +78,7 @@ def listed(parser: cli.Parser, actions: Sequence[argparse.Action]) -> str:
     return "\n".join(entry(parser.flags[a.dest], parser.get_default(a.dest)) for a in actions)
 
 
-class Page:
+class FlagsPage:
     """The page as it grows; a group of flags that several scripts have is listed once."""
 
     def __init__(self) -> None:
@@ -95,8 +95,8 @@ class Page:
         """A group of flags, or where it is listed already."""
         place = self._places.setdefault(text, heading)
         if title:
-            there = "" if place == heading else f", as of [{place}](#{anchor(place)})"
-            self.parts.append(f"**{title[0].upper()}{title[1:]}**{there}\n")
+            reference = "" if place == heading else f", as of [{place}](#{anchor(place)})"
+            self.parts.append(f"**{title[0].upper()}{title[1:]}**{reference}\n")
         if place == heading or not title:
             self.parts.append(f"{text}\n")
 
@@ -108,7 +108,7 @@ def anchor(heading: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    made = Page()
+    made = FlagsPage()
     names = [f"{script}.py" for script in scripts()]
     made.parts += [textwrap.fill(" · ".join(f"[{name}](#{anchor(name)})" for name in names), WIDTH) + "\n"]
     for script in scripts():
@@ -125,8 +125,8 @@ def page() -> str:
     return "\n".join(made.parts)
 
 
-def add_policy(made: Page, name: str, parser: cli.Parser) -> None:
-    """What is different in training with another policy than ACT."""
+def add_policy(made: FlagsPage, name: str, parser: cli.Parser) -> None:
+    """The differences in training with a policy other than ACT."""
     title = f"policy {name}"
     made.parts.append(f"### --policy_class {name}\n")
     defaults = {flag: parser.get_default(flag) for flag in POLICIES.config(name).training_defaults}

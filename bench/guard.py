@@ -1,8 +1,8 @@
-"""The guard against targets that want the worst: how far outside its limits the arm ever gets.
+"""The guard against hostile targets: how far outside its limits the arm ever gets.
 
 On the wire: commands through servo, bytes and firmware to MuJoCo's body, ten a second in simulated time; the
-body is measured by its shapes at every physics step (2 ms). Directly: commands at `Guard.clamp`, one after
-another, and where they would have the arm. Wanted: no part outside by more than 5 mm; 2 ms a command.
+body is measured by its shapes at every physics step (2 ms). Directly: commands given to `Guard.clamp`, one
+after another, and the poses they would lead to. Wanted: no part outside by more than 5 mm; 2 ms a command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Attack = Callable[[np.random.Generator, Callable[[], np.ndarray]], Targets]  # w
 
 
 def sides(rng: np.random.Generator, where: Callable[[], np.ndarray]) -> Targets:
-    """All joints to corners of their range, which change every 0.3 to 2 s."""
+    """All joints to corners of their range; the corner changes every 0.3 to 2 s."""
     while True:
         corner = np.radians(HARD_LIMITS) * rng.choice([-1, 1], 6) * rng.uniform(0.2, 1.2, 6)
         target = np.append(START[:6] * rng.integers(0, 2) + corner * rng.uniform(0.1, 1), rng.integers(0, 2))
@@ -103,7 +103,7 @@ def grips(rng: np.random.Generator, where: Callable[[], np.ndarray]) -> Targets:
             yield np.append(tilted[:6], rng.integers(0, 2))
 
 
-ATTACKS: dict[str, tuple[Attack, dict, dict]] = {  # targets, limits, how the arm is spoken to
+ATTACKS: dict[str, tuple[Attack, dict, dict]] = {  # targets, limits, settings of the servo
     "all joints to changing sides": (sides, {}, {}),
     "up and down across the table's edge": (swings, {}, {}),
     "the same, --speed 100": (swings, {}, {"speed": 100}),
@@ -125,11 +125,11 @@ Row = dict[str, float]
 
 
 def on_the_line(name: str, commands: int, seed: int) -> Row:
-    """An attack through servo, wire, firmware and body; how far outside it was (m), and what it cost (s)."""
-    attack, limits, spoken = ATTACKS[name]
+    """An attack through servo, wire, firmware and body: how far outside the arm was (m), and the time (s)."""
+    attack, limits, settings = ATTACKS[name]
     rng, limits = np.random.default_rng([seed, len(name)]), Limits(**limits)
     body, guard = SteppedBody(START, limits), Guard(limits)
-    arm = LinkedArm(link_to(body), guard, ServoConfig(**spoken))
+    arm = LinkedArm(link_to(body), guard, ServoConfig(**settings))
     targets, stops, seconds = attack(rng, lambda: arm.state.qpos), 0, []
     guard.clamp = _clocked(guard.clamp, seconds)
     for _ in tqdm(range(commands), desc=name, leave=False):

@@ -62,15 +62,15 @@ def _remember(policy: Policy) -> None:
 
 def policies(image_size: tuple[int, int]) -> dict[str, Policy]:
     """Every policy with its own backbone, then ACT with others."""
-    found = {}
+    made = {}
     for name, kind in POLICIES.items():
         own = next(field.default for field in fields(kind.Config) if field.name == "backbone")
-        found[name] = build(name, image_size, **(FROZEN if own == "resnet18" else {}))
+        made[name] = build(name, image_size, **(FROZEN if own == "resnet18" else {}))
     for backbone in BACKBONES:
         frozen = FROZEN if backbone.startswith("resnet") else {}
         flags = {"backbone": backbone, "backbone_weights": "none", **frozen}
-        found[f"ACT, {backbone}"] = build("ACT", image_size, **flags)
-    return found
+        made[f"ACT, {backbone}"] = build("ACT", image_size, **flags)
+    return made
 
 
 def call(policy: Policy) -> Callable[[], object]:

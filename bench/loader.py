@@ -1,9 +1,9 @@
 """The loader on 50 episodes of three cameras at 480x640: memory, frames a second, and what a step waits for.
 
 Wanted: at most 2 GB with `--cache jpeg`, under 0.5 GB with `none`; with two workers and a step of 100 ms or
-more, data wait under 10 % of the step from JPEG, under 5 % from decoded frames. The step is an idle wait, as
-where a GPU computes. Memory is what the process grew by, frames a second those of one thread. Decoded frames
-are measured once they are there, and only those that the measurement draws.
+more, waiting for data under 10 % of the step from JPEG, under 5 % from decoded frames. The step is an idle
+wait, as while a GPU computes. Memory is the growth of the process; frames a second are those of one thread.
+Decoded frames are measured after they are decoded, and only those that the measurement draws.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def contend(cache: str, args: argparse.Namespace) -> Iterator[Job]:
                 break
             waits.append(time.perf_counter() - began)
             time.sleep(args.step_ms / 1000)
-        waited = sum(waits[1:])  # the first batch of a run has nobody to hide behind
+        waited = sum(waits[1:])  # nothing hides the wait for the first batch of a run
         return waited / (waited + len(waits[1:]) * args.step_ms / 1000)
 
     def job(folder: Path) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Physics alone, without images: control steps a second of each scripted task, and what Python costs.
 
 Every task's script is driven once to get its joint actions. Then the environment steps through them, and
-MuJoCo alone (`mj_step`) through the same actuator targets from the same start, in turns; what the environment
-takes longer is Python.
+MuJoCo alone (`mj_step`) through the same actuator targets from the same start, in turns; the difference in
+time is Python.
 """
 
 from __future__ import annotations

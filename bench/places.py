@@ -1,8 +1,8 @@
-"""How well the backbone `keypoints` places things that it saw in a few pictures only: what limits a grasp.
+"""How well the backbone `keypoints` locates things that it saw in only a few pictures: what limits a grasp.
 
-It learns to tell where the props lie from the first pictures of some episodes, and is asked about others. The
-error is the distance (mm) on the table, of each prop. Without its channel for blue, it shows what that is
-for; with more pictures, what more demonstrations would buy.
+It learns from the first pictures of some episodes where the props lie, and is tested on others. The
+error is the distance (mm) on the table, of each prop. A run without its channel for blue shows what the
+channel is for; one with more pictures, what more demonstrations would gain.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def pictures(args: argparse.Namespace, stream: Stream, count: int) -> tuple[Tens
     env = make_sim_env(task)
     images, places = [], []
     for index in tqdm(range(count), desc="pictures", leave=False):
-        seen = env.reset(np.random.default_rng([0, stream, index])).observation["images"][task.cameras[0]]
-        images.append(resize_image(seen[y0:y1, x0:x1], SIZE))
+        image = env.reset(np.random.default_rng([0, stream, index])).observation["images"][task.cameras[0]]
+        images.append(resize_image(image[y0:y1, x0:x1], SIZE))
         places.append(env.env_state.reshape(-1, 7)[:, :2].ravel())
     env.close()
     scaled = (np.array(images) / 255 - IMAGENET_MEAN) / IMAGENET_STD
@@ -58,10 +58,10 @@ class Placer(nn.Module):
 def errors(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], has_blue: bool, steps: int, seed: int
 ) -> Tensor:
-    """Distances (mm) (N, P) between where the props of unseen pictures lie and where they are told to."""
+    """Distances (mm) (N, P) between the props' true and predicted places in unseen pictures."""
     torch.manual_seed(seed)
     images, places = train
-    mean, std = places.mean(dim=0), places.std(dim=0).clamp_min(1e-3)  # of what always lies there too
+    mean, std = places.mean(dim=0), places.std(dim=0).clamp_min(1e-3)  # also of what always lies at one place
     model = Placer(places.shape[1], has_blue).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LR, total_steps=steps, pct_start=0.1)
@@ -74,8 +74,8 @@ def errors(
         optimiser.step()
         schedule.step()
     with torch.inference_mode():
-        told = model.eval()(test[0]) * std + mean
-    return 1000 * (told - test[1]).unflatten(1, (-1, 2)).norm(dim=2)
+        predicted = model.eval()(test[0]) * std + mean
+    return 1000 * (predicted - test[1]).unflatten(1, (-1, 2)).norm(dim=2)
 
 
 def main() -> None:
@@ -99,8 +99,8 @@ def main() -> None:
     rows = []
     for count, has_blue in CASES:
         train = (images[:count], places[:count])
-        found = torch.cat([errors(train, test, has_blue, steps, seed) for seed in range(args.repeats)])
-        cells = (f"{found[:, i].quantile(q):.1f}" for i in range(len(props)) for q in (0.5, 0.95))
+        distances = torch.cat([errors(train, test, has_blue, steps, seed) for seed in range(args.repeats)])
+        cells = (f"{distances[:, i].quantile(q):.1f}" for i in range(len(props)) for q in (0.5, 0.95))
         rows.append((f"{count} pictures, {'with' if has_blue else 'without'} a channel for blue", *cells))
     header = ("", *(f"{prop}, {part} (mm)" for prop in props for part in ("median", "95 %")))
     report(

@@ -1,7 +1,7 @@
 """Success rates: the tables of docs/results.md, from recording to evaluation.
 
-Each row is the flags of a policy and of its evaluation. With --out, a run that was cut off goes on where it
-stopped, and a row that is finished is read, not run. Starts 0 to 99 are for choosing settings (--choosing);
+Each row is the flags of a policy and of its evaluation. With --out, an interrupted run goes on where it
+stopped, and a finished row is read, not run. Starts 0 to 99 are for choosing settings (--choosing);
 the table is made from starts 1000 and up.
 """
 
@@ -48,7 +48,7 @@ def execution_rows(label: str, task: str) -> dict[str, Row]:
 
 
 def timing_rows() -> dict[str, Row]:
-    """Demonstrations that begin when they like, as they are and aligned: enough training, and too little."""
+    """Demonstrations that begin at random times, as they are and aligned: enough training, and too little."""
     return {
         f"transfer, varied timing{aligned}{short}": Row(TRANSFER, flags, record="--hesitate 60", edit=edit)
         for short, flags in {"": SMALL, ", 400 steps": f"{SMALL} --num_steps 400"}.items()

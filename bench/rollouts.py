@@ -1,4 +1,4 @@
-"""Open-loop rollouts: ours, with the small network of `make demo`, against ACT's way of one rollout.
+"""Open-loop rollouts: ours, with the small network of `make demo`, against ACT's way.
 
 ACT renders every step at full quality, in one process, keeps all the images, and asks its full network, which
 sees 480x640, once a chunk. Ours renders only what the network sees, and runs rollouts side by side. Weights

@@ -1,4 +1,4 @@
-"""Recording transfer episodes: two processes on all cores against one that is confined to one core.
+"""Recording transfer episodes: two processes on all cores against one process on one core.
 
 Wanted: twice the cores, at least 1.7 times the episodes; and, with `--cameras top left_wrist right_wrist`, 50
 episodes in at most 8 minutes and 1.5 GB on two cores. The machine should have nothing else to do. Set-up is

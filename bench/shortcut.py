@@ -1,9 +1,9 @@
 """The joint shortcut: what keeps a policy from reading its joints instead of the picture, on a fixed budget.
 
 Each row trains the policy of `make demo` anew, with other start steps or a state that cannot be relied on,
-and evaluates it from unseen starts. Beside the success rate stand the last validation losses, by phase of the
-episode where training tells them apart: the trouble shows at the start. With --out, a run that was cut off
-goes on where it stopped, and a row that is finished is read, not run.
+and evaluates it from unseen starts. Beside the success rate are the last validation losses, by phase of the
+episode where training separates them: the trouble shows at the start. With --out, an interrupted run goes on
+where it stopped, and a finished row is read, not run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROWS = {
 
 
 def measure(name: str, seed: int, data: Path, out: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Train and evaluate a row, or read what it came to: successes, and the last validation losses."""
+    """Train and evaluate a row, or read its result: successes, and the last validation losses."""
     folder = out / f"{re.sub(r'[^a-z0-9.]+', '_', name)}_{args.steps}_steps_seed_{seed}"
     result, checkpoint = folder / "result_policy_last.json", folder / "policy_last.ckpt"
     places = ("--dataset_dir", data, "--ckpt_dir", folder, "--seed", seed)
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="optimiser steps of each row")
     parser.add_argument("--rollouts", type=int, default=100, help="unseen starts of each row and round")
     parser.add_argument("--episodes", type=int, default=50, help="demonstrations, recorded once")
-    parser.add_argument("--dataset_dir", help="demonstrations that are there already; recorded if not")
+    parser.add_argument("--dataset_dir", help="folder of demonstrations; recorded if not given")
     parser.add_argument("--out", help="folder of the runs, to go on with; a temporary one if not given")
     args = parse(parser)
     if args.quick:

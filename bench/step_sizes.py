@@ -1,7 +1,7 @@
 """A training step of ACT by number of cameras, with a backbone each or one for all, and by chunk size.
 
 Batch 8, ACT's width and depth, one process, on all cores. One size after the other, as memory does not hold
-all of them; the first is measured once more in the end, to show what the machine's mood made of it.
+all of them; the first is measured once more in the end, to show how much the machine itself varies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from _harness import machine, make_parser, parse, report, timed
 from tqdm import tqdm
-from training_step import QUICK, Size, ours
+from training_step import QUICK, StepSize, ours
 
 from common import keep_freed_memory
 
@@ -29,7 +29,7 @@ CAMERAS = {
 }
 
 
-def seconds_per_step(size: Size, repeats: int) -> float:
+def seconds_per_step(size: StepSize, repeats: int) -> float:
     """Median time of a step, after one to warm up."""
     step = ours(size)
     step()
@@ -38,7 +38,7 @@ def seconds_per_step(size: Size, repeats: int) -> float:
     return seconds
 
 
-def compare(args: argparse.Namespace, base: Size) -> None:
+def compare(args: argparse.Namespace, base: StepSize) -> None:
     """Measure all sizes and print the table."""
     facts = machine()
     keep_freed_memory()
@@ -61,7 +61,7 @@ def main() -> None:
     parser = make_parser(__doc__, repeats=5)
     parser.add_argument("--image_size", type=int, nargs=2, default=(240, 320), help="height, width (pixels)")
     args = parse(parser)
-    compare(args, QUICK if args.quick else Size(image=tuple(args.image_size)))
+    compare(args, QUICK if args.quick else StepSize(image=tuple(args.image_size)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One training step of ACT: ours against ACT's network as published, measure by measure.
 
 Batch 8, one camera at 480x640, width 512, 4 encoder layers, chunk 100, ResNet-18. Weights are random: the
-arithmetic is that of pretrained ones. The bound is what the products of our step alone would take at the rate
-of one large bf16 product.
+arithmetic is that of pretrained ones. The bound is the time that the products of our step alone would take at
+the rate of one large bf16 product.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ BOUND = "bound"
 
 
 @dataclass(frozen=True)
-class Size:
+class StepSize:
     """Size of the step; the defaults are ACT's."""
 
     batch: int = 8
@@ -61,17 +61,17 @@ class Size:
 
     @property
     def network(self) -> dict[str, int]:
-        """What ours and the published network take by the same names."""
+        """Sizes that ours and the published network take by the same names."""
         names = ("chunk_size", "hidden_dim", "dim_feedforward", "nheads", "enc_layers")
         return {name: getattr(self, name) for name in names}
 
 
-QUICK = Size(
+QUICK = StepSize(
     batch=2, image=(120, 160), hidden_dim=64, dim_feedforward=128, nheads=4, enc_layers=2, chunk_size=20
 )
 
 
-def make_batch(size: Size) -> Batch:
+def make_batch(size: StepSize) -> Batch:
     """A batch as `utils.Demonstrations` gives it."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(
@@ -90,7 +90,7 @@ def plain_adamw(groups: object) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=1e-5, weight_decay=1e-4, foreach=False, fused=False)
 
 
-def published(size: Size, dec_layers: int) -> Callable[[], object]:
+def published(size: StepSize, dec_layers: int) -> Callable[[], object]:
     """A step of the network as published; its images come from the loader as floats, contiguous."""
     network = PublishedACT(STATE_DIM, **size.network, dec_layers=dec_layers).train()
     optimiser = plain_adamw(network.parameters())
@@ -106,13 +106,13 @@ def published(size: Size, dec_layers: int) -> Callable[[], object]:
 
 
 class ContiguousImages(ACTPolicy):
-    """Ours with the images channel after channel in memory, as ACT's."""
+    """Our policy with the images channel after channel in memory, as ACT has them."""
 
     def normalise_images(self, images: torch.Tensor) -> torch.Tensor:
         return super().normalise_images(images).contiguous()
 
 
-def make_run(size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -> Run:
+def make_run(size: StepSize, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -> Run:
     """Our policy with what trains it; frozen batch norm, as with pretrained weights."""
     config = ACTConfig(**size.network, norm="frozen_bn", pretrained=True, share_backbone=size.shared)
     moments = {"mean": torch.zeros(STATE_DIM), "std": torch.ones(STATE_DIM)}
@@ -123,7 +123,7 @@ def make_run(size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -
 
 
 def ours(
-    size: Size, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto", fused: bool = True
+    size: StepSize, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto", fused: bool = True
 ) -> Callable[[], object]:
     """A step through `training.Run.update`."""
     run, batch = make_run(size, kind, amp), make_batch(size)
@@ -134,13 +134,15 @@ def ours(
     return lambda: run.update([batch])
 
 
-def with_kept_memory(size: Size) -> Callable[[], object]:
+def with_kept_memory(size: StepSize) -> Callable[[], object]:
     """A step as `training.fit` takes it."""
     keep_freed_memory()
     return ours(size)
 
 
-CONTENDERS: dict[str, Callable[[Size], Callable[[], object]]] = {  # each adds one measure to the one before
+CONTENDERS: dict[
+    str, Callable[[StepSize], Callable[[], object]]
+] = {  # each adds one measure to the one before
     PUBLISHED: partial(published, dec_layers=7),
     "1 decoder layer": partial(published, dec_layers=1),
     "+ fused attention (our network)": partial(ours, kind=ContiguousImages, amp="no", fused=False),
@@ -152,7 +154,7 @@ CONTENDERS: dict[str, Callable[[Size], Callable[[], object]]] = {  # each adds o
 
 
 @contextmanager
-def contend(name: str, size: Size) -> Iterator[Job]:
+def contend(name: str, size: StepSize) -> Iterator[Job]:
     """Be the contender `name`: one warmed-up step after the other."""
     step = CONTENDERS[name](size)
     step()
@@ -164,7 +166,7 @@ def contend(name: str, size: Size) -> Iterator[Job]:
     yield job
 
 
-def count_flops(size: Size) -> int:
+def count_flops(size: StepSize) -> int:
     """Floating-point operations of forward and backward of our network."""
     run = make_run(size, amp="no")
     counter = FlopCounterMode(display=False)
@@ -181,7 +183,7 @@ def product_rate(side: int, repeats: int = 5) -> float:
     return 2 * side**3 / median(timed(lambda: torch.mm(a, b)) for _ in range(repeats))
 
 
-def compare(args: argparse.Namespace, size: Size) -> None:
+def compare(args: argparse.Namespace, size: StepSize) -> None:
     """Measure all contenders and print the table."""
     facts = machine()
     flops = count_flops(size)
@@ -198,7 +200,7 @@ def compare(args: argparse.Namespace, size: Size) -> None:
     report(title, f"{facts}, {torch.get_num_threads()} threads", ("network", "s/step", "faster"), rows)
 
 
-def profile(size: Size) -> None:
+def profile(size: StepSize) -> None:
     """Print where the time of one of our steps goes."""
     step = with_kept_memory(size)
     step()
@@ -214,7 +216,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="profile our step instead")
     args = parse(parser)
     torch.manual_seed(0)
-    size = QUICK if args.quick else Size()
+    size = QUICK if args.quick else StepSize()
     if args.contender:
         serve(contend(args.contender, size))
     elif args.profile:

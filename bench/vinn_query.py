@@ -68,8 +68,8 @@ def compare(args: argparse.Namespace) -> None:
 
     ways = {BRUTE: by_frame, OURS: ours}
     ours()  # the first call sets up
-    found = alternate({name: lambda way=way: timed(way) for name, way in ways.items()}, args.repeats)
-    median = {name: 1000 * float(np.median(seconds)) / QUERIES for name, seconds in found.items()}
+    seconds_of = alternate({name: lambda way=way: timed(way) for name, way in ways.items()}, args.repeats)
+    median = {name: 1000 * float(np.median(seconds)) / QUERIES for name, seconds in seconds_of.items()}
     rows = [(name, f"{ms:.2f}", f"{median[BRUTE] / ms:.1f}") for name, ms in median.items()]
     title = f"A query of {args.frames} frames, {args.cameras} cameras with {args.width} features each"
     facts = f"{facts}, {torch.get_num_threads()} threads"

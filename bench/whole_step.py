@@ -32,7 +32,7 @@ from _harness import (
 )
 from _published import PublishedACT
 from torch.utils.data import DataLoader, Dataset
-from training_step import QUICK, STATE_DIM, Size, make_run, plain_adamw
+from training_step import QUICK, STATE_DIM, StepSize, make_run, plain_adamw
 
 from common import keep_freed_memory
 from episodes import Episode, JpegFrames, episode_path, list_episodes
@@ -44,7 +44,7 @@ FOLDER = "ACT_BENCH_EPISODES"  # environment variable: where the contenders find
 STEPS = 400  # of an episode
 
 
-def make_episodes(folder: Path, size: Size, n: int, steps: int) -> None:
+def make_episodes(folder: Path, size: StepSize, n: int, steps: int) -> None:
     """The same episodes raw and as JPEG: a square that wanders over a textured ground."""
     rng = np.random.default_rng(0)
     ground = np.repeat(
@@ -89,7 +89,7 @@ class ActsDataset(Dataset):
         }
 
 
-def acts_batches(size: Size, paths: list[Path], steps: int) -> Iterator[dict[str, torch.Tensor]]:
+def acts_batches(size: StepSize, paths: list[Path], steps: int) -> Iterator[dict[str, torch.Tensor]]:
     """Epoch after epoch, with ACT's settings; chunks are cut by the training loop, as there."""
     dataset = ActsDataset(paths, steps)
     loader = DataLoader(
@@ -107,7 +107,7 @@ def acts_batches(size: Size, paths: list[Path], steps: int) -> Iterator[dict[str
             yield batch
 
 
-def acts_steps(size: Size, paths: list[Path], steps: int) -> Iterator[None]:
+def acts_steps(size: StepSize, paths: list[Path], steps: int) -> Iterator[None]:
     """Trains a step whenever the next one is asked for."""
     network = PublishedACT(STATE_DIM, **size.network).train()
     optimiser = plain_adamw(network.parameters())
@@ -118,7 +118,7 @@ def acts_steps(size: Size, paths: list[Path], steps: int) -> Iterator[None]:
         yield
 
 
-def our_steps(size: Size, paths: list[Path], cache: str) -> Iterator[None]:
+def our_steps(size: StepSize, paths: list[Path], cache: str) -> Iterator[None]:
     """Trains a step whenever the next one is asked for."""
     keep_freed_memory()
     run = make_run(size)
@@ -132,7 +132,7 @@ def our_steps(size: Size, paths: list[Path], cache: str) -> Iterator[None]:
 
 
 @contextmanager
-def contend(name: str, size: Size, args: argparse.Namespace) -> Iterator[Job]:
+def contend(name: str, size: StepSize, args: argparse.Namespace) -> Iterator[Job]:
     """Be the contender `name`, warmed up."""
     folder = Path(os.environ[FOLDER])
     paths = list_episodes(folder / ("raw" if name == ACTS_WAY else "jpeg"))
@@ -152,7 +152,7 @@ def contend(name: str, size: Size, args: argparse.Namespace) -> Iterator[Job]:
         yield job
 
 
-def compare(args: argparse.Namespace, size: Size) -> None:
+def compare(args: argparse.Namespace, size: StepSize) -> None:
     """Measure all ways and print the table."""
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
@@ -178,7 +178,7 @@ def main() -> None:
         help="steps of a measurement; ACT starts its worker anew after all episodes",
     )
     args = parse(parser)
-    size = Size(image=tuple(args.image_size))
+    size = StepSize(image=tuple(args.image_size))
     if args.quick:
         args.episodes, args.episode_len, size = 4, 30, replace(QUICK, image=(48, 64))
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
     python3 mycobot_scripts/check_arm.py --cameras top=1,right_wrist=0
     python3 mycobot_scripts/check_arm.py --robot twin
 
-looks first and asks before it moves: to the start pose, a few degrees of joint 6, then to where the first
+looks first, and asks before it moves: to the start pose, a few degrees of joint 6, then to where the first
 sequence picks, to see whether the cameras see the gripper there. Pictures and report.json go to check_arm/.
 `--calibrate` shows and sets gripper mode, start pose, table height and the tip's offset, in mycobot320.json.
 """
@@ -68,7 +68,7 @@ class CheckArmConfig:
     task_name: str | None = cli.flag(None, f"task to be ready for; {REAL_TASK}, or its twin's, if not given")
     sequence: str = cli.flag("pickandmove", "waypoints; the arm picks where their gripper first closes")
     output_dir: str = cli.flag("check_arm", "folder for pictures and report")
-    still: bool = cli.flag(False, "leave out all that moves the arm")
+    still: bool = cli.flag(False, "leave out whatever moves the arm")
     yes: bool = cli.flag(False, "move without asking")
     calibrate: bool = cli.flag(False, "show and set gripper mode, start pose, table height, tip")
 
@@ -88,7 +88,7 @@ class Checker:
             print(finding.line(), flush=True)
 
     def attempt(self, what: str, check: Callable[[], Iterator[Finding]]) -> bool:
-        """Run a check; what goes wrong in it is a finding too. Whether it came to its end."""
+        """Run a check; an error in it is a finding too. Returns whether the check finished."""
         try:
             self.add(check())
         except Exception as error:
@@ -100,7 +100,7 @@ class Checker:
 
     @property
     def may_move(self) -> bool:
-        """Whether the arm is known to be where it says."""
+        """Whether the arm is sure to be where it reports."""
         return not any(finding.what == "port" and finding.level == "bad" for finding in self.findings)
 
 
@@ -112,7 +112,7 @@ def picking_pose(motion: Motion) -> np.ndarray:
 
 
 def connect(port: str, guard: Guard, setup: Setup, checker: Checker) -> Servo | None:
-    """The arm on a port, and whether it is where it can be; None, with a finding, if there is none."""
+    """Connect to the arm on a port and check its pose; None, with a finding, if there is no arm."""
     try:
         servo = Servo(port, guard, setup.servo).start()
     except (RuntimeError, OSError, ImportError) as error:
@@ -129,7 +129,7 @@ def connect(port: str, guard: Guard, setup: Setup, checker: Checker) -> Servo | 
 def connect_cameras(
     sources: dict[str, str], task: Task, checker: Checker, stack: contextlib.ExitStack
 ) -> dict[str, Camera]:
-    """Those cameras that give pictures."""
+    """The cameras that give pictures."""
     cameras = {}
     for one, other in same_sources(sources):
         text = f"{one} and {other} are the same camera, {shown(sources[one])}"
@@ -143,9 +143,9 @@ def connect_cameras(
             checker.add([Finding(f"camera {name}", "bad", str(error), cameras_text())])
     missing = [name for name in task.cameras if name not in sources]
     if missing:
-        found = f"{task.name} sees with {', '.join(task.cameras)}; not given: {', '.join(missing)}"
+        text = f"{task.name} sees with {', '.join(task.cameras)}; not given: {', '.join(missing)}"
         example = ",".join(f"{name}={source}" for name, source in zip(missing, _some_cameras(), strict=False))
-        checker.add([Finding("cameras", "bad", found, f"--cameras {example}; {cameras_text()}")])
+        checker.add([Finding("cameras", "bad", text, f"--cameras {example}; {cameras_text()}")])
     return cameras
 
 
@@ -154,7 +154,7 @@ def _some_cameras() -> list[str]:
 
 
 def check_table(setup: Setup, pick: np.ndarray) -> Iterator[Finding]:
-    """What scripts take the table and the tip for."""
+    """Where scripts believe the table and the tip to be."""
     limits = setup.limits
     height = float(tool_point(pick[:JOINTS], limits.tool_length)[2]) - limits.table_height
     table, length = 1000 * limits.table_height, 1000 * limits.tool_length
@@ -162,7 +162,7 @@ def check_table(setup: Setup, pick: np.ndarray) -> Iterator[Finding]:
         f"{table:.0f} mm above the arm's foot; the tip, {length:.0f} mm ahead of the flange, is "
         f"{1000 * height:.0f} mm above it where it picks"
     )
-    is_measured = setup.arm.is_calibrated or setup.config.robot == "twin"  # whose the defaults are
+    is_measured = setup.arm.is_calibrated or setup.config.robot == "twin"  # the defaults are the twin's
     advice = "these are the defaults; check_arm.py --calibrate measures both"
     yield Finding("table, tip", "ok" if is_measured else "look", text, "" if is_measured else advice)
     if height < limits.clearance:
@@ -175,7 +175,7 @@ def check_table(setup: Setup, pick: np.ndarray) -> Iterator[Finding]:
 def look(
     servo: Servo | None, cameras: dict[str, Camera], setup: Setup, fps: int, folder: Path, checker: Checker
 ) -> None:
-    """All that does not move the arm."""
+    """All checks that do not move the arm."""
     for what, check in (
         ("firmware", lambda: arm_checks.check_firmware(servo)),
         ("joint limits", lambda: arm_checks.check_limits(servo)),
@@ -193,7 +193,7 @@ def look(
 def move(
     robot: MyCobotRobot, pick: np.ndarray, cameras: dict[str, Camera], folder: Path, checker: Checker
 ) -> None:
-    """All that moves it: rates and gripper at the start pose, then whether cameras see it where it picks."""
+    """All that move it: rates and gripper at the start pose, then whether cameras see it where it picks."""
 
     def start_pose() -> Iterator[Finding]:
         if robot.reset().last():

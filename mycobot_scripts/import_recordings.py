@@ -4,7 +4,7 @@
     python3 mycobot_scripts/import_recordings.py --source_dir all_data --rgb --dataset_dir data/imported
 
 Angles become rad, grippers 0 (closed) to 1 (open), pictures RGB; speeds are taken from the angles; a gripper
-that read 255 (it could not be read) is where it was last sent.
+that reads 255 (it could not be read) is at its last command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mycobot_scripts.demos import own_note, own_task
 from mycobot_scripts.kinematics import JOINTS
 from tasks import Task
 
-UNREADABLE = 255  # what the arm says of a gripper that it cannot read
+UNREADABLE = 255  # what the arm replies for a gripper that it cannot read
 MAX_DEGREES = 181  # a joint turns 180 at most; rounding
 MAX_RADIANS = 3.2
 
@@ -37,11 +37,11 @@ class ImportConfig:
     """Flags of this script."""
 
     source_dir: str = cli.flag(None, "folder of the recordings (*.hdf5)", required=True)
-    task_name: str = cli.flag("mycobot320_move_cube", "task that they are of")
+    task_name: str = cli.flag("mycobot320_move_cube", "task of the recordings")
     dataset_dir: str | None = cli.flag(None, "folder for the episodes; data/<task> if not given")
-    fps: int = cli.flag(10, "frames a second that they were recorded at", least=1, most=1000)
+    fps: int = cli.flag(10, "frames a second of the recordings", least=1, most=1000)
     rgb: bool = cli.flag(False, "the pictures are RGB already; leave their colours as they are")
-    overwrite: bool = cli.flag(False, "replace episodes that are there already")
+    overwrite: bool = cli.flag(False, "replace existing episodes")
 
 
 def convert(recorded: Episode, task: Task, fps: int, is_rgb: bool = False) -> Episode:
@@ -56,9 +56,9 @@ def convert(recorded: Episode, task: Task, fps: int, is_rgb: bool = False) -> Ep
 
 def _readable(qpos: np.ndarray, action: np.ndarray) -> np.ndarray:
     """State (T, 7) with the last command in place of grippers that could not be read."""
-    told = np.concatenate([action[:1, JOINTS], action[:-1, JOINTS]])
+    commanded = np.concatenate([action[:1, JOINTS], action[:-1, JOINTS]])
     outside = (qpos[:, JOINTS] < 0) | (qpos[:, JOINTS] > 100)
-    return np.column_stack([qpos[:, :JOINTS], np.where(outside, told, qpos[:, JOINTS])])
+    return np.column_stack([qpos[:, :JOINTS], np.where(outside, commanded, qpos[:, JOINTS])])
 
 
 def _to_ours(rows: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ def check(path: Path, task: Task) -> None:
 
 
 def task_of(name: str, source_dir: str) -> Task:
-    """The task of that name; one of a person's own, with the cameras of the recordings, if there is none."""
+    """The task of that name; if there is none, a person's own, with the cameras of the recordings."""
     if name in TASKS:
         return TASKS[name]
     first = Episode.load(list_episodes(source_dir)[0], in_memory=False)
@@ -113,9 +113,9 @@ def import_all(config: ImportConfig, task: Task) -> None:
     sources = list_episodes(config.source_dir)
     folder = Path(config.dataset_dir or data_dir(task.name))
     targets = [episode_path(folder, i) for i in range(len(sources))]
-    there = [path for path in targets if path.exists()]
-    if there and not config.overwrite:
-        raise FileExistsError(f"{there[0]} exists already; --overwrite, or another --dataset_dir")
+    existing = [path for path in targets if path.exists()]
+    if existing and not config.overwrite:
+        raise FileExistsError(f"{existing[0]} exists already; --overwrite, or another --dataset_dir")
     for path in tqdm(sources, desc="checking", unit="episode"):
         check(path, task)
     for source, target in tqdm(list(zip(sources, targets, strict=True)), desc="importing", unit="episode"):

@@ -68,7 +68,7 @@ def complete(config: RecordArmConfig, setup: Setup) -> tuple[RecordArmConfig, Ta
 
 
 def check_ways(config: RecordArmConfig, task: Task) -> None:
-    """ValueError unless the flags say of one way how the arm is moved."""
+    """ValueError unless the flags name exactly one way to move the arm."""
     ways = [name for name in ("sequence", "guide", "jog") if getattr(config, name)]
     if len(ways) > 1:
         raise ValueError(f"--{ways[0]} does not go with --{ways[1]}; leave one of them out")
@@ -78,7 +78,7 @@ def check_ways(config: RecordArmConfig, task: Task) -> None:
 
 
 def missing_episodes(config: RecordArmConfig) -> list[int]:
-    """Numbers still to record; ValueError if a recording was cut off that holds something."""
+    """Numbers still to record; ValueError if a recording that holds steps was cut off."""
     check_whole(config.dataset_dir)
     cut_off = clear_empty(config.dataset_dir)
     if cut_off:
@@ -94,18 +94,18 @@ def recover_all(folder: Path) -> None:
     journals, problems, is_cut_off = list_journals(folder), [], False
     for journal in journals:
         try:
-            found = recover(journal)
+            result = recover(journal)
         except ValueError as error:
             problems.append(str(error))
             continue
-        torn = f"; a step that was torn is lost ({found.lost_bytes} bytes)" if found.lost_bytes else ""
-        if found.path is None:
+        torn = f"; a step that was torn is lost ({result.lost_bytes} bytes)" if result.lost_bytes else ""
+        if result.path is None:
             print(f"{journal}: cut off before its first step; nothing to keep, removed{torn}")
-        elif found.is_kept:
-            print(f"{found.path}: {found.steps} steps{torn}; as it was kept")
+        elif result.is_kept:
+            print(f"{result.path}: {result.steps} steps{torn}; as it was kept")
         else:
             is_cut_off = True
-            print(f"{found.path}: {found.steps} steps{torn}; whether it succeeded is not known")
+            print(f"{result.path}: {result.steps} steps{torn}; whether it succeeded is not known")
     if is_cut_off:
         print(
             f"what was cut off does not count as a demonstration, and is not trained on. Look at it: python3 "
@@ -119,18 +119,18 @@ def recover_all(folder: Path) -> None:
 
 
 def discard_all(folder: Path) -> None:
-    """Forget all recordings in a folder that were cut off."""
+    """Delete all recordings in a folder that were cut off."""
     for journal in list_journals(folder):
         discard(journal)
         print(f"{journal}: forgotten")
 
 
 def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
-    """Record what is missing, and say what came of it."""
+    """Record the missing episodes, and print the outcome."""
     missing = missing_episodes(config)
-    there = config.num_episodes - len(missing)
-    if there:
-        print(f"{there} of {config.num_episodes} episodes are in {config.dataset_dir} already")
+    present = config.num_episodes - len(missing)
+    if present:
+        print(f"{present} of {config.num_episodes} episodes are in {config.dataset_dir} already")
     if not missing:
         return
     done = 0
@@ -141,10 +141,10 @@ def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
                 if not recorder.record(index):
                     break
                 done += 1
-    print(f"{there + done} of {config.num_episodes} episodes are in {config.dataset_dir}")
-    if there + done < config.num_episodes:
+    print(f"{present + done} of {config.num_episodes} episodes are in {config.dataset_dir}")
+    if present + done < config.num_episodes:
         print("the same command goes on from there")
-    if there + done:
+    if present + done:
         print(
             f"look at one: python3 visualize_episodes.py --dataset_dir {config.dataset_dir} --episode_idx 0"
         )

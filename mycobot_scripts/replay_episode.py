@@ -3,8 +3,8 @@
     python3 mycobot_scripts/replay_episode.py --dataset_dir data/mycobot320_move_cube --episode_idx 0
     python3 mycobot_scripts/replay_episode.py --robot twin --dataset_path data/NAME/episode_0.hdf5
 
-goes slowly to where the episode began, sends its actions once more, and prints error and lag of each joint
-against what it was told and against the recording; a plot is written beside the episode.
+goes slowly to where the episode began, sends its actions once more, and prints each joint's error and lag
+against its commands and against the recording; a plot is written beside the episode.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def load(config: ReplayArmConfig, robot: str) -> tuple[Path, Episode, Task]:
 
 
 def task_of(name: str, episode: Episode) -> Task:
-    """The task of that name, or one of a person's own, if constants.py has none; what it is not is said."""
+    """The task of that name, or if constants.py has none, a person's own; prints a note then."""
     if name in TASKS:
         return TASKS[name]
     task = Task(name, episode_len=len(episode), cameras=(), arms=(MYCOBOT,), fps=episode.fps)
@@ -117,18 +117,18 @@ def again_off(episode: Episode, steps: Steps) -> np.ndarray:
 
 
 def report(episode: Episode, steps: Steps) -> str:
-    """How the joints followed, and how far they were from the recording."""
+    """How the joints followed, and how far from the recording they were."""
     again = again_off(episode, steps)
     rms = " ".join(f"{value:.2f}" for value in np.sqrt(np.mean(again**2, axis=0)))
     worst = " ".join(f"{value:.2f}" for value in np.abs(again).max(0))
     return (
-        f"against what it was told:\n{table(_followed(steps))}\n"
+        f"against its commands:\n{table(_followed(steps))}\n"
         f"against the recording, joints 1 to 6: rms {rms} deg, max {worst} deg"
     )
 
 
-def verdict(episode: Episode, steps: Steps, told: Mapping[str, Any] | None = None) -> str:
-    """The last line: whether the arm, and on the twin (`told`) the scene, did the same again."""
+def verdict(episode: Episode, steps: Steps, twin: Mapping[str, Any] | None = None) -> str:
+    """The last line: whether the arm, and on the twin (`twin`) the scene, did the same again."""
     rms = np.sqrt(np.mean(again_off(episode, steps) ** 2, axis=0))
     joint = int(rms.argmax())
     if rms[joint] > SAME:
@@ -140,18 +140,18 @@ def verdict(episode: Episode, steps: Steps, told: Mapping[str, Any] | None = Non
         lags = [one.lag for one in _followed(steps) if one.lag is not None]
         lag = f", {max(lags):.2f} s late at most" if lags else ""
         moved = f"the arm did the same again (each joint within {rms[joint]:.1f} degrees, rms{lag})"
-    return f"verdict: {moved}{_of_scene(episode, told)}"
+    return f"verdict: {moved}{_of_scene(episode, twin)}"
 
 
-def _of_scene(episode: Episode, told: Mapping[str, Any] | None) -> str:
+def _of_scene(episode: Episode, twin: Mapping[str, Any] | None) -> str:
     """What a verdict says of the props, where they began as they had."""
-    if not told or episode.env_state is None:
+    if not twin or episode.env_state is None:
         return ""
-    reward = f"highest reward {told['highest_reward']} of {told['max_reward']}"
+    reward = f"highest reward {twin['highest_reward']} of {twin['max_reward']}"
     if episode.reward is None:
         return f"; {reward}"
     recorded = int(episode.reward.max())
-    same = "as recorded" if told["highest_reward"] == recorded else f"but {recorded} in the recording"
+    same = "as recorded" if twin["highest_reward"] == recorded else f"but {recorded} in the recording"
     return f"; {reward}, {same}"
 
 
@@ -165,9 +165,9 @@ def run(setup: Setup, config: ReplayArmConfig) -> None:
     with open_keys() as keys, open_session(setup, task, keys) as session:
         print(f"{path}: {len(episode)} steps at {episode.fps} a second (q: stop)", flush=True)
         steps = replay(session, episode)
-        told = session.twin.state() if session.twin else None
+        twin = session.twin.state() if session.twin else None
     print(report(episode, steps))
-    if told and episode.env_state is None:
+    if twin and episode.env_state is None:
         print("the file does not say where the props started; the twin drew a place")
     plot = Path(config.output_dir or path.parent) / f"{path.stem}_replay.png"
     plot.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def run(setup: Setup, config: ReplayArmConfig) -> None:
     }
     joint_lines_plot(plot, lines, task.entries, episode.fps, title)
     print(f"plot {plot}")
-    print(verdict(episode, steps, told))
+    print(verdict(episode, steps, twin))
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[ReplayArmConfig, Setup]:

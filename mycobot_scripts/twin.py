@@ -68,11 +68,11 @@ class TwinConfig:
         most=1.0,
     )
     seed: int = cli.flag(0, "seed of the first start", least=0, most=cli.MOST_SEED)
-    end_with_stdin: bool = cli.flag(False, "end when standard input is closed, so as to outlive no parent")
+    end_with_stdin: bool = cli.flag(False, "end when standard input is closed, not to outlive the parent")
 
 
 def check(config: TwinConfig) -> Task:
-    """The task; ValueError for a flag that cannot be."""
+    """The task; ValueError for an impossible flag."""
     if sys.platform == "win32":
         raise RuntimeError("Windows has no pseudo-terminals; run the twin in WSL or on Linux or macOS")
     task = get_task(config.task_name)
@@ -83,7 +83,7 @@ def check(config: TwinConfig) -> Task:
 
 
 def check_cameras(faults: Faults, cameras: list[str]) -> None:
-    """ValueError for a fault of a camera that is not there."""
+    """ValueError for a fault of a camera that does not exist."""
     for flag in ("freeze_camera", "drop_camera"):
         for name, seconds in (getattr(faults, flag) or {}).items():
             if name not in cameras:

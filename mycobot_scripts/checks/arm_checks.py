@@ -1,4 +1,4 @@
-"""Checks of the arm: what it says of itself, how fast it talks, how late it moves, what its gripper does."""
+"""Checks of the arm: what it reports, how fast it replies, how late it moves, what its gripper does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mycobot_scripts.safety import HARD_LIMITS, Limits, SafetyStop
 from mycobot_scripts.wire import FIRMWARE, Command, Reply, Servo, ask, clock
 
 WAVE, STEP_SIZE, MOVED = 3.0, 6.0, 0.5  # degrees: of the wave, of a step, and what counts as having moved
-WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, until a step must show
+WAVE_TIME, PAUSE, PATIENCE = 4.0, 1.2, 2.0  # s: of the wave, between steps, within which a step must show
 STEPS = 5
 GRIPPER_TIME = 2.5  # s in which the gripper has opened or closed
 SLOW, GOOD_LOSS = 0.060, 0.01  # s of a round trip, share of lost replies
@@ -31,10 +31,10 @@ def check_firmware(servo: Servo) -> Iterator[Finding]:
     yield judged("firmware", is_known, names, "it does not say; look at the arm's screen", "look")
     powered = ask(servo, lambda arm: arm.is_power_on())
     is_on = powered.value == 1
-    yield judged("power", is_on, "on" if is_on else _saying(powered), "switch it on, wait 3 s")
+    yield judged("power", is_on, "on" if is_on else _problem(powered), "switch it on, wait 3 s")
     enabled = ask(servo, lambda arm: arm.is_all_servo_enable())
     advice = "release the emergency stop, switch the arm off and on; a servo may have lost its cable"
-    text = "all answer" if enabled.value == 1 else f"is_all_servo_enable {_saying(enabled)}"
+    text = "all answer" if enabled.value == 1 else f"is_all_servo_enable {_problem(enabled)}"
     yield judged("servos", enabled.value == 1, text, advice)
     error = ask(servo, lambda arm: arm.get_error_information())
     advice = "1 to 6: that joint is past its limit; 16 to 19: collision; 32 to 34: no way to a pose"
@@ -45,18 +45,18 @@ def check_firmware(servo: Servo) -> Iterator[Finding]:
     yield Finding("commands", "ok", "acknowledged" if is_acknowledged else silent)
 
 
-def _saying(reply: Reply) -> str:
-    """What it says that is not right."""
+def _problem(reply: Reply) -> str:
+    """What is wrong with a reply."""
     return reply.wrong or (f"says {reply.text}" if reply.values else "is not told")
 
 
 def check_limits(servo: Servo) -> Iterator[Finding]:
-    """The firmware's own joint limits against those that scripts keep to."""
+    """The firmware's own joint limits, against those of the scripts."""
     lows = [ask(servo, lambda arm, n=n: arm.get_joint_min_angle(n)) for n in range(1, JOINTS + 1)]
     highs = [ask(servo, lambda arm, n=n: arm.get_joint_max_angle(n)) for n in range(1, JOINTS + 1)]
     if odd := [reply for reply in (*lows, *highs) if reply.value is None]:
         text = f"{len(odd)} of {2 * JOINTS} are not told{odd[0].wrong and ', one '}{odd[0].wrong}"
-        yield Finding("joint limits", "look", text, "scripts keep to pymycobot's in any case")
+        yield Finding("joint limits", "look", text, "scripts use pymycobot's in any case")
         return
     text = "  ".join(f"{low.text} to {high.text}" for low, high in zip(lows, highs, strict=True))
     low, high = (np.array([reply.value for reply in side]) for side in (lows, highs))
@@ -108,9 +108,9 @@ def check_line(servo: Servo, seconds: float = 3.0) -> Iterator[Finding]:
 
 
 def check_motion(robot: MyCobotRobot) -> Iterator[Finding]:
-    """Swings joint 6 by a few degrees: commands a second that get through, and when they show.
+    """Swings joint 6 by a few degrees: how many commands a second arrive, and when they show.
 
-    The arm stands where it was sent last. SafetyStop if the run is stopped.
+    The arm stands at its last command. SafetyStop if the run is stopped.
     """
     servo, fps = robot.servo, 1 / robot.period
     start, count = servo.sent, round(WAVE_TIME * fps)
@@ -126,15 +126,17 @@ def check_motion(robot: MyCobotRobot) -> Iterator[Finding]:
     yield judged("command rate", rate > 0.97 * fps, text, advice)
     _rest(robot, start, PAUSE)
     lags = [_lag(robot, start, sign) for sign in (1, -1, 1, -1, 1)[:STEPS]]
-    seen = [lag for lag in lags if lag is not None]
-    if len(seen) < len(lags):
+    known = [lag for lag in lags if lag is not None]
+    if len(known) < len(lags):
         text = (
-            f"joint 6 did not move within {PATIENCE:g} s at {len(lags) - len(seen)} of {len(lags)} commands"
+            f"joint 6 did not move within {PATIENCE:g} s at {len(lags) - len(known)} of {len(lags)} commands"
         )
         yield Finding("motion", "bad", text, "is the arm powered, and its emergency stop released?")
         return
-    text = f"a command shows in the angles after {np.median(seen):.2f} s ({min(seen):.2f} to {max(seen):.2f})"
-    usual = USUAL_LAG[0] <= np.median(seen) <= USUAL_LAG[1]
+    text = (
+        f"a command shows in the angles after {np.median(known):.2f} s ({min(known):.2f} to {max(known):.2f})"
+    )
+    usual = USUAL_LAG[0] <= np.median(known) <= USUAL_LAG[1]
     yield judged(
         "lag", usual, text, f"usual is {USUAL_LAG[0]} to {USUAL_LAG[1]} s; record and run alike", "look"
     )
@@ -178,14 +180,14 @@ def check_gripper(robot: MyCobotRobot) -> Iterator[Finding]:
     for opening in (OPEN, CLOSED):
         move_gripper(robot, opening)
         values[opening] = read_gripper(robot.servo)
-    said = ", ".join(f"{value} at {round(100 * opening)}" for opening, value in values.items())
+    readings = ", ".join(f"{value} at {round(100 * opening)}" for opening, value in values.items())
     if any(value is None for value in values.values()):
-        text, advice = f"cannot be read ({said})", "its state is its last command; see below whether it moves"
-        yield Finding("gripper", "look", text, advice)
+        advice = "its state is its last command; see below whether it moves"
+        yield Finding("gripper", "look", f"cannot be read ({readings})", advice)
         return
     follows = all(abs(value - 100 * opening) <= 10 for opening, value in values.items())
     advice = "set its mode (--calibrate), look at its cable; a power cycle frees one that is stuck"
-    yield judged("gripper", follows, f"reads {said}; --read_gripper makes it part of the state", advice)
+    yield judged("gripper", follows, f"reads {readings}; --read_gripper makes it part of the state", advice)
 
 
 def move_gripper(robot: MyCobotRobot, opening: float) -> None:
@@ -194,6 +196,6 @@ def move_gripper(robot: MyCobotRobot, opening: float) -> None:
 
 
 def read_gripper(servo: Servo) -> int | None:
-    """What it says (0 to 100); None where it cannot be read."""
+    """The gripper's reading (0 to 100); None where it cannot be read."""
     value = ask(servo, lambda arm: arm._mesg(int(Command.GET_GRIPPER_VALUE), has_reply=True)).value
     return int(value) if value is not None and 0 <= value <= 100 else None

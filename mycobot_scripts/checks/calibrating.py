@@ -1,4 +1,4 @@
-"""Shows and sets what is particular to an arm and its desk: gripper mode, start pose, tip, table, cameras."""
+"""Shows and sets the values of an arm and its desk: gripper mode, start pose, tip, table, cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot import DEFAULT_PATH, GRIPPER_MODES, ArmFile, Operator, Setup
 from mycobot_scripts.wire import Servo, ask
 
-TWIN_PATH = "mycobot320_twin.json"  # never taken for the real arm's
+TWIN_PATH = "mycobot320_twin.json"  # never read for the real arm
 LEVEL = 0.005  # m; touches of one table that are further apart are wrong
 MENU = "set [g]ripper mode, start pose [h], [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
 TOUCHES, PLACES = 5, 3  # of one point, to measure the tip; of the table, to measure its height
@@ -32,13 +32,13 @@ straight down, and capture each."""
 
 
 class Calibration:
-    """A person measures; the arm's file is only written in the end.
+    """A person measures; the arm's file is written only at the end.
 
     Args:
         servo: the arm.
         operator: who measures.
         arm: values to begin with.
-        sources: cameras that there are, if not those of `arm`.
+        sources: cameras, if not those of `arm`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Calibration:
         self.arm = replace(self.arm, gripper_mode=wanted)
 
     def home(self) -> None:
-        """Take a pose that the person leads the arm to for the start pose."""
+        """Have the person lead the arm to its start pose."""
         poses = self._guided("Lead the arm to where episodes are to begin; the last pose captured counts.", 1)
         if poses:
             degrees = tuple(round(float(angle), 2) for angle in np.degrees(poses[-1][:JOINTS]))
@@ -121,7 +121,7 @@ class Calibration:
 
 
 def calibrate(servo: Servo, operator: Operator, setup: Setup, sources: dict[str, str]) -> None:
-    """Have a person show and set the values, and write the arm's file if they say so."""
+    """Have a person look at the values and set them; writes the arm's file if the person wants it."""
     is_real = setup.config.robot == "mycobot320"
     arm = replace(setup.arm, cameras=sources, port=setup.config.port) if is_real else setup.arm
     path = setup.config.arm_file or (DEFAULT_PATH if is_real else TWIN_PATH)

@@ -9,16 +9,16 @@ import numpy as np
 
 from mycobot_scripts.kinematics import forward, tool_point
 
-MIN_TILT = np.radians(25)  # rad, between two touches of one point: less tells no length
+MIN_TILT = np.radians(25)  # rad, between two touches of one point: less gives no length
 GOOD_FIT, GOOD_LENGTH = 0.004, 0.008  # m; the arm's own play is 2 mm at its tip
 
 
 @dataclass(frozen=True)
 class Tip:
-    """What touching one point in several poses tells."""
+    """The tip, from touching one point in several poses."""
 
     length: float  # m from the flange to the tip
-    point: np.ndarray  # (3,) m, that was touched, base frame
+    point: np.ndarray  # (3,) m, the point that was touched, base frame
     residual: float  # m, root mean square: how far the poses are from touching one point
     uncertainty: float  # m, standard error of the length
 

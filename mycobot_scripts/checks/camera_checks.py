@@ -1,4 +1,4 @@
-"""Checks of the cameras: rate, size, frozen or exposing by themselves, and whether they see the gripper."""
+"""Checks of the cameras: rate, size, frozen, automatic exposure, and whether they see the gripper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mycobot_scripts.checks.pictures import BRIGHT, DARK, MAX_DRIFT, difference,
 from mycobot_scripts.robot import Camera, MyCobotRobot, find_cameras, same_pictures, same_sources, size_text
 from mycobot_scripts.wire import clock
 
-PICTURES, PATIENCE = 5, 3.0  # of the gripper, open and closed; s that they may take
+PICTURES, PATIENCE = 5, 3.0  # of the gripper, open and closed each; s that they may take
 
 
 def watch(camera: Camera, seconds: float) -> list[np.ndarray]:
@@ -80,10 +80,10 @@ def check_camera(
 
 
 def check_same(cameras: Mapping[str, Camera]) -> Iterator[Finding]:
-    """Whether two names stand for one camera, by its pictures, where their sources do not tell."""
-    told = same_sources({name: camera.source for name, camera in cameras.items()})
+    """Whether two names stand for one camera, by its pictures, where their sources do not show it."""
+    known = same_sources({name: camera.source for name, camera in cameras.items()})
     for one, other in same_pictures(cameras):
-        if (one, other) in told:
+        if (one, other) in known:
             continue
         text = f"{one} and {other} give the same pictures, to the last bit"
         yield Finding("cameras", "bad", text, "they are one camera: give each name its own, see --cameras")
@@ -116,24 +116,24 @@ def check_visibility(robot: MyCobotRobot, cameras: Mapping[str, Camera], folder:
     move_gripper(robot, CLOSED)
     closed = {name: _few(camera) for name, camera in cameras.items()}
     move_gripper(robot, OPEN)
-    seen = {}
+    changes = {}
     for name in cameras:
-        found = difference(opened[name], closed[name])
-        seen[name] = found
+        change = difference(opened[name], closed[name])
+        changes[name] = change
         path = folder / f"gripper_{name}.png"
-        save_picture(path, marked(closed[name][-1], found))
-        text = f"{found.pixels} pixels change when the gripper closes, {path}"
-        yield Finding(f"gripper in {name}", "ok" if found.is_visible else "look", text)
-    said = [name for name, found in seen.items() if found.is_visible]
+        save_picture(path, marked(closed[name][-1], change))
+        text = f"{change.pixels} pixels change when the gripper closes, {path}"
+        yield Finding(f"gripper in {name}", "ok" if change.is_visible else "look", text)
+    seeing = [name for name, change in changes.items() if change.is_visible]
     advice = (
         "no camera sees the gripper where it picks, so no policy can tell picking from holding: move a "
         "camera; if the gripper did not move, see its mode"
     )
-    yield judged("gripper visible", bool(said), f"by {', '.join(said) or 'none'}", advice)
+    yield judged("gripper visible", bool(seeing), f"by {', '.join(seeing) or 'none'}", advice)
 
 
 def _few(camera: Camera) -> list[np.ndarray]:
-    """The next pictures, that began after now."""
+    """The next pictures, taken from now on."""
     frames: list[np.ndarray] = []
     deadline = clock.now() + PATIENCE
     while len(frames) < PICTURES + 1 and clock.now() < deadline:

@@ -1,4 +1,4 @@
-"""What a check found: how things are, whether that is good, and what to do if not."""
+"""What a check found: its state, whether that is good, and what to do if not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMN = 30  # characters
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     what: str  # a word or two
     level: str  # of LEVELS

@@ -1,4 +1,4 @@
-"""What pictures tell about their camera: whether it sees the gripper, is frozen, exposes by itself."""
+"""What pictures show about their camera: whether it sees the gripper, is frozen, adjusts its exposure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Difference:
 
 
 def difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> Difference:
-    """Where the pictures (H, W, 3) `after` differ from those `before`: medians, which know no noise.
+    """Where the pictures (H, W, 3) `after` differ from those `before`: medians, without noise.
 
     Single pixels do not count, nor does a change of the whole picture's brightness.
     """
@@ -44,17 +44,17 @@ def difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> Dif
     return Difference(round(count * 480 * 640 / mask.size), box)
 
 
-def marked(picture: np.ndarray, found: Difference) -> np.ndarray:
+def marked(picture: np.ndarray, change: Difference) -> np.ndarray:
     """The picture (H, W, 3) with a frame round what differs."""
     shown = picture.copy()
-    if found.box:
-        left, top, right, bottom = found.box
+    if change.box:
+        left, top, right, bottom = change.box
         cv2.rectangle(shown, (left - 2, top - 2), (right + 1, bottom + 1), (0, 255, 0), 2)
     return shown
 
 
 def drift(frames: Sequence[np.ndarray]) -> float:
-    """By which share the brightness changed between pictures (H, W, 3) of a scene that stands still."""
+    """The share by which the brightness changed between pictures (H, W, 3) of a scene that stands still."""
     means = np.array([frame.mean() for frame in frames])
     return float(np.ptp(means) / max(means.mean(), 1.0))
 

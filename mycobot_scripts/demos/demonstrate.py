@@ -36,41 +36,41 @@ JOGGING = COMMON | {"keep": "done", "redo": "redo", "quit": "quit", "stop": "sto
 
 @dataclass
 class Jogging:
-    """A person drives; `act` is for `rollout`."""
+    """A person drives the arm; `act` gives the actions of a `rollout`."""
 
     device: Device
     jog: Jog
     fps: float
     length: int
     wish: str | None = None  # one of WISHES, once it was pressed
-    _first: Input | None = None  # what was pressed when time began
+    _first: Input | None = None  # the input with which the episode began
 
     def begin(self, target: np.ndarray, robot: MyCobotRobot) -> TimeStep:
-        """Start from the last command (7,), as soon as the person moves; what is seen then."""
+        """Begin at the last command (7,) as soon as the person moves; returns what is seen then."""
         self.wish = self._first = None
         self.jog.begin(target)
         print(explain(self.device, JOGGING))
         print(f"\r{'move to begin':<78}", end="", flush=True)
         while not (self.wish or self._first):
             clock.sleep(1 / self.fps)
-            given = self._read()
-            self._first = given if given.rates.any() else None
+            pressed = self._read()
+            self._first = pressed if pressed.rates.any() else None
         return robot.look()
 
     def _read(self) -> Input:
-        given = self.device.read(clock.now())
-        self.wish = next((wish for wish in WISHES if wish in given.commands), None)
-        if "other arm" in given.commands:
+        pressed = self.device.read(clock.now())
+        self.wish = next((wish for wish in WISHES if wish in pressed.commands), None)
+        if "other arm" in pressed.commands:
             self.jog.switch()
-        return given
+        return pressed
 
     def act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
-        given, self._first = self._first, None
-        if given is None and not self.wish:
-            given = self._read()
+        pressed, self._first = self._first, None
+        if pressed is None and not self.wish:
+            pressed = self._read()
         if self.wish:
             return None
-        action = self.jog.step(given.rates, 1 / self.fps, observation["qpos"])
+        action = self.jog.step(pressed.rates, 1 / self.fps, observation["qpos"])
         waits = f"   waits for {self.jog.waits_for}" if self.jog.waits_for else ""
         line = f"\r{self.jog.mode} space   step {t} of {self.length}   gripper {action[JOINTS]:.2f}{waits}"
         print(f"{line:<78}", end="", flush=True)
@@ -114,7 +114,7 @@ class Guiding:
             print("\nthe arm holds itself again; you can let go")
 
     def _look(self) -> str | None:
-        """Do what was pressed; the key that ends it, or None."""
+        """Handle the keys that were pressed; returns the one that ends it, or None."""
         here = np.append(self._servo.latest.qpos[:JOINTS], self._gripper)
         degrees, percent = to_degrees(here)
         angles = " ".join(f"{angle:7.2f}" for angle in degrees)

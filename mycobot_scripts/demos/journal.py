@@ -1,9 +1,9 @@
-"""The journal of a recording: what stands on disk while an episode is being recorded.
+"""The journal of a recording: its files on disk while an episode is being recorded.
 
-    episode_3.recording/header.json   what the episode is of; written before the first step
+    episode_3.recording/header.json   facts of the episode; written before the first step
     episode_3.recording/steps.bin     one record a step, appended: mark, length, CRC-32, contents
 
-A record that is torn or damaged ends it.
+The journal ends before the first record that is torn or damaged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def journal_path(path: str | Path) -> Path:
 
 
 def free_episode(folder: str | Path) -> Path:
-    """The first episode file of a folder, by number, that neither is there nor is being recorded."""
+    """The first episode path of a folder, by number, that is neither there nor being recorded."""
     paths = (episode_path(folder, number) for number in itertools.count())
     return next(path for path in paths if not path.exists() and not journal_path(path).exists())
 
@@ -49,19 +49,19 @@ def list_journals(dataset_dir: str | Path) -> list[Path]:
 
 def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Facts as JSON takes them."""
-    plain = {
+    values = {
         name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in facts.items()
     }
-    return {name: value for name, value in plain.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def this_process() -> tuple[int, float | None]:
-    """This process: number, and when it began, as numbers are used again."""
+    """This process: its number, and when it began, because numbers are reused."""
     return os.getpid(), began(os.getpid())
 
 
 def is_running(process: Sequence[float]) -> bool:
-    """Whether another process than this one is still at it."""
+    """Whether another process than this one is still recording."""
     number, since = process
     return number != os.getpid() and since is not None and began(int(number)) == since
 

@@ -1,7 +1,7 @@
-"""Which task the arm is to do: one of constants.py, or one of a person's own, which has a name and no more.
+"""Finds the arm's task: one of constants.py, or a person's own, of which only the name is known.
 
-Of a task of one's own, cameras are those of --cameras; rate and length come from the waypoints, the episodes
-that are there, or flags.
+A person's own task has the cameras of --cameras; its rate and length come from the waypoints, its earlier
+episodes, or flags.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SECONDS = 60  # length of an episode, if nothing says otherwise
 
 
 def is_own(task: Task) -> bool:
-    """Whether a task is none of constants.py."""
+    """Whether a task is not in constants.py."""
     return task.name not in TASKS
 
 
 def own_note(task: Task) -> str:
-    """What a person is told of the name of a task of their own, which may be a slip."""
+    """A note on the name of a person's own task, which may be a typing error."""
     hint = did_you_mean(task.name, tasks_of("mycobot320"))
     return f"{task.name!r} is a task of your own; {hint}".rstrip("; ")
 
@@ -55,7 +55,7 @@ def find_task(name: str, setup: Setup) -> Task:
 
 
 def own_task(name: str) -> Task:
-    """A task of one's own that no camera sees; ValueError if its folder could not be called so."""
+    """A person's own task, without cameras; ValueError if no folder can have its name."""
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
             f"--task_name is {name!r}; it must be made of letters, digits, _ - and ., as its folder will be"
@@ -73,8 +73,8 @@ def first_episode(folder: Path) -> Episode | None:
 
 
 def like_the_others(task: Task, folder: Path, fps: int | None) -> Task:
-    """A task of one's own at the rate of the episodes that are there, or else at `fps`; ValueError where its
-    cameras or its rate are not theirs.
+    """A person's own task at the rate of its earlier episodes, or else at `fps`; ValueError if its cameras
+    or its rate differ from theirs.
     """
     first = first_episode(folder)
     if first is None:
@@ -93,8 +93,8 @@ def like_the_others(task: Task, folder: Path, fps: int | None) -> Task:
 
 
 def as_long_as(task: Task, lengths: Sequence[int | None], seconds: Sequence[float] | None) -> Task:
-    """A task of one's own as long as its longest demonstrations (steps); ValueError if neither these nor
-    --seconds tell.
+    """A person's own task, as long as its longest demonstrations (steps); ValueError if neither these nor
+    --seconds give a length.
     """
     if seconds is None and not all(lengths):
         raise ValueError("a checkpoint does not say how long its demonstrations were; give --seconds")

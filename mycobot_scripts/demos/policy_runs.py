@@ -163,14 +163,14 @@ def load_policies(
     policies = []
     for path in paths:
         policy = load_policy(path, device, choose_cameras(path, cameras, task.cameras))
-        seen = policy.interface
-        unknown = [name for name in seen.cameras if name not in task.cameras]
+        interface = policy.interface
+        unknown = [name for name in interface.cameras if name not in task.cameras]
         if unknown:
             raise ValueError(f"{path} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
-        if seen.state_dim != task.dim or seen.action_dim < task.dim:
+        if interface.state_dim != task.dim or interface.action_dim < task.dim:
             raise ValueError(
-                f"{path} has states of {seen.state_dim} numbers and actions of {seen.action_dim}; the arm "
-                f"has {task.dim}"
+                f"{path} has states of {interface.state_dim} numbers and actions of {interface.action_dim}; "
+                f"the arm has {task.dim}"
             )
         policies.append(policy)
     return policies
@@ -178,10 +178,10 @@ def load_policies(
 
 def trained_fps(policies: Sequence[Policy], task: Task) -> float:
     """Steps a second that all of them were trained at; ValueError if they disagree."""
-    found = {policy.interface.fps or float(task.fps) for policy in policies}
-    if len(found) > 1:
-        raise ValueError(f"the checkpoints were trained at {sorted(found)} steps a second; choose by --fps")
-    return found.pop()
+    rates = {policy.interface.fps or float(task.fps) for policy in policies}
+    if len(rates) > 1:
+        raise ValueError(f"the checkpoints were trained at {sorted(rates)} steps a second; choose by --fps")
+    return rates.pop()
 
 
 def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from mycobot_scripts.robot import Session, as_recorded, make_device, start_rng
 from mycobot_scripts.wire import clock
 from tasks import sample_start
 
-MAX_LATE = 5  # further attempts at an episode that late states may end
+MAX_LATE = 5  # extra attempts at an episode because of late states
 CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
 MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
 JOG_TIME = 60  # s that a person drives at most; enter ends it
@@ -43,11 +43,14 @@ class RecordArmConfig:
     )
     jog: str | None = cli.flag(None, "drive the arm", ("keyboard", "gamepad"))
     episode_len: int | None = cli.flag(
-        None, "steps of an episode, at most; as the task or the waypoints have it", least=1, most=1_000_000
+        None,
+        "steps of an episode, at most; as the task or the waypoints say if not given",
+        least=1,
+        most=1_000_000,
     )
     fps: int | None = cli.flag(
         None,
-        "steps a second of a task of your own; as the waypoints or its other episodes have it, else 10",
+        "steps a second of a task of your own; as the waypoints or its other episodes say, else 10",
         least=1,
         most=50,
     )
@@ -173,7 +176,7 @@ class Recorder:
         return self._session.keys.ask(question, {"enter": True, "q": False})
 
     def _act(self, rng: np.random.Generator, index: int) -> Act:
-        """What moves the arm; on the twin, first say where the props start."""
+        """What moves the arm; on the twin, first set where the props start."""
         scene, task, motion = self._session.scene, self._task, self._motion
         case = task.case_number(index)
         if scene is not None:
@@ -185,7 +188,7 @@ class Recorder:
         return follow(scripted_actions(task, scene.start, case))
 
     def _perform(self, act: Act, recording: Recording, index: int) -> str | None:
-        """Go to the start pose and move as `act` says; why it was stopped, if it was."""
+        """Go to the start pose and move as `act` says; returns why it was stopped, if it was."""
         session, jogging = self._session, self._jogging
         session.operator.listens = True
         print(f"episode {index}: {self._length} steps (q: stop)", flush=True)
@@ -209,18 +212,18 @@ class Recorder:
         wish = self._jogging.wish if self._jogging else None
         if wish in ("redo", "quit"):
             return self._end(recording, wish)
-        told, trouble = self._told() if self._session.is_twin else None, self._trouble()
+        success, trouble = self._twin_success() if self._session.is_twin else None, self._trouble()
         if self._is_automatic:
             if trouble:
                 print(f"episode {index}: {trouble}")
-            return self._end(recording, "keep" if told and not trouble else "redo", told)
-        said = "" if told is None else f"{'success' if told else 'no success'}; "
-        said += f"{trouble}; " if trouble else ""
-        question = f"episode {index}: {said}[k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
-        return self._end(recording, self._session.keys.ask(question, ANSWERS), told)
+            return self._end(recording, "keep" if success and not trouble else "redo", success)
+        facts = "" if success is None else f"{'success' if success else 'no success'}; "
+        facts += f"{trouble}; " if trouble else ""
+        question = f"episode {index}: {facts}[k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
+        return self._end(recording, self._session.keys.ask(question, ANSWERS), success)
 
     def _trouble(self) -> str:
-        """What makes a motion that was played a bad demonstration; nothing, as a rule."""
+        """Why a motion that was played is a bad demonstration; empty if it is not."""
         robot = self._session.robot
         clamped, missed = robot.guard.clamped.total(), robot.timing.missed
         if self._jogging is not None or not clamped + missed:
@@ -240,16 +243,16 @@ class Recorder:
         answers = {**ANSWERS, "k": "failure"}
         return self._end(recording, self._session.keys.ask(question, answers))
 
-    def _end(self, recording: Recording, verdict: str, told: bool | None = None) -> str:
-        """Save or forget the episode; returns the verdict."""
+    def _end(self, recording: Recording, verdict: str, success: bool | None = None) -> str:
+        """Save or discard the episode; returns the verdict."""
         if verdict not in ("keep", "failure"):
             recording.discard()
             return verdict
-        success = verdict == "keep" if told is None else told
+        success = verdict == "keep" if success is None else success
         print(f"saved {recording.finish(success)}")
         return verdict
 
-    def _told(self) -> bool:
+    def _twin_success(self) -> bool:
         """Whether the twin has seen a success, now or within a moment."""
         deadline = clock.now() + SETTLING
         while not (success := self._session.twin.state()["success"]) and clock.now() < deadline:

@@ -1,7 +1,7 @@
-"""Recording that survives: every step goes to a journal on disk at once, and becomes an episode in the end.
+"""Recording that survives a crash: each step goes to a journal on disk at once, which becomes an episode.
 
 A killed process loses what its queue held (a few steps), a power cut what was not yet synced (SYNC_EVERY).
-`recovery.recover` makes an episode of what is there.
+`recovery.recover` makes an episode of the rest.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Recording:
         self._length = 0
         self.total_reward = 0.0  # of all its steps
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._held = contextlib.ExitStack()  # by which others see that it goes on
+        self._held = contextlib.ExitStack()  # the lock that tells others that it goes on
         self._held.enter_context(hold(self.folder))
         header = {"cameras": self.cameras, "facts": plain(facts), "process": this_process()}
         with complete_file(self.folder / HEADER) as part:
@@ -86,8 +86,8 @@ class Recording:
         return self.folder.exists()
 
     def append(self, step: Step) -> None:
-        """Keep a step. EpisodeError if it does not fit those before; OSError if the disk fails or cannot keep
-        up, with what is there already kept.
+        """Keep a step. EpisodeError if it does not fit those before; OSError if the disk fails or falls
+        behind; earlier steps stay.
         """
         for camera in self.cameras:
             shape = step.images[camera].shape

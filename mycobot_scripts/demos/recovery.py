@@ -1,7 +1,7 @@
-"""From a journal to its episode; what was cut off is brought to a folder of its own, `recovered`.
+"""Makes episodes of journals; those that were cut off go to a folder of their own, `recovered`.
 
-Whatever moment this is stopped at, a journal becomes one episode: it is written whole into the journal, then
-the steps are removed, then it takes its place, then the journal goes. What is there tells how far it came.
+Whenever this is interrupted, a journal becomes exactly one episode: the episode is written whole into the
+journal, the steps are removed, the episode moves to its place, the journal goes. Its files show the progress.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ from mycobot_scripts.demos.journal import (
     sync_folder,
 )
 
-FOLDER = (
-    "recovered"  # in that of the demonstrations: they were cut off, and nobody said whether they are good
-)
-KEPT, CUT_OFF = "kept.hdf5", "recovered.hdf5"  # in a journal: the whole episode, if a person kept it or not
+FOLDER = "recovered"  # beside the demonstrations: nobody has said whether these are good
+KEPT, CUT_OFF = "kept.hdf5", "recovered.hdf5"  # in a journal: the whole episode, kept by a person or cut off
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def recover(folder: str | Path) -> Recovered:
     What was kept before it was cut off takes its place among the demonstrations. An empty journal is removed.
 
     Raises:
-        ValueError: it is still being recorded, or is none that can be read; it is left as it is.
+        ValueError: it is still being recorded, or cannot be read; it stays as it is.
     """
     folder = Path(folder)
     try:
@@ -74,14 +72,14 @@ def _recover(folder: Path) -> Recovered:
         return make_episode(folder, target.parent / FOLDER / target.name, CUT_OFF)
     steps = folder / STEPS
     is_empty = not read_steps(steps, ())[0]
-    strangers = [path.name for path in folder.iterdir() if not _is_ours(path)]
-    if is_empty and not strangers:
+    foreign = [path.name for path in folder.iterdir() if not _is_ours(path)]
+    if is_empty and not foreign:
         lost = steps.stat().st_size if steps.is_file() else 0
         shutil.rmtree(folder)
         return Recovered(None, 0, lost)
     read_header(folder)  # says what is wrong with it
     if is_empty:
-        raise ValueError(f"{folder} holds no whole step, but {', '.join(strangers)}; look at it")
+        raise ValueError(f"{folder} holds no whole step, but {', '.join(foreign)}; look at it")
     return make_episode(folder, target.parent / FOLDER / target.name, CUT_OFF)
 
 
@@ -93,10 +91,10 @@ def make_episode(folder: Path, target: Path, name: str, success: bool | None = N
     """Make an episode of a journal and remove the journal.
 
     Args:
-        folder: the journal; nobody else is at it.
+        folder: the journal, which nobody else uses.
         target: the file to be, or the next free number if somebody has recorded that since.
         name: KEPT or CUT_OFF; a file of that name in the journal is the episode already.
-        success: what the file says of it.
+        success: whether the file says that it succeeded.
     """
     lost_bytes = 0
     if not (folder / name).exists():

@@ -2,8 +2,8 @@
 
 `TakeOver` stands between a policy's execution and the arm. `m` hands the arm to the person: it goes to where
 it was last sent and waits; keys or a gamepad then drive it (`robot/jog.py`), or `g` lets it be guided by
-hand. `p` gives it back: the policy looks anew and goes on. What was driven meanwhile shows how to mend what
-went wrong.
+hand. `p` gives it back: the policy looks anew and goes on. What the person drove shows how to correct
+what went wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mycobot_scripts.wire import clock
 from tasks import Task
 from teleop import Device, explain
 
-MIN_STEPS = 5  # a correction that is shorter is none, and not kept
+MIN_STEPS = 5  # a shorter correction is not kept
 COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "stop": "stop"}
 
 
@@ -50,17 +50,17 @@ class Corrections:
         return tuple(self._paths)
 
     def begin(self) -> None:
-        """A stretch begins."""
+        """A correction begins."""
         facts = as_recorded(self._task, self._sim)
         self._recording = Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def append(self, step: Step) -> None:
-        """Keep a step of the run, if it is one of a stretch."""
+        """Keep a step of the run, if it is part of a correction."""
         if self._recording is not None:
             self._recording.append(replace(step, reward=None))
 
     def end(self) -> None:
-        """It is over; nothing happens if none has begun."""
+        """The correction is over; nothing happens if none has begun."""
         recording, self._recording = self._recording, None
         if recording is None:
             return
@@ -89,8 +89,8 @@ class TakeOver:
         device: what the person holds; its commands are `robot.COMMANDS`, and `other arm`: tool or joints.
         jog: turns what is held into targets.
         robot: the arm, which is stopped by `q`, and released for guiding by hand.
-        operator: holds the arm meanwhile, and is told what goes on.
-        corrections: told where a stretch begins and ends; its steps come from the run (`WithCorrections`).
+        operator: holds the arm meanwhile, and reads what goes on.
+        corrections: records what the person drives; its steps come from the run (`WithCorrections`).
     """
 
     def __init__(
@@ -124,22 +124,22 @@ class TakeOver:
 
     def __call__(self, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action (7,); while the arm is guided by hand, where it is."""
-        given = self._device.read(clock.now())
+        pressed = self._device.read(clock.now())
         qpos = np.asarray(observation["qpos"], dtype=float)
-        if "stop" in given.commands:
+        if "stop" in pressed.commands:
             self._robot.request_stop("q was pressed")
-        if "next" in given.commands:
+        if "next" in pressed.commands:
             self._execution.advance()
-        if "take over" in given.commands and self.mode == "policy":
+        if "take over" in pressed.commands and self.mode == "policy":
             self._take(qpos if self._last is None else self._last)
-        elif "give back" in given.commands and self.mode != "policy":
+        elif "give back" in pressed.commands and self.mode != "policy":
             self._give_back(qpos)
-        if "guide" in given.commands and self.mode != "policy":
+        if "guide" in pressed.commands and self.mode != "policy":
             self._switch_guiding(qpos)
-        if "other arm" in given.commands and self.mode == "jog":
+        if "other arm" in pressed.commands and self.mode == "jog":
             self._jog.switch()
             self._operator.say(f"driving in {self._jog.mode} space")
-        self._last = self._action(observation, qpos, given.rates)
+        self._last = self._action(observation, qpos, pressed.rates)
         return self._last
 
     def _action(self, observation: Mapping[str, Any], qpos: np.ndarray, rates: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How well an arm followed what it was told: error and lag of each joint."""
+"""How well an arm followed its commands: error and lag of each joint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mycobot_scripts.kinematics import JOINTS
 
 MAX_LAG, LAG_STEP = 1.5, 0.01  # s
-MIN_MOTION = 5.0  # degrees; a joint that turns less tells no lag
+MIN_MOTION = 5.0  # degrees; a joint that turns less shows no lag
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class JointTracking:
     worst: float
     worst_at: float  # s since the start
     lag: float | None  # s by which the joint is late; None where it hardly moved
-    rms_after_lag: float | None  # what is left if the command is taken as late as that
+    rms_after_lag: float | None  # what is left with the command shifted by the lag
 
 
 def tracking(command: np.ndarray, measured: np.ndarray, time: np.ndarray) -> list[JointTracking]:

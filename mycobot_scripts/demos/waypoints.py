@@ -50,9 +50,9 @@ class Pose:
         degrees = self.degrees
         are_six = isinstance(degrees, tuple) and len(degrees) == JOINTS and all(map(_is_number, degrees))
         if not are_six or not (np.abs(degrees) <= HARD_LIMITS).all():
-            told = list(degrees) if isinstance(degrees, tuple) else degrees
+            angles = list(degrees) if isinstance(degrees, tuple) else degrees
             limits = ", ".join(f"{limit:g}" for limit in HARD_LIMITS)
-            raise ValueError(f"{source}: degrees are {told}; they must be 6, within [{limits}] either way")
+            raise ValueError(f"{source}: degrees are {angles}; they must be 6, within [{limits}] either way")
         if not _is_number(self.gripper) or not 0 <= self.gripper <= 1:
             raise ValueError(f"{source}: gripper is {self.gripper!r}; it must be 0 (closed) to 1 (open)")
         if not _is_whole(self.frames) or not (
@@ -148,15 +148,15 @@ class Motion:
             )
         for prop, place in self.props.items():
             if not isinstance(place, tuple) or len(place) != 3 or not all(map(_is_number, place)):
-                told = list(place) if isinstance(place, tuple) else place
-                raise ValueError(f"{source}: prop {prop!r} is at {told}; it must be 3 numbers, in m")
+                xyz = list(place) if isinstance(place, tuple) else place
+                raise ValueError(f"{source}: prop {prop!r} is at {xyz}; it must be 3 numbers, in m")
         for i, pose in enumerate(self.poses):
             pose.check(f"{source}: waypoint {i}", is_first=i == 0)
         if len(self) > MAX_FRAMES:
             raise ValueError(f"{source} has {len(self)} frames in all; it must be {MAX_FRAMES} at most")
 
     def check_steps(self, source: str, limits: Limits) -> None:
-        """ValueError for the waypoint on whose way the arm would jump further in a frame than it may."""
+        """ValueError for a waypoint to which the arm would move further in a frame than it may."""
         most = np.append(np.full(JOINTS, limits.max_step), limits.gripper_step)
         for number, (before, pose) in enumerate(pairwise(self.poses), start=1):
             way = np.append(np.subtract(pose.degrees, before.degrees), pose.gripper - before.gripper)
@@ -164,13 +164,13 @@ class Motion:
             worst = int((jumps / most).argmax())
             if jumps[worst] > most[worst] + _TINY:
                 needed = math.ceil(round(abs(way[worst]) / most[worst], 6)) + 1
-                told = f"joint {worst + 1} by {jumps[worst]:.1f} degrees"
+                motion = f"joint {worst + 1} by {jumps[worst]:.1f} degrees"
                 flag = f"--max_step allows {limits.max_step:g}"
                 if worst == JOINTS:
-                    told = f"the gripper by {jumps[worst]:.2f}"
+                    motion = f"the gripper by {jumps[worst]:.2f}"
                     flag = f"--gripper_step allows {limits.gripper_step:g}"
                 raise ValueError(
-                    f"{source}: waypoint {number} has {pose.frames} frames, each of which moves {told}; "
+                    f"{source}: waypoint {number} has {pose.frames} frames, each of which moves {motion}; "
                     f"{flag}; give it {needed} frames or more"
                 )
 
@@ -214,7 +214,7 @@ def motion_through(
         fps: control steps a second.
         speed: of the joint that moves furthest, degrees a second.
         gripper_speed: share of its travel a second.
-        pause: s to stay where only the gripper moves, at least: it is slower than it says.
+        pause: s added where the gripper moves: it is slower than it should be.
     """
     poses = [_pose(states[0], 0)]
     for before, state in pairwise(states):

@@ -1,7 +1,7 @@
 """What the emulated firmware moves: an arm's body, with or without physics.
 
 Speaks radians, and a gripper in [0 closed, 1 open]. Every call says at which time of the body's clock (s) it
-takes effect, or is asked about, so that a thread that is late by some milliseconds changes nothing.
+takes effect, or is asked about, so that a thread that is some milliseconds late changes nothing.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Body(Protocol):
         """Go to angles (6,) in rad, no joint faster than `speed` (rad/s)."""
 
     def hold(self, at: float, joints: Iterable[int] = ALL_JOINTS) -> None:
-        """Stop these joints where they are; what was on its way to them is forgotten."""
+        """Stop these joints where they are; commands on their way to them are dropped."""
 
     def set_gripper(self, opening: float, at: float) -> None:
-        """Open to that share."""
+        """Open to a share of its travel."""
 
     def set_torque(self, joints: Iterable[int], on: bool, at: float) -> None:
         """Switch the motors of these joints on, where they are, or off."""

@@ -1,6 +1,6 @@
 """Parts of the emulated firmware: gripper, servos, and settings. Each says which commands it answers.
 
-A read's answer is the payload of its reply; a write's is whether it was done (True, if it says nothing).
+A read's answer is the payload of its reply; a write's is whether it was done (None means yes).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mycobot_scripts.wire import ENCODER_ZERO, GRIPPER_UNREADABLE, Command, enco
 Read = Callable[[bytes, float], bytes]  # payload, when (s)
 Write = Callable[[bytes, float], bool | None]
 
-CLAMPED = 0.03  # of its range: a gripper at rest that far from its target holds something
+CLAMPED = 0.03  # of its range: a gripper at rest this far from its target holds something
 GRIPPER_AT_REST = 0.02  # ranges a second
 TEMPERATURE, HOT = 38, 80  # degrees Celsius
 VOLTAGE = 24.0
@@ -32,13 +32,7 @@ class Gripper:
         self._body, self._faults = body, faults
         self._mode = 1 if faults.gripper_deaf else 0
         self._target, self._since = body.state(body.now()).gripper, -np.inf
-        self._registers = {
-            1: 10,
-            2: 0,
-            4: 14,
-            28: 200,
-            33: 50,
-        }  # of the pro gripper: versions, id, torque, speed
+        self._registers = {1: 10, 2: 0, 4: 14, 28: 200, 33: 50}  # pro gripper: versions, id, torque, speed
         self.writes: dict[Command, Write] = {
             Command.SET_GRIPPER_VALUE: lambda p, at: self._go(p[0], at),
             Command.SET_GRIPPER_STATE: self._set_state,
@@ -60,14 +54,14 @@ class Gripper:
         return GRIPPER_UNREADABLE if self._faults.gripper_255 else self._percent(at)
 
     def reset(self, at: float) -> None:
-        """It was put elsewhere."""
+        """The body was put elsewhere."""
         self._target = self._body.state(at).gripper
 
     def _percent(self, at: float) -> int:
         return round(100 * float(np.clip(self._body.state(at).gripper, 0, 1)))
 
     def _go(self, value: int, at: float) -> bool:
-        """Open to `value` of 100; one that is deaf, or has no such opening, does nothing and says it did."""
+        """Open to `value` of 100; if it is deaf, or the value impossible, it only reports success."""
         if self._mode == 0 and value <= 100:
             self._target, self._since = value / 100, at
             self._body.set_gripper(self._target, at)
@@ -242,7 +236,7 @@ class Servos:
         return self._stored.get((number, register), known.get(register, 0))
 
 
-# What is kept, and read back as it was written: set by, read by, at first
+# Values that are read back as written: command to set, command to read, first value
 _KEPT = (
     (Command.SET_TOOL_REFERENCE, Command.GET_TOOL_REFERENCE, bytes(12)),
     (Command.SET_WORLD_REFERENCE, Command.GET_WORLD_REFERENCE, bytes(12)),
@@ -259,9 +253,9 @@ VERSIONS = {Command.SOFTWARE_VERSION: 62, Command.GET_ATOM_VERSION: 65, Command.
 
 
 class KeptValues:
-    """What the firmware keeps and says again: colour, pins, frames of reference, versions.
+    """What the firmware stores and reports: colour, pins, frames of reference, versions.
 
-    Frames of reference are kept and have no effect: coordinates are always the flange's in the base frame.
+    Frames of reference are stored but have no effect: coordinates are always the flange's in the base frame.
     """
 
     def __init__(self) -> None:

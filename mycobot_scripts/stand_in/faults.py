@@ -1,4 +1,4 @@
-"""What can go wrong with the arm, each as a flag of the stand-in arm."""
+"""Faults of the stand-in arm, each a flag."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Faults:
     )
     corrupt_ms: float = cli.flag(
         0.0,
-        "a motion or gripper command that comes sooner (ms) than this after the reply to the last one, or on "
-        "silent firmware after the last one itself, garbles that one and is lost",
+        "a motion or gripper command that comes sooner than this (ms) after the reply to the last one (on "
+        "silent firmware, after the last one itself) garbles the last one and is lost",
         least=0,
     )
     lose_replies: float = cli.flag(0.0, "share of the replies that are lost, 0 to 1", least=0, most=1)

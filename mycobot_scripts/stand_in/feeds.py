@@ -1,4 +1,4 @@
-"""Pictures of a camera for any number of readers, each newest picture once."""
+"""Pictures of a camera for any number of readers, who each get a picture once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The myCobot 320's firmware, emulated: answers every command that `pymycobot.MyCobot320` sends to the arm.
 
-`Firmware` knows no port and sleeps never; `serve_pty` gives it a serial port and its real slowness.
+`Firmware` has no port and never sleeps; `serve_pty` gives it a serial port and real delays.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Firmware:
     Args:
         body: what moves.
         faults: what is wrong.
-        acks: whether commands that ask for nothing are acknowledged; old firmware is silent.
+        acks: whether commands without an answer are acknowledged; old firmware is silent.
         speed_at_20: degrees/s of the fastest joint at speed 20.
     """
 
@@ -63,7 +63,7 @@ class Firmware:
         parts = (self.gripper, self.servos, self.settings)
         self._reads = {**self._own_reads(), **{k: v for part in parts for k, v in part.reads.items()}}
         self._writes = {**self._own_writes(), **{k: v for part in parts for k, v in part.writes.items()}}
-        # without power these are all that is answered: the rest is the Atom's, in the arm's end
+        # the only ones answered without power: the Atom at the arm's end answers the others
         self._basic = {
             *(Command.SOFTWARE_VERSION, Command.GET_BASIC_VERSION, Command.POWER_ON, Command.POWER_OFF),
             *(Command.IS_POWER_ON, Command.IS_CONTROLLER_CONNECTED, Command.GET_BASIC_INPUT),
@@ -71,11 +71,11 @@ class Firmware:
         }
 
     def is_write(self, command: int) -> bool:
-        """Whether a command asks for something to be done, not for something to be told."""
+        """Whether a command asks to do something, not to report something."""
         return command in self._writes
 
     def answer(self, frame: Frame, at: float) -> bytes | None:
-        """Do what a frame asks at a time (s); the payload of the reply, or None if there is none.
+        """Do what a frame asks at a time (s); returns the payload of the reply, or None for no reply.
 
         Commands that the firmware does not know, or that are too short, are ignored.
         """
@@ -94,7 +94,7 @@ class Firmware:
             return None
 
     def tick(self, at: float) -> None:
-        """Go on with what takes its time; to be called every 20 ms or so."""
+        """Advance motions and faults; call it every 20 ms or so."""
         with self._lock:
             self._tick(at)
 
@@ -105,12 +105,12 @@ class Firmware:
             self.stuck_from = None
 
     def begin(self, at: float) -> None:
-        """The first command came: from now on some faults are counted."""
+        """The first command came: the time of some faults counts from here."""
         if self.faults.stuck_joint:
             self.stuck_from = at + self.faults.stuck_after
 
     def placed(self, at: float) -> None:
-        """The body was put elsewhere by a higher power: no motion is on its way, and all motors are on."""
+        """A reset has put the body elsewhere: no motion is on its way, and all motors are on."""
         with self._lock:
             self.motion.reset(at)
             self.gripper.reset(at)
@@ -176,7 +176,7 @@ class Firmware:
         }
 
     def angles(self, at: float) -> list[float]:
-        """What the encoders tell (degrees)."""
+        """The encoders' angles (degrees)."""
         return as_measured(self.motion.degrees(at))
 
     def _power(self, on: bool, at: float) -> None:
@@ -223,7 +223,7 @@ class Firmware:
 
 
 def _pose(degrees: np.ndarray | list[float]) -> bytes:
-    """Coordinates of the flange at joint angles (degrees), as the firmware reckons."""
+    """Coordinates of the flange at joint angles (degrees), as the firmware computes it."""
     return encode_coords(kinematics.coords(np.radians(degrees)))
 
 

@@ -15,14 +15,14 @@ from mycobot_scripts.kinematics import ANGLE_MAX, ANGLE_MIN, rotation, solve
 from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.stand_in.body import Body
 
-QUEUE = 0  # the fresh mode in which targets wait for each other; 1: the latest wins
+QUEUE = 0  # fresh mode in which targets queue; in mode 1 the latest wins
 SPEED_AT_20 = float(np.degrees(MYCOBOT.max_speed))  # degrees/s: the peak in act-plus-plus_one's logs
 TOP_SPEED = 150.0  # degrees/s; the maker's figure for the 280, none is known for the 320
 JOG_LENGTH, JOG_TURN = 250.0, 150.0  # mm/s and degrees/s, of jogs along coordinates at speed 100
 JOG_PERIOD = 0.02  # s
 REACHED = 1.0  # degrees; the arm's static error is 0.8
 AT_REST = 1.0  # degrees/s
-PATIENCE = 10.0  # s that a queued target is waited for at most: a stuck joint never gets there
+PATIENCE = 10.0  # s that a queued target waits at most: a stuck joint never gets there
 START_UP = 0.3  # s from a command until the arm is seen to move
 NO_SOLUTION = 32  # error: no joints for these coordinates
 
@@ -38,7 +38,7 @@ class Mover:
 
     def __init__(self, body: Body, speed_at_20: float = SPEED_AT_20, play: float = 0.0) -> None:
         self._body, self._speed_at_20, self._play = body, speed_at_20, play
-        self.zero = np.zeros(6)  # degrees by which "calibrated" joints count from elsewhere
+        self.zero = np.zeros(6)  # degrees by which calibration has shifted the joints' zero
         self.low, self.high = np.array(ANGLE_MIN), np.array(ANGLE_MAX)
         self.fresh_mode = QUEUE
         self.error = 0  # a joint beyond its limit (1 to 6), or `NO_SOLUTION`
@@ -46,7 +46,7 @@ class Mover:
         self.reset(body.now())
 
     def reset(self, at: float) -> None:
-        """Nothing is on its way any more; the arm is where it is."""
+        """Forget all motion; the arm stays where it is."""
         self._queue: deque[tuple[np.ndarray, int]] = deque()
         self._jog: tuple[np.ndarray, int, float] | None = None  # change a second, speed, when last advanced
         self._target, self._speed, self._since = self.degrees(at), 20, -np.inf
@@ -87,7 +87,7 @@ class Mover:
         return self.go(degrees, speed, at)
 
     def inverse(self, coords: np.ndarray, near: np.ndarray) -> np.ndarray | None:
-        """Joint angles (6,) near others for a pose, as the firmware reckons; None if there are none."""
+        """Joint angles (6,) near others for a pose, as the firmware computes them; None if there are none."""
         position, orientation = np.asarray(coords[:3]) / 1000, rotation(np.asarray(coords[3:]))
         joints = self._solve(position, orientation, near)
         return None if joints is None else np.degrees(joints)
@@ -115,7 +115,7 @@ class Mover:
         self._jog = (change, speed, at)
 
     def stop(self, at: float) -> None:
-        """Stop, and forget what was to come."""
+        """Stop, and forget what was queued."""
         self._body.hold(at)
         self.reset(at)
 
@@ -131,7 +131,7 @@ class Mover:
         self.is_paused = True
 
     def resume(self, at: float) -> None:
-        """Go on to where a pause stopped the arm from going."""
+        """Go on to the target of before the pause."""
         if self.is_paused:
             self._start(self._target, self._speed, at)
 

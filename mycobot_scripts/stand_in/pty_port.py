@@ -1,4 +1,4 @@
-"""A serial port that is none: a pseudo-terminal behind which the emulated firmware answers.
+"""A stand-in serial port: a pseudo-terminal behind which the emulated firmware answers.
 
 It is as slow as the arm. What goes wrong on the wire happens here: lost and late replies, commands that
 garble each other, a cable that is pulled.
@@ -19,7 +19,7 @@ import numpy as np
 from mycobot_scripts.wire import Command, Frame, FrameParser, decode_angles, encode, encode_angles
 
 READ_TIME, WRITE_TIME = 0.030, 0.028  # s until the reply; measured (zoskek8/mycobot320_M5_control_test)
-TORN_AFTER = 0.05  # s of silence after which a frame that has begun is given up
+TORN_AFTER = 0.05  # s of silence after which an unfinished frame is given up
 TICK = 0.02  # s
 MOTION = {
     *(Command.SEND_ANGLE, Command.SEND_ANGLES, Command.SEND_COORD, Command.SEND_COORDS),
@@ -81,7 +81,7 @@ class PtyPort:
                 os.close(handle)
 
     def _receive(self) -> None:
-        """Notes when each frame came, while the one before is still being answered."""
+        """Note when each frame came, even while the one before is being answered."""
         parser = FrameParser()
         while not self._ended.is_set():
             timeout = TORN_AFTER if parser.is_waiting else None
@@ -147,7 +147,7 @@ class PtyPort:
             os.write(self._master, encode(frame.command, payload))
 
     def _garbles(self, frame: Frame, arrived: float) -> bool:
-        """Whether a command came so soon after another that it is lost and that one carried out wrongly."""
+        """Whether a command came so soon that it is lost, and the one before it garbled."""
         too_soon = self._faults.corrupt_ms / 1000
         if frame.command not in MOTION or not too_soon or self._last is None:
             return False

@@ -53,7 +53,7 @@ class SimulatedArm:
         )
 
     def before_step(self) -> None:
-        """Joints whose motors are off bear the arm's weight themselves, unless a hand does."""
+        """Joints whose motors are off carry the arm's weight themselves, unless a hand does."""
         off = self._dofs[:6][~self._on]
         self._data.qfrc_applied[self._dofs[:6]] = 0.0
         if not self._hand:
@@ -66,11 +66,11 @@ class SimulatedArm:
         self._send(np.append(np.where(self._on, joints, self.action[:6]), self.action[6]))
 
     def set_gripper(self, opening: float) -> None:
-        """Open to that share. At any speed alike: a slower motor would grip less."""
+        """Open to a share, always at full speed: a slower motor would grip less."""
         self._send(np.append(self.action[:6], opening))
 
     def hold(self, joints: list[int]) -> None:
-        """Stop these joints where they are; nothing is on its way to them any more."""
+        """Stop these joints where they are; commands on their way to them are dropped."""
         action = self.action.copy()
         action[joints] = self._data.qpos[self._index.qpos[joints]]
         self._send(action)
@@ -96,7 +96,7 @@ class SimulatedArm:
         self._model.dof_damping[self._dofs[joint]] = STUCK
 
     def stand(self, action: np.ndarray) -> None:
-        """It is on no way but at, or going to, what it was told last (7,)."""
+        """Drop all earlier commands; the arm is at, or goes to, its last one (7,)."""
         self._send(action)
         self._forget(self._motors)
 
@@ -105,7 +105,7 @@ class SimulatedArm:
         self._act(action)
 
     def _forget(self, motors: Iterable[int]) -> None:
-        """Nothing but their present commands is on its way to motors."""
+        """Drop the motors' delayed commands, except the present ones."""
         for motor in motors:
             samples = self._model.actuator_history[motor, 0]
             if samples:

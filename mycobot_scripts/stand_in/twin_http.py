@@ -91,10 +91,10 @@ class _Handler(LocalHandler):
         world = self.server.world
         start, case, rng = read_reset(world, body)
         with_arm = body.get("arm", True)
-        told = world.reset(start, case, rng, with_arm)
+        state = world.reset(start, case, rng, with_arm)
         if with_arm:
             self.server.firmware.placed(world.now())
-        return as_json(told)
+        return as_json(state)
 
     def _guide(self, body: dict[str, Any]) -> dict[str, Any]:
         _known(body, ("qpos", "along"))

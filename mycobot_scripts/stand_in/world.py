@@ -1,8 +1,8 @@
 """The MuJoCo twin of a myCobot 320 task in real time: physics, cameras and judge in one thread, and the arm's
 body (`body.Body`) for the emulated firmware, whose commands and questions come from other threads.
 
-The simulation keeps to the wall clock: after a picture it catches up. Commands take effect at the step of the
-time they came at, and states are told as they were at the time asked about, so that pictures delay neither.
+The simulation keeps to the wall clock: after a picture it catches up. Commands take effect at the time at
+which they came, and states are those of the time asked about, so that pictures delay neither.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from sim_env import make_sim_env
 from tasks import Task, mujoco
 
 TURN = 0.004  # s between looks at the clock
-MAX_BURST = 25  # steps at a time, before anybody else has a turn
-MAX_LAG = 1.0  # s; what the simulation is further behind is given up: the machine is too slow
-MEMORY = 2.0  # s for which states are remembered
-SETTLED = 1.0  # s, simulated, after which a start was a good one
+MAX_BURST = 25  # steps at a time, before other threads have a turn
+MAX_LAG = 1.0  # s; a longer lag is given up: the machine is too slow
+MEMORY = 2.0  # s of states that are kept
+SETTLED = 1.0  # s, simulated, after which a start counts as good
 PATIENCE = 20.0  # s that a question waits for the simulation at most
 BROKEN = (
     mujoco.mjtWarning.mjWARN_BADQPOS,
@@ -67,7 +67,7 @@ class TwinWorld:
 
     Args:
         task: a task of one myCobot 320 in simulation.
-        faults: what is wrong with the cameras.
+        faults: of the cameras.
         camera_fps: pictures a second of each camera, while somebody looks.
         render_quality: as for `make_sim_env`.
         seed: of the start.
@@ -183,7 +183,7 @@ class TwinWorld:
         self._highest = max(self._highest, self._reward)
 
     def _mend(self) -> None:
-        """Begin anew if the simulation broke, which MuJoCo mends by its zero pose.
+        """Restart a simulation that broke; MuJoCo itself would go to its zero pose.
 
         From another start if it broke at once: props that stand in each other would break it again.
         """

@@ -103,6 +103,6 @@ def test_the_whole_script_on_the_twin(tmp_path, monkeypatch, capsys):
         flags = ["--robot", "twin", "--dataset_dir", str(tmp_path), "--episode_idx", "3", "--stale", "20"]
         replay_episode.main(flags)
     said = capsys.readouterr().out
-    assert "12 steps at 10 a second" in said and "against what it was told" in said
+    assert "12 steps at 10 a second" in said and "against its commands" in said
     assert "highest reward 0 of 3" in said
     assert (tmp_path / "episode_3_replay.png").read_bytes().startswith(b"\x89PNG")
