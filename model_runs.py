@@ -14,26 +14,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import check_folder, cli, pick_device
+from common import check_folder, cli
 from constants import IMAGE_SIZE, Stream
 from evaluation import (
-    BackgroundEnsemble,
-    BackgroundExecution,
-    ChunkedExecution,
-    Execution,
     ExecutionConfig,
     Outcome,
     Settings,
     Summary,
-    TemporalEnsemble,
     content_version,
     open_evaluation,
     rollout,
-    rollout_steps,
     write_summary,
 )
 from mycobot_scripts.demos import (
@@ -67,9 +61,12 @@ from mycobot_scripts.robot import (
     read_setup,
 )
 from mycobot_scripts.wire import clock
-from policies import Policy, run_checkpoint
 from tasks import Task
 from viewers import ARM, note_command, refresh_report
+
+if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
+    from evaluation import Execution
+    from policies import Policy
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
 BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
@@ -129,6 +126,8 @@ class ModelRunsConfig(ExecutionConfig):
 
     @property
     def checkpoints(self) -> list[Path]:
+        from policies import run_checkpoint
+
         return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
 
     def settings(self, setup: Setup, policies: Sequence[Policy], task: Task) -> Settings:
@@ -149,6 +148,8 @@ class ModelRunsConfig(ExecutionConfig):
 
 def make_execution(policy: Any, config: ModelRunsConfig, fps: float) -> Execution:
     """How a policy's chunks are executed."""
+    from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, TemporalEnsemble
+
     if config.temporal_agg:
         if config.sync:
             return TemporalEnsemble(policy, amp=config.amp)
@@ -308,6 +309,8 @@ def part_lengths(config: ModelRunsConfig, policies: Sequence[Policy], task: Task
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
     if len(policies) == 1:
+        from evaluation import rollout_steps
+
         return [rollout_steps(task, policies[0])]
     return [policy.interface.episode_len or task.episode_len for policy in policies]
 
@@ -356,6 +359,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
+    from common import pick_device
+
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))

@@ -11,7 +11,6 @@ SCRIPTS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("*.py"), *ROOT.glob("mycobot_scripts/*.py")]
     if "cli.run(" in path.read_text(encoding="utf-8")
-    and path.name != "model_runs.py"  # its executions still need torch at once
 )
 RUN = f"""
 import runpy, sys

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
 from common import LiveView, named, panel
 from evaluation import Act
 from mycobot_scripts.kinematics import JOINTS, to_degrees
-from policies import Policy
-from policy import choose_cameras, load_policy
 from tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from policies import Policy
 
 VIEW_EVERY = 0.2  # s between pictures of the live view
 
@@ -160,6 +162,8 @@ def load_policies(
 
     `cameras` are those of checkpoints that name none, if a person says so.
     """
+    from policy import choose_cameras, load_policy
+
     policies = []
     for path in paths:
         policy = load_policy(path, device, choose_cameras(path, cameras, task.cameras))
@@ -193,6 +197,8 @@ def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.n
 
 def warm_up(policy: Policy, qpos: np.ndarray, height: int, width: int, times: int = 3) -> None:
     """Have a policy act on black pictures: its first answers take much longer than the others."""
+    import torch
+
     black = {name: np.zeros((height, width, 3), np.uint8) for name in policy.interface.cameras}
     observation = policy.observe([{"qpos": qpos, "images": black}])
     if policy.observation_horizon > 1:
