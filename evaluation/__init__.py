@@ -1,4 +1,4 @@
-"""The one loop of an episode, how chunks are executed, and many rollouts counted."""
+"""The one loop of an episode, how chunks are executed, and evaluations: many rollouts and their results."""
 
 from common.door import open_door
 

@@ -1,4 +1,4 @@
-"""Where evaluations are kept: each in a folder of its own, so that none erases another.
+"""The folders of evaluations: each has one of its own, so that none erases another.
 
     <run>/evaluations/<checkpoint>_<settings>/result_<checkpoint>.json, .txt, rollout_0.mp4, ...
     <run>/result_<checkpoint>.json, .txt          a copy of the newest

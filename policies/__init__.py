@@ -1,4 +1,4 @@
-"""Policies, a file each, and their checkpoints; `policy.POLICIES` at the root lists them."""
+"""Policies, a file each (registry.py lists them); their backbones, augmentation of images, checkpoints."""
 
 from common.door import open_door
 

@@ -1,4 +1,4 @@
-"""The backbones of policies: those that training starts from, those of a rebuilt or of another policy."""
+"""The backbones that a policy begins with: new, from a file, rebuilt, or taken from another policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is: its arms, stages and starts, its scene in MuJoCo, and how the scene may look."""
+"""What a task is made of, and its scene in MuJoCo. The tasks themselves are in constants.py."""
 
 from common.door import open_door
 

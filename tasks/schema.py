@@ -1,4 +1,4 @@
-"""A task as data: arms, props, stages of success, scripts. Standard library only.
+"""`Task`: one task as data, and the tasks that it is related to. Standard library only.
 
 A `Task` holds everything that tells one task from another; all other files only read it. The tasks themselves
 are in constants.py; docs/add_a_task.md says how to write one.

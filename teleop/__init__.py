@@ -1,4 +1,4 @@
-"""Driving by hand in simulation: keyboards, gamepads, and what they make of the arms."""
+"""Driving by hand in simulation: keyboards and gamepads become motions of the arms."""
 
 from common.door import open_door
 

@@ -1,4 +1,4 @@
-"""The training loop, its runs and logs, and what feeds it."""
+"""Training: the loop, a run and its checkpoints, flags, the data it is fed; also of a backbone alone."""
 
 from common.door import open_door
 

@@ -1,4 +1,4 @@
-"""What the arm may do, and what stops it."""
+"""What the arm may do, and what stops it: limits, the guard that holds them, a rehearsal."""
 
 from common.door import open_door
 

@@ -1,4 +1,4 @@
-"""What the arm may do: limits on every command, and what stops a run.
+"""The guard: holds every command inside the limits, and stops a run that leaves them.
 
 `Guard.clamp` makes a command harmless, and counts what it changed: the command itself is inside all limits,
 and so is the arm on every path that it may take there (`prediction.py`). What clamping cannot mend (a policy

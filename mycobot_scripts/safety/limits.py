@@ -1,4 +1,4 @@
-"""What the arm may do, as flags; and what is raised when a run must end."""
+"""The limits of the arm, as flags; and what is raised when a run must end."""
 
 from __future__ import annotations
 
