@@ -1,9 +1,9 @@
-"""Look at a dataset of episodes, check it, and make others of it: see `edit_episodes.py COMMAND --help`.
+"""Look at a dataset of episodes, check it, and make others from it: see `edit_episodes.py COMMAND --help`.
 
     python3 edit_episodes.py info --dataset_dir data/sim_transfer_cube_scripted
     python3 edit_episodes.py truncate --dataset_dir data/mine --steps 300 --output_dir data/short --dry_run
 
-Nothing is changed in place unless told (`--in_place`), and then as a whole or not at all; `--dry_run` shows
+Nothing is changed in place without `--in_place`, and then completely or not at all; `--dry_run` shows
 what a command would do.
 """
 
@@ -67,7 +67,7 @@ class SubCommand:
 
     @property
     def description(self) -> str:
-        """The first line of its function's documentation."""
+        """The first line of its function's docstring."""
         return (self.run.__doc__ or "").splitlines()[0]
 
 
@@ -94,7 +94,7 @@ COMMANDS = {
 
 
 def _example(name: str, command: SubCommand) -> str:
-    """A command line of a sub-command."""
+    """An example of its command line."""
     words = {"dataset_dir": "data/mine", "output_dir": "data/new", "steps": "300", "fps": "25"}
     needed = [flag.name for flag in cli.flags_of_type(command.flags) if flag.rule.required]
     return " ".join([f"python3 edit_episodes.py {name}", *(f"--{flag} {words[flag]}" for flag in needed)])
@@ -117,32 +117,32 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:
 def main() -> None:
     name, flags = parse_flags()
     is_dry = getattr(flags, "dry_run", False)
-    if is_dry or not hasattr(type(flags), "root"):  # only looks, or makes a folder anew and as a whole
+    if is_dry or not hasattr(type(flags), "root"):  # only looks, or makes a new folder as a whole
         plan = COMMANDS[name].run(flags)
         if plan is not None:
             plan.check()
             print(f"{plan.text()}\nnothing was written (--dry_run)")
         return
-    told = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
+    settings = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
     folders = flags.dataset_dir if isinstance(flags.dataset_dir, tuple) else (flags.dataset_dir,)
     for folder in map(Path, folders):
         if read_plan(folder) and folder.resolve() != flags.root.resolve():
             with hold(folder):
                 finish_earlier(folder)
     with hold(flags.root, make=not getattr(flags, "in_place", False)):
-        if not finish_earlier(flags.root, name, told):
-            change(name, flags, told)
+        if not finish_earlier(flags.root, name, settings):
+            change(name, flags, settings)
 
 
-def change(name: str, flags: Any, told: dict[str, Any]) -> None:
-    """Plan what a sub-command is to do, and do it."""
+def change(name: str, flags: Any, settings: dict[str, Any]) -> None:
+    """Plan a sub-command's changes, and make them."""
     plan = COMMANDS[name].run(flags)
     plan.check()
     if not plan.writes and not plan.moves:
-        print("nothing is to be done")
+        print("nothing to do")
         return
     print("\n".join(plan.notes), end="\n" if plan.notes else "")
-    carry_out(plan, name, told, flags)
+    carry_out(plan, name, settings, flags)
 
 
 if __name__ == "__main__":

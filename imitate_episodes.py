@@ -15,7 +15,7 @@ from common import check_folder, check_wandb, choose, cli, hold
 from policies import POLICIES
 from training import TrainConfig, TrainingRunConfig, simulated_task, training_task
 
-ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of one command, not of a run
+ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of a single command, not of the run
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, TrainConfig, object]:
@@ -24,18 +24,18 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
     first = cli.Parser(add_help=False)
     first.add_argument("--policy_class")
     first.add_argument("--config")
-    given = first.parse_known_args(argv)[0]
-    if given.config is not None and not os.path.exists(given.config.strip()):
-        raise FileNotFoundError(f"--config is {given.config!r}; there is no such file")
-    defaults = cli.read_flags(given.config, without=ONCE) if given.config else {}
-    name = given.policy_class or defaults.get("policy_class", "ACT")
+    early = first.parse_known_args(argv)[0]
+    if early.config is not None and not os.path.exists(early.config.strip()):
+        raise FileNotFoundError(f"--config is {early.config!r}; there is no such file")
+    defaults = cli.read_flags(early.config, without=ONCE) if early.config else {}
+    name = early.policy_class or defaults.get("policy_class", "ACT")
     policy_flags = POLICIES.config(choose("policy class", name, POLICIES))
     parser = cli.make_parser(__doc__, ("what", "evaluation", "execution", "data", "picture"))
     cli.add_flags(parser, TrainingRunConfig)
     cli.add_flags(parser, TrainConfig, "training")
     cli.add_flags(parser, policy_flags, f"policy {name}")
     parser.set_defaults(**policy_flags.training_defaults)
-    cli.set_defaults(parser, defaults, given.config)
+    cli.set_defaults(parser, defaults, early.config)
     args = parser.parse_args(argv)
     for field in set(policy_flags.within_chunk) - cli.spelt(argv) - set(defaults):
         setattr(args, field, max(1, min(getattr(args, field), getattr(args, policy_flags.chunk_flag()))))
@@ -47,7 +47,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
 
 
 def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
-    """ValueError where --chunk_seconds contradicts a flag that is there, or means nothing."""
+    """ValueError if --chunk_seconds contradicts another flag, or means nothing."""
     field = POLICIES.config(name).chunk_flag()
     if field is None:
         raise ValueError(f"--chunk_seconds is given, but {name} predicts one action at a time")
@@ -59,7 +59,9 @@ def main() -> None:
     config, training, policy_config = parse_flags()
     check_folder(config.ckpt_dir, "ckpt_dir")
     if config.eval:
-        from training import evaluate_run  # torch: seconds, which --help and a bad flag need not wait for
+        from training import (
+            evaluate_run,
+        )  # loads torch, which takes seconds that --help and a bad flag need not wait
 
         evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
         return

@@ -1,7 +1,7 @@
 """Record demonstrations of a simulated task, scripted or by hand (--teleop), one HDF5 file per episode.
 
-A scripted episode i depends on the seed and on i alone, not on the number of workers or on where an earlier
-run stopped.
+Scripted episode i depends only on the seed and on i, not on the number of workers or where an earlier run
+stopped.
 
     python3 record_sim_episodes.py --task_name sim_transfer_cube_scripted --num_episodes 50
     python3 record_sim_episodes.py --task_name sim_transfer_cube_human --teleop keyboard
@@ -24,7 +24,7 @@ from episodes import Episode, data_dir, episode_path, missing_numbers
 from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
 from tasks import Task
 
-MAX_ATTEMPTS = 10  # per episode, before the script is taken to be broken
+MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def _environment(config: RecordConfig, task: Task):
     return environment(task, config.render_quality, not config.no_props, config.randomize)
 
 
-def _dress(env, config: RecordConfig, index: int) -> None:
-    """Give the scene the looks of episode `index`, whatever its start and however many attempts it takes."""
+def _set_looks(env, config: RecordConfig, index: int) -> None:
+    """Give the scene the looks of episode `index`, the same for all its attempts."""
     if config.randomize:
         env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
 
 
 def is_recovery(config: RecordConfig, index: int) -> bool:
-    """Whether episode `index` is one of those that begin in the middle of another attempt."""
+    """Whether episode `index` begins in the middle of another attempt."""
     return bool(np.random.default_rng([config.seed, Stream.RECOVER, index]).random() < config.begin_midway)
 
 
@@ -120,9 +120,7 @@ def settings(config: RecordConfig, task: Task, index: int) -> dict[str, Any]:
 
 
 def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None:
-    """Save episode `index` with how it was recorded; one that somebody recorded meanwhile is as good, if it
-    has the same settings.
-    """
+    """Save episode `index` with its settings; keep another run's if these agree."""
     path = episode_path(config.dataset_dir, index)
     if path.exists() and not config.overwrite:
         check_recorded(config, task, index)
@@ -133,12 +131,12 @@ def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None
 def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> Recorded:
     """Record and save episode `index`; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
     env = _environment(config, task)
-    _dress(env, config, index)
+    _set_looks(env, config, index)
     rng = np.random.default_rng([config.seed, Stream.RECORD, index])
     recovers = is_recovery(config, index)
-    how = Demonstration(task.case_number(index), config.noise, config.hesitate, recovers)
+    demonstration = Demonstration(task.case_number(index), config.noise, config.hesitate, recovers)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        episode = run_script(env, task, rng, config.camera_names, view, how)
+        episode = run_script(env, task, rng, config.camera_names, view, demonstration)
         if episode.success is not False or config.keep_failures:
             save(episode, config, task, index)
             return Recorded(attempt, bool(episode.success), bool(env.strict_success))
@@ -149,21 +147,21 @@ def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> R
 
 
 def human_task(task: Task) -> Task:
-    """The task's variant that is for demonstrations by hand, or the task itself if it has none."""
+    """The task's counterpart for demonstrations by hand, or the task itself if it has none."""
     return get_task(task.human) if task.human else task
 
 
 def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:
-    """Record what is missing by hand, and say what came out."""
+    """Record the missing episodes by hand, and print the outcome."""
     from teleop import make_pilot
 
     env = _environment(config, task)
     pilot = make_pilot(config.teleop, env, config.camera_names)
-    there, successes = config.num_episodes - len(missing), 0
+    recorded, successes = config.num_episodes - len(missing), 0
     for done, index in enumerate(missing):
         rng = np.random.default_rng([config.seed, Stream.RECORD, index])
-        progress = f"saved {there + done} of {config.num_episodes}"
-        _dress(env, config, index)
+        progress = f"saved {recorded + done} of {config.num_episodes}"
+        _set_looks(env, config, index)
         episode = drive(env, pilot, rng, task.case_number(index), config.camera_names, progress)
         if episode is None:
             print(f"stopped at {progress}, in {config.dataset_dir}. The same command goes on from there.")
@@ -174,30 +172,31 @@ def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> 
 
 
 def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
-    """ValueError if episode `index`, which is there, was recorded with other settings."""
+    """ValueError if the recorded episode `index` has other settings."""
     path = episode_path(config.dataset_dir, index)
-    there = Episode.load(path)
-    keeps_failures = config.keep_failures or config.teleop  # a person keeps what is good
-    success = True if there.success is False and keeps_failures else there.success
-    recorded = {**there.facts(), "cameras": sorted(there.images), "success": success}
+    episode = Episode.load(path)
+    keeps_failures = config.keep_failures or config.teleop  # a person decides what to keep
+    success = True if episode.success is False and keeps_failures else episode.success
+    recorded = {**episode.facts(), "cameras": sorted(episode.images), "success": success}
     wanted = {
         **settings(config, task, index),
         "cameras": sorted(config.camera_names),
         "success": None if config.no_props else True,
     }
-    others = [
+    differences = [
         f"{name} {recorded[name]!r}, not {value!r}"
         for name, value in wanted.items()
         if recorded[name] != value
     ]
-    if others:
+    if differences:
         raise ValueError(
-            f"{path} has {'; '.join(others)}; give another --dataset_dir, or --overwrite to record it anew"
+            f"{path} has {'; '.join(differences)}; give another --dataset_dir, or --overwrite to record it "
+            "anew"
         )
 
 
 def missing_episodes(config: RecordConfig, task: Task) -> list[int]:
-    """Indices still to record; ValueError if an episode that is there was recorded with other settings."""
+    """Indices still to record; ValueError if a recorded episode has other settings."""
     if config.overwrite:
         return list(range(config.num_episodes))
     missing = missing_numbers(config.dataset_dir, config.num_episodes)
@@ -207,7 +206,7 @@ def missing_episodes(config: RecordConfig, task: Task) -> list[int]:
 
 
 def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
-    """Check the flags before anything is written, and fill in what depends on the task or on the machine."""
+    """Check the flags before anything is written, and fill in what depends on the task."""
     task = get_task(config.task_name)
     if task.scene is None:
         raise ValueError(
@@ -236,13 +235,13 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
 
 
 def record(config: RecordConfig, task: Task) -> None:
-    """Record what is missing and say what came out."""
+    """Record the missing episodes and print the outcome."""
     folder = Path(config.dataset_dir)
     check_whole(folder)
     missing = missing_episodes(config, task)
-    there = config.num_episodes - len(missing)
-    if there:
-        print(f"{there} of {config.num_episodes} episodes are in {folder} already")
+    recorded = config.num_episodes - len(missing)
+    if recorded:
+        print(f"{recorded} of {config.num_episodes} episodes are in {folder} already")
     if not missing:
         return
     if config.teleop:
@@ -254,7 +253,7 @@ def record(config: RecordConfig, task: Task) -> None:
 
 
 def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:
-    """Record what is missing by script, several at a time, and say what came out."""
+    """Record the missing episodes by script, several at a time, and print the outcome."""
     folder = Path(config.dataset_dir)
     view = None
     if config.onscreen_render:
@@ -273,21 +272,23 @@ def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) ->
         raise
     megabytes = sum(episode_path(folder, index).stat().st_size for index in missing) / 1e6
     seconds = time.perf_counter() - began
-    said = outcome(config, task, done)
-    print(f"{said}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, in {folder}")
+    print(
+        f"{outcome(config, task, done)}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, "
+        f"in {folder}"
+    )
 
 
 def outcome(config: RecordConfig, task: Task, done: list[Recorded]) -> str:
-    """How often the script succeeded, in the words of the report."""
+    """How often the script succeeded, in words."""
     if config.no_props:
         return "recorded without props"
     attempts = sum(one.attempts for one in done)
     successes = sum(one.success for one in done)
-    said = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
+    text = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
     if task.strict_label:
         strict = sum(one.strict_success for one in done)
-        said = f"{task.strict_label}: {strict} of the {len(done)} kept\n{said}"
-    return said
+        text = f"{task.strict_label}: {strict} of the {len(done)} kept\n{text}"
+    return text
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> RecordConfig:
@@ -306,6 +307,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import record_sim_episodes  # under its name, by which the workers import it and keep its environments
+    import record_sim_episodes  # by its name: workers then import it, and keep its environments
 
     cli.run(record_sim_episodes.main)

@@ -3,9 +3,9 @@
     python3 replay_episodes.py --dataset_dir data/sim_transfer_cube_scripted --episode_idx 0
     python3 replay_episodes.py --dataset_path data/mine/episode_3.hdf5 --video replay.mp4
 
-sends the recorded actions once more and says what they earned, against what was recorded, and how far the
-joints are from the recorded ones. Without `--episode_idx`: all of the folder. (ACT++:
-replay_episodes.py replays on the real arm.)
+sends the recorded actions again. It compares the rewards with the recorded ones, and says how far the joints
+are from the recorded ones. Without `--episode_idx` it replays the whole folder. (ACT++'s replay_episodes.py
+replays on the real arm.)
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ def parse_flags(argv: Sequence[str] | None = None) -> ReplayConfig:
     return config
 
 
-EXACT = 1e-5  # rad; less is the rounding of what a file holds
+EXACT = 1e-5  # rad; less is the file's rounding
 ON_ARM = "on the arm it is replayed by mycobot_scripts/replay_episode.py"
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What replaying one episode came to."""
+    """The outcome of replaying one episode."""
 
     name: str
     reward: int  # the highest
@@ -95,14 +95,14 @@ def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
             f"{path}: task {task.name!r} belongs to a real arm; --task_name a simulated one; {ON_ARM}"
         )
     for name in ("qpos", "action"):
-        found = getattr(episode, name).shape[1]
-        if found != task.dim:
-            raise EpisodeError(f"{path}: {name} has {found} entries a step; {task.name} has {task.dim}")
+        width = getattr(episode, name).shape[1]
+        if width != task.dim:
+            raise EpisodeError(f"{path}: {name} has {width} entries a step; {task.name} has {task.dim}")
     return replace(task, episode_len=len(episode))
 
 
 def check(path: Path, args: ReplayConfig) -> Task:
-    """The task of an episode that can be replayed; EpisodeError says why one cannot."""
+    """The task to replay an episode in; EpisodeError if it cannot be replayed."""
     episode = Episode.load(path, cameras=())
     task = task_of(path, episode, args.task_name)
     if episode.env_state is None and args.seed is None:
@@ -118,7 +118,7 @@ def replay(
 ) -> tuple[Replay, Episode]:
     """Replay one file in `env`, a `sim_env.SimEnv` of `task`; `rng` draws the start where the file has none.
 
-    Returns what came of it, and the episode as replayed, with the images of `cameras`.
+    Returns the outcome, and the replayed episode with the images of `cameras`.
     """
     recorded = Episode.load(path, cameras=())
     state = recorded.qpos[0] if recorded.recovers else None
@@ -137,20 +137,20 @@ def replay(
 
 
 def summary(done: Sequence[Replay], seconds: float) -> str:
-    """One line about all of them."""
+    """One line about all replays."""
     n = len(done)
-    told = [one for one in done if one.recorded_reward is not None]
-    same = sum(one.reward == one.recorded_reward for one in told)
+    comparable = [one for one in done if one.recorded_reward is not None]
+    same = sum(one.reward == one.recorded_reward for one in comparable)
     successes = sum(one.reward == one.max_reward for one in done)
     errors = np.concatenate([one.joint_error.ravel() for one in done])
     return (
         f"{n} episodes in {seconds:.0f} s: success {successes}/{n}; highest reward as recorded in "
-        f"{same}/{len(told)}; {error_text(errors)}"
+        f"{same}/{len(comparable)}; {error_text(errors)}"
     )
 
 
 def replay_all(paths: Sequence[Path], tasks: Sequence[Task], args: ReplayConfig) -> None:
-    """Replay each file in its task, printing a line about each and one about all; write the video."""
+    """Replay each file in its task, print a line for each and one for all, and write the video."""
     from sim_env import make_sim_env  # opens OpenGL
 
     view = None
@@ -189,7 +189,7 @@ def main() -> None:
         paths = find_episodes(args.dataset_dir, args.episode_idx, args.ismirror)
     if args.video and len(paths) > 1:
         raise ValueError(f"--video takes one episode, not {len(paths)}; add --episode_idx")
-    with tqdm(paths, desc="checking", disable=len(paths) == 1) as progress:  # closed before an error is told
+    with tqdm(paths, desc="checking", disable=len(paths) == 1) as progress:  # closed before an error
         tasks = [check(path, args) for path in progress]
     replay_all(paths, tasks, args)
 

@@ -1,10 +1,10 @@
-"""Write what runs came to as one page: success, stages, choices, losses, videos, commands, versions.
+"""Write the results of runs on one page: success, stages, choices, losses, videos, commands, versions.
 
     python3 report.py --runs runs/demo
     python3 report.py --runs runs/act runs/diffusion --output report.html
 
 The second compares runs. Training and evaluation write `report.html` into the folder of their own run. The
-page links to the videos where they lie, and needs no network.
+page links to the videos in place, and needs no network.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class ScriptedPolicy:
         self._paths = lay_paths(task, start_xyz, env_state, shifts)
 
     def begin_at(self, action: np.ndarray, steps: int) -> None:
-        """Have the arms begin where an end-effector action (8 per arm) has them, and go to the start of the
-        script within so many control steps; the script is as much later.
+        """Begin where an end-effector action (8 per arm) puts the arms, and go to the script's start in
+        `steps` control steps; the script is that much later.
         """
         for path, part in zip(self._paths, np.split(action, len(self._paths)), strict=True):
             here = Knot(0, part[:3], Quaternion(part[3:7]), part[7])

@@ -1,4 +1,4 @@
-"""Draw a simulated task: its scene, where its props start, the way of its script, and what is out of reach.
+"""Draw a simulated task: its scene, where its props start, its script's paths, and what is out of reach.
 
 python3 show_task.py --task_name sim_transfer_cube_scripted
 python3 show_task.py --task_name sim_transfer_cube_scripted --seed 3 --output transfer_cube.png
@@ -25,7 +25,7 @@ class ShowTaskConfig:
 
 
 def check(config: ShowTaskConfig) -> tuple[Task, Path]:
-    """The task and the file; ValueError for what cannot be drawn."""
+    """The task and the file; ValueError if it cannot be drawn."""
     task = get_task(config.task_name)
     if task.scene is None:
         raise ValueError(f"--task_name is {task.name}; it belongs to a real arm, and has no scene to draw")
@@ -52,8 +52,8 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
             label = f", {task.cases[case].label}" if task.cases else ""
             names = [waypoint_name(number, point) for number, point in enumerate(variant.script)]
             missed = missed_waypoints(variant, solvers)
-            found, ways = arrivals(variant, solvers, env.env_state) if variant.script else ([], {})
-            pictures.append(CasePicture(variant, f"{task.name}{label}", found, ways, missed))
+            reached, ways = arrivals(variant, solvers, env.env_state) if variant.script else ([], {})
+            pictures.append(CasePicture(variant, f"{task.name}{label}", reached, ways, missed))
             lines += [
                 f"{names[number]}{label} is out of reach by {1000 * off:.0f} mm"
                 for number, off in missed.items()

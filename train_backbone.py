@@ -1,4 +1,4 @@
-"""Train a backbone by itself, as a classifier on CIFAR-10; policies then start from it (--backbone_weights).
+"""Train a backbone alone, as a classifier on CIFAR-10; policies can start from it (--backbone_weights).
 
 python3 train_backbone.py --ckpt_dir runs/cifar --download
 python3 train_backbone.py --ckpt_dir runs/cifar_both --optimizer both --epochs 30

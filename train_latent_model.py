@@ -1,4 +1,4 @@
-"""Train the prior over the codes of a finished ACT policy with --use_vq; evaluation then uses it by itself.
+"""Train the prior over the codes of a finished ACT policy with --use_vq; evaluation then uses it.
 
 python3 train_latent_model.py --ckpt_dir runs/act_vq
 python3 train_latent_model.py --ckpt_dir runs/act_vq --ckpt_name policy_last.ckpt --num_steps 2000

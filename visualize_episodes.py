@@ -3,7 +3,7 @@
     python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --episode_idx 0
 
 writes `episode_0_video.mp4` (all cameras side by side; any browser plays it) and `episode_0_qpos.png` (state
-against command), named as by ACT's visualize_episodes.py. Reads files of ACT, ACT++ and this project.
+against command), named as in ACT's visualize_episodes.py. Reads files of ACT, ACT++ and this project.
 
     python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --html
 
@@ -79,7 +79,7 @@ def visualize(path: Path, output_dir: Path) -> str:
 
 
 def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.ndarray]:
-    """What each camera sees at a step, its name written in the picture."""
+    """Each camera's image at a step, with its name written in."""
     return [captioned(episode.images[camera][t], camera) for camera in cameras]
 
 
@@ -88,9 +88,9 @@ def record_rerun(path: Path, output_dir: Path) -> str:
     from viewers import write_rerun  # an optional package
 
     episode = Episode.load(path)
-    made = output_dir / f"{path.stem}.rrd"
-    note = write_rerun(made, episode, path.stem)
-    return f"{describe(path.stem, episode)}\n  {note}\n  look at it: rerun {made}"
+    recording = output_dir / f"{path.stem}.rrd"
+    note = write_rerun(recording, episode, path.stem)
+    return f"{describe(path.stem, episode)}\n  {note}\n  look at it: rerun {recording}"
 
 
 def describe(name: str, episode: Episode) -> str:
@@ -123,11 +123,11 @@ def main() -> None:
     calls = [(path, output_dir) for path in paths]
     progress = tqdm(total=len(calls), unit="episode", disable=len(calls) == 1)
     with progress, spread(write, calls, config, progress) as results:
-        for said in results:
-            tqdm.write(said)
+        for text in results:
+            tqdm.write(text)
 
 
 if __name__ == "__main__":
-    import visualize_episodes  # under its name, by which the workers import it
+    import visualize_episodes  # by its name: workers then import it
 
     cli.run(visualize_episodes.main)

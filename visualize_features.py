@@ -3,11 +3,10 @@
     python3 visualize_features.py --ckpt runs/demo/policy_last.ckpt --dataset_dir DIR --episode_idx 0
     python3 visualize_features.py --ckpt runs/demo/policy_last.ckpt --dataset_dir DIR --compare_episode 1
 
-The first writes, for the first step of the episode (`--step` for others), pictures of what the network sees
-and what its actions hang on, the maps of its stages, its attention, the chunk of actions it predicts, and a
-video over the episode. `--compare_episode 1` (or `--compare_step 60`) puts a second moment beside the
-first: their difference, both chunks, and which patches of the one picture turn the one chunk into the
-other.
+The first writes, for the first step of the episode (or those of `--step`), pictures of what the network sees
+and what its actions depend on, the maps of its stages, its attention, its chunk of actions, and a video of
+the episode. `--compare_episode 1` (or `--compare_step 60`) compares a second moment with the first: their
+difference, both chunks, and which patches of one picture turn one chunk into the other.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from viewers import feature_plots, write_features_page
 if TYPE_CHECKING:  # they import torch
     from viewers import Comparison, Inspector
 
-VIDEO_FRAMES = 120  # about so many, if --every does not say
-VIDEO_COPIES = 2  # noisy copies that the gradients of a frame of the video are averaged over
+VIDEO_FRAMES = 120  # approximate, without --every
+VIDEO_COPIES = 2  # noisy copies over which a video frame's gradients are averaged
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,12 @@ def parse_flags(argv: Sequence[str] | None = None) -> FeaturesConfig:
 
 
 def load_episode(dataset_dir: str, number: int, cameras: tuple[str, ...]) -> Episode:
-    """An episode with the policy's cameras; FileNotFoundError says which there are."""
+    """An episode with the policy's cameras; FileNotFoundError lists the existing ones."""
     return Episode.load(find_episode(list_episodes(dataset_dir), number), cameras)
 
 
 def moments(config: FeaturesConfig, cameras: tuple[str, ...]) -> tuple[list[Moment], Moment | None]:
-    """The moments to be shown, and the one to compare the first with."""
+    """The moments to show, and the one to compare the first with."""
     episode, number = load_episode(config.dataset_dir, config.episode_idx, cameras), config.episode_idx
     shown = [Moment(episode, number, step) for step in config.step]
     other = None
@@ -121,17 +120,17 @@ def moments(config: FeaturesConfig, cameras: tuple[str, ...]) -> tuple[list[Mome
 
 def check_fit(inspector: Inspector, episode: Episode) -> None:
     """ValueError unless the policy was made for episodes of this width."""
-    wanted, found = inspector.policy.interface.state_dim, episode.qpos.shape[1]
-    if wanted != found:
+    wanted, width = inspector.policy.interface.state_dim, episode.qpos.shape[1]
+    if wanted != width:
         raise ValueError(
-            f"the policy's states have {wanted} entries, the episode's {found}: it was trained on another "
-            f"robot (task {inspector.policy.interface.task or 'not known'}); name that one's episodes with "
+            f"the policy's states have {wanted} entries, the episode's {width}: it was trained on another "
+            f"robot (task {inspector.policy.interface.task or 'not known'}); give that robot's episodes with "
             "--dataset_dir"
         )
 
 
 def chunk_steps(config: FeaturesConfig, chunk_size: int) -> list[int]:
-    """Actions of the chunk whose attention is shown; ValueError unless it has them."""
+    """Actions of the chunk whose attention to show; ValueError if the chunk lacks one."""
     if config.chunk_steps is None:
         return list(dict.fromkeys(np.linspace(0, chunk_size - 1, 5).round().astype(int).tolist()))
     for step in config.chunk_steps:
@@ -179,7 +178,7 @@ def _plot_chunks(path: Path, chunks: dict[str, tuple[Moment, np.ndarray]], title
 def compare(
     one: Moment, other: Moment, inspector: Inspector, config: FeaturesConfig, folder: Path
 ) -> tuple[list[Path], str]:
-    """Write the pictures of two moments side by side, and return what they say in words."""
+    """Write the pictures of two moments side by side, and describe them in words."""
     pair = (one, other)
     observed = [inspector.observe(moment.episode, moment.step) for moment in pair]
     looks = [inspector.look(obs) for obs in observed]
@@ -195,21 +194,21 @@ def compare(
 
 
 def describe(comparison: Comparison) -> str:
-    """Which part of what is seen makes the chunks differ."""
+    """Which part of the observation makes the chunks differ."""
     if not comparison.forward:
         return "A and B get the same chunk of actions"
     parts = sorted(comparison.forward.items(), key=lambda part: -part[1])
-    told = ", ".join(
+    causes = ", ".join(
         f"{'state' if n == 'state' else f'image of {n}'} {feature_plots.percent(share)}" for n, share in parts
     )
     return (
         f"the chunks of A and B differ by {comparison.distance:.2f} standard deviations of an action; of the "
-        f"way from A's to B's, B's {told} (each put into A by itself)"
+        f"way from A's to B's, B's {causes} (each put into A by itself)"
     )
 
 
 def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) -> Path:
-    """Write the video over the episode."""
+    """Write a video of the episode."""
     length = len(moment.episode)
     every = every or max(1, round(length / VIDEO_FRAMES))
     path = folder / f"episode_{moment.number}_features.mp4"

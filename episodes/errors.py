@@ -8,8 +8,8 @@ class EpisodeError(ValueError):
 
 
 class OpenError(EpisodeError):
-    """A file that cannot be opened: locked, forbidden, not there. What it holds may be sound."""
+    """A file that cannot be opened: locked, forbidden, missing. Its content may be sound."""
 
 
 class CameraError(EpisodeError):
-    """An episode without a camera that is asked for."""
+    """An episode lacks a requested camera."""

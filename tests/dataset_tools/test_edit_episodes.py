@@ -165,7 +165,7 @@ def test_truncate(edit, dataset, tmp_path):
     assert f"truncate: {N} files" in said
     assert [len(episode) for episode in load(dataset)] == [9] * N + [7]
     assert all(len(episode.images["top"]) == len(episode) for episode in load(dataset))
-    assert "nothing is to be done" in edit("truncate", "--dataset_dir", dataset, "--steps", 9, "--in_place")
+    assert "nothing to do" in edit("truncate", "--dataset_dir", dataset, "--steps", 9, "--in_place")
     assert "--steps is 0" in refusal(edit, "truncate", "--dataset_dir", dataset, "--steps", 0, "--in_place")
 
 
@@ -218,7 +218,7 @@ def test_resample(edit, dataset):
     for old, new in zip(before, load(dataset), strict=True):
         assert new.fps == 10 and len(new) == 6
         np.testing.assert_allclose(new.qpos, old.qpos[::5], atol=1e-6)
-    assert "nothing is to be done" in edit("resample", "--dataset_dir", dataset, "--fps", 10, "--in_place")
+    assert "nothing to do" in edit("resample", "--dataset_dir", dataset, "--fps", 10, "--in_place")
 
 
 def test_compress_and_decompress(edit, dataset, tmp_path):
@@ -232,7 +232,7 @@ def test_compress_and_decompress(edit, dataset, tmp_path):
         assert isinstance(new.images["top"], JpegFrames)
         assert np.abs(new.images["top"][3].astype(int) - old.images["top"][3]).mean() < 3
         np.testing.assert_array_equal(new.qpos, old.qpos)
-    assert "nothing is to be done" in edit("compress", "--dataset_dir", small, "--in_place")
+    assert "nothing to do" in edit("compress", "--dataset_dir", small, "--in_place")
     said = refusal(edit, "compress", "--dataset_dir", raw, "--in_place", "--quality", 0)
     assert said == "error: --quality is 0; it must be 1 to 100"
 
