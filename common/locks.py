@@ -90,15 +90,6 @@ def hold_briefly(name: str | Path, patience: float = 20.0) -> Iterator[None]:
         yield
 
 
-def is_held(folder: str | Path) -> bool:
-    """Whether a command is at work in a folder."""
-    try:
-        with hold(folder):
-            return False
-    except Held:
-        return True
-
-
 @contextmanager
 def _held(place: Path, note: Path, problem: str) -> Iterator[None]:
     """Hold the lock on `place`, and say so in `note`."""

@@ -7,12 +7,10 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "backbone": ("train_backbone",),
         "classifier_flags": ("BackboneConfig", "ClassifierConfig"),
-        "feeding": ("load_data",),
-        "flags": ("LatentModelConfig", "ResumeConfig", "TrainConfig", "TrainingRunConfig"),
+        "flags": ("LatentModelConfig", "TrainConfig", "TrainingRunConfig"),
         "imitation": ("evaluate_run", "train"),
         "latent_model": ("train_latent_model",),
         "loop": ("Run", "fit"),
-        "setup": ("read_run",),
         "trained_tasks": ("simulated_task", "training_task"),
     },
 )

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from repository import ROOT
 
 from common import locks
-from common.locks import Held, hold, hold_briefly, hold_name, is_held
+from common.locks import Held, hold, hold_briefly, hold_name
 
 HOLDER = """
 import sys, time
@@ -20,6 +21,15 @@ with hold(sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a command is at work in a folder."""
+    try:
+        with hold(folder):
+            return False
+    except Held:
+        return True
 
 
 @pytest.fixture
