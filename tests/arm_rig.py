@@ -24,10 +24,12 @@ from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.wire import clock
 from mycobot_scripts.wire.arm import ServoConfig
 from mycobot_scripts.wire.servo import Servo
 
 SIZE = (48, 64)  # of the cameras' pictures
+SLOW = 0.3  # pace of tests that need each command on the wire within its step
 # A loaded machine must not fail a test: what depends on its speed is generous.
 LIMITS = Limits(
     stale=20.0, frozen=60.0, start_speed=60.0, max_deviation=60.0, max_step=60.0, gripper_step=1.0
@@ -86,14 +88,18 @@ class Rig:
 
 @contextlib.contextmanager
 def make_rig(
-    person: Person, limits: Limits = LIMITS, faults: Faults | None = None, **changes
+    person: Person, limits: Limits = LIMITS, faults: Faults | None = None, pace: float = 1.0, **changes
 ) -> Iterator[Rig]:
-    """An arm that is ready; `changes` are of its task."""
+    """An arm that is ready; `changes` are of its task.
+
+    At a `pace` below 1 it moves in slow motion: a busy machine then sends every command in time.
+    """
     task = replace(get_task("mycobot320_move_cube"), **changes)
     arm = ArmFile()
     setup = Setup(RobotConfig(), limits, SERVO, arm, argparse.Namespace())
-    body, guard = KinematicBody(), Guard(limits)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(clock.slowed(pace))
+        body, guard = KinematicBody(clock.now), Guard(limits)
         port = stack.enter_context(serve_pty(Firmware(body, faults or Faults()), delays=False))
         cameras = {name: Camera(name, "noise", size=SIZE, opener=lambda *_: Noise()) for name in task.cameras}
         stack.callback(close_cameras, cameras)

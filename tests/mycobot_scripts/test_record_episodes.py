@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from arm_rig import LIMITS, Person, make_rig
+from arm_rig import LIMITS, SLOW, Person, make_rig
 from repository import ROOT
 
 from common import cli
@@ -70,7 +70,7 @@ def test_a_motion_that_the_limits_change_is_said_to_be_a_bad_demonstration(tmp_p
 
 
 def test_waypoints_are_played_and_recorded_as_sent(tmp_path, sequence, capsys):
-    with make_rig(Person("enter", "k", "enter", "f")) as rig:
+    with make_rig(Person("enter", "k", "enter", "f"), pace=SLOW) as rig:
         assert recorded(rig, config(tmp_path, sequence=sequence), episodes=2) == [True, True]
     episode = Episode.load(episode_path(tmp_path / "data", 0))
     assert (episode.task, episode.fps, episode.sim, episode.success) == (
@@ -199,7 +199,7 @@ def test_two_recorders_in_one_folder(tmp_path, sequence):
 def test_poses_shown_by_hand_are_played_and_recorded(tmp_path):
     """The hand brings the arm to two poses; closed in the second."""
     person = Person("y", "enter", "k")
-    with make_rig(person, episode_len=200) as rig:
+    with make_rig(person, pace=SLOW, episode_len=200) as rig:
         settings = config(tmp_path, guide=True, guide_speed=40.0)
         script = iter([["space"], ["c"], "move", ["space"], ["space"], ["backspace"], ["enter"]])
         poses = [np.radians(THERE)]

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from arm_rig import Person, make_rig
+from arm_rig import SLOW, Person, make_rig
 from test_record_episodes import MOTION
 
 from episodes.episode import Episode
@@ -26,7 +26,7 @@ def make_episode(**changes) -> Episode:
 
 def test_the_arm_does_it_again():
     episode = make_episode()
-    with make_rig(Person(), cameras=(), episode_len=12) as rig:
+    with make_rig(Person(), pace=SLOW, cameras=(), episode_len=12) as rig:
         steps = replay(rig.session, episode)
         np.testing.assert_allclose(steps.rows("action"), [on_the_wire(a) for a in episode.action], atol=1e-6)
         np.testing.assert_allclose(
