@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -158,6 +158,14 @@ def use_one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
+def installed(name: str) -> str:
+    """A package and its version; or that it is missing, as the simulator is on a machine that only trains."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"no {name}"
+
+
 def machine() -> str:
     """CPU, cores, versions, and how busy the machine is, in one line."""
     cpu = platform.processor() or platform.machine()
@@ -168,7 +176,7 @@ def machine() -> str:
         ]
         cpu = names[0] if names else cpu
     load = f", load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else ""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "mujoco"))
+    packages = ", ".join(map(installed, ("torch", "mujoco")))
     return f"{cpu}, {os.cpu_count()} cores{load}; Python {platform.python_version()}, {packages}"
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from _harness import (
@@ -36,7 +37,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from common import computes_bf16, keep_freed_memory
 from episodes import Stats
-from policies import ACTConfig, ACTPolicy, Interface
+from policies import ACTConfig, ACTPolicy, Interface, make_policy
 from training import Run, TrainConfig
 from utils import Batch
 
@@ -112,21 +113,35 @@ class ContiguousImages(ACTPolicy):
         return super().normalise_images(images).contiguous()
 
 
-def make_run(size: StepSize, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto") -> Run:
-    """Our policy with what trains it; frozen batch norm, as with pretrained weights."""
+def contiguous(name: str, *arguments: Any) -> ACTPolicy:
+    """In place of `make_policy`: weights and images channel after channel in memory."""
+    return ContiguousImages(*arguments)
+
+
+def make_run(
+    size: StepSize, make: Callable[..., ACTPolicy] = make_policy, device: str = "cpu", **training: Any
+) -> Run:
+    """Our policy with what trains it; frozen batch norm, as with pretrained weights.
+
+    Args:
+        size: of the step.
+        make: what builds the policy; the product's way if not given.
+        device: that trains it.
+        training: flags of `TrainConfig`.
+    """
     config = ACTConfig(**size.network, norm="frozen_bn", pretrained=True, share_backbone=size.shared)
     moments = {"mean": torch.zeros(STATE_DIM), "std": torch.ones(STATE_DIM)}
     stats = Stats.completed({f"{of}_{name}": v for of in ("qpos", "action") for name, v in moments.items()})
     interface = Interface(STATE_DIM, STATE_DIM, tuple(map(str, range(size.cameras))), size.image)
-    policy = kind(config, interface, stats).train()
-    return Run(policy, TrainConfig(batch_size=size.batch, amp=amp), total=1000)
+    policy = make("ACT", config, interface, stats).to(device).train()
+    return Run(policy, TrainConfig(batch_size=size.batch, **training), total=1000)
 
 
 def ours(
-    size: StepSize, kind: type[ACTPolicy] = ACTPolicy, amp: str = "auto", fused: bool = True
+    size: StepSize, make: Callable[..., ACTPolicy] = make_policy, amp: str = "auto", fused: bool = True
 ) -> Callable[[], object]:
     """A step through `training.Run.update`."""
-    run, batch = make_run(size, kind, amp), make_batch(size)
+    run, batch = make_run(size, make, amp=amp), make_batch(size)
     if not fused:
         groups = [{"params": group["params"], "lr": group["lr"]} for group in run.optimiser.param_groups]
         run.optimiser = plain_adamw(groups)
@@ -145,8 +160,8 @@ CONTENDERS: dict[
 ] = {  # each adds one measure to the one before
     PUBLISHED: partial(published, dec_layers=7),
     "1 decoder layer": partial(published, dec_layers=1),
-    "+ fused attention (our network)": partial(ours, kind=ContiguousImages, amp="no", fused=False),
-    "+ channels-last images": partial(ours, amp="no", fused=False),
+    "+ fused attention (our network)": partial(ours, make=contiguous, amp="no", fused=False),
+    "+ channels-last images and weights": partial(ours, amp="no", fused=False),
     "+ bf16 autocast": partial(ours, fused=False),
     "+ fused AdamW": ours,
     "+ freed memory kept = ours": with_kept_memory,

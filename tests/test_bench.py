@@ -31,7 +31,7 @@ ROWS = {
         "as published (7 decoder layers, float32)",
         "1 decoder layer",
         "+ fused attention (our network)",
-        "+ channels-last images",
+        "+ channels-last images and weights",
         "+ bf16 autocast",
         "+ fused AdamW",
         "+ freed memory kept = ours",
