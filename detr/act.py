@@ -96,7 +96,7 @@ class ACT(nn.Module):
         tokens = torch.cat([cls, joints, self.encoder_action_proj(actions)], dim=1)  # (B, 2 + chunk, d)
         pos = sinusoid_table(tokens.shape[1], tokens.shape[2], tokens.device)
         padding = None if is_pad is None else nn.functional.pad(is_pad, (2, 0), value=False)  # (B, 2 + chunk)
-        summary = self.encoder(tokens, pos, padding)[:, 0]  # (B, d), at the CLS token
+        summary = self.encoder(tokens, pos, padding, wanted=1)[:, 0]  # (B, d), at the CLS token
         return self.latent_proj(summary).float()
 
     def forward(
@@ -129,7 +129,9 @@ class ACT(nn.Module):
         if self.latent is None:
             token = self.latent_token.expand(len(qpos), -1)  # (B, d)
         elif actions is None:
-            latent = self.latent.likely().to(qpos).expand(len(qpos), -1) if latent is None else latent
+            latent = (
+                self.latent.likely(qpos.device).to(qpos).expand(len(qpos), -1) if latent is None else latent
+            )
             token = self.latent_out_proj(latent)  # (B, d)
         else:
             info = self.encode(qpos, actions, is_pad)

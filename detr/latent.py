@@ -27,9 +27,9 @@ class GaussianLatent(nn.Module):
         """(B, dim); gradients reach `info`."""
         return sample_gaussian(*info.chunk(2, dim=-1), noise)
 
-    def likely(self) -> Tensor:
+    def likely(self, device: torch.device | str = "cpu") -> Tensor:
         """The vector (1, dim) to act with if none is given: the mean of the prior."""
-        return torch.zeros(1, self.dim)
+        return torch.zeros(1, self.dim, device=device)
 
     def measures(self, info: Tensor) -> dict[str, Tensor]:
         """Measures of a batch: `kl`, which is also a part of the loss."""
@@ -77,9 +77,9 @@ class CodeLatent(nn.Module):
         """(B, dim) float32 of codes (B, classes)."""
         return nn.functional.one_hot(codes, self.values).float().flatten(1)
 
-    def likely(self) -> Tensor:
+    def likely(self, device: torch.device | str = "cpu") -> Tensor:
         """The vector (1, dim) to act with if none is given: each code's most frequent value."""
-        return self.one_hot(self.frequencies.argmax(dim=-1)[None])
+        return self.one_hot(self.frequencies.argmax(dim=-1)[None]).to(device)
 
     def measures(self, info: Tensor) -> dict[str, Tensor]:
         """Measures of a batch: `vq_discrepancy`, the expected mean distance (L1) between codes and

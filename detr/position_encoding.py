@@ -1,6 +1,8 @@
 """Fixed position encodings: DETR's two-dimensional sines for images, ACT's table for sequences.
 
 Both are computed in float64 once per size and device and kept; callers must not change them in place.
+A compiled network takes them as constants: the compiler would otherwise trace numpy, and compute them anew on
+the CPU in each step.
 """
 
 from functools import lru_cache
@@ -25,7 +27,6 @@ def _to_tensor(array: np.ndarray, device: torch.device | str) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(device)
 
 
-@lru_cache(maxsize=32)
 def sine_position_2d(h: int, w: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
     """Encode each cell of an (h, w) map; rows of the result run over the map row by row.
 
@@ -39,6 +40,11 @@ def sine_position_2d(h: int, w: int, dim: int, device: torch.device | str = "cpu
     Raises:
         ValueError: `dim` is no multiple of 4.
     """
+    return _sine_position_2d(h, w, dim, device)
+
+
+@lru_cache(maxsize=32)
+def _sine_position_2d(h: int, w: int, dim: int, device: torch.device | str) -> Tensor:
     if dim % 4:
         raise ValueError(f"the width of 2-D sine positions must be a multiple of 4, got {dim}")
     rows = np.arange(1, h + 1) / (h + 1e-6) * 2 * np.pi
@@ -48,10 +54,18 @@ def sine_position_2d(h: int, w: int, dim: int, device: torch.device | str = "cpu
     return _to_tensor(np.concatenate([y, x], axis=1), device)  # (h * w, dim)
 
 
-@lru_cache(maxsize=32)
 def sinusoid_table(n: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
     """Encode the places 0 .. n-1 of a sequence; (n, dim) float32.
 
     Source: Vaswani et al. 2017, section 3.5; `get_sinusoid_encoding_table` in ACT, detr/models/detr_vae.py.
     """
+    return _sinusoid_table(n, dim, device)
+
+
+@lru_cache(maxsize=32)
+def _sinusoid_table(n: int, dim: int, device: torch.device | str) -> Tensor:
     return _to_tensor(_angles(np.arange(n), dim), device)
+
+
+for _table in (sine_position_2d, sinusoid_table):
+    _table._dynamo_marked_constant = True  # torch.compiler.assume_constant_result; that takes seconds to load

@@ -87,7 +87,8 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape."""
         dropped = round(256 * self.p)
-        if not self.training or x.device.type != "cpu" or not 0 < dropped < 256:
+        is_plain = not self.training or x.device.type != "cpu" or not 0 < dropped < 256
+        if is_plain or torch.compiler.is_compiling():  # which makes one loop of it, and knows no random bytes
             return super().forward(x)
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         keep = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
@@ -106,10 +107,14 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
-        """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool."""
-        query = x + pos
-        x = self.norm1(x + self.dropout(self.self_attn(query, query, x, padding)))
+    def forward(
+        self, x: Tensor, pos: Tensor, padding: Tensor | None = None, wanted: int | None = None
+    ) -> Tensor:
+        """(B, N, d) to (B, N, d), or to the first `wanted` of them; `pos` (N, d), `padding` (B, N) bool."""
+        key = x + pos
+        query = key if wanted is None else key[:, :wanted]
+        mixed = self.self_attn(query, key, x, padding)
+        x = self.norm1(x[:, :wanted] + self.dropout(mixed))
         hidden = self.dropout(F.relu(self.linear1(x)))  # (B, N, dim_feedforward)
         return self.norm2(x + self.dropout(self.linear2(hidden)))
 
@@ -154,10 +159,15 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(dim, heads, dim_feedforward, dropout) for _ in range(layers))
         init_xavier(self)
 
-    def forward(self, x: Tensor, pos: Tensor, padding: Tensor | None = None) -> Tensor:
-        """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool, True where there is nothing."""
-        for layer in self.layers:
-            x = layer(x, pos, padding)
+    def forward(
+        self, x: Tensor, pos: Tensor, padding: Tensor | None = None, wanted: int | None = None
+    ) -> Tensor:
+        """(B, N, d) to (B, N, d); `pos` (N, d), `padding` (B, N) bool, True where there is nothing.
+
+        With `wanted`, only the first so many tokens are returned, and the last layer computes no others.
+        """
+        for number, layer in enumerate(self.layers, start=1):
+            x = layer(x, pos, padding, wanted if number == len(self.layers) else None)
         return x
 
 

@@ -56,7 +56,8 @@ def _factor(number: Tensor, most: float) -> Tensor:
 
 def _gray(images: Tensor) -> Tensor:
     """(B, 3, H, W) to (B, 1, H, W)."""
-    return (images * images.new_tensor(GRAY).view(3, 1, 1)).sum(dim=1, keepdim=True)
+    red, green, blue = (share * images[:, i : i + 1] for i, share in enumerate(GRAY))
+    return red + green + blue
 
 
 def make_learner(net: nn.Module) -> BYOL:

@@ -38,6 +38,8 @@ class DiffusionPolicy(Policy):
             interface.action_dim, config.observation_horizon * width, config.down_dims
         )
         self.scheduler = make_scheduler(config)
+        # by diffusion step: the share of the variance that is not noise yet
+        self.register_buffer("signal", self.scheduler.alphas_cumprod.clone(), persistent=False)
 
     def backbones(self) -> list[nn.Module]:
         return [encoder.backbone for encoder in self.encoders]
@@ -78,11 +80,13 @@ class DiffusionPolicy(Policy):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         is_pad = batch["is_pad"]
-        batch = {**self.draw_noise(len(is_pad)), **batch}
+        if "noise" not in batch:
+            batch = {**batch, **self.draw_noise(len(is_pad))}
         noise, timesteps = batch["noise"], batch["timesteps"]
         # the network sees the whole chunk, so past the episode's end the last action is held
         actions = self.normalise_actions(hold_last(batch["actions"], is_pad))  # (B, chunk, A)
-        noisy = self.scheduler.add_noise(actions, noise, timesteps)
+        signal = self.signal[timesteps, None, None]  # (B, 1, 1)
+        noisy = signal.sqrt() * actions + (1 - signal).sqrt() * noise  # (B, chunk, A)
         predicted = self.network(noisy, timesteps, self.condition(batch))
         target = noise if self.config.prediction_type == "epsilon" else actions
         errors = F.mse_loss(predicted.float(), target, reduction="none").mean(dim=-1)  # (B, chunk)

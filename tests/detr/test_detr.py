@@ -11,11 +11,12 @@ from synthetic import reference_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detr import position_encoding
 from detr.act import ACT, ACTSizes
 from detr.backbone import build_backbone
 from detr.latent import CodeLatent, GaussianLatent
 from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import Attention, Decoder, Dropout
+from detr.transformer import Attention, Decoder, Dropout, Encoder
 from detr.upstream import convert_upstream
 
 REFERENCE = REFERENCE / "act_upstream.npz"
@@ -216,6 +217,22 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert torch.equal(dropout.eval()(x), x)
 
 
+def test_dropout_is_a_part_of_a_compiled_graph():
+    x, dropout = torch.ones(1000, 101), Dropout(0.1)
+    torch.manual_seed(0)
+    y = torch.compile(dropout, backend="eager", fullgraph=True)(x)
+    assert (y == 0).float().mean().item() == pytest.approx(0.1, abs=0.003)
+
+
+def test_an_encoder_gives_the_tokens_that_are_wanted_as_if_all_were():
+    torch.manual_seed(0)
+    encoder, x, pos = Encoder(2, 32, 4, 48, 0.1).eval(), torch.randn(3, 7, 32), torch.randn(7, 32)
+    padding = torch.arange(7).expand(3, -1) >= 5
+    for hidden in (None, padding):
+        part = encoder(x, pos, hidden, wanted=2)
+        torch.testing.assert_close(part, encoder(x, pos, hidden)[:, :2], rtol=1e-5, atol=1e-6)
+
+
 def test_every_decoder_layer_shapes_the_answer():
     act, batch = small_act(dec_layers=3).eval(), small_batch()
     with torch.no_grad():
@@ -379,4 +396,4 @@ def test_positions_are_kept_and_usable_after_inference_mode():
     assert not table.is_inference()
     for h in range(200):
         sinusoid_table(h + 1, 4)
-    assert sinusoid_table.cache_info().currsize <= 32
+    assert position_encoding._sinusoid_table.cache_info().currsize <= 32
