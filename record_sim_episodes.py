@@ -174,7 +174,7 @@ def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> 
 def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
     """ValueError if the recorded episode `index` has other settings."""
     path = episode_path(config.dataset_dir, index)
-    episode = Episode.load(path)
+    episode = Episode.load(path, in_memory=False)
     keeps_failures = config.keep_failures or config.teleop  # a person decides what to keep
     success = True if episode.success is False and keeps_failures else episode.success
     recorded = {**episode.facts(), "cameras": sorted(episode.images), "success": success}

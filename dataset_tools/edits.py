@@ -56,15 +56,18 @@ class EditFlags(FolderFlags, Workers):
         paths = list_episodes(self.dataset_dir)
         if self.episodes is None:
             return paths
-        return [_chosen(paths, word) for word in self.episodes]
+        by_stem = {path.stem: path for path in paths}
+        return [_chosen(by_stem, word) for word in self.episodes]
 
 
-def _chosen(paths: list[Path], word: str) -> Path:
+def _chosen(by_stem: dict[str, Path], word: str) -> Path:
     """The file of an episode, by number or name."""
-    by_stem = {path.stem: path for path in paths}
     if word not in by_stem and word.isdecimal():
+        ours = by_stem.get(f"episode_{int(word)}")
+        if ours is not None:
+            return ours
         with contextlib.suppress(FileNotFoundError):
-            return find_episode(paths, int(word))
+            return find_episode(list(by_stem.values()), int(word))
         word = f"episode_{word}"
     return by_stem[choose("episode", word, by_stem)]
 

@@ -37,7 +37,8 @@ def delete(flags: DeleteFlags) -> Plan:
         )
     note = f"left out: {', '.join(path.name for path in chosen) or 'none'}"
     if not flags.in_place:
-        writes = tuple(Write(path, root / path.name) for path in paths if path not in chosen)
+        left_out = set(chosen)
+        writes = tuple(Write(path, root / path.name) for path in paths if path not in left_out)
         return Plan(root, writes, notes=(note,))
     bin_ = next(folder for i in range(1, 10**6) if not (folder := root / _bin_name(i)).exists())
     return Plan(root, moves=tuple((path, bin_ / path.name) for path in chosen), notes=(note,))

@@ -20,6 +20,7 @@ from episodes.frames import check_memory
 # what h5py raises on files that are damaged or hold something it does not know
 READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
 SMALL = 64 << 20  # bytes that any dataset may take
+TINY = 1 << 20  # bytes for which nobody asks how much memory is free: that takes as long as to read them
 MOST_UNPACKED = 100  # times its file's size: bytes of a larger dataset; numbers hardly compress
 LISTED = 10  # names in a message
 MOST_LINKS = 16  # in a chain
@@ -160,7 +161,12 @@ def check_storage(dataset: h5py.Dataset, name: str) -> None:
                 "h5repack -f GZIP=4 OLD NEW"
             )
     if dataset.chunks:
-        check_memory(math.prod(dataset.chunks) * dataset.dtype.itemsize, f"{name}, a chunk of it,")
+        _check_memory(math.prod(dataset.chunks) * dataset.dtype.itemsize, f"{name}, a chunk of it,")
+
+
+def _check_memory(nbytes: int, name: str) -> None:
+    if nbytes > TINY:
+        check_memory(nbytes, name)
 
 
 def read_numbers(dataset: h5py.Dataset, name: str) -> np.ndarray:
@@ -173,7 +179,7 @@ def read_numbers(dataset: h5py.Dataset, name: str) -> np.ndarray:
             f"{name} claims {layout(dataset)}, {nbytes / 1e9:.1f} GB, in a file of "
             f"{os.stat(dataset.file.filename).st_size / 1e6:.1f} MB; it is damaged"
         )
-    check_memory(nbytes, name)
+    _check_memory(nbytes, name)
     value = dataset[()]
     if not isinstance(value, np.ndarray):  # a scalar, or an empty one
         raise EpisodeError(f"{name} is one value; it must have one row a step")

@@ -105,8 +105,9 @@ class Stats:
         return cls(**known)
 
 
-def dataset_stats(datasets: Sequence[Sequence[Path]]) -> Stats:
-    """Statistics over all steps of all episodes of some folders, each given as its files.
+def dataset_stats(datasets: Sequence[Sequence[Path]], loaded: Mapping[Path, Episode] | None = None) -> Stats:
+    """Statistics over all steps of all episodes of some folders, each given as its files; those in `loaded`
+    are not read again.
 
     A folder's moments are kept in its `dataset_stats.json`, and computed anew only if a file was added,
     removed or changed, or each time if the folder cannot be written to.
@@ -114,7 +115,7 @@ def dataset_stats(datasets: Sequence[Sequence[Path]]) -> Stats:
     Raises:
         EpisodeError: a file is damaged, or its dimensions differ from the first's.
     """
-    parts = [_folder_moments(paths) for paths in datasets]
+    parts = [_folder_moments(paths, loaded or {}) for paths in datasets]
     for name in ("qpos", "action"):
         widths = [len(part[name].mean) for part in parts]
         check_widths(name, [paths[0] for paths in datasets], widths)
@@ -129,14 +130,14 @@ def check_widths(name: str, paths: Sequence[Path], widths: Sequence[int]) -> Non
             raise EpisodeError(f"{path}: {name} has {width} entries a step, but {paths[0]} has {widths[0]}")
 
 
-def _folder_moments(paths: Sequence[Path]) -> dict[str, Moments]:
+def _folder_moments(paths: Sequence[Path], loaded: Mapping[Path, Episode]) -> dict[str, Moments]:
     """Moments of qpos and action, from the folder's file if it belongs to these episodes."""
     cache = paths[0].parent / FILE_NAME
     identity = {"format_version": FORMAT_VERSION, "files": {p.name: list(file_identity(p)) for p in paths}}
     kept = _kept_moments(cache, identity, paths[0])
     if kept is not None:
         return kept
-    episodes = [Episode.load(path, cameras=()) for path in paths]
+    episodes = [loaded[path] if path in loaded else Episode.load(path, cameras=()) for path in paths]
     moments = {}
     for name, arrays in (
         ("qpos", [episode.qpos for episode in episodes]),

@@ -28,3 +28,25 @@ def test_help_loads_nothing_that_takes_seconds(script):
     command = [sys.executable, "-c", RUN, script, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.startswith("usage: ") and done.stdout.endswith("loaded []\n"), done.stderr
+
+
+OPTIMISERS = """
+import sys, torch
+from torch.optim import SGD, Adam, AdamW
+from training.optimisation import uncompiled
+for kind, options in ((SGD, {}), (Adam, {}), (AdamW, {"fused": True})):
+    weights = torch.nn.Parameter(torch.ones(3))
+    optimiser = uncompiled(kind)([weights], lr=0.1, **options)
+    for _ in range(2):
+        optimiser.zero_grad()
+        weights.square().sum().backward()
+        optimiser.step()
+        optimiser.load_state_dict(optimiser.state_dict())
+    assert "torch._dynamo" not in sys.modules
+print("done")
+"""
+
+
+def test_no_optimiser_loads_the_compiler():
+    done = subprocess.run([sys.executable, "-c", OPTIMISERS], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "done\n", done.stderr

@@ -21,7 +21,7 @@ from detr import build_backbone
 from policies import check_optimiser, check_run, check_weights, read_checkpoint, start_backbones
 from training.classification import Classifier, Images, accuracy, evaluate, flip_and_crop
 from training.classifier_flags import OPTIMISERS, ClassifierConfig
-from training.optimisation import step_seed
+from training.optimisation import step_seed, uncompiled
 
 ORDER, CROP, DROPOUT = 0, 1, 2  # sub-streams of a run
 MOMENTUM = 0.9
@@ -50,8 +50,8 @@ def make_optimiser(name: str, model: nn.Module, rate: float, weight_decay: float
     """SGD with Nesterov's momentum, or Adam."""
     options: dict[str, Any] = {"lr": rate, "weight_decay": weight_decay}
     if name == "sgd":
-        return torch.optim.SGD(model.parameters(), **options, momentum=MOMENTUM, nesterov=True)
-    return torch.optim.Adam(model.parameters(), **options)
+        return uncompiled(torch.optim.SGD)(model.parameters(), **options, momentum=MOMENTUM, nesterov=True)
+    return uncompiled(torch.optim.Adam)(model.parameters(), **options)
 
 
 class ClassifierRun:

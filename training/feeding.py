@@ -68,7 +68,8 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
     sources = datasets
     if config.stats_dir:
         sources, _ = list_datasets(config.stats_dir, None, config.skip_mirrored_data)
-    stats = dataset_stats(sources)
+    loaded = {p: e for data in (train, validation) for p, e in zip(data.paths, data.episodes, strict=True)}
+    stats = dataset_stats(sources, loaded)
     for name, mean, width in (
         ("qpos", stats.qpos_mean, train.qpos[0].shape[1]),
         ("action (with base_action)", stats.action_mean, train.actions[0].shape[1]),

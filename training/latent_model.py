@@ -14,6 +14,7 @@ from policies import Policy, run_checkpoint
 from policy import change_policy, load_policy
 from training.feeding import load_data
 from training.flags import LatentModelConfig
+from training.optimisation import uncompiled
 from training.setup import read_run
 from utils import Demonstrations
 
@@ -60,7 +61,7 @@ def fit_prior(
         return draw_codes(probs, torch.rand(probs.shape[:2], generator=generator, device=probs.device))
 
     torch.manual_seed(config.seed)  # dropout
-    optimiser = torch.optim.AdamW(prior.parameters(), lr=config.lr, fused=True)
+    optimiser = uncompiled(torch.optim.AdamW)(prior.parameters(), lr=config.lr, fused=True)
     held_out, every = draw(validation), max(1, config.num_steps // VALIDATIONS)
     history, losses, best = [], [], {}
     for step in (progress := trange(1, config.num_steps + 1, desc="training the prior", unit="step")):

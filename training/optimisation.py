@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from constants import Stream
 from policies import Policy
 from training.flags import TrainConfig
+
+
+def uncompiled(optimiser: type[Optimizer]) -> type[Optimizer]:
+    """A class of optimiser that does not load torch's compiler, which takes more than a second and 120 MB.
+
+    torch's own loads it to mark where a graph would end if the optimiser itself were compiled; ours never is,
+    with --compile neither. Where another version of torch marks that otherwise, only the time is lost.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        plain = inspect.unwrap(getattr(Optimizer, name))
+        plain.__dict__.setdefault("__dynamo_disable", plain)  # where torch looks for the marked form
+    return type(optimiser.__name__, (optimiser,), {"step": torch.no_grad()(inspect.unwrap(optimiser.step))})
 
 
 def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
@@ -25,14 +39,14 @@ def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def make_optimiser(policy: Policy, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimiser(policy: Policy, config: TrainConfig) -> Optimizer:
     """AdamW, with a learning rate of their own for pretrained weights."""
     pretrained = {id(p): p for p in policy.pretrained_parameters() if p.requires_grad}
     rest = [p for p in policy.parameters() if p.requires_grad and id(p) not in pretrained]
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     if pretrained:
         groups.append({"params": list(pretrained.values()), "lr": config.lr_backbone})
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    return uncompiled(AdamW)(groups, weight_decay=config.weight_decay, fused=True)
 
 
 def average_weights(policy: Policy, decay: float) -> AveragedModel:

@@ -173,3 +173,13 @@ def test_a_file_of_statistics_that_is_none_does_no_harm(tmp_path, text):
     right = dataset_stats([list_episodes(tmp_path)])
     (tmp_path / stats.FILE_NAME).write_bytes(text.encode("latin-1"))
     assert_same(dataset_stats([list_episodes(tmp_path)]), right)
+
+
+def test_what_is_loaded_is_not_read_again(tmp_path, monkeypatch):
+    make_dataset(tmp_path, n=3)
+    paths = list_episodes(tmp_path)
+    loaded = {path: Episode.load(path, cameras=()) for path in paths}
+    right = dataset_stats([paths])
+    (tmp_path / stats.FILE_NAME).unlink()
+    monkeypatch.setattr(stats.Episode, "load", lambda *_, **__: pytest.fail("read again"))
+    assert_same(dataset_stats([paths], loaded), right)
