@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -180,15 +180,16 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores{load}; Python {platform.python_version()}, {packages}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, aligned; the first column is text, the others are numbers."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Collection[int] = (0,)) -> str:
+    """Markdown, aligned; the columns in `text` are text, the others are numbers."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        columns = enumerate(zip(cells, widths, strict=True))
+        padded = [cell.ljust(width) if i in text else cell.rjust(width) for i, (cell, width) in columns]
         return f"| {' | '.join(padded)} |"
 
-    rule = [f"{'-' * (width - 1)}{':' if i else '-'}" for i, width in enumerate(widths)]
+    rule = [f"{'-' * (width - 1)}{'-' if i in text else ':'}" for i, width in enumerate(widths)]
     return "\n".join([line(header), line(rule), *map(line, rows)])
 
 

@@ -118,23 +118,14 @@ def contiguous(name: str, *arguments: Any) -> ACTPolicy:
     return ContiguousImages(*arguments)
 
 
-def make_run(
-    size: StepSize, make: Callable[..., ACTPolicy] = make_policy, device: str = "cpu", **training: Any
-) -> Run:
-    """Our policy with what trains it; frozen batch norm, as with pretrained weights.
-
-    Args:
-        size: of the step.
-        make: what builds the policy; the product's way if not given.
-        device: that trains it.
-        training: flags of `TrainConfig`.
-    """
+def make_run(size: StepSize, make: Callable[..., ACTPolicy] = make_policy, amp: str = "auto") -> Run:
+    """Our policy with what trains it; frozen batch norm, as with pretrained weights."""
     config = ACTConfig(**size.network, norm="frozen_bn", pretrained=True, share_backbone=size.shared)
     moments = {"mean": torch.zeros(STATE_DIM), "std": torch.ones(STATE_DIM)}
     stats = Stats.completed({f"{of}_{name}": v for of in ("qpos", "action") for name, v in moments.items()})
     interface = Interface(STATE_DIM, STATE_DIM, tuple(map(str, range(size.cameras))), size.image)
-    policy = make("ACT", config, interface, stats).to(device).train()
-    return Run(policy, TrainConfig(batch_size=size.batch, **training), total=1000)
+    policy = make("ACT", config, interface, stats).train()
+    return Run(policy, TrainConfig(batch_size=size.batch, amp=amp), total=1000)
 
 
 def ours(

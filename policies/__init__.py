@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "act": ("ACTPolicy",),
-        "augment": ("AugmentConfig", "Augmentation", "centre_crop"),
+        "augment": ("AUGMENTATIONS", "AugmentConfig", "Augmentation", "centre_crop"),
         "base": ("Interface", "Observation", "Policy"),
         "checkpoints": (
             "BEST",
