@@ -32,7 +32,7 @@ class SpatialSoftmax(nn.Module):
         """
         h, w = x.shape[-2:]
         with torch.autocast(x.device.type, enabled=False):
-            return self.places(x).transpose(1, 2) @ cell_centres(h, w, x.device)  # (B, C, 2)
+            return (cell_centres(h, w, x.device).T @ self.places(x)).transpose(1, 2)  # (B, C, 2)
 
     def places(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to (B, h * w, C) float32: each channel as a distribution over places."""
@@ -54,7 +54,7 @@ class Keypoints(nn.Module):
         self.out_channels = out_channels
         grey = [1 / 3, 1 / 3, 1 / 3]
         opponents = [grey, [2, -1, -1], [-1, 2, -1], [-1, -1, 2]]  # a colour against the others
-        self.register_buffer("opponents", torch.tensor(opponents)[:, :, None, None], persistent=False)
+        self.register_buffer("opponents", torch.tensor(opponents), persistent=False)
         self.convs = nn.Sequential()
         channels = len(opponents)
         for width, stride in self.LAYERS:
@@ -69,8 +69,10 @@ class Keypoints(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
-        colours = nn.functional.conv2d(image, self.opponents)  # (B, 4, H, W)
-        points = self.spatial_softmax(self.convs(colours)).flatten(1)  # (B, 2 * C)
+        first, rest = self.convs[0], self.convs[1:]
+        kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)  # of RGB, not of the colours
+        x = nn.functional.conv2d(image, kernel, None, first.stride, first.padding)
+        points = self.spatial_softmax(rest(x)).flatten(1)  # (B, 2 * C)
         if self.training:
             points = points + self.NOISE * torch.randn_like(points)
         with torch.autocast(points.device.type, enabled=False):

@@ -5,7 +5,8 @@ with Transformers"; DETR, models/transformer.py, and its copy in ACT, detr/model
 have the names and shapes they have there, so weights pass both ways. Differences:
 
 - batch first: (B, N, d) instead of (N, B, d);
-- attention is one fused kernel that never holds the (N, N) weights, hence
+- attention is one fused kernel that never holds the (N, N) weights, or on a CPU plain products where there
+  are few keys; hence
 - no dropout on attention weights: with it the CPU falls back on a kernel that holds them. The attention's
   output, the hidden layer and the feed-forward output have theirs as in DETR;
 - no pre-norm variant and no intermediate outputs.
@@ -14,6 +15,8 @@ have the names and shapes they have there, so weights pass both ways. Difference
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+FEW_KEYS = 16  # up to which plain products are faster on a CPU than the fused kernel; it is made for many
 
 
 class Attention(nn.Module):
@@ -39,7 +42,7 @@ class Attention(nn.Module):
         """Attend from `query` to `key` and `value`.
 
         Args:
-            query: (B, Q, d).
+            query: (B, Q, d), or (1, Q, d) if all samples have the same.
             key, value: (B, N, d).
             padding: (B, N) bool, True at tokens to ignore; every row needs a False.
 
@@ -47,19 +50,19 @@ class Attention(nn.Module):
             (B, Q, d).
         """
         dim = query.shape[-1]
-        q, k = self._queries_and_keys(query, key)  # (B, heads, Q or N, d/heads)
+        q, k = self._queries_and_keys(query, key)  # (B or 1, heads, Q, d/heads), (B, heads, N, d/heads)
         v = self._by_head(F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]))
-        visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
+        if padding is None and key.shape[1] <= FEW_KEYS and key.device.type == "cpu":
+            out = _weights(q, k).to(v.dtype) @ v  # (B, heads, Q, d/heads)
+        else:
+            visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
+            q = q.expand(len(k), -1, -1, -1)
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
 
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
-        """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), adding up to 1 over N.
-
-        To be looked at; `forward` never holds them.
-        """
-        q, k = self._queries_and_keys(query, key)
-        return torch.softmax(q @ k.transpose(2, 3) / q.shape[3] ** 0.5, dim=3)
+        """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), adding up to 1 over N."""
+        return _weights(*self._queries_and_keys(query, key))
 
     def _by_head(self, x: Tensor) -> Tensor:
         """(B, N, d) to (B, heads, N, d/heads)."""
@@ -76,6 +79,11 @@ class Attention(nn.Module):
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
             k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
         return self._by_head(q), self._by_head(k)
+
+
+def _weights(q: Tensor, k: Tensor) -> Tensor:
+    """(B or 1, heads, Q, d/heads) and (B, heads, N, d/heads) to (B, heads, Q, N)."""
+    return torch.softmax(q * q.shape[3] ** -0.5 @ k.transpose(2, 3), dim=3)
 
 
 class Dropout(nn.Dropout):
@@ -123,7 +131,8 @@ class DecoderLayer(nn.Module):
     """Self-attention among the queries, attention to the memory, a feed-forward network.
 
     DETR's queries start as zeros. The values of the first layer's self-attention are then all the same, and
-    so is its output, whatever the weights: we keep that one vector, `start`, and compute no attention.
+    so is its output, whatever the weights: we keep that one vector, `start`, and compute no attention. Until
+    dropout or the memory tells the samples apart, they are computed as one.
     """
 
     def __init__(self, dim: int, heads: int, dim_feedforward: int, dropout: float, is_first: bool) -> None:
@@ -142,13 +151,26 @@ class DecoderLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, query_pos: Tensor, memory: Tensor, memory_key: Tensor) -> Tensor:
-        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory`, `memory_key` (with positions) (B, N, d)."""
-        query = x + query_pos
-        mixed = self.start.expand_as(x) if self.is_first else self.self_attn(query, query, x)
-        x = self.norm1(x + self.dropout(mixed))
+        """(B, Q, d) to (B, Q, d); `query_pos` (Q, d), `memory`, `memory_key` (with positions) (B, N, d).
+
+        The first layer takes the zeros (1, Q, d) that all samples begin with.
+        """
+        if self.is_first:
+            x = self._begin(x, len(memory))
+        else:
+            query = x + query_pos
+            x = self.norm1(x + self.dropout(self.self_attn(query, query, x)))
         x = self.norm2(x + self.dropout(self.multihead_attn(x + query_pos, memory_key, memory)))
         hidden = self.dropout(F.relu(self.linear1(x)))  # (B, Q, dim_feedforward)
         return self.norm3(x + self.dropout(self.linear2(hidden)))
+
+    def _begin(self, zeros: Tensor, samples: int) -> Tensor:
+        """What the first self-attention makes of `zeros` (1, Q, d): (samples, Q, d) if dropout changes each,
+        else (1, Q, d).
+        """
+        drops = self.training and self.dropout.p > 0
+        mixed = self.start.expand(samples if drops else 1, *zeros.shape[1:])
+        return self.norm1(zeros + self.dropout(mixed))
 
 
 class Encoder(nn.Module):
@@ -184,7 +206,7 @@ class Decoder(nn.Module):
 
     def forward(self, query_pos: Tensor, memory: Tensor, pos: Tensor) -> Tensor:
         """Read answers (B, Q, d) to `query_pos` (Q, d) out of `memory` (B, N, d) at `pos` (N, d)."""
-        x = memory.new_zeros(memory.shape[0], *query_pos.shape)  # (B, Q, d)
+        x = memory.new_zeros(1, *query_pos.shape)  # (1, Q, d)
         memory_key = memory + pos
         for layer in self.layers:
             x = layer(x, query_pos, memory, memory_key)

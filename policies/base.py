@@ -153,8 +153,14 @@ class Policy(nn.Module):
         return actions * self.action_std + self.action_mean
 
     def normalise_images(self, images: Tensor) -> Tensor:
-        """(..., H, W, 3) uint8 -> (..., 3, H, W), normalised; channels stay last in memory."""
-        return (images.movedim(-1, -3).float() - self.image_mean) / self.image_std
+        """(..., H, W, 3) uint8 -> (..., 3, H, W), normalised; channels stay last in memory.
+
+        Computed by rows of W * 3 numbers: an innermost loop over 3 takes several times as long.
+        """
+        width = images.shape[-2]
+        mean, std = (each.flatten().repeat(width) for each in (self.image_mean, self.image_std))  # (W * 3,)
+        rows = (images.flatten(-2).float() - mean) / std  # (..., H, W * 3)
+        return rows.unflatten(-1, (width, 3)).movedim(-1, -3)
 
     def observe(self, observations: Sequence[Observation]) -> Batch:
         """Make a batch of B observations of an environment, with the images as the policy sees them."""
