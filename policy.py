@@ -32,7 +32,12 @@ def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
 
     `extra` is stored with the policy.
     """
-    content = {
+    write_torch(path, policy_content(policy, **extra))
+
+
+def policy_content(policy: Policy, **extra: Any) -> dict[str, Any]:
+    """What `save_policy` writes; its tensors are the policy's own."""
+    return {
         "format_version": FORMAT_VERSION,
         "policy_class": POLICIES.name_of(policy.config),
         "config": dataclasses.asdict(policy.rebuild_config()),
@@ -40,7 +45,6 @@ def save_policy(path: str | Path, policy: Policy, **extra: Any) -> None:
         "weights": policy.state_dict(),
         **extra,
     }
-    write_torch(path, content)
 
 
 def load_policy(

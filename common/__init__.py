@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "addresses": ("masked", "shown", "split_login"),
+        "background": ("Background",),
         "cli": ("cli", "flag"),
         "compute_flags": ("ComputeConfig", "DeviceConfig", "SeedConfig"),
         "curves": (
@@ -72,6 +73,6 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "processes": ("began", "this_command", "who_opened"),
         "serving": ("LocalHandler", "LocalServer", "PAGE_STYLE", "Refused"),
-        "torch_files": ("check_room", "read_torch", "write_torch"),
+        "torch_files": ("check_room", "copied", "read_torch", "write_torch"),
     },
 )

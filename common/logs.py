@@ -42,7 +42,7 @@ class RunLog:
             )
 
     def write(self, history: Sequence[Losses]) -> None:
-        """Log the last row, and write all rows to `history.csv` and `losses.png`."""
+        """Log the last row, and write all rows to `history.csv`."""
         rows = [losses.row() for losses in history]
         values = {name: value for name, value in rows[-1].items() if name != "step"}
         with told_if_full(self._folder / "tensorboard"):
@@ -52,6 +52,9 @@ class RunLog:
         if self._wandb:
             self._wandb.log(values, step=history[-1].step)
         write_csv(self._folder / "history.csv", rows)
+
+    def plot(self, history: Sequence[Losses]) -> None:
+        """Draw all rows to `losses.png`."""
         if any(losses.training for losses in history):
             loss_plot(self._folder / "losses.png", history)
 

@@ -64,6 +64,15 @@ def check_room(path: Path, content: Any) -> None:
         )
 
 
+def copied(content: Any) -> Any:
+    """`content` as it is now, its tensors on the CPU: what may change while a copy is written."""
+    if isinstance(content, Tensor):
+        return content.detach().to("cpu", copy=True)
+    if isinstance(content, dict):
+        return {key: copied(value) for key, value in content.items()}
+    return type(content)(map(copied, content)) if isinstance(content, list | tuple) else content
+
+
 def _tensor_bytes(content: Any) -> int:
     if isinstance(content, Tensor):
         return content.nbytes

@@ -61,7 +61,7 @@ class Attention(nn.Module):
         return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
 
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
-        """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), adding up to 1 over N."""
+        """How much each query (B, Q, d) looks at each key (B, N, d): (B, heads, Q, N), 1 in sum over N."""
         return _weights(*self._queries_and_keys(query, key))
 
     def _by_head(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from common import Losses, RunLog, World, autocast, is_flat, keep_freed_memory, open_log, stop_signals
+from common import Losses, World, autocast, is_flat, keep_freed_memory, stop_signals
 from policies import Policy
 from training.flags import TrainConfig
+from training.keeping import Keeper, keep
 from training.optimisation import step_seed
 from training.progress import Bar, Meter, loss_line, memory_line
 from training.run import RunState
@@ -99,7 +100,7 @@ class Run(RunState):
         self.schedule.step()
         self.policy.after_step()
         if self.average is not None:
-            self.average.update_parameters(self.policy)
+            self.average.follow(self.step)
         self.step += 1
         return means
 
@@ -133,7 +134,7 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
 
     Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
     `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` if it is
-    evaluated, and the log (common/logs.py).
+    evaluated, and the log (training/keeping.py).
 
     Args:
         run: new, or restored.
@@ -155,20 +156,20 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
     if not run.world.is_first:
         return _train(run, feed, ckpt_dir, None, None)
     print(memory_line(run, next(iter(feed.validation.values()))[0]))
-    with open_log(ckpt_dir, run.step, asdict(run.config), run.config.wandb) as log:
-        return _train(run, feed, ckpt_dir, log, evaluate)
+    with keep(run, ckpt_dir) as keeper:
+        return _train(run, feed, ckpt_dir, keeper, evaluate)
 
 
 def _train(
-    run: Run, feed: Feed, ckpt_dir: Path, log: RunLog | None, evaluate: Callable[[Path], float] | None
+    run: Run, feed: Feed, ckpt_dir: Path, keeper: Keeper | None, evaluate: Callable[[Path], float] | None
 ) -> bool:
-    """The steps of `fit`; all processes but the first have no log, and save nothing."""
+    """The steps of `fit`; all processes but the first keep nothing."""
     config, meter = run.config, Meter(feed.describe, ckpt_dir)
     every = config.validate_every or max(LEAST_BETWEEN, run.total // 40)
     with (
         stop_signals() as signals,
         contextlib.closing(feed.train(range(run.step, run.total))) as source,
-        Bar(run, is_hidden=log is None) as bar,
+        Bar(run, is_hidden=keeper is None) as bar,
     ):
         for batches, waited in _timed_steps(source, config.accumulate):
             meter.add(run.step, run.update(batches, feed.prepare), waited)
@@ -178,22 +179,22 @@ def _train(
             is_stopped = _is_stopped(run, signals)
             if is_due or is_evaluated or is_stopped or meter.age > LOOK_EVERY:
                 bar.show(meter.look())
-            if log and config.save_every and run.step % config.save_every == 0:
+            if keeper and config.save_every and run.step % config.save_every == 0:
                 run.save_step(ckpt_dir)
             if is_due:
                 training = meter.take(run.world, run.device)
-                if log:
+                if keeper:
                     losses = Losses(run.step, training, *validate(run.result, feed.validation, config.amp))
                     _print_losses(run.history, losses)
-                    _record(run, losses, ckpt_dir, log)
+                    keeper.add(losses)
                     bar.show({"val": losses.validation["loss"]})
             if is_evaluated:
-                success = evaluate(run.save(ckpt_dir, "last"))
-                _record(run, Losses(run.step, success=success), ckpt_dir, log)
+                success = evaluate(keeper.save())
+                keeper.add(Losses(run.step, success=success))
                 bar.show({"success": success})
             if is_stopped and run.step < run.total:
-                if log:
-                    run.save(ckpt_dir, "last")
+                if keeper:
+                    keeper.stop()
                 return False
     return True
 
@@ -245,16 +246,3 @@ def _print_losses(history: Sequence[Losses], losses: Losses) -> None:
     tqdm.write(loss_line(losses))
     if is_flat([*history, losses]) and not is_flat(history):
         tqdm.write(FLAT)
-
-
-def _record(run: Run, losses: Losses, ckpt_dir: Path, log: RunLog) -> None:
-    """Add a row to the history, and save the policy; also as the best so far, if it is."""
-    run.history.append(losses)
-    if losses.validation and losses.validation["loss"] < run.best:
-        run.best = losses.validation["loss"]
-        run.save(ckpt_dir, "best")
-    if losses.success is not None and losses.success > run.best_success:
-        run.best_success = losses.success
-        run.save(ckpt_dir, "best_success")
-    run.save(ckpt_dir, "last")
-    log.write(run.history)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from constants import Stream
 from policies import Policy
@@ -49,20 +50,32 @@ def make_optimiser(policy: Policy, config: TrainConfig) -> Optimizer:
     return uncompiled(AdamW)(groups, weight_decay=config.weight_decay, fused=True)
 
 
-def average_weights(policy: Policy, decay: float) -> AveragedModel:
-    """A copy of the policy that follows it; more closely at first, by the decay (1 + n) / (10 + n) after n
-    steps (as TensorFlow's ExponentialMovingAverage), so that a short run is not held back by its start.
+class AverageWeights:
+    """A copy of the policy, `module`, that follows it; more closely at first, by the decay (1 + n) / (10 + n)
+    after n steps (as TensorFlow's ExponentialMovingAverage), so that a short run is not held back by its
+    start. Nothing in a step waits for the device.
     """
 
-    @torch.no_grad()
-    def follow(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, weights, share)
-        else:  # counters
-            torch._foreach_copy_(averages, weights)
+    def __init__(self, policy: Policy, decay: float) -> None:
+        self.module = copy.deepcopy(policy)
+        self._decay = decay
+        pairs = list(zip(_tensors(self.module), _tensors(policy), strict=True))
+        self._floats = list(zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True))
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    return AveragedModel(policy, multi_avg_fn=follow, use_buffers=True)
+    @torch.no_grad()
+    def follow(self, step: int) -> None:
+        """Take the policy's weights and buffers after `step` steps before the present one into account."""
+        share = 1 - min(self._decay, (1 + step) / (10 + step)) if step else 1.0
+        torch._foreach_lerp_(*self._floats, share)
+        for average, value in self._counters:
+            average.copy_(value)
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Weights and buffers."""
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def step_seed(seed: int, *key: int) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from common import Losses, check_room
+from common import Background, Losses, check_room, copied, write_torch
 from policies import FORMAT_VERSION, Interface, Policy, Stored, first_line, read_checkpoint, stored_training
-from policy import save_policy
+from policy import policy_content
 from training.flags import TrainConfig
-from training.optimisation import average_weights, learning_rate_factor, make_optimiser
+from training.optimisation import AverageWeights, learning_rate_factor, make_optimiser
 
 
 class RunState:
@@ -33,7 +33,7 @@ class RunState:
             self.optimiser, lambda step: learning_rate_factor(step, config, total)
         )
         decay = policy.config.ema if config.ema is None else config.ema
-        self.average = average_weights(policy, decay) if decay else None
+        self.average = AverageWeights(policy, decay) if decay else None
         self.step = 0
         self.best = math.inf  # validation loss
         self.best_success = 0.0  # share of rollouts
@@ -81,7 +81,6 @@ class RunState:
             self.policy.load_state_dict(state["weights"] or stored.weights)
             if self.average is not None:
                 self.average.module.load_state_dict(stored.weights)
-                self.average.n_averaged.fill_(state["step"])
                 self.average.module.train()  # as the policy itself; what `finish` put into it counts no more
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
@@ -93,14 +92,18 @@ class RunState:
         self.step, self.best, self.best_success = state["step"], state["best"], state["best_success"]
         self.history = state["history"]
 
-    def save(self, ckpt_dir: Path, name: str) -> Path:
+    def save(self, ckpt_dir: Path, name: str, background: Background | None = None) -> Path:
         """Write `policy_<name>.ckpt`: `last` can be resumed from, others hold only the result. OSError if the
-        disk is full; an earlier checkpoint then stays as it was.
+        disk is full; an earlier checkpoint then stays as it was. With `background`, a copy is written there.
         """
         path = ckpt_dir / f"policy_{name}.ckpt"
         extra = {"training": self.state()} if name == "last" else {}
-        check_room(path, [self.result.state_dict(), extra])
-        save_policy(path, self.result, step=self.step, **extra)
+        content = policy_content(self.result, step=self.step, **extra)
+        check_room(path, content)
+        if background is None:
+            write_torch(path, content)
+        else:
+            background.do(write_torch, path, copied(content))
         return path
 
     def save_step(self, ckpt_dir: Path) -> None:

@@ -17,7 +17,7 @@ from policies.diffusion import DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
-from training.optimisation import average_weights
+from training.optimisation import AverageWeights
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -264,12 +264,12 @@ def test_the_average_is_that_of_diffusers():
     from diffusers.training_utils import EMAModel
 
     policy = make_diffusion()
-    average, theirs = average_weights(policy, 0.6), EMAModel(policy.parameters(), decay=0.6)
-    for _ in range(12):  # the warm-up reaches 0.6 at the 13th
+    average, theirs = AverageWeights(policy, 0.6), EMAModel(policy.parameters(), decay=0.6)
+    for step in range(12):  # the warm-up reaches 0.6 at the 13th
         with torch.no_grad():
             for parameter in policy.parameters():
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=seeded(parameter.numel())))
-        average.update_parameters(policy)
+        average.follow(step)
         theirs.step(policy.parameters())
     torch.testing.assert_close(list(average.module.parameters()), theirs.shadow_params)
 
