@@ -67,12 +67,18 @@ class Keypoints(nn.Module):
         self.norm_points = nn.LayerNorm(2 * channels)
         self.to_tokens = nn.Linear(2 * channels, tokens * out_channels)
 
+    def maps(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, C, h, w): how much of a feature there is at each place.
+
+        The first convolution is of the opponent colours; it takes RGB, with a kernel that holds both steps.
+        """
+        first, rest = self.convs[0], self.convs[1:]
+        kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)
+        return rest(nn.functional.conv2d(image, kernel, None, first.stride, first.padding))
+
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
-        first, rest = self.convs[0], self.convs[1:]
-        kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)  # of RGB, not of the colours
-        x = nn.functional.conv2d(image, kernel, None, first.stride, first.padding)
-        points = self.spatial_softmax(rest(x)).flatten(1)  # (B, 2 * C)
+        points = self.spatial_softmax(self.maps(image)).flatten(1)  # (B, 2 * C)
         if self.training:
             points = points + self.NOISE * torch.randn_like(points)
         with torch.autocast(points.device.type, enabled=False):

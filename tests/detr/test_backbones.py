@@ -157,8 +157,7 @@ def test_untrained_keypoints_follow_a_small_thing():
         image[:, 70:75, x : x + 5] = torch.tensor([2.0, -1.8, -1.6])[:, None, None]  # red
     backbone = build_backbone("keypoints")
     with torch.no_grad():
-        colours = nn.functional.conv2d(images, backbone.opponents)
-        points = backbone.spatial_softmax(backbone.convs(colours))  # (16, 64, 2)
+        points = backbone.spatial_softmax(backbone.maps(images))  # (16, 64, 2)
     follows = [torch.corrcoef(torch.stack([x, xs.float()]))[0, 1].abs() > 0.9 for x in points[..., 0].T]
     moves = points[..., 0].std(dim=0) * 80 > 1  # pixels
     assert (torch.stack(follows) & moves).sum() >= 5
