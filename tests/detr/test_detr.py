@@ -16,7 +16,7 @@ from detr.act import ACT, ACTSizes
 from detr.backbone import build_backbone
 from detr.latent import CodeLatent, GaussianLatent
 from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import Attention, Decoder, Dropout, Encoder
+from detr.transformer import FEW_KEYS, Attention, Decoder, Dropout, Encoder
 from detr.upstream import convert_upstream
 
 REFERENCE = REFERENCE / "act_upstream.npz"
@@ -262,6 +262,16 @@ def test_decoder_equals_one_with_attention_over_the_zeros_it_starts_from():
         torch.testing.assert_close(decoder(query_pos, memory, pos), expected)
 
 
+def test_dropout_tells_the_samples_of_the_first_decoder_layer_apart():
+    torch.manual_seed(0)
+    decoder = Decoder(1, 32, 4, 48, dropout=0.5)
+    nn.init.normal_(decoder.layers[0].start)
+    zeros = torch.zeros(1, 5, 32)
+    begun = decoder.layers[0]._begin(zeros, samples=3)
+    assert begun.shape == (3, 5, 32) and not torch.equal(begun[0], begun[1])
+    assert decoder.eval().layers[0]._begin(zeros, samples=3).shape == (1, 5, 32)
+
+
 def test_padding_does_not_reach_the_posterior():
     act, batch = small_act().eval(), small_batch()
     scribbled = torch.where(batch["is_pad"][..., None], 100.0, batch["actions"])
@@ -337,14 +347,15 @@ def test_act_refuses_what_does_not_fit():
 
 @pytest.mark.parametrize("itself", [True, False])
 @pytest.mark.parametrize("padded", [True, False])
-def test_attention_is_softmax_of_qk_times_v(itself, padded):
+@pytest.mark.parametrize("keys", [FEW_KEYS - 9, FEW_KEYS + 1])
+def test_attention_is_softmax_of_qk_times_v(itself, padded, keys):
     torch.manual_seed(0)
     dim, heads = 12, 3
     attention = Attention(dim, heads).double()
     nn.init.normal_(attention.in_proj_bias)
-    query, key, value = (torch.randn(2, n, dim, dtype=torch.double) for n in (4, 7, 7))
+    query, key, value = (torch.randn(2, n, dim, dtype=torch.double) for n in (4, keys, keys))
     query = key if itself else query
-    padding = torch.tensor([[False] * 7, [False] * 5 + [True] * 2]) if padded else None
+    padding = torch.tensor([[False] * keys, [False] * (keys - 2) + [True] * 2]) if padded else None
     q, k, v = (
         (x @ w.T + b).unflatten(-1, (heads, -1))  # (B, N, heads, dim / heads)
         for x, w, b in zip(
@@ -359,6 +370,9 @@ def test_attention_is_softmax_of_qk_times_v(itself, padded):
         logits = logits.masked_fill(padding[:, None, None, :], -math.inf)
     plain = attention.out_proj(torch.einsum("bhqn,bnhd->bqhd", logits.softmax(-1), v).flatten(2))
     torch.testing.assert_close(attention(query, key, value, padding), plain)
+    same = query[:1].expand(2, -1, -1)  # a query that all samples share need not be repeated
+    shared, repeated = (attention(one, key, value, padding) for one in (query[:1], same))
+    torch.testing.assert_close(shared, repeated)
 
     stock = nn.MultiheadAttention(dim, heads, batch_first=True).double()
     stock.load_state_dict(attention.state_dict())

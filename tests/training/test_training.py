@@ -20,7 +20,7 @@ from synthetic import SMALL_FLAGS, make_act, make_batch, make_dataset
 from tqdm import tqdm
 
 from common import cli, machine
-from common.logs import is_flat
+from common.logs import RunLog, is_flat
 from common.losses import Losses
 from common.machine import pick_device
 from policies.act import ACTPolicy
@@ -145,6 +145,23 @@ def test_training_learns_and_keeps_best_last_and_periodic_checkpoints(tmp_path):
     found = validate(load_policy(tmp_path / "policy_best.ckpt"), {"all": [make_batch()]}, "no")[0]["loss"]
     assert found == pytest.approx(best, rel=1e-5)
     assert_equal(weights(load_policy(tmp_path / "policy_last.ckpt")), weights(policy))
+
+
+def test_the_checkpoint_to_resume_from_and_the_plot_are_only_made_now_and_then(tmp_path, monkeypatch):
+    saved, plotted = [], []
+    save, draw = Run.save, RunLog.plot
+
+    def noted(run, folder, name, *rest):
+        saved.append((name, run.step))
+        return save(run, folder, name, *rest)
+
+    monkeypatch.setattr(Run, "save", noted)
+    monkeypatch.setattr(
+        RunLog, "plot", lambda log, history: (plotted.append(history[-1].step), draw(log, history))
+    )
+    train(tmp_path, 20)
+    assert [step for name, step in saved if name == "last"] == plotted == [5, 20]
+    assert len(read_checkpoint(tmp_path / "policy_last.ckpt")["training"]["history"]) == 4
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
