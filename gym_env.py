@@ -70,6 +70,7 @@ class TaskEnv(gymnasium.Env):
         self.metadata = {**self.metadata, "render_fps": self.task.fps}
         self._render_size = {"height": visualization_height, "width": visualization_width}
         self._env = make_sim_env(self.task, render_quality, (observation_height, observation_width))
+        self._env.make_room(**self._render_size)
         self._is_over = True  # until `reset`
         bounds = self._env.action_spec()
         self.action_space = spaces.Box(

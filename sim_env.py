@@ -22,6 +22,7 @@ from tasks import (
     TimeStep,
     build_model,
     check_fork,
+    draw_light,
     mujoco,
     nearest_case,
     opengl_explained,
@@ -195,14 +196,20 @@ class SimTask(control.Task):
         choose("camera", camera, self.cameras)
         check_fork()
         if camera not in self.renderers:
-            height, width = self.image_size
-            with rendering():
-                self.renderers[camera] = dm_mujoco.Camera(
-                    physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
-                )
-            if self.render_quality == "fast":
-                self.renderers[camera].scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+            self.renderers[camera] = self._renderer(physics, camera)
         return self.renderers[camera].render().copy()  # dm_control draws every frame into the same buffer
+
+    def _renderer(self, physics: dm_mujoco.Physics, camera: str) -> dm_mujoco.Camera:
+        height, width = self.image_size
+        with rendering():
+            renderer = dm_mujoco.Camera(
+                physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
+            )
+        if self.render_quality == "fast":
+            renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+            if not self.renderers:
+                draw_light(physics)
+        return renderer
 
     def _move_camera(self, camera: str) -> Callable | None:
         """The function that dm_control calls before it draws; None if looks do not vary."""
@@ -285,6 +292,11 @@ class SimEnv(control.Environment):
         """As `SimTask.render`."""
         return self.task.render(self.physics, camera)
 
+    def make_room(self, height: int, width: int) -> None:
+        """Let pictures of this size (pixels) be drawn too; call it before the first is."""
+        buffer = self.physics.model.ptr.vis.global_
+        buffer.offheight, buffer.offwidth = max(buffer.offheight, height), max(buffer.offwidth, width)
+
     @property
     def reward(self) -> int:
         """As `SimTask.get_reward`."""
@@ -337,6 +349,8 @@ def make_sim_env(
     `randomize` its looks can vary: see `SimEnv.set_looks`.
     """
     model = build_model(task, render_quality, has_props, randomize)
+    # Software clears the whole frame buffer for each picture: it is no larger than it must be (`make_room`).
+    model.vis.global_.offheight, model.vis.global_.offwidth = image_size
     physics = dm_mujoco.Physics.from_model(wrapper.MjModel(model))
     looks = Looks(physics.model.ptr, task.arms) if randomize else None
     sim_task = SimTask(task, model, render_quality, image_size, has_props, looks)

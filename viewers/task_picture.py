@@ -43,6 +43,7 @@ class SideView:
 
     def __init__(self, env: SimEnv, points: np.ndarray, azimuth: float, elevation: float) -> None:
         model, data = env.physics.model.ptr, env.physics.data.ptr
+        env.make_room(*SIZE)
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         radius = max(LEAST, float(np.linalg.norm(points - middle, axis=1).max()))
         half = np.radians(model.vis.global_.fovy) / 2
