@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "act": ("ACT", "ACTSizes"),
+        "acting": ("ActingACT", "ActingKeypoints", "acting_backbone"),
         "backbone": ("BACKBONES", "WEIGHTS", "build_backbone", "check_backbone", "init_backbone"),
         "cnnmlp": ("CNNMLP",),
         "hooks": ("hooks",),

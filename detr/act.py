@@ -146,22 +146,34 @@ class ACT(nn.Module):
         return self.action_head(hidden), info
 
     def embed_images(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn images (B, cameras, 3, H, W) into tokens (B, N, d) at positions (N, d), camera after camera.
+        """Turn images (B, cameras, 3, H, W) into tokens (B, N, d) at positions (N, d), by camera."""
+        maps = [self.input_proj(x) for x in camera_maps(self.backbones, images)]
+        return map_tokens(maps, len(images)), map_positions(maps, len(images))
 
-        Upstream joins the cameras' maps side by side and so orders tokens by row first; attention does not
-        see order. Under channels-last all reshapes here are views.
-        """
-        if len(self.backbones) == 1:  # all cameras in one batch
-            maps = [self.backbones[0](images.flatten(0, 1))]  # (B * cameras, C, h, w)
-        elif len(self.backbones) == images.shape[1]:
-            views = zip(self.backbones, images.unbind(1), strict=True)
-            maps = [backbone(image) for backbone, image in views]  # each (B, C, h, w)
-        else:
-            raise ValueError(f"{images.shape[1]} cameras given, but {len(self.backbones)} backbones")
-        tokens, positions = [], []
-        for x in map(self.input_proj, maps):  # (B or B * cameras, d, h, w)
-            _, dim, h, w = x.shape
-            x = x.flatten(2).transpose(1, 2).reshape(len(images), -1, dim)  # (B, [cameras *] h * w, d)
-            tokens.append(x)
-            positions.append(sine_position_2d(h, w, dim, x.device).repeat(x.shape[1] // (h * w), 1))
-        return torch.cat(tokens, dim=1), torch.cat(positions)
+
+def camera_maps(backbones: Sequence[nn.Module], images: Tensor) -> list[Tensor]:
+    """What the backbones see in images (B, cameras, 3, H, W): a map (B, C, h, w) for each camera, or a single
+    one (B * cameras, C, h, w).
+
+    ValueError if the number of cameras is not that of the backbones.
+    """
+    if len(backbones) == 1:  # all cameras in one batch
+        return [backbones[0](images.flatten(0, 1))]
+    if len(backbones) == images.shape[1]:
+        return [backbone(image) for backbone, image in zip(backbones, images.unbind(1), strict=True)]
+    raise ValueError(f"{images.shape[1]} cameras given, but {len(backbones)} backbones")
+
+
+def map_tokens(maps: Sequence[Tensor], samples: int) -> Tensor:
+    """The cells of maps as tokens (B, N, C) of B samples, camera after camera.
+
+    Upstream joins the cameras' maps side by side and so orders tokens by row first; attention does not see
+    order. Under channels-last all reshapes here are views.
+    """
+    return torch.cat([x.flatten(2).transpose(1, 2).reshape(samples, -1, x.shape[1]) for x in maps], dim=1)
+
+
+def map_positions(maps: Sequence[Tensor], samples: int) -> Tensor:
+    """Where the tokens of `map_tokens` are, (N, C)."""
+    each = [sine_position_2d(*x.shape[2:], x.shape[1], x.device).repeat(len(x) // samples, 1) for x in maps]
+    return torch.cat(each)

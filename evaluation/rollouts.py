@@ -19,7 +19,7 @@ from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import content_version
-from policies import Policy
+from policies import Policy, ready_to_act
 from policy import load_policy
 from tasks import Task, TimeStep
 
@@ -105,7 +105,7 @@ def _player(job: EvalJob) -> _Player:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
-        policy = job.load(pick_device(job.flags.device))
+        policy = ready_to_act(job.load(pick_device(job.flags.device)), job.flags.amp)
         execute = job.execute(policy)
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
