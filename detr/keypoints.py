@@ -16,14 +16,24 @@ decided that, in this order (otherwise many networks see only the mean of the pi
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class SpatialSoftmax(nn.Module):
-    """Read each channel of a map as a distribution over places and return its mean place."""
+    """Read each channel of a map as a distribution over places and return its mean place.
+
+    Whoever makes the map multiplies it by `scale`, which is learned: in a layer that has factors anyway, it
+    costs nothing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(3.0).log())  # minus the logarithm of the temperature
+
+    @property
+    def scale(self) -> Tensor:
+        """() positive."""
+        return self.log_scale.exp()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to (B, C, 2) float32: x to the right, y down, both in [-1, 1] over the image.
@@ -37,7 +47,7 @@ class SpatialSoftmax(nn.Module):
     def places(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to (B, h * w, C) float32: each channel as a distribution over places."""
         logits = x.flatten(2).transpose(1, 2).float()  # (B, h * w, C): channels-last stays as it is
-        return torch.softmax(logits * self.log_scale.exp(), dim=1)
+        return torch.softmax(logits, dim=1)
 
 
 class Keypoints(nn.Module):
@@ -68,13 +78,16 @@ class Keypoints(nn.Module):
         self.to_tokens = nn.Linear(2 * channels, tokens * out_channels)
 
     def maps(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, C, h, w): how much of a feature there is at each place.
+        """(B, 3, H, W) to (B, C, h, w): how much of a feature there is at each place, times the softmax's
+        scale.
 
         The first convolution is of the opponent colours; it takes RGB, with a kernel that holds both steps.
         """
-        first, rest = self.convs[0], self.convs[1:]
+        first, between, norm = self.convs[0], self.convs[1:-1], self.convs[-1]
         kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)
-        return rest(nn.functional.conv2d(image, kernel, None, first.stride, first.padding))
+        x = between(nn.functional.conv2d(image, kernel, None, first.stride, first.padding))
+        scaled = {name: weight * self.spatial_softmax.scale for name, weight in norm.named_parameters()}
+        return functional_call(norm, scaled, x)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
