@@ -62,6 +62,12 @@ class TrainConfig(ComputeConfig):
     lr: float = cli.flag(1e-5, "learning rate", above=0, most=10)
     lr_backbone: float = cli.flag(1e-5, "learning rate of pretrained backbones", least=0, most=10)
     weight_decay: float = cli.flag(1e-4, "weight decay of AdamW", least=0, most=100)
+    beta2: float = cli.flag(
+        0.999,
+        "share of the mean square of the gradients that AdamW keeps from step to step; short runs want less",
+        least=0,
+        below=1,
+    )
     lr_schedule: str = cli.flag(
         "constant", "after the warm-up: constant, or cosine down to zero", ("constant", "cosine")
     )

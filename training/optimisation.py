@@ -47,7 +47,7 @@ def make_optimiser(policy: Policy, config: TrainConfig) -> Optimizer:
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     if pretrained:
         groups.append({"params": list(pretrained.values()), "lr": config.lr_backbone})
-    return uncompiled(AdamW)(groups, weight_decay=config.weight_decay, fused=True)
+    return uncompiled(AdamW)(groups, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True)
 
 
 class AverageWeights:

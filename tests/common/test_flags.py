@@ -168,6 +168,7 @@ SENSELESS = {  # by script, separated by bars
         "--hidden_dim 0 | --nheads 0 | --enc_layers -1 | --dec_layers 0 | --dim_feedforward 0 | "
         "--vq_class 0 | --vq_dim 1 | --kl_weight -1 | --kl_weight nan | --dropout nan | --dropout 1 | "
         "--lr nan | --lr 0 | --lr 1e308 | --lr_backbone -1 | --lr_backbone inf | --weight_decay -1 | "
+        "--beta2 1 | --beta2 -0.1 | "
         "--grad_clip nan | --warmup_steps -1 | --eval_rollouts 0 | --eval_rollouts -1 | --camera_names "
         "top top | --seed -1 | --image_size 1 1 | --image_size 100000 100000 | --early_steps 100000000000 "
         "| --state_noise 1e308 | --sample_weights nan | --num_steps 99999999999 | --num_epochs "

@@ -200,8 +200,8 @@ def test_one_step_is_plain_adamw():
         make_act(dropout=0.0, no_encoder=True).train(),
         make_act(dropout=0.0, no_encoder=True).train(),
     )
-    run = Run(ours, config(weight_decay=0.1), total=10)
-    plain = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.1, foreach=False)
+    run = Run(ours, config(weight_decay=0.1, beta2=0.98), total=10)
+    plain = torch.optim.AdamW(theirs.parameters(), 1e-3, (0.9, 0.98), weight_decay=0.1, foreach=False)
     for step in range(3):
         torch.manual_seed(step_seed(0, DROPOUT, step, 0))  # of the backbone's keypoints
         plain.zero_grad()
