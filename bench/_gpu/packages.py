@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -35,3 +36,4 @@ def stand_in(names: Sequence[str] = ONLY_IMPORTED) -> None:
     """Let modules import what the machine lacks; whatever is done with it does nothing."""
     for name in lacking(names):
         sys.modules[name] = MagicMock()
+        sys.modules[name].__spec__ = ModuleSpec(name, None)  # torch's compiler asks for it
