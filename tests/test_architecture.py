@@ -175,7 +175,7 @@ def test_bench_reaches_into_no_script():
     scripts = [name.rpartition(".")[2] for name in FILES if is_script(name)]
     inner = re.compile(rf"\b({'|'.join(scripts)})\._\w+")
     assert inner.search("record_sim_episodes._envs")
-    assert [path.name for path in ROOT.glob("bench/*.py") if inner.search(path.read_text("utf-8"))] == []
+    assert [path.name for path in ROOT.glob("bench/**/*.py") if inner.search(path.read_text("utf-8"))] == []
 
 
 # --- doors
@@ -199,7 +199,7 @@ def test_rooms_are_entered_by_their_doors(name):
 
 
 def test_benchmarks_enter_by_the_doors_too():
-    paths = (ROOT / "bench").glob("*.py")
+    paths = (ROOT / "bench").rglob("*.py")
     assert {path.name: wrong for path in paths if (wrong := entries(path, None))} == {}
 
 

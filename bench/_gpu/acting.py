@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from _gpu.building import FROZEN, LITTLE_IMAGE, Make, Preset, build, full_size, ready_to_act, seen
+from _gpu.building import FROZEN, LITTLE_IMAGE, Make, Preset, able_to_act, build, full_size, seen
 from _gpu.session import Session
 from _gpu.timing import launches, synchronise
 from evaluation import ChunkedExecution
+from policies import ready_to_act
 from policy import load_policy
 from training import Run, TrainConfig
 
@@ -42,7 +43,7 @@ def latency(session: Session) -> None:
 
 def thinking(session: Session, make: Make, amp: str = "auto") -> dict[str, Any]:
     """Milliseconds from the camera's frame to a chunk in the host's memory: the median, and the slowest."""
-    policy = ready_to_act(make().to(session.device))
+    policy = ready_to_act(able_to_act(make().to(session.device)), amp)
     execution = ChunkedExecution(policy, query_every=1, amp=amp)
     frame, seconds = seen(policy), 0.0 if session.tiny else 0.8
 
@@ -118,7 +119,7 @@ def first_chunk(path: Path, device: str, answers: Any) -> None:
     """In a process of its own: load a policy and act; answers with the seconds, without the imports."""
     torch.set_num_threads(1)
     began = time.perf_counter()
-    policy = load_policy(path, device)
+    policy = ready_to_act(load_policy(path, device))
     ChunkedExecution(policy)(seen(policy))
     synchronise(policy.device)
     answers.put(time.perf_counter() - began)

@@ -101,8 +101,8 @@ def observation(policy: Policy) -> Batch:
 
 
 @torch.no_grad()
-def ready_to_act(policy: Policy) -> Policy:
-    """The policy, with noise to remember if it acts from memory; the same on every device."""
+def able_to_act(policy: Policy) -> Policy:
+    """The policy in eval mode, with noise to remember if it acts from memory; the same on every device."""
     policy.eval()
     if policy.config.needs_finish:
         width = policy.features(observation(policy)["images"]).shape[1:]

@@ -15,6 +15,7 @@ from training_step import STATE_DIM
 from _gpu.building import FROZEN, Make, Preset, batch_of, full_size
 from _gpu.session import Session
 from _gpu.timing import counted_waits, milliseconds, seconds_of
+from common import Background
 from constants import IMAGE_SIZE
 from episodes import Episode, JpegFrames, episode_path, list_episodes
 from policies import AUGMENTATIONS, Augmentation
@@ -91,7 +92,7 @@ def changed(session: Session, names: tuple[str, ...], samples: int) -> dict[str,
 
 
 def saved(session: Session) -> dict[str, Any]:
-    """Seconds and MB of a checkpoint to resume from, and of one to use."""
+    """Seconds and MB of a checkpoint to resume from, and of one to use; seconds that the step after waits."""
     policy = full_size(session.tiny, **FROZEN).to(session.device).train()
     run = Run(policy, TrainConfig(batch_size=2, compile=False), 10)
     run.update([batch_of(policy, 2)])
@@ -100,4 +101,6 @@ def saved(session: Session) -> dict[str, Any]:
         for kind in ("last", "best"):
             values[f"{kind}_s"] = seconds_of(lambda kind=kind: run.save(Path(folder), kind), session.device)
             values[f"{kind}_MB"] = (Path(folder) / f"policy_{kind}.ckpt").stat().st_size / 1e6
+        with Background() as background:
+            values["waits_s"] = seconds_of(lambda: run.save(Path(folder), "last", background), session.device)
     return values

@@ -13,17 +13,18 @@ from typing import Any
 
 import torch
 
-from _gpu.building import FROZEN, LITTLE, Make, batch_of, build, cases, observation, ready_to_act
+from _gpu.building import FROZEN, LITTLE, Make, able_to_act, batch_of, build, cases, observation
 from _gpu.session import Session, judged
 from _gpu.steps import compiler
 from _gpu.timing import counted_waits
 from common import autocast
-from policies import Policy
+from policies import Policy, ready_to_act
 from policy import load_policy
 from training import Run, TrainConfig
 
 SAMPLES = 4
 EXACT = 2e-3  # largest relative difference in float32
+MIXED = 0.1  # and in bf16, between two ways to compute the same
 COMPILED = 0.02  # of the losses of compiled steps
 RESUMED = 0.2  # distance of a resumed run's weights, relative to how far they have moved
 
@@ -39,7 +40,7 @@ def right(session: Session) -> None:
 def compare(device: torch.device, make: Make) -> dict[str, Any]:
     """All of one policy."""
     values = {**against_cpu(device, make), **three_steps(device, make)}
-    return judged(values, loss_off=EXACT, act_off=EXACT, file_off=EXACT, not_finite=0)
+    return judged(values, loss_off=EXACT, act_off=EXACT, file_off=EXACT, ready_off=MIXED, not_finite=0)
 
 
 @contextlib.contextmanager
@@ -70,13 +71,23 @@ def against_cpu(device: torch.device, make: Make) -> dict[str, float]:
         losses = [float(p.loss(b)["loss"]) for p, b in ((here, batch), (there, moved))]
         values = {"loss_off": abs(losses[1] / losses[0] - 1)}
         if not draws(here):
-            values["act_off"] = relative(*(ready_to_act(p).act(observation(p)) for p in (there, here)))
+            values["act_off"] = relative(*(chunk(able_to_act(policy)) for policy in (there, here)))
     return values
 
 
 def draws(policy: Policy) -> bool:
-    """Whether it draws its actions: the generators of two devices draw different numbers."""
-    return hasattr(policy, "denoise")
+    """Whether it draws all along: the generators of two devices draw different numbers."""
+    return getattr(policy.config, "scheduler", None) == "ddpm"
+
+
+def chunk(policy: Policy) -> torch.Tensor:
+    """Its actions for the observation of every test; from the same noise if it makes them of noise."""
+    seen = observation(policy)
+    if not hasattr(policy, "denoise"):
+        return policy.act(seen)
+    shape = (1, policy.chunk_size, policy.interface.action_dim)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(policy.device)
+    return policy.denoise(noise, policy.condition(seen))
 
 
 def three_steps(device: torch.device, make: Make) -> dict[str, Any]:
@@ -92,18 +103,20 @@ def three_steps(device: torch.device, make: Make) -> dict[str, Any]:
     result = run.result.eval()
     with tempfile.TemporaryDirectory() as folder:
         path = run.save(Path(folder), "last")
-        loaded = [ready_to_act(load_policy(path, d)) for d in {"cpu", str(device)}]
-    ready_to_act(result)
+        loaded = [able_to_act(load_policy(path, d)) for d in {"cpu", str(device)}]
+    able_to_act(result)
     with torch.inference_mode(), exact():
-        mine = result.act(observation(result))
-        others = [relative(policy.act(observation(policy)), mine) for policy in loaded]
+        off = {"file_off": max(relative(chunk(policy), chunk(result)) for policy in loaded)}
+    ready = ready_to_act(result)
     with torch.inference_mode(), autocast("auto", device):
         seen = observation(result)
-        result.act(seen)
+        ready.act(seen)
         with counted_waits(device) as act_waits:
-            actions = result.act(seen)
+            actions = ready.act(seen)
         finite.append(bool(actions.isfinite().all()))
-    values = {} if draws(policy) else {"file_off": max(others)}
+        if not policy.config.needs_finish:  # another nearest neighbour is another chunk
+            off["ready_off"] = relative(chunk(ready), chunk(result))
+    values = {} if draws(policy) else off
     waits = {"step_waits": dict(step_waits), "act_waits": dict(act_waits)} if device.type == "cuda" else {}
     return {**values, **waits, "not_finite": finite.count(False)}
 

@@ -60,9 +60,8 @@ class Session:
         self._clear("error" in row)
 
     def _failure(self, error: Exception) -> dict[str, str]:
-        missing = lacking(OPTIONAL)
-        if isinstance(error, ImportError) and missing:
-            return {"skipped": f"this machine lacks {', '.join(missing)}"}
+        if isinstance(error, ImportError) and lacking(OPTIONAL):
+            return {"skipped": " ".join(str(error).split())}
         traceback.print_exc(file=sys.stderr)
         return {"error": one_line(error)}
 
