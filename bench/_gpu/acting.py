@@ -53,10 +53,10 @@ def thinking(session: Session, make: Make, amp: str = "auto") -> dict[str, Any]:
     began = time.perf_counter()
     think()
     first = time.perf_counter() - began
-    for _ in range(3):
+    for _ in range(0 if session.tiny else 3):
         think()
     times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
+    while time.perf_counter() < end or not times:
         began = time.perf_counter()
         think()
         times.append(1000 * (time.perf_counter() - began))

@@ -69,7 +69,7 @@ def full_size(is_tiny: bool, cameras: int = 1, **weights: Any) -> Policy:
 
 def act_size(is_tiny: bool, **values: Any) -> StepSize:
     """The size of ACT's step, or a tiny one."""
-    tiny = {"image": (64, 96), **LITTLE} if is_tiny else {}
+    tiny = {"image": (48, 64), **LITTLE} if is_tiny else {}
     return StepSize(**{**tiny, "shared": False, **values})
 
 

@@ -39,8 +39,6 @@ STOPPED = 130  # status of a run that was
 
 def train(session: Session) -> None:
     """One row for each folder of episodes; each gets the same share of the time that is left."""
-    if not session.episodes:
-        session.skip("ACT from scratch", "no --episodes given")
     for number, folder in enumerate(session.episodes):
         seconds = session.left() / (len(session.episodes) - number)
         session.measure(f"ACT from scratch on {folder.name}", trained, session, folder, seconds)

@@ -43,6 +43,13 @@ class Session:
         """Seconds that the section may still take."""
         return self.deadline - time.monotonic()
 
+    def has(self, seconds: float, what: str) -> bool:
+        """Whether so much time is left; if not, a row says that `what` is skipped."""
+        if (left := self.left()) >= seconds:
+            return True
+        self.skip(what, f"{left:.0f} s left, may take {seconds:.0f}")
+        return False
+
     def skip(self, what: str, why: str) -> None:
         """A row for what is not measured."""
         self.send({"what": what, "skipped": why})

@@ -45,11 +45,15 @@ def seconds_of(step: Step, device: torch.device, calls: int = 1) -> float:
 
 
 def milliseconds(step: Step, device: torch.device, seconds: float = 1.2, warm: int = 3) -> float:
-    """Milliseconds of a call when one follows the other: the median of three groups, `seconds` in all."""
+    """Milliseconds of a call when one follows the other: the median of three groups, `seconds` in all; of a
+    single call, if that is 0.
+    """
+    if not seconds:
+        return 1000 * seconds_of(step, device)
     for _ in range(warm):
         step()
     one = seconds_of(step, device)
-    calls = max(2 if one > 0.1 else 5, int(seconds / 3 / max(one, 1e-4))) if seconds else 1
+    calls = max(2 if one > 0.1 else 5, int(seconds / 3 / max(one, 1e-4)))
     return 1000 * median(seconds_of(step, device, calls) for _ in range(3))
 
 

@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from repository import ROOT
 from synthetic import make_dataset
+
+import imitate_episodes
 
 BENCH = ROOT / "bench"
 TINY_ACT = (
@@ -35,22 +39,44 @@ def run(folder, *flags):
 
 
 def test_a_dry_run_goes_through_every_section(tmp_path, gpu):
-    make_dataset(tmp_path / "episodes")
-    flags = ["--episodes", str(tmp_path / "episodes"), "--train_flags", TINY_ACT, "--out", "rows.jsonl"]
-    done, rows, table = run(tmp_path, "--tiny", *flags)
+    done, rows, table = run(tmp_path, "--tiny", "--out", "rows.jsonl")
     assert [row for row in rows if "error" in row] == [], done.stderr
     assert done.returncode == 0, done.stderr
     assert list(dict.fromkeys(row["section"] for row in rows)) == [*gpu.SECTIONS, "wanted"]
     assert (tmp_path / "rows.jsonl").read_text() == "".join(f"{json.dumps(row)}\n" for row in rows)
     assert len(table) == 2 + len(rows) and len({len(line) for line in table}) == 1
     skipped = {row["section"] for row in rows if "skipped" in row}
-    assert skipped == {"machine", "top", "wanted"}  # copies to a GPU, its kernels, its figures
+    assert skipped == {"machine", "top", "train", "wanted"}  # copies to a GPU, its kernels, no episodes
     by_name = {(row["section"], row["what"]): row for row in rows}
     assert by_name["right", "ACT with codes"]["act_off"] == 0
     assert by_name["resume", "presets/small"]["bitwise"]
     assert by_name["accumulate", "ACT, 2 a step"]["off"] < 1e-3
-    assert by_name["compiled", "ACT, batch 2, 1 camera"]["graphs"] >= 1
-    assert by_name["train", "ACT from scratch on episodes"]["steps"] == 3
+    assert by_name["compiled", "ACT, batch 1, 1 camera"]["graphs"] >= 1
+
+
+def test_each_folder_of_episodes_is_trained_on(tmp_path, gpu, monkeypatch):
+    """As imitate_episodes.py understands the flags, at ACT's published size but for what is given."""
+    from _gpu import full_size, session
+
+    asked, rows = [], []
+
+    def imitate(flags, log, seconds):
+        config, training, policy = imitate_episodes.parse_flags(flags)
+        asked.append((config.dataset_dir, training.num_steps, policy.hidden_dim, config.image_size))
+        folder = Path(config.ckpt_dir)
+        folder.mkdir(parents=True)
+        (folder / "history.csv").write_text("step,train/l1,val/l1\n7,0.5,0.75\n")
+        return full_size.STOPPED
+
+    monkeypatch.setattr(full_size, "imitate", imitate)
+    folders = tuple(make_dataset(tmp_path / name, n=1) for name in ("one", "two"))
+    flags = ("--num_steps", "9")
+    full_size.train(
+        session.Session(torch.device("cpu"), True, rows.append, folders, flags, tmp_path / "kept")
+    )
+    assert asked == [((str(folder),), 9, 512, (480, 640)) for folder in folders]
+    assert [row["what"] for row in rows] == ["ACT from scratch on one", "ACT from scratch on two"]
+    assert all((row["steps"], row["val/l1"]) == (7, 0.75) and "stopped" in row for row in rows)
 
 
 @pytest.mark.slow
