@@ -145,7 +145,7 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     facts = machine()
     # Unset, ACT's way renders with as many threads as there are cores.
     contenders = {ACTS_WAY: Contender(ACTS_WAY)}
-    contenders |= {name: Contender(name, {"LP_NUM_THREADS": "1"}) for name in OURS}
+    contenders |= {name: Contender(name, {"LP_NUM_THREADS": "0"}) for name in OURS}
     with ready(contenders) as runs:
         results = alternate(runs, args.repeats)
     rows, slowest = [], None

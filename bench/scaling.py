@@ -43,7 +43,7 @@ def contend(name: str, task: Task, args: argparse.Namespace) -> None:
 def compare(args: argparse.Namespace, task: Task) -> None:
     """Measure both ways and print the table."""
     facts = machine()
-    contenders = {name: Contender(name, {"LP_NUM_THREADS": "1"}) for name in WORKERS}
+    contenders = {name: Contender(name, {"LP_NUM_THREADS": "0"}) for name in WORKERS}
     with ready(contenders) as runs:
         results = alternate(runs, args.repeats)
     rows, slowest = [], None

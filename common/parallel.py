@@ -213,8 +213,9 @@ def _work(
     """Run one call in a worker, which ends with the process `main` (number, start)."""
     if main is not None:
         end_with(*main)
-    # Software rendering starts a thread per core in each process, unless this is set before OpenGL starts.
-    os.environ.setdefault("LP_NUM_THREADS", str(threads))
+    # Software rendering starts a thread per core in each process, unless this is set before OpenGL starts. It
+    # starts none at 0: a single one would only be waited for.
+    os.environ.setdefault("LP_NUM_THREADS", str(threads if threads > 1 else 0))
     return function(*arguments)
 
 

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
 from constants import Stream
-from episodes import Episode
-from evaluation.episode_loop import Steps, by_policy, rollout, watched
+from episodes import Episode, JpegFrames
+from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
@@ -22,6 +22,8 @@ from evaluation.results import content_version
 from policies import Policy, ready_to_act
 from policy import load_policy
 from tasks import Task, TimeStep
+
+FILM_FPS = 25  # frames a second of a video, at most about so many
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,37 @@ class KnockedLoose:
         if self._left == 0 and not step.last():
             return replace(step, observation=self._env.knock_loose(self._rng), reward=0.0)
         return step if self._left < 0 else replace(step, reward=0.0)
+
+
+class Film:
+    """Keeps an episode's steps, and of some of them the images: a video needs no more than `FILM_FPS`.
+
+    Attributes:
+        images: by camera.
+        fps: frames a second.
+    """
+
+    def __init__(self, steps: Steps, cameras: Sequence[str], fps: float) -> None:
+        self.images = {name: JpegFrames() for name in cameras}
+        self._steps, self._every = steps, max(1, round(fps / FILM_FPS))
+        self.fps = fps / self._every
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Those whose images the next step is asked for."""
+        return () if len(self._steps) % self._every else tuple(self.images)
+
+    def append(self, step: Step) -> None:
+        for name, image in step.images.items():
+            self.images[name].append(image)
+        self._steps.append(step)
+
+    def write(self, path: str | Path) -> None:
+        """Write the video, all cameras side by side."""
+        moments = zip(*self.images.values(), strict=True)
+        names = tuple(self.images)
+        frames = (tile([captioned(*each) for each in zip(moment, names, strict=True)]) for moment in moments)
+        write_video(path, frames, self.fps)
 
 
 @dataclass(frozen=True)
@@ -139,15 +172,17 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     environment = env
     if flags.knock_loose is not None:
         environment = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
-    steps = Steps(task.cameras if is_filmed else ())
+    steps = Steps()
+    film = Film(steps, task.cameras if is_filmed else (), task.fps)
     act = by_policy(player.execute, task.dim)
     if view is not None:
         act = watched(act, view, task.cameras[0], task, steps)
-    rollout(environment, start, act, task.episode_len, steps)
+    rollout(environment, start, act, task.episode_len, film)
     success = steps.highest_reward == task.max_reward if task.stages else None
     episode = steps.episode(task, success=success)
     if is_filmed:
-        _film(episode, task, job.output_dir / f"rollout_{index}")
+        film.write(job.output_dir / f"rollout_{index}.mp4")
+        _plot(episode, task, job.output_dir / f"rollout_{index}_qpos.png", index)
     at_borders, elsewhere = action_changes(episode.action, player.execute.chunk_starts, task)
     return Outcome(
         index,
@@ -164,15 +199,10 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     )
 
 
-def _film(episode: Episode, task: Task, stem: Path) -> None:
-    """Write a rollout's video, and its joints as a plot."""
-    frames = (
-        tile([captioned(images[t], name) for name, images in episode.images.items()])
-        for t in range(len(episode))
-    )
-    write_video(f"{stem}.mp4", frames, task.fps)
-    title = f"rollout {stem.name.removeprefix('rollout_')}: {'success' if episode.success else 'failure'}"
-    joint_plot(f"{stem}_qpos.png", episode.qpos, episode.action, task.entries, task.fps, title)
+def _plot(episode: Episode, task: Task, path: Path, index: int) -> None:
+    """Write a rollout's joints as a plot."""
+    title = f"rollout {index}: {'success' if episode.success else 'failure'}"
+    joint_plot(path, episode.qpos, episode.action, task.entries, task.fps, title)
 
 
 def action_changes(
