@@ -44,6 +44,7 @@ __getattr__, __dir__, __all__ = open_door(
             "GIGABYTE",
             "World",
             "autocast",
+            "choose_kernels",
             "computes_bf16",
             "free_bytes",
             "join_world",

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psutil
@@ -39,21 +40,39 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")  # types of device that compute
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`: CUDA where there is one. ValueError if CUDA is asked for and missing."""
+    """`auto`: CUDA where there is one. CUDA without a number: the device of this process, under torchrun.
+
+    ValueError if CUDA is asked for and missing.
+    """
     has_cuda = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda", _local_rank()) if has_cuda else torch.device("cpu")
     try:
-        device = torch.device(name)
+        device = torch.device(("cuda" if has_cuda else "cpu") if name == "auto" else name)
     except RuntimeError:
         device = None
     if device is None or device.type not in DEVICES:
         raise ValueError(f"device is {name!r}; choose auto, cpu or cuda")
-    if device.type == "cuda" and has_cuda and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {name!r}; there are cuda:0 to cuda:{torch.cuda.device_count() - 1}")
-    if device.type == "cuda" and not has_cuda:
+    if device.type != "cuda":
+        return device
+    if not has_cuda:
         raise ValueError(f"device is {name!r}, but PyTorch sees no CUDA device; use cpu")
+    device = torch.device("cuda", _local_rank()) if device.index is None else device
+    if device.index >= (count := torch.cuda.device_count()):
+        of_process = "" if str(device) == name else f", {device} in this process"
+        raise ValueError(f"device is {name!r}{of_process}; there are cuda:0 to cuda:{count - 1}")
     return device
+
+
+def choose_kernels(device: torch.device, is_deterministic: bool) -> None:
+    """Before anything is computed on a GPU: try which convolutions are fastest there, or, if it
+    `is_deterministic`, take kernels that give the same numbers each time. Torch has none for a few operators,
+    and warns when it meets one. A CPU does so anyway.
+    """
+    if device.type != "cuda":
+        return
+    torch.backends.cudnn.benchmark = not is_deterministic
+    if is_deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which cuBLAS reads when it starts
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -160,7 +179,14 @@ class World:
         """The module, with gradients averaged over all processes if there are several."""
         if self.size == 1:
             return module
-        return nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
+        has_statistics = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+        return nn.parallel.DistributedDataParallel(
+            module, gradient_as_bucket_view=True, broadcast_buffers=has_statistics
+        )
+
+
+# the other processes wait while the first validates, saves and evaluates; NCCL's own patience is 10 minutes
+FIRST_ALONE = timedelta(hours=2)
 
 
 def _local_rank() -> int:
@@ -175,7 +201,9 @@ def join_world(device: torch.device) -> Iterator[World]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl", timeout=FIRST_ALONE, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=FIRST_ALONE)
     try:
         yield World(dist.get_rank(), dist.get_world_size())
     finally:

@@ -44,11 +44,33 @@ class LatentPrior(nn.Module):
         return nn.functional.cross_entropy(self(codes[:, :-1]).transpose(1, 2), codes)
 
     def generate(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw codes (samples, classes)."""
+        """Draw codes (samples, classes), without dropout.
+
+        Each goes through the blocks once: the keys and values of those before it are kept.
+        """
         device = self.place.device
         noise = torch.rand((samples, self.classes), generator=generator, device=device)
-        codes = torch.empty((samples, 0), dtype=torch.int64, device=device)
+        code = torch.full((samples, 1), self.values, device=device)  # the start
+        codes: list[Tensor] = []
+        kept: dict[int, Tensor] = {}  # by block
         for number in range(self.classes):
-            probs = self(codes)[:, -1:].softmax(dim=-1)  # (samples, 1, values)
-            codes = torch.cat([codes, draw_codes(probs, noise[:, number, None])], dim=1)
-        return codes
+            x = self.embed(code) + self.place[number]  # (samples, 1, d)
+            for i, block in enumerate(self.blocks.layers):
+                x, kept[i] = _follow(block, x, kept.get(i))
+            probs = self.head(self.blocks.norm(x)).softmax(dim=-1)  # (samples, 1, values)
+            code = draw_codes(probs, noise[:, number, None])  # (samples, 1)
+            codes.append(code)
+        return torch.cat(codes, dim=1)
+
+
+def _follow(block: nn.TransformerEncoderLayer, x: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What a block makes of a token (B, 1, d), given the keys and values (2, B, heads, n, d/heads) of those
+    before it; and these with its own, (2, B, heads, n + 1, d/heads).
+    """
+    attention = block.self_attn
+    projected = nn.functional.linear(block.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
+    by_head = projected.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    kept = by_head[1:] if kept is None else torch.cat([kept, by_head[1:]], dim=3)
+    mixed = nn.functional.scaled_dot_product_attention(by_head[0], kept[0], kept[1])  # (B, heads, 1, d/heads)
+    x = x + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return x + block.linear2(block.activation(block.linear1(block.norm2(x)))), kept

@@ -37,6 +37,8 @@ class ACTPolicy(Policy):
         if config.use_vq:
             self.prior = LatentPrior(config.vq_class, config.vq_dim).requires_grad_(False)
             self.register_buffer("has_prior", torch.tensor(False))
+            self.register_load_state_dict_post_hook(_note_prior)
+        self._acts_by_prior = False  # `has_prior`, known without asking the device
 
     def _make_latent(self) -> GaussianLatent | CodeLatent | None:
         if self.config.no_encoder:
@@ -68,14 +70,23 @@ class ACTPolicy(Policy):
             return {}
         return {"noise": self.network.latent.draw_noise(samples, generator, self.device)}
 
+    def trust_prior(self, is_trained: bool) -> None:
+        """Say whether its prior was trained on its codes; if so, it draws codes from it when it acts."""
+        self.has_prior.fill_(is_trained)
+        self._acts_by_prior = is_trained
+
     def after_step(self) -> None:
-        if self.config.use_vq:
-            self.has_prior.fill_(False)  # it was trained on codes that mean something else now
+        if self._acts_by_prior:
+            self.trust_prior(False)  # it was trained on codes that mean something else now
 
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
         latent = None
-        if self.config.use_vq and self.has_prior:
+        if self._acts_by_prior:
             latent = self.network.latent.one_hot(self.prior.generate(len(obs["qpos"]), generator))
         images = self.normalise_images(obs["images"])
         actions, _ = self.network(self.normalise_qpos(obs["qpos"]), images, latent=latent)
         return self.denormalise_actions(actions.float())
+
+
+def _note_prior(policy: ACTPolicy, _: object) -> None:
+    policy._acts_by_prior = bool(policy.has_prior)

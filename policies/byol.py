@@ -64,7 +64,7 @@ def make_learner(net: nn.Module) -> BYOL:
     """BYOL for a network that maps (B, 3, H, W) to features (B, f).
 
     `learner(views)` is its loss, of two views stacked as the channels of one picture, (B, 6, H, W);
-    `learner.update_moving_average()` must follow each optimiser step.
+    `update_target(learner)` must follow each optimiser step.
     """
     from byol_pytorch import BYOL  # imports torchvision, and so torch's compiler: seconds
 
@@ -80,6 +80,16 @@ def make_learner(net: nn.Module) -> BYOL:
         sync_batchnorm=False,
         use_simplicial_embeddings=False,
     )
+
+
+@torch.no_grad()
+def update_target(learner: BYOL) -> None:
+    """Move the target's weights towards the network's.
+
+    As the learner's own `update_moving_average`, but in place, which CUDA graphs need, and all at once.
+    """
+    targets, weights = learner.target_encoder.parameters(), learner.online_encoder.parameters()
+    torch._foreach_lerp_(list(targets), list(weights), 1 - DECAY)
 
 
 def _first_view(views: Tensor) -> Tensor:

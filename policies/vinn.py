@@ -18,7 +18,7 @@ from detr import Memory, errors_by_k
 from episodes import Stats
 from policies.augment import centre_crop
 from policies.base import Choice, Interface, Policy
-from policies.byol import NUMBERS, changed_view, make_learner
+from policies.byol import NUMBERS, changed_view, make_learner, update_target
 from policies.configs import POLICY, VINNConfig
 from policies.vision import make_backbones, trained_backbones
 from utils import PHASES, Batch, Demonstrations, hold_last
@@ -109,7 +109,7 @@ class VINNPolicy(Policy):
 
     def after_step(self) -> None:
         for learner in self.learners:
-            learner.update_moving_average()
+            update_target(learner)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, cameras, H, W, 3) uint8 to (B, cameras, f)."""

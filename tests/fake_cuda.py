@@ -53,7 +53,7 @@ def module_on_cuda(module: nn.Module) -> nn.Module:
 
 
 class Watch(TorchDispatchMode):
-    """Notes the operators that run, and those that bring numbers from the CPU to the GPU."""
+    """Notes the operators that compute, and those that bring numbers from the CPU to the GPU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,8 @@ class Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # noqa: ANN001
         result = function(*args, **(kwargs or {}))
-        self.operators.append(str(function))
+        if not function.is_view:
+            self.operators.append(str(function))
         given, made = (
             [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
             for tree in ((args, kwargs), result)

@@ -83,6 +83,11 @@ class TrainConfig(ComputeConfig):
         below=1,
     )
     compile: bool = cli.flag(False, "compile the network; a minute at the start, faster steps on a GPU")
+    deterministic: bool = cli.flag(
+        False,
+        "on a GPU, take kernels that give the same numbers each time, where there are such: slower; a CPU "
+        "always does",
+    )
     validate_every: int | None = cli.flag(
         None, "steps between validations; 40 times a run, but at least 10 steps apart, if not given", least=1
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from common import LiveView, World, k_plot, pick_device
+from common import LiveView, World, choose_kernels, k_plot, pick_device
 from constants import Stream
 from evaluation import EvalConfig, EvalJob, Summary, evaluate, open_evaluation
 from policies import BEST, LAST, POLICIES, Policy, run_checkpoint
@@ -33,6 +33,7 @@ def train(
     say(data.text())
     torch.manual_seed(training.seed)
     device = pick_device(training.device)
+    choose_kernels(device, training.deterministic)
     policy = build_policy(config, policy_config, data, task).to(device)
     total = training.steps(len(data.train.paths), world.size) if policy.config.trains else 0
     size = sum(parameter.numel() for parameter in policy.parameters())

@@ -108,7 +108,7 @@ def train_latent_model(config: LatentModelConfig) -> None:
 
     def give_prior(kept: Policy) -> None:
         kept.prior.load_state_dict(prior.state_dict())
-        kept.has_prior.fill_(True)
+        kept.trust_prior(True)
 
     change_policy(checkpoint, give_prior, device)
     best, without = min(row.validation["loss"] for row in history), frequencies_loss(train_probs, val_probs)

@@ -5,7 +5,8 @@ policy's `loss` normalises them (policies/base.py) and runs the network (policie
 optimiser (training/run.py) moves the weights.
 
 Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
-generator's state to go on exactly as an uninterrupted one.
+generator's state to go on exactly as an uninterrupted one: bit for bit on a CPU; on a GPU the order of some
+sums varies (`--deterministic`).
 """
 
 from __future__ import annotations
@@ -74,10 +75,14 @@ class Run(RunState):
         """Arguments are `RunState`'s, and the processes that train together; this one alone if not given."""
         super().__init__(policy, config, total)
         self.world = world or World()
-        self._loss = self.world.wrap(_Loss(policy))
+        self._loss = wrapped = self.world.wrap(_Loss(policy))
+        is_distributed = isinstance(wrapped, DistributedDataParallel)
+        self._without_averaging = wrapped.no_sync if is_distributed else contextlib.nullcontext
         if config.compile:
-            mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # which uses CUDA graphs
-            self._loss = torch.compile(self._loss, dynamic=False, mode=mode)
+            # CUDA graphs give gradients in memory that the next batch overwrites: they cannot be added up
+            has_graphs = self.device.type == "cuda" and config.accumulate == 1
+            mode = "reduce-overhead" if has_graphs else "default"
+            self._loss = torch.compile(wrapped, dynamic=False, mode=mode)
 
     def update(self, batches: Sequence[Batch], prepare: Callable[[Batch], Batch] = dict) -> dict[str, Tensor]:
         """Take one optimiser step on one or several batches; returns mean losses, which stay on the device,
@@ -106,8 +111,7 @@ class Run(RunState):
 
     def _backward(self, batch: Batch, share: int, is_last: bool) -> dict[str, Tensor]:
         """Losses of a batch; gradients add up, and after the last batch are averaged over all processes."""
-        waits = isinstance(self._loss, DistributedDataParallel) and not is_last
-        with self._loss.no_sync() if waits else contextlib.nullcontext():
+        with contextlib.nullcontext() if is_last else self._without_averaging():
             with autocast(self.config.amp, self.device):
                 losses = self._loss(batch)
             (losses["loss"] / share).backward()

@@ -100,6 +100,15 @@ def sentences(samples: int, generator: torch.Generator) -> Tensor:
     return torch.cat([first, first], dim=1)
 
 
+def test_codes_drawn_one_by_one_are_those_that_the_whole_sequence_tells():
+    prior, noise = small_prior().eval(), torch.rand((50, 4), generator=seeded(3))
+    codes = torch.empty((50, 0), dtype=torch.int64)
+    for number in range(4):
+        probs = prior(codes)[:, -1:].softmax(dim=-1)
+        codes = torch.cat([codes, draw_codes(probs, noise[:, number, None])], dim=1)
+    assert torch.equal(prior.generate(50, seeded(3)), codes)
+
+
 def test_the_prior_learns_and_draws_what_codes_go_together():
     prior, generator = small_prior(), seeded()
     optimiser = torch.optim.Adam(prior.parameters(), lr=3e-3)

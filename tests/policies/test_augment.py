@@ -3,9 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from fake_cuda import Watch, fake_cuda
 from synthetic import make_act, make_batch
+from torchvision.transforms import v2
 
-from policies.augment import AUGMENTATIONS, Augmentation, AugmentConfig, centre_crop
+from policies.augment import (
+    AUGMENTATIONS,
+    BRIGHTNESS,
+    CHANGES,
+    CONTRAST,
+    DEGREES,
+    SATURATION,
+    Augmentation,
+    AugmentConfig,
+    centre_crop,
+)
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
 
@@ -41,6 +53,30 @@ def test_images_are_changed_each_sample_in_its_own_way_and_all_its_cameras_alike
     assert torch.equal(images[:, 0], images[:, 1])
     assert not any(torch.equal(images[i], images[j]) for i in range(4) for j in range(i))
     assert all(torch.equal(batch[key], kept[key]) for key in batch)
+
+
+def torchvisions(name: str) -> v2.Transform:
+    """The same change of pictures of 100x200 pixels by torchvision, one sample after the other."""
+    return {
+        "crop": v2.Compose([v2.RandomCrop((95, 190)), v2.Resize((100, 200), antialias=True)]),
+        "rotate": v2.RandomRotation(DEGREES, v2.InterpolationMode.BILINEAR),
+        "color": v2.ColorJitter(BRIGHTNESS, CONTRAST, SATURATION),
+        "shift": v2.RandomCrop((100, 200), padding=[8, 4], padding_mode="edge"),
+    }[name]
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_changes_and_their_draws_are_torchvisions(name):
+    images = torch.randint(0, 256, (12, 2, 25, 50, 3), dtype=torch.uint8).repeat_interleave(4, 2)
+    images = images.repeat_interleave(4, 3)
+    torch.manual_seed(0)
+    ours, draw = augmentation(name).images(images), torch.rand(3)
+    torch.manual_seed(0)
+    change = torchvisions(name)
+    theirs = torch.stack([change(sample.movedim(-1, -3)).movedim(-3, -1) for sample in images])
+    assert torch.equal(torch.rand(3), draw), "as many random numbers"
+    away = (ours.int() - theirs.int()).abs()[:, :, 10:-10, 10:-10]  # a turned picture's edge is softer there
+    assert away.max() <= (0 if name in ("crop", "shift") else 3) and (away > 1).float().mean() < 0.001
 
 
 def test_draws_follow_the_global_seed():
@@ -171,3 +207,15 @@ def test_a_run_that_is_resumed_draws_what_an_uninterrupted_one_draws(tmp_path):
 
     straight, parts = train(tmp_path / "straight", 6), train(tmp_path / "parts", 3, 6)
     assert all(torch.equal(straight[name], parts[name]) for name in straight)
+
+
+def test_on_a_gpu_a_batch_is_changed_at_once():
+    counts = []
+    for samples in (1, 6):
+        drawn = [[CHANGES[name][0](48, 64) for name in AUGMENTATIONS] for _ in range(samples)]
+        with fake_cuda(), Watch() as watch:
+            images = torch.empty(samples, 2, 48, 64, 3, dtype=torch.uint8, device="cuda")
+            assert augmentation(*AUGMENTATIONS)._changed(images, drawn).is_cuda
+        counts.append(len(watch.operators))
+        assert len(watch.copies) == 2, "what turns, and what colours"
+    assert counts[1] - counts[0] < 5 * 12, "a sample by itself takes more than 40"

@@ -253,6 +253,20 @@ def test_devices(monkeypatch):
         pick_device("gpu")
 
 
+def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda") == torch.device("cuda", 0), "alone"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda", 1)
+    assert pick_device("cuda:0") == torch.device("cuda", 0) and pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="'auto', cuda:2 in this process; there are cuda:0 to cuda:1"):
+        pick_device("auto")
+    with pytest.raises(ValueError, match="device is 'cuda:5'; there are cuda:0 to cuda:1"):
+        pick_device("cuda:5")
+
+
 def test_bf16_trains_close_to_fp32():
     losses = []
     for amp in ("bf16", "no"):
