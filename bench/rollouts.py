@@ -33,6 +33,10 @@ from _harness import (
 )
 
 from constants import Stream, get_task
+from episodes import Stats
+from evaluation import EvalConfig, EvalJob, evaluate
+from policies import ACTConfig, ACTPolicy, Interface, Policy
+from policy import save_policy
 from tasks import Task
 
 CAMERA = "top"
@@ -78,16 +82,10 @@ def acts_way(task: Task, hidden_dim: int = 512) -> Iterator[Job]:
         env.close()
 
 
-@contextmanager
-def ours(task: Task, rollouts: int) -> Iterator[Job]:
-    """All rollouts, through evaluation.evaluate, on all cores."""
-    from episodes import Stats
-    from evaluation import EvalConfig, EvalJob, evaluate
-    from policies import ACTConfig, ACTPolicy, Interface
-    from policy import save_policy
-
-    config = ACTConfig(  # that of presets/small.json
-        chunk_size=CHUNK,
+def small_policy(task: Task, image_size: tuple[int, int], chunk_size: int) -> Policy:
+    """A policy like that of presets/small.json, whose random weights move the arms around their start."""
+    config = ACTConfig(
+        chunk_size=chunk_size,
         backbone="keypoints",
         hidden_dim=192,
         dim_feedforward=768,
@@ -99,8 +97,14 @@ def ours(task: Task, rollouts: int) -> Iterator[Job]:
     moments = {"mean": start_pose(task), "std": torch.full((task.dim,), 0.1)}
     stats = Stats.completed({f"{of}_{name}": v for of in ("qpos", "action") for name, v in moments.items()})
     torch.manual_seed(0)
-    interface = Interface(task.dim, task.dim, (CAMERA,), (120, 160), task.name, "fast")
-    policy = ACTPolicy(config, interface, stats)
+    interface = Interface(task.dim, task.dim, task.cameras, image_size, task.name, "fast")
+    return ACTPolicy(config, interface, stats)
+
+
+@contextmanager
+def ours(task: Task, rollouts: int) -> Iterator[Job]:
+    """All rollouts, through evaluation.evaluate, on all cores."""
+    policy = small_policy(replace(task, cameras=(CAMERA,)), (120, 160), CHUNK)
 
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
         checkpoint = Path(folder) / "policy_best.ckpt"

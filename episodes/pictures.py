@@ -38,7 +38,7 @@ def read_images(
     images: dict[str, Images] = {}
     if cameras is not None and not cameras:
         return images, set(), []
-    names = _names(root, path)
+    names = camera_names(root, path)
     datasets, left = {}, []
     for camera in [name for name in names if not name.endswith(DEPTH)] if cameras is None else cameras:
         if camera not in names:
@@ -62,7 +62,8 @@ def read_images(
     return images, set(datasets.values()), notes
 
 
-def _names(root: h5py.File, path: Path) -> list[str]:
+def camera_names(root: h5py.File, path: Path) -> list[str]:
+    """Names of all cameras, depth cameras too; EpisodeError if they lie where none can."""
     group = find(root, IMAGES)
     if group is None:
         return []

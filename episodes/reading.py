@@ -19,7 +19,7 @@ from episodes.errors import EpisodeError
 from episodes.facts import FPS, read_facts
 from episodes.frames import Images
 from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
-from episodes.pictures import IMAGES, read_images
+from episodes.pictures import DEPTH, IMAGES, camera_names, read_images
 
 FORMAT_VERSION = 1
 DATASETS = {  # field: dataset; one row (or one number) a step
@@ -47,12 +47,13 @@ class Reader:
 
     def values(self, cameras: Sequence[str] | None, in_memory: bool, fps: int | None) -> dict[str, Any]:
         """The fields of an Episode, by name; see `Episode.load`."""
-        attributes = self._attributes(fps)
+        attributes = self.attributes(fps)
         arrays = self.arrays(attributes["fps"])
         images = self.images(cameras, in_memory, len(arrays["qpos"]))
         return {**arrays, **attributes, "images": images, "notes": tuple(self.notes)}
 
-    def _attributes(self, fps: int | None) -> dict[str, Any]:
+    def attributes(self, fps: int | None) -> dict[str, Any]:
+        """Every attribute; `fps`, if given, replaces the file's."""
         attributes = Attributes(self._root.attrs, self._path)
         version = attributes.whole("format_version", FORMAT_VERSION)
         if version > FORMAT_VERSION:
@@ -189,6 +190,16 @@ def unread_datasets(path: str | Path) -> list[str]:
 
         root.visititems(visit)
     return unread
+
+
+def read_header(path: str | Path) -> tuple[dict[str, Any], list[str]]:
+    """Attributes of a file, by names of `facts.FACTS`, and its cameras (but depth), which are not looked at;
+    errors as for `Episode.load`.
+    """
+    path = Path(path)
+    with reading(path) as root:
+        cameras = sorted(name for name in camera_names(root, path) if not name.endswith(DEPTH))
+        return Reader(root, path).attributes(None), cameras
 
 
 def widths(path: Path) -> tuple[int, int]:

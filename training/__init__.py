@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "backbone": ("train_backbone",),
         "classifier_flags": ("BackboneConfig", "ClassifierConfig"),
+        "feeding": ("load_data",),
         "flags": ("LatentModelConfig", "TrainConfig", "TrainingRunConfig"),
         "imitation": ("evaluate_run", "train"),
         "latent_model": ("train_latent_model",),
