@@ -179,9 +179,12 @@ class World:
         """The module, with gradients averaged over all processes if there are several."""
         if self.size == 1:
             return module
-        has_statistics = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+        on_cpu = next(module.parameters()).device.type == "cpu"
         return nn.parallel.DistributedDataParallel(
-            module, gradient_as_bucket_view=True, broadcast_buffers=has_statistics
+            module,
+            gradient_as_bucket_view=True,
+            broadcast_buffers=False,  # constants, and statistics that training does not read
+            bucket_cap_mb=1 if on_cpu else None,  # sent while the rest is computed; None: torch's 25
         )
 
 
