@@ -19,8 +19,7 @@ import torch
 from _gpu.building import Preset, batch_of
 from _harness import Contender, Job, alternate, machine, make_parser, medians, parse, ready, report, serve
 
-from common import keep_freed_memory
-from common.machine import join_world
+from common import join_world, keep_freed_memory
 from training import Run, TrainConfig
 
 ONE = "one thread"
