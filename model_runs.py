@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import check_folder, cli
-from constants import IMAGE_SIZE, Stream
+from constants import Stream
 from evaluation import (
     ExecutionConfig,
     Outcome,
@@ -46,7 +46,6 @@ from mycobot_scripts.demos import (
     load_policies,
     own_note,
     trained_fps,
-    warm_up,
 )
 from mycobot_scripts.robot import (
     Keys,
@@ -165,23 +164,27 @@ class Runner:
     Args:
         session: the arm; its task has the run's steps a second and length.
         config: flags.
-        policies: run one after the other.
+        executions: of the policies, which run one after the other.
         lengths: steps of each.
     """
 
     def __init__(
-        self, session: Session, config: ModelRunsConfig, policies: Sequence[Policy], lengths: Sequence[int]
+        self,
+        session: Session,
+        config: ModelRunsConfig,
+        executions: Sequence[Execution],
+        lengths: Sequence[int],
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
         self._folder = output_dir(config)
-        robot, fps = session.robot, session.task.fps
+        robot = session.robot
         if config.dry_run:
             from mycobot_scripts.safety import Rehearsal, Rehearsed  # needs MuJoCo
 
             rehearsal = Rehearsal(self._task, session.setup.limits)
-            policies = [Rehearsed(policy, rehearsal, robot.request_stop) for policy in policies]
-        self._executions = [make_execution(policy, config, fps) for policy in policies]
-        self._parts = Parts(self._executions, lengths)
+            for execution in executions:
+                execution.policy = Rehearsed(execution.policy, rehearsal, robot.request_stop)
+        self._parts = Parts(executions, lengths)
         self._corrections = Corrections(self._folder / "corrections", self._task, session.is_twin)
         self._take_over = TakeOver(
             self._parts,
@@ -322,8 +325,9 @@ def run_all(
     fps = config.fps or trained_fps(policies, task)
     steps = part_lengths(config, policies, task, fps)
     task = replace(task, fps=fps, episode_len=sum(steps))
-    for policy in policies:
-        warm_up(policy, setup.arm.home, *IMAGE_SIZE)
+    executions = [make_execution(policy, config, fps) for policy in policies]
+    for execution in executions:
+        execution.warm_up()
     settings = config.settings(setup, policies, task)
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
@@ -332,7 +336,7 @@ def run_all(
         open_evaluation(output_dir(config), settings) as folder,
         open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session,
     ):
-        runner = Runner(session, config, policies, steps)
+        runner = Runner(session, config, executions, steps)
         try:
             for index in range(config.first_rollout, config.first_rollout + config.num_rollouts):
                 outcome = runner.run(index)
@@ -360,11 +364,14 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
     from common import pick_device
+    from policies import ready_to_act
 
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))
-    policies = load_policies(config.checkpoints, task, pick_device(config.device), config.camera_names)
+    device = pick_device(config.device)
+    loaded = load_policies(config.checkpoints, task, device, config.camera_names)
+    policies = [ready_to_act(policy, config.amp) for policy in loaded]
     if is_own(task):
         task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)
     if setup.config.robot != "twin":

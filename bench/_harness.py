@@ -65,12 +65,14 @@ class Contender:
     share one. Start all contenders, then measure: imports and set-up happen before the first measurement.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, environment: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> None:
         variables = {name: value for name, value in os.environ.items() if name != "LP_NUM_THREADS"}
         if sys.platform.startswith("linux"):
             variables.setdefault("MUJOCO_GL", "egl")
         variables |= {"TQDM_DISABLE": "1", **(environment or {})}
-        command = [sys.executable, str(Path(sys.argv[0]).resolve()), *sys.argv[1:], "--contender", name]
+        command = [python, str(Path(sys.argv[0]).resolve()), *sys.argv[1:], "--contender", name]
         self._name = name
         self._process = subprocess.Popen(
             command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -43,7 +43,7 @@ class Thinker:
     def __init__(self, start: np.ndarray, seconds: float) -> None:
         self._start, self._seconds, self._asked = start, seconds, 0
 
-    def observe(self, observations: list[dict[str, Any]]) -> dict[str, Any]:
+    def observe(self, observations: list[dict[str, Any]], device: Any) -> dict[str, Any]:
         return {}
 
     def act(self, observation: dict[str, Any], generator: Any = None) -> torch.Tensor:

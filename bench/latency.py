@@ -1,7 +1,8 @@
 """How long a policy thinks: one observation in, one chunk of actions out, by policy and by backbone.
 
-Batch 1, one camera, on all cores, from the camera's frame to actions in robot units. The first row is ACT++'s
-network in float32, which computes seven decoder layers. Ours are in bf16 where the machine computes in it.
+Batch 1, one camera, on all cores, from the camera's frame to actions in robot units, each policy made ready
+to act (`policies.ready_to_act`). The first row is ACT++'s network in float32, which computes seven decoder
+layers. Ours are in bf16 where the machine computes in it.
 ResNets have frozen batch norm, as with ImageNet weights.
 """
 
@@ -20,9 +21,9 @@ from _harness import alternate, machine, make_parser, parse, report, timed
 from _published import PublishedACT
 from torch import nn
 
-from common import autocast, keep_freed_memory
+from common import autocast, keep_freed_memory, pick_device
 from episodes import Stats
-from policies import POLICIES, Interface, Policy
+from policies import POLICIES, Interface, Policy, ready_to_act
 from policy import make_policy
 
 PUBLISHED, PUBLISHED_CHUNK = "ACT++'s network", 100
@@ -41,7 +42,7 @@ def observation() -> dict[str, Any]:
 
 
 def build(name: str, image_size: tuple[int, int], **flags: Any) -> Policy:
-    """An untrained policy, ready to act, with its default flags but for `flags`."""
+    """An untrained policy, with its default flags but for `flags`."""
     zeros, ones = torch.zeros(DIM), torch.ones(DIM)
     moments = {"qpos_mean": zeros, "qpos_std": ones, "action_mean": zeros, "action_std": ones}
     interface = Interface(DIM, DIM, (CAMERA,), image_size)
@@ -74,40 +75,44 @@ def policies(image_size: tuple[int, int]) -> dict[str, Policy]:
 
 
 def call(policy: Policy) -> Callable[[], object]:
-    """Frame in, actions out. Of several observations only the present one is new."""
+    """Frame in, actions out, as an evaluation does it. Of several observations only the newest is new."""
     seen, horizon = observation(), policy.observation_horizon
+    ready = ready_to_act(policy)
 
     @torch.inference_mode()
     def act() -> object:
-        batch = policy.observe([seen])
+        batch = ready.observe([seen])
         if horizon > 1:
             batch = {name: torch.stack([tensor] * horizon, dim=1) for name, tensor in batch.items()}
-        with autocast("auto", policy.device):
-            return policy.act(batch).numpy()
+        with autocast("auto", ready.device):
+            return ready.act(batch).cpu().numpy()  # waits for the device
 
     return act
 
 
-def published(network: PublishedACT, image_size: tuple[int, int]) -> Callable[[], object]:
+def published(
+    network: PublishedACT, image_size: tuple[int, int], device: torch.device
+) -> Callable[[], object]:
     """As ACT++ does it: the frame to floats, then the network."""
-    seen = observation()
+    seen, qpos = observation(), torch.zeros(1, DIM, device=device)
 
     @torch.inference_mode()
     def act() -> object:
-        image = torch.from_numpy(seen["images"][CAMERA]).permute(2, 0, 1)[None].float() / 255
-        image = torch.nn.functional.interpolate(image, image_size)
-        return network(torch.zeros(1, DIM), image[None]).numpy()
+        frame = torch.from_numpy(seen["images"][CAMERA]).to(device)
+        image = torch.nn.functional.interpolate(frame.permute(2, 0, 1)[None].float() / 255, image_size)
+        return network(qpos, image[None]).cpu().numpy()
 
     return act
 
 
 def compare(args: argparse.Namespace) -> None:
     """Measure all and print the table."""
-    facts, size = machine(), tuple(args.image_size)
+    facts, size, device = machine(), tuple(args.image_size), pick_device(args.device)
     keep_freed_memory()
     networks: dict[str, nn.Module] = {PUBLISHED: PublishedACT(DIM).eval(), **policies(size)}
+    networks = {name: network.to(device) for name, network in networks.items()}
     calls = {
-        name: published(network, size) if name == PUBLISHED else call(network)
+        name: published(network, size, device) if name == PUBLISHED else call(network)
         for name, network in networks.items()
     }
     for act in calls.values():  # to warm up
@@ -127,6 +132,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = make_parser(__doc__, repeats=15)
+    parser.add_argument("--device", default="cpu", help="where the policies act: cpu, cuda or auto")
     parser.add_argument("--image_size", type=int, nargs=2, default=FRAME, help="height, width (pixels)")
     args = parse(parser)
     if args.quick:

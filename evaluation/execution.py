@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from common import autocast
-from policies import Observation, Policy
+from policies import Observation, Policy, black_observation
 from utils import Batch
 
 
@@ -32,7 +32,7 @@ class Execution:
     query_every = 1  # steps from one chunk to the next
 
     def __init__(self, policy: Policy, amp: str = "auto") -> None:
-        self._policy, self._amp = policy, amp
+        self.policy, self._amp = policy, amp
         self._now: Callable[[], float] = time.monotonic
         self.latencies: list[float] = []  # s that each chunk took
         self.held = 0  # steps at which the last action was repeated, as no chunk had come in time
@@ -45,15 +45,18 @@ class Execution:
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """Forget the last episode; `key` seeds what the policy draws in the next."""
-        self._observations: deque[Batch] = deque(maxlen=self._policy.observation_horizon)
+        self._observations: deque[Batch] = deque(maxlen=self.policy.observation_horizon)
         self.chunk_starts: list[int] = []  # steps of the episode, where chunks follow one another
         seed = np.random.SeedSequence(list(key)).generate_state(1, np.uint64)[0]
-        self._generator = torch.Generator(self._policy.device).manual_seed(int(seed))
+        self._generator = torch.Generator(self.policy.device).manual_seed(int(seed))
 
     def _observe(self, observation: Observation) -> None:
-        """Keep an observation; this renders its images. The first stands for those before it."""
-        batch = self._policy.observe([observation])
-        self._observations.extend([batch] * (1 if self._observations else self._policy.observation_horizon))
+        """Keep an observation; this renders its images. The first stands for those before it.
+
+        It stays on the CPU: a copy to the device would wait for what the policy computes there.
+        """
+        batch = self.policy.observe([observation], "cpu")
+        self._observations.extend([batch] * (1 if self._observations else self.policy.observation_horizon))
 
     def _ask(self) -> np.ndarray:
         """A new chunk (n, A) of actions."""
@@ -62,7 +65,7 @@ class Execution:
     def _gather(self) -> Batch:
         """The observations that a chunk depends on."""
         latest = self._observations[-1]
-        if self._policy.observation_horizon > 1:
+        if self.policy.observation_horizon > 1:
             past = self._observations
             latest = {name: torch.stack([batch[name] for batch in past], dim=1) for name in latest}
         return latest
@@ -70,11 +73,27 @@ class Execution:
     @torch.inference_mode()  # holds for the calling thread alone
     def _predict(self, observations: Batch) -> np.ndarray:
         """The chunk (n, A) of actions for observations."""
-        began = self._now()
-        with autocast(self._amp, self._policy.device):
-            chunk = self._policy.act(observations, self._generator)[0].cpu().numpy()
+        began, device = self._now(), self.policy.device
+        with autocast(self._amp, device):
+            observations = {name: tensor.to(device) for name, tensor in observations.items()}
+            chunk = self.policy.act(observations, self._generator)[0].cpu().numpy()
         self.latencies.append(self._now() - began)
         return chunk
+
+    def warm_up(self, times: int = 3) -> None:
+        """Have the policy act on black pictures, where and as it will in a run: its first answers take much
+        longer than the others, and tell nothing of them.
+        """
+        self.reset()
+        self._observe(black_observation(self.policy))
+        for _ in range(times):
+            self._compute(self._gather())
+        self.latencies.clear()
+        self.reset()
+
+    def _compute(self, observations: Batch) -> np.ndarray:
+        """`_predict`, in the thread that does it in a run."""
+        return self._predict(observations)
 
     def close(self) -> None:
         """Free what runs in the background."""
@@ -109,7 +128,7 @@ class ChunkedExecution(Execution):
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); only looks at observations that the next chunk depends on."""
         self._step += 1
-        if not self._observations or len(self._queue) < self._policy.observation_horizon:
+        if not self._observations or len(self._queue) < self.policy.observation_horizon:
             self._observe(observation)
         if not self._queue:
             self.chunk_starts.append(self._step)
@@ -212,6 +231,9 @@ class _Background(Execution):
         pending, self._pending = self._pending, None
         return pending.result()
 
+    def _compute(self, observations: Batch) -> np.ndarray:
+        return self._executor.submit(self._predict, observations).result()
+
     def _hold(self) -> np.ndarray:
         self.held += 1
         return self._last
@@ -254,7 +276,7 @@ class BackgroundExecution(_Background):
         if self._step >= self._end:
             self._join(self._collect(wait=False))
         is_time = self._step >= self._end - self.lead and self._pending is None
-        if is_time or self._policy.observation_horizon > 1:
+        if is_time or self.policy.observation_horizon > 1:
             self._observe(observation)
         if is_time:
             self._submit()

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = open_door(
             "tell",
         ),
         "configs": ("ACTConfig", "PolicyConfig"),
-        "ready": ("ready_to_act",),
+        "ready": ("black_observation", "ready_to_act"),
         "registry": ("POLICIES",),
         "stored": (
             "FORMAT_VERSION",

@@ -162,16 +162,19 @@ class Policy(nn.Module):
         rows = (images.flatten(-2).float() - mean) / std  # (..., H, W * 3)
         return rows.unflatten(-1, (width, 3)).movedim(-1, -3)
 
-    def observe(self, observations: Sequence[Observation]) -> Batch:
-        """Make a batch of B observations of an environment, with the images as the policy sees them."""
+    def observe(self, observations: Sequence[Observation], device: torch.device | str | None = None) -> Batch:
+        """Make a batch of B observations of an environment, with the images as the policy sees them; on
+        `device`, the policy's if not given.
+        """
+        device = self.device if device is None else device
         size, views = self.interface.image_size, self.interface.views
         images = [
             [views.get(c, resize_image)(o["images"][c], size) for c in self.interface.cameras]
             for o in observations
         ]
         qpos = np.stack([o["qpos"] for o in observations]).astype(np.float32)
-        shown = torch.from_numpy(np.array(images)).to(self.device)
+        shown = torch.from_numpy(np.array(images)).to(device)
         return {
-            "qpos": torch.from_numpy(qpos).to(self.device),
+            "qpos": torch.from_numpy(qpos).to(device),
             "images": centre_crop(shown, self.interface.augmentations),
         }

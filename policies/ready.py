@@ -10,7 +10,7 @@ from torch import nn
 
 from common import autocast, computes_bf16
 from detr import ACT, ActingACT, ActingKeypoints, acting_backbone
-from policies.base import Policy
+from policies.base import Observation, Policy
 
 DTYPE = torch.bfloat16
 # layers whose weights autocast casts
@@ -65,8 +65,11 @@ def _cast(policy: Policy, amp: str) -> None:
     if not layers:
         return
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    batch, horizon = policy.observe([black_observation(policy)]), policy.observation_horizon
+    if horizon > 1:
+        batch = {name: torch.stack([tensor] * horizon, dim=1) for name, tensor in batch.items()}
     with autocast(amp, policy.device):
-        policy.act(black_observation(policy), torch.Generator(policy.device).manual_seed(0))
+        policy.act(batch, torch.Generator(policy.device).manual_seed(0))
     for hook in hooks:
         hook.remove()
     for layer, casts in is_cast.items():
@@ -75,12 +78,8 @@ def _cast(policy: Policy, amp: str) -> None:
                 setattr(layer, name, nn.Parameter(weight.to(DTYPE), requires_grad=False))
 
 
-def black_observation(policy: Policy) -> dict[str, torch.Tensor]:
-    """What a policy acts on, with black pictures and the mean state: as many observations as it looks at."""
+def black_observation(policy: Policy) -> Observation:
+    """What an environment might give: black pictures of the size that the policy sees, the mean state."""
     black = np.zeros((*policy.interface.image_size, 3), np.uint8)
     images = dict.fromkeys(policy.interface.cameras, black)
-    batch = policy.observe([{"qpos": policy.qpos_mean.cpu().numpy(), "images": images}])
-    horizon = policy.observation_horizon
-    if horizon == 1:
-        return batch
-    return {name: torch.stack([tensor] * horizon, dim=1) for name, tensor in batch.items()}
+    return {"qpos": policy.qpos_mean.cpu().numpy(), "images": images}

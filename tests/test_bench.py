@@ -59,6 +59,7 @@ ROWS = {
         "3 cameras, one backbone",
         "1 camera once more",
     ],
+    "peers.py": ["a training step, 48x64", "a chunk, 48x64"],
     "latency.py": [
         "ACT++'s network",
         *POLICIES,

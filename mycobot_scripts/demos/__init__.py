@@ -23,7 +23,6 @@ __getattr__, __dir__, __all__ = open_door(
             "action_range",
             "load_policies",
             "trained_fps",
-            "warm_up",
         ),
         "recorder": ("RecordArmConfig", "Recorder"),
         "recording": ("Recording",),

@@ -193,19 +193,3 @@ def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.n
     low = np.min([policy.action_min[:dim].cpu().numpy() for policy in policies], axis=0)
     high = np.max([policy.action_max[:dim].cpu().numpy() for policy in policies], axis=0)
     return low, high
-
-
-def warm_up(policy: Policy, qpos: np.ndarray, height: int, width: int, times: int = 3) -> None:
-    """Have a policy act on black pictures: its first answers take much longer than the others."""
-    import torch
-
-    black = {name: np.zeros((height, width, 3), np.uint8) for name in policy.interface.cameras}
-    observation = policy.observe([{"qpos": qpos, "images": black}])
-    if policy.observation_horizon > 1:
-        observation = {
-            name: torch.stack([value] * policy.observation_horizon, dim=1)
-            for name, value in observation.items()
-        }
-    with torch.inference_mode():
-        for _ in range(times):
-            policy.act(observation, torch.Generator(policy.device).manual_seed(0))

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 import torch
+from synthetic import make_act
 
 from evaluation.execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, TemporalEnsemble
 
@@ -73,7 +74,7 @@ class Policy:
         self.observation_horizon, self.seconds, self.clock = horizon, list(seconds), clock
         self.calls, self.seen, self.drawn = 0, [], []
 
-    def observe(self, observations):
+    def observe(self, observations, device):
         return {"qpos": torch.tensor([observation["qpos"] for observation in observations])}
 
     def act(self, obs, generator=None):
@@ -246,6 +247,28 @@ def test_an_error_of_the_policy_reaches_the_caller():
         run(execute, 1)
     execute.reset()
     execute.close()
+
+
+@pytest.mark.parametrize("kind", [BackgroundExecution, BackgroundEnsemble, ChunkedExecution])
+def test_warming_up_acts_as_a_run_does_and_leaves_no_trace(kind, monkeypatch):
+    policy, calls = make_act().eval(), []
+    act = policy.act
+
+    def noted(obs, generator):
+        calls.append((threading.current_thread().name, torch.is_autocast_enabled("cpu"), obs["images"].sum()))
+        return act(obs, generator)
+
+    monkeypatch.setattr(policy, "act", noted)
+    execute = kind(policy, amp="bf16", **({} if kind is ChunkedExecution else {"fps": FPS}))
+    state = torch.get_rng_state()
+    execute.warm_up()
+    assert len(calls) == 3 and execute.latencies == [] and execute.held == 0
+    assert torch.equal(torch.get_rng_state(), state)
+    picture = np.full((48, 64, 3), 9, np.uint8)
+    execute({"qpos": np.zeros(14), "images": {"top": picture}})
+    execute.close()
+    assert {call[:2] for call in calls} == {calls[-1][:2]}  # the same thread, in the same arithmetic
+    assert calls[-1][2] == picture.sum(), "nothing of the black pictures is left"
 
 
 def test_how_many_actions_a_chunk_has_is_checked():

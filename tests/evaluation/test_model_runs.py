@@ -20,9 +20,9 @@ from episodes.episode import Episode
 from episodes.folders import list_episodes
 from evaluation.outcomes import Settings, Summary
 from evaluation.rollouts import rollout_steps
-from model_runs import ModelRunsConfig, Runner, free_episode, part_lengths
+from model_runs import ModelRunsConfig, Runner, free_episode, make_execution, part_lengths
 from mycobot_scripts.demos.journal import list_journals
-from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, trained_fps, warm_up
+from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
 from policy import save_policy
 
@@ -41,7 +41,7 @@ class Nods:
         self.start, self.joint, self.at, self.takes = start, joint, at or {}, takes
         self.asked = 0
 
-    def observe(self, observations):
+    def observe(self, observations, device):
         return {"qpos": torch.from_numpy(np.stack([o["qpos"] for o in observations]))}
 
     def act(self, obs, generator=None):
@@ -70,7 +70,8 @@ def run(tmp_path, person: Person, policies=None, steps=(STEPS,), limits=LIMITS, 
     settings = config(tmp_path, **flags)
     with make_rig(person, limits, episode_len=sum(steps)) as rig:
         made = [make(rig.session.robot.start) for make in policies or [Nods]]
-        runner = Runner(rig.session, settings, made, steps)
+        executions = [make_execution(policy, settings, rig.session.task.fps) for policy in made]
+        runner = Runner(rig.session, settings, executions, steps)
         try:
             return [runner.run(index) for index in range(runs)], tmp_path / "arm"
         finally:
@@ -221,7 +222,9 @@ def test_actions_outside_the_training_range_stop_the_arm(tmp_path):
         start = rig.session.robot.start
         rig.session.robot.guard.action_range = (start - 0.15, start + 0.15)
         far = Nods(start, at={1: lambda chunk: chunk + 0.8 * np.eye(7)[2]})
-        runner = Runner(rig.session, config(tmp_path), [far], (STEPS,))
+        settings = config(tmp_path)
+        execution = make_execution(far, settings, rig.session.task.fps)
+        runner = Runner(rig.session, settings, [execution], (STEPS,))
         outcome = runner.run(0)
         runner.close()
         assert "the policy sends joint 3 to" in outcome.stopped
@@ -297,13 +300,6 @@ def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown
     policy = make_act(cameras=("top",), dim=7)
     policy.interface = dataclasses.replace(policy.interface, episode_len=shown)
     assert part_lengths(config(tmp_path), [policy], TASK, 10) == [rollout_steps(TASK, policy)]
-
-
-def test_warming_up_leaves_no_trace(tmp_path):
-    (policy,) = load_policies([saved(tmp_path)], TASK, torch.device("cpu"))
-    state = torch.get_rng_state()
-    warm_up(policy, np.zeros(7, np.float32), 48, 64)
-    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ class CountingPolicy:
         self.observation_horizon, self.execution_horizon = horizon, executed or chunk
         self.seen, self.drawn = [], []
 
-    def observe(self, observations):
+    def observe(self, observations, device):
         return {"qpos": torch.tensor(observations)}
 
     def act(self, obs, generator=None):
