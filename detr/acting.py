@@ -4,6 +4,8 @@ what is observed is computed once, weights are packed, and everything is in one 
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -29,15 +31,17 @@ class ActingKeypoints(nn.Module):
 
     def __init__(self, keypoints: Keypoints, image: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
-        first, *rest = keypoints.convs
+        first, *between, norm = keypoints.convs
         conv = nn.Conv2d(3, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
-        opponents = keypoints.opponents.flatten(1)  # (4, 3)
-        conv.weight.data = torch.einsum("ochw,ci->oihw", first.weight.detach(), opponents)
-        self._convs = fused(nn.Sequential(conv, *rest), image, dtype)
+        conv.weight.data = torch.einsum("ochw,ci->oihw", first.weight, keypoints.opponents)
+        scaled = copy.copy(norm)
+        scaled._parameters = {
+            name: nn.Parameter(weight * keypoints.spatial_softmax.scale)
+            for name, weight in norm.named_parameters()
+        }
+        self._convs = fused(nn.Sequential(conv, *between, scaled), image, dtype)
         h, w = self._convs(image).shape[2:]
-        centres = cell_centres(h, w, image.device)  # (h * w, 2)
-        self._sums = torch.cat([centres, torch.ones_like(centres[:, :1])], dim=1).T.contiguous()  # (3, h * w)
-        self._scale = keypoints.spatial_softmax.log_scale.detach().exp()
+        self._centres = cell_centres(h, w, image.device).T.contiguous()  # (2, h * w)
         self._norm, self._to_tokens = keypoints.norm_points, keypoints.to_tokens
         self._out_channels = keypoints.out_channels
 
@@ -45,10 +49,8 @@ class ActingKeypoints(nn.Module):
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""
         maps = self._convs(image)  # (B, C, h, w)
         with torch.autocast(image.device.type, enabled=False):
-            logits = maps.flatten(2).transpose(1, 2).float() * self._scale  # (B, h * w, C) float32
-            weights = (logits - logits.amax(dim=1, keepdim=True)).exp_()
-            sums = self._sums @ weights  # (B, 3, C): of x, of y, and of the weights
-            points = (sums[:, :2] / sums[:, 2:]).transpose(1, 2).flatten(1)  # (B, 2 * C)
+            places = torch.softmax(maps.flatten(2).transpose(1, 2).float(), dim=1)  # (B, h * w, C)
+            points = (self._centres @ places).transpose(1, 2).flatten(1)  # (B, 2 * C)
             tokens = self._to_tokens(self._norm(points))  # (B, tokens * out_channels)
         return tokens.view(len(image), 1, -1, self._out_channels).permute(0, 3, 1, 2)
 
