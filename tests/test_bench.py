@@ -106,7 +106,8 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py"}  # they start many processes
+# the others start many processes
+SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py"}
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_the_newest_observations_are_kept(query_every):
 def test_only_observations_that_count_are_looked_at():
     policy = CountingPolicy(chunk=8, horizon=2)
     looked = []
-    policy.observe = lambda observations: looked.append(observations[0]) or {"qpos": torch.zeros(1)}
+    policy.observe = lambda observations, device: looked.append(observations[0]) or {"qpos": torch.zeros(1)}
     execute = ChunkedExecution(policy)
     for t in range(17):
         execute(t)
