@@ -47,7 +47,7 @@ class RecordConfig(Workers):
     )
     seed: int = cli.flag(0, "seed of the starts", least=0, most=cli.MOST_SEED)
     render_quality: str = cli.flag(
-        "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+        "fast", "full adds shadows and smooth edges, at a tenth of the speed", ("fast", "full")
     )
     noise: float = cli.flag(
         0.0,

@@ -59,7 +59,7 @@ class TwinConfig:
         0, "port of the cameras on 127.0.0.1; 0: any that is free", least=0, most=65_535
     )
     render_quality: str = cli.flag(
-        "fast", "full adds shadows and smooth edges, at a sixth of the speed", ("fast", "full")
+        "fast", "full adds shadows and smooth edges, at a tenth of the speed", ("fast", "full")
     )
     pace: float = cli.flag(
         1.0,
