@@ -12,7 +12,7 @@ Before, do the dry run where it costs nothing.
 Packages that the image lacks come from a folder, `--site`, which stands behind the image's own. Policies
 other than ACT want three; make the folder where there is a network, for the image's Python:
 
-    pip install --no-deps --target gpu_site --only-binary :all: --python-version 3.12 \\
+    pip install --no-deps --no-compile --target gpu_site --python-version 3.12 \\
         byol-pytorch diffusers robomimic==0.3.0
 
 (`--no-deps`: they must not bring another torch. If one of them asks for more, its row says so.)
@@ -24,10 +24,12 @@ It also needs mujoco, dm_control, gym-aloha, pyquaternion and what these ask for
     for task in sim_transfer_cube_scripted sim_insertion_scripted; do
         python3 record_sim_episodes.py --task_name $task --dataset_dir data/$task --num_episodes 50
     done
-    python3 bench/gpu.py --site gpu_site --only machine train --budget 400 --out full.jsonl --keep runs \\
+    python3 bench/gpu.py --site gpu_site --only machine train --budget 500 --out full.jsonl --keep runs \\
         --episodes data/sim_transfer_cube_scripted data/sim_insertion_scripted
 
-Without MuJoCo there, take the episodes along; the policies in `--keep` can be evaluated elsewhere.
+Of the budget, each folder of episodes gets its share; a run for which that is too short is stopped, and its
+row says how far it came. Without MuJoCo there, take the episodes along; the policies in `--keep` can be
+evaluated elsewhere.
 
 Sections run in a process of their own, one after the other. One that fails is a line of the table. One that
 hangs or loses the GPU is ended, and the next begins in a new process. One for which no time is left is

@@ -28,7 +28,7 @@ from policies import LAST
 RECIPE = (
     "--policy_class ACT --chunk_size 100 --hidden_dim 512 --dim_feedforward 3200 --kl_weight 10 "
     "--backbone resnet18 --backbone_weights none --image_size 480 640 --batch_size 8 --num_steps 12500 "
-    "--lr 1e-4 --lr_schedule cosine --warmup_steps 500 --grad_clip 1 --cache decoded --compile"
+    "--lr 1e-4 --lr_schedule cosine --warmup_steps 500 --grad_clip 1 --compile"
 )
 SIMULATOR = ("mujoco", "dm_control", "gym_aloha", "pyquaternion")
 ROLLOUTS = 50

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-Message = dict[str, Any]  # a row, or {"done": ...}, or {"ready": ...}
+Message = dict[str, Any]  # a row; or {"done": ...}, the last; or {"broken": why}, before it ends
 START = 120.0  # s that a process may take to import everything and to reach the GPU
 
 
@@ -47,9 +47,8 @@ class Worker:
 
     def wait(self) -> None:
         """Return when it has started; `Broken` if it cannot."""
-        for message in self._messages(START):
-            if "refused" in message:
-                raise Broken(message["refused"])
+        for _ in self._messages(START):
+            pass
 
     def run(self, section: str, seconds: float) -> Iterator[Message]:
         """The rows of a section, as they come; `Broken` if it takes longer than `seconds`, or breaks."""
@@ -71,6 +70,8 @@ class Worker:
             if line is None:
                 raise Broken(f"its process ended with status {self._process.wait()}")
             message = json.loads(line)
+            if "broken" in message:
+                raise Broken(message["broken"])
             if "done" in message:
                 return
             yield message

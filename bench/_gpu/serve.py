@@ -27,8 +27,8 @@ def serve(args: Namespace) -> int:
 
     try:
         session = make_session(args, send)
-    except ValueError as error:
-        send({"refused": str(error)})
+    except (ValueError, RuntimeError) as error:  # the latter from CUDA
+        send({"broken": " ".join(str(error).split())})
         return 1
     send({"done": "ready"})
     from _gpu.session import LostContext, one_line
@@ -40,7 +40,7 @@ def serve(args: Namespace) -> int:
         try:
             getattr(importlib.import_module(f"_gpu.{module}"), name)(session)
         except LostContext as error:
-            send({"what": "GPU", "error": str(error)})
+            send({"broken": str(error)})
             return 3
         except Exception as error:
             send({"what": "section", "error": one_line(error)})

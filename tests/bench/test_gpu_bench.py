@@ -117,6 +117,9 @@ for line in sys.stdin:
         os.kill(os.getpid(), 11)
     elif name == "eager":
         time.sleep(1000)
+    elif name == "small":
+        send(broken="the GPU is lost")
+        sys.exit(3)
     send(done=name)
 """
 
@@ -128,10 +131,11 @@ def test_a_section_that_breaks_costs_itself_alone(gpu, monkeypatch, capsys):
     rows = gpu.Rows(None)
     gpu.run_sections([*short], [sys.executable, "-c", WORKER], gpu.Clock(6.0), rows)
     failed = {row["section"]: row["error"] for row in rows.failures()}
-    assert failed.keys() == {"right", "eager"}
+    assert failed.keys() == {"right", "eager", "small"} and failed["small"] == "the GPU is lost"
     assert "status -11" in failed["right"] and "longer than" in failed["eager"]
     processes = {row["section"]: row["process"] for row in rows if "process" in row}
-    assert processes["machine"] == processes["right"] != processes["eager"] != processes["small"]
+    assert processes["machine"] == processes["right"] != processes["eager"]
+    assert len(set(processes.values())) == 4 and len(rows) == 8
     assert "FAILED" in gpu.cells(rows.failures()[0])[-1]
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
 
