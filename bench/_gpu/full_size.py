@@ -55,7 +55,8 @@ def trained(session: Session, folder: Path, seconds: float) -> dict[str, Any]:
         flags = ["--task_name", task, "--dataset_dir", str(folder), "--ckpt_dir", str(run)]
         flags += ["--device", str(session.device), *shlex.split(RECIPE)]
         began, training = time.perf_counter(), seconds - GRACE - (EVALUATION if is_evaluated else 0)
-        status = imitate([*flags, *session.train_flags, "--overwrite"], run.with_suffix(".log"), training)
+        log = run.with_suffix(".log")
+        status = imitate([*flags, *session.train_flags, "--overwrite"], log, training, session.site)
         values: dict[str, Any] = {"seconds": time.perf_counter() - began, **last_losses(run)}
         if status:
             values["stopped"] = f"after {training:.0f} s"
@@ -63,19 +64,19 @@ def trained(session: Session, folder: Path, seconds: float) -> dict[str, Any]:
             return {**values, "success": f"not evaluated{f', no {lacks[0]}' if lacks else ''}"}
         began = time.perf_counter()
         flags += ["--eval", "--ckpt_name", LAST, "--num_rollouts", str(ROLLOUTS), *session.train_flags]
-        imitate(flags, run.with_suffix(".eval.log"), session.left() - GRACE)
+        imitate(flags, run.with_suffix(".eval.log"), session.left() - GRACE, session.site)
         summary = read_result(run / f"result_{Path(LAST).stem}.json")
         values["success"] = f"{summary.successes} of {summary.n}"
         return {**values, "evaluation_s": time.perf_counter() - began}
 
 
-def imitate(flags: Sequence[str], log: Path, seconds: float) -> int:
+def imitate(flags: Sequence[str], log: Path, seconds: float, site: str | None) -> int:
     """Run imitate_episodes.py; after `seconds` it is stopped as by Ctrl-C. 0, or 130 if it was stopped.
 
     RuntimeError with its last line if it fails.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TQDM_DISABLE": "1"}
+    variables = {**os.environ, "TQDM_DISABLE": "1", **({"PYTHONPATH": site} if site else {})}
     command = [sys.executable, str(ROOT / "imitate_episodes.py"), *flags]
     with log.open("w") as file:
         process = subprocess.Popen(

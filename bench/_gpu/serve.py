@@ -52,15 +52,22 @@ def make_session(args: Namespace, send: Any) -> Any:
     """The session of all sections; ValueError if there is no such device."""
     warnings.simplefilter("ignore")
     from _gpu.session import Session
-    from common import keep_freed_memory, pick_device
+    from common import choose_kernels, keep_freed_memory, pick_device
 
     device = pick_device(args.device)
     if device.type == "cuda":
         import torch
 
-        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
         torch.ones(1, device=device).item()
+    choose_kernels(device, is_deterministic=False)
     keep_freed_memory()
-    episodes, keep = tuple(map(Path, args.episodes)), Path(args.keep) if args.keep else None
-    return Session(device, args.tiny, send, episodes, tuple(shlex.split(args.train_flags)), keep)
+    return Session(
+        device,
+        args.tiny,
+        send,
+        tuple(map(Path, args.episodes)),
+        tuple(shlex.split(args.train_flags)),
+        str(Path(args.site).resolve()) if args.site else None,
+        Path(args.keep) if args.keep else None,
+    )

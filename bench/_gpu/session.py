@@ -32,6 +32,7 @@ class Session:
     send: Callable[[dict[str, Any]], None]  # takes a row
     episodes: tuple[Path, ...] = ()  # folders to train on
     train_flags: tuple[str, ...] = ()  # more of imitate_episodes.py for these
+    site: str | None = None  # folder of packages that this machine lacks
     keep: Path | None = None  # folder for what is trained; none is kept if not given
     deadline: float = field(default=0.0)  # of the section, on `time.monotonic`
 

@@ -60,7 +60,7 @@ def test_each_folder_of_episodes_is_trained_on(tmp_path, gpu, monkeypatch):
 
     asked, rows = [], []
 
-    def imitate(flags, log, seconds):
+    def imitate(flags, log, seconds, site):
         config, training, policy = imitate_episodes.parse_flags(flags)
         asked.append((config.dataset_dir, training.num_steps, policy.hidden_dim, config.image_size))
         folder = Path(config.ckpt_dir)
