@@ -114,7 +114,7 @@ def run_sections(names: Sequence[str], command: Sequence[str], clock: Clock, row
                 continue
             if worker is None:
                 worker = Worker(command)
-                worker.wait()
+                worker.wait(clock.left() / 2)
             behind = sum(SECTIONS[later].seconds for later in names[place + 1 :])
             print(f"{name}: {section.purpose}; {clock.left():.0f} s are left", file=sys.stderr)
             try:

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 Message = dict[str, Any]  # a row; or {"done": ...}, the last; or {"broken": why}, before it ends
-START = 120.0  # s that a process may take to import everything and to reach the GPU
 
 
 class Broken(Exception):
@@ -45,9 +44,9 @@ class Worker:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait(self) -> None:
-        """Return when it has started; `Broken` if it cannot."""
-        for _ in self._messages(START):
+    def wait(self, seconds: float) -> None:
+        """Return when it has started; `Broken` if it cannot, or takes longer than `seconds`."""
+        for _ in self._messages(seconds):
             pass
 
     def run(self, section: str, seconds: float) -> Iterator[Message]:
