@@ -15,7 +15,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import psutil
 from _growth_jobs import Size, make_episodes
 from _harness import ROOT, TASK, Result, alternate, machine, make_parser, medians, parse, report, run_script
 
@@ -41,14 +40,13 @@ def commands(data: Path, run: Path, size: Size) -> dict[str, tuple[list[str], st
         "recording, first line": (record, "recording"),
         "page of a dataset, first line": (page, "videos:"),
         "info": (["edit_episodes.py", "info", "--dataset_dir", str(data)], None),
-        "tasks": (["show_task.py"], None),
     }
 
 
 def until(command: list[str], text: str | None, folder: Path) -> Result:
-    """Seconds until a command prints a text, and its memory (bytes) then; or until it ends."""
+    """Seconds until a command prints a text, or ends."""
     environment = {"MUJOCO_GL": "egl"} if sys.platform.startswith("linux") else {}
-    began, seen, memory = time.perf_counter(), "", 0
+    began, said = time.perf_counter(), ""
     with subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
@@ -57,28 +55,18 @@ def until(command: list[str], text: str | None, folder: Path) -> Result:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
-        while text is None or text not in seen:
-            memory = max(memory, resident(process.pid))
+        while text is None or text not in said:
             part = os.read(process.stdout.fileno(), 4096)
             if not part:
                 break
-            seen += part.decode(errors="replace")
+            said += part.decode(errors="replace")
         seconds = time.perf_counter() - began
-        memory = max(memory, resident(process.pid))
         if text is not None:
             process.terminate()
         process.stdout.read()
-    if (text is None and process.returncode) or (text is not None and text not in seen):
-        raise RuntimeError(f"{' '.join(command)}: {seen}")
-    return {"seconds": seconds, "bytes": memory}
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory of a process; 0 if it has ended."""
-    try:
-        return psutil.Process(pid).memory_info().rss
-    except psutil.Error:
-        return 0
+    if process.returncode if text is None else text not in said:
+        raise RuntimeError(f"{' '.join(command)}: {said}")
+    return {"seconds": seconds}
 
 
 def compare(args: argparse.Namespace, size: Size) -> None:
@@ -96,12 +84,11 @@ def compare(args: argparse.Namespace, size: Size) -> None:
         results = {name: medians(result) for name, result in alternate(calls, args.repeats).items()}
     bare = results["import torch"]["seconds"]
     table = [
-        (name, f"{one['seconds']:.2f}", f"{one['seconds'] / bare:.2f}x", f"{one['bytes'] / 1e6:.0f}")
-        for name, one in results.items()
+        (name, f"{one['seconds']:.2f}", f"{one['seconds'] / bare:.2f}x") for name, one in results.items()
     ]
     report(
         f"How long scripts take to begin, with {size.episodes} episodes",
-        *(facts, ("command", "s", "torch alone", "MB"), table),
+        *(facts, ("command", "s", "torch alone"), table),
     )
 
 

@@ -39,7 +39,6 @@ ROWS = {
         "recording, first line",
         "page of a dataset, first line",
         "info",
-        "tasks",
     ],
     "training_step.py": [
         "as published (7 decoder layers, float32)",

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from common import Workers, complete_file, remove_unfinished, spread, write_video
 from constants import TASKS
-from episodes import Episode
+from episodes import Episode, frame_size
 from tasks import case_of
 from viewers.pages import script_json, write_page
 from viewers.series import Series, camera_order, series_of
@@ -64,7 +64,7 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
     cameras = []
     for camera in camera_order(episode):
         frames = episode.images[camera]
-        height, width = frames[0].shape[:2]
+        height, width = frame_size(frames)  # opens no file again
         video = output_dir / f"{path.stem}_{quote(camera, safe='')}.mp4"
         if not _is_current(video, path):
             write_video(video, _each(frames), episode.fps, key_every=KEY_EVERY)
