@@ -63,7 +63,7 @@ def load_policy(
             for its cameras; one line that begins with the file.
     """
     path = Path(path)
-    return _loaded(read_checkpoint(path), path, device, cameras)
+    return _loaded(read_checkpoint(path, mmap=True), path, device, cameras)  # reads no optimiser's moments
 
 
 def _loaded(

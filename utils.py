@@ -107,11 +107,19 @@ class Demonstrations:
             frames = [self.frames(index, t) for t in past]
             qpos.append(self.qpos[index][past if history > 1 else step])
             images.append(np.stack(frames) if history > 1 else frames[0])
-        batch = {n: torch.from_numpy(np.stack(rows)) for n, rows in (("qpos", qpos), ("images", images))}
+        batch = {name: _stacked(rows, pin) for name, rows in (("qpos", qpos), ("images", images))}
         batch["actions"], batch["is_pad"] = self.chunks(samples, chunk_size)
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps
         batch["valid_steps"] = torch.as_tensor(valid, dtype=torch.float32)
         return {name: tensor.pin_memory() for name, tensor in batch.items()} if pin else batch
+
+
+def _stacked(rows: Sequence[np.ndarray], pin: bool) -> Tensor:
+    """Rows as one tensor; in memory that a GPU can copy from, if it is to be, without another copy."""
+    shape, kind = (len(rows), *rows[0].shape), torch.from_numpy(np.empty(0, rows[0].dtype)).dtype
+    stacked = torch.empty(shape, dtype=kind, pin_memory=pin)
+    np.stack(rows, out=stacked.numpy())
+    return stacked
 
 
 def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:

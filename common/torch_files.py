@@ -81,8 +81,10 @@ def _tensor_bytes(content: Any) -> int:
     return sum(map(_tensor_bytes, content)) if isinstance(content, list | tuple) else 0
 
 
-def read_torch(path: str | Path) -> Any:
+def read_torch(path: str | Path, mmap: bool = False) -> Any:
     """Plain values and tensors (on the CPU) that `write_torch` or `torch.save` wrote.
+
+    With `mmap`, a tensor is read when it is used, and takes no memory before; keep none of them for long.
 
     A file is compared with its checksum or, if it has none, with the zip checksums of its parts. ValueError,
     in one line that begins with the file, if it is damaged, of another kind, or would run code; OSError if it
@@ -96,7 +98,7 @@ def read_torch(path: str | Path) -> Any:
             _check_parts(path, file, _check_seal(path, file))
         _check_depth(path, None if is_zip else file)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and is_zip)
     except OSError:
         raise
     except Exception as error:  # a damaged file can lead to any of them

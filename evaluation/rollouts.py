@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,10 @@ from policy import load_policy
 from tasks import Task, TimeStep
 
 FILM_FPS = 25  # frames a second of a video, at most about so many
+
+
+GPU_WORKERS = 4  # that share a GPU: each takes half a gigabyte there, and seconds to begin
+SMALL = 10e6  # parameters of a policy that thinks on a CPU as fast as a rollout needs
 
 
 @dataclass(frozen=True)
@@ -232,6 +237,7 @@ def evaluate(
     (`EvalJob.settings`, without the policy's if not given).
     """
     workers = Workers(num_workers=1) if view is not None else workers or Workers()
+    job, workers = placed(job, workers)
     version = job.checkpoint.stat().st_mtime_ns
     folder = job.output_dir and job.output_dir.resolve()
     job = replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version)
@@ -246,6 +252,18 @@ def evaluate(
     finally:
         close_players()
     return summary
+
+
+def placed(job: EvalJob, workers: Workers) -> tuple[EvalJob, Workers]:
+    """The same with `--device auto` decided for all workers, where there is a GPU: a small policy thinks on
+    the CPU; of others, few share the GPU, unless --num_workers is given.
+    """
+    if job.flags.device != "auto" or not torch.cuda.is_available():
+        return job, workers
+    is_small = sum(parameter.numel() for parameter in job.load("cpu").parameters()) < SMALL
+    if not is_small and workers.num_workers is None and workers.cluster_address is None:
+        workers = Workers(min(GPU_WORKERS, os.cpu_count() or 1), workers.backend)
+    return replace(job, flags=replace(job.flags, device="cpu" if is_small else "cuda")), workers
 
 
 def _run_all(

@@ -42,9 +42,9 @@ def run_checkpoint(ckpt_dir: str | Path, name: str | None = None) -> Path:
     return folder / (name or BEST)
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
     """Content of a checkpoint, tensors on the CPU; FileNotFoundError, or ValueError if it is damaged, of
-    another kind (`common.read_torch`) or holds no dict.
+    another kind (`common.read_torch`, also for `mmap`) or holds no dict.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,7 +54,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             raise FileNotFoundError(f"{path} is a folder; checkpoints in it: {names}")
         where = f"in that folder: {names}" if folder.is_dir() else "there is no such folder"
         raise FileNotFoundError(f"no checkpoint {path}; {where}")
-    content = read_torch(path)
+    content = read_torch(path, mmap)
     if not isinstance(content, Mapping) or any(type(name) is not str for name in content):
         raise ValueError(f"{path} holds {described(content)}, not the dict of names that a checkpoint is")
     if not content:

@@ -104,8 +104,10 @@ def flip_and_crop(images: Tensor, generator: torch.Generator) -> Tensor:
         generator: on the CPU, so that every device sees the same.
     """
     batch, _, h, w = images.shape
-    top, left = torch.randint(2 * PADDING + 1, (2, batch, 1), generator=generator).to(images.device)
-    is_flipped = torch.rand((batch, 1), generator=generator).to(images.device) < 0.5
+    corners = torch.randint(2 * PADDING + 1, (2, batch, 1), generator=generator)
+    flips = torch.rand((1, batch, 1), generator=generator) < 0.5
+    drawn = torch.cat([corners, flips]).to(images.device, non_blocking=True)  # one copy, not waited for
+    top, left, is_flipped = drawn[0], drawn[1], drawn[2] > 0  # (B, 1) each
     rows = top + torch.arange(h, device=images.device)  # (B, H)
     columns = torch.arange(w, device=images.device)
     columns = left + torch.where(is_flipped, columns.flip(0), columns)  # (B, W)

@@ -48,9 +48,11 @@ def rate_factor(step: int, total: int, drops: tuple[float, ...]) -> float:
 
 def make_optimiser(name: str, model: nn.Module, rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum, or Adam."""
-    options: dict[str, Any] = {"lr": rate, "weight_decay": weight_decay}
+    on_gpu = next(model.parameters()).is_cuda
+    options: dict[str, Any] = {"lr": rate, "weight_decay": weight_decay, "fused": on_gpu or None}
     if name == "sgd":
-        return uncompiled(torch.optim.SGD)(model.parameters(), **options, momentum=MOMENTUM, nesterov=True)
+        options |= {"momentum": MOMENTUM, "nesterov": True}
+        return uncompiled(torch.optim.SGD)(model.parameters(), **options)
     return uncompiled(torch.optim.Adam)(model.parameters(), **options)
 
 
@@ -87,6 +89,7 @@ class ClassifierRun:
         self.rate = config.lr or OPTIMISERS[optimiser]
         self.optimiser = make_optimiser(optimiser, self.model, self.rate, config.weight_decay)
         self.step, self.best, self.history = 0, -1.0, []
+        self._order: tuple[int, torch.Tensor] | None = None  # an epoch, and the order of its images
         self._sums = torch.zeros(2, device=data.pixels.device)  # loss and right answers since the last row
         if content:
             self._restore(content)
@@ -132,12 +135,17 @@ class ClassifierRun:
         """Epochs that are complete."""
         return self.step // self.steps_per_epoch
 
+    def _order_of(self, epoch: int) -> torch.Tensor:
+        """The order (N,) of the training images in an epoch, on their device."""
+        if self._order is None or self._order[0] != epoch:
+            order = np.random.default_rng([self.config.seed, ORDER, epoch]).permutation(len(self.train))
+            self._order = epoch, torch.from_numpy(order).to(self.train.labels.device)
+        return self._order[1]
+
     def update(self) -> None:
         """One optimiser step."""
         config, epoch, place = self.config, self.epoch, self.step % self.steps_per_epoch
-        order = np.random.default_rng([config.seed, ORDER, epoch]).permutation(len(self.train))
-        chosen = order[place * config.batch_size : (place + 1) * config.batch_size]
-        index = torch.from_numpy(chosen).to(self.train.labels.device)
+        index = self._order_of(epoch)[place * config.batch_size : (place + 1) * config.batch_size]
         images, labels = self.model.normalise(self.train.pixels[index]), self.train.labels[index]
         if not config.no_augment:
             generator = torch.Generator().manual_seed(step_seed(config.seed, CROP, self.step))

@@ -1,6 +1,7 @@
 """Policies: contracts over `POLICIES`, execution of chunks, files of ours and of ACT."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -386,3 +387,14 @@ def test_our_checkpoints_know_their_cameras(tmp_path):
     for given in (("top",), ("top", "wrist", "angle"), ("left", "right")):
         with pytest.raises(ValueError, match="sees with top wrist, as it says itself"):
             choose_cameras(tmp_path / "a.ckpt", given, ())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="tells what is mapped, on Linux")
+def test_what_a_policy_is_loaded_from_is_read_as_it_is_used_and_let_go(tmp_path, monkeypatch):
+    policy, maps, options = make_act(), Path("/proc/self/maps"), []
+    save_policy(tmp_path / "policy.ckpt", policy, training={"moments": torch.zeros(1000)})
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **flags: options.append(flags) or load(*args, **flags))
+    loaded = load_policy(tmp_path / "policy.ckpt")
+    assert options[0]["mmap"] and str(tmp_path) not in maps.read_text()
+    assert all(torch.equal(value, policy.state_dict()[name]) for name, value in loaded.state_dict().items())
