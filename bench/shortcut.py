@@ -1,6 +1,6 @@
 """The joint shortcut: what keeps a policy from reading its joints instead of the picture, on a fixed budget.
 
-Each row trains the policy of `make demo` anew, with other start steps or a state that cannot be relied on,
+Each row trains the policy of presets/small.json anew, with other start steps or a state that cannot be relied on,
 and evaluates it from unseen starts. Beside the success rate are the last validation losses, by phase of the
 episode where training separates them: the trouble shows at the start. With --out, an interrupted run goes on
 where it stopped, and a finished row is read, not run.
@@ -21,7 +21,7 @@ from _harness import ROOT, TASK, machine, make_parser, parse, report, run_script
 from evaluation import wilson_interval
 from policy import read_checkpoint
 
-RECIPE = ("--task_name", TASK, "--config", ROOT / "presets/small.json")  # of `make demo`
+RECIPE = ("--task_name", TASK, "--config", ROOT / "presets/small.json")
 UNIFORM = "--early_share 0"
 EARLY = "--early_share 0.75 --early_steps 8"
 ROWS = {
@@ -72,7 +72,7 @@ def compare(args: argparse.Namespace, out: Path) -> None:
         rates = (f"{successes / n:.1%}", f"{low:.1%} to {high:.1%}")
         rows.append((name, *rates, *(f"{median(result[key] for result in measured):.4f}" for key in losses)))
     title = (
-        f"{TASK}: {args.steps} steps as make demo trains, {args.episodes} demonstrations, {n} unseen starts"
+        f"{TASK}: {args.steps} steps of presets/small.json, {args.episodes} demonstrations, {n} unseen starts"
     )
     report(title, facts, ("start steps and state", "success", "95 % interval", *losses), rows)
 
