@@ -13,8 +13,8 @@ RUN := $(BIN)/python
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{ printf "%-16s %s\n", $$1, $$2 }'
 
-# Small images, and a small network that learns from scratch, in two fifths of the preset's samples: docs/train.md.
-BRIEF := --config presets/small.json --batch_size 16 --num_steps 1200 --beta2 0.98 --early_share 0.2
+# Small images, and a small network that learns from scratch, in half of the preset's samples: docs/train.md.
+BRIEF := --config presets/small.json --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2
 DEMO := --task_name sim_transfer_cube_scripted --dataset_dir data/sim_transfer_cube_scripted
 DEMO_TRAIN := $(DEMO) --ckpt_dir runs/demo $(BRIEF)
 
