@@ -85,7 +85,7 @@ class Keypoints(nn.Module):
         """
         first, between, norm = self.convs[0], self.convs[1:-1], self.convs[-1]
         kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)
-        x = between(nn.functional.conv2d(image, kernel, None, first.stride, first.padding))
+        x = between(functional_call(first, {"weight": kernel}, image))
         scaled = {name: weight * self.spatial_softmax.scale for name, weight in norm.named_parameters()}
         return functional_call(norm, scaled, x)
 

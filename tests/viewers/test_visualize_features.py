@@ -132,8 +132,8 @@ def test_a_shared_backbone_shows_each_camera_its_own(name):
     newest = obs["images"] if name != "Diffusion" else obs["images"][:, -1]
     for i, camera in enumerate(CAMERAS):
         wanted = {}
-        convs = inspector._backbones[0].convs
-        hook = convs.register_forward_hook(lambda _m, _i, out, wanted=wanted: wanted.update(out=out))
+        last = inspector._backbones[0].convs[-1]
+        hook = last.register_forward_hook(lambda _m, _i, out, wanted=wanted: wanted.update(out=out))
         inspector._backbones[0](policy.normalise_images(newest[:, i]))
         hook.remove()
         np.testing.assert_allclose(look.cameras[camera].stages["convs.10"], wanted["out"][0], atol=1e-5)
