@@ -1,9 +1,9 @@
 """The joint shortcut: what keeps a policy from reading its joints instead of the picture, on a fixed budget.
 
-Each row trains the policy of presets/small.json anew, with other start steps or a state that cannot be relied on,
-and evaluates it from unseen starts. Beside the success rate are the last validation losses, by phase of the
-episode where training separates them: the trouble shows at the start. With --out, an interrupted run goes on
-where it stopped, and a finished row is read, not run.
+Each row trains the policy of presets/small.json anew, with other start steps or a state that cannot be
+relied on, and evaluates it from unseen starts. Beside the success rate are the last validation losses, by
+phase of the episode where training separates them: the trouble shows at the start. With --out, an
+interrupted run goes on where it stopped, and a finished row is read, not run.
 """
 
 from __future__ import annotations
