@@ -13,7 +13,7 @@ from detr.act import ACT, camera_maps, map_positions, map_tokens
 from detr.fused import fused
 from detr.keypoints import Keypoints, cell_centres
 from detr.packed import PackedLinear
-from detr.transformer import Attention, DecoderLayer, EncoderLayer
+from detr.transformer import Attention, DecoderLayer, EncoderLayer, attend
 
 PLAIN_KEYS = 1024  # up to which plain products are faster on a CPU than the fused kernel, at batch 1
 
@@ -33,12 +33,9 @@ class ActingKeypoints(nn.Module):
         super().__init__()
         first, *between, norm = keypoints.convs
         conv = nn.Conv2d(3, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
-        conv.weight.data = torch.einsum("ochw,ci->oihw", first.weight, keypoints.opponents)
+        conv.weight.data = keypoints.rgb_kernel()
         scaled = copy.copy(norm)
-        scaled._parameters = {
-            name: nn.Parameter(weight * keypoints.spatial_softmax.scale)
-            for name, weight in norm.named_parameters()
-        }
+        scaled._parameters = {name: nn.Parameter(factor) for name, factor in keypoints.last_norm().items()}
         self._convs = fused(nn.Sequential(conv, *between, scaled), image, dtype)
         h, w = self._convs(image).shape[2:]
         self._centres = cell_centres(h, w, image.device).T.contiguous()  # (2, h * w)
@@ -69,14 +66,7 @@ class _Attention(nn.Module):
 
     def _answer(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor) -> Tensor:
         """Attend, and add the result to x (B, Q, d)."""
-        return self._out(_attend(q, k, v).transpose(1, 2).flatten(2), x)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention by head, (B, heads, Q, d/heads) from q of that shape, k and v (B, heads, N, d/heads)."""
-    if k.device.type == "cpu" and k.shape[2] <= PLAIN_KEYS:
-        return torch.softmax(q * q.shape[3] ** -0.5 @ k.transpose(2, 3), dim=3) @ v
-    return nn.functional.scaled_dot_product_attention(q, k, v)
+        return self._out(attend(q, k, v, PLAIN_KEYS).transpose(1, 2).flatten(2), x)
 
 
 class _SelfAttention(_Attention):

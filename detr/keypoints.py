@@ -80,14 +80,19 @@ class Keypoints(nn.Module):
     def maps(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, C, h, w): how much of a feature there is at each place, times the softmax's
         scale.
-
-        The first convolution is of the opponent colours; it takes RGB, with a kernel that holds both steps.
         """
         first, between, norm = self.convs[0], self.convs[1:-1], self.convs[-1]
-        kernel = torch.einsum("ochw,ci->oihw", first.weight, self.opponents)
-        x = between(functional_call(first, {"weight": kernel}, image))
-        scaled = {name: weight * self.spatial_softmax.scale for name, weight in norm.named_parameters()}
-        return functional_call(norm, scaled, x)
+        x = between(functional_call(first, {"weight": self.rgb_kernel()}, image))
+        return functional_call(norm, self.last_norm(), x)
+
+    def rgb_kernel(self) -> Tensor:
+        """Of the first convolution, (out, 3, 3, 3): it is of the opponent colours, but takes RGB."""
+        return torch.einsum("ochw,ci->oihw", self.convs[0].weight, self.opponents)
+
+    def last_norm(self) -> dict[str, Tensor]:
+        """The last norm's weight and bias, times the softmax's scale."""
+        scale = self.spatial_softmax.scale
+        return {name: factor * scale for name, factor in self.convs[-1].named_parameters()}
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, out_channels, 1, tokens) float32."""

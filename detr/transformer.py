@@ -52,12 +52,8 @@ class Attention(nn.Module):
         dim = query.shape[-1]
         q, k = self._queries_and_keys(query, key)  # (B or 1, heads, Q, d/heads), (B, heads, N, d/heads)
         v = self._by_head(F.linear(value, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]))
-        if padding is None and key.shape[1] <= FEW_KEYS and key.device.type == "cpu":
-            out = _weights(q, k).to(v.dtype) @ v  # (B, heads, Q, d/heads)
-        else:
-            visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
-            q = q.expand(len(k), -1, -1, -1)
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=visible)  # (B, heads, Q, d/heads)
+        visible = None if padding is None else ~padding[:, None, None, :]  # (B, 1, 1, N)
+        out = attend(q, k, v, FEW_KEYS, visible)  # (B, heads, Q, d/heads)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # (B, Q, d)
 
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
@@ -79,6 +75,16 @@ class Attention(nn.Module):
             q = F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim])
             k = F.linear(key, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
         return self._by_head(q), self._by_head(k)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, few_keys: int, visible: Tensor | None = None) -> Tensor:
+    """Attention by head: q (B or 1, heads, Q, d/heads), k and v (B, heads, N, d/heads) to q's shape, with B.
+
+    By plain products on a CPU for up to `few_keys` keys, unless only those `visible` (B, 1, 1, N) count.
+    """
+    if visible is None and k.shape[2] <= few_keys and k.device.type == "cpu":
+        return _weights(q, k).to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v, attn_mask=visible)
 
 
 def _weights(q: Tensor, k: Tensor) -> Tensor:

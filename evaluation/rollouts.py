@@ -25,8 +25,6 @@ from policy import load_policy
 from tasks import Task, TimeStep
 
 FILM_FPS = 25  # frames a second of a video, at most about so many
-
-
 GPU_WORKERS = 4  # that share a GPU: each takes half a gigabyte there, and seconds to begin
 SMALL = 10e6  # parameters of a policy that thinks on a CPU as fast as a rollout needs
 

@@ -243,9 +243,8 @@ class Augmentation:
 
         if self._names:
             drawn = [[CHANGES[name][0](*images.shape[-3:-1]) for name in self._names] for _ in images]
-            at_once = (
-                len(images) if images.is_cuda else 1
-            )  # a sample fits into a CPU's cache, a batch does not
+            # a sample fits into a CPU's cache, a batch does not
+            at_once = len(images) if images.is_cuda else 1
             parts = range(0, len(images), at_once)
             changed = [self._changed(images[i : i + at_once], drawn[i : i + at_once]) for i in parts]
             images = torch.cat(changed)
