@@ -7,20 +7,20 @@ import operator
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
-from torchvision.ops import FrozenBatchNorm2d
 
+from detr.norms import is_frozen_batch_norm
 from detr.packed import PackedConv
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (nn.functional.relu, torch.relu, torch.relu_, "relu", "relu_")
-MAKE_NEW = (PackedConv, FrozenBatchNorm2d, nn.BatchNorm2d, nn.MaxPool2d)  # modules that return a new tensor
+MAKE_NEW = (PackedConv, nn.BatchNorm2d, nn.MaxPool2d)  # modules that return a new tensor, as frozen norms do
 
 
 class _Tracer(fx.Tracer):
     """Looks into no norm."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, FrozenBatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
+        return is_frozen_batch_norm(m) or super().is_leaf_module(m, module_qualified_name)
 
 
 def fused(network: nn.Module, image: Tensor, dtype: torch.dtype) -> nn.Module:
@@ -82,7 +82,8 @@ def _fuse(traced: fx.GraphModule, conv: fx.Node, name: str, dtype: torch.dtype) 
 
 def _is_free_after(traced: fx.GraphModule, node: fx.Node, last: fx.Node) -> bool:
     """Whether the map of `node` is a tensor of its own, which nobody needs after `last`."""
-    if not isinstance(_module(traced, node), MAKE_NEW):
+    module = _module(traced, node)
+    if not (isinstance(module, MAKE_NEW) or is_frozen_batch_norm(module)):
         return False
     order = list(traced.graph.nodes)
     return all(order.index(user) <= order.index(last) for user in node.users)
@@ -103,7 +104,7 @@ def _other(addition: fx.Node, node: fx.Node) -> fx.Node | None:
 
 def scale_and_shift(norm: nn.Module | None) -> tuple[Tensor, Tensor] | None:
     """What a norm that was measured before does to each channel, (C,) each; None if it is no such norm."""
-    is_measured = type(norm) is FrozenBatchNorm2d or (type(norm) is nn.BatchNorm2d and norm.affine)
+    is_measured = is_frozen_batch_norm(norm) or (type(norm) is nn.BatchNorm2d and norm.affine)
     if not is_measured or norm.running_var is None:
         return None
     scale = norm.weight.detach() * (norm.running_var + norm.eps).rsqrt()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,12 @@ def frozen_batch_norm(channels: int) -> nn.Module:
     from torchvision.ops import FrozenBatchNorm2d
 
     return FrozenBatchNorm2d(channels)
+
+
+def is_frozen_batch_norm(layer: nn.Module | None) -> bool:
+    """Whether a layer is one; asked without importing torchvision, which takes a second."""
+    torchvision = sys.modules.get("torchvision.ops")
+    return torchvision is not None and isinstance(layer, torchvision.FrozenBatchNorm2d)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -50,3 +50,20 @@ print("done")
 def test_no_optimiser_loads_the_compiler():
     done = subprocess.run([sys.executable, "-c", OPTIMISERS], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "done\n", done.stderr
+
+
+ROOMS = """
+import sys, torch
+from torch import nn
+from detr.fused import fused
+from evaluation import evaluate
+from training import fit
+network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+fused(network, torch.zeros(1, 3, 8, 8), torch.bfloat16)
+print(sorted({"torch._dynamo", "torchvision"} & set(sys.modules)))
+"""
+
+
+def test_neither_training_nor_evaluation_loads_the_compiler():
+    done = subprocess.run([sys.executable, "-c", ROOMS], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
