@@ -13,7 +13,7 @@ import numpy as np
 
 from constants import IMAGE_SIZE
 from sim_env import SimEnv, make_sim_env
-from tasks import GripPointIK, Task, TimeStep, check_reach
+from tasks import GripPointIK, LookPlan, Task, TimeStep, check_reach
 
 
 class EndEffectorEnv:
@@ -64,9 +64,9 @@ class EndEffectorEnv:
     def step(self, action: np.ndarray) -> TimeStep:
         return self.env.step(self.joint_action(action))
 
-    def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
+    def set_looks(self, looks: LookPlan | np.random.Generator | int | Sequence[int] | None) -> None:
         """As `SimEnv.set_looks`."""
-        self.env.set_looks(rng)
+        self.env.set_looks(looks)
 
     @property
     def spec(self) -> Task:

@@ -22,7 +22,7 @@ from common import Workers, check_folder, check_whole, cli, hold, remove_unfinis
 from constants import Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header
 from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
-from tasks import Task
+from tasks import LookPlan, Task
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
@@ -69,8 +69,19 @@ class RecordConfig(Workers):
         most=1,
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
-    randomize: bool = cli.flag(
-        False, "vary light, colours, cameras, table and a cable on it, for transfer to a real arm"
+    randomize: str | None = cli.flag(
+        None,
+        "vary light, colours, cameras, table and a cable on it, anew in each frame or in each episode, for "
+        "policies that see changing light and real rooms",
+        ("frame", "episode"),
+        bare="frame",
+    )
+    hold_looks: int = cli.flag(
+        1,
+        "steps that a look lasts, with --randomize frame; a policy that looks at several observations needs "
+        "as many",
+        least=1,
+        most=10_000,
     )
     episode_len: int | None = cli.flag(
         None,
@@ -92,13 +103,19 @@ class Recorded:
 
 
 def _environment(config: RecordConfig, task: Task):
-    return environment(task, config.render_quality, not config.no_props, config.randomize)
+    return environment(task, config.render_quality, not config.no_props, config.randomize is not None)
+
+
+def _looks_hold(config: RecordConfig) -> int:
+    """Steps that a look lasts; 0: the whole episode."""
+    return config.hold_looks if config.randomize == "frame" else 0
 
 
 def _set_looks(env, config: RecordConfig, index: int) -> None:
     """Give the scene the looks of episode `index`, the same for all its attempts."""
     if config.randomize:
-        env.set_looks([config.seed, Stream.RECORD_LOOKS, index])
+        seeds = (config.seed, Stream.RECORD_LOOKS, index)
+        env.set_looks(LookPlan(seeds, hold=_looks_hold(config)))
 
 
 def is_recovery(config: RecordConfig, index: int) -> bool:
@@ -112,7 +129,8 @@ def settings(config: RecordConfig, task: Task, index: int) -> dict[str, Any]:
         "task": task.name,
         "seed": config.seed,
         "render_quality": config.render_quality,
-        "randomized": config.randomize,
+        "randomized": config.randomize is not None,
+        "looks_hold": _looks_hold(config),
         "noise": config.noise,
         "hesitate": config.hesitate,
         "recovers": is_recovery(config, index),
@@ -223,6 +241,8 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
+    if config.hold_looks != 1 and config.randomize != "frame":
+        raise ValueError(f"--hold_looks is {config.hold_looks}; it needs --randomize frame")
     config.check_workers(config.onscreen_render)
     values = {
         **vars(config),

@@ -7,6 +7,7 @@ The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,7 @@ with opengl_explained():
     from dm_control.rl import control
     from dm_env import specs
 
-    from tasks import Looks
+    from tasks import LookPlan, Looks
 
 
 class LazyImages(Mapping):
@@ -84,6 +85,8 @@ class SimTask(control.Task):
         self.has_props = has_props
         self.cameras = tuple(model.camera(i).name for i in range(model.ncam))
         self.moment = 0  # number of the simulation's present state
+        self.steps = 0  # control steps of this episode so far
+        self.is_look_steady = False  # whether each episode keeps its first look
         self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
         self.start_state: np.ndarray | None = None  # of the arms; None: their start poses
@@ -118,6 +121,7 @@ class SimTask(control.Task):
             data.qpos[address : address + 7] = pose
         self.judge.reset()
         self.moment += 1
+        self.steps = 0
 
     def _split(self, numbers: np.ndarray) -> Iterator[tuple[ArmIndex, np.ndarray]]:
         """Each arm with its part of a state or an action (D,)."""
@@ -143,6 +147,7 @@ class SimTask(control.Task):
 
     def before_step(self, action: np.ndarray, physics: dm_mujoco.Physics) -> None:
         self.moment += 1
+        self.steps += 1
         action = np.array(action, dtype=float)
         if action.shape != (self.spec.dim,) or not np.isfinite(action).all():
             raise ValueError(f"action is {action}; {self.spec.name} takes {self.spec.dim} finite numbers")
@@ -197,6 +202,8 @@ class SimTask(control.Task):
         check_fork()
         if camera not in self.renderers:
             self.renderers[camera] = self._renderer(physics, camera)
+        if self.looks is not None:
+            self.looks.show(0 if self.is_look_steady else self.steps, physics.data.ptr)
         return self.renderers[camera].render().copy()  # dm_control draws every frame into the same buffer
 
     def _renderer(self, physics: dm_mujoco.Physics, camera: str) -> dm_mujoco.Camera:
@@ -267,18 +274,31 @@ class SimEnv(control.Environment):
         self.task.judge.reset()
         return self.observe()
 
-    def set_looks(self, rng: np.random.Generator | int | Sequence[int] | None) -> None:
-        """Draw the scene's look from the next reset on, from a generator or a seed; None: its own look.
+    def set_looks(self, looks: LookPlan | np.random.Generator | int | Sequence[int] | None) -> None:
+        """Draw the scene's looks from the next reset on, by a plan; or one mild look, from a generator or a
+        seed; None: its own look.
 
+        A plan's looks change with the steps of an episode, just before a camera of that moment is drawn.
         ValueError unless the environment was made with `randomize`.
         """
         if self.task.looks is None:
             raise ValueError(f"{self.spec.name} was made without randomize=True, so its looks cannot vary")
         self.task.moment += 1
-        if rng is None:
+        if looks is None:
             self.task.looks.restore()
+        elif isinstance(looks, LookPlan):
+            self.task.looks.follow(looks)
         else:
-            self.task.looks.draw(np.random.default_rng(rng))
+            self.task.looks.draw(np.random.default_rng(looks))
+
+    @contextmanager
+    def steady_look(self) -> Iterator[None]:
+        """Meanwhile, an episode keeps its first look: a person who drives the arms watches."""
+        self.task.is_look_steady = True
+        try:
+            yield
+        finally:
+            self.task.is_look_steady = False
 
     def pose(self, state: np.ndarray) -> None:
         """As `SimTask.pose`."""

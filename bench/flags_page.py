@@ -65,6 +65,7 @@ def entry(flag: Flag, default: object) -> str:
     rule = flag.rule
     names = " or ".join(f"`--{name}`" for name in (flag.name, rule.alias) if name)
     facts = [f"one of {', '.join(map(str, rule.choices))}"] if rule.choices else []
+    facts += [f"without a value {rule.bare}"] if rule.bare else []
     facts += ["required"] if rule.required else []
     if not (default is None or default is False or default == ()):
         facts.append(f"default {' '.join(map(str, default)) if isinstance(default, tuple) else default}")

@@ -31,7 +31,7 @@ def flag(default: Any, help: str, choices: Sequence[Any] | None = None, **rule: 
         help: a noun phrase; if a required flag is missing, the error asks for its first part.
         choices: all allowed values.
         rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group,
-            alias. For a tuple or dict, they hold for each item.
+            alias, bare. For a tuple or dict, they hold for each item.
     """
     return dataclasses.field(default=default, metadata={"rule": Rule(help, choices, **rule)})
 
@@ -102,7 +102,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} (default: {text.replace('%', '%%')})"
 
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
-        return "" if action.nargs == "?" else super()._format_args(action, default_metavar)
+        is_switch = action.nargs == "?" and action.metavar is None
+        return "" if is_switch else super()._format_args(action, default_metavar)
 
 
 def spelt(words: Sequence[str]) -> set[str]:
@@ -155,12 +156,12 @@ class _Named(argparse.Action):
         setattr(namespace, self.dest, named)
 
 
-def _item_parser(kind: Kind) -> Callable[[str], Any]:
+def _item_parser(each: Flag) -> Callable[[str], Any]:
     """argparse's `type` of a flag: turns a word into an item."""
 
     def parse_word(word: str) -> Any:
         try:
-            return kind.parse(word)
+            return each.parse(word)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"is {shown(word)}; {error}") from None
 
@@ -193,12 +194,13 @@ def _argument(each: Flag) -> dict[str, Any]:
     if kind.form is dict:
         parse_word, form = _named_item_parser(kind)
         return {**options, "type": parse_word, "nargs": "+", "action": _Named, "metavar": form}
-    options["type"] = _item_parser(kind)
+    options["type"] = _item_parser(each)
     if kind.form is tuple:
         return {**options, "nargs": kind.count or "+", "metavar": _metavar(each)}
     if kind.item is bool:
         return {**options, "nargs": "?", "const": True}
-    return {**options, "metavar": _metavar(each)}
+    without_value = {"nargs": "?", "const": rule.bare} if rule.bare else {}
+    return {**options, **without_value, "metavar": _metavar(each)}
 
 
 def _metavar(each: Flag) -> str:
@@ -273,7 +275,7 @@ def set_defaults(parser: Parser, flags: dict[str, Any], path: str | None) -> Non
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ValueError(f"{path} has the flag {name!r}; {hint}this script has {', '.join(parser.flags)}")
         each = parser.flags[name]
-        value = each.kind.from_json(value)
+        value = each.from_json(value)
         if value is None and not each.kind.optional:
             raise ValueError(f"{path}: --{name} is null; it must be {each.kind.text}")
         if value is not None and (problem := each.problem(value)):

@@ -39,6 +39,9 @@ class Rule:
     distinct: bool = False  # no item of a tuple may come twice
     group: str = ""  # title under which `--help` lists it
     alias: str = ""  # another spelling, as ACT or ACT++ have it
+    # The value if the flag is given without one. Such a flag was a switch in earlier versions, and in their
+    # files: true means this value, false that it is not given.
+    bare: str = ""
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with one item, as the half sentence that follows it; None if nothing."""
@@ -216,6 +219,21 @@ class Flag:
     rule: Rule
     default: Any
     title: str  # of its group in `--help`
+
+    def parse(self, word: str) -> Any:
+        """One item from a word of the command line; ValueError if it does not fit."""
+        if self.rule.bare and word.lower() in ("true", "false"):
+            return self._of_switch(word.lower() == "true")
+        return self.kind.parse(word)
+
+    def from_json(self, value: Any) -> Any:
+        """A JSON value as the flag's type, where that is possible; `problem` reports the rest."""
+        if self.rule.bare and isinstance(value, bool):
+            return self._of_switch(value)
+        return self.kind.from_json(value)
+
+    def _of_switch(self, is_on: bool) -> str | None:
+        return self.rule.bare if is_on else None
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value, in one line that names the flag; None if nothing."""

@@ -88,6 +88,10 @@ class EpisodeFacts:
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
     # its looks were drawn at random (tasks/looks.py)
     randomized: bool = _fact(False, _FLAG, "randomized looks".format)
+    # steps that each of them lasts; 0: the whole episode
+    looks_hold: int = _fact(
+        0, _whole(0), lambda n: "a look per step" if n == 1 else f"a look every {n} steps"
+    )
     # of the twin that recorded it: seconds of the episode in a real second
     pace: float = _fact(1.0, _number(0), "twin in slow motion (pace {:g})".format)
     # name of the arm that recorded it, or whose twin did

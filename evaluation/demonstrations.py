@@ -102,13 +102,15 @@ def drive(
 ) -> Episode | None:
     """Let the person try, each time from a new start, until an episode is kept; None if the person quits.
 
-    Images are rendered afterwards, by repeating the kept actions: at the task's pace there is no time.
+    Images are rendered afterwards, by repeating the kept actions: at the task's pace there is no time. The
+    person sees one look all the time, also where each frame is to have its own.
     """
     task = env.spec
     while True:
         start = env.reset(rng, case=case)
         pilot.begin(progress)
-        driven = run_episode(env.env, task, start, pilot.act)
+        with env.env.steady_look():
+            driven = run_episode(env.env, task, start, pilot.act)
         command = pilot.command or pilot.decide("success" if driven.success else "no success")
         if command == "quit":
             return None

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = open_door(
         "arm_index": ("ArmIndex", "LinkedJoints"),
         "inverse_kinematics": ("GripPointIK",),
         "light_meshes": ("LIGHT_MESHES", "draw_light", "light_name", "lightened"),
+        "look_ranges": ("LEVELS", "LookPlan", "PARTS", "Ranges", "only"),
         "looks": ("Looks",),
         "opengl": ("check_fork", "check_rendering", "mujoco", "opengl_explained", "rendering"),
         "parts": ("Arm", "Case", "Entry", "Prop", "Stage", "Waypoint"),

@@ -24,6 +24,7 @@ class Config:
     pace: float = cli.flag(1.0, "a speed", above=0, below=2)
     count: int = cli.flag(3, "how many", least=1)
     folder: Path | None = cli.flag(None, "a path")
+    vary: str | None = cli.flag(None, "when", ("often", "once"), bare="often")
     hidden: int = 7
 
 
@@ -164,6 +165,20 @@ def test_switches_can_be_turned_off():
     cli.add_flags(parser, Config)
     cli.set_defaults(parser, {"loud": True}, "preset.json")
     assert parser.parse_args([]).loud and not parser.parse_args(["--loud", "false"]).loud
+
+
+def test_a_flag_may_have_a_value_or_none():
+    """As a switch that became a choice: its old spellings keep working, in files too."""
+    assert parse().vary is None and parse("--vary").vary == "often" and parse("--vary", "once").vary == "once"
+    assert parse("--vary", "--loud") == Config(vary="often", loud=True)
+    assert parse("--vary", "true").vary == "often" and parse("--vary", "False").vary is None
+    assert from_file({"vary": True}).vary == "often" and from_file({"vary": False}).vary is None
+    assert from_file({"vary": "once"}).vary == "once" and from_file({"vary": None}).vary is None
+    with pytest.raises(ValueError, match="^--vary is 'onec'; did you mean once\\? choose from often, once$"):
+        parse("--vary", "onec")
+    parser = cli.make_parser("What it does.")
+    cli.add_flags(parser, Config)
+    assert "--vary [{often,once}]" in parser.format_help()
 
 
 def from_file(flags):

@@ -81,7 +81,7 @@ def tries(flag):
     else:
         yield from (([word] * count, True) for word in bad)
         yield from (([word] * count, False) for word in open_ended)
-    if kind.item is not bool:
+    if kind.item is not bool and not flag.rule.bare:
         yield [], True
     if flag.rule.distinct:
         yield ["x", "x"], True

@@ -27,6 +27,7 @@ from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
 from evaluation import demonstrations
 from sim_env import SimEnv, make_sim_env
+from tasks.look_ranges import LookPlan
 from tasks.parts import Stage
 
 TRANSFER = get_task("sim_transfer_cube_scripted")
@@ -73,7 +74,7 @@ def contents(path):
         for camera, frames in episode.images.items()
     }
     numbers = {name: getattr(episode, name) for name in ("qpos", "qvel", "action", "reward", "env_state")}
-    attributes = ("task", "seed", "success", "fps", "render_quality", "noise", "randomized")
+    attributes = ("task", "seed", "success", "fps", "render_quality", "noise", "randomized", "looks_hold")
     others = {name: getattr(episode, name) for name in attributes}
     return {**{name: value.tobytes() for name, value in numbers.items()}, **others, "jpegs": jpegs}
 
@@ -272,22 +273,56 @@ def test_render_quality_is_stored_and_seen(record):
 def test_randomize_changes_pictures_alone(record):
     from joblib.externals.loky import get_reusable_executor
 
-    usual, folder = dataset(record(folder="usual")), record("--randomize", folder="varied")
+    usual, folder = dataset(record(folder="usual")), record("--randomize", "episode", folder="varied")
     varied = dataset(folder)
     one, other = (Episode.load(path).images["top"][0].astype(int) for path in list_episodes(folder))
     assert np.abs(one - other).mean() > 5, "each episode has a look of its own"
     for name, episode in varied.items():
         changed = {entry for entry, value in episode.items() if value != usual[name][entry]}
         assert changed == {"jpegs", "randomized"} and episode["randomized"]
-    assert dataset(record("--randomize", folder="two", workers=2)) == varied
+    assert dataset(record("--randomize", "episode", folder="two", workers=2)) == varied
     get_reusable_executor().shutdown(wait=True)
 
 
+def test_randomize_gives_each_frame_its_own_look(record):
+    """That of its number, so that it does not depend on who recorded it; what happens stays the same."""
+    usual, folder = dataset(record(folder="usual")), record("--randomize", folder="varied")
+    varied = dataset(folder)
+    for name, episode in varied.items():
+        changed = {entry for entry, value in episode.items() if value != usual[name][entry]}
+        assert changed == {"jpegs", "randomized", "looks_hold"}
+        assert episode["randomized"] and episode["looks_hold"] == 1
+    assert dataset(record("--randomize", "frame", folder="two", workers=2)) == varied
+    get_reusable_executor().shutdown(wait=True)
+    episode = Episode.load(episode_path(folder, 1))
+    env = make_sim_env(SHORT, randomize=True)
+    env.set_looks(LookPlan((0, Stream.RECORD_LOOKS, 1), hold=1))
+    step, frames = env.reset(env_state=episode.env_state), []
+    for t, action in enumerate(episode.action):
+        frames.append(episode.images["top"][t].astype(int))
+        assert np.abs(frames[t] - step.observation["images"]["top"]).mean() < 2
+        step = env.step(action)
+    env.close()
+    changes = [np.abs(one - other).mean() for one, other in zip(frames, frames[1:], strict=False)]
+    assert min(changes) > 4, "each frame has another look than the one before"
+
+
+def test_a_look_can_last_for_several_frames(record):
+    folder = record("--randomize", "--hold_looks", "3", episodes=1)
+    episode = Episode.load(episode_path(folder, 0))
+    assert episode.looks_hold == 3
+    images = [episode.images["top"][t].astype(int) for t in range(len(episode))]
+    changes = [np.abs(one - other).mean() for one, other in zip(images, images[1:], strict=False)]
+    assert changes[2] > 5 and max(changes[:2] + changes[3:]) < 2
+    said = refusal(record, "--randomize", "--hold_looks", "2", episodes=2)
+    assert "episode_0.hdf5 has looks_hold 3, not 2; give" in said
+
+
 def test_the_look_of_an_episode_does_not_depend_on_attempts(record, monkeypatch):
-    folder = record("--randomize", episodes=1, folder="first")
+    folder = record("--randomize", "episode", episodes=1, folder="first")
     start = Episode.load(episode_path(folder, 0)).env_state
     fail_first(monkeypatch, 1)
-    again = Episode.load(episode_path(record("--randomize", episodes=1, folder="second"), 0))
+    again = Episode.load(episode_path(record("--randomize", "episode", episodes=1, folder="second"), 0))
     assert not np.array_equal(again.env_state, start)
     env = make_sim_env(SHORT, randomize=True)
     env.set_looks([0, Stream.RECORD_LOOKS, 0])
@@ -357,20 +392,22 @@ def test_more_episodes_are_added(record):
         (("--seed", "1"), "has seed 0, not 1; give"),
         (("--camera_names", "top", "angle"), "has cameras ['top'], not ['angle', 'top']; give"),
         (("--render_quality", "full"), "has render_quality 'fast', not 'full'; give"),
-        (("--randomize",), "has randomized False, not True; give"),
+        (("--randomize",), "has randomized False, not True; looks_hold 0, not 1; give"),
+        (("--randomize", "episode"), "has randomized False, not True; give"),
         (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
         (("--hesitate", "5"), "has hesitate 0, not 5; give"),
         (("--begin_midway", "1"), "has recovers False, not True; give"),
         (("--no_props",), "has success True, not None; give"),
         (("--no_props", "--keep_failures"), "has success True, not None; give"),
         (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
-        (("--seed", "1", "--randomize"), "has seed 0, not 1; randomized False, not True; give"),
+        (("--seed", "1", "--randomize", "episode"), "has seed 0, not 1; randomized False, not True; give"),
     ],
     ids=[
         "seed",
         "cameras",
         "quality",
         "looks",
+        "looks of episodes",
         "noise",
         "wait",
         "recovery",
@@ -580,6 +617,11 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--noise", "inf"), "--noise is inf; it must be a finite number, 0 to 1"),
         (("--hesitate", "-1"), "--hesitate is -1; it must be 0 to 10000"),
         (("--begin_midway", "1.5"), "--begin_midway is 1.5; it must be 0 to 1"),
+        (
+            ("--randomize", "frames"),
+            "--randomize is 'frames'; did you mean frame? choose from frame, episode",
+        ),
+        (("--randomize", "episode", "--hold_looks", "2"), "--hold_looks is 2; it needs --randomize frame"),
         (("--begin_midway", "nan"), "--begin_midway is nan; it must be a finite number, 0 to 1"),
     ],
 )

@@ -7,8 +7,10 @@ from matplotlib.colors import rgb_to_hsv
 from simulated_tasks import SIMULATED
 
 from sim_env import make_sim_env
-from tasks import looks as randomize
-from tasks.looks import COVERS, RANGES, SEGMENT, cable_path
+from tasks import LookPlan, only
+from tasks.look_covers import COVERS, TEXTURE_PIXELS
+from tasks.look_ranges import MILD, PARTS
+from tasks.looks import CABLE_SEGMENTS, SEGMENT, cable_path
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels
@@ -48,13 +50,15 @@ def ours(model) -> list[int]:
     return [i for i in range(model.ngeom) if model.geom(i).name.startswith("looks/")]
 
 
-def drive(env, steps=30) -> np.ndarray:
+def drive(env, steps=30, watched=False) -> np.ndarray:
     """Everything numeric of an episode in which the arms move about and touch things."""
     home, rng = env.reset(5).observation["qpos"], np.random.default_rng(0)
     rows = []
     for _ in range(steps):
         step = env.step(home + rng.normal(0, 0.3, home.shape))
         data = env.physics.data
+        if watched:
+            step.observation["images"][env.cameras[0]]
         rows.append(
             [*step.observation["qpos"], *step.observation["qvel"], *data.qpos, data.ncon, step.reward]
         )
@@ -134,6 +138,14 @@ def test_an_environment_made_without_refuses_looks(plain):
     assert not ours(model_of(plain))
 
 
+@pytest.mark.parametrize("hold", [1, 4])
+def test_looks_that_change_within_an_episode_change_nothing_that_happens(plain, varied, hold):
+    """The pictures are drawn too: that is when a look is."""
+    wanted = drive(plain)
+    varied.set_looks(LookPlan((0, 1), hold=hold))
+    assert np.array_equal(drive(varied, watched=True), wanted)
+
+
 # --- what is seen
 
 
@@ -176,6 +188,123 @@ def test_looks_do_not_accumulate(varied):
     assert all(np.array_equal(getattr(model_of(varied), name), value) for name, value in wanted.items())
 
 
+def scene_of(env) -> dict[str, np.ndarray]:
+    """How the scene looks, whatever the camera."""
+    names = ("light_pos", "light_dir", "light_diffuse", "geom_rgba", "geom_matid", "geom_pos", "geom_size")
+    return {name: getattr(model_of(env), name).copy() for name in names}
+
+
+def is_same(one, other) -> bool:
+    return all(np.array_equal(value, other[name]) for name, value in one.items())
+
+
+def test_a_look_lasts_as_long_as_the_plan_says_and_is_that_of_its_number(varied):
+    """All cameras of a moment share it; each has its own pose."""
+    varied.set_looks(LookPlan((3, 1), hold=2))
+    step, scenes = varied.reset(0), []
+    for _ in range(5):
+        images, moment = step.observation["images"], []
+        for camera in varied.cameras:
+            images[camera]
+            moment.append(scene_of(varied))
+        assert all(is_same(scene, moment[0]) for scene in moment)
+        scenes.append(moment[0])
+        poses = [np.concatenate(move) for move in varied.task.looks.camera_moves.values()]
+        assert len(np.unique(poses, axis=0)) == len(varied.cameras)
+        step = varied.step(step.observation["qpos"])
+    assert [is_same(*pair) for pair in zip(scenes, scenes[1:], strict=False)] == [True, False, True, False]
+    for number in range(3):
+        varied.set_looks([3, 1, number])
+        assert is_same(scene_of(varied), scenes[2 * number])
+
+
+def test_a_look_does_not_depend_on_what_was_seen_before(varied):
+    """Neither on earlier steps nor on an earlier attempt, and so on no other process."""
+    varied.set_looks(LookPlan((3, 1), hold=1))
+    start, camera = varied.reset(0), varied.cameras[0]
+    first = start.observation["images"][camera].copy()
+    for _ in range(3):
+        step = varied.step(start.observation["qpos"])
+    last = step.observation["images"][camera].copy()
+    start = varied.reset(0)
+    assert np.array_equal(start.observation["images"][camera], first)
+    for _ in range(3):
+        step = varied.step(start.observation["qpos"])
+        step.observation["images"][camera]
+    assert np.array_equal(step.observation["images"][camera], last)
+
+
+def test_a_person_who_drives_sees_one_look(varied):
+    varied.set_looks(LookPlan((3, 1), hold=1))
+    with varied.steady_look():
+        step, scenes = varied.reset(0), []
+        for _ in range(3):
+            step.observation["images"][varied.cameras[0]]
+            scenes.append(scene_of(varied))
+            step = varied.step(step.observation["qpos"])
+    assert is_same(scenes[0], scenes[1]) and is_same(scenes[0], scenes[2])
+
+
+# What seeds gave when looks were first drawn: the sum of a field's numbers times cos 0, cos 1, and so on.
+FIRST_LOOKS = {
+    (0, 3, 2): {
+        "light_pos": -1.349336186,
+        "light_dir": 0.539987073,
+        "light_diffuse": 0.261747393,
+        "geom_rgba": -1.606505002,
+        "geom_pos": -0.479134451,
+        "geom_quat": -1.732485188,
+        "geom_size": -1.151262966,
+    },
+    (0, 3, 7): {
+        "light_pos": -1.698531542,
+        "light_dir": 1.034460254,
+        "light_diffuse": 0.317452680,
+        "geom_rgba": -0.507916543,
+        "geom_pos": -0.819339253,
+        "geom_quat": -1.519148020,
+        "geom_size": -1.152969213,
+    },
+}
+
+
+def test_a_seed_gives_the_look_that_it_always_gave():
+    env = make_sim_env(SIMULATED[0], image_size=SMALL, randomize=True)
+    model, last = model_of(env), f"looks/cable_{CABLE_SEGMENTS - 1}"
+    geoms = model.geom(last).id + 1  # of the scene and of the first version's looks
+    try:
+        for seeds, fields in FIRST_LOOKS.items():
+            env.set_looks(LookPlan(seeds))
+            for name, wanted in fields.items():
+                rows = getattr(model, name)[: geoms if name.startswith("geom") else None]
+                numbers = np.ravel(rows).astype(float)
+                assert numbers @ np.cos(np.arange(len(numbers))) == pytest.approx(wanted, abs=1e-6), name
+    finally:
+        env.close()
+
+
+CHANGES = {
+    "light": {"light_pos", "light_dir", "light_diffuse", "light_specular"},
+    "colours": {"geom_rgba"},
+    "table": {"geom_rgba", "geom_matid", "geom_pos", "geom_size"},
+    "camera": set(),
+    "cable": {"geom_rgba", "geom_pos", "geom_quat", "geom_size"},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_one_part_alone_changes_what_it_says_and_nothing_else(varied, part):
+    looks, changed = varied.task.looks, set()
+    varied.set_looks(None)
+    own = {name: getattr(model_of(varied), name).copy() for name in looks.FIELDS}
+    for seed in SEEDS:
+        varied.set_looks(LookPlan((seed,), only(part, "mild")))
+        found = {name: getattr(model_of(varied), name) for name in own}
+        changed |= {name for name in own if not np.allclose(found[name], own[name], atol=1e-6)}
+        assert any(np.any(move) for move in looks.camera_moves.values()) == (part == "camera")
+    assert changed == CHANGES[part]
+
+
 def test_no_picture_is_black_or_burnt_out(varied):
     for seed in SEEDS:
         for camera, image in pictures(varied, seed).items():
@@ -213,7 +342,7 @@ def test_props_keep_their_colours(plain, varied):
         rgba = model_of(varied).geom_rgba[props]
         assert np.array_equal(rgba[:, 3], wanted[props, 3])
         hue, saturation, value = rgb_to_hsv(rgba[:, :3]).T
-        assert (hue_distance(hue, hue0) < RANGES.hue + 1e-6).all()
+        assert (hue_distance(hue, hue0) < MILD.colours.hue + 1e-6).all()
         assert (saturation > 0.9 * saturation0).all() and (value > 0.84 * value0).all()
         looks.append(rgba.tobytes())
     assert len(set(looks)) == len(SEEDS)
@@ -259,8 +388,8 @@ def test_cameras_stay_near_their_places(varied):
             angles += [np.arccos(min(1, -seen.forward @ backward)), np.arccos(min(1, seen.up @ up))]
     bound = np.sqrt(3)  # shifts and turns are bounded along each axis
     assert len(shifts) == len(SEEDS) * len(varied.cameras)
-    assert np.median(shifts) > 0.002 and max(shifts) < bound * RANGES.camera_shift
-    assert np.radians(0.5) < np.median(angles) and max(angles) < bound * RANGES.camera_tilt
+    assert np.median(shifts) > 0.002 and max(shifts) < bound * MILD.camera.shift
+    assert np.radians(0.5) < np.median(angles) and max(angles) < bound * MILD.camera.tilt
 
 
 def test_light_stays_in_its_range(plain, varied):
@@ -272,7 +401,7 @@ def test_light_stays_in_its_range(plain, varied):
         warmths += list(factors[:, 0] / factors[:, 2])
         assert np.allclose(np.linalg.norm(model.light_dir, axis=1), 1, atol=1e-5)
         angles = np.arccos((model.light_dir * reference.light_dir).sum(axis=1).clip(-1, 1))
-        assert (angles > 0).all() and (angles < np.sqrt(3) * RANGES.light_tilt).all()
+        assert (angles > 0).all() and (angles < np.sqrt(3) * MILD.light.tilt).all()
     assert min(warmths) < 0.97 and max(warmths) > 1.03
 
 
@@ -281,7 +410,7 @@ def test_every_kind_of_table_is_drawn_and_fills_the_tables_place(varied):
     for seed in range(60):
         varied.set_looks(seed)
         kinds.add(model.mat(model.geom_matid[model.geom("looks/table").id]).name.split("/")[1].split("_")[0])
-    assert kinds == set(COVERS)
+    assert kinds == set(MILD.table.covers)
     varied.reset(0)
     data, table, box = varied.physics.data.ptr, model.geom("table"), model.geom("looks/table")
     pose = data.geom(table.id).xmat.reshape(3, 3)
@@ -310,7 +439,8 @@ def test_a_cable_lies_on_the_table_in_some_episodes(varied):
         assert (radius > 0.0019).all() and (radius < 0.0041).all()
         hue, saturation, value = rgb_to_hsv(model.geom_rgba[shown[0], :3])
         assert saturation < 0.2 or hue_distance(hue, 0) > 0.1, "no cable is red"
-    assert 15 < sum(n > 0 for n in seen) < 38 and max(seen) > 15 and len(set(seen)) > 10
+    assert 15 < sum(n > 0 for n in seen) < 38 and 15 < max(seen) <= CABLE_SEGMENTS
+    assert len(set(seen)) > 10 and MILD.cable.length[1] <= CABLE_SEGMENTS * SEGMENT
 
 
 def test_a_cables_path_is_smooth_and_enters_at_an_edge():
@@ -329,7 +459,7 @@ def test_a_cables_path_is_smooth_and_enters_at_an_edge():
 @pytest.mark.parametrize("kind", COVERS)
 def test_textures_are_bright_enough_to_tint(kind):
     one, other = (COVERS[kind].pattern(np.random.default_rng(seed)) for seed in (0, 1))
-    assert one.shape == (randomize.TEXTURE_PIXELS,) * 2 and 0.3 < one.min() <= one.max() <= 1
+    assert one.shape == (TEXTURE_PIXELS,) * 2 and 0.3 < one.min() <= one.max() <= 1
     assert one.mean() > 0.6 and (kind == "plain") == (one.std() < 0.01)
     if kind != "plain":
         assert not np.array_equal(one, other)
