@@ -192,7 +192,7 @@ def draw(path: Path, measured: dict[str, list[tuple[int, dict[str, float]]]]) ->
         first = cells[0][1]["seconds"]
         points = [(number, one["seconds"] / first) for number, one in cells]
         panels.setdefault(f"seconds, times the first, by {axis}", {})[job] = points
-    curves_plot(path, panels, "")
+    curves_plot(path, panels, "", is_log=True)
 
 
 def main() -> None:

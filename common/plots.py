@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from common.curves import BLUE, ORANGE, PARTS, loss_lines, loss_names
+from common.curves import BLUE, COLORS, ORANGE, PARTS, loss_lines, loss_names
 from common.files import complete_file
 from common.losses import Losses
 
@@ -200,7 +200,7 @@ def loss_plot(path: str | Path, history: Sequence[Losses]) -> None:
             drawn += [value for _, value in line.points if math.isfinite(value)]
         if drawn and min(drawn) > 0:
             panel.set_yscale("log")
-            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
             panel.yaxis.set_major_formatter("{x:g}")  # 0.2, not 2e-01
             panel.yaxis.set_minor_formatter("")
         panel.set_title(title, loc="left", fontsize=10)
@@ -288,29 +288,55 @@ def confusion_plot(path: str | Path, confusion: np.ndarray, classes: Sequence[st
 
 
 def curves_plot(
-    path: str | Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, Any]]]], x_label: str
+    path: str | Path,
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, Any]]]],
+    x_label: str,
+    is_log: bool = False,
 ) -> None:
-    """Write a PNG of lines over a number, a panel for each quantity.
+    """Write a PNG of lines over a number, a panel for each quantity; a name has one colour in all of them.
 
     Args:
         path: the file.
         panels: by title, then by name of the line: points (x, y), or (x, (y, low, high)) with the ends of an
             interval.
         x_label: what the number is.
+        is_log: whether both axes are logarithmic, with a mark at each x.
     """
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    colors = dict(zip(names, cycle(COLORS), strict=False))
     figure = new_figure(4.2 * len(panels), 3.6)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for panel, (title, lines) in zip(axes, panels.items(), strict=True):
-        for (name, points), color in zip(lines.items(), cycle((BLUE, ORANGE)), strict=False):
+        for name, points in lines.items():
             x, y = zip(*points, strict=True)
             if np.ndim(y) == 2:
                 y, low, high = zip(*y, strict=True)
-                panel.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
-            panel.plot(x, y, marker="o", ms=4, label=name, color=color)
+                panel.fill_between(x, low, high, color=colors[name], alpha=0.15, lw=0)
+            panel.plot(x, y, marker="o", ms=4, label=name, color=colors[name])
         panel.set_title(title, loc="left", fontsize=10)
         panel.set_xlabel(x_label)
-        panel.legend()
+        if is_log:
+            _log_axes(panel, sorted({x for points in lines.values() for x, _ in points}))
+        if len(names) <= 2:
+            panel.legend()
+    if len(names) > 2:
+        lines = {line.get_label(): line for panel in axes for line in panel.get_lines()}
+        figure.legend(lines.values(), lines, loc="outside right center")
     write_png(figure, path)
+
+
+def _log_axes(panel: Any, marks: Sequence[float]) -> None:
+    """Make a panel logarithmic, with plain numbers at these x, and at some of each power of ten in y."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    plain = FuncFormatter(lambda number, _: f"{number:g}")
+    panel.set_xticks(marks)
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(plain)
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -131,6 +131,12 @@ def test_curves_plot(tmp_path):
     }
     plots.curves_plot(tmp_path / "curves.png", panels, "actions in a chunk")
     assert_picture(tmp_path / "curves.png")
+    many = {
+        "time (s)": {str(n): [(1, 0.2), (1000, n)] for n in range(1, 9)},
+        "memory": {"8": [(1, 1), (9, 2)]},
+    }
+    plots.curves_plot(tmp_path / "many.png", many, "", is_log=True)
+    assert_picture(tmp_path / "many.png")
 
 
 def test_plots_need_no_pyplot(tmp_path):
