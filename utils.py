@@ -18,7 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes import CameraError, Episode, EpisodeError, Frames, check_widths, list_episodes, whole_action
+from episodes import (
+    CameraError,
+    Episode,
+    EpisodeError,
+    Frames,
+    check_widths,
+    list_episodes,
+    starts_in_one_look,
+    whole_action,
+)
 
 Batch = dict[str, Tensor]
 Sample = tuple[int, int]  # an episode's number, and the step where a chunk begins
@@ -62,6 +71,16 @@ class Demonstrations:
         views_in_order = [(views or {}).get(camera) for camera in cameras]
         self.frames = Frames(sources, image_size, cache, views_in_order)
         self.lengths = np.array([len(episode) for episode in self.episodes])
+        self._starts: dict[int, list[np.ndarray]] = {}  # by history
+
+    def starts(self, history: int) -> list[np.ndarray]:
+        """Of each episode, the steps (N,) at which a sample of so many observations may begin, as they have
+        one look. EpisodeError if no look lasts that long.
+        """
+        if history not in self._starts:
+            pairs = zip(self.episodes, self.paths, strict=True)
+            self._starts[history] = [starts_in_one_look(episode, history, path) for episode, path in pairs]
+        return self._starts[history]
 
     def describe(self, samples: Sequence[Sample]) -> list[str]:
         """Samples (episode, step) as the user knows them: file and step."""
@@ -130,8 +149,8 @@ def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
 
 
 def check_alike(*datasets: Demonstrations) -> None:
-    """EpisodeError for the first episode whose dimensions differ from the first's, or its rendering from its
-    folder's first.
+    """EpisodeError for the first episode whose dimensions differ from the first's, or its rendering or looks
+    from those of its folder's first.
     """
     paths = [path for data in datasets for path in data.paths]
     for name, arrays in (
@@ -140,13 +159,17 @@ def check_alike(*datasets: Demonstrations) -> None:
     ):
         check_widths(name, paths, [array.shape[1] for array in arrays])
     firsts: dict[Path, tuple[Path, str]] = {}
-    qualities = [episode.render_quality for data in datasets for episode in data.episodes]
-    for path, quality in zip(paths, qualities, strict=True):
-        first, expected = firsts.setdefault(path.parent, (path, quality))
-        if quality != expected:
-            raise EpisodeError(
-                f"{path}: rendered {quality!r}, but {first} {expected!r}; one folder must hold one kind"
-            )
+    kinds = [_kind(episode) for data in datasets for episode in data.episodes]
+    for path, kind in zip(paths, kinds, strict=True):
+        first, expected = firsts.setdefault(path.parent, (path, kind))
+        if kind != expected:
+            raise EpisodeError(f"{path}: {kind}, but {first} {expected}; one folder must hold one kind")
+
+
+def _kind(episode: Episode) -> str:
+    """How an episode was rendered, in words."""
+    hold = f", a new look every {episode.looks_hold} steps" if episode.looks_hold else ""
+    return f"rendered {episode.render_quality!r}{hold}"
 
 
 # --- which samples
@@ -204,7 +227,7 @@ class StartSampler:
     weight. Within a dataset, no episode repeats before all others were drawn.
 
     Args:
-        lengths: steps of each episode, dataset after dataset.
+        lengths: possible starts in each episode, dataset after dataset; all its steps, as a rule.
         key: `[seed, purpose, ...]` of the random stream.
         early_share: share of the samples that start in the first `early_steps`, where only the image shows
             what to do. Later the joints show it too, and a network that sees mostly later steps learns to
@@ -215,7 +238,7 @@ class StartSampler:
 
     def __init__(
         self,
-        lengths: np.ndarray,
+        lengths: Sequence[int] | np.ndarray,
         key: Sequence[int],
         early_share: float = 0.0,
         early_steps: int = 40,
@@ -291,7 +314,9 @@ class Loader:
 
     def samples(self, step: int) -> list[Sample]:
         """The samples of all batches and processes in a step."""
-        return self.sampler.draw(step * self.shares.samples, self.shares.samples)
+        starts = self.data.starts(self.history)
+        drawn = self.sampler.draw(step * self.shares.samples, self.shares.samples)
+        return [(index, int(starts[index][number])) for index, number in drawn]
 
     def describe(self, step: int) -> list[str]:
         """The samples of a step as the user knows them."""
@@ -337,12 +362,13 @@ def phase_batches(
     The phases differ in what shows where things are: at the start only the picture, later the arm's own pose
     too.
     """
-    by_phase = {}
+    by_phase, starts = {}, data.starts(history)
     for number, (phase, (low, high)) in enumerate(PHASES.items()):
         rng = np.random.default_rng([*key, number])
         episodes = rng.integers(0, len(data.lengths), samples)
         shares = rng.uniform(low, high, samples)
-        drawn = [(int(i), int(share * data.lengths[i])) for i, share in zip(episodes, shares, strict=True)]
+        pairs = zip(episodes, shares, strict=True)
+        drawn = [(int(i), int(starts[i][int(share * len(starts[i]))])) for i, share in pairs]
         by_phase[phase] = [
             data.batch(drawn[first : first + batch_size], chunk_size, history=history)
             for first in range(0, samples, batch_size)

@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = open_door(
             "encode_jpeg",
             "jpeg_quality",
         ),
+        "look_windows": ("starts_in_one_look",),
         "reading": ("read_header", "unread_datasets", "widths"),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),

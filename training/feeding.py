@@ -85,7 +85,7 @@ def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: P
     early, mixture = (config.early_share, config.early_steps), (data.sizes, data.weights)
     loader = Loader(
         data.train,
-        StartSampler(data.train.lengths, [*key, 0], *early, *mixture),
+        StartSampler(list(map(len, data.train.starts(history))), [*key, 0], *early, *mixture),
         Shares(training.batch_size, training.accumulate, world.rank, world.size),
         chunk_size,
         history,

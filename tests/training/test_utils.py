@@ -5,7 +5,7 @@ import pytest
 import torch
 from synthetic import make_dataset, make_episode
 
-from episodes.episode import whole_action
+from episodes.episode import Episode, whole_action
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import resize_image
@@ -243,3 +243,56 @@ def test_nobody_waits_for_batches_that_are_not_asked_for_any_more(tmp_path):
     next(source)
     source.close()
     assert 1 <= len(begun) < 10
+
+
+# --- looks that change within an episode
+
+
+def with_looks(folder, hold, n=3, steps=37):
+    make_dataset(folder, n=n, steps=steps)
+    for path in list_episodes(folder):
+        episode = Episode.load(path)
+        episode.randomized, episode.looks_hold = hold > 0, hold
+        episode.save(path, overwrite=True)
+    return Demonstrations(list_episodes(folder), ("top",), (48, 64))
+
+
+@pytest.mark.parametrize(
+    ("hold", "history"), [(0, 3), (1, 1), (2, 2), (5, 2), (5, 3), (5, 5), (10, 3), (50, 4)]
+)
+def test_every_sample_of_several_observations_has_one_look(tmp_path, hold, history):
+    """And every such sample can be drawn; steps before the first are the first."""
+    data = with_looks(tmp_path, hold)
+    looks = [step // hold if hold else 0 for step in range(37)]
+    possible = {t for t in range(37) if len({looks[max(0, t - back)] for back in range(history)}) == 1}
+    assert all(set(starts.tolist()) == possible for starts in data.starts(history))
+    sampler = StartSampler([len(starts) for starts in data.starts(history)], [0, 1])
+    loader = Loader(data, sampler, Shares(20), 10, history)
+    assert {start for step in range(40) for _, start in loader.samples(step)} == possible
+    drawn = []
+    data.batch = lambda samples, chunk_size, history: drawn.extend(samples) or {}
+    phase_batches(data, 40, 16, 10, [0, 1, 1], history)
+    assert len(drawn) == 160 and {start for _, start in drawn} <= possible
+
+
+@pytest.mark.parametrize("hold", [1, 2])
+def test_looks_too_short_for_a_policy_are_refused_in_one_line(tmp_path, hold):
+    data = with_looks(tmp_path, hold)
+    with pytest.raises(EpisodeError) as caught:
+        data.starts(3)
+    said = str(caught.value)
+    assert said.startswith(
+        f"{tmp_path / 'episode_0.hdf5'}: a look lasts {hold} steps, and the policy looks at 3"
+    )
+    assert "\n" not in said and "--hold_looks 3 or more" in said
+
+
+def test_a_folder_of_differing_looks_is_refused(tmp_path):
+    data = with_looks(tmp_path, 2)
+    episode = Episode.load(data.paths[1])
+    episode.looks_hold = 1
+    episode.save(data.paths[1], overwrite=True)
+    with pytest.raises(
+        EpisodeError, match="episode_1.hdf5: rendered 'fast', a new look every 1 steps, but .*_0"
+    ):
+        Demonstrations(data.paths, ("top",), (48, 64))
