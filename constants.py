@@ -30,6 +30,7 @@ class Stream(IntEnum):
     ACT = 6  # what a policy draws in a rollout
     KNOCK = 7  # where a prop lands that is knocked loose
     RECOVER = 8  # which demonstrations begin in the middle of an attempt that failed
+    DISTURB = 9  # what disturbs a rollout (`--disturb`)
 
 
 def _viperx(label: str) -> Arm:

@@ -7,7 +7,7 @@ The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from tasks import (
     ArmIndex,
     Judge,
     LinkedJoints,
+    Past,
     Places,
     Task,
     TimeStep,
@@ -46,14 +47,17 @@ class LazyImages(Mapping):
     def __init__(self, sim: SimTask, physics: dm_mujoco.Physics) -> None:
         self._sim, self._physics = sim, physics
         self._moment = sim.moment
+        self._past = Past(physics.data.ptr, sim.steps) if sim.remembers else None
         self._frames: dict[str, np.ndarray] = {}
 
     def __getitem__(self, camera: str) -> np.ndarray:
-        """Image (H, W, 3) uint8 RGB. RuntimeError once the simulation has moved on."""
+        """Image (H, W, 3) uint8 RGB. RuntimeError once the simulation has moved on, unless it remembers."""
         if camera not in self._frames:
-            if self._moment != self._sim.moment:
+            is_past = self._moment != self._sim.moment
+            if is_past and self._past is None:
                 raise RuntimeError(f"camera {camera!r} was first asked for after the simulation had moved on")
-            self._frames[camera] = self._sim.render(self._physics, camera)
+            with self._sim.rewound(self._physics, self._past) if is_past else nullcontext():
+                self._frames[camera] = self._sim.render(self._physics, camera)
         return self._frames[camera]
 
     def __contains__(self, camera: object) -> bool:
@@ -87,6 +91,7 @@ class SimTask(control.Task):
         self.moment = 0  # number of the simulation's present state
         self.steps = 0  # control steps of this episode so far
         self.is_look_steady = False  # whether each episode keeps its first look
+        self.remembers = False  # whether pictures of earlier states can be asked for
         self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
         self.start_state: np.ndarray | None = None  # of the arms; None: their start poses
@@ -196,6 +201,16 @@ class SimTask(control.Task):
         state = {name: specs.Array((self.spec.dim,), float, name=name) for name in ("qpos", "qvel")}
         return {**state, "images": images}
 
+    @contextmanager
+    def rewound(self, physics: dm_mujoco.Physics, past: Past) -> Iterator[None]:
+        """Inside, an earlier moment of this episode is drawn."""
+        present, self.steps = self.steps, past.step
+        try:
+            with past.restored(physics.model.ptr):
+                yield
+        finally:
+            self.steps = present
+
     def render(self, physics: dm_mujoco.Physics, camera: str) -> np.ndarray:
         """Image (H, W, 3) uint8 RGB of the current state."""
         choose("camera", camera, self.cameras)
@@ -299,6 +314,10 @@ class SimEnv(control.Environment):
             yield
         finally:
             self.task.is_look_steady = False
+
+    def remember(self, is_on: bool) -> None:
+        """Whether later observations give their pictures at any time; it costs a copy of the state each."""
+        self.task.remembers = is_on
 
     def pose(self, state: np.ndarray) -> None:
         """As `SimTask.pose`."""

@@ -14,6 +14,10 @@ __getattr__, __dir__, __all__ = open_door(
             "run_episode",
             "run_script",
         ),
+        "disturb_words": ("AXES", "check_words", "is_sweep", "read_set", "read_sweep"),
+        "disturbances": ("Applied", "DISTURBANCES", "Disturbance", "GROUPS", "STRENGTHS"),
+        "disturbed": ("Disturbed", "Pictures", "disturb_frames"),
+        "dynamics_disturbances": ("changed",),
         "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout"),
         "execution": (
             "BackgroundEnsemble",
@@ -26,5 +30,7 @@ __getattr__, __dir__, __all__ = open_door(
         "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
         "results": ("content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
+        "sweep": ("evaluate_sweep",),
+        "sweep_results": ("Score", "Sweep", "list_sweeps", "write_sweep"),
     },
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from common import ComputeConfig, cli
+from evaluation.disturb_words import HELP, SWEEP_HELP, check_words
 
 MOST_STEPS = 100_000
 
@@ -60,6 +61,7 @@ class EvalConfig(ExecutionConfig):
         least=1,
         most=MOST_STEPS,
     )
+    disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}{SWEEP_HELP}")
     onscreen_render: bool = cli.flag(False, "show the rollouts in a window (one at a time)")
 
     @classmethod
@@ -72,6 +74,7 @@ class EvalConfig(ExecutionConfig):
         self.check_execution()
         if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
+        check_words(self.disturb)
 
     @property
     def videos(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from common import complete_file, from_plain
+from evaluation.disturb_words import read_set
 from tasks import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
@@ -72,6 +73,7 @@ class Settings:
     sync: bool | None = None  # whether the arm waits for each chunk; None: it always does, as in simulation
     randomize: bool = False  # looks of its own for each rollout
     knock_loose: int | None = None  # step after which a prop is taken away
+    disturb: tuple[str, ...] = ()  # what disturbs it, each as NAME=STRENGTH
     render_quality: str | None = None
     cameras: tuple[str, ...] = ()  # of the policy
     fps: float | None = None  # of an arm
@@ -82,7 +84,8 @@ class Settings:
     def of(cls, flags: Any, **further: Any) -> Settings:
         """From the flags of the same names, and further fields."""
         names = {field.name for field in fields(cls)} & {field.name for field in fields(flags)}
-        return cls(**{name: getattr(flags, name) for name in names} | further)
+        values = {name: getattr(flags, name) for name in names} | further
+        return cls(**values | {"disturb": tuple(map(str, read_set(values.get("disturb"))))})
 
     @property
     def execution(self) -> str:
@@ -94,6 +97,7 @@ class Settings:
         parts = [way]
         parts += ["randomized looks"] if self.randomize else []
         parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
+        parts += [f"disturbed by {', '.join(self.disturb)}"] if self.disturb else []
         return "; ".join(parts)
 
     def facts(self) -> dict[str, str]:
@@ -120,6 +124,7 @@ class Settings:
         parts += ["ensembling"] if self.temporal_agg else []
         parts += ["sync"] if self.sync else []
         parts += ["looks"] if self.randomize else []
+        parts += [word.replace("=", "_") for word in self.disturb]
         for name in ("query_every", "knock_loose", "render_quality"):
             value = getattr(self, name)
             parts += [] if value in (None, "fast") else [f"{name}_{value}"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from tqdm import tqdm
 from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
 from constants import Stream
 from episodes import Episode, JpegFrames
+from evaluation.disturb_words import read_set
+from evaluation.disturbed import Disturbed
+from evaluation.dynamics_disturbances import changed
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
@@ -78,6 +82,9 @@ class KnockedLoose:
     def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
         self._env, self._left, self._rng = env, after, rng
 
+    def reset(self, *args: Any, **options: Any) -> TimeStep:
+        return self._env.reset(*args, **options)
+
     def step(self, action: np.ndarray) -> TimeStep:
         step = self._env.step(action)
         self._left -= 1
@@ -137,6 +144,7 @@ def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
 
 
 def _player(job: EvalJob) -> _Player:
+    job = replace(job, flags=replace(job.flags, disturb=None))  # which changes from rollout to rollout
     if job not in _players:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
@@ -171,7 +179,6 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         env.set_looks([seed, Stream.EVALUATE_LOOKS, index])
     cases = task.cases
     case = task.case_number(index) if cases else None
-    start = env.reset(rng, case=case)
     environment = env
     if flags.knock_loose is not None:
         environment = KnockedLoose(env, flags.knock_loose, np.random.default_rng([seed, Stream.KNOCK, index]))
@@ -180,7 +187,9 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     act = by_policy(player.execute, task.dim)
     if view is not None:
         act = watched(act, view, task.cameras[0], task, steps)
-    rollout(environment, start, act, task.episode_len, film)
+    with _disturbed(env, environment, job, index) as environment:
+        start = environment.reset(rng, case=case)
+        rollout(environment, start, act, task.episode_len, film)
     success = steps.highest_reward == task.max_reward if task.stages else None
     episode = steps.episode(task, success=success)
     if is_filmed:
@@ -200,6 +209,22 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         change=elsewhere,
         steps=len(episode.reward),
     )
+
+
+@contextmanager
+def _disturbed(env: Any, environment: Any, job: EvalJob, index: int) -> Iterator[Any]:
+    """What a rollout runs in: `environment`, of the simulation `env`, with what the flags say disturbs it."""
+    applied, seed = read_set(job.flags.disturb), job.flags.seed
+    if not applied:
+        yield environment
+        return
+    environment = Disturbed(environment, job.task, applied, seed, index)
+    env.remember(environment.looks_back)
+    try:
+        with changed(env.physics.model.ptr, job.task, applied, seed, index):
+            yield environment
+    finally:
+        env.remember(False)
 
 
 def _plot(episode: Episode, task: Task, path: Path, index: int) -> None:

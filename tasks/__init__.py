@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = open_door(
         "looks": ("Looks",),
         "opengl": ("check_fork", "check_rendering", "mujoco", "opengl_explained", "rendering"),
         "parts": ("Arm", "Case", "Entry", "Prop", "Stage", "Waypoint"),
+        "past": ("Past",),
         "projection": ("camera_matrix", "camera_pose", "draw_axes", "picture_axes"),
         "reach": ("Arrival", "arrivals", "check_reach", "missed_waypoints"),
         "scene": ("Places", "build_model"),

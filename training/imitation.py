@@ -10,7 +10,17 @@ import torch
 
 from common import LiveView, World, choose_kernels, k_plot, pick_device
 from constants import Stream
-from evaluation import EvalConfig, EvalJob, Summary, evaluate, open_evaluation
+from evaluation import (
+    EvalConfig,
+    EvalJob,
+    Settings,
+    Summary,
+    evaluate,
+    evaluate_sweep,
+    is_sweep,
+    open_evaluation,
+    read_sweep,
+)
 from policies import BEST, LAST, POLICIES, Policy, run_checkpoint
 from policy import choose_cameras, finish_policies, save_policy
 from tasks import Task
@@ -96,6 +106,9 @@ def make_evaluation(
         raise ValueError(
             f"--eval_every is {training.eval_every}; {config.policy_class} acts only after its training"
         )
+    if is_sweep(config.disturb):
+        words = " ".join(config.disturb)
+        raise ValueError(f"--disturb is {words}, a sweep; --eval_every takes NAME=STRENGTH alone")
     flags, view = EvalConfig.of(config), open_view(config) if world.is_first else None
 
     def success_rate(checkpoint: Path) -> float:
@@ -117,17 +130,33 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     pick_device(config.device)  # a bad flag ends it before anything is written
     cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
     view = open_view(config)
-    job = EvalJob(checkpoint, task, EvalConfig.of(config), cameras=cameras)
+    flags, has_sweep = EvalConfig.of(config), is_sweep(config.disturb)
+    job = EvalJob(checkpoint, task, replace(flags, disturb=None) if has_sweep else flags, cameras=cameras)
     indices = config.indices(config.num_rollouts)
     policy = job.load("cpu")
     job.execute(policy)
     settings = job.settings(indices, policy)
     note_command(folder, f"evaluation of {checkpoint.name}")
+    if has_sweep:
+        sweep_run(config, job, settings, view)
+        return
     with open_evaluation(folder, settings) as kept:
         summary = evaluate(replace(job, output_dir=kept), indices, config, view, settings)
     page = refresh_report(folder)
     print(summary.text())
     print("\n".join(places(summary, kept, checkpoint)))
+    print(f"report:     {page.resolve().as_uri()}")
+
+
+def sweep_run(config: TrainingRunConfig, job: EvalJob, settings: Settings, view: LiveView | None) -> None:
+    """Evaluate a run's checkpoint along the axes of a sweep; print the table and where everything is."""
+    folder = Path(config.ckpt_dir)
+    cells = read_sweep(config.disturb)
+    result, kept = evaluate_sweep(job, cells, settings, folder, config, view)
+    page = refresh_report(folder)
+    print(result.text())
+    print(f"heat map:   {kept / 'disturbances.png'}")
+    print(f"results:    {kept / 'disturbances.json'} and .txt; each evaluation has a folder there")
     print(f"report:     {page.resolve().as_uri()}")
 
 

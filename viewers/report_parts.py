@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from common import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
-from viewers import report_results
+from viewers import report_disturbances, report_results
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
 from viewers.report_results import Link
@@ -28,6 +28,7 @@ def body(runs: Sequence[RunFolder], link: Link) -> Html:
         report_results.success(named),
         report_results.stages(named),
         report_results.choices(named),
+        report_disturbances.disturbances(runs, link),
         _losses(runs),
         _pictures(runs, link),
         report_results.rollouts(named, link),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Losses, cli
-from evaluation import Summary, content_version, list_results, read_result
+from evaluation import Summary, Sweep, content_version, list_results, list_sweeps, read_result
 from viewers.provenance import FILE, NotedCommand, read_commands
 
 PAGE = "report.html"
@@ -46,6 +46,15 @@ class Evaluation:
 
 
 @dataclass
+class KeptSweep:
+    """A sweep over disturbances, and where it is kept."""
+
+    sweep: Sweep
+    folder: Path
+    is_stale: bool = False  # its checkpoint has been trained anew since
+
+
+@dataclass
 class RunFolder:
     """What a run's folder holds."""
 
@@ -54,6 +63,7 @@ class RunFolder:
     flags: dict[str, Any] = field(default_factory=dict)  # config.json
     history: list[Losses] = field(default_factory=list)  # history.csv
     evaluations: list[Evaluation] = field(default_factory=list)  # newest first
+    sweeps: list[KeptSweep] = field(default_factory=list)  # newest first
     commands: list[NotedCommand] = field(default_factory=list)  # commands.json
     problems: list[str] = field(default_factory=list)  # files that cannot be read
 
@@ -94,6 +104,8 @@ def read_run(folder: Path, name: str) -> RunFolder:
     }
     add = lambda path: run.evaluations.append(Evaluation(read_result(path), path.parent))  # noqa: E731
     readers |= dict.fromkeys(list_results(folder), add)
+    add_sweep = lambda path: run.sweeps.append(KeptSweep(Sweep.read(path), path.parent))  # noqa: E731
+    readers |= dict.fromkeys(list_sweeps(folder), add_sweep)
     for path, read in readers.items():
         if not path.is_file():
             continue
@@ -132,14 +144,15 @@ def _find_videos(run: RunFolder) -> None:
 
 
 def _find_stale(run: RunFolder) -> None:
-    """Mark the evaluations of a checkpoint that has changed since."""
+    """Mark the evaluations and sweeps of a checkpoint that has changed since."""
     versions: dict[Path, str] = {}
-    for evaluation in run.evaluations:
-        settings, path = evaluation.summary.settings, run.folder / evaluation.summary.checkpoint
+    made = [(evaluation, evaluation.summary) for evaluation in run.evaluations]
+    for each, result in [*made, *((kept, kept.sweep) for kept in run.sweeps)]:
+        settings, path = result.settings, run.folder / result.checkpoint
         if settings is None or not settings.version or not path.is_file():
             continue
         versions.setdefault(path, content_version([path]))
-        evaluation.is_stale = versions[path] != settings.version
+        each.is_stale = versions[path] != settings.version
 
 
 def labels(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, Evaluation, str]]:

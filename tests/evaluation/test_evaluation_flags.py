@@ -17,7 +17,12 @@ from training import imitation
 from training.setup import read_run, write_config
 
 TASK = TASKS["sim_transfer_cube_scripted"]
-OTHERS = {"num_videos": "1", "device": "cpu", "amp": "no"}  # values that are not the default
+OTHERS = {
+    "num_videos": "1",
+    "device": "cpu",
+    "amp": "no",
+    "disturb": ("noise=mild", "mass=strong"),
+}  # values that are not the default
 
 
 @pytest.fixture
@@ -53,7 +58,8 @@ def test_each_flag_arrives_at_the_rollouts(evaluations, name):
     default = getattr(EvalConfig(), name)
     value = OTHERS[name] if name in OTHERS else True if isinstance(default, bool) else (default or 0) + 1
     assert value != default
-    for calls in evaluations(f"--{name}", str(value)):
+    words = value if isinstance(value, tuple) else (str(value),)
+    for calls in evaluations(f"--{name}", *words):
         assert calls and {getattr(job.flags, name) for job, *_ in calls} == {value}
 
 

@@ -44,6 +44,7 @@ PLAIN = Settings(checkpoints=("policy_last.ckpt",), version="0123abcd", count=3)
         {"count": 7},
         {"randomize": True},
         {"knock_loose": 32},
+        {"disturb": ("noise=middle",)},
         {"render_quality": "full"},
         {"robot": "twin", "sync": False},
         {"robot": "twin", "sync": True},

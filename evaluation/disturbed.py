@@ -1,0 +1,161 @@
+"""Applies disturbances: an environment under them, and the frames of an episode under them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from evaluation.disturbances import LINK, MOMENT, PICTURE, Applied
+from tasks import Task, TimeStep
+
+
+class Pictures:
+    """What becomes of a rollout's pictures.
+
+    Args:
+        applied: disturbances; others than those of pictures do nothing here.
+        fps: steps a second.
+        seed, rollout: what is drawn depends on them.
+    """
+
+    def __init__(self, applied: Sequence[Applied], fps: float, seed: int, rollout: int) -> None:
+        self._changes = [each for each in applied if each.kind == PICTURE]
+        self._moments = [each for each in applied if each.kind == MOMENT]
+        self._fps, self._key = fps, (seed, rollout)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether earlier pictures are seen."""
+        return bool(self._moments)
+
+    def source(self, moment: int) -> int:
+        """The step whose pictures are seen at a step."""
+        for each in self._moments:
+            rng = each.disturbance.rng(*self._key)
+            moment = each.disturbance.apply(moment, each.strength, rng, self._fps)
+        return moment
+
+    def changed(self, image: np.ndarray, camera: str, moment: int) -> np.ndarray:
+        """An image (H, W, 3) uint8 RGB that a camera took at a step, as it is seen."""
+        number = zlib.crc32(camera.encode())
+        for each in self._changes:
+            further = (number,) if each.disturbance.holds else (number, moment)
+            rng = each.disturbance.rng(*self._key, *further)
+            image = each.disturbance.apply(image, each.strength, rng)
+        return image
+
+
+class DisturbedImages(Mapping):
+    """Images of one step by camera; each is rendered and changed when it is first asked for."""
+
+    def __init__(self, images: Mapping[str, np.ndarray], pictures: Pictures, moment: int) -> None:
+        self._images, self._pictures, self._moment = images, pictures, moment
+        self._frames: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, camera: str) -> np.ndarray:
+        """Image (H, W, 3) uint8 RGB."""
+        if camera not in self._frames:
+            self._frames[camera] = self._pictures.changed(self._images[camera], camera, self._moment)
+        return self._frames[camera]
+
+    def __contains__(self, camera: object) -> bool:
+        return camera in self._images
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+class Disturbed:
+    """An environment whose pictures, actions and states are disturbed on their way; its physics is not
+    (`changed` in dynamics_disturbances.py).
+
+    Args:
+        env: a simulation or an arm. Where it `looks_back`, images of earlier steps must be there to look at:
+            a simulation has to `remember`.
+        task: of the environment; its `fps` says how long a step is.
+        applied: the disturbances.
+        seed, rollout: what is drawn depends on them.
+    """
+
+    def __init__(self, env: Any, task: Task, applied: Sequence[Applied], seed: int, rollout: int) -> None:
+        self._env = env
+        self._pictures = Pictures(applied, task.fps, seed, rollout)
+        joints = np.array([not entry.is_gripper for entry in task.entries])
+        self._links = [
+            each.disturbance.apply(each.strength, each.disturbance.rng(seed, rollout), joints, task.fps)
+            for each in applied
+            if each.kind == LINK
+        ]
+        self._past: dict[int, DisturbedImages] = {}  # by step; those that may still be seen
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether pictures of earlier steps are seen."""
+        return self._pictures.looks_back
+
+    def reset(self, *args: Any, **options: Any) -> TimeStep:
+        """As the environment's."""
+        step = self._env.reset(*args, **options)
+        for link in self._links:
+            link.begin(step.observation["qpos"])
+        self._moment = -1
+        self._past.clear()
+        return self._seen(step)
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """As the environment's; `sent` is what would have been sent without the disturbance."""
+        if not self._links:
+            return self._seen(self._env.step(action))
+        changed = action
+        for link in self._links:
+            changed = link.act(changed)
+        changed = np.asarray(changed, np.float32)
+        step = self._env.step(changed)
+        sent = action + (step.sent - changed)  # what an arm refused of it is missing here too
+        return self._seen(replace(step, sent=sent))
+
+    def _seen(self, step: TimeStep) -> TimeStep:
+        self._moment += 1
+        observation, qpos = step.observation, step.observation["qpos"]
+        for link in reversed(self._links):
+            qpos = link.sense(qpos)
+        self._past[self._moment] = DisturbedImages(observation["images"], self._pictures, self._moment)
+        source = self._pictures.source(self._moment)
+        for moment in [moment for moment in self._past if moment < source]:
+            del self._past[moment]
+        return replace(step, observation={**observation, "qpos": qpos, "images": self._past[source]})
+
+
+def disturb_frames(
+    frames: Sequence[np.ndarray], applied: Sequence[Applied], fps: float, camera: str, seed: int, episode: int
+) -> Iterator[np.ndarray]:
+    """The frames of one camera in a recorded episode as they would have been seen under disturbances of
+    pictures.
+
+    Args:
+        frames: T images (H, W, 3) uint8 RGB.
+        applied: disturbances.
+        fps: steps a second.
+        camera: whose frames they are.
+        seed, episode: what is drawn depends on them.
+
+    Raises:
+        ValueError: a disturbance is of physics or of the arm: what was recorded cannot change.
+    """
+    for each in applied:
+        if each.kind not in (PICTURE, MOMENT):
+            raise ValueError(
+                f"{each} changes {each.disturbance.group}; of a recorded episode only pictures can"
+            )
+    pictures = Pictures(applied, fps, seed, episode)
+    return (
+        pictures.changed(frames[source], camera, source)
+        for source in map(pictures.source, range(len(frames)))
+    )
