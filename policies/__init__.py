@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "act": ("ACTPolicy",),
-        "augment": ("AUGMENTATIONS", "AugmentConfig", "Augmentation", "centre_crop"),
+        "augment": ("AUGMENTATIONS", "CHANGES", "GROUPS", "AugmentConfig", "Augmentation"),
         "base": ("Interface", "Observation", "Policy"),
         "checkpoints": (
             "BEST",
@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = open_door(
             "tell",
         ),
         "configs": ("ACTConfig", "PolicyConfig"),
+        "plain_changes": ("centre_crop",),
         "ready": ("black_observation", "ready_to_act"),
         "registry": ("POLICIES",),
         "stored": (

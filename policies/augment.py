@@ -9,21 +9,39 @@ torch and torchvision are imported where they compute, so that the flags load wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 from common import cli
+from policies.camera_changes import CAMERA_CHANGES
+from policies.change import Change
+from policies.plain_changes import PLAIN_CHANGES
+from policies.scene_changes import SCENE_CHANGES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CROP = 0.95  # of each side that a crop keeps (ACT++: utils.py)
-DEGREES = 5.0  # of rotation either way (ACT++: utils.py)
-BRIGHTNESS, CONTRAST, SATURATION = 0.3, 0.4, 0.5  # colour jitter, either way of 1 (ACT++: utils.py)
-SHIFT = 0.04  # of each side, either way
-AUGMENTATIONS = ("crop", "rotate", "color", "shift")  # in the order in which they are applied
+# by name, in the order in which they are applied: from what stands before the camera to its file
+CHANGES: dict[str, Change] = {**PLAIN_CHANGES, **SCENE_CHANGES, **CAMERA_CHANGES}
+AUGMENTATIONS = tuple(CHANGES)
+GROUPS = {"robust": (*SCENE_CHANGES, *CAMERA_CHANGES)}  # names that stand for several
 NONE = "none"
+AT_ONCE = 4  # samples that a CPU changes at once: they fit into its cache, a batch does not
+
+
+def _help() -> str:
+    """What `--augment` offers."""
+    one_by_one = ", ".join(
+        f"{name} ({change.words}{'' if change.rate == 1 else f'; share {change.rate:g}'})"
+        for name, change in CHANGES.items()
+    )
+    groups = ", ".join(f"{name} (all from {of[0]} to {of[-1]})" for name, of in GROUPS.items())
+    return (
+        f"random changes of the images in training: {one_by_one}, {groups}, or {NONE}; the policy's own if "
+        "not given; shares are of the samples"
+    )
 
 
 @dataclass(frozen=True)
@@ -34,10 +52,8 @@ class AugmentConfig:
 
     augment: tuple[str, ...] | None = cli.flag(
         None,
-        "random changes of the images in training: crop (to 0.95 of each side; evaluation then sees as much "
-        "of the middle), rotate (by up to 5 degrees), color (brightness, contrast, saturation), shift (by up "
-        "to 0.04 of each side), or none; the policy's own if not given",
-        (*AUGMENTATIONS, NONE),
+        _help(),
+        (*CHANGES, *GROUPS, NONE),
         distinct=True,
     )
     state_dropout: float = cli.flag(
@@ -55,152 +71,8 @@ class AugmentConfig:
     def augmentations(self, default: Sequence[str]) -> tuple[str, ...]:
         """Changes of the images, in order; `default` if the flag is not given."""
         chosen = default if self.augment is None else self.augment
-        return tuple(name for name in AUGMENTATIONS if name in chosen)
-
-
-def _cropped(height: int, width: int) -> tuple[int, int]:
-    return int(CROP * height), int(CROP * width)
-
-
-def _resized(images: Tensor, height: int, width: int) -> Tensor:
-    """Images (..., h, w, 3) uint8, scaled to (..., height, width, 3)."""
-    from torchvision.transforms import v2
-
-    resize = v2.Resize((height, width), antialias=True)
-    return resize(images.movedim(-1, -3)).movedim(-3, -1)
-
-
-def centre_crop(images: Tensor, names: Sequence[str]) -> Tensor:
-    """Images (..., H, W, 3) uint8 as a policy sees them when it acts: if training cropped, the middle of the
-    same size, scaled up in the same way.
-    """
-    if "crop" not in names:
-        return images
-    from torchvision.transforms import v2
-
-    height, width = images.shape[-3:-1]
-    middle = v2.CenterCrop(_cropped(height, width))(images.movedim(-1, -3)).movedim(-3, -1)
-    return _resized(middle, height, width)
-
-
-# --- the changes: each draws numbers for one sample, and is made on several at once, (B, n, H, W, 3) uint8,
-# by the numbers of each. These stay on the CPU, or go to the device without anything waiting for it.
-
-
-def _uniform(least: float, most: float) -> float:
-    import torch
-
-    return torch.empty(1).uniform_(least, most).item()
-
-
-def _below(count: int) -> int:
-    import torch
-
-    return int(torch.randint(count, ())) if count > 1 else 0
-
-
-def _columns(numbers: Sequence[Sequence[float]], images: Tensor) -> list[Tensor]:
-    """The numbers of B samples, each kind as (B, 1, 1, 1, 1) on the device of the images."""
-    import torch
-
-    table = torch.tensor(numbers, dtype=torch.float32).to(images.device, non_blocking=True)
-    return [column.view(-1, 1, 1, 1, 1) for column in table.unbind(dim=1)]
-
-
-def _cut(images: Tensor, corners: Sequence[Sequence[int]], height: int, width: int) -> Tensor:
-    """(B, n, height, width, 3): of each sample the part whose first row and column are given."""
-    import torch
-
-    pairs = zip(images, corners, strict=True)
-    return torch.stack([i[:, top : top + height, left : left + width] for i, (top, left) in pairs])
-
-
-def _draw_crop(height: int, width: int) -> list[int]:
-    cropped = _cropped(height, width)
-    return [_below(whole - part + 1) for whole, part in zip((height, width), cropped, strict=True)]
-
-
-def _crop(images: Tensor, numbers: Sequence[Sequence[float]]) -> Tensor:
-    height, width = images.shape[-3:-1]
-    return _resized(_cut(images, numbers, *_cropped(height, width)), height, width)
-
-
-def _draw_rotation(height: int, width: int) -> list[float]:
-    angle = math.radians(_uniform(-DEGREES, DEGREES))
-    return [math.cos(angle), math.sin(angle) * height / width, math.sin(angle) * width / height]
-
-
-def _rotate(images: Tensor, numbers: Sequence[Sequence[float]]) -> Tensor:
-    """About the middle; what comes in from outside is black."""
-    import torch
-    from torch.nn import functional as F
-
-    cos, sin_x, sin_y = (column.flatten() for column in _columns(numbers, images))  # (B,) each
-    zero = torch.zeros_like(cos)
-    rows = [torch.stack(row, dim=1) for row in ((cos, -sin_x, zero), (sin_y, cos, zero))]
-    flat = images.movedim(-1, -3).flatten(1, 2).float()  # (B, n * 3, H, W)
-    grid = F.affine_grid(torch.stack(rows, dim=1), list(flat.shape), align_corners=False)
-    turned = F.grid_sample(flat, grid, align_corners=False).round_().to(torch.uint8)
-    return turned.unflatten(1, (-1, 3)).movedim(-3, -1)
-
-
-def _draw_colour(height: int, width: int) -> list[float]:
-    import torch
-
-    order = [place for place in torch.randperm(4).tolist() if place < 3]  # a fourth would be the hue
-    return [*order, *(_uniform(1 - most, 1 + most) for most in (BRIGHTNESS, CONTRAST, SATURATION))]
-
-
-def _colour(images: Tensor, numbers: Sequence[Sequence[float]]) -> Tensor:
-    """Brightness, contrast and saturation, in each sample's own order: mixtures with black, with the mean of
-    its grey picture, and with that picture itself.
-    """
-    import torch
-
-    steps = [
-        [value for place in row[:3] for value in (row[3 + int(place)], place == 1, place == 2)]
-        for row in numbers
-    ]
-    columns = _columns(steps, images)
-    pictures = images.movedim(-1, -3).float().contiguous()  # (B, n, 3, H, W)
-    for factor, is_contrast, is_saturation in zip(columns[::3], columns[1::3], columns[2::3], strict=True):
-        red, green, blue = pictures.split(1, dim=-3)
-        grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor_()  # (B, n, 1, H, W)
-        other = is_contrast * grey.mean(dim=(-2, -1), keepdim=True) + is_saturation * grey
-        pictures = (factor * pictures + (1 - factor) * other).clamp_(0, 255).floor_()
-    return pictures.to(torch.uint8).movedim(-3, -1)
-
-
-def _margins(height: int, width: int) -> tuple[int, int]:
-    return int(SHIFT * height), int(SHIFT * width)
-
-
-def _draw_shift(height: int, width: int) -> list[int]:
-    return [_below(2 * margin + 1) for margin in _margins(height, width)]
-
-
-def _shift(images: Tensor, numbers: Sequence[Sequence[float]]) -> Tensor:
-    """The picture's edge is repeated, so that no black border shows how far it was shifted."""
-    import torch
-
-    height, width = images.shape[-3:-1]
-    wide = images
-    for dim, margin in zip((-3, -2), _margins(height, width), strict=True):
-        edges = (wide.narrow(dim, place, 1) for place in (0, wide.shape[dim] - 1))
-        first, last = (edge.repeat_interleave(margin, dim=dim) for edge in edges)
-        wide = torch.cat([first, wide, last], dim=dim)
-    return _cut(wide, numbers, height, width)
-
-
-# by name: what draws a sample's numbers for pictures of a height and width, and what changes pictures by them
-CHANGES: dict[
-    str, tuple[Callable[[int, int], list[float]], Callable[[Tensor, list[list[float]]], Tensor]]
-] = {
-    "crop": (_draw_crop, _crop),
-    "rotate": (_draw_rotation, _rotate),
-    "color": (_draw_colour, _colour),
-    "shift": (_draw_shift, _shift),
-}
+        named = {each for name in chosen for each in GROUPS.get(name, (name,))}
+        return tuple(name for name in AUGMENTATIONS if name in named)
 
 
 class Augmentation:
@@ -210,7 +82,8 @@ class Augmentation:
     the device. A change that is off draws nothing.
 
     Args:
-        names: of `AUGMENTATIONS`; all cameras of a sample are changed alike (as in ACT++).
+        names: of `AUGMENTATIONS`; all cameras of a sample are changed alike (as in ACT++), unless the change
+            says otherwise, and a sample's past as its present.
         qpos_mean, qpos_std: (D,), of the state, on the batch's device.
         state_dropout: share of the samples whose whole state becomes its mean.
         state_noise: standard deviation of the noise on the state, in those of its entries.
@@ -228,7 +101,7 @@ class Augmentation:
     ) -> None:
         import torch
 
-        self._names = [name for name in AUGMENTATIONS if name in names]
+        self._changes = [change for name, change in CHANGES.items() if name in names]
         self._mean, self._std = qpos_mean, qpos_std
         self._dropout, self._noise = state_dropout, state_noise
         self._darkness = torch.tensor(darkness, device=qpos_mean.device) if any(darkness) else None
@@ -241,25 +114,45 @@ class Augmentation:
         """Change (B, ..., cameras, H, W, 3) uint8; a sample's past in the same way as its present."""
         import torch
 
-        if self._names:
-            drawn = [[CHANGES[name][0](*images.shape[-3:-1]) for name in self._names] for _ in images]
-            # a sample fits into a CPU's cache, a batch does not
-            at_once = len(images) if images.is_cuda else 1
-            parts = range(0, len(images), at_once)
-            changed = [self._changed(images[i : i + at_once], drawn[i : i + at_once]) for i in parts]
-            images = torch.cat(changed)
+        if self._changes:
+            images = self._changed(images, self._draw(images))
         if self._darkness is not None:
             cameras = (len(images), *[1] * (images.ndim - 5), images.shape[-4])  # (B, ..., cameras)
             is_dark = torch.rand(cameras, device=images.device) < self._darkness
             images = images.masked_fill(is_dark[..., None, None, None], 0)
         return images
 
-    def _changed(self, images: Tensor, drawn: Sequence[Sequence[list[float]]]) -> Tensor:
-        """Images (B, ..., H, W, 3), each sample by its numbers, a row for each change."""
-        pictures = images.flatten(1, -4)  # (B, n, H, W, 3)
-        for name, numbers in zip(self._names, zip(*drawn, strict=True), strict=True):
-            pictures = CHANGES[name][1](pictures, numbers)
-        return pictures.reshape(images.shape)
+    def _draw(self, images: Tensor) -> list[list[list[list[float]] | None]]:
+        """For each sample, what each change does to it: a row of numbers for each picture, or one for all;
+        None: nothing.
+        """
+        import torch
+
+        cameras, height, width = images.shape[-4:-1]
+        steps = math.prod(images.shape[1:-4])
+        random = Random(0)
+        if not all(change.settled for change in self._changes):
+            random.seed(int(torch.randint(1 << 62, ())))
+        drawn = []
+        for _ in images:
+            rows = [change.numbers(cameras, height, width, random) for change in self._changes]
+            drawn.append([row * steps if row and len(row) > 1 else row for row in rows])
+        return drawn
+
+    def _changed(self, images: Tensor, drawn: Sequence[Sequence[list[list[float]] | None]]) -> Tensor:
+        """Images (B, ..., H, W, 3), each sample by its numbers."""
+        import torch
+
+        samples = list(images.flatten(1, -4))  # (n, H, W, 3) each
+        for change, numbers in zip(self._changes, zip(*drawn, strict=True), strict=True):
+            chosen = [i for i, row in enumerate(numbers) if row is not None]
+            count = len(samples) if images.is_cuda else 1 if change.settled else AT_ONCE
+            for part in (chosen[i : i + count] for i in range(0, len(chosen), count)):
+                pictures = torch.stack([samples[i] for i in part])
+                changed = change.apply(pictures, [numbers[i] for i in part])
+                for i, sample in zip(part, changed, strict=True):
+                    samples[i] = sample
+        return torch.stack(samples).view(images.shape)
 
     def state(self, qpos: Tensor) -> Tensor:
         """Change (B, ..., D)."""

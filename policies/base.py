@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from constants import IMAGENET_MEAN, IMAGENET_STD
 from episodes import Stats, View, resize_image
-from policies.augment import centre_crop
 from policies.configs import PolicyConfig
+from policies.plain_changes import centre_crop
 from utils import Batch, Demonstrations
 
 Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}

@@ -13,7 +13,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from detr import position_encoding
+from policies.camera_changes import jpeg_matrices, noise_bank
 from utils import Batch
+
+TABLES = (
+    position_encoding._sine_position_2d,
+    position_encoding._sinusoid_table,
+    jpeg_matrices,
+    noise_bank,
+)
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def fake_cuda() -> Iterator[None]:
     with ExitStack() as stack:
         for name, answer in gpu.items():  # what autocast asks for
             stack.enter_context(mock.patch(f"torch.cuda.{name}", return_value=answer))
-        for table in (position_encoding._sine_position_2d, position_encoding._sinusoid_table):
+        for table in TABLES:
             stack.callback(table.cache_clear)  # of fake ones, which nobody may meet later
         stack.enter_context(FakeTensorMode())
         yield

@@ -3,21 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from fake_cuda import Watch, fake_cuda
 from synthetic import make_act, make_batch
 from torchvision.transforms import v2
 
-from policies.augment import (
-    AUGMENTATIONS,
-    BRIGHTNESS,
-    CHANGES,
-    CONTRAST,
-    DEGREES,
-    SATURATION,
-    Augmentation,
-    AugmentConfig,
-    centre_crop,
-)
+from policies.augment import AUGMENTATIONS, Augmentation, AugmentConfig
+from policies.plain_changes import BRIGHTNESS, CONTRAST, DEGREES, PLAIN_CHANGES, SATURATION, centre_crop
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
 
@@ -42,7 +32,7 @@ def test_without_a_choice_nothing_is_changed_and_nothing_is_drawn():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", PLAIN_CHANGES)
 def test_images_are_changed_each_sample_in_its_own_way_and_all_its_cameras_alike(name):
     torch.manual_seed(0)
     batch = make_batch()
@@ -65,7 +55,7 @@ def torchvisions(name: str) -> v2.Transform:
     }[name]
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", PLAIN_CHANGES)
 def test_changes_and_their_draws_are_torchvisions(name):
     images = torch.randint(0, 256, (12, 2, 25, 50, 3), dtype=torch.uint8).repeat_interleave(4, 2)
     images = images.repeat_interleave(4, 3)
@@ -185,6 +175,10 @@ def test_flags_choose_what_is_done_to_the_images():
     assert AugmentConfig().augmentations(("crop",)) == ("crop",)
     assert AugmentConfig(augment=("none",)).augmentations(("crop",)) == ()
     assert AugmentConfig(augment=("color", "crop")).augmentations(()) == ("crop", "color")
+    assert AugmentConfig(augment=("robust", "noise", "shift")).augmentations(()) == (
+        "shift",
+        *(name for name in AUGMENTATIONS if name not in PLAIN_CHANGES),
+    )
 
 
 def test_a_run_that_is_resumed_draws_what_an_uninterrupted_one_draws(tmp_path):
@@ -207,15 +201,3 @@ def test_a_run_that_is_resumed_draws_what_an_uninterrupted_one_draws(tmp_path):
 
     straight, parts = train(tmp_path / "straight", 6), train(tmp_path / "parts", 3, 6)
     assert all(torch.equal(straight[name], parts[name]) for name in straight)
-
-
-def test_on_a_gpu_a_batch_is_changed_at_once():
-    counts = []
-    for samples in (1, 6):
-        drawn = [[CHANGES[name][0](48, 64) for name in AUGMENTATIONS] for _ in range(samples)]
-        with fake_cuda(), Watch() as watch:
-            images = torch.empty(samples, 2, 48, 64, 3, dtype=torch.uint8, device="cuda")
-            assert augmentation(*AUGMENTATIONS)._changed(images, drawn).is_cuda
-        counts.append(len(watch.operators))
-        assert len(watch.copies) == 2, "what turns, and what colours"
-    assert counts[1] - counts[0] < 5 * 12, "a sample by itself takes more than 40"
