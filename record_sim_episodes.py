@@ -22,7 +22,7 @@ from common import Workers, check_folder, check_whole, cli, hold, remove_unfinis
 from constants import Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header
 from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
-from tasks import LookPlan, Task
+from tasks import LEVELS, LookPlan, Task
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
@@ -76,6 +76,11 @@ class RecordConfig(Workers):
         ("frame", "episode"),
         bare="frame",
     )
+    looks: str = cli.flag(
+        "mild",
+        "how far --randomize goes: mild; real, as rooms are, with other things beside the work; or wild",
+        tuple(LEVELS),
+    )
     hold_looks: int = cli.flag(
         1,
         "steps that a look lasts, with --randomize frame; a policy that looks at several observations needs "
@@ -115,7 +120,7 @@ def _set_looks(env, config: RecordConfig, index: int) -> None:
     """Give the scene the looks of episode `index`, the same for all its attempts."""
     if config.randomize:
         seeds = (config.seed, Stream.RECORD_LOOKS, index)
-        env.set_looks(LookPlan(seeds, hold=_looks_hold(config)))
+        env.set_looks(LookPlan(seeds, LEVELS[config.looks], _looks_hold(config)))
 
 
 def is_recovery(config: RecordConfig, index: int) -> bool:
@@ -130,6 +135,7 @@ def settings(config: RecordConfig, task: Task, index: int) -> dict[str, Any]:
         "seed": config.seed,
         "render_quality": config.render_quality,
         "randomized": config.randomize is not None,
+        "looks": config.looks,
         "looks_hold": _looks_hold(config),
         "noise": config.noise,
         "hesitate": config.hesitate,
@@ -241,6 +247,8 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
+    if config.looks != "mild" and not config.randomize:
+        raise ValueError(f"--looks is {config.looks}; it needs --randomize")
     if config.hold_looks != 1 and config.randomize != "frame":
         raise ValueError(f"--hold_looks is {config.hold_looks}; it needs --randomize frame")
     config.check_workers(config.onscreen_render)

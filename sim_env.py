@@ -219,7 +219,8 @@ class SimTask(control.Task):
             self.renderers[camera] = self._renderer(physics, camera)
         if self.looks is not None:
             self.looks.show(0 if self.is_look_steady else self.steps, physics.data.ptr)
-        return self.renderers[camera].render().copy()  # dm_control draws every frame into the same buffer
+        image = self.renderers[camera].render()  # dm_control draws every frame into the same buffer
+        return image.copy() if self.looks is None else self.looks.develop(camera, image)
 
     def _renderer(self, physics: dm_mujoco.Physics, camera: str) -> dm_mujoco.Camera:
         height, width = self.image_size
@@ -391,6 +392,6 @@ def make_sim_env(
     # Software clears the whole frame buffer for each picture: it is no larger than it must be (`make_room`).
     model.vis.global_.offheight, model.vis.global_.offwidth = image_size
     physics = dm_mujoco.Physics.from_model(wrapper.MjModel(model))
-    looks = Looks(physics.model.ptr, task.arms) if randomize else None
+    looks = Looks(physics.model.ptr, task) if randomize else None
     sim_task = SimTask(task, model, render_quality, image_size, has_props, looks)
     return SimEnv(physics, sim_task, time_limit=float("inf"), control_timestep=1.0 / task.fps)

@@ -168,8 +168,9 @@ def check_alike(*datasets: Demonstrations) -> None:
 
 def _kind(episode: Episode) -> str:
     """How an episode was rendered, in words."""
+    looks = f", {episode.looks} looks" if episode.looks != "mild" else ""
     hold = f", a new look every {episode.looks_hold} steps" if episode.looks_hold else ""
-    return f"rendered {episode.render_quality!r}{hold}"
+    return f"rendered {episode.render_quality!r}{looks}{hold}"
 
 
 # --- which samples

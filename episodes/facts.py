@@ -88,6 +88,8 @@ class EpisodeFacts:
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
     # its looks were drawn at random (tasks/looks.py)
     randomized: bool = _fact(False, _FLAG, "randomized looks".format)
+    # how far they go: a level of tasks/look_ranges.py
+    looks: str = _fact("mild", _TEXT, "{} ones".format)
     # steps that each of them lasts; 0: the whole episode
     looks_hold: int = _fact(
         0, _whole(0), lambda n: "a look per step" if n == 1 else f"a look every {n} steps"

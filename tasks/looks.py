@@ -1,88 +1,86 @@
 """How a simulated scene looks, drawn anew for each episode or step: domain randomisation (Tobin et al. 2017).
 
-Light, colours, camera poses, the table's cover, and a cable lying on it. Only what is seen changes: the added
-assets are one fixed body without mass or contacts, after everything else, so that joints, contacts and their
-order stay those of the scene without it.
+Light, colours, camera poses, the table's cover, a cable and other things on it, the room around it, shade,
+and the camera's exposure. Only what is seen changes: what `look_assets` adds has neither mass nor contacts,
+and comes after everything else, so that joints, contacts and their order stay those of the plain scene.
 """
 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.look_covers import COVERS, add_materials, material_name
+from tasks.look_cable import COLOURS, SEGMENT, cable_path, edge_up
+from tasks.look_covers import COVERS, material_name
+from tasks.look_pictures import Eye, Patch, Tones, developed, draw_patches, shade
 from tasks.look_ranges import (
     MILD,
     CableRanges,
     CameraRanges,
     ColourRanges,
+    DistractorRanges,
     LightRanges,
     LookPlan,
+    PictureRanges,
     Ranges,
+    RoomRanges,
+    ShadeRanges,
     TableRanges,
 )
+from tasks.look_things import FreeSpots, draw_things, worked_colours
 from tasks.opengl import mujoco
-from tasks.parts import Arm
+from tasks.schema import Task
 
-SEGMENT = 0.02  # m, of the cable
-BEND_EVERY = 6  # segments from one random curvature to the next
-CABLE_SEGMENTS = 38
-CABLE_COLOURS = (  # none is red, as the cube is
-    (0.05, 0.05, 0.05),
-    (0.05, 0.05, 0.05),
-    (0.20, 0.20, 0.22),
-    (0.85, 0.85, 0.85),
-    (0.10, 0.22, 0.55),
-    (0.10, 0.40, 0.20),
-    (0.75, 0.65, 0.10),
-)
-
-
-def add_assets(spec: mujoco.MjSpec) -> None:
-    """Add what `Looks` needs to a complete scene, invisible at first: a box as table, textures, a cable."""
-    add_materials(spec)
-    body = spec.worldbody.add_body(name="looks")  # the last: ids of all else stay
-    invisible = {"rgba": [0, 0, 0, 0], "contype": 0, "conaffinity": 0, "mass": 0}
-    # Boxes for the cable too: in software, 25 capsules cost an eighth of a picture's time.
-    bar = {"type": mujoco.mjtGeom.mjGEOM_BOX, "size": [SEGMENT / 2] * 3, **invisible}
-    body.add_geom(name="looks/table", **bar)
-    for i in range(CABLE_SEGMENTS):
-        body.add_geom(name=f"looks/cable_{i}", **bar)
+FLOORS = ("plain", "wood", "planks", "checker", "speckle")
+FLOOR_DEPTH = 0.71  # m below the table's top
+WALL_DISTANCE = (1.1, 2.2)  # m from the table's middle
+WALL_HEIGHT = 2.6  # m
+PALE = 0.5  # times the saturation of a table: floors and walls have less
 
 
 class Looks:
-    """Changes how a compiled scene looks; `add_assets` must have been called on its spec."""
+    """Changes how a compiled scene looks; `look_assets.add_assets` must have been called on its spec."""
 
     FIELDS = (
         *("light_pos", "light_dir", "light_diffuse", "light_specular"),
-        *("geom_rgba", "geom_matid", "geom_pos", "geom_quat", "geom_size"),
+        *("geom_rgba", "geom_matid", "geom_pos", "geom_quat", "geom_size", "geom_type"),
     )
     HEADLIGHT = ("ambient", "diffuse", "specular")
 
-    def __init__(self, model: mujoco.MjModel, arms: Sequence[Arm]) -> None:
+    def __init__(self, model: mujoco.MjModel, task: Task) -> None:
         self._model = model
         self._nominal = {name: getattr(model, name).copy() for name in self.FIELDS}
         self._headlight = {name: getattr(model.vis.headlight, name).copy() for name in self.HEADLIGHT}
         names = [model.geom(i).name for i in range(model.ngeom)]
-        self._table, self._box = names.index("table"), names.index("looks/table")
-        self._cable = np.array([i for i, name in enumerate(names) if name.startswith("looks/cable_")])
-        model.geom_sameframe[[self._box, *self._cable]] = 0  # their own poses count, not their body's
-        prefixes = tuple(f"{arm.name}/" for arm in arms)
-        self._arms = [i for i, name in enumerate(names) if name.startswith(prefixes)]
-        no_props = {self._table, self._box, *self._cable, *self._arms}
-        self._props = [i for i in range(model.ngeom) if i not in no_props]
+
+        def numbers(*prefixes: str) -> np.ndarray:
+            return np.array([i for i, name in enumerate(names) if name.startswith(prefixes)], int)
+
+        added = numbers("looks/")
+        model.geom_sameframe[added] = 0  # their own poses count, not their body's
+        self._table, self._box, self._floor = map(names.index, ("table", "looks/table", "looks/floor"))
+        self._cable, self._things = numbers("looks/cable_"), numbers("looks/thing_")
+        self._walls = numbers("looks/wall_")
+        self._arms = numbers(*(f"{arm.name}/" for arm in task.arms))
+        self._props = np.setdiff1d(np.arange(model.ngeom), [self._table, *added, *self._arms])
         colours = self._drawn_colours()
         self._arm_colours = colours[self._arms]
         rows = [tuple(row) for row in colours[self._props].tolist()]
         self._prop_colours = list(dict.fromkeys(rows))  # props of one colour keep one colour
         self._colour_of = [self._prop_colours.index(row) for row in rows]  # of each prop
-        self._low, self._high = self._table_box()
+        self._hues = worked_colours(np.array(self._prop_colours))
+        data = mujoco.MjData(model)
+        mujoco.mj_kinematics(model, data)
+        self._low, self._high = self._table_box(data)
+        self._spots = FreeSpots(model, data, task, self._low, self._high)
         self._cameras = [model.camera(i).name for i in range(model.ncam)]
         self._plan: LookPlan | None = None
         self._number = 0  # of the plan's look that the scene has
         self.camera_moves: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # shift (m), turn (rad), own frame
+        self._eyes: dict[str, Eye] = {}  # of cameras, when they last drew
+        self._patches: list[Patch] = []
+        self._tones: dict[str, Tones] = {}  # of cameras
 
     def _drawn_colours(self) -> np.ndarray:
         """RGB (ngeom, 3) as MuJoCo draws them: the material's where a geom has none of its own."""
@@ -92,22 +90,21 @@ class Looks:
         colours[plain] = model.mat_rgba[model.geom_matid[plain], :3]
         return colours
 
-    def _table_box(self) -> tuple[np.ndarray, np.ndarray]:
+    def _table_box(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the table (m, world frame)."""
-        data = mujoco.MjData(self._model)
-        mujoco.mj_kinematics(self._model, data)
         pose, box = data.geom_xmat[self._table].reshape(3, 3), self._model.geom_aabb[self._table]
         centre, half = data.geom_xpos[self._table] + pose @ box[:3], np.abs(pose) @ box[3:]
         return centre - half, centre + half
 
     def restore(self) -> None:
         """Restore the scene's own look."""
-        self._plan = None
+        self._plan, self._patches = None, []
         for name, value in self._nominal.items():
             getattr(self._model, name)[:] = value
         for name, value in self._headlight.items():
             getattr(self._model.vis.headlight, name)[:] = value
         self.camera_moves.clear()
+        self._tones.clear()
 
     def follow(self, plan: LookPlan) -> None:
         """Take the looks of the episodes that follow from `plan`; the first is drawn now, as by `draw`."""
@@ -131,12 +128,16 @@ class Looks:
     def draw(self, rng: np.random.Generator, ranges: Ranges = MILD) -> None:
         """Draw a new look, which replaces the last. Geoms and lights move with the next reset."""
         self.restore()
-        for draw_part, part in (
+        for draw_part, part in (  # in this order, so that a seed always gives the same look
             (self._draw_lights, ranges.light),
             (self._draw_colours, ranges.colours),
             (self._draw_table, ranges.table),
             (self._draw_cable, ranges.cable),
             (self._draw_cameras, ranges.camera),
+            (self._draw_room, ranges.room),
+            (self._draw_things, ranges.distractors),
+            (self._draw_shade, ranges.shade),
+            (self._draw_pictures, ranges.picture),
         ):
             if part != type(part)():  # else it stays as it is
                 draw_part(rng, part)
@@ -168,16 +169,21 @@ class Looks:
             drawn.append(colorsys.hsv_to_rgb(hue % 1, saturation, value))
         rgba[self._props, :3] = np.array(drawn)[self._colour_of]
 
-    def _draw_table(self, rng: np.random.Generator, ranges: TableRanges) -> None:
-        model = self._model
-        kind = ranges.covers[rng.integers(len(ranges.covers))]
+    def _cover(
+        self, geom: int, kind: str, rng: np.random.Generator, value: tuple[float, float], pale: float = 1.0
+    ) -> None:
+        """Cover a box with a material of `look_covers`, in a colour of its kind; `pale` scales saturation."""
         cover, tile = COVERS[kind], rng.choice(COVERS[kind].tiles)
         hue, saturation = rng.uniform(*cover.hue), rng.uniform(*cover.saturation)
-        colour = colorsys.hsv_to_rgb(hue, saturation, rng.uniform(*ranges.value))
+        colour = colorsys.hsv_to_rgb(hue, pale * saturation, rng.uniform(*value))
+        self._model.geom_rgba[geom] = (*colour, 1)
+        self._model.geom_matid[geom] = self._model.material(material_name(kind, tile)).id
+
+    def _draw_table(self, rng: np.random.Generator, ranges: TableRanges) -> None:
+        model = self._model
+        self._cover(self._box, ranges.covers[rng.integers(len(ranges.covers))], rng, ranges.value)
         # a mesh does not say how a texture lies on it, so a box stands in
         model.geom_rgba[self._table, 3] = 0
-        model.geom_rgba[self._box] = (*colour, 1)
-        model.geom_matid[self._box] = model.material(material_name(kind, tile)).id
         model.geom_pos[self._box] = (self._high + self._low) / 2
         model.geom_size[self._box] = (self._high - self._low) / 2
 
@@ -187,13 +193,13 @@ class Looks:
             return
         n = round(rng.uniform(*ranges.length) / SEGMENT)
         radius = rng.uniform(*ranges.radius)
-        colour = CABLE_COLOURS[rng.integers(len(CABLE_COLOURS))]
+        colour = COLOURS[rng.integers(len(COLOURS))]
         points = cable_path(rng, self._low[:2], self._high[:2], n, ranges.bend)
         start, end = points[:-1], points[1:]
         cable = self._cable[:n]
         model.geom_pos[cable, :2] = (start + end) / 2
         model.geom_pos[cable, 2] = self._high[2] + radius
-        model.geom_quat[cable] = _edge_up(np.arctan2(*(end - start).T[::-1]))
+        model.geom_quat[cable] = edge_up(np.arctan2(*(end - start).T[::-1]))
         model.geom_size[cable] = (SEGMENT / 2 + radius / 2, *2 * [radius / np.sqrt(2)])
         on_table = ((points > self._low[:2]) & (points < self._high[:2])).all(axis=1)
         model.geom_rgba[cable[on_table[:-1] & on_table[1:]]] = (*colour, 1)
@@ -203,39 +209,54 @@ class Looks:
         for name in self._cameras:
             self.camera_moves[name] = rng.uniform(-shift, shift, 3), rng.uniform(-tilt, tilt, 3)
 
+    def _draw_room(self, rng: np.random.Generator, ranges: RoomRanges) -> None:
+        """A floor, and a wall on each side."""
+        if rng.random() > ranges.share:
+            return
+        model, middle = self._model, (self._low + self._high)[:2] / 2
+        ground = self._high[2] - FLOOR_DEPTH
+        self._cover(self._floor, FLOORS[rng.integers(len(FLOORS))], rng, ranges.floor, PALE)
+        model.geom_pos[self._floor] = (*middle, ground - 0.005)
+        model.geom_size[self._floor] = (3.0, 3.0, 0.005)
+        if not len(self._walls):
+            return
+        self._cover(self._walls[0], "plain", rng, ranges.wall, PALE)
+        model.geom_rgba[self._walls] = model.geom_rgba[self._walls[0]]
+        for geom, side in zip(self._walls, ((1, 0), (-1, 0), (0, 1), (0, -1)), strict=True):
+            centre = middle + rng.uniform(*WALL_DISTANCE) * np.array(side)
+            model.geom_pos[geom] = (*centre, ground + WALL_HEIGHT / 2)
+            model.geom_size[geom] = (*(0.01 if axis else 3.0 for axis in side), WALL_HEIGHT / 2)
+
+    def _draw_things(self, rng: np.random.Generator, ranges: DistractorRanges) -> None:
+        model, geoms = self._model, self._things.reshape(-1, 2)
+        things = draw_things(rng, ranges, self._spots, self._hues)
+        for (body, top), thing in zip(geoms, things, strict=False):
+            thing.put(model, body, top, self._high[2])
+
+    def _draw_shade(self, rng: np.random.Generator, ranges: ShadeRanges) -> None:
+        self._patches = draw_patches(rng, ranges, self._low[:2], self._high[:2])
+
+    def _draw_pictures(self, rng: np.random.Generator, ranges: PictureRanges) -> None:
+        self._tones = {name: Tones.drawn(rng, ranges) for name in self._cameras}
+
     def move_camera(self, name: str, scene: mujoco.MjvScene) -> None:
         """Move a camera just before it draws `scene`: if it follows a body, it has no pose in the model."""
-        if name not in self.camera_moves:
-            return
-        shift, turn = self.camera_moves[name]
-        for eye in scene.camera:
-            axes = np.column_stack([np.cross(eye.forward, eye.up), eye.up, -eye.forward])
-            turned = axes @ _rotation(turn)
-            eye.pos[:] += axes @ shift
-            eye.up[:], eye.forward[:] = turned[:, 1], -turned[:, 2]
+        if name in self.camera_moves:
+            shift, turn = self.camera_moves[name]
+            for eye in scene.camera:
+                axes = np.column_stack([np.cross(eye.forward, eye.up), eye.up, -eye.forward])
+                turned = axes @ _rotation(turn)
+                eye.pos[:] += axes @ shift
+                eye.up[:], eye.forward[:] = turned[:, 1], -turned[:, 2]
+        if self._patches:
+            self._eyes[name] = Eye.of(scene)
 
-
-def cable_path(
-    rng: np.random.Generator, low: np.ndarray, high: np.ndarray, segments: int, bend: float
-) -> np.ndarray:
-    """Points (segments + 1, 2) in m, SEGMENT apart, of a smooth curve that enters a rectangle at an edge.
-
-    It heads for a point in the rectangle's middle half; its curvature (1/m) wanders within `bend`.
-    """
-    start, side = rng.uniform(low, high), rng.integers(4)
-    start[side % 2] = (low, high)[side // 2][side % 2]
-    middle = rng.uniform(low + (high - low) / 4, high - (high - low) / 4)
-    knots = rng.uniform(-bend, bend, segments // BEND_EVERY + 2)
-    curvature = np.interp(np.arange(segments) / BEND_EVERY, np.arange(len(knots)), knots)
-    heading = np.arctan2(*(middle - start)[::-1]) + np.cumsum(curvature) * SEGMENT
-    steps = SEGMENT * np.column_stack([np.cos(heading), np.sin(heading)])
-    return start + np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
-
-
-def _edge_up(heading: np.ndarray) -> np.ndarray:
-    """Orientations (N, 4), wxyz, of bars along `heading` (N,) in rad, on an edge to look round."""
-    (c, s), (a, b) = (np.cos(heading / 2), np.sin(heading / 2)), (np.cos(np.pi / 8), np.sin(np.pi / 8))
-    return np.column_stack([c * a, c * b, s * b, s * a])
+    def develop(self, name: str, image: np.ndarray) -> np.ndarray:
+        """A copy of a camera's picture (H, W, 3) uint8 RGB, just drawn, with what the look changes in it."""
+        shades = None
+        if self._patches:
+            shades = shade(self._patches, self._eyes[name], self._high[2], image.shape[:2])
+        return developed(image, shades, self._tones.get(name))
 
 
 def _rotation(turn: np.ndarray) -> np.ndarray:

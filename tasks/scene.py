@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common import choose, did_you_mean
-from tasks.looks import add_assets
+from tasks.look_assets import add_assets
 from tasks.opengl import mujoco
 from tasks.parts import Arm
 from tasks.schema import Task
@@ -139,5 +139,7 @@ def build_model(
         spec.visual.quality.numstacks = STACKS
     spec.option.timestep = PHYSICS_DT
     if randomize:
-        add_assets(spec)
+        add_assets(
+            spec, has_walls=render_quality == "fast"
+        )  # in full quality, walls would keep the light out
     return spec.compile()

@@ -139,6 +139,7 @@ WRONG = {
     "sim": ["perhaps", 2, np.zeros(2), h5py.Empty("b")],
     "recovers": ["perhaps", np.nan],
     "randomized": [-1],
+    "looks": [np.zeros(3)],
     "looks_hold": [-1, 0.5],
     "task": [np.array(["a", "b"], "S1"), "x" * 2000],
     "render_quality": [np.zeros(3)],
@@ -218,6 +219,7 @@ FACTS_GIVEN = {
     "hesitate": 4,
     "recovers": True,
     "randomized": True,
+    "looks": "real",
     "looks_hold": 1,
     "pace": 0.5,
     "robot": "mycobot320",
@@ -229,6 +231,7 @@ WORDS = [
     "begins up to 4 steps late",
     "begins in the middle of an attempt",
     "randomized looks",
+    "real ones",
     "a look per step",
     "twin in slow motion (pace 0.5)",
 ]

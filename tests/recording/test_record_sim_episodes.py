@@ -307,6 +307,13 @@ def test_randomize_gives_each_frame_its_own_look(record):
     assert min(changes) > 4, "each frame has another look than the one before"
 
 
+def test_a_level_of_looks_is_kept_with_the_episode(record):
+    folder = record("--randomize", "--looks", "real", episodes=1)
+    assert Episode.load(episode_path(folder, 0)).looks == "real"
+    said = refusal(record, "--randomize", episodes=2)
+    assert "episode_0.hdf5 has looks 'real', not 'mild'; give" in said
+
+
 def test_a_look_can_last_for_several_frames(record):
     folder = record("--randomize", "--hold_looks", "3", episodes=1)
     episode = Episode.load(episode_path(folder, 0))
@@ -620,6 +627,11 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (
             ("--randomize", "frames"),
             "--randomize is 'frames'; did you mean frame? choose from frame, episode",
+        ),
+        (("--looks", "real"), "--looks is real; it needs --randomize"),
+        (
+            ("--randomize", "--looks", "reel"),
+            "--looks is 'reel'; did you mean real? choose from mild, real, wild",
         ),
         (("--randomize", "episode", "--hold_looks", "2"), "--hold_looks is 2; it needs --randomize frame"),
         (("--begin_midway", "nan"), "--begin_midway is nan; it must be a finite number, 0 to 1"),

@@ -8,9 +8,10 @@ from simulated_tasks import SIMULATED
 
 from sim_env import make_sim_env
 from tasks import LookPlan, only
+from tasks.look_cable import SEGMENT, SEGMENTS, cable_path
 from tasks.look_covers import COVERS, TEXTURE_PIXELS
-from tasks.look_ranges import MILD, PARTS
-from tasks.looks import CABLE_SEGMENTS, SEGMENT, cable_path
+from tasks.look_pictures import Eye, Patch, Tones, developed, shade
+from tasks.look_ranges import LEVELS, MILD, PARTS
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels
@@ -270,7 +271,7 @@ FIRST_LOOKS = {
 
 def test_a_seed_gives_the_look_that_it_always_gave():
     env = make_sim_env(SIMULATED[0], image_size=SMALL, randomize=True)
-    model, last = model_of(env), f"looks/cable_{CABLE_SEGMENTS - 1}"
+    model, last = model_of(env), f"looks/cable_{SEGMENTS - 1}"
     geoms = model.geom(last).id + 1  # of the scene and of the first version's looks
     try:
         for seeds, fields in FIRST_LOOKS.items():
@@ -289,6 +290,10 @@ CHANGES = {
     "table": {"geom_rgba", "geom_matid", "geom_pos", "geom_size"},
     "camera": set(),
     "cable": {"geom_rgba", "geom_pos", "geom_quat", "geom_size"},
+    "room": {"geom_rgba", "geom_matid", "geom_pos", "geom_size"},
+    "distractors": {"geom_rgba", "geom_pos", "geom_quat", "geom_size", "geom_type"},
+    "shade": set(),
+    "picture": set(),
 }
 
 
@@ -298,11 +303,100 @@ def test_one_part_alone_changes_what_it_says_and_nothing_else(varied, part):
     varied.set_looks(None)
     own = {name: getattr(model_of(varied), name).copy() for name in looks.FIELDS}
     for seed in SEEDS:
-        varied.set_looks(LookPlan((seed,), only(part, "mild")))
+        varied.set_looks(LookPlan((seed,), only(part, "real")))
         found = {name: getattr(model_of(varied), name) for name in own}
         changed |= {name for name in own if not np.allclose(found[name], own[name], atol=1e-6)}
         assert any(np.any(move) for move in looks.camera_moves.values()) == (part == "camera")
     assert changed == CHANGES[part]
+
+
+def as_range(value) -> tuple[float, float]:
+    """A single number is how far it goes either way."""
+    return (-value, value) if isinstance(value, (int, float)) else value
+
+
+@pytest.mark.parametrize(("inner", "outer"), [("mild", "real"), ("real", "wild")])
+@pytest.mark.parametrize("part", PARTS)
+def test_levels_lie_within_one_another(inner, outer, part):
+    inner, outer = getattr(LEVELS[inner], part), getattr(LEVELS[outer], part)
+    assert inner != outer
+    if inner == type(inner)():
+        return  # it does not vary there
+    for name, value in vars(inner).items():
+        if name == "covers":
+            assert set(value) <= set(outer.covers)
+        elif name != "margin":  # from the work: the smaller, the harder
+            (low, high), (least, most) = as_range(value), as_range(getattr(outer, name))
+            assert least <= low <= high <= most, name
+
+
+def things_of(env) -> list[int]:
+    model = model_of(env)
+    return [i for i in ours(model) if "thing" in model.geom(i).name and model.geom_rgba[i, 3]]
+
+
+def test_things_lie_on_the_table_beside_the_work_in_other_colours(varied):
+    """Props start, and the script's arms go, where nothing lies; nothing lies on another thing."""
+    model, data, counts = model_of(varied), varied.physics.data.ptr, set()
+    work = rgb_to_hsv(model.geom_rgba[props_of(model, varied.spec), :3])
+    hues = work[(work[:, 1] > 0.5) & (work[:, 2] > 0.5), 0]
+    table = model.geom("looks/table")
+    for seed in range(40):
+        varied.set_looks(LookPlan((seed,), LEVELS["real"]))
+        varied.reset(seed)
+        things = things_of(varied)
+        counts.add(len(things))
+        low, high = data.geom_xpos[table.id] - table.size, data.geom_xpos[table.id] + table.size
+        for geom in things:
+            place, (hue, saturation, _) = data.geom_xpos[geom], rgb_to_hsv(model.geom_rgba[geom, :3])
+            assert (place[:2] > low[:2]).all() and (place[:2] < high[:2]).all() and place[2] > high[2]
+            assert saturation < 0.2 or (hue_distance(hue, hues) > 0.05).all()
+            for start in varied.env_state.reshape(-1, 7)[:, :2]:
+                assert np.hypot(*(place[:2] - start)) > 0.05
+    assert 0 in counts and max(counts) > 3
+
+
+def test_shade_darkens_the_table_where_it_lies_whichever_camera_looks():
+    """A patch of half a metre on the floor, seen from straight above and from the side."""
+    patch = Patch(np.array([0.3, 0.1]), np.array([0.1, 0.05]), 0.0, 0.02, np.full(3, -0.5))
+    above = Eye(np.array([0.0, 0.0, 1.0]), np.array([0.0, 0, -1]), np.array([0.0, 1, 0]), slope=1.0)
+    picture = shade([patch], above, 0.0, (480, 480))[..., 0]
+    rows, columns = np.nonzero(picture < 100)
+    x, y = (columns - 239.5) / 240, (239.5 - rows) / 240
+    assert 64 <= picture.min() < 70 and picture.max() == 128
+    assert x.mean() == pytest.approx(0.3, abs=0.01) and y.mean() == pytest.approx(0.1, abs=0.01)
+    assert np.ptp(x) == pytest.approx(0.2, abs=0.03) and np.ptp(y) == pytest.approx(0.1, abs=0.03)
+    s = np.sqrt(0.5)
+    aside = Eye(np.array([0.0, -1.0, 1.0]), np.array([0.0, s, -s]), np.array([0.0, s, s]), slope=1.0)
+    rows, columns = np.nonzero(shade([patch], aside, 0.0, (480, 480))[..., 0] < 100)
+    middle = patch.centre - aside.position[:2]  # of the patch from the camera: 0.3 aside, 1.1 ahead, 1 below
+    ahead = s * (middle[1] + 1)
+    assert columns.mean() == pytest.approx(239.5 + 240 * 0.3 / ahead, abs=5)
+    assert rows.mean() == pytest.approx(239.5 - 240 * s * (middle[1] - 1) / ahead, abs=5)
+
+
+def test_a_camera_that_looks_level_sees_no_shade_above_the_horizon():
+    patch = Patch(np.array([0.0, 1.0]), np.array([9.0, 9.0]), 0.0, 0.1, np.full(3, -0.5))
+    level = Eye(np.array([0.0, 0, 0.5]), np.array([0.0, 1, 0]), np.array([0.0, 0, 1]), slope=1.0)
+    picture = shade([patch], level, 0.0, (240, 320))
+    assert (picture[:120] == 128).all() and (picture[-40:] < 70).all()
+
+
+def test_tones_change_brightness_and_colour_as_they_say():
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    assert np.array_equal(developed(grey, None, Tones(1.0, 1.0, (1.0, 1.0))), grey)
+    assert np.array_equal(developed(grey, None, Tones(1.2, 1.0, (1.1, 0.9)))[0, 0], [132, 120, 108])
+    assert developed(grey, None, Tones(1.0, 0.8, (1.0, 1.0)))[0, 0, 0] > 100
+    assert developed(grey, None, Tones(9.0, 1.0, (1.0, 1.0))).max() == 255
+    assert developed(grey, None, None) is not grey
+
+
+@pytest.mark.parametrize("level", ["real", "wild"])
+def test_cameras_of_wider_levels_still_see_something(varied, level):
+    for seed in SEEDS:
+        varied.set_looks(LookPlan((seed,), LEVELS[level]))
+        for camera, image in varied.reset(0).observation["images"].items():
+            assert image.std() > 3 and 2 < image.mean() < 250, (camera, seed)
 
 
 def test_no_picture_is_black_or_burnt_out(varied):
@@ -439,8 +533,8 @@ def test_a_cable_lies_on_the_table_in_some_episodes(varied):
         assert (radius > 0.0019).all() and (radius < 0.0041).all()
         hue, saturation, value = rgb_to_hsv(model.geom_rgba[shown[0], :3])
         assert saturation < 0.2 or hue_distance(hue, 0) > 0.1, "no cable is red"
-    assert 15 < sum(n > 0 for n in seen) < 38 and 15 < max(seen) <= CABLE_SEGMENTS
-    assert len(set(seen)) > 10 and MILD.cable.length[1] <= CABLE_SEGMENTS * SEGMENT
+    assert 15 < sum(n > 0 for n in seen) < 38 and 15 < max(seen) <= SEGMENTS
+    assert len(set(seen)) > 10 and MILD.cable.length[1] <= SEGMENTS * SEGMENT
 
 
 def test_a_cables_path_is_smooth_and_enters_at_an_edge():
@@ -459,7 +553,7 @@ def test_a_cables_path_is_smooth_and_enters_at_an_edge():
 @pytest.mark.parametrize("kind", COVERS)
 def test_textures_are_bright_enough_to_tint(kind):
     one, other = (COVERS[kind].pattern(np.random.default_rng(seed)) for seed in (0, 1))
-    assert one.shape == (TEXTURE_PIXELS,) * 2 and 0.3 < one.min() <= one.max() <= 1
-    assert one.mean() > 0.6 and (kind == "plain") == (one.std() < 0.01)
+    assert one.shape[:2] == (TEXTURE_PIXELS,) * 2 and 0.05 < one.min() <= one.max() <= 1
+    assert one.mean() > 0.5 and (kind == "plain") == (one.std() < 0.01)
     if kind != "plain":
         assert not np.array_equal(one, other)
