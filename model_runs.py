@@ -21,12 +21,16 @@ import numpy as np
 from common import check_folder, cli
 from constants import Stream
 from evaluation import (
+    HELP,
+    MODEL,
+    Disturbed,
     ExecutionConfig,
     Outcome,
     Settings,
     Summary,
     content_version,
     open_evaluation,
+    read_set,
     rollout,
     write_summary,
 )
@@ -110,6 +114,7 @@ class ModelRunsConfig(ExecutionConfig):
     dry_run: bool = cli.flag(
         False, "play each chunk on the twin's body first, and refuse it on a limit or a collision"
     )
+    disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}; the real arm takes those of pictures alone")
     view: bool = cli.flag(False, "show cameras, state and progress in a window")
     take_over: str = cli.flag(
         "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
@@ -118,10 +123,20 @@ class ModelRunsConfig(ExecutionConfig):
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
         self.check_execution()
+        read_set(self.disturb)
         if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
             raise ValueError(
                 f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
             )
+
+    def check_robot(self, robot: str) -> None:
+        """ValueError for a disturbance that cannot be had on a robot."""
+        for each in read_set(self.disturb):
+            if robot != "twin" and each.disturbance.group != "pictures":
+                raise ValueError(
+                    f"--disturb has {each}, which changes {each.disturbance.group}; of the real arm only "
+                    "pictures can be disturbed, --robot twin takes all"
+                )
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -193,6 +208,7 @@ class Runner:
             *(robot, session.operator, self._corrections),
         )
         self._view = RunView(self._task.cameras) if config.view else None
+        self._applied = read_set(config.disturb)
         self._n_corrections = 0
 
     def run(self, index: int) -> Outcome | None:
@@ -204,8 +220,9 @@ class Runner:
         print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
         self._take_over.reset([self._config.seed, Stream.ACT, index])
         session.operator.listens = True
+        environment = self._environment(index)
         with session.robot.interrupts_stop():
-            start = session.robot.reset(self._start(index), case)
+            start = environment.reset(self._start(index), case)
             if start.last():
                 return self._outcome(index, case)
             session.operator.listens = False  # from here on whoever may take over reads the keys
@@ -213,13 +230,21 @@ class Runner:
             try:
                 act = Guarded(self._act, session.robot.request_stop)
                 keeper = WithCorrections(recording, self._corrections)
-                rollout(session.robot, start, act, task.episode_len, keeper)
+                rollout(environment, start, act, task.episode_len, keeper)
                 self._take_over.finish()
                 return self._outcome(index, case, recording)
             except BaseException:
                 recording.abandon()
                 print(f"{recording.folder} keeps what was recorded; {RECOVER} {self._folder}")
                 raise
+
+    def _environment(self, index: int) -> Any:
+        """The robot, with what disturbs a run; the twin itself changes its physics."""
+        robot, seed = self._session.robot, self._config.seed
+        words = [str(each) for each in self._applied if each.kind == MODEL]
+        if words:
+            self._session.scene.disturb = {"words": words, "seed": seed, "rollout": index}
+        return Disturbed(robot, self._task, self._applied, seed, index) if self._applied else robot
 
     def _start(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self._config.seed, Stream.EVALUATE, index])
@@ -358,7 +383,9 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
     cli.add_flags(parser, ModelRunsConfig)
     add_robot_flags(parser)
     setup = read_setup(parser, argv)
-    return cli.from_flags(ModelRunsConfig, setup.args), setup
+    config = cli.from_flags(ModelRunsConfig, setup.args)
+    config.check_robot(setup.config.robot)
+    return config, setup
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -118,7 +118,9 @@ class Disturbed:
             changed = link.act(changed)
         changed = np.asarray(changed, np.float32)
         step = self._env.step(changed)
-        sent = action + (step.sent - changed)  # what an arm refused of it is missing here too
+        sent = step.sent
+        if sent is not None:
+            sent = action + (sent - changed)  # what an arm refused of it is missing here too
         return self._seen(replace(step, sent=sent))
 
     def _seen(self, step: TimeStep) -> TimeStep:

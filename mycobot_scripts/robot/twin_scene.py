@@ -36,6 +36,7 @@ class TwinScene:
     def __init__(self, twin: TwinHandle, task: Task) -> None:
         self._twin, self._task = twin, task
         self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
+        self.disturb: dict[str, Any] | None = None  # what changes the physics of the episodes that follow
         self._state: dict[str, Any] = twin.state()
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
@@ -56,7 +57,8 @@ class TwinScene:
             props = sample_start(self._task, np.random.default_rng(rng), case)
         is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
         with self._lock:
-            self._state = self._twin.reset(env_state=props, arm=bool(is_home))
+            further = {} if self.disturb is None else {"disturb": self.disturb}
+            self._state = self._twin.reset(env_state=props, arm=bool(is_home), **further)
 
     @property
     def state(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -112,6 +113,17 @@ class SimulatedArm:
                 times = self._data.time + self._model.opt.timestep * np.arange(-samples, 0)
                 commands = np.full(samples, self._data.ctrl[motor])
                 mujoco.mj_initCtrlHistory(self._model, self._data, motor, times, commands)
+
+    @contextmanager
+    def at_full_gains(self) -> Iterator[None]:
+        """Inside, the model has all motors' gains, and may get others; motors that are off stay off."""
+        self._model.actuator_gainprm[:], self._model.actuator_biasprm[:] = self._gains
+        try:
+            yield
+        finally:
+            self._gains = self._model.actuator_gainprm.copy(), self._model.actuator_biasprm.copy()
+            for joint in ALL_JOINTS:
+                self._switch([joint], self._on[joint])
 
     def _switch(self, joints: Iterable[int], on: bool) -> None:
         """Motors on or off; a hand is a motor too."""

@@ -5,7 +5,8 @@ GET /<camera>      the stream, multipart/x-mixed-replace; every part tells its l
 GET /<camera>.jpg  one picture
 GET /state         JSON: reward, success, case, qpos and so on (`world.TwinState`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
-                   {"case"}; {"arm": false} leaves the arm where it is. Answers the state.
+                   {"case"}; {"arm": false} leaves the arm where it is; {"disturb": {"words": ["mass=strong"],
+                   "seed", "rollout"}} changes the physics of this episode. Answers the state.
 POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go;
                    {"along": [right, away, up]} (m) moves the tool as the first picture shows it
 
@@ -25,12 +26,13 @@ import numpy as np
 
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 from constants import Stream
+from evaluation import MODEL, read_set
 from mycobot_scripts.kinematics import JOINTS, forward, solve
 from mycobot_scripts.robot import axes_in_picture
 from mycobot_scripts.safety import HARD_LIMITS
 from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.firmware import Firmware
-from mycobot_scripts.stand_in.world import TwinWorld, as_json
+from mycobot_scripts.stand_in.world import Changes, TwinWorld, as_json
 from mycobot_scripts.wire import clock
 from tasks import Task
 
@@ -91,7 +93,7 @@ class _Handler(LocalHandler):
         world = self.server.world
         start, case, rng = read_reset(world, body)
         with_arm = body.get("arm", True)
-        state = world.reset(start, case, rng, with_arm)
+        state = world.reset(start, case, rng, with_arm, read_changes(body.get("disturb")))
         if with_arm:
             self.server.firmware.placed(world.now())
         return as_json(state)
@@ -182,7 +184,7 @@ def read_reset(
     world: TwinWorld, body: dict[str, Any]
 ) -> tuple[np.ndarray | None, int | None, np.random.Generator]:
     """Start, case and random numbers that a reset asks for; ValueError for what it cannot ask."""
-    _known(body, ("env_state", "seed", "index", "stream", "case", "arm"))
+    _known(body, ("env_state", "seed", "index", "stream", "case", "arm", "disturb"))
     task, case = world.task, body.get("case")
     if not isinstance(body.get("arm", True), bool):
         raise ValueError(f"arm is {body['arm']!r:.100}; it must be true or false")
@@ -200,6 +202,21 @@ def read_reset(
     if case is None and task.cases:
         case = task.case_number(index)  # as evaluations take turns
     return None, case, np.random.default_rng([seed, stream, index])
+
+
+def read_changes(disturb: Any) -> Changes:
+    """What a reset changes of the physics; ValueError for what it cannot change."""
+    if disturb is None:
+        return Changes()
+    words = disturb.get("words") if isinstance(disturb, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"disturb is {disturb!r:.100}; it must have words, e.g. ['mass=strong']")
+    _known(disturb, ("words", "seed", "rollout"))
+    applied = read_set([word[:100] for word in words[:100]])
+    others = [str(each) for each in applied if each.kind != MODEL]
+    if others:
+        raise ValueError(f"disturb has {others[0]!r}, which changes no physics")
+    return Changes(applied, *(_whole(name, disturb.get(name, 0)) for name in ("seed", "rollout")))
 
 
 def _start(task: Task, env_state: Any) -> np.ndarray:

@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from constants import IMAGE_SIZE
+from evaluation import Applied, changed
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
@@ -38,6 +40,15 @@ BROKEN = (
     mujoco.mjtWarning.mjWARN_BADQVEL,
     mujoco.mjtWarning.mjWARN_BADQACC,
 )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How an episode's physics differs from the scene's own."""
+
+    applied: tuple[Applied, ...] = ()
+    seed: int = 0
+    rollout: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ class TwinWorld:
         self._physics = self._env.physics
         self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
         self._arm = SimulatedArm(self._model, self._data, task.arms[0], self._act)
+        self._changes = ExitStack()  # undoes those of this episode
         self._dt = self._model.opt.timestep
         self._steps_judged = round(1 / (task.fps * self._dt))
         self._turn = threading.Condition()
@@ -246,11 +258,20 @@ class TwinWorld:
     # --- from any thread: the rest
 
     def reset(
-        self, start: np.ndarray | None, case: int | None, rng: np.random.Generator, arm: bool
+        self,
+        start: np.ndarray | None,
+        case: int | None,
+        rng: np.random.Generator,
+        arm: bool,
+        changes: Changes = Changes(),
     ) -> TwinState:
         """Begin an episode: props where `start` (P * 7,) says, or drawn from `rng` in a case or in any."""
 
         def command() -> TwinState:
+            with self._arm.at_full_gains():
+                self._changes.close()
+                physics = changed(self._model, self.task, changes.applied, changes.seed, changes.rollout)
+                self._changes.enter_context(physics)
             self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
             return self._tell()
 

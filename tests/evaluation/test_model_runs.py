@@ -140,6 +140,17 @@ def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     assert summary.successes == 1 and "success, as you said" in summary.text()
 
 
+def test_pictures_can_be_disturbed(tmp_path):
+    run(tmp_path / "plain", Person("enter", "y"))
+    run(tmp_path / "noisy", Person("enter", "y"), disturb=("noise=strong",))
+    roughness = []
+    for name in ("plain", "noisy"):
+        (path,) = list_episodes(tmp_path / name / "arm")
+        picture = Episode.load(path).images["top"][5].astype(int)
+        roughness.append(np.abs(np.diff(picture, axis=0)).mean())
+    assert roughness[1] > roughness[0] + 5
+
+
 def test_actions_are_the_policys_as_sent(tmp_path):
     _, folder = run(tmp_path, Person("enter", "y"), sync=True)
     episode = Episode.load(free_path := list_episodes(folder)[0])
@@ -317,6 +328,12 @@ def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown
             "--seconds has 1 values; --ckpt_dir has 2",
         ),
         (["--ckpt_dir", "x", "--task_name", "t", "--temporal_agg", "--query_every", "3"], "does not go with"),
+        (["--ckpt_dir", "x", "--task_name", "t", "--disturb", "nose=mild"], "did you mean 'noise'"),
+        (["--ckpt_dir", "x", "--task_name", "t", "--disturb", "noise"], "it takes a strength too"),
+        (
+            ["--ckpt_dir", "x", "--task_name", "t", "--disturb", "noise=mild", "mass=middle"],
+            "--disturb has mass=middle, which changes dynamics; of the real arm only pictures can be",
+        ),
     ],
 )
 def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypatch, flags, said):
@@ -371,6 +388,10 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
         "--stale",
         "20",
         "--dry_run",
+        "--disturb",
+        "noise=mild",
+        "mass=middle",
+        "delay=mild",
     ]
     done = subprocess.run(
         [*command, *flags], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -384,3 +405,4 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
     result = json.loads((tmp_path / "arm" / "result_policy_best.json").read_text())
     assert [outcome["case"] for outcome in result["outcomes"]] == ["B1 occupied", "B1 free"]
     assert [outcome["index"] for outcome in result["outcomes"]] == [5, 6]
+    assert result["settings"]["disturb"] == ["noise=mild", "mass=middle", "delay=mild"]

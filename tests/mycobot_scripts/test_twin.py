@@ -22,11 +22,12 @@ from step_response import fitted_steps
 from constants import MYCOBOT, Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from evaluation.demonstrations import Demonstration, run_script
+from evaluation.disturb_words import read_set
 from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.kinematics.units import to_degrees
 from mycobot_scripts.robot.twin_client import TWIN, start_twin
 from mycobot_scripts.safety.limits import Limits
-from mycobot_scripts.stand_in.world import TwinWorld
+from mycobot_scripts.stand_in.world import Changes, TwinWorld
 from sim_env import make_sim_env
 from teleop.pilot import Pacer
 
@@ -278,6 +279,35 @@ def test_a_simulation_that_breaks_begins_anew():
         assert world.tell().qpos == pytest.approx([*MYCOBOT.start, 0.7], abs=0.01)
         time.sleep(0.2)
         assert world.tell().unstable == 1
+    finally:
+        world.stop()
+        runner.join()
+        world.close()
+
+
+def test_a_reset_changes_the_physics_of_an_episode_and_the_next_one_undoes_it():
+    world = TwinWorld(TASK)
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    names = ("body_mass", "geom_friction", "dof_damping", "actuator_gainprm", "actuator_biasprm")
+    try:
+        present = lambda: {name: getattr(world._model, name).copy() for name in names}  # noqa: E731
+        begin = lambda *options: world.reset(None, 0, np.random.default_rng(0), True, *options)  # noqa: E731
+        begin()
+        before = world._ask(present)
+        words = ["mass=strong", "friction=strong", "damping=mild", "gain=middle"]
+        begin(Changes(read_set(words), seed=0, rollout=1))
+        there = world._ask(present)
+        assert not any(np.array_equal(before[name], there[name]) for name in names)
+        world.set_torque([2], False, world.now())
+        world.set_torque([2], True, world.now() + 0.01)
+        until(lambda: not world.tell().released)
+        assert np.array_equal(world._ask(present)["actuator_gainprm"], there["actuator_gainprm"])
+        world.set_torque([2], False, world.now())
+        until(lambda: world.tell().released)
+        begin()
+        after = world._ask(present)
+        assert all(np.array_equal(before[name], after[name]) for name in names)
     finally:
         world.stop()
         runner.join()

@@ -41,8 +41,8 @@ class TwinWorld:
     def tell(self):
         return self.state
 
-    def reset(self, start, case, rng, arm):
-        self.asked.append(("reset", start, case, rng.random(), arm))
+    def reset(self, start, case, rng, arm, changes):
+        self.asked.append(("reset", start, case, rng.random(), arm, changes))
         return STATE
 
     def guide(self, joints):
@@ -84,12 +84,18 @@ def test_what_can_be_asked(twin):
     assert post(twin, "reset", {"env_state": CUBE * 2, "arm": False})[0] == 200
     assert asked[-1][1].tolist() == CUBE * 2 and asked[-1][4] is False
     assert post(twin, "reset", {"seed": 1, "index": 3})[0] == 200
-    *_, case, drawn, _ = asked[-1]
+    *_, case, drawn, _, _ = asked[-1]
     assert case == TASK.case_number(3) and drawn == np.random.default_rng([1, 2, 3]).random()
     assert post(twin, "reset", {"seed": 1, "index": 3, "stream": "RECORD", "case": 0})[0] == 200
     assert asked[-1][2] == 0 and asked[-1][3] == np.random.default_rng([1, 0, 3]).random()
     assert post(twin, "guide", {"qpos": [0.1] * 7})[0] == 200 and asked[-1][1].tolist() == [0.1] * 6
     assert post(twin, "guide", {})[0] == 200 and asked[-1][1] is None
+    disturb = {"words": ["mass=strong", "friction=mild"], "seed": 3, "rollout": 7}
+    assert post(twin, "reset", {"disturb": disturb})[0] == 200
+    changes = asked[-1][5]
+    assert list(map(str, changes.applied)) == ["mass=strong", "friction=mild"]
+    assert (changes.seed, changes.rollout) == (3, 7)
+    assert post(twin, "reset", {})[0] == 200 and asked[-1][5].applied == ()
 
 
 @pytest.mark.parametrize(
@@ -118,6 +124,12 @@ def test_what_can_be_asked(twin):
         ("reset", {"case": True}, "case is True"),
         ("reset", {"case": 99}, "case is 99"),
         ("reset", {"arm": "false"}, "arm is 'false'"),
+        ("reset", {"disturb": "mass=strong"}, "it must have words"),
+        ("reset", {"disturb": {"words": ["mass"]}}, "it takes a strength too"),
+        ("reset", {"disturb": {"words": ["mas=strong"]}}, "did you mean 'mass'"),
+        ("reset", {"disturb": {"words": ["noise=mild"]}}, "changes no physics"),
+        ("reset", {"disturb": {"words": [], "seed": -1}}, "seed is -1"),
+        ("reset", {"disturb": {"words": [], "seeds": 1}}, "unknown entry"),
         ("reset", {"x" * 5000: 1}, "unknown entry"),
         ("guide", {"qpos": 5}, "list of numbers"),
         ("guide", {"qpos": [0.0] * 5}, "5 entries"),
