@@ -21,7 +21,16 @@ from tqdm import tqdm
 from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
 from constants import Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header
-from evaluation import Demonstration, check_scene, close_environments, drive, environment, run_script
+from evaluation import (
+    Demonstration,
+    check_looks,
+    check_scene,
+    close_environments,
+    drive,
+    environment,
+    looks_flag,
+    run_script,
+)
 from tasks import LEVELS, LookPlan, Task
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
@@ -76,11 +85,7 @@ class RecordConfig(Workers):
         ("frame", "episode"),
         bare="frame",
     )
-    looks: str = cli.flag(
-        "mild",
-        "how far --randomize goes: mild; real, as rooms are, with other things beside the work; or wild",
-        tuple(LEVELS),
-    )
+    looks: str = looks_flag()
     hold_looks: int = cli.flag(
         1,
         "steps that a look lasts, with --randomize frame; a policy that looks at several observations needs "
@@ -247,8 +252,7 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
-    if config.looks != "mild" and not config.randomize:
-        raise ValueError(f"--looks is {config.looks}; it needs --randomize")
+    check_looks(config.looks, config.randomize)
     if config.hold_looks != 1 and config.randomize != "frame":
         raise ValueError(f"--hold_looks is {config.hold_looks}; it needs --randomize frame")
     config.check_workers(config.onscreen_render)

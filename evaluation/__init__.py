@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = open_door(
             "Execution",
             "TemporalEnsemble",
         ),
-        "flags": ("EvalConfig", "ExecutionConfig"),
+        "flags": ("EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
         "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
         "results": ("content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate", "rollout_steps"),

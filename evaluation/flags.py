@@ -5,12 +5,28 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from common import ComputeConfig, cli
 from evaluation.disturb_words import HELP, SWEEP_HELP, check_words
+from tasks import LEVELS
 
 MOST_STEPS = 100_000
+
+
+def looks_flag() -> Any:
+    """The flag that says how far looks go."""
+    return cli.flag(
+        "mild",
+        "how far --randomize goes: mild; real, as rooms are, with other things beside the work; or wild",
+        tuple(LEVELS),
+    )
+
+
+def check_looks(looks: str, randomize: str | None) -> None:
+    """ValueError if `looks` would mean nothing."""
+    if looks != "mild" and randomize is None:
+        raise ValueError(f"--looks is {looks}; it needs --randomize")
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,14 @@ class EvalConfig(ExecutionConfig):
     num_videos: str = cli.flag(
         "3", "how many of them to film, or all; the rest is not rendered and runs faster"
     )
-    randomize: bool = cli.flag(False, "give the scene other looks in each rollout of an evaluation")
+    randomize: str | None = cli.flag(
+        None,
+        "give the scene other looks in each rollout of an evaluation; drift also lets light and exposure "
+        "change slowly within it",
+        ("rollout", "drift"),
+        bare="rollout",
+    )
+    looks: str = looks_flag()
     knock_loose: int | None = cli.flag(
         None,
         "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
@@ -72,6 +95,7 @@ class EvalConfig(ExecutionConfig):
     def check_evaluation(self) -> None:
         """ValueError for the first value that makes no sense."""
         self.check_execution()
+        check_looks(self.looks, self.randomize)
         if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
         check_words(self.disturb)

@@ -72,6 +72,8 @@ class Settings:
     query_every: int | None = None  # actions of a chunk that are executed; the policy's own if None
     sync: bool | None = None  # whether the arm waits for each chunk; None: it always does, as in simulation
     randomize: bool = False  # looks of its own for each rollout
+    looks: str = "mild"  # how far they go
+    drift: bool = False  # light changes within a rollout
     knock_loose: int | None = None  # step after which a prop is taken away
     disturb: tuple[str, ...] = ()  # what disturbs it, each as NAME=STRENGTH
     render_quality: str | None = None
@@ -95,7 +97,8 @@ class Settings:
         if self.sync is not None:
             way += ", waited for" if self.sync else ", in the background"
         parts = [way]
-        parts += ["randomized looks"] if self.randomize else []
+        level = "" if self.looks == "mild" else f"{self.looks} "
+        parts += [f"randomized {level}looks{' that drift' * self.drift}"] if self.randomize else []
         parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
         parts += [f"disturbed by {', '.join(self.disturb)}"] if self.disturb else []
         return "; ".join(parts)
@@ -123,7 +126,8 @@ class Settings:
         parts += [] if self.robot == SIMULATION else [self.robot]
         parts += ["ensembling"] if self.temporal_agg else []
         parts += ["sync"] if self.sync else []
-        parts += ["looks"] if self.randomize else []
+        if self.randomize:
+            parts += ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
         parts += [word.replace("=", "_") for word in self.disturb]
         for name in ("query_every", "knock_loose", "render_quality"):
             value = getattr(self, name)

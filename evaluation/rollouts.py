@@ -26,7 +26,7 @@ from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import content_version
 from policies import Policy, ready_to_act
 from policy import load_policy
-from tasks import Task, TimeStep
+from tasks import LEVELS, LookPlan, Task, TimeStep
 
 FILM_FPS = 25  # frames a second of a video, at most about so many
 GPU_WORKERS = 4  # that share a GPU: each takes half a gigabyte there, and seconds to begin
@@ -55,6 +55,8 @@ class EvalJob:
             first=min(indices, default=0),
             count=len(indices),
             render_quality=self.quality(policy),
+            randomize=self.flags.randomize is not None,
+            drift=self.flags.randomize == "drift",
             cameras=policy.interface.cameras if policy else (),
         )
 
@@ -154,7 +156,7 @@ def _player(job: EvalJob) -> _Player:
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
-        env = make_sim_env(task, job.quality(policy), randomize=job.flags.randomize)
+        env = make_sim_env(task, job.quality(policy), randomize=job.flags.randomize is not None)
         _players[job] = _Player(execute, env, task)
     return _players[job]
 
@@ -176,7 +178,9 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     player.execute.reset([seed, Stream.ACT, index])
     rng = np.random.default_rng([seed, job.stream, index])
     if flags.randomize:
-        env.set_looks([seed, Stream.EVALUATE_LOOKS, index])
+        drift_fps = task.fps if flags.randomize == "drift" else 0.0
+        seeds = (seed, Stream.EVALUATE_LOOKS, index)
+        env.set_looks(LookPlan(seeds, LEVELS[flags.looks], drift_fps=drift_fps))
     cases = task.cases
     case = task.case_number(index) if cases else None
     environment = env

@@ -5,7 +5,7 @@ MuJoCo's fast pictures have no shadows, and a real camera sets its exposure and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -100,15 +100,19 @@ def shade(patches: list[Patch], eye: Eye, height: float, image_size: tuple[int, 
 class Tones:
     """What a camera makes of brightness."""
 
-    exposure: float  # times
-    gamma: float  # exponent
-    balance: tuple[float, float]  # times, of red and blue
+    exposure: float = 1.0  # times
+    gamma: float = 1.0  # exponent
+    balance: tuple[float, float] = (1.0, 1.0)  # times, of red and blue
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, ranges: PictureRanges) -> Tones:
         """Draw them for one camera."""
         exposure, gamma = rng.uniform(*ranges.exposure), rng.uniform(*ranges.gamma)
         return cls(exposure, gamma, tuple(rng.uniform(1 - ranges.balance, 1 + ranges.balance, 2)))
+
+    def exposed(self, times: float) -> Tones:
+        """The same, with so many times the exposure."""
+        return replace(self, exposure=times * self.exposure)
 
     @property
     def table(self) -> np.ndarray:

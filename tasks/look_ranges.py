@@ -99,6 +99,15 @@ class PictureRanges:
 
 
 @dataclass(frozen=True)
+class DriftRanges:
+    """Of light that changes slowly while a look lasts, where `LookPlan` says that it does."""
+
+    light: float = 0.0  # share of its strength, either way
+    warmth: float = 0.0  # share that red gains and blue loses, either way
+    exposure: float = 0.0  # share of the picture's brightness, either way
+
+
+@dataclass(frozen=True)
 class Ranges:
     """How far each part of a look goes from the scene's own."""
 
@@ -111,6 +120,7 @@ class Ranges:
     distractors: DistractorRanges = DistractorRanges()
     shade: ShadeRanges = ShadeRanges()
     picture: PictureRanges = PictureRanges()
+    drift: DriftRanges = DriftRanges()
 
 
 TABLE_TOPS = ("plain", "wood", "checker", "noise", "speckle")
@@ -121,6 +131,7 @@ MILD = Ranges(
     TableRanges(covers=TABLE_TOPS, value=(0.25, 0.7)),
     CameraRanges(shift=0.005, tilt=0.03),
     CableRanges(share=0.7),
+    drift=DriftRanges(light=0.25, warmth=0.05, exposure=0.05),
 )
 REAL = Ranges(
     LightRanges(strength=(0.6, 1.4), ambient=(0.65, 1.4), warmth=(-0.14, 0.16), tilt=0.7, shift=0.5),
@@ -132,6 +143,7 @@ REAL = Ranges(
     DistractorRanges(most=5, height=0.1, margin=0.05),
     ShadeRanges(most=2, depth=(0.15, 0.5)),
     PictureRanges(exposure=(0.8, 1.25), gamma=(0.85, 1.15), balance=0.1),
+    DriftRanges(light=0.45, warmth=0.1, exposure=0.1),
 )
 WILD = Ranges(
     LightRanges(strength=(0.3, 1.7), ambient=(0.35, 1.7), warmth=(-0.25, 0.25), tilt=1.0, shift=0.8),
@@ -143,6 +155,7 @@ WILD = Ranges(
     DistractorRanges(most=8, height=0.14, margin=0.02),
     ShadeRanges(most=3, depth=(0.15, 0.7), size=(0.06, 0.8), softness=(0.01, 0.4)),
     PictureRanges(exposure=(0.55, 1.5), gamma=(0.7, 1.4), balance=0.2),
+    DriftRanges(light=0.65, warmth=0.18, exposure=0.2),
 )
 LEVELS = {"mild": MILD, "real": REAL, "wild": WILD}
 PARTS = tuple(field.name for field in fields(Ranges))
@@ -160,6 +173,7 @@ class LookPlan:
     seeds: tuple[int, ...]  # of their random stream
     ranges: Ranges = MILD
     hold: int = 0  # steps that a look lasts; 0: the whole episode
+    drift_fps: float = 0.0  # control steps a second, if light drifts while a look lasts; 0: it does not
 
     def number(self, step: int) -> int:
         """Of the look that a step of the episode has."""

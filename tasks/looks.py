@@ -13,6 +13,7 @@ import numpy as np
 
 from tasks.look_cable import COLOURS, SEGMENT, cable_path, edge_up
 from tasks.look_covers import COVERS, material_name
+from tasks.look_drift import Drift, Light
 from tasks.look_pictures import Eye, Patch, Tones, developed, draw_patches, shade
 from tasks.look_ranges import (
     MILD,
@@ -42,8 +43,9 @@ PALE = 0.5  # times the saturation of a table: floors and walls have less
 class Looks:
     """Changes how a compiled scene looks; `look_assets.add_assets` must have been called on its spec."""
 
+    LIGHT = ("light_diffuse", "light_specular")
     FIELDS = (
-        *("light_pos", "light_dir", "light_diffuse", "light_specular"),
+        *("light_pos", "light_dir", *LIGHT),
         *("geom_rgba", "geom_matid", "geom_pos", "geom_quat", "geom_size", "geom_type"),
     )
     HEADLIGHT = ("ambient", "diffuse", "specular")
@@ -81,6 +83,9 @@ class Looks:
         self._eyes: dict[str, Eye] = {}  # of cameras, when they last drew
         self._patches: list[Patch] = []
         self._tones: dict[str, Tones] = {}  # of cameras
+        self._drift: Drift | None = None
+        self._lit: dict[str, np.ndarray] = {}  # lights as they were drawn, before they drift
+        self._light: Light | None = None  # of the moment, while they do
 
     def _drawn_colours(self) -> np.ndarray:
         """RGB (ngeom, 3) as MuJoCo draws them: the material's where a geom has none of its own."""
@@ -98,7 +103,7 @@ class Looks:
 
     def restore(self) -> None:
         """Restore the scene's own look."""
-        self._plan, self._patches = None, []
+        self._plan, self._patches, self._drift, self._light = None, [], None, None
         for name, value in self._nominal.items():
             getattr(self._model, name)[:] = value
         for name, value in self._headlight.items():
@@ -108,22 +113,39 @@ class Looks:
 
     def follow(self, plan: LookPlan) -> None:
         """Take the looks of the episodes that follow from `plan`; the first is drawn now, as by `draw`."""
-        self.draw(plan.rng(0), plan.ranges)
-        self._plan, self._number = plan, 0
+        self._take(plan, 0)
+
+    def _take(self, plan: LookPlan, number: int) -> None:
+        rng = plan.rng(number)
+        self.draw(rng, plan.ranges)
+        self._plan, self._number = plan, number
+        if plan.drift_fps:
+            self._drift = Drift(rng, plan.ranges.drift, self._model.nlight)
+            self._lit = {name: getattr(self._model, name).copy() for name in self.LIGHT}
+            self._lit |= {name: getattr(self._model.vis.headlight, name).copy() for name in self.HEADLIGHT}
 
     def show(self, step: int, data: mujoco.MjData) -> None:
         """Give the scene the look that the plan has for a step of the episode.
 
         Of `data`, only where geoms, lights and cameras are is computed anew: what happens stays the same.
         """
-        number = self._plan.number(step) if self._plan else self._number
-        if number == self._number:
+        if self._plan is None:
             return
-        plan = self._plan
-        self.draw(plan.rng(number), plan.ranges)
-        self._plan, self._number = plan, number
-        mujoco.mj_kinematics(self._model, data)
-        mujoco.mj_camlight(self._model, data)
+        number = self._plan.number(step)
+        if number != self._number:
+            self._take(self._plan, number)
+            mujoco.mj_kinematics(self._model, data)
+            mujoco.mj_camlight(self._model, data)
+        if self._drift is not None:
+            self._shine(self._drift.at(step / self._plan.drift_fps))
+
+    def _shine(self, light: Light) -> None:
+        """Make the lights what they are at a moment of their drift."""
+        model, self._light = self._model, light
+        for name in self.LIGHT:
+            getattr(model, name)[:] = self._lit[name] * light.strength[:, None] * light.tint
+        for name in self.HEADLIGHT:
+            getattr(model.vis.headlight, name)[:] = self._lit[name] * light.ambient * light.tint
 
     def draw(self, rng: np.random.Generator, ranges: Ranges = MILD) -> None:
         """Draw a new look, which replaces the last. Geoms and lights move with the next reset."""
@@ -256,7 +278,10 @@ class Looks:
         shades = None
         if self._patches:
             shades = shade(self._patches, self._eyes[name], self._high[2], image.shape[:2])
-        return developed(image, shades, self._tones.get(name))
+        tones = self._tones.get(name)
+        if self._light is not None:
+            tones = (tones or Tones()).exposed(self._light.exposure)
+        return developed(image, shades, tones)
 
 
 def _rotation(turn: np.ndarray) -> np.ndarray:

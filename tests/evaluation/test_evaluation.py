@@ -20,6 +20,7 @@ from evaluation.rollouts import EvalJob, evaluate, run_one
 from policies.act import ACTPolicy
 from policy import save_policy
 from sim_env import SimEnv
+from tasks.look_ranges import LEVELS, LookPlan
 from tasks.timestep import TimeStep
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -322,11 +323,20 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     from sim_env import SimEnv
 
     looks = []
-    monkeypatch.setattr(SimEnv, "set_looks", lambda self, rng: looks.append(rng))
+    monkeypatch.setattr(SimEnv, "set_looks", lambda self, plan: looks.append(plan))
     assert "looks" not in evaluate(job, range(2), Workers(1)).text() and not looks
-    summary = evaluate(with_flags(job, randomize=True, seed=6), range(2), Workers(1))
-    assert looks == [[6, Stream.EVALUATE_LOOKS, 0], [6, Stream.EVALUATE_LOOKS, 1]]
+    summary = evaluate(with_flags(job, randomize="rollout", seed=6), range(2), Workers(1))
+    assert looks == [LookPlan((6, Stream.EVALUATE_LOOKS, index)) for index in range(2)]
     assert "one chunk after another; randomized looks" in summary.text()
+    summary = evaluate(with_flags(job, randomize="drift", looks="real"), range(1), Workers(1))
+    assert looks[-1] == LookPlan((0, Stream.EVALUATE_LOOKS, 0), LEVELS["real"], drift_fps=job.task.fps)
+    assert "one chunk after another; randomized real looks that drift" in summary.text()
+
+
+def test_a_level_of_looks_that_would_mean_nothing_is_refused():
+    EvalConfig(randomize="drift", looks="wild").check_evaluation()
+    with pytest.raises(ValueError, match="^--looks is wild; it needs --randomize$"):
+        EvalConfig(looks="wild").check_evaluation()
 
 
 def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):

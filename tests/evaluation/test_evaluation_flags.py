@@ -21,8 +21,11 @@ OTHERS = {
     "num_videos": "1",
     "device": "cpu",
     "amp": "no",
+    "randomize": "drift",
+    "looks": "real",
     "disturb": ("noise=mild", "mass=strong"),
 }  # values that are not the default
+WITH = {"looks": ("--randomize",)}  # flags that another needs
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_each_flag_arrives_at_the_rollouts(evaluations, name):
     value = OTHERS[name] if name in OTHERS else True if isinstance(default, bool) else (default or 0) + 1
     assert value != default
     words = value if isinstance(value, tuple) else (str(value),)
-    for calls in evaluations(f"--{name}", *words):
+    for calls in evaluations(f"--{name}", *words, *WITH.get(name, ())):
         assert calls and {getattr(job.flags, name) for job, *_ in calls} == {value}
 
 

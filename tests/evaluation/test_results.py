@@ -43,6 +43,8 @@ PLAIN = Settings(checkpoints=("policy_last.ckpt",), version="0123abcd", count=3)
         {"first": 100},
         {"count": 7},
         {"randomize": True},
+        {"randomize": True, "looks": "real"},
+        {"randomize": True, "drift": True},
         {"knock_loose": 32},
         {"disturb": ("noise=middle",)},
         {"render_quality": "full"},
@@ -72,6 +74,8 @@ def test_folders_tell_how_it_was_done():
     made = dataclasses.replace(PLAIN, first=1000, seed=3, query_every=20, knock_loose=32, randomize=True)
     assert made.name() == "policy_last_1000_to_1002_seed_3_looks_query_every_20_knock_loose_32_0123abcd"
     assert made.execution == "20 actions of each chunk; randomized looks; knocked loose after 32 steps"
+    made = dataclasses.replace(PLAIN, randomize=True, looks="real", drift=True)
+    assert made.name() == "policy_last_0_to_2_seed_0_looks_real_drift_0123abcd"
 
 
 def _keep_one(run: str, number: int, barrier) -> None:

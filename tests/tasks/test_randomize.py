@@ -10,8 +10,9 @@ from sim_env import make_sim_env
 from tasks import LookPlan, only
 from tasks.look_cable import SEGMENT, SEGMENTS, cable_path
 from tasks.look_covers import COVERS, TEXTURE_PIXELS
+from tasks.look_drift import Drift
 from tasks.look_pictures import Eye, Patch, Tones, developed, shade
-from tasks.look_ranges import LEVELS, MILD, PARTS
+from tasks.look_ranges import LEVELS, MILD, PARTS, DriftRanges
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels
@@ -294,6 +295,7 @@ CHANGES = {
     "distractors": {"geom_rgba", "geom_pos", "geom_quat", "geom_size", "geom_type"},
     "shade": set(),
     "picture": set(),
+    "drift": set(),
 }
 
 
@@ -397,6 +399,37 @@ def test_cameras_of_wider_levels_still_see_something(varied, level):
         varied.set_looks(LookPlan((seed,), LEVELS[level]))
         for camera, image in varied.reset(0).observation["images"].items():
             assert image.std() > 3 and 2 < image.mean() < 250, (camera, seed)
+
+
+def test_light_drifts_slowly_and_smoothly_within_a_rollout():
+    """Over a minute it goes far; from one step to the next hardly; and the same whenever it is asked for."""
+    ranges = LEVELS["real"].drift
+    drift, again = (Drift(np.random.default_rng(5), ranges, lights=2) for _ in range(2))
+    lights = [drift.at(t / 50) for t in range(3000)]
+    strengths = np.array([[light.ambient, *light.strength, light.exposure] for light in lights])
+    tints = np.array([light.tint for light in lights])
+    assert (np.abs(strengths[:, :3] - 1) <= ranges.light).all() and (np.abs(tints - 1) <= ranges.warmth).all()
+    assert np.ptp(strengths[:, 0]) > ranges.light and np.ptp(tints[:, 0]) > 0.5 * ranges.warmth
+    assert np.abs(np.diff(strengths, axis=0)).max() < 0.03
+    assert again.at(17.0).exposure == drift.at(17.0).exposure
+    dark, bright = strengths[:, 0].argmin(), strengths[:, 0].argmax()
+    assert strengths[dark, 3] > strengths[bright, 3], "exposure makes up for some of it"
+    still = Drift(np.random.default_rng(5), DriftRanges(), lights=2).at(3.0)
+    assert still.ambient == still.exposure == 1 and (still.strength == 1).all() and (still.tint == 1).all()
+
+
+def test_a_look_that_drifts_keeps_all_but_its_light(plain, varied):
+    """And what happens stays the same."""
+    wanted = drive(plain)
+    varied.set_looks(LookPlan((4,), LEVELS["real"], drift_fps=5))
+    before = scene_of(varied)
+    assert np.array_equal(drive(varied, watched=True), wanted)
+    after = scene_of(varied)
+    assert {n for n, v in before.items() if not np.array_equal(v, after[n])} == {"light_diffuse"}
+    varied.set_looks(None)
+    model = model_of(varied)
+    assert np.array_equal(model.light_diffuse, model_of(plain).light_diffuse)
+    assert np.array_equal(model.vis.headlight.ambient, model_of(plain).vis.headlight.ambient)
 
 
 def test_no_picture_is_black_or_burnt_out(varied):
