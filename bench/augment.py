@@ -1,8 +1,7 @@
 """What each random change of the images (`--augment`) costs: ms a batch, and its share of a training step.
 
 One camera: presets/small.json (batch 32, 120x160), and ACT's published size (batch 8, 480x640). The step and
-the changes take turns within one process, each with draws of its own; the table gives means, as what a
-change costs depends on how many samples it draws. The step is the median.
+the changes take turns within one process. Each call of a change draws anew which samples it changes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
-from statistics import mean, median
+from statistics import median
 
 import torch
 from _gpu.building import FROZEN, Preset, batch_of, full_size
@@ -53,10 +52,9 @@ def compare(args: argparse.Namespace) -> None:
     columns: list[list[str]] = []
     for size, calls in sizes.items():
         results = alternate(calls, args.repeats if size.startswith("small") else max(1, args.repeats // 6))
-        step = median(results[STEP])
-        seconds = {name: step if name == STEP else mean(values) for name, values in results.items()}
-        columns.append([f"{1e3 * s:.1f}" for s in seconds.values()])
-        columns.append([f"{s / step:.1%}" for s in seconds.values()])
+        seconds = [median(values) for values in results.values()]  # the first is the step's
+        columns.append([f"{1e3 * s:.1f}" for s in seconds])
+        columns.append([f"{s / seconds[0]:.1%}" for s in seconds])
     rows = list(zip(next(iter(sizes.values())), *columns, strict=True))
     header = ("change", *(word for size in sizes for word in (f"{size}: ms", "of a step")))
     report(

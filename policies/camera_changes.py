@@ -50,11 +50,8 @@ def _widened(rows: Tensor, dim: int, step: int, count: int) -> Tensor:
     """`rows` with each edge along `dim`, `step` numbers wide, repeated `count` times."""
     import torch
 
-    times = [1] * rows.ndim
-    times[dim] = count
-    edges = (rows.narrow(dim, place, step) for place in (0, rows.shape[dim] - step))
-    first, last = (edge.repeat(times) for edge in edges)
-    return torch.cat([first, rows, last], dim=dim)
+    first, last = (rows.narrow(dim, place, step) for place in (0, rows.shape[dim] - step))
+    return torch.cat([*[first] * count, rows, *[last] * count], dim=dim)
 
 
 def _draw_motion(height: int, width: int, random: Random) -> list[float]:
@@ -66,8 +63,7 @@ def _draw_motion(height: int, width: int, random: Random) -> list[float]:
         away = length * (step / steps - 0.5)
         place = round(away * math.sin(angle)), round(away * math.cos(angle))
         weights[place] = weights.get(place, 0.0) + 1 / (steps + 1)
-    taps = [number for (row, column), weight in weights.items() for number in (row, column, weight)]
-    return taps + [0] * (3 * (steps + 1) - len(taps))
+    return [number for (row, column), weight in weights.items() for number in (row, column, weight)]
 
 
 def _motion_blur(pictures: Tensor, numbers: Numbers) -> Tensor:
@@ -78,15 +74,12 @@ def _motion_blur(pictures: Tensor, numbers: Numbers) -> Tensor:
     height, width = rows.shape[-2:]
     reach = math.ceil(MOTION[1] * height / 2)
     wide = _widened(_widened(rows, -2, 1, reach), -1, 3, reach)
-    weights = columns([[row[2::3]] for (row,) in numbers], pictures)
-    total = torch.zeros_like(rows)
-    for k, weight in enumerate(weights):
-        taps = [row[3 * k : 3 * k + 3] for (row,) in numbers]
-        if any(tap[2] for tap in taps):
-            corners = [(reach + down, 3 * (reach + right)) for down, right, _ in taps]
-            parts = [w[:, y : y + height, x : x + width] for w, (y, x) in zip(wide, corners, strict=True)]
-            total.addcmul_(torch.stack(parts), weight)
-    return in_pixels(total)
+    means = torch.zeros_like(rows)
+    for mean, picture, (row,) in zip(means, wide, numbers, strict=True):
+        for down, right, weight in zip(row[::3], row[1::3], row[2::3], strict=True):
+            top, left = reach + down, 3 * (reach + right)
+            mean.add_(picture[:, top : top + height, left : left + width], alpha=weight)
+    return in_pixels(means)
 
 
 def _draw_noise(height: int, width: int, random: Random) -> list[float]:
@@ -185,7 +178,7 @@ def _jpeg(pictures: Tensor, numbers: Numbers) -> Tensor:
 
 CAMERA_CHANGES = {
     "blur": Change(
-        f"Gaussian, standard deviation up to {BLUR[1]:g} of the height", _draw_blur, _blur, rate=0.2
+        f"Gaussian, standard deviation up to {BLUR[1]:g} of the height", _draw_blur, _blur, rate=0.15
     ),
     "motion_blur": Change(
         f"along a line of up to {MOTION[1]:g} of the height", _draw_motion, _motion_blur, rate=0.15
@@ -194,8 +187,8 @@ CAMERA_CHANGES = {
         f"Gaussian, standard deviation up to {NOISE:g} of 255",
         _draw_noise,
         _noise,
-        rate=0.3,
+        rate=0.25,
         by_camera=True,
     ),
-    "jpeg": Change(f"of quality {QUALITY[0]:g} to {QUALITY[1]:g}", _draw_quality, _jpeg, rate=0.2),
+    "jpeg": Change(f"of quality {QUALITY[0]:g} to {QUALITY[1]:g}", _draw_quality, _jpeg, rate=0.15),
 }

@@ -22,12 +22,14 @@ LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue are (ITU-R BT.601
 
 
 def _draw_affine(height: int, width: int, random: Random) -> list[float]:
-    """Which place of the picture each pixel shows: two rows of a matrix, in halves of the sides."""
+    """Which place of the picture a pixel shows, in halves of the sides: x and y by the pixel's x, by its y,
+    and what is added.
+    """
     angle = math.radians(random.uniform(-TURN, TURN))
     scale = 1 / random.uniform(1 - ZOOM, 1 + ZOOM)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     right, down = (2 * random.uniform(-MOVE, MOVE) for _ in range(2))
-    return [cos, -sin * height / width, right, sin * width / height, cos, down]
+    return [cos, sin * width / height, -sin * height / width, cos, right, down]
 
 
 def _affine(pictures: Tensor, numbers: Numbers) -> Tensor:
@@ -40,12 +42,11 @@ def _affine(pictures: Tensor, numbers: Numbers) -> Tensor:
         (2 * torch.arange(n, dtype=torch.float32, device=pictures.device) + 1) / n - 1
         for n in (height, width)
     )
-    x_x, x_y, x_0, y_x, y_y, y_0 = (column.flatten(1) for column in columns(numbers, pictures))  # (B, 1)
-    across = torch.stack([x_x * x, y_x * x], dim=-1)[:, None]  # (B, 1, W, 2)
-    along = torch.stack([x_y * y + x_0, y_y * y + y_0], dim=-1)[:, :, None]  # (B, H, 1, 2)
+    by_x, by_y, middle = torch.cat(columns(numbers, pictures), dim=1).split(2, dim=1)  # (B, 2, 1, 1) each
+    grid = by_x * x + (by_y * y[:, None] + middle)  # (B, 2, H, W): all x, then all y, which is faster
     flat = pictures.movedim(-1, -3).flatten(1, 2).float()  # (B, n * 3, H, W)
-    moved = F.grid_sample(flat, across + along, padding_mode="border", align_corners=False)
-    return moved.round_().to(torch.uint8).unflatten(1, (-1, 3)).movedim(-3, -1).contiguous()
+    moved = F.grid_sample(flat, grid.movedim(1, -1), padding_mode="border", align_corners=False)
+    return in_levels(moved).unflatten(1, (-1, 3)).movedim(-3, -1).contiguous()
 
 
 def _draw_patches(height: int, width: int, random: Random) -> list[float]:
@@ -155,16 +156,16 @@ SCENE_CHANGES = {
         f"up to {PATCHES} patches of a random colour, sides up to {PATCH[1]:g} of the height",
         _draw_patches,
         _erase,
-        rate=0.3,
+        rate=0.25,
         by_camera=True,
     ),
-    "shadow": Change("with a soft edge", _draw_shadow, _shadow, rate=0.25, by_camera=True),
+    "shadow": Change("with a soft edge", _draw_shadow, _shadow, rate=0.2, by_camera=True),
     "brightness": Change(
-        f"times {BRIGHTNESS[0]:g} to {BRIGHTNESS[1]:g}", _draw_brightness, _brightness, rate=0.3
+        f"times {BRIGHTNESS[0]:g} to {BRIGHTNESS[1]:g}", _draw_brightness, _brightness, rate=0.25
     ),
-    "gamma": Change(f"{GAMMA[0]:g} to {GAMMA[1]:g}", _draw_gamma, _gamma, rate=0.2),
+    "gamma": Change(f"{GAMMA[0]:g} to {GAMMA[1]:g}", _draw_gamma, _gamma, rate=0.15),
     "white_balance": Change(
-        f"red and blue times {GAIN[0]:g} to {GAIN[1]:g}", _draw_gains, _white_balance, rate=0.3
+        f"red and blue times {GAIN[0]:g} to {GAIN[1]:g}", _draw_gains, _white_balance, rate=0.25
     ),
     "grey": Change("without colour", _draw_nothing, _grey, rate=0.1),
 }

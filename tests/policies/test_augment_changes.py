@@ -224,9 +224,9 @@ def test_on_a_gpu_a_batch_is_changed_at_once_and_nothing_waits():
             with Watch() as watch:
                 assert augmentation(*AUGMENTATIONS)._changed(images, drawn).is_cuda
         counts.append(sum(not name.startswith("prim.") for name in watch.operators))
-        with_table = [name for name in AUGMENTATIONS if name not in ("crop", "shift", "grey")]
+        with_table = [name for name in AUGMENTATIONS if name not in ("crop", "shift", "grey", "motion_blur")]
         assert len(watch.copies) == len(with_table), "the numbers of each, in one table"
-    assert counts[1] - counts[0] < 5 * 5, "a sample by itself takes more than 200"
+    assert counts[1] - counts[0] < 5 * 10, "a sample by itself takes more than 200"
 
 
 # --- the words
