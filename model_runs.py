@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cameras import Reference
 from common import check_folder, cli
 from constants import Stream
 from evaluation import (
@@ -38,6 +39,8 @@ from mycobot_scripts.demos import (
     Corrections,
     Guarded,
     Parts,
+    PlacedCameras,
+    PlacementConfig,
     Recording,
     RunView,
     TakeOver,
@@ -79,7 +82,7 @@ RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 
 @dataclass(frozen=True)
-class ModelRunsConfig(ExecutionConfig):
+class ModelRunsConfig(PlacementConfig, ExecutionConfig):
     """Flags of this script; those of the arm come on top."""
 
     ckpt_dir: tuple[str, ...] = cli.flag(
@@ -181,6 +184,7 @@ class Runner:
         config: flags.
         executions: of the policies, which run one after the other.
         lengths: steps of each.
+        references: what cameras show where the demonstrations begin.
     """
 
     def __init__(
@@ -189,6 +193,7 @@ class Runner:
         config: ModelRunsConfig,
         executions: Sequence[Execution],
         lengths: Sequence[int],
+        references: Mapping[str, Reference] | None = None,
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
         self._folder = output_dir(config)
@@ -207,12 +212,15 @@ class Runner:
             session.jog(),
             *(robot, session.operator, self._corrections),
         )
+        known = replace(config, ignore_moved=config.ignore_moved or bool(config.disturb))
+        self._placed = PlacedCameras(references or {}, known)
+        self.refused: str | None = None  # why a run did not start
         self._view = RunView(self._task.cameras) if config.view else None
         self._applied = read_set(config.disturb)
         self._n_corrections = 0
 
     def run(self, index: int) -> Outcome | None:
-        """Run number `index`; None if the person quits before it."""
+        """Run number `index`; None if the person quits before it, or it is `refused`."""
         session, task = self._session, self._task
         case = task.case_number(index) if task.cases else None
         if not session.is_twin and not self._ready(index):
@@ -225,6 +233,9 @@ class Runner:
             start = environment.reset(self._start(index), case)
             if start.last():
                 return self._outcome(index, case)
+            self.refused = self._placed.check(start.observation["images"])
+            if self.refused:
+                return None
             session.operator.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
@@ -263,6 +274,7 @@ class Runner:
         return Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
+        observation = self._placed.rectified(observation)
         action = self._take_over(observation)
         if self._view is not None:
             parts = self._parts
@@ -328,6 +340,16 @@ def latency_line(parts: Parts) -> str:
     return f"policy: {len(parts.latencies)} chunks, {median:.0f} ms (99 %: {slowest:.0f} ms){held}"
 
 
+def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Reference]:
+    """What the task's cameras show where the demonstrations of the first checkpoint begin, if it knows."""
+    from policies import checkpoint_references
+
+    references = checkpoint_references(config.checkpoints[0])
+    if not references:
+        print(f"{config.checkpoints[0]} knows no reference pictures: moved cameras will not be noticed")
+    return {name: reference for name, reference in references.items() if name in task.cameras}
+
+
 def output_dir(config: ModelRunsConfig) -> Path:
     return Path(config.output_dir or Path(config.ckpt_dir[0]) / ARM).resolve()
 
@@ -345,8 +367,10 @@ def part_lengths(config: ModelRunsConfig, policies: Sequence[Policy], task: Task
 
 def run_all(
     config: ModelRunsConfig, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
-) -> Summary | None:
-    """Do the runs; returns their summary, which is written after each of them, or None if there was none."""
+) -> tuple[Summary | None, str | None]:
+    """Do the runs. Returns their summary, which is written after each of them, or None if there was none; and
+    why the next one was refused.
+    """
     fps = config.fps or trained_fps(policies, task)
     steps = part_lengths(config, policies, task, fps)
     task = replace(task, fps=fps, episode_len=sum(steps))
@@ -354,6 +378,7 @@ def run_all(
     for execution in executions:
         execution.warm_up()
     settings = config.settings(setup, policies, task)
+    references = reference_pictures(config, task)
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
     summary = None
@@ -361,7 +386,7 @@ def run_all(
         open_evaluation(output_dir(config), settings) as folder,
         open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session,
     ):
-        runner = Runner(session, config, executions, steps)
+        runner = Runner(session, config, executions, steps, references)
         try:
             for index in range(config.first_rollout, config.first_rollout + config.num_rollouts):
                 outcome = runner.run(index)
@@ -374,7 +399,7 @@ def run_all(
                     break
         finally:
             runner.close()
-    return summary
+    return summary, runner.refused
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Setup]:
@@ -408,10 +433,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
     with open_keys() as keys:
-        summary = run_all(config, setup, policies, task, keys)
-    if summary is None:
+        summary, refused = run_all(config, setup, policies, task, keys)
+    if summary is not None:
+        tell(summary, folder)
+    elif not refused:
         print("no run was made")
-        return
+    if refused:
+        raise RuntimeError(f"no run was started: {refused}; --rectify undoes little, --ignore_moved goes on")
+
+
+def tell(summary: Summary, folder: Path) -> None:
+    """Print how the runs went, and where to look at them."""
     page = refresh_report(folder)
     print(summary.text())
     print(f"report: {page.resolve().as_uri()}")

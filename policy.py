@@ -101,7 +101,7 @@ def change_policy(
     content = read_checkpoint(path)
     policy = _loaded(content, path, device)
     change(policy)
-    kept = {name: content[name] for name in ("step", "training") if name in content}
+    kept = {name: content[name] for name in ("step", "references", "training") if name in content}
     save_policy(path, policy, **kept)
     return policy
 

@@ -5,7 +5,9 @@
 
 looks first, and asks before it moves: to the start pose, a few degrees of joint 6, then to where the first
 sequence picks, to see whether the cameras see the gripper there. Pictures and report.json go to check_arm/.
-`--calibrate` shows and sets gripper mode, start pose, table height and the tip's offset, in mycobot320.json.
+`--calibrate` shows and sets gripper mode, start pose, table height, the tip's offset and reference pictures,
+in mycobot320.json. `--against` a dataset, a checkpoint or that file tells which cameras were moved, and how
+to push them back.
 """
 
 from __future__ import annotations
@@ -22,14 +24,17 @@ if __name__ == "__main__":
 
 import numpy as np
 
+from cameras import PlacementLimits, Reference
 from common import cli, shown
 from mycobot_scripts.checks import (
     Finding,
     arm_checks,
     calibrate,
     check_camera,
+    check_placements,
     check_same,
     check_visibility,
+    find_references,
     judged,
     summary,
     write,
@@ -52,17 +57,20 @@ from mycobot_scripts.robot import (
     read_setup,
     same_sources,
     start_twin,
+    twin_flags,
 )
 from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.wire import FIRMWARE, Servo, beyond_limits, clock
 from tasks import Task
 
 TIMED = r"line|command rate|lag|motion|start pose|camera \w+"  # findings that a slow computer causes
+CHECKED = "to its start pose, a bit of joint 6, the gripper, to where it picks"
+START_MISS = 1.0  # degrees off its start pose within which the arm counts as there
 TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
 
 
 @dataclass(frozen=True)
-class CheckArmConfig:
+class CheckArmConfig(PlacementLimits):
     """Flags of this script."""
 
     task_name: str | None = cli.flag(None, f"task to be ready for; {REAL_TASK}, or its twin's, if not given")
@@ -70,7 +78,14 @@ class CheckArmConfig:
     output_dir: str = cli.flag("check_arm", "folder for pictures and report")
     still: bool = cli.flag(False, "leave out whatever moves the arm")
     yes: bool = cli.flag(False, "move without asking")
-    calibrate: bool = cli.flag(False, "show and set gripper mode, start pose, table height, tip")
+    calibrate: bool = cli.flag(
+        False, "show and set gripper mode, start pose, table height, tip, reference pictures"
+    )
+    against: str | None = cli.flag(
+        None,
+        "compare the cameras with the pictures that episodes begin with, and do nothing else: a dataset's "
+        "folder, a run's, a checkpoint, or mycobot320.json",
+    )
 
 
 class Checker:
@@ -217,11 +232,31 @@ def move(
             return
 
 
-def may_move(config: CheckArmConfig, operator: Operator) -> bool:
+def compare(
+    robot: MyCobotRobot | None,
+    cameras: dict[str, Camera],
+    references: dict[str, Reference],
+    config: CheckArmConfig,
+    operator: Operator,
+    checker: Checker,
+) -> None:
+    """Each camera against its reference: at the start pose, where the arm goes if it may and is elsewhere."""
+    if robot is not None:
+        off = np.degrees(np.abs(robot.servo.latest.qpos - robot.start)[:JOINTS].max())
+        if off > START_MISS and checker.may_move and may_move(config, operator, "to its start pose"):
+            with robot.interrupts_stop():
+                robot.reset()
+            off = np.degrees(np.abs(robot.servo.latest.qpos - robot.start)[:JOINTS].max())
+        text = f"{off:.1f} degrees off it"
+        advice = "references show the arm at its start pose; a camera on the arm shows something else here"
+        checker.add([judged("start pose", off <= START_MISS, text, advice, "look")])
+    checker.attempt("cameras", lambda: check_placements(cameras, references, config))
+
+
+def may_move(config: CheckArmConfig, operator: Operator, where: str = CHECKED) -> bool:
     """Whether the person lets the arm move."""
     if config.still:
         return False
-    where = "to its start pose, a bit of joint 6, the gripper, to where it picks"
     question = f"The arm is going to move: {where}. Is its way clear? [y/n]"
     return config.yes or operator.keys.ask(question, YES_NO)
 
@@ -231,27 +266,34 @@ def run(setup: Setup, config: CheckArmConfig, task: Task, operator: Operator) ->
     is_twin = setup.config.robot == "twin"
     pick = picking_pose(Motion.load(config.sequence))
     folder, checker = Path(config.output_dir), Checker(is_twin)
+    references = {} if config.against is None else find_references(config.against)
     with contextlib.ExitStack() as stack:
         port, sources = setup.config.port, parse_cameras(setup.config.cameras)
         if is_twin:
             stack.enter_context(clock.slowed(setup.config.pace))
-            twin = stack.enter_context(start_twin(task.name, pace=setup.config.pace))
+            twin = stack.enter_context(start_twin(task.name, **twin_flags(setup.config)))
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
         guard = Guard(setup.limits)
         guard.when_late = BUSY if is_twin else guard.when_late
-        servo = connect(port, guard, setup, checker)
+        is_alone = bool(references) and config.still  # cameras only: no arm is needed
+        servo = None if is_alone else connect(port, guard, setup, checker)
         if servo is not None:
             stack.callback(close_servo, servo, operator, setup.config.release)
         if config.calibrate:
             if servo is not None:
                 calibrate(servo, operator, setup, sources)
             return checker.findings
+        task = replace(task, cameras=tuple(references) or task.cameras)
         cameras = connect_cameras(sources, task, checker, stack)
+        seeing = replace(task, cameras=tuple(cameras))  # those that work
+        robot = servo and MyCobotRobot(seeing, servo, cameras, setup.arm.home, operator)
+        if references:
+            compare(robot, cameras, references, config, operator, checker)
+            print(summary(checker.findings))
+            return checker.findings
         look(servo, cameras, setup, task.fps, folder, checker)
         checker.add(check_table(setup, pick))
-        if servo is not None and checker.may_move and may_move(config, operator):
-            seeing = replace(task, cameras=tuple(cameras))  # those that work
-            robot = MyCobotRobot(seeing, servo, cameras, setup.arm.home, operator)
+        if robot is not None and checker.may_move and may_move(config, operator):
             with robot.interrupts_stop():
                 move(robot, pick, cameras, folder, checker)
     write(folder / "report.json", checker.findings)

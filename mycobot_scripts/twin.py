@@ -84,10 +84,10 @@ def check(config: TwinConfig) -> Task:
 
 def check_cameras(faults: Faults, cameras: list[str]) -> None:
     """ValueError for a fault of a camera that does not exist."""
-    for flag in ("freeze_camera", "drop_camera"):
-        for name, seconds in (getattr(faults, flag) or {}).items():
+    for flag in ("freeze_camera", "drop_camera", "move_camera"):
+        for name, value in (getattr(faults, flag) or {}).items():
             if name not in cameras:
-                raise ValueError(f"--{flag} {name}={seconds}: it must be one of {', '.join(cameras)}")
+                raise ValueError(f"--{flag} {name}={value}: it must be one of {', '.join(cameras)}")
 
 
 def serve(config: TwinConfig, faults: Faults, task: Task) -> None:

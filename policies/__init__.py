@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = open_door(
             "check_optimiser",
             "check_run",
             "check_weights",
+            "checkpoint_references",
             "read_checkpoint",
             "read_weights",
             "run_checkpoint",

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cameras import Reference, stored_references
 from common import cli, read_torch
 
 BEST, LAST = "policy_best.ckpt", "policy_last.ckpt"  # of the lowest validation loss; of the last step
@@ -60,6 +61,14 @@ def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
     if not content:
         raise ValueError(f"{path} holds an empty dict; there is nothing to load")
     return dict(content)
+
+
+def checkpoint_references(path: str | Path) -> dict[str, Reference]:
+    """The pictures of the cameras where the demonstrations began, by camera; none in older checkpoints.
+
+    Errors as those of `read_checkpoint`.
+    """
+    return stored_references(read_checkpoint(path, mmap=True).get("references"), f"{path}: its references")
 
 
 def described(value: Any) -> str:

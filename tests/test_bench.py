@@ -82,6 +82,11 @@ ROWS = {
         "brute force: every frame, camera by camera",
         "ours: one product with the memory",
     ],
+    "moved_cameras.py": [
+        "not moved",
+        *(f"{n} mm" for n in (2, 5, 10, 20)),
+        *(f"{n} degrees" for n in (0.5, 1, 2, 4)),
+    ],
     "backbones.py": [name for name in BACKBONES if ":" not in name],
     "places.py": [
         "50 pictures, without a channel for blue",

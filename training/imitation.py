@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from cameras import dataset_references
 from common import LiveView, World, choose_kernels, k_plot, pick_device
 from constants import Stream
 from evaluation import (
@@ -52,6 +53,9 @@ def train(
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
     run = Run(policy, training, total, world) if policy.config.trains else None
+    references = plain_references(data, policy.interface.cameras, say)
+    if run:
+        run.references = references
     if run and resume:
         run.restore(last)
         say(f"goes on from step {run.step} of {total}")
@@ -67,7 +71,7 @@ def train(
         refresh_report(ckpt_dir)
         print(f"\nstopped; everything is saved in {last}. The same command with --resume goes on from there.")
         raise SystemExit(130)
-    complete(policy, data, ckpt_dir)
+    complete(policy, data, ckpt_dir, references)
     refresh_report(ckpt_dir)
     print(f"trained {total} steps; checkpoints and {'losses.png' if total else 'plots'} are in {ckpt_dir}")
     if task.scene:
@@ -77,12 +81,22 @@ def train(
         print(f"run it in real time: {command}")
 
 
-def complete(policy: Policy, data: Data, ckpt_dir: Path) -> None:
+def plain_references(
+    data: Data, cameras: Sequence[str], say: Callable[[str], object]
+) -> dict[str, dict[str, bytes]]:
+    """What each camera shows where the demonstrations begin, for the checkpoints."""
+    references, missing = dataset_references(data.train.paths, cameras)
+    for camera, why in missing.items():
+        say(f"note: camera {camera} has no reference picture for its checkpoints: {why}")
+    return {camera: reference.plain() for camera, reference in references.items()}
+
+
+def complete(policy: Policy, data: Data, ckpt_dir: Path, references: dict[str, dict[str, bytes]]) -> None:
     """Finish a run's checkpoints after its last step (`Policy.finish`)."""
     checkpoints = [ckpt_dir / BEST, ckpt_dir / LAST]
     if not policy.config.trains:
         for path in checkpoints:
-            save_policy(path, policy, step=0)
+            save_policy(path, policy, step=0, references=references)
 
     def finish(kept: Policy) -> None:
         choice = kept.finish(data.train, data.validation)

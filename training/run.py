@@ -38,6 +38,7 @@ class RunState:
         self.best = math.inf  # validation loss
         self.best_success = 0.0  # share of rollouts
         self.history: list[Losses] = []
+        self.references: dict[str, dict[str, bytes]] = {}  # plain, by camera
 
     @property
     def result(self) -> Policy:
@@ -98,7 +99,7 @@ class RunState:
         """
         path = ckpt_dir / f"policy_{name}.ckpt"
         extra = {"training": self.state()} if name == "last" else {}
-        content = policy_content(self.result, step=self.step, **extra)
+        content = policy_content(self.result, step=self.step, references=self.references, **extra)
         check_room(path, content)
         if background is None:
             write_torch(path, content)

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from common import shown
 from mycobot_scripts.checks.calibration import fit_tip, table_height
+from mycobot_scripts.checks.camera_checks import take_pictures
 from mycobot_scripts.demos import Guiding
 from mycobot_scripts.kinematics import JOINTS
-from mycobot_scripts.robot import DEFAULT_PATH, GRIPPER_MODES, ArmFile, Operator, Setup
+from mycobot_scripts.robot import (
+    DEFAULT_PATH,
+    GRIPPER_MODES,
+    ArmFile,
+    Operator,
+    Setup,
+    close_cameras,
+    keep_references,
+    open_cameras,
+)
 from mycobot_scripts.wire import Servo, ask
 
 TWIN_PATH = "mycobot320_twin.json"  # never read for the real arm
 LEVEL = 0.005  # m; touches of one table that are further apart are wrong
-MENU = "set [g]ripper mode, start pose [h], [t]ip, table's height [z]; [s]ave, or [q]uit without saving"
+MENU = (
+    "set [g]ripper mode, start pose [h], [t]ip, table's height [z], reference [p]ictures; [s]ave, or [q]uit "
+    "without saving"
+)
+FAR = 2.0  # degrees; a picture from further off the start pose is no reference
 TOUCHES, PLACES = 5, 3  # of one point, to measure the tip; of the table, to measure its height
 TIP = rf"""Mark a point on the table. Close the gripper (c), touch the point with its tips and capture that,
 {TOUCHES} times, each time leaning the gripper another way, by 30 degrees or more:
@@ -46,6 +61,7 @@ class Calibration:
     ) -> None:
         self._servo, self._operator, self.arm = servo, operator, arm
         self._sources = arm.cameras if sources is None else sources
+        self._pictures: dict[str, np.ndarray] = {}  # of the cameras, at the start pose
 
     def text(self) -> str:
         """What the file will hold."""
@@ -59,6 +75,7 @@ class Calibration:
             f"tip           {1000 * arm.tool_length_m:.0f} mm ahead of the flange\n"
             f"table         {1000 * arm.table_height_m:.0f} mm above the arm's foot\n"
             f"cameras       {cameras}\n"
+            f"references    {', '.join({**arm.references, **self._pictures}) or 'none'}\n"
             f"port          {arm.port}"
         )
 
@@ -114,6 +131,30 @@ class Calibration:
         if abs(height) < 0.5:
             self.arm = replace(self.arm, table_height_m=round(height, 4))
 
+    def pictures(self) -> None:
+        """Take a picture by each camera: at the start pose, what later pictures are compared with."""
+        degrees = np.degrees(self._servo.latest.qpos[:JOINTS])
+        off = float(np.abs(degrees - self.arm.home_degrees).max())
+        if off > FAR:
+            print(f"the arm is {off:.0f} degrees off its start pose; set that first, or lead it there [h]")
+            return
+        try:
+            cameras = open_cameras(self._sources)
+        except RuntimeError as error:
+            print(f"not taken: {error}")
+            return
+        try:
+            for name, camera in cameras.items():
+                self._pictures[name] = np.median(np.stack(take_pictures(camera)), axis=0).astype(np.uint8)
+        finally:
+            close_cameras(cameras)
+        print(f"taken: {', '.join(cameras) or 'none, as there are no --cameras'}")
+
+    def save(self, path: str) -> Path:
+        """Write the pictures and the arm's file; returns its path."""
+        self.arm = keep_references(self.arm, Path(path), self._pictures)
+        return self.arm.save(path)
+
     def _guided(self, what: str, at_least: int) -> list[np.ndarray] | None:
         print(what)
         gripper = float(self._servo.latest.qpos[JOINTS])
@@ -131,13 +172,14 @@ def calibrate(servo: Servo, operator: Operator, setup: Setup, sources: dict[str,
         "h": work.home,
         "t": work.tip,
         "z": work.table,
+        "p": work.pictures,
     }
     while True:
         print(f"\n{work.text()}")
         choice = operator.keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
         if choice == "s":
             readers = "scripts that run in this folder" if is_real else "with --arm_file, scripts"
-            print(f"saved {work.arm.save(path)}; {readers} take it")
+            print(f"saved {work.save(path)}; {readers} take it")
             return
         if choice == "q":
             print("nothing was saved")

@@ -112,9 +112,9 @@ def check_visibility(robot: MyCobotRobot, cameras: Mapping[str, Camera], folder:
     SafetyStop if the run is stopped.
     """
     move_gripper(robot, OPEN)
-    opened = {name: _few(camera) for name, camera in cameras.items()}
+    opened = {name: take_pictures(camera) for name, camera in cameras.items()}
     move_gripper(robot, CLOSED)
-    closed = {name: _few(camera) for name, camera in cameras.items()}
+    closed = {name: take_pictures(camera) for name, camera in cameras.items()}
     move_gripper(robot, OPEN)
     changes = {}
     for name in cameras:
@@ -132,7 +132,7 @@ def check_visibility(robot: MyCobotRobot, cameras: Mapping[str, Camera], folder:
     yield judged("gripper visible", bool(seeing), f"by {', '.join(seeing) or 'none'}", advice)
 
 
-def _few(camera: Camera) -> list[np.ndarray]:
+def take_pictures(camera: Camera) -> list[np.ndarray]:
     """The next pictures, taken from now on."""
     frames: list[np.ndarray] = []
     deadline = clock.now() + PATIENCE

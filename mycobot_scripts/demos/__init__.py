@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = open_door(
             "own_note",
             "own_task",
         ),
+        "placed_cameras": ("PlacedCameras", "PlacementConfig"),
         "policy_runs": (
             "Guarded",
             "Parts",

@@ -5,9 +5,17 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "arm_file": ("ArmFile", "DEFAULT_PATH", "GRIPPER_MODES"),
+        "arm_file": ("ArmFile", "DEFAULT_PATH", "GRIPPER_MODES", "arm_references", "keep_references"),
         "camera_names": ("same_sources",),
-        "cameras": ("Camera", "cameras_text", "find_cameras", "open_cameras", "same_pictures", "size_text"),
+        "cameras": (
+            "Camera",
+            "cameras_text",
+            "close_cameras",
+            "find_cameras",
+            "open_cameras",
+            "same_pictures",
+            "size_text",
+        ),
         "jog": ("COMMON", "Jog", "make_device"),
         "keys": ("Keys", "legend", "open_keys"),
         "person": ("Operator", "TO_GUIDE", "YES_NO"),
@@ -26,6 +34,7 @@ __getattr__, __dir__, __all__ = open_door(
             "read_setup",
             "start_rng",
             "tasks_of",
+            "twin_flags",
         ),
         "twin_client": ("start_twin",),
         "twin_scene": ("axes_in_picture",),

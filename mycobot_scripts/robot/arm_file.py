@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from cameras import Reference, make_reference
 from common import complete_file, masked
 from constants import MYCOBOT
 from mycobot_scripts.kinematics import JOINTS, TOOL_LENGTH, to_state
@@ -29,6 +32,7 @@ class ArmFile:
     table_height_m: float = 0.0  # above the arm's foot
     tool_length_m: float = TOOL_LENGTH  # from the flange to the point between the finger tips
     cameras: dict[str, str] = field(default_factory=dict)  # name: number, device path or URL
+    references: dict[str, str] = field(default_factory=dict)  # name: picture, beside the file
 
     def __post_init__(self) -> None:
         home = np.asarray(self.home_degrees, dtype=float)
@@ -94,6 +98,33 @@ class ArmFile:
             if any(masked(source) != source for source in self.cameras.values()):
                 part.chmod(0o600)  # it holds a password
         return path
+
+
+def keep_references(arm: ArmFile, path: Path, pictures: Mapping[str, np.ndarray]) -> ArmFile:
+    """Write the cameras' pictures (H, W, 3) uint8 RGB at the start pose beside the arm's file at `path`.
+
+    Returns the arm with their names.
+    """
+    names = {camera: f"{path.stem}_{camera}.png" for camera in pictures}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for camera, picture in pictures.items():
+        with complete_file(path.with_name(names[camera])) as part:
+            part.write_bytes(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
+    return replace(arm, references={**arm.references, **names})
+
+
+def arm_references(arm: ArmFile, path: str | Path | None = None) -> dict[str, Reference]:
+    """The reference pictures of an arm's file at `path`; ValueError, with its name, for one that is gone."""
+    references = {}
+    for camera, name in arm.references.items():
+        file = Path(path or DEFAULT_PATH).parent / name
+        data = file.read_bytes() if file.is_file() else b""
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        if picture is None:
+            problem = "is no picture" if data else "is gone"
+            raise ValueError(f"{file}, the reference of camera {camera}, {problem}: check_arm.py --calibrate")
+        references[camera] = make_reference([picture[:, :, ::-1]])
+    return references
 
 
 def _require(holds: bool, name: str, value: Any, right: str) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +65,13 @@ class RobotConfig:
         least=SLOWEST,
         most=1.0,
     )
+    move_camera: dict[str, tuple[float, float, float, float, float, float]] | None = cli.flag(
+        None,
+        "cameras of the twin that were moved, each by mm to the right, up and back, and degrees about these "
+        "axes, e.g. top=5,0,0,0,0,1",
+        least=-500,
+        most=500,
+    )
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
 
@@ -98,8 +106,15 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
     config, limits, servo = (cli.from_flags(config, args) for config in configs)
     if config.pace != 1 and config.robot != "twin":
         raise ValueError(f"--pace is {config.pace}; the real arm has no slow motion, --robot twin has")
+    if config.move_camera and config.robot != "twin":
+        raise ValueError("--move_camera moves the twin's cameras; give --robot twin, or move yours by hand")
     parse_cameras(config.cameras)  # refused before anything is written or opened
     return Setup(config, limits, servo, arm, args)
+
+
+def twin_flags(config: RobotConfig) -> dict[str, Any]:
+    """What `start_twin` is told of the flags."""
+    return {"pace": config.pace, "move_camera": config.move_camera}
 
 
 def parse_cameras(text: str | None) -> dict[str, str]:
@@ -199,7 +214,7 @@ def open_session(
         if setup.config.robot == "twin":
             slow = "" if pace == 1 else f", in slow motion (pace {pace:g})"
             print(f"starting the twin of {task.name}{slow}", flush=True)
-            twin = stack.enter_context(start_twin(task.name, pace=pace))
+            twin = stack.enter_context(start_twin(task.name, **twin_flags(setup.config)))
             print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
             scene = TwinScene(twin, task)

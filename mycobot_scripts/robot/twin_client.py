@@ -36,12 +36,16 @@ def _as_words(flags: dict[str, Any]) -> list[str]:
             continue
         words.append(f"--{name}")
         if isinstance(value, dict):
-            words += [f"{key}={entry}" for key, entry in value.items()]
+            words += [f"{key}={_joined(entry)}" for key, entry in value.items()]
         elif isinstance(value, (list, tuple)):
             words += map(str, value)
         elif value is not True:
             words.append(str(value))
     return words
+
+
+def _joined(entry: Any) -> str:
+    return ",".join(map(str, entry)) if isinstance(entry, (list, tuple)) else str(entry)
 
 
 class TwinHandle:

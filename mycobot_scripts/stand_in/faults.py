@@ -46,6 +46,16 @@ class Faults:
     drop_camera: dict[str, float] | None = cli.flag(
         None, "cameras that are gone, and seconds from their first frame until they are", least=0
     )
+    move_camera: dict[str, tuple[float, float, float, float, float, float]] | None = cli.flag(
+        None,
+        "cameras that stand elsewhere, each by mm to the right, up and back, and degrees about these axes, "
+        "e.g. top=5,0,0,0,0,1",
+        least=-500,
+        most=500,
+    )
+    move_after: float = cli.flag(
+        0.0, "seconds from a camera's first frame until it is moved, as if somebody bumped into it", least=0
+    )
     fault_seed: int = cli.flag(0, "seed of which replies are lost or late", least=0, most=cli.MOST_SEED)
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ class CameraFeed:
         self.name, self._period = name, 1 / fps
         self._freeze_after = (faults.freeze_camera or {}).get(name, math.inf)
         self._drop_after = (faults.drop_camera or {}).get(name, math.inf)
+        self._move_after = faults.move_after if name in (faults.move_camera or {}) else math.inf
         self._changed = threading.Condition()
         self._readers = 0
         self._latest: Picture | None = None
@@ -62,6 +63,11 @@ class CameraFeed:
     def is_frozen(self) -> bool:
         """Whether it repeats its last picture from now on."""
         return self._latest is not None and self._age() >= self._freeze_after
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the camera stands elsewhere from now on."""
+        return self._age() >= self._move_after
 
     @property
     def is_gone(self) -> bool:

@@ -94,7 +94,9 @@ class TwinWorld:
         seed: int = 0,
     ) -> None:
         self.task = task
-        self._env = make_sim_env(task, render_quality, image_size)
+        faults = faults or Faults()
+        self._moves = {name: _pose(move) for name, move in (faults.move_camera or {}).items()}
+        self._env = make_sim_env(task, render_quality, image_size, randomize=bool(self._moves))
         self._sim = self._env.task
         self._physics = self._env.physics
         self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
@@ -106,7 +108,7 @@ class TwinWorld:
         self._commands: deque[tuple[float, Callable[[], Any], Future | None]] = deque()
         self._states: deque[tuple[float, BodyState]] = deque(maxlen=round(MEMORY / self._dt))
         self.slipped, self._broken = 0.0, 0
-        self.feeds = {name: CameraFeed(name, camera_fps, faults or Faults()) for name in self._sim.cameras}
+        self.feeds = {name: CameraFeed(name, camera_fps, faults) for name in self._sim.cameras}
         self._stopped, self._runs = threading.Event(), False
         for camera in self.feeds:  # the first picture of each takes a second
             self._sim.render(self._physics, camera)
@@ -133,8 +135,13 @@ class TwinWorld:
         if not feed.is_due(self.now()):
             time.sleep(TURN)
             return
-        image = None if feed.is_frozen else self._sim.render(self._physics, feed.name)
+        image = None if feed.is_frozen else self._picture(feed)
         feed.publish(image, self._epoch + self._data.time)
+
+    def _picture(self, feed: CameraFeed) -> np.ndarray:
+        if feed.is_moved:
+            self._sim.looks.camera_moves[feed.name] = self._moves[feed.name]
+        return self._sim.render(self._physics, feed.name)
 
     def stop(self) -> None:
         """End `run`, from any thread."""
@@ -322,6 +329,11 @@ class TwinWorld:
             return answer.result(timeout=PATIENCE)
         except FutureTimeoutError:
             raise TimeoutError(f"the simulation did not answer in {PATIENCE:.0f} s") from None
+
+
+def _pose(move: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Shift (3,) in m and turn (3,) in rad, in the camera's own frame, of `Faults.move_camera`."""
+    return np.array(move[:3]) / 1000, np.radians(move[3:])
 
 
 def as_json(state: TwinState) -> dict[str, Any]:
