@@ -1,7 +1,10 @@
 """Draw a simulated task: its scene, where its props start, its script's paths, and what is out of reach.
 
+With --looks, draw instead how its scene may look where it is recorded or evaluated with --randomize.
+
 python3 show_task.py --task_name sim_transfer_cube_scripted
 python3 show_task.py --task_name sim_transfer_cube_scripted --seed 3 --output transfer_cube.png
+python3 show_task.py --task_name sim_transfer_cube_scripted --looks real
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from pathlib import Path
 
 from common import cli
 from constants import get_task
-from tasks import Task, waypoint_name
+from tasks import LEVELS, Task, waypoint_name
+
+LOOK_SIZE = (180, 240)  # height, width (pixels) of a picture on a sheet of looks
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,14 @@ class ShowTaskConfig:
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
-    output: str | None = cli.flag(None, "picture to write (.png); <task>.png if not given")
+    output: str | None = cli.flag(
+        None,
+        "picture to write (.png, of looks also .jpg); <task>.png or <task>_looks_<level>.png if not given",
+    )
     seed: int = cli.flag(0, "seed of the start that is drawn", least=0, most=cli.MOST_SEED)
+    looks: str | None = cli.flag(
+        None, "draw a sheet of looks instead: those of the first episodes recorded with these", tuple(LEVELS)
+    )
 
 
 def check(config: ShowTaskConfig) -> tuple[Task, Path]:
@@ -29,9 +40,10 @@ def check(config: ShowTaskConfig) -> tuple[Task, Path]:
     task = get_task(config.task_name)
     if task.scene is None:
         raise ValueError(f"--task_name is {task.name}; it belongs to a real arm, and has no scene to draw")
-    path = Path(config.output or f"{task.name}.png")
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--output is {path}; it must end in .png")
+    path = Path(config.output or f"{task.name}{f'_looks_{config.looks}' if config.looks else ''}.png")
+    kinds = (".png", ".jpg") if config.looks else (".png",)
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f"--output is {path}; it must end in {' or '.join(kinds)}")
     if path.is_dir():
         raise ValueError(f"--output is {path}, which is a folder")
     return task, path
@@ -64,6 +76,18 @@ def draw(task: Task, path: Path, seed: int) -> list[str]:
     return lines
 
 
+def draw_looks(task: Task, path: Path, level: str, seed: int) -> None:
+    """Write a sheet of looks."""
+    from sim_env import make_sim_env
+    from viewers import write_look_sheet
+
+    env = make_sim_env(task, image_size=LOOK_SIZE, randomize=True)
+    try:
+        write_look_sheet(path, env, level, seed)
+    finally:
+        env.close()
+
+
 def parse_flags(argv: Sequence[str] | None = None) -> ShowTaskConfig:
     """This script's flags."""
     return cli.parse(ShowTaskConfig, __doc__, argv)
@@ -72,6 +96,10 @@ def parse_flags(argv: Sequence[str] | None = None) -> ShowTaskConfig:
 def main() -> None:
     config = parse_flags()
     task, path = check(config)
+    if config.looks:
+        draw_looks(task, path, config.looks, config.seed)
+        print(f"{config.looks} looks of {task.name}: {path.resolve()}")
+        return
     print(f"drawing {task.name}, from start {config.seed}", flush=True)
     lines = draw(task, path, config.seed)
     print("\n".join(lines) or "every waypoint is in reach, from wherever the props may start")

@@ -49,6 +49,7 @@ class CameraRanges:
 
     shift: float = 0.0  # m, along each axis, either way
     tilt: float = 0.0  # rad, about each axis, either way
+    on_arm: float = 1.0  # times both, of cameras that an arm carries: they are screwed on
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ REAL = Ranges(
     LightRanges(strength=(0.6, 1.4), ambient=(0.65, 1.4), warmth=(-0.14, 0.16), tilt=0.7, shift=0.5),
     ColourRanges(hue=0.02, saturation=(0.82, 1.0), value=(0.75, 1.15), arm_shade=(0.65, 1.15)),
     TableRanges(covers=(*TABLE_TOPS, "planks", *CLOTHS), value=(0.22, 0.85)),
-    CameraRanges(shift=0.02, tilt=0.07),
+    CameraRanges(shift=0.02, tilt=0.07, on_arm=0.5),
     CableRanges(share=0.7, radius=(0.002, 0.005)),
     RoomRanges(share=0.8, floor=(0.2, 0.7), wall=(0.35, 0.9)),
     DistractorRanges(most=5, height=0.1, margin=0.05),
@@ -146,15 +147,15 @@ REAL = Ranges(
     DriftRanges(light=0.45, warmth=0.1, exposure=0.1),
 )
 WILD = Ranges(
-    LightRanges(strength=(0.3, 1.7), ambient=(0.35, 1.7), warmth=(-0.25, 0.25), tilt=1.0, shift=0.8),
+    LightRanges(strength=(0.4, 1.7), ambient=(0.45, 1.7), warmth=(-0.25, 0.25), tilt=1.0, shift=0.8),
     ColourRanges(hue=0.03, saturation=(0.65, 1.0), value=(0.6, 1.25), arm_shade=(0.45, 1.25)),
     TableRanges(covers=(*TABLE_TOPS, "planks", *CLOTHS), value=(0.08, 1.0)),
-    CameraRanges(shift=0.035, tilt=0.11),
+    CameraRanges(shift=0.035, tilt=0.11, on_arm=0.4),
     CableRanges(share=0.85, radius=(0.002, 0.007), length=(0.2, 0.75), bend=12.0),
     RoomRanges(share=0.9, floor=(0.05, 0.95), wall=(0.1, 1.0)),
     DistractorRanges(most=8, height=0.14, margin=0.02),
     ShadeRanges(most=3, depth=(0.15, 0.7), size=(0.06, 0.8), softness=(0.01, 0.4)),
-    PictureRanges(exposure=(0.55, 1.5), gamma=(0.7, 1.4), balance=0.2),
+    PictureRanges(exposure=(0.65, 1.5), gamma=(0.7, 1.4), balance=0.2),
     DriftRanges(light=0.65, warmth=0.18, exposure=0.2),
 )
 LEVELS = {"mild": MILD, "real": REAL, "wild": WILD}

@@ -76,7 +76,8 @@ class Looks:
         mujoco.mj_kinematics(model, data)
         self._low, self._high = self._table_box(data)
         self._spots = FreeSpots(model, data, task, self._low, self._high)
-        self._cameras = [model.camera(i).name for i in range(model.ncam)]
+        carried = model.body_weldid[model.cam_bodyid] != 0
+        self._cameras = {model.camera(i).name: bool(carried[i]) for i in range(model.ncam)}
         self._plan: LookPlan | None = None
         self._number = 0  # of the plan's look that the scene has
         self.camera_moves: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # shift (m), turn (rad), own frame
@@ -227,8 +228,9 @@ class Looks:
         model.geom_rgba[cable[on_table[:-1] & on_table[1:]]] = (*colour, 1)
 
     def _draw_cameras(self, rng: np.random.Generator, ranges: CameraRanges) -> None:
-        shift, tilt = ranges.shift, ranges.tilt
-        for name in self._cameras:
+        for name, is_carried in self._cameras.items():
+            share = ranges.on_arm if is_carried else 1.0
+            shift, tilt = share * ranges.shift, share * ranges.tilt
             self.camera_moves[name] = rng.uniform(-shift, shift, 3), rng.uniform(-tilt, tilt, 3)
 
     def _draw_room(self, rng: np.random.Generator, ranges: RoomRanges) -> None:

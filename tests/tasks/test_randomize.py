@@ -12,7 +12,7 @@ from tasks.look_cable import SEGMENT, SEGMENTS, cable_path
 from tasks.look_covers import COVERS, TEXTURE_PIXELS
 from tasks.look_drift import Drift
 from tasks.look_pictures import Eye, Patch, Tones, developed, shade
-from tasks.look_ranges import LEVELS, MILD, PARTS, DriftRanges
+from tasks.look_ranges import LEVELS, MILD, PARTS, DriftRanges, Ranges
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels
@@ -327,9 +327,29 @@ def test_levels_lie_within_one_another(inner, outer, part):
     for name, value in vars(inner).items():
         if name == "covers":
             assert set(value) <= set(outer.covers)
-        elif name != "margin":  # from the work: the smaller, the harder
+        elif name not in ("margin", "on_arm"):
             (low, high), (least, most) = as_range(value), as_range(getattr(outer, name))
             assert least <= low <= high <= most, name
+
+
+def test_cameras_move_as_far_as_their_level_says(varied):
+    """Those that an arm carries move less; all move further than on the level before."""
+    model, farthest = model_of(varied), []
+    carried = {model.camera(i).name for i in range(model.ncam) if model.body_weldid[model.cam_bodyid[i]]}
+    for ranges in (level.camera for level in LEVELS.values()):
+        moves = {}
+        for seed in range(30):
+            varied.set_looks(LookPlan((seed,), Ranges(camera=ranges)))
+            for name, (shift, turn) in varied.task.looks.camera_moves.items():
+                share = ranges.on_arm if name in carried else 1.0
+                assert (
+                    np.abs(shift).max() <= share * ranges.shift and np.abs(turn).max() <= share * ranges.tilt
+                )
+                moves[name] = max(moves.get(name, 0.0), np.abs(shift).max())
+        farthest.append(moves)
+    mild, real, wild = farthest
+    assert all(mild[name] < real[name] < wild[name] for name in mild)
+    assert LEVELS["real"].camera.shift == 0.02 and np.degrees(LEVELS["real"].camera.tilt) > 4
 
 
 def things_of(env) -> list[int]:

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 
 import constants
@@ -52,6 +53,20 @@ def test_what_is_out_of_reach_is_named_and_drawn_in_red(show, tmp_path, monkeypa
     assert after > before + 100
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"), [(MOVE.name, (540, 1920, 3)), ("sim_insertion_scripted", (1080, 1920, 3))]
+)
+def test_a_sheet_of_looks_is_drawn(show, tmp_path, name, shape):
+    assert f"real looks of {name}: {tmp_path / name}_looks_real.png" in show(
+        "--task_name", name, "--looks", "real"
+    )
+    sheet = cv2.imread(str(tmp_path / f"{name}_looks_real.png"))
+    assert sheet.shape == shape and sheet.std() > 30
+    show("--task_name", name, "--looks", "mild", "--output", "sheet.jpg")
+    other = cv2.imread(str(tmp_path / "sheet.jpg"))
+    assert other.shape == shape and np.abs(other.astype(int) - sheet).mean() > 10
+
+
 def test_the_words_beside_the_picture():
     from viewers.task_picture import CasePicture, legend
 
@@ -76,6 +91,8 @@ def test_the_words_beside_the_picture():
             "mycobot320_choose; it belongs to a real arm, and has no scene",
         ),
         (["--task_name", MOVE.name, "--output", "a.jpg"], "--output is a.jpg; it must end in .png"),
+        (["--task_name", MOVE.name, "--looks", "real", "--output", "a.gif"], "it must end in .png or .jpg"),
+        (["--task_name", MOVE.name, "--looks", "reel"], "--looks is 'reel'; did you mean real?"),
         (["--task_name", MOVE.name, "--output", "folder.png"], "--output is folder.png, which is a folder"),
         ([], "--task_name is missing"),
     ],
