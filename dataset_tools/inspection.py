@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cameras import find_bump
 from common import cli
 from constants import TASKS
 from dataset_tools.transforms import gripper_columns
@@ -108,6 +109,12 @@ class Thresholds:
         "steps in a row with the same frame, while the arm moves, from which on a camera is frozen",
         least=2,
     )
+    max_bump: float = cli.flag(
+        3.0,
+        "pixels (of 640) by which the picture of a camera that stands may be off at the end of an episode; "
+        "beyond it, the camera was bumped",
+        above=0,
+    )
     max_gap: float = cli.flag(2.0, "longest time between steps, as a multiple of 1 / fps", above=0)
     min_rate: float = cli.flag(0.95, "slowest mean rate, as a share of fps", above=0, most=1)
 
@@ -138,7 +145,8 @@ def find_problems(path: Path, thresholds: Thresholds) -> Findings:
         except EpisodeError as error:
             problems.append(_without_path(error, path))
             continue
-        problems += [f"camera {camera!r}: {what}" for what in wrong]
+        bump = None if wrong else find_bump(frames, episode.fps, thresholds.max_bump)
+        problems += [f"camera {camera!r}: {what}" for what in [*wrong, *([bump.text] if bump else [])]]
     problems += _frozen(episode, repeats, thresholds.frozen_steps)
     return Findings(path, problems, len(episode) * len(episode.images), episode.time is not None)
 
