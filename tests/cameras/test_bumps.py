@@ -79,7 +79,7 @@ def test_the_check_of_a_dataset_names_it(tmp_path):
     for step in range(STEPS):
         frames.append(recording[step])
     way = np.linspace(0, 1, STEPS)[:, None].repeat(7, axis=1)
-    Episode(way, way, way, {"top": frames}, fps=10).save(tmp_path / "episode_0.hdf5")
+    Episode(way, way, {"top": frames}, fps=10).save(tmp_path / "episode_0.hdf5")
     (problem,) = find_problems(tmp_path / "episode_0.hdf5", Thresholds()).problems
     assert problem.startswith("camera 'top': bumped at step 25, by ")
     assert find_problems(tmp_path / "episode_0.hdf5", Thresholds(max_bump=40.0)).problems == []
