@@ -23,6 +23,7 @@ from common import check_folder, cli
 from constants import Stream
 from evaluation import (
     HELP,
+    LOOK,
     MODEL,
     Disturbed,
     ExecutionConfig,
@@ -250,9 +251,9 @@ class Runner:
                 raise
 
     def _environment(self, index: int) -> Any:
-        """The robot, with what disturbs a run; the twin itself changes its physics."""
+        """The robot, with what disturbs a run; the twin itself changes its physics and its look."""
         robot, seed = self._session.robot, self._config.seed
-        words = [str(each) for each in self._applied if each.kind == MODEL]
+        words = [str(each) for each in self._applied if each.kind in (MODEL, LOOK)]
         if words:
             self._session.scene.disturb = {"words": words, "seed": seed, "rollout": index}
         return Disturbed(robot, self._task, self._applied, seed, index) if self._applied else robot
@@ -381,10 +382,11 @@ def run_all(
     references = reference_pictures(config, task)
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
-    summary = None
+    summary, has_looks = None, any(each.kind == LOOK for each in read_set(config.disturb))
+    actions = action_range(policies, task.dim)
     with (
         open_evaluation(output_dir(config), settings) as folder,
-        open_session(setup, task, keys, action_range=action_range(policies, task.dim)) as session,
+        open_session(setup, task, keys, actions, has_looks) as session,
     ):
         runner = Runner(session, config, executions, steps, references)
         try:

@@ -9,9 +9,10 @@ from evaluation import (  # noqa: F401  (each file registers its disturbances)
     dynamics_disturbances,
     link_disturbances,
     picture_disturbances,
+    scene_disturbances,
     timing_disturbances,
 )
-from evaluation.disturbances import DISTURBANCES, GROUPS, STRENGTHS, Applied
+from evaluation.disturbances import DISTURBANCES, GROUPS, LOOK, STRENGTHS, Applied
 
 ALL = "all"
 AXES = {  # by name; the groups in their order
@@ -67,12 +68,14 @@ def read_sweep(words: Sequence[str]) -> list[Cell]:
     return [(), *cells]
 
 
-def check_words(words: Sequence[str] | None) -> None:
-    """ValueError for the first word of `--disturb` that makes no sense."""
-    if is_sweep(words):
-        read_sweep(words)
-    else:
-        read_set(words)
+def check_words(words: Sequence[str] | None, randomize: bool = False) -> None:
+    """ValueError for the first word of `--disturb` that makes no sense, or, with `randomize`, that is part of
+    what varies already.
+    """
+    cells = read_sweep(words) if is_sweep(words) else [read_set(words)]
+    for each in (each for cell in cells for each in cell if each.kind == LOOK):
+        if randomize:
+            raise ValueError(f"--disturb has {each}, which --randomize varies too; give one of them")
 
 
 def _names(word: str) -> tuple[str, str]:

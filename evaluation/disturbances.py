@@ -21,10 +21,11 @@ from constants import Stream
 STRENGTHS = ("mild", "middle", "strong")
 GROUPS = {  # what a disturbance changes, in words
     "pictures": "what the cameras deliver",
+    "scene": "what is around the work",
     "dynamics": "how arms and objects move",
     "arm": "an arm that is not as it was",
 }
-PICTURE, MOMENT, MODEL, LINK = "picture", "moment", "model", "link"  # kinds: what its function is
+PICTURE, MOMENT, LOOK, MODEL, LINK = "picture", "moment", "look", "model", "link"  # kinds of functions
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Disturbance:
       draws the same for all pictures of a rollout if `holds`.
     - moment: `(moment, strength, rng, fps) -> moment`, the step whose pictures are seen at a step; never
       later, and never earlier than that of an earlier step. `rng` draws the same at each step of a rollout.
+    - look: `(strength) -> ranges`, how far the part of a look that has its name may go (`tasks.Ranges`).
     - model: `(scene, strength, rng) -> None`, which changes a simulated scene before a rollout (`Scene`).
     - link: `(strength, rng, joints, fps) -> Link`, what stands between a policy and its arm in a rollout.
     """

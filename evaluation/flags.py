@@ -98,7 +98,7 @@ class EvalConfig(ExecutionConfig):
         check_looks(self.looks, self.randomize)
         if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
-        check_words(self.disturb)
+        check_words(self.disturb, bool(self.randomize))
 
     @property
     def videos(self) -> int:

@@ -17,6 +17,7 @@ from common import Workers, captioned, joint_plot, pick_device, spread, tile, wr
 from constants import Stream
 from episodes import Episode, JpegFrames
 from evaluation.disturb_words import read_set
+from evaluation.disturbances import LOOK
 from evaluation.disturbed import Disturbed
 from evaluation.dynamics_disturbances import changed
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
@@ -24,6 +25,7 @@ from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import content_version
+from evaluation.scene_disturbances import look_of
 from policies import Policy, ready_to_act
 from policy import load_policy
 from tasks import LEVELS, LookPlan, Task, TimeStep
@@ -135,7 +137,7 @@ class _Player:
     task: Task
 
 
-_players: dict[EvalJob, _Player] = {}
+_players: dict[tuple[EvalJob, bool], _Player] = {}  # by job, and by whether its looks vary
 
 
 def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
@@ -146,8 +148,11 @@ def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
 
 
 def _player(job: EvalJob) -> _Player:
+    applied = read_set(job.flags.disturb)
+    has_looks = job.flags.randomize is not None or any(each.kind == LOOK for each in applied)
     job = replace(job, flags=replace(job.flags, disturb=None))  # which changes from rollout to rollout
-    if job not in _players:
+    key = job, has_looks
+    if key not in _players:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
@@ -156,9 +161,9 @@ def _player(job: EvalJob) -> _Player:
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
-        env = make_sim_env(task, job.quality(policy), randomize=job.flags.randomize is not None)
-        _players[job] = _Player(execute, env, task)
-    return _players[job]
+        env = make_sim_env(task, job.quality(policy), randomize=has_looks)
+        _players[key] = _Player(execute, env, task)
+    return _players[key]
 
 
 def close_players() -> None:
@@ -222,8 +227,10 @@ def _disturbed(env: Any, environment: Any, job: EvalJob, index: int) -> Iterator
     if not applied:
         yield environment
         return
-    environment = Disturbed(environment, job.task, applied, seed, index)
+    environment, look = Disturbed(environment, job.task, applied, seed, index), look_of(applied, seed, index)
     env.remember(environment.looks_back)
+    if look is not None:
+        env.set_looks(look)
     try:
         with changed(env.physics.model.ptr, job.task, applied, seed, index):
             yield environment

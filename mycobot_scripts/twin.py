@@ -67,6 +67,7 @@ class TwinConfig:
         least=SLOWEST,
         most=1.0,
     )
+    randomize: bool = cli.flag(False, "let a reset change how the scene looks (model_runs.py --disturb)")
     seed: int = cli.flag(0, "seed of the first start", least=0, most=cli.MOST_SEED)
     end_with_stdin: bool = cli.flag(False, "end when standard input is closed, not to outlive the parent")
 
@@ -94,7 +95,14 @@ def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
     """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
     from mycobot_scripts.stand_in import Firmware, TwinServer, TwinWorld, serve_pty  # these open OpenGL
 
-    world = TwinWorld(task, faults, config.camera_fps, config.render_quality, seed=config.seed)
+    world = TwinWorld(
+        task,
+        faults,
+        config.camera_fps,
+        config.render_quality,
+        seed=config.seed,
+        randomize=config.randomize,
+    )
     try:
         check_cameras(faults, list(world.feeds))
         firmware = Firmware(world, faults, acks=not config.legacy, speed_at_20=config.speed_at_20)

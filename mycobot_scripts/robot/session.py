@@ -200,8 +200,11 @@ def open_session(
     task: Task,
     keys: Keys,
     action_range: tuple[np.ndarray, np.ndarray] | None = None,
+    randomize: bool = False,
 ) -> Iterator[Session]:
     """Start the twin if it is asked for, open port and cameras; in the end the arm holds its pose.
+
+    With `randomize`, the twin's resets can change how its scene looks.
 
     `q` stops whatever `Session.robot` does; so do actions far outside the `action_range`, if it is given.
     """
@@ -214,7 +217,7 @@ def open_session(
         if setup.config.robot == "twin":
             slow = "" if pace == 1 else f", in slow motion (pace {pace:g})"
             print(f"starting the twin of {task.name}{slow}", flush=True)
-            twin = stack.enter_context(start_twin(task.name, **twin_flags(setup.config)))
+            twin = stack.enter_context(start_twin(task.name, **twin_flags(setup.config), randomize=randomize))
             print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
             scene = TwinScene(twin, task)

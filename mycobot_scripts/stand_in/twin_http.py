@@ -6,7 +6,7 @@ GET /<camera>.jpg  one picture
 GET /state         JSON: reward, success, case, qpos and so on (`world.TwinState`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
                    {"case"}; {"arm": false} leaves the arm where it is; {"disturb": {"words": ["mass=strong"],
-                   "seed", "rollout"}} changes the physics of this episode. Answers the state.
+                   "seed", "rollout"}} changes physics and look of this episode. Answers the state.
 POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go;
                    {"along": [right, away, up]} (m) moves the tool as the first picture shows it
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 from constants import Stream
-from evaluation import MODEL, read_set
+from evaluation import LOOK, MODEL, read_set
 from mycobot_scripts.kinematics import JOINTS, forward, solve
 from mycobot_scripts.robot import axes_in_picture
 from mycobot_scripts.safety import HARD_LIMITS
@@ -93,7 +93,7 @@ class _Handler(LocalHandler):
         world = self.server.world
         start, case, rng = read_reset(world, body)
         with_arm = body.get("arm", True)
-        state = world.reset(start, case, rng, with_arm, read_changes(body.get("disturb")))
+        state = world.reset(start, case, rng, with_arm, read_changes(world, body.get("disturb")))
         if with_arm:
             self.server.firmware.placed(world.now())
         return as_json(state)
@@ -204,8 +204,8 @@ def read_reset(
     return None, case, np.random.default_rng([seed, stream, index])
 
 
-def read_changes(disturb: Any) -> Changes:
-    """What a reset changes of the physics; ValueError for what it cannot change."""
+def read_changes(world: TwinWorld, disturb: Any) -> Changes:
+    """What a reset changes of physics and look; ValueError for what it cannot change."""
     if disturb is None:
         return Changes()
     words = disturb.get("words") if isinstance(disturb, dict) else None
@@ -213,9 +213,11 @@ def read_changes(disturb: Any) -> Changes:
         raise ValueError(f"disturb is {disturb!r:.100}; it must have words, e.g. ['mass=strong']")
     _known(disturb, ("words", "seed", "rollout"))
     applied = read_set([word[:100] for word in words[:100]])
-    others = [str(each) for each in applied if each.kind != MODEL]
-    if others:
-        raise ValueError(f"disturb has {others[0]!r}, which changes no physics")
+    for each in applied:
+        if each.kind not in (MODEL, LOOK):
+            raise ValueError(f"disturb has {str(each)!r}, which changes neither physics nor look")
+        if each.kind == LOOK and not world.has_looks:
+            raise ValueError(f"disturb has {str(each)!r}; a twin that was started with --randomize takes it")
     return Changes(applied, *(_whole(name, disturb.get(name, 0)) for name in ("seed", "rollout")))
 
 

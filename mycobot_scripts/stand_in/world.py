@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from constants import IMAGE_SIZE
-from evaluation import Applied, changed
+from evaluation import Applied, changed, look_of
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
@@ -44,7 +44,7 @@ BROKEN = (
 
 @dataclass(frozen=True)
 class Changes:
-    """How an episode's physics differs from the scene's own."""
+    """How an episode's physics and look differ from the scene's own."""
 
     applied: tuple[Applied, ...] = ()
     seed: int = 0
@@ -82,6 +82,7 @@ class TwinWorld:
         camera_fps: pictures a second of each camera, while somebody looks.
         render_quality: as for `make_sim_env`.
         seed: of the start.
+        randomize: whether a reset can change how the scene looks.
     """
 
     def __init__(
@@ -92,11 +93,13 @@ class TwinWorld:
         render_quality: str = "fast",
         image_size: tuple[int, int] = IMAGE_SIZE,
         seed: int = 0,
+        randomize: bool = False,
     ) -> None:
         self.task = task
         faults = faults or Faults()
         self._moves = {name: _pose(move) for name, move in (faults.move_camera or {}).items()}
-        self._env = make_sim_env(task, render_quality, image_size, randomize=bool(self._moves))
+        has_looks = randomize or bool(self._moves)
+        self._env = make_sim_env(task, render_quality, image_size, randomize=has_looks)
         self._sim = self._env.task
         self._physics = self._env.physics
         self._model, self._data = self._physics.model.ptr, self._physics.data.ptr
@@ -264,6 +267,11 @@ class TwinWorld:
 
     # --- from any thread: the rest
 
+    @property
+    def has_looks(self) -> bool:
+        """Whether a reset can change how the scene looks."""
+        return self._sim.looks is not None
+
     def reset(
         self,
         start: np.ndarray | None,
@@ -279,6 +287,8 @@ class TwinWorld:
                 self._changes.close()
                 physics = changed(self._model, self.task, changes.applied, changes.seed, changes.rollout)
                 self._changes.enter_context(physics)
+            if self._sim.looks is not None:
+                self._env.set_looks(look_of(changes.applied, changes.seed, changes.rollout))
             self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
             return self._tell()
 

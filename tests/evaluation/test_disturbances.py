@@ -2,16 +2,29 @@
 else.
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from bench import disturbances as page_file
 from constants import TASKS
 from evaluation.disturb_words import AXES
-from evaluation.disturbances import DISTURBANCES, GROUPS, LINK, MODEL, MOMENT, PICTURE, STRENGTHS, Applied
+from evaluation.disturbances import (
+    DISTURBANCES,
+    GROUPS,
+    LINK,
+    LOOK,
+    MODEL,
+    MOMENT,
+    PICTURE,
+    STRENGTHS,
+    Applied,
+)
 from evaluation.disturbed import Pictures, disturb_frames
 from evaluation.dynamics_disturbances import FIELDS, changed
-from tasks import build_model, mujoco
+from evaluation.scene_disturbances import look_of
+from tasks import Ranges, build_model, mujoco
 
 ROLLOUTS = 6
 SAME_IN_ALL = {"blur", "jpeg", "grey", "friction", "damping"}  # nothing in them is drawn
@@ -113,6 +126,30 @@ def test_how_late_and_for_how_long():
     dropped = Pictures([at("dropped_frames", "strong")], 50, 0, 0)
     arrived = len({dropped.source(t) for t in range(1000)})
     assert 150 < arrived < 250
+
+
+def is_within(inner, outer) -> bool:
+    """Whether whatever is drawn from one range of a look could be drawn from the other."""
+    if isinstance(inner, tuple) and inner and isinstance(inner[0], str):
+        return set(inner) <= set(outer)
+    if isinstance(inner, tuple):
+        return outer[0] <= inner[0] <= inner[1] <= outer[1]
+    return inner <= outer
+
+
+@pytest.mark.parametrize("name", of_kind(LOOK))
+def test_a_part_of_a_look_goes_further_the_stronger_it_is(name):
+    each = DISTURBANCES[name]
+    ranges = [asdict(each.apply(strength)) for strength in each.strengths]
+    assert asdict(type(each.apply(each.strengths[0]))()) != ranges[0]
+    for weaker, stronger in zip(ranges, ranges[1:], strict=False):
+        assert weaker != stronger
+        assert all(is_within(weaker[key], stronger[key]) for key in weaker)
+    look = look_of([at(name, "strong"), at("noise", "mild")], seed=3, rollout=4)
+    parts = asdict(look.ranges)
+    assert parts[name] == ranges[2] and look.seeds[0] == 3 and look.seeds[2] == 4
+    assert {key for key in parts if parts[key] != asdict(Ranges())[key]} == {name}
+    assert look_of([at("noise", "mild")], 3, 4) is None
 
 
 SIMULATED = ("sim_transfer_cube_scripted", "sim_insertion_scripted", "sim_mycobot320_choose_scripted")

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from constants import TASKS
-from evaluation.disturb_words import read_set
+from evaluation.disturb_words import AXES, read_set
+from evaluation.disturbances import LOOK
 from evaluation.disturbed import Disturbed
 from evaluation.dynamics_disturbances import changed
 from evaluation.rollouts import KnockedLoose
+from evaluation.scene_disturbances import look_of
 from sim_env import make_sim_env
 
 TASK = TASKS["sim_mycobot320_choose_scripted"]
@@ -45,6 +47,37 @@ def run(env, *words, asked=range(STEPS + 1)):
 @pytest.fixture(scope="module")
 def plain(env):
     return run(env)
+
+
+@pytest.fixture(scope="module")
+def varied():
+    """An environment whose looks vary."""
+    env = make_sim_env(TASK, image_size=(48, 64), randomize=True)
+    yield env
+    env.close()
+
+
+def first_picture(env, name=None, rollout=0) -> np.ndarray:
+    """Of the first camera, from one start, under a strong disturbance of the scene."""
+    env.set_looks(name and look_of(read_set([f"{name}=strong"]), 0, rollout))
+    return env.reset(4).observation["images"][TASK.cameras[0]]
+
+
+@pytest.mark.parametrize("name", [name for name, each in AXES.items() if each.kind == LOOK])
+def test_a_scene_looks_different_in_each_rollout_and_is_then_as_it_was(varied, name):
+    before = first_picture(varied)
+    pictures = [first_picture(varied, name, rollout) for rollout in range(6)]
+    assert len({picture.tobytes() for picture in [*pictures, before]}) >= 4
+    assert np.array_equal(first_picture(varied, name, 3), pictures[3]), "the same seed, the same scene"
+    assert np.array_equal(first_picture(varied), before)
+
+
+def test_a_scene_that_looks_different_moves_the_same(varied, plain):
+    varied.set_looks(look_of(read_set(["camera=strong", "table=strong", "distractors=strong"]), 0, 1))
+    states, pictures, sent = run(varied)
+    varied.set_looks(None)
+    assert np.array_equal(states, plain[0]) and np.array_equal(sent, plain[2])
+    assert not np.array_equal(pictures[0]["top"], plain[1][0]["top"])
 
 
 @pytest.mark.parametrize("words", [("noise=strong",), ("late_pictures=strong", "grey=mild")])

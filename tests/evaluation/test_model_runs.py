@@ -392,6 +392,7 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
         "noise=mild",
         "mass=middle",
         "delay=mild",
+        "camera=mild",
     ]
     done = subprocess.run(
         [*command, *flags], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -405,4 +406,4 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
     result = json.loads((tmp_path / "arm" / "result_policy_best.json").read_text())
     assert [outcome["case"] for outcome in result["outcomes"]] == ["B1 occupied", "B1 free"]
     assert [outcome["index"] for outcome in result["outcomes"]] == [5, 6]
-    assert result["settings"]["disturb"] == ["noise=mild", "mass=middle", "delay=mild"]
+    assert result["settings"]["disturb"] == ["noise=mild", "camera=mild", "mass=middle", "delay=mild"]

@@ -37,6 +37,11 @@ def flags(folder, *words):
         (("pictures", "noise"), "--disturb has 'noise' twice, by 'noise' too; give it once"),
         (("all", "arm=mild"), "--disturb has 'joint_offset' twice, by 'arm=mild' too; give it once"),
         (("noise=mild", "arm"), "--disturb has 'noise=mild' beside a sweep; give noise without a strength"),
+        (
+            ("noise=mild", "light=mild", "--randomize"),
+            "has light=mild, which --randomize varies too; give one",
+        ),
+        (("all=mild", "--randomize"), "--disturb has camera=mild, which --randomize varies too; give one of"),
         (("picture",), "unknown disturbance 'picture'; did you mean 'pictures'? choose from all, pictures"),
     ],
 )
@@ -193,8 +198,18 @@ def test_real_rollouts_of_a_sweep_and_of_a_set(run, capsys):
         *(f"frozen_pictures_{level}" for level in ("mild_0.5", "middle_1", "strong_2")),
     }
     printed = evaluate(
-        run, capsys, "--num_rollouts", "1", "--disturb", "mass=strong", "noise=middle", "--num_videos", "0"
+        run,
+        capsys,
+        "--num_rollouts",
+        "1",
+        "--num_videos",
+        "0",
+        "--disturb",
+        "mass=strong",
+        "camera=mild",
+        "noise=middle",
     )
-    assert "disturbed by noise=middle, mass=strong" in printed
-    (result,) = run.glob("evaluations/*_noise_middle_mass_strong_*/result_policy_best.json")
-    assert json.loads(result.read_text())["settings"]["disturb"] == ["noise=middle", "mass=strong"]
+    assert "disturbed by noise=middle, camera=mild, mass=strong" in printed
+    (result,) = run.glob("evaluations/*_noise_middle_camera_mild_mass_strong_*/result_policy_best.json")
+    words = ["noise=middle", "camera=mild", "mass=strong"]
+    assert json.loads(result.read_text())["settings"]["disturb"] == words

@@ -30,6 +30,7 @@ class TwinWorld:
     """Notes what is asked of it."""
 
     task = TASK
+    has_looks = False
 
     def __init__(self):
         self.asked, self.state = [], STATE
@@ -127,7 +128,8 @@ def test_what_can_be_asked(twin):
         ("reset", {"disturb": "mass=strong"}, "it must have words"),
         ("reset", {"disturb": {"words": ["mass"]}}, "it takes a strength too"),
         ("reset", {"disturb": {"words": ["mas=strong"]}}, "did you mean 'mass'"),
-        ("reset", {"disturb": {"words": ["noise=mild"]}}, "changes no physics"),
+        ("reset", {"disturb": {"words": ["noise=mild"]}}, "changes neither physics nor look"),
+        ("reset", {"disturb": {"words": ["camera=mild"]}}, "started with --randomize takes it"),
         ("reset", {"disturb": {"words": [], "seed": -1}}, "seed is -1"),
         ("reset", {"disturb": {"words": [], "seeds": 1}}, "unknown entry"),
         ("reset", {"x" * 5000: 1}, "unknown entry"),
