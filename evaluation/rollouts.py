@@ -137,7 +137,7 @@ class _Player:
     task: Task
 
 
-_players: dict[tuple[EvalJob, bool], _Player] = {}  # by job, and by whether its looks vary
+_players: dict[EvalJob, _Player] = {}
 
 
 def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
@@ -148,11 +148,11 @@ def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
 
 
 def _player(job: EvalJob) -> _Player:
-    applied = read_set(job.flags.disturb)
-    has_looks = job.flags.randomize is not None or any(each.kind == LOOK for each in applied)
-    job = replace(job, flags=replace(job.flags, disturb=None))  # which changes from rollout to rollout
-    key = job, has_looks
-    if key not in _players:
+    is_scene_disturbed = any(each.kind == LOOK for each in read_set(job.flags.disturb))
+    # rollouts under other disturbances share one, but for those that need a scene whose looks vary
+    shared = replace(job.flags, disturb=("looks",) if is_scene_disturbed else None)
+    job = replace(job, flags=shared)
+    if job not in _players:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
@@ -161,9 +161,10 @@ def _player(job: EvalJob) -> _Player:
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
-        env = make_sim_env(task, job.quality(policy), randomize=has_looks)
-        _players[key] = _Player(execute, env, task)
-    return _players[key]
+        randomize = is_scene_disturbed or job.flags.randomize is not None
+        env = make_sim_env(task, job.quality(policy), randomize=randomize)
+        _players[job] = _Player(execute, env, task)
+    return _players[job]
 
 
 def close_players() -> None:
