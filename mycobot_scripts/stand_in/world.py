@@ -285,10 +285,10 @@ class TwinWorld:
         def command() -> TwinState:
             with self._arm.at_full_gains():
                 self._changes.close()
+                if self.has_looks:
+                    self._env.set_looks(look_of(changes.applied, changes.seed, changes.rollout))
                 physics = changed(self._model, self.task, changes.applied, changes.seed, changes.rollout)
                 self._changes.enter_context(physics)
-            if self._sim.looks is not None:
-                self._env.set_looks(look_of(changes.applied, changes.seed, changes.rollout))
             self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
             return self._tell()
 

@@ -314,6 +314,28 @@ def test_a_reset_changes_the_physics_of_an_episode_and_the_next_one_undoes_it():
         world.close()
 
 
+def test_a_reset_changes_how_an_episode_looks_and_the_next_one_undoes_it():
+    world = TwinWorld(TASK, image_size=(48, 64), randomize=True)
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    try:
+
+        def after(*words: str) -> tuple[dict, np.ndarray]:
+            world.reset(None, 0, np.random.default_rng(0), True, Changes(read_set(words), 0, 1))
+            return world._ask(lambda: (dict(world._sim.looks.camera_moves), world._model.geom_size.copy()))
+
+        (still, plain), (_, resized) = after(), after("size=strong")
+        moved, both = after("camera=strong", "size=strong")
+        assert still == {} and set(moved) == set(world.feeds)
+        assert not np.array_equal(resized, plain) and np.array_equal(both, resized)
+        again, last = after()
+        assert again == {} and np.array_equal(last, plain)
+    finally:
+        world.stop()
+        runner.join()
+        world.close()
+
+
 def test_a_start_that_breaks_the_simulation_is_not_begun_again():
     world = TwinWorld(TASK)
     runner = threading.Thread(target=world.run)
