@@ -37,6 +37,7 @@ from evaluation import (
     write_summary,
 )
 from mycobot_scripts.demos import (
+    BumpWatch,
     Corrections,
     Guarded,
     Parts,
@@ -215,6 +216,7 @@ class Runner:
         )
         known = replace(config, ignore_moved=config.ignore_moved or bool(config.disturb))
         self._placed = PlacedCameras(references or {}, known)
+        self._watch = None if known.ignore_moved else BumpWatch(config, robot.request_stop)
         self.refused: str | None = None  # why a run did not start
         self._view = RunView(self._task.cameras) if config.view else None
         self._applied = read_set(config.disturb)
@@ -237,6 +239,8 @@ class Runner:
             self.refused = self._placed.check(start.observation["images"])
             if self.refused:
                 return None
+            if self._watch is not None:
+                self._watch.begin(start.observation)
             session.operator.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
@@ -275,6 +279,8 @@ class Runner:
         return Recording(free_episode(self._folder), self._task.cameras, **facts)
 
     def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
+        if self._watch is not None:
+            self._watch.look(observation)
         observation = self._placed.rectified(observation)
         action = self._take_over(observation)
         if self._view is not None:
@@ -327,6 +333,8 @@ class Runner:
 
     def close(self) -> None:
         """End what runs in the background."""
+        if self._watch is not None:
+            self._watch.close()
         self._take_over.finish()
         self._parts.close()
         if self._view is not None:

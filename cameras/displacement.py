@@ -8,7 +8,7 @@ do not count, as pictures are compared in grey, by their local contrast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ CORNER_QUALITY = 0.001  # of the best corner's
 WINDOW, LEVELS = (21, 21), 3  # pixels; halvings of the pictures
 THERE_AND_BACK = 0.5  # pixels by which a corner that is followed both ways may miss itself
 TOLERANCE = 1.0  # pixels
+STAYS = 1.5  # pixels from its place within which a corner counts as staying
 GOOD_SHARE = 0.5  # of the corners that can be followed: if so many agree, SIFT is not asked
 LEAST_CORNERS, LEAST_AGREEING = 40, 30
 LEAST_SHARE, LEAST_SPREAD = 0.15, 0.1  # of the corners that can be followed; of the picture's area
@@ -41,6 +42,7 @@ class Displacement:
     residual: float = 0.0  # pixels, median over the corners that agree
     share: float = 1.0  # of the corners that can be followed: those that agree
     corners: int = 0  # that agree
+    staying: float = 0.0  # share of the corners that are where they were
     doubt: str = ""  # why it is not to be believed: LITTLE_TEXTURE or NO_MATCH
 
     @property
@@ -122,7 +124,9 @@ def find_displacement(
     if best is None or best.share < GOOD_SHARE:
         begin = _match(old, new, mask)
         other = None if begin is None else _plane(old, new, corners, begin, size)
+        staying = best.staying if best else 0.0  # as followed from their places
         best = max((one for one in (best, other) if one), key=lambda one: one.corners, default=None)
+        best = best and replace(best, staying=staying)
     return best or Displacement(np.eye(3), size, share=0.0, doubt=NO_MATCH)
 
 
@@ -175,7 +179,8 @@ def _plane(
     if inside.sum() < LEAST_AGREEING or share < LEAST_SHARE or spread < LEAST_SPREAD:
         return None
     misses = np.linalg.norm(moved(matrix, old_points[inside]) - new_points[inside], axis=1)
-    return Displacement(matrix, size, float(np.median(misses)), share, int(inside.sum()))
+    staying = float((np.linalg.norm(new_points - old_points, axis=1) < STAYS).mean())
+    return Displacement(matrix, size, float(np.median(misses)), share, int(inside.sum()), staying)
 
 
 def _spread(points: np.ndarray, size: tuple[int, int]) -> float:

@@ -5,6 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "bump_watch": ("BumpWatch",),
         "demonstrate": ("Guiding",),
         "journal": ("free_episode", "list_journals"),
         "own_tasks": (

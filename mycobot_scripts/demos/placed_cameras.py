@@ -19,7 +19,7 @@ class PlacementConfig(PlacementLimits):
     """Flags: what is done about cameras that were moved."""
 
     rectify: bool = cli.flag(False, "undo small displacements of the cameras, by warping their pictures")
-    ignore_moved: bool = cli.flag(False, "run even if a camera was moved")
+    ignore_moved: bool = cli.flag(False, "run, and go on, even if a camera was moved")
 
 
 @dataclass

@@ -72,6 +72,9 @@ class RobotConfig:
         least=-500,
         most=500,
     )
+    move_after: float = cli.flag(
+        0.0, "seconds from a camera's first picture until it is moved so, as by a bump", least=0
+    )
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
 
@@ -114,7 +117,7 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
 
 def twin_flags(config: RobotConfig) -> dict[str, Any]:
     """What `start_twin` is told of the flags."""
-    return {"pace": config.pace, "move_camera": config.move_camera}
+    return {"pace": config.pace, "move_camera": config.move_camera, "move_after": config.move_after}
 
 
 def parse_cameras(text: str | None) -> dict[str, str]:

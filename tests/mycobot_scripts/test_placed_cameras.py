@@ -237,7 +237,8 @@ def test_the_runner_refuses_and_the_policy_sees_what_is_rectified(tmp_path):
 
 def test_the_twins_cameras_are_moved_by_a_flag():
     config = RobotConfig(robot="twin", move_camera={"top": (5.0, 0.0, 0.0, 0.0, 0.0, 1.0)})
-    assert _as_words(twin_flags(config)) == ["--pace", "1.0", "--move_camera", "top=5.0,0.0,0.0,0.0,0.0,1.0"]
+    words = ["--pace", "1.0", "--move_camera", "top=5.0,0.0,0.0,0.0,0.0,1.0", "--move_after", "0.0"]
+    assert _as_words(twin_flags(config)) == words
     with pytest.raises(ValueError, match="--move_camera moves the twin's cameras; give --robot twin"):
         check_arm.parse_flags(["--move_camera", "top=5,0,0,0,0,1"])
 
