@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evaluation.disturbances import LINK, MOMENT, PICTURE, Applied
+from evaluation.dynamics_disturbances import changed
+from evaluation.scene_disturbances import look_of
 from tasks import Task, TimeStep
 
 
@@ -133,6 +136,48 @@ class Disturbed:
         for moment in [moment for moment in self._past if moment < source]:
             del self._past[moment]
         return replace(step, observation={**observation, "qpos": qpos, "images": self._past[source]})
+
+
+class KnockedLoose:
+    """An environment whose first prop is knocked loose after `after` steps; `rng` gives its new place.
+
+    Rewards before that do not count.
+    """
+
+    def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
+        self._env, self._left, self._rng = env, after, rng
+
+    def reset(self, *args: Any, **options: Any) -> TimeStep:
+        return self._env.reset(*args, **options)
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        step = self._env.step(action)
+        self._left -= 1
+        if self._left == 0 and not step.last():
+            return replace(step, observation=self._env.knock_loose(self._rng), reward=0.0)
+        return step if self._left < 0 else replace(step, reward=0.0)
+
+
+@contextmanager
+def disturbed_simulation(
+    env: Any, environment: Any, task: Task, applied: Sequence[Applied], key: tuple[int, int]
+) -> Iterator[Any]:
+    """What a rollout in simulation runs in: `environment`, whose simulation is `env`, under disturbances.
+
+    `key` is the seed and the number of the rollout. In the end, all but the look is as before.
+    """
+    if not applied:
+        yield environment
+        return
+    environment, look = Disturbed(environment, task, applied, *key), look_of(applied, *key)
+    env.remember(environment.looks_back)
+    if look is not None:
+        env.set_looks(look)
+    try:
+        with changed(env.physics.model.ptr, task, applied, *key):
+            yield environment
+    finally:
+        env.remember(False)
 
 
 def disturb_frames(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ from constants import Stream
 from episodes import Episode, JpegFrames
 from evaluation.disturb_words import read_set
 from evaluation.disturbances import LOOK
-from evaluation.disturbed import Disturbed
-from evaluation.dynamics_disturbances import changed
+from evaluation.disturbed import KnockedLoose, disturbed_simulation
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import content_version
-from evaluation.scene_disturbances import look_of
 from policies import Policy, ready_to_act
 from policy import load_policy
-from tasks import LEVELS, LookPlan, Task, TimeStep
+from tasks import LEVELS, LookPlan, Task
 
 FILM_FPS = 25  # frames a second of a video, at most about so many
 GPU_WORKERS = 4  # that share a GPU: each takes half a gigabyte there, and seconds to begin
@@ -75,26 +72,6 @@ class EvalJob:
     def quality(self, policy: Policy | None) -> str:
         """How the simulation is rendered: as it was for training, if not given."""
         return self.render_quality or (policy and policy.interface.render_quality) or "fast"
-
-
-class KnockedLoose:
-    """An environment whose first prop is knocked loose after `after` steps; `rng` gives its new place.
-
-    Rewards before that do not count.
-    """
-
-    def __init__(self, env: Any, after: int, rng: np.random.Generator) -> None:
-        self._env, self._left, self._rng = env, after, rng
-
-    def reset(self, *args: Any, **options: Any) -> TimeStep:
-        return self._env.reset(*args, **options)
-
-    def step(self, action: np.ndarray) -> TimeStep:
-        step = self._env.step(action)
-        self._left -= 1
-        if self._left == 0 and not step.last():
-            return replace(step, observation=self._env.knock_loose(self._rng), reward=0.0)
-        return step if self._left < 0 else replace(step, reward=0.0)
 
 
 class Film:
@@ -197,7 +174,8 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     act = by_policy(player.execute, task.dim)
     if view is not None:
         act = watched(act, view, task.cameras[0], task, steps)
-    with _disturbed(env, environment, job, index) as environment:
+    applied = read_set(flags.disturb)
+    with disturbed_simulation(env, environment, task, applied, (seed, index)) as environment:
         start = environment.reset(rng, case=case)
         rollout(environment, start, act, task.episode_len, film)
     success = steps.highest_reward == task.max_reward if task.stages else None
@@ -219,24 +197,6 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         change=elsewhere,
         steps=len(episode.reward),
     )
-
-
-@contextmanager
-def _disturbed(env: Any, environment: Any, job: EvalJob, index: int) -> Iterator[Any]:
-    """What a rollout runs in: `environment`, of the simulation `env`, with what the flags say disturbs it."""
-    applied, seed = read_set(job.flags.disturb), job.flags.seed
-    if not applied:
-        yield environment
-        return
-    environment, look = Disturbed(environment, job.task, applied, seed, index), look_of(applied, seed, index)
-    env.remember(environment.looks_back)
-    if look is not None:
-        env.set_looks(look)
-    try:
-        with changed(env.physics.model.ptr, job.task, applied, seed, index):
-            yield environment
-    finally:
-        env.remember(False)
 
 
 def _plot(episode: Episode, task: Task, path: Path, index: int) -> None:
