@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -102,9 +102,14 @@ def _save_raw(path: Path, steps: list[tuple[dict, np.ndarray]], actions: list[np
 
 @contextmanager
 def ours(
-    task: Task, workers: int, render_quality: str, episodes: int, cameras: tuple[str, ...] = (CAMERA,)
+    task: Task,
+    workers: int,
+    render_quality: str,
+    episodes: int,
+    cameras: tuple[str, ...] = (CAMERA,),
+    flags: Mapping[str, str] | None = None,
 ) -> Iterator[Job]:
-    """So many episodes a worker, through record_sim_episodes.record."""
+    """So many episodes a worker, through record_sim_episodes.record, with further flags of it."""
     import record_sim_episodes
     from evaluation import close_environments
 
@@ -117,6 +122,7 @@ def ours(
             num_workers=workers,
             render_quality=render_quality,
             keep_failures=task.episode_len < 400,  # cut short, the script cannot succeed
+            **(flags or {}),
         )
         record_sim_episodes.record(config, task)
         return {"episodes": episodes, "bytes": sum(path.stat().st_size for path in folder.glob("*.hdf5"))}

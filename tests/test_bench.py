@@ -29,6 +29,13 @@ ROWS = {
         "ours, all cores",
     ],
     "growth.py": GROWTH,
+    "looks.py": [
+        "plain",
+        "mild, a look per episode",
+        "mild, a look per frame",
+        "real, a look per episode",
+        "real, a look per frame",
+    ],
     "startup.py": [
         "import torch",
         "training, --help",

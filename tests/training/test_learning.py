@@ -5,14 +5,16 @@ import pytest
 import torch
 from synthetic import make_dataset, make_small
 
+from episodes.episode import Episode
 from episodes.folders import list_episodes
+from episodes.frames import JpegFrames
 from episodes.stats import dataset_stats
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Policy
 from policies.registry import POLICIES
 from training.flags import TrainConfig
 from training.loop import Run
-from utils import Demonstrations
+from utils import Demonstrations, Loader, Shares, StartSampler
 
 OVERFIT = {  # flags with which two episodes are soon known by heart, steps
     "ACT": ({"dropout": 0.0, "kl_weight": 0.01}, 300),
@@ -95,3 +97,42 @@ def test_overfits_two_episodes(name, tmp_path):
     before = error()
     learn(policy, data, samples, steps)
     assert error() < 0.1 * before, (error(), before)
+
+
+def with_looks(folder, hold: int) -> None:
+    """Tint the pictures of a folder's episodes anew every `hold` steps, as looks do."""
+    rng = np.random.default_rng(0)
+    for path in list_episodes(folder):
+        episode = Episode.load(path)
+        frames = JpegFrames()
+        for step, picture in enumerate(episode.images["top"]):
+            if step % hold == 0:
+                tint, ground = rng.uniform(0.6, 1.0, 3), rng.integers(0, 80, 3)
+            is_square = picture.max(axis=2, keepdims=True) > 100
+            frames.append(np.where(is_square, tint * picture, ground).astype(np.uint8))
+        episode.images["top"], episode.randomized, episode.looks_hold = frames, True, hold
+        episode.save(path, overwrite=True)
+
+
+@pytest.mark.slow
+def test_diffusion_learns_from_pairs_of_observations_whose_looks_change(tmp_path):
+    """Looks last for 5 steps; each pair lies in one of them."""
+    make_dataset(tmp_path, 2)
+    with_looks(tmp_path, 5)
+    data = Demonstrations(list_episodes(tmp_path), ("top",), (48, 64))
+    policy = make_small("Diffusion", observation_horizon=2, down_dims=(32, 64))
+    for field, value in vars(dataset_stats([data.paths])).items():
+        getattr(policy, field).copy_(value)
+    steps, sampler = 1500, StartSampler(list(map(len, data.starts(2))), [0, 1])
+    loader = Loader(data, sampler, Shares(6), policy.chunk_size, history=2)
+    run = Run(
+        policy.train(), TrainConfig(lr=3e-3, lr_schedule="cosine", grad_clip=1.0, amp="no", ema=0.0), steps
+    )
+    for batch in loader.batches(range(steps)):
+        run.update([batch])
+    policy.eval()
+    batch = data.batch([(0, 4), (1, 9), (0, 14)], policy.chunk_size, history=2)
+    still = (batch["actions"] - batch["actions"].mean()).abs().mean().item()
+    with torch.inference_mode():
+        actions = policy.act(batch, torch.Generator().manual_seed(0))
+    assert (actions - batch["actions"]).abs().mean().item() < 0.3 * still
