@@ -35,30 +35,31 @@ def _table(kept: KeptSweep) -> Html:
     head = element("tr", *(element("th", name) for name in ("", *STRENGTHS, "unit", "what it is")))
     rows, plain = [head], kept.sweep.undisturbed
     if plain is not None:
-        rows.append(element("tr", element("td", "undisturbed"), _cell(plain)))
+        rows.append(element("tr", element("td", "undisturbed"), _cell(plain, len(STRENGTHS))))
     group = ""
     for name, levels in kept.sweep.axes.items():
         first = next(iter(levels.values()))
         if first.group != group:
             group = first.group
             title = f"{group}: {GROUPS[group]}" if group in GROUPS else group
-            rows.append(element("tr", element("th", title, colspan=5)))
+            rows.append(element("tr", element("th", title, colspan=len(STRENGTHS) + 3)))
         cells = [_cell(levels[level]) if level in levels else element("td", "-") for level in STRENGTHS]
         about = [element("td", first.unit), element("td", first.what, class_="soft")]
         rows.append(element("tr", element("td", name.replace("_", " ")), *cells, *about))
     return element("div", element("table", *rows), class_="scroll heat")
 
 
-def _cell(score: Score) -> Html:
+def _cell(score: Score, columns: int = 1) -> Html:
     """Success in words and as a colour."""
     low, high = score.interval
     share = f"color-mix(in srgb, var(--good) {100 * score.rate:.0f}%, var(--bad))"
-    at = f"; at {score.strength:g}" if score.name else ""
+    at = element("span", f"at {score.strength:g}", class_="soft") if score.name else ""
     words = [
-        element("b", percent(score.successes, score.rollouts)),
-        element("div", f"{low:.0%} to {high:.0%}{at}", class_="soft"),
+        joined([element("b", percent(score.successes, score.rollouts)), at], " "),
+        element("div", f"{100 * low:.0f} to {100 * high:.0f} %", class_="soft"),
     ]
-    return element("td", joined(words), style=f"background:color-mix(in srgb, {share} 35%, transparent)")
+    style = f"background:color-mix(in srgb, {share} 35%, transparent)"
+    return element("td", joined(words), class_="score", colspan=columns, style=style)
 
 
 def _files(kept: KeptSweep, link: Link) -> Html:
