@@ -73,7 +73,7 @@ __getattr__, __dir__, __all__ = open_door(
             "write_video",
         ),
         "processes": ("began", "this_command", "who_opened"),
-        "serving": ("LocalHandler", "LocalServer", "PAGE_STYLE", "Refused"),
+        "serving": ("LocalHandler", "LocalServer", "PAGE_STYLE", "Refused", "open_page"),
         "torch_files": ("check_room", "copied", "read_torch", "write_torch"),
     },
 )

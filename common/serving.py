@@ -15,11 +15,14 @@ import hmac
 import io
 import json
 import math
+import os
 import secrets
 import socket
+import sys
 import threading
 import time
 import urllib.parse
+import webbrowser
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -86,6 +89,13 @@ class LocalServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that is gone is no error."""
+
+
+def open_page(url: str) -> None:
+    """Open a page in a browser, if there is a screen for one."""
+    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if (sys.platform.startswith("linux") and not has_display) or not webbrowser.open(url):
+        print(f"no browser could be opened here; open {url} yourself", flush=True)
 
 
 class _Timed(io.RawIOBase):

@@ -25,9 +25,10 @@ if __name__ == "__main__":
 import numpy as np
 
 from cameras import PlacementLimits, Reference
-from common import cli, shown
+from common import cli, open_page, shown
 from mycobot_scripts.checks import (
     Finding,
+    PlacementServer,
     arm_checks,
     calibrate,
     check_camera,
@@ -85,6 +86,10 @@ class CheckArmConfig(PlacementLimits):
         None,
         "compare the cameras with the pictures that episodes begin with, and do nothing else: a dataset's "
         "folder, a run's, a checkpoint, or mycobot320.json",
+    )
+    view: bool = cli.flag(
+        False,
+        "with --against, a page that shows cameras and references while you push, until you press enter",
     )
 
 
@@ -250,7 +255,21 @@ def compare(
         text = f"{off:.1f} degrees off it"
         advice = "references show the arm at its start pose; a camera on the arm shows something else here"
         checker.add([judged("start pose", off <= START_MISS, text, advice, "look")])
+    if config.view:
+        follow(cameras, references, config, operator)
     checker.attempt("cameras", lambda: check_placements(cameras, references, config))
+
+
+def follow(
+    cameras: dict[str, Camera], references: dict[str, Reference], config: CheckArmConfig, operator: Operator
+) -> None:
+    """Show the cameras beside their references in a browser, until the person presses enter."""
+    server = PlacementServer(cameras, references, config)
+    try:
+        open_page(server.address)
+        operator.keys.ask(f"push the cameras, as {server.address} shows; then press enter", {"enter": True})
+    finally:
+        server.close()
 
 
 def may_move(config: CheckArmConfig, operator: Operator, where: str = CHECKED) -> bool:
@@ -312,6 +331,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[CheckArmConfig, Setu
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
+    if config.view and config.against is None:
+        raise ValueError("--view shows cameras beside references; give --against too")
     task = find_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK), setup)
     with open_keys() as keys:
         findings = run(setup, config, task, Operator(keys))

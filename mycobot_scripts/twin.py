@@ -9,11 +9,9 @@ Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its came
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import (
     LocalServer,  # noqa: E402
     cli,  # noqa: E402
+    open_page,  # noqa: E402
 )
 from constants import TASKS, get_task, is_mycobot  # noqa: E402
 from mycobot_scripts.stand_in import (
@@ -111,7 +110,7 @@ def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
         try:
             announce(task, port.port, server, list(world.feeds))
             if config.view:
-                show(server.address)
+                open_page(server.address)
             if config.end_with_stdin:
                 threading.Thread(target=_follow_stdin, args=(world,), daemon=True).start()
             world.run()
@@ -127,13 +126,6 @@ def _follow_stdin(world) -> None:
     while sys.stdin.buffer.read(4096):
         pass
     world.stop()
-
-
-def show(url: str) -> None:
-    """Open a page in a browser, if there is a screen for one."""
-    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if (sys.platform.startswith("linux") and not has_display) or not webbrowser.open(url):
-        print(f"no browser could be opened here; open {url} yourself", flush=True)
 
 
 def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> None:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = open_door(
         "calibrating": ("calibrate",),
         "camera_checks": ("check_camera", "check_same", "check_visibility"),
         "findings": ("Finding", "judged", "summary", "write"),
+        "placement_page": ("PlacementServer",),
         "placement_checks": ("check_placements", "find_references"),
     },
 )
