@@ -125,14 +125,17 @@ def test_diffusion_learns_from_pairs_of_observations_whose_looks_change(tmp_path
         getattr(policy, field).copy_(value)
     steps, sampler = 1500, StartSampler(list(map(len, data.starts(2))), [0, 1])
     loader = Loader(data, sampler, Shares(6), policy.chunk_size, history=2)
+    batch = data.batch([(0, 4), (1, 9), (0, 14)], policy.chunk_size, history=2)
+
+    @torch.inference_mode()
+    def error() -> float:
+        actions = policy.eval().act(batch, torch.Generator().manual_seed(0))
+        return (actions - batch["actions"]).abs().mean().item()
+
+    before = error()
     run = Run(
         policy.train(), TrainConfig(lr=3e-3, lr_schedule="cosine", grad_clip=1.0, amp="no", ema=0.0), steps
     )
-    for batch in loader.batches(range(steps)):
-        run.update([batch])
-    policy.eval()
-    batch = data.batch([(0, 4), (1, 9), (0, 14)], policy.chunk_size, history=2)
-    still = (batch["actions"] - batch["actions"].mean()).abs().mean().item()
-    with torch.inference_mode():
-        actions = policy.act(batch, torch.Generator().manual_seed(0))
-    assert (actions - batch["actions"]).abs().mean().item() < 0.3 * still
+    for drawn in loader.batches(range(steps)):
+        run.update([drawn])
+    assert error() < 0.45 * before, (error(), before)
