@@ -22,10 +22,11 @@ def headline(runs: Sequence[RunFolder]) -> str:
 def body(runs: Sequence[RunFolder], link: Link) -> Html:
     """All parts that have something to show."""
     named = labels(runs)
+    has_only_sweeps = not named and any(run.sweeps for run in runs)
     parts = [
         _problems(runs),
         _related(runs, link),
-        report_results.success(named),
+        Html() if has_only_sweeps else report_results.success(named),
         report_results.stages(named),
         report_results.choices(named),
         report_disturbances.disturbances(runs, link),

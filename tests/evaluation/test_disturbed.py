@@ -11,6 +11,7 @@ from evaluation.dynamics_disturbances import changed
 from evaluation.rollouts import KnockedLoose
 from evaluation.scene_disturbances import look_of
 from sim_env import make_sim_env
+from tasks import LookPlan
 
 TASK = TASKS["sim_mycobot320_choose_scripted"]
 STEPS = 9
@@ -94,6 +95,19 @@ def test_late_pictures_are_those_of_then_and_only_they_are_rendered(env, plain, 
     assert rendered == list(TASK.cameras)
     for name in TASK.cameras:
         assert np.array_equal(pictures[8][name], plain[1][4][name])
+
+
+@pytest.mark.parametrize(
+    "plan", [LookPlan((5,), hold=1), LookPlan((5,), drift_fps=10.0)], ids=["hold", "drift"]
+)
+def test_late_pictures_have_the_look_of_then(varied, plan):
+    varied.set_looks(plan)
+    _, usual, _ = run(varied)
+    states, late, _ = run(varied, "late_pictures=strong")
+    varied.set_looks(None)
+    for name in TASK.cameras:
+        assert np.array_equal(late[9][name], usual[5][name]) and np.array_equal(late[3][name], usual[0][name])
+        assert not np.array_equal(usual[9][name], usual[5][name])
 
 
 def test_a_past_picture_does_not_change_what_comes(env, plain):

@@ -123,6 +123,7 @@ def test_a_sweep_is_a_table_a_picture_and_json(run, calls, capsys):
         assert (middle["strength"], middle["unit"], middle["success_rate"]) == (25, "of 255", 0.75)
         assert middle["success_rate_95"] == pytest.approx([0.3006, 0.9544], abs=1e-3)
     page = (run / "report.html").read_text()
+    assert "Not evaluated yet" not in page
     assert "Disturbances" in page and "grain on each pixel" in page and "disturbances.png" in page
     assert not (run / "evaluations").exists(), "a sweep is no evaluation among others"
 
