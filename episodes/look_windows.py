@@ -19,8 +19,9 @@ def starts_in_one_look(episode: Episode, history: int, path: Path) -> np.ndarray
     if not hold or history == 1:
         return steps
     if hold < history:
+        lasting = f"a look lasts {hold} steps" if hold > 1 else "each step has a look of its own"
         raise EpisodeError(
-            f"{path}: a look lasts {hold} steps, and the policy looks at {history} observations, which must "
+            f"{path}: {lasting}, and the policy looks at {history} observations, which must "
             f"have one look; record with --hold_looks {history} or more, or with --randomize episode"
         )
     return steps[steps // hold == np.maximum(0, steps - history + 1) // hold]

@@ -275,15 +275,15 @@ def test_every_sample_of_several_observations_has_one_look(tmp_path, hold, histo
     assert len(drawn) == 160 and {start for _, start in drawn} <= possible
 
 
-@pytest.mark.parametrize("hold", [1, 2])
-def test_looks_too_short_for_a_policy_are_refused_in_one_line(tmp_path, hold):
+@pytest.mark.parametrize(
+    ("hold", "lasting"), [(1, "each step has a look of its own"), (2, "a look lasts 2 steps")]
+)
+def test_looks_too_short_for_a_policy_are_refused_in_one_line(tmp_path, hold, lasting):
     data = with_looks(tmp_path, hold)
     with pytest.raises(EpisodeError) as caught:
         data.starts(3)
     said = str(caught.value)
-    assert said.startswith(
-        f"{tmp_path / 'episode_0.hdf5'}: a look lasts {hold} steps, and the policy looks at 3"
-    )
+    assert said.startswith(f"{tmp_path / 'episode_0.hdf5'}: {lasting}, and the policy looks at 3")
     assert "\n" not in said and "--hold_looks 3 or more" in said
 
 
