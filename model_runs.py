@@ -21,18 +21,14 @@ import numpy as np
 from cameras import Reference
 from common import check_folder, cli
 from constants import Stream
+from disturbances import HELP, LOOK, MODEL, Disturbed, read_set
 from evaluation import (
-    HELP,
-    LOOK,
-    MODEL,
-    Disturbed,
     ExecutionConfig,
     Outcome,
     Settings,
     Summary,
     content_version,
     open_evaluation,
-    read_set,
     rollout,
     write_summary,
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from common import captioned, tile
 from constants import TASKS
-from evaluation import AXES, GROUPS, STRENGTHS, Applied, Disturbance, Pictures
+from disturbances import AXES, GROUPS, STRENGTHS, Applied, Disturbance, Pictures
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, PICTURE = DOCS / "disturbances.md", DOCS / "disturbances.jpg"

@@ -14,10 +14,6 @@ __getattr__, __dir__, __all__ = open_door(
             "run_episode",
             "run_script",
         ),
-        "disturb_words": ("AXES", "HELP", "check_words", "is_sweep", "read_set", "read_sweep"),
-        "disturbances": ("Applied", "DISTURBANCES", "Disturbance", "GROUPS", "LOOK", "MODEL", "STRENGTHS"),
-        "disturbed": ("Disturbed", "Pictures", "disturb_frames"),
-        "dynamics_disturbances": ("changed",),
         "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout"),
         "execution": (
             "BackgroundEnsemble",
@@ -30,7 +26,6 @@ __getattr__, __dir__, __all__ = open_door(
         "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
         "results": ("content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
-        "scene_disturbances": ("look_of",),
         "sweep": ("evaluate_sweep",),
         "sweep_results": ("Score", "Sweep", "list_sweeps", "write_sweep"),
     },

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from common import ComputeConfig, cli
-from evaluation.disturb_words import HELP, SWEEP_HELP, check_words
+from disturbances import HELP, SWEEP_HELP, check_words
 from tasks import LEVELS
 
 MOST_STEPS = 100_000

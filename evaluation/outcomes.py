@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from common import complete_file, from_plain
-from evaluation.disturb_words import read_set
+from disturbances import read_set
 from tasks import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution

@@ -14,10 +14,8 @@ from tqdm import tqdm
 
 from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
 from constants import Stream
+from disturbances import LOOK, KnockedLoose, disturbed_simulation, read_set
 from episodes import Episode, JpegFrames
-from evaluation.disturb_words import read_set
-from evaluation.disturbances import LOOK
-from evaluation.disturbed import KnockedLoose, disturbed_simulation
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig

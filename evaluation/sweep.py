@@ -19,8 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from common import Workers, complete_file, hold, spread
-from evaluation.disturb_words import AXES, Cell
-from evaluation.disturbances import STRENGTHS, Applied
+from disturbances import AXES, STRENGTHS, Applied, Cell
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import read_result
 from evaluation.rollouts import EvalJob, close_players, placed, run_one

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import complete_file, from_plain
-from evaluation.disturb_words import Cell
-from evaluation.disturbances import STRENGTHS
+from disturbances import STRENGTHS, Cell
 from evaluation.outcomes import Settings, Summary, wilson_interval
 from tasks import Task
 

@@ -17,7 +17,7 @@ FLOORS = {  # of rooms and of files at the root; imports point strictly downward
     **dict.fromkeys(("episodes", "sim_env"), 4),
     **dict.fromkeys(("cameras", "utils", "ee_sim_env", "gym_env"), 5),
     **dict.fromkeys(("policies", "teleop"), 6),
-    "policy": 7,
+    **dict.fromkeys(("policy", "disturbances"), 7),
     "evaluation": 8,
     "mycobot_scripts": 9,
     "viewers": 10,

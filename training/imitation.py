@@ -11,6 +11,7 @@ import torch
 from cameras import dataset_references
 from common import LiveView, World, choose_kernels, k_plot, pick_device
 from constants import Stream
+from disturbances import is_sweep, read_sweep
 from evaluation import (
     EvalConfig,
     EvalJob,
@@ -18,9 +19,7 @@ from evaluation import (
     Summary,
     evaluate,
     evaluate_sweep,
-    is_sweep,
     open_evaluation,
-    read_sweep,
 )
 from policies import BEST, LAST, POLICIES, Policy, run_checkpoint
 from policy import choose_cameras, finish_policies, save_policy

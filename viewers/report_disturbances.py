@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation import GROUPS, STRENGTHS, Score
+from disturbances import GROUPS, STRENGTHS
+from evaluation import Score
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft
 from viewers.report_results import Link, percent

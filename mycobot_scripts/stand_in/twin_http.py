@@ -26,7 +26,7 @@ import numpy as np
 
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 from constants import Stream
-from evaluation import LOOK, MODEL, read_set
+from disturbances import LOOK, MODEL, read_set
 from mycobot_scripts.kinematics import JOINTS, forward, solve
 from mycobot_scripts.robot import axes_in_picture
 from mycobot_scripts.safety import HARD_LIMITS

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from constants import IMAGE_SIZE
-from evaluation import Applied, changed, look_of
+from disturbances import Applied, changed, look_of
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed

@@ -8,9 +8,8 @@ from synthetic import make_act
 
 import imitate_episodes
 from constants import TASKS
+from disturbances import AXES, STRENGTHS, is_sweep, read_set, read_sweep
 from evaluation import sweep as sweeps
-from evaluation.disturb_words import AXES, is_sweep, read_set, read_sweep
-from evaluation.disturbances import STRENGTHS
 from evaluation.outcomes import Outcome, Settings
 from evaluation.sweep_results import Score, Sweep
 from policy import save_policy

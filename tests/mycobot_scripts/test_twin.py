@@ -20,9 +20,9 @@ from pymycobot import MyCobot320
 from step_response import fitted_steps
 
 from constants import MYCOBOT, Stream, get_task
+from disturbances import read_set
 from ee_sim_env import make_ee_sim_env
 from evaluation.demonstrations import Demonstration, run_script
-from evaluation.disturb_words import read_set
 from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.kinematics.units import to_degrees
 from mycobot_scripts.robot.twin_client import TWIN, start_twin

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from evaluation.disturbances import LINK, register, steps
+from disturbances.registry import LINK, register, steps
 
 dynamics = partial(register, "dynamics", LINK)
 arm = partial(register, "arm", LINK)

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from evaluation.disturbances import MOMENT, register, steps
+from disturbances.registry import MOMENT, register, steps
 
 EVERY = 4.0  # s from one frozen picture to the next
 timing = partial(register, "pictures", MOMENT)

@@ -13,7 +13,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from evaluation.disturbances import PICTURE, register
+from disturbances.registry import PICTURE, register
 
 LINES = 480  # height (pixels) for which lengths are given
 picture = partial(register, "pictures", PICTURE)

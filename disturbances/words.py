@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common import choose
-from evaluation import (  # noqa: F401  (each file registers its disturbances)
-    dynamics_disturbances,
-    link_disturbances,
-    picture_disturbances,
-    scene_disturbances,
-    timing_disturbances,
-)
-from evaluation.disturbances import DISTURBANCES, GROUPS, LOOK, STRENGTHS, Applied
+from disturbances import dynamics, links, pictures, scene, timing  # noqa: F401  (each registers its own)
+from disturbances.registry import DISTURBANCES, GROUPS, LOOK, STRENGTHS, Applied
 
 ALL = "all"
 AXES = {  # by name; the groups in their order

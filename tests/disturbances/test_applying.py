@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from constants import TASKS
-from evaluation.disturb_words import AXES, read_set
-from evaluation.disturbances import LOOK
-from evaluation.disturbed import Disturbed
-from evaluation.dynamics_disturbances import changed
-from evaluation.rollouts import KnockedLoose
-from evaluation.scene_disturbances import look_of
+from disturbances import AXES, LOOK, Disturbed, KnockedLoose, changed, look_of, read_set
 from sim_env import make_sim_env
 from tasks import LookPlan
 

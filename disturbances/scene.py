@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from constants import Stream
-from evaluation.disturbances import LOOK, Applied, register
+from disturbances.registry import LOOK, Applied, register
 from tasks import (
     CLOTHS,
     TABLE_TOPS,

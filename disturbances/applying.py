@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.disturbances import LINK, MOMENT, PICTURE, Applied
-from evaluation.dynamics_disturbances import changed
-from evaluation.scene_disturbances import look_of
+from disturbances.dynamics import changed
+from disturbances.registry import LINK, MOMENT, PICTURE, Applied
+from disturbances.scene import look_of
 from tasks import Task, TimeStep
 
 
@@ -77,7 +77,7 @@ class DisturbedImages(Mapping):
 
 class Disturbed:
     """An environment whose pictures, actions and states are disturbed on their way; its physics is not
-    (`changed` in dynamics_disturbances.py).
+    (`changed` in dynamics.py).
 
     Args:
         env: a simulation or an arm. Where it `looks_back`, images of earlier steps must be there to look at:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.disturbances import MODEL, Applied, register
+from disturbances.registry import MODEL, Applied, register
 from tasks import Task
 
 FIELDS = (  # of a model, which disturbances change

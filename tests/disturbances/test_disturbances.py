@@ -9,8 +9,8 @@ import pytest
 
 from bench import disturbances as page_file
 from constants import TASKS
-from evaluation.disturb_words import AXES
-from evaluation.disturbances import (
+from disturbances import (
+    AXES,
     DISTURBANCES,
     GROUPS,
     LINK,
@@ -20,10 +20,12 @@ from evaluation.disturbances import (
     PICTURE,
     STRENGTHS,
     Applied,
+    Pictures,
+    changed,
+    disturb_frames,
+    look_of,
 )
-from evaluation.disturbed import Pictures, disturb_frames
-from evaluation.dynamics_disturbances import FIELDS, changed
-from evaluation.scene_disturbances import look_of
+from disturbances.dynamics import FIELDS
 from tasks import Ranges, build_model, mujoco
 
 ROLLOUTS = 6
