@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "flags": ("EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
         "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
-        "results": ("content_version", "list_results", "open_evaluation", "read_result"),
+        "results": ("ARM", "content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
         "sweep": ("evaluate_sweep",),
         "sweep_results": ("Score", "Sweep", "list_sweeps", "write_sweep"),

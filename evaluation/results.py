@@ -21,6 +21,7 @@ from common import complete_file, hold_briefly
 from evaluation.outcomes import Settings, Summary
 
 FOLDER = "evaluations"
+ARM = "arm"  # in the folder of a policy's training: the folder of its runs on an arm
 KEPT_IN = "kept_in"  # in a copy: the folder of the original, relative to the copy's
 DIGITS = 8  # of a version
 BLOCK = 2**20  # bytes

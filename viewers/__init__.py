@@ -14,7 +14,6 @@ __getattr__, __dir__, __all__ = open_door(
         "provenance": ("note_command",),
         "report": ("FILE", "refresh_report", "write_report"),
         "rerun_file": ("write_rerun",),
-        "run_folder": ("ARM",),
         "series": ("camera_order",),
         "task_picture": ("CasePicture", "write_task_picture"),
     },

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from evaluation import ARM
 from viewers.pages import write_page
 from viewers.report_parts import body, headline
-from viewers.run_folder import ARM, PAGE, is_run, read_run, run_name
+from viewers.run_folder import PAGE, is_run, read_run, run_name
 
 FILE = PAGE
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from common import Losses, cli
-from evaluation import Summary, Sweep, content_version, list_results, list_sweeps, read_result
+from evaluation import ARM, Summary, Sweep, content_version, list_results, list_sweeps, read_result
 from viewers.provenance import FILE, NotedCommand, read_commands
 
 PAGE = "report.html"
-ARM = "arm"  # in the folder of a policy's training: the folder of its runs on an arm
 
 
 @dataclass

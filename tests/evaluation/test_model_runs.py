@@ -20,8 +20,9 @@ from episodes.episode import Episode
 from episodes.folders import list_episodes
 from evaluation.outcomes import Settings, Summary
 from evaluation.rollouts import rollout_steps
-from model_runs import ModelRunsConfig, Runner, free_episode, make_execution, part_lengths
-from mycobot_scripts.demos.journal import list_journals
+from model_runs import part_lengths
+from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
+from mycobot_scripts.demos.journal import free_episode, list_journals
 from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
 from policy import save_policy

@@ -1,0 +1,105 @@
+"""Flags of model_runs.py: which policies run, from where, how often, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import cli
+from disturbances import HELP, read_set
+from evaluation import ARM, ExecutionConfig, Settings, content_version
+from mycobot_scripts.demos.placed_cameras import PlacementConfig
+from mycobot_scripts.robot import Setup
+from tasks import Task
+
+if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
+    from policies import Policy
+
+
+@dataclass(frozen=True)
+class ModelRunsConfig(PlacementConfig, ExecutionConfig):
+    """Flags of model_runs.py; those of the arm come on top."""
+
+    ckpt_dir: tuple[str, ...] = cli.flag(
+        None, "folder of the checkpoint; several run one after the other", required=True
+    )
+    task_name: str = cli.flag(
+        None, "task, e.g. mycobot320_choose, or a simulated one of the twin", required=True
+    )
+    ckpt_name: str | None = cli.flag(
+        None,
+        "checkpoint in each folder; the one that the run's flags name, else policy_best.ckpt, if not given",
+    )
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras of a checkpoint of ACT, which names none, in the order of its training", distinct=True
+    )
+    num_rollouts: int = cli.flag(1, "runs", least=1, most=100_000)
+    first_rollout: int = cli.flag(
+        0, "number of the first run; run i of a seed has the start of --eval", least=0
+    )
+    output_dir: str | None = cli.flag(None, "folder for the runs' episodes; <ckpt_dir>/arm if not given")
+    fps: float | None = cli.flag(
+        None, "steps a second; those of the demonstrations if not given", above=0, most=50
+    )
+    seconds: tuple[float, ...] | None = cli.flag(
+        None,
+        "length of a run, one for each checkpoint; if not given that of --eval (the task's, or the longest "
+        "demonstration's if longer), or with several checkpoints each one's longest demonstration's",
+        above=0,
+        most=86_400,
+    )
+    sync: bool = cli.flag(False, "wait for each chunk, instead of having it computed in the background")
+    dry_run: bool = cli.flag(
+        False, "play each chunk on the twin's body first, and refuse it on a limit or a collision"
+    )
+    disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}; the real arm takes those of pictures alone")
+    view: bool = cli.flag(False, "show cameras, state and progress in a window")
+    take_over: str = cli.flag(
+        "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
+    )
+
+    def check(self) -> None:
+        """ValueError for the first value that makes no sense."""
+        self.check_execution()
+        read_set(self.disturb)
+        if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
+            raise ValueError(
+                f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
+            )
+
+    def check_robot(self, robot: str) -> None:
+        """ValueError for a disturbance that cannot be had on a robot."""
+        for each in read_set(self.disturb):
+            if robot != "twin" and each.disturbance.group != "pictures":
+                raise ValueError(
+                    f"--disturb has {each}, which changes {each.disturbance.group}; of the real arm only "
+                    "pictures can be disturbed, --robot twin takes all"
+                )
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs' episodes go."""
+        return Path(self.output_dir or Path(self.ckpt_dir[0]) / ARM).resolve()
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        from policies import run_checkpoint
+
+        return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
+
+    def settings(self, setup: Setup, policies: Sequence[Policy], task: Task) -> Settings:
+        """How the runs are made; `task` has their steps a second and length."""
+        return Settings.of(
+            self,
+            checkpoints=tuple(path.name for path in self.checkpoints),
+            version=content_version(self.checkpoints),
+            robot=setup.config.robot,
+            first=self.first_rollout,
+            count=self.num_rollouts,
+            cameras=tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras)),
+            fps=float(task.fps),
+            pace=setup.config.pace,
+            steps=task.episode_len,
+        )

@@ -1,0 +1,215 @@
+"""Runs of policies on an arm that is ready: each is prepared, watched, recorded and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cameras import Reference
+from constants import Stream
+from disturbances import LOOK, MODEL, Disturbed, read_set
+from evaluation import Outcome, rollout
+from mycobot_scripts.demos.bump_watch import BumpWatch
+from mycobot_scripts.demos.journal import free_episode
+from mycobot_scripts.demos.placed_cameras import PlacedCameras
+from mycobot_scripts.demos.policy_runs import Guarded, Parts, RunView
+from mycobot_scripts.demos.recording import Recording
+from mycobot_scripts.demos.run_flags import ModelRunsConfig
+from mycobot_scripts.demos.takeover import Corrections, TakeOver, WithCorrections
+from mycobot_scripts.robot import Session, as_recorded, make_device
+from mycobot_scripts.wire import clock
+
+if TYPE_CHECKING:  # torch
+    from evaluation import Execution
+
+SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
+VERDICTS = {True: "success", False: "no success", None: "nobody knows how it ended"}
+HELPED = ", with your help: it does not count as the policy's"
+RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
+
+
+def make_execution(policy: Any, config: ModelRunsConfig, fps: float) -> Execution:
+    """How a policy's chunks are executed."""
+    from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, TemporalEnsemble
+
+    if config.temporal_agg:
+        if config.sync:
+            return TemporalEnsemble(policy, amp=config.amp)
+        return BackgroundEnsemble(policy, fps, amp=config.amp, now=clock.now)
+    if config.sync:
+        return ChunkedExecution(policy, config.query_every, config.amp)
+    return BackgroundExecution(policy, fps, config.query_every, amp=config.amp, now=clock.now)
+
+
+class Runner:
+    """Runs policies on an arm that is ready.
+
+    Args:
+        session: the arm; its task has the run's steps a second and length.
+        config: flags.
+        executions: of the policies, which run one after the other.
+        lengths: steps of each.
+        references: what cameras show where the demonstrations begin.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        config: ModelRunsConfig,
+        executions: Sequence[Execution],
+        lengths: Sequence[int],
+        references: Mapping[str, Reference] | None = None,
+    ) -> None:
+        self._session, self._config, self._task = session, config, session.task
+        self._folder = config.folder
+        robot = session.robot
+        if config.dry_run:
+            from mycobot_scripts.safety import Rehearsal, Rehearsed  # needs MuJoCo
+
+            rehearsal = Rehearsal(self._task, session.setup.limits)
+            for execution in executions:
+                execution.policy = Rehearsed(execution.policy, rehearsal, robot.request_stop)
+        self._parts = Parts(executions, lengths)
+        self._corrections = Corrections(self._folder / "corrections", self._task, session.is_twin)
+        self._take_over = TakeOver(
+            self._parts,
+            make_device(config.take_over, session.keys),
+            session.jog(),
+            *(robot, session.operator, self._corrections),
+        )
+        known = replace(config, ignore_moved=config.ignore_moved or bool(config.disturb))
+        self._placed = PlacedCameras(references or {}, known)
+        self._watch = None if known.ignore_moved else BumpWatch(config, robot.request_stop)
+        self.refused: str | None = None  # why a run did not start
+        self._view = RunView(self._task.cameras) if config.view else None
+        self._applied = read_set(config.disturb)
+        self._n_corrections = 0
+
+    def run(self, index: int) -> Outcome | None:
+        """Run number `index`; None if the person quits before it, or it is `refused`."""
+        session, task = self._session, self._task
+        case = task.case_number(index) if task.cases else None
+        if not session.is_twin and not self._ready(index):
+            return None
+        print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
+        self._take_over.reset([self._config.seed, Stream.ACT, index])
+        session.operator.listens = True
+        environment = self._environment(index)
+        with session.robot.interrupts_stop():
+            start = environment.reset(self._start(index), case)
+            if start.last():
+                return self._outcome(index, case)
+            self.refused = self._placed.check(start.observation["images"])
+            if self.refused:
+                return None
+            if self._watch is not None:
+                self._watch.begin(start.observation)
+            session.operator.listens = False  # from here on whoever may take over reads the keys
+            recording = self._begin_recording()
+            try:
+                act = Guarded(self._act, session.robot.request_stop)
+                keeper = WithCorrections(recording, self._corrections)
+                rollout(environment, start, act, task.episode_len, keeper)
+                self._take_over.finish()
+                return self._outcome(index, case, recording)
+            except BaseException:
+                recording.abandon()
+                print(f"{recording.folder} keeps what was recorded; {RECOVER} {self._folder}")
+                raise
+
+    def _environment(self, index: int) -> Any:
+        """The robot, with what disturbs a run; the twin itself changes its physics and its look."""
+        robot, seed = self._session.robot, self._config.seed
+        words = [str(each) for each in self._applied if each.kind in (MODEL, LOOK)]
+        if words:
+            self._session.scene.disturb = {"words": words, "seed": seed, "rollout": index}
+        return Disturbed(robot, self._task, self._applied, seed, index) if self._applied else robot
+
+    def _start(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self._config.seed, Stream.EVALUATE, index])
+
+    def _ready(self, index: int) -> bool:
+        question = f"run {index}: put everything to its place, then press enter (q: quit)"
+        return self._session.keys.ask(question, {"enter": True, "q": False})
+
+    def _begin_recording(self) -> Recording:
+        facts = as_recorded(self._task, self._session.is_twin)
+        if self._session.is_twin:
+            facts |= {
+                "seed": self._config.seed,
+                "env_state": np.array(self._session.scene.state["env_state"]),
+            }
+        return Recording(free_episode(self._folder), self._task.cameras, **facts)
+
+    def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
+        if self._watch is not None:
+            self._watch.look(observation)
+        observation = self._placed.rectified(observation)
+        action = self._take_over(observation)
+        if self._view is not None:
+            parts = self._parts
+            progress = (
+                f"part {parts.part + 1}, {parts.left} steps left; chunk: {parts.remaining} actions left"
+            )
+            twin = self._session.scene.state if self._session.is_twin else None
+            reward = f"; reward {twin['reward']} of {twin['max_reward']}" if twin else ""
+            lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.robot.guard.report()]
+            self._view.show(observation, [*lines, self._take_over.help])
+        return action
+
+    def _outcome(self, index: int, case: int | None, recording: Recording | None = None) -> Outcome:
+        """Find out how a run went, save it, and say so."""
+        session, task = self._session, self._task
+        judgement = self._judge(recording is not None)
+        outcome = Outcome(
+            index,
+            total_reward=0.0 if recording is None else recording.total_reward,
+            case=None if case is None else task.cases[case].label,
+            stopped=session.robot.stopped,
+            takeovers=self._take_over.takeovers,
+            steps=None if recording is None else len(recording),
+            **judgement,
+        )
+        if recording is not None:
+            reward = outcome.highest_reward
+            success = None if reward is None else reward == max(1, task.max_reward)
+            path = recording.finish(success)
+            outcome = replace(outcome, episode=path.name)
+            print(f"saved {path}: {VERDICTS[success]}{HELPED if outcome.takeovers else ''}")
+            print(session.robot.report())
+            print(latency_line(self._parts), flush=True)
+        for path in self._corrections.paths[self._n_corrections :]:
+            print(f"a correction: {path}")
+        self._n_corrections = len(self._corrections.paths)
+        return outcome
+
+    def _judge(self, has_run: bool) -> dict[str, Any]:
+        """How a run ended, as the twin or the person says."""
+        if not has_run:
+            return {"highest_reward": 0}
+        if not self._session.is_twin:
+            question = "did it succeed? [y/n] (u: unknown)"
+            return {"highest_reward": self._session.keys.ask(question, {"y": 1, "n": 0, "u": None})}
+        clock.sleep(SETTLING)
+        state = self._session.twin.state()
+        return {name: state[name] for name in ("highest_reward", "strict_success", "choice")}
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        if self._watch is not None:
+            self._watch.close()
+        self._take_over.finish()
+        self._parts.close()
+        if self._view is not None:
+            self._view.close()
+
+
+def latency_line(parts: Parts) -> str:
+    """How long the policy took, and how often the arm had to wait for it."""
+    latencies = 1000 * np.array(parts.latencies or [np.nan])
+    median, slowest = np.percentile(latencies, [50, 99])
+    held = f"; the arm held for {parts.held} steps, waiting for a chunk" if parts.held else ""
+    return f"policy: {len(parts.latencies)} chunks, {median:.0f} ms (99 %: {slowest:.0f} ms){held}"
