@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -340,11 +341,21 @@ def write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path)
 
 
+@contextlib.contextmanager
+def usual_priority():
+    """Of a root's process, libsvtav1 makes a real-time one, beside which all other processes starve."""
+    is_there = hasattr(os, "sched_setscheduler")
+    before = (os.sched_getscheduler(0), os.sched_getparam(0)) if is_there else None
+    yield
+    if before is not None:
+        os.sched_setscheduler(0, *before)
+
+
 def write_av1(path: Path, frames: list[np.ndarray]) -> None:
     """As LeRobot encodes its own; H.264 where this PyAV cannot."""
     path.parent.mkdir(parents=True, exist_ok=True)
     codec = "libsvtav1" if "libsvtav1" in av.codecs_available else "libx264"
-    with av.open(str(path), "w") as file:
+    with usual_priority(), av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=50, options={"g": "2", "crf": "20"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for rgb in frames:
