@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 from arm_rig import LIMITS, Person, make_rig
+from emulated import our_threads
 from scenery import SIZE, make_scene, seen, with_noise
 from synthetic import make_act
 
@@ -221,6 +222,9 @@ def test_the_runner_refuses_and_the_policy_sees_what_is_rectified(tmp_path):
                 outcome = runner.run(0)
             finally:
                 runner.close()
+                for camera in shown.values():
+                    camera.close()
+        assert our_threads() == []
         assert (outcome is None) == is_refused == bool(runner.refused)
         if not is_refused:
             assert find_displacement(SCENE, policy.seen[0]).distance < 0.5
