@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -126,9 +127,9 @@ class Settings:
         parts += [] if self.robot == SIMULATION else [self.robot]
         parts += ["ensembling"] if self.temporal_agg else []
         parts += ["sync"] if self.sync else []
-        if self.randomize:
-            parts += ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
-        parts += [word.replace("=", "_") for word in self.disturb]
+        words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
+        words = [*(words if self.randomize else []), *self.disturb]
+        parts += [re.sub(r"[^\w.-]", "_", word) for word in words]
         for name in ("query_every", "knock_loose", "render_quality"):
             value = getattr(self, name)
             parts += [] if value in (None, "fast") else [f"{name}_{value}"]
