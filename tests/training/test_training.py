@@ -33,6 +33,8 @@ from training.loop import DROPOUT, Feed, Run, fit, validate
 from training.optimisation import learning_rate_factor, make_optimiser, step_seed
 from training.progress import long_run_line, short
 
+ALONE = "TEST_ALONE"  # set in the environment of a test that runs by itself
+
 
 def batches_of(steps: range):
     """A different batch for each step, the same whenever it is asked for."""
@@ -476,7 +478,16 @@ def test_a_full_disk_is_told_before_anything_is_touched(tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_killed_at_any_moment_can_be_resumed(tmp_path):
-    """Every step is saved, so that many of the kills come in the middle of writing."""
+    """Every step is saved, so that many of the kills come in the middle of writing.
+
+    In a process of its own: where autograd has threads already, after other tests, it cannot fork.
+    """
+    if ALONE not in os.environ:
+        name = "test_a_run_that_is_killed_at_any_moment_can_be_resumed"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}::{name}"]
+        done = subprocess.run(command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        return
     rng, last = np.random.default_rng(0), tmp_path / "killed" / "policy_last.ckpt"
     for _ in range(8):
         child = os.fork()
