@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cameras import Reference
 from common import check_folder, cli
-from disturbances import LOOK, read_set
+from disturbances import changes_look, read_set
 from evaluation import Outcome, Summary, open_evaluation, write_summary
 from mycobot_scripts.demos import (
     ModelRunsConfig,
@@ -87,7 +87,7 @@ def run_all(
     references = reference_pictures(config, task)
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
-    summary, has_looks = None, any(each.kind == LOOK for each in read_set(config.disturb))
+    summary, has_looks = None, changes_look(read_set(config.disturb))
     actions = action_range(policies, task.dim)
     with (
         open_evaluation(config.folder, settings) as folder,

@@ -73,6 +73,11 @@ def room(strength: float) -> RoomRanges:
     return RoomRanges(share=1.0, floor=(0.0, strength), wall=(0.0, strength))
 
 
+def changes_look(applied: Sequence[Applied]) -> bool:
+    """Whether any of these disturbances changes how a scene looks, which must be made for that."""
+    return any(each.kind == LOOK for each in applied)
+
+
 def look_of(applied: Sequence[Applied], seed: int, rollout: int) -> LookPlan | None:
     """The look that a rollout has under the disturbances among `applied` that concern it; None: the usual
     one.

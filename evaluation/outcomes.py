@@ -349,11 +349,12 @@ def _rate(successes: int, n: int) -> str:
 
 def write_summary(summary: Summary, folder: Path) -> None:
     """Write the report as JSON and as text: `result_<checkpoint>.json` and `.txt`."""
-    stem = f"result_{Path(summary.checkpoint).stem}"
-    contents: Mapping[str, str] = {
-        "txt": summary.text() + "\n",
-        "json": json.dumps(summary.as_dict(), indent=2, allow_nan=False) + "\n",
-    }
-    for ending, content in contents.items():
-        with complete_file(folder / f"{stem}.{ending}") as part:
-            part.write_text(content, encoding="utf-8")
+    write_result(folder / f"result_{Path(summary.checkpoint).stem}", summary.text(), summary.as_dict())
+
+
+def write_result(path: Path, text: str, content: Mapping[str, Any]) -> None:
+    """Write a result as `<path>.txt` and as `<path>.json`; `path` has no ending."""
+    whole = json.dumps(content, indent=2, allow_nan=False)
+    for ending, words in (("txt", text), ("json", whole)):
+        with complete_file(path.parent / f"{path.name}.{ending}") as part:
+            part.write_text(words + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
 from constants import Stream
-from disturbances import LOOK, KnockedLoose, disturbed_simulation, read_set
+from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
 from episodes import Episode, JpegFrames
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
@@ -123,7 +123,7 @@ def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
 
 
 def _player(job: EvalJob) -> _Player:
-    is_scene_disturbed = any(each.kind == LOOK for each in read_set(job.flags.disturb))
+    is_scene_disturbed = changes_look(read_set(job.flags.disturb))
     # rollouts under other disturbances share one, but for those that need a scene whose looks vary
     shared = replace(job.flags, disturb=("looks",) if is_scene_disturbed else None)
     job = replace(job, flags=shared)
@@ -229,11 +229,8 @@ def evaluate(
     as its flags say: of the first rollouts, and of as many that failed. `settings` are kept with the result
     (`EvalJob.settings`, without the policy's if not given).
     """
-    workers = Workers(num_workers=1) if view is not None else workers or Workers()
-    job, workers = placed(job, workers)
-    version = job.checkpoint.stat().st_mtime_ns
-    folder = job.output_dir and job.output_dir.resolve()
-    job = replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version)
+    job, workers = prepared(job, workers, view)
+    folder = job.output_dir
     try:
         outcomes = _run_all("evaluating", job, indices, job.flags.videos if folder else 0, workers, view)
         summary = Summary.of(job.task, job.checkpoint.name, settings or job.settings(indices), outcomes)
@@ -245,6 +242,16 @@ def evaluate(
     finally:
         close_players()
     return summary
+
+
+def prepared(job: EvalJob, workers: Workers | None, view: Any) -> tuple[EvalJob, Workers]:
+    """The job as processes need it, which may run in other folders, and how many work: one if there is a
+    `view`.
+    """
+    job, workers = placed(job, Workers(num_workers=1) if view is not None else workers or Workers())
+    folder = job.output_dir and job.output_dir.resolve()
+    version = job.checkpoint.stat().st_mtime_ns
+    return replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version), workers
 
 
 def placed(job: EvalJob, workers: Workers) -> tuple[EvalJob, Workers]:

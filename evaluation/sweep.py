@@ -22,7 +22,7 @@ from common import Workers, complete_file, hold, spread
 from disturbances import AXES, STRENGTHS, Applied, Cell
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import read_result
-from evaluation.rollouts import EvalJob, close_players, placed, run_one
+from evaluation.rollouts import EvalJob, close_players, prepared, run_one
 from evaluation.sweep_results import FILE, Score, Sweep, write_sweep
 
 FOLDER = "disturbances"
@@ -98,7 +98,6 @@ def evaluate_sweep(
     Raises:
         Held: another command is at work in that folder.
     """
-    workers = Workers(num_workers=1) if view is not None else workers or Workers()
     folder = run / FOLDER / settings.name()
     kept = _Kept(folder, job, settings)
     with hold(folder):
@@ -114,11 +113,10 @@ def evaluate_sweep(
 
 
 def _run(
-    job: EvalJob, cells: Sequence[Cell], kept: _Kept, indices: range, workers: Workers, view: Any
+    job: EvalJob, cells: Sequence[Cell], kept: _Kept, indices: range, workers: Workers | None, view: Any
 ) -> None:
     """Run cells, and keep each as soon as its last rollout has ended."""
-    job, workers = placed(job, workers)
-    job = replace(job, checkpoint=job.checkpoint.resolve(), version=job.checkpoint.stat().st_mtime_ns)
+    job, workers = prepared(job, workers, view)
     jobs = [replace(job, flags=replace(job.flags, disturb=tuple(map(str, cell)) or None)) for cell in cells]
     calls = [(one, number, index, view) for number, one in enumerate(jobs) for index in indices]
     progress = tqdm(total=len(calls), desc=f"{len(cells)} evaluations", unit="rollout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import complete_file, from_plain
+from common import from_plain
 from disturbances import STRENGTHS, Cell
-from evaluation.outcomes import Settings, Summary, wilson_interval
+from evaluation.outcomes import Settings, Summary, wilson_interval, write_result
 from tasks import Task
 
 if TYPE_CHECKING:
@@ -168,13 +168,7 @@ class Sweep:
 
 def write_sweep(sweep: Sweep, folder: Path) -> None:
     """Write `disturbances.json`, `.txt` and `.png`."""
-    contents: Mapping[str, str] = {
-        "txt": sweep.text() + "\n",
-        "json": json.dumps(sweep.as_dict(), indent=2, allow_nan=False) + "\n",
-    }
-    for ending, content in contents.items():
-        with complete_file(folder / f"{FILE}.{ending}") as part:
-            part.write_text(content, encoding="utf-8")
+    write_result(folder / FILE, sweep.text(), sweep.as_dict())
     heat_map(sweep, folder / f"{FILE}.png")
 
 

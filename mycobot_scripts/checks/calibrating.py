@@ -10,7 +10,7 @@ import numpy as np
 
 from common import shown
 from mycobot_scripts.checks.calibration import fit_tip, table_height
-from mycobot_scripts.checks.camera_checks import take_pictures
+from mycobot_scripts.checks.camera_checks import take_still
 from mycobot_scripts.demos import Guiding
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot import (
@@ -145,7 +145,7 @@ class Calibration:
             return
         try:
             for name, camera in cameras.items():
-                self._pictures[name] = np.median(np.stack(take_pictures(camera)), axis=0).astype(np.uint8)
+                self._pictures[name] = take_still(camera)
         finally:
             close_cameras(cameras)
         print(f"taken: {', '.join(cameras) or 'none, as there are no --cameras'}")

@@ -132,6 +132,11 @@ def check_visibility(robot: MyCobotRobot, cameras: Mapping[str, Camera], folder:
     yield judged("gripper visible", bool(seeing), f"by {', '.join(seeing) or 'none'}", advice)
 
 
+def take_still(camera: Camera) -> np.ndarray:
+    """What stands before a camera, (H, W, 3) uint8 RGB: the median of its next pictures."""
+    return np.median(np.stack(take_pictures(camera)), axis=0).astype(np.uint8)
+
+
 def take_pictures(camera: Camera) -> list[np.ndarray]:
     """The next pictures, taken from now on."""
     frames: list[np.ndarray] = []

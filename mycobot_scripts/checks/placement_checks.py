@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from cameras import Placement, PlacementLimits, Reference, dataset_references, judge_placement
 from episodes import list_episodes
-from mycobot_scripts.checks.camera_checks import take_pictures
+from mycobot_scripts.checks.camera_checks import take_still
 from mycobot_scripts.checks.findings import Finding
 from mycobot_scripts.robot import ArmFile, Camera, arm_references
 
@@ -51,7 +49,7 @@ def check_placements(
     for name, reference in references.items():
         if name not in cameras:
             continue  # connecting it has failed, which is a finding
-        picture = np.median(np.stack(take_pictures(cameras[name])), axis=0).astype(np.uint8)
+        picture = take_still(cameras[name])
         try:
             placement = judge_placement(name, reference, picture, limits)
         except ValueError as error:
