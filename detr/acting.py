@@ -20,7 +20,7 @@ PLAIN_KEYS = 1024  # up to which plain products are faster on a CPU than the fus
 
 def acting_backbone(backbone: nn.Module, image: Tensor, dtype: torch.dtype) -> nn.Module:
     """A backbone as `fused` makes it; arguments are its."""
-    make = ActingKeypoints if type(backbone) is Keypoints else fused
+    make = ActingKeypoints if isinstance(backbone, Keypoints) else fused
     acts = make(backbone, image, dtype)
     acts.out_channels = backbone.out_channels
     return acts

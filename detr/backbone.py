@@ -67,14 +67,16 @@ def resnet(name: str, norm: str) -> nn.Module:
     return body
 
 
-@register_backbone("keypoints", scratch_norm="batch_norm")
+@register_backbone("keypoints", "keypoints_wide", scratch_norm="batch_norm")
 def keypoints(name: str, norm: str) -> nn.Module:
-    """Where things are, in four tokens: small enough to learn from scratch on a CPU within minutes."""
+    """Where things are, in four tokens: small enough to learn from scratch on a CPU within minutes. The wide
+    ones tell things apart by what is around them, where the room changes.
+    """
     if norm != "batch_norm":
         raise ValueError(f"backbone {name!r} has batch_norm, not {norm!r}")
-    from detr.keypoints import Keypoints
+    from detr.keypoints import Keypoints, WideKeypoints
 
-    return Keypoints()
+    return WideKeypoints() if name == "keypoints_wide" else Keypoints()
 
 
 @register_backbone("robomimic_resnet18")

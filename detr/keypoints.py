@@ -14,6 +14,8 @@ decided that, in this order (otherwise many networks see only the mean of the pi
 - no ReLU before the softmax, and keypoints that are normalised, as at first they hardly move.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -50,13 +52,23 @@ class SpatialSoftmax(nn.Module):
         return torch.softmax(logits, dim=1)
 
 
+def conv_layers(channels: int, layers: Sequence[tuple[int, int, int]]) -> list[nn.Module]:
+    """Convolutions of 3 x 3, each with a norm and a ReLU; of each: channels, stride, dilation."""
+    modules: list[nn.Module] = []
+    for width, stride, dilation in layers:
+        conv = nn.Conv2d(channels, width, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        modules += [conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        channels = width
+    return modules
+
+
 class Keypoints(nn.Module):
     """Four convolutions, spatial softmax, and a linear map of all the keypoints to each token.
 
     (B, 3, H, W) to (B, out_channels, 1, tokens); H and W of any size.
     """
 
-    LAYERS = ((32, 2), (32, 2), (64, 1), (64, 1))  # channels, stride
+    CHANNELS = 64  # so many keypoints
     NOISE = 0.01  # standard deviation, in half image sizes: 0.8 pixels of 160
 
     def __init__(self, out_channels: int = 128, tokens: int = 4) -> None:
@@ -65,17 +77,14 @@ class Keypoints(nn.Module):
         grey = [1 / 3, 1 / 3, 1 / 3]
         opponents = [grey, [2, -1, -1], [-1, 2, -1], [-1, -1, 2]]  # a colour against the others
         self.register_buffer("opponents", torch.tensor(opponents), persistent=False)
-        self.convs = nn.Sequential()
-        channels = len(opponents)
-        for width, stride in self.LAYERS:
-            if len(self.convs):
-                self.convs.append(nn.ReLU(inplace=True))
-            self.convs.append(nn.Conv2d(channels, width, 3, stride, padding=1, bias=False))
-            self.convs.append(nn.BatchNorm2d(width))
-            channels = width
+        self.convs = nn.Sequential(*self._layers(len(opponents))[:-1])
         self.spatial_softmax = SpatialSoftmax()
-        self.norm_points = nn.LayerNorm(2 * channels)
-        self.to_tokens = nn.Linear(2 * channels, tokens * out_channels)
+        self.norm_points = nn.LayerNorm(2 * self.CHANNELS)
+        self.to_tokens = nn.Linear(2 * self.CHANNELS, tokens * out_channels)
+
+    def _layers(self, channels: int) -> list[nn.Module]:
+        """From the opponent colours to the maps; it ends with a norm and a ReLU, which is left out."""
+        return conv_layers(channels, ((32, 2, 1), (32, 2, 1), (64, 1, 1), (self.CHANNELS, 1, 1)))
 
     def maps(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, C, h, w): how much of a feature there is at each place, times the softmax's
@@ -103,6 +112,34 @@ class Keypoints(nn.Module):
             tokens = self.to_tokens(self.norm_points(points))  # (B, tokens * out_channels)
         tokens = tokens.view(len(image), 1, -1, self.out_channels)
         return tokens.permute(0, 3, 1, 2)  # (B, out_channels, 1, tokens)
+
+
+class Around(nn.Module):
+    """Adds to each place of a map (B, C, h, w) what is around it: three convolutions at half its resolution,
+    each dilated twice as far as the one before.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            *conv_layers(channels, ((channels, 2, 1), (channels, 1, 2), (channels, 1, 4)))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + nn.functional.interpolate(self.convs(x), size=x.shape[-2:])
+
+
+class WideKeypoints(Keypoints):
+    """Keypoints that see four fifths of a picture of 120 x 160, not 23 pixels: a third more arithmetic.
+
+    Where lights, tables and cameras vary, a thing is told from others by what is around it, and is placed
+    relative to what else is seen. Cubes were found in unseen rooms (`--looks real`) to 7.5 mm instead of
+    19 mm (median of 400), after 800 steps.
+    """
+
+    def _layers(self, channels: int) -> list[nn.Module]:
+        before = conv_layers(channels, ((32, 2, 1), (32, 2, 1), (64, 1, 1)))
+        return [*before, Around(64), *conv_layers(64, ((self.CHANNELS, 1, 1),))]
 
 
 def cell_centres(h: int, w: int, device: torch.device) -> Tensor:

@@ -1,7 +1,8 @@
 """Random changes of a training batch, made on the device: of its images, and of the state beside them.
 
 A policy that can read the arm's joints learns to look at the picture last. An unreliable state, or a camera
-that is sometimes dark, takes that shortcut away.
+that is sometimes dark, takes that shortcut away. And joints whose zero is off, in the state and in the actions
+alike, teach it to see in the picture where the arm is.
 
 torch and torchvision are imported where they compute, so that the flags load without them.
 """
@@ -28,6 +29,7 @@ CHANGES: dict[str, Change] = {**PLAIN_CHANGES, **SCENE_CHANGES, **CAMERA_CHANGES
 AUGMENTATIONS = tuple(CHANGES)
 GROUPS = {"robust": (*SCENE_CHANGES, *CAMERA_CHANGES)}  # names that stand for several
 NONE = "none"
+OFFSET_SHARE = 0.5  # of the samples have joints that are off
 AT_ONCE = 4  # samples that a CPU changes at once: they fit into its cache, a batch does not
 
 
@@ -62,6 +64,13 @@ class AugmentConfig:
     state_noise: float = cli.flag(
         0.0, "Gaussian noise on the state, in standard deviations of each of its entries", least=0, most=100
     )
+    joint_offset: float = cli.flag(
+        0.0,
+        "degrees by which the zero of each joint is off at most, in the state and the actions of half of the "
+        "samples, so that the policy sees where a badly calibrated arm is",
+        least=0,
+        most=45,
+    )
 
     def check_augment(self) -> None:
         """ValueError for flags that make no sense."""
@@ -87,6 +96,7 @@ class Augmentation:
         qpos_mean, qpos_std: (D,), of the state, on the batch's device.
         state_dropout: share of the samples whose whole state becomes its mean.
         state_noise: standard deviation of the noise on the state, in those of its entries.
+        joint_offset: (D,) by how much each entry of state and action is off at most (rad); None: not at all.
         darkness: for each camera, the probability that an image becomes black; empty: never.
     """
 
@@ -97,18 +107,22 @@ class Augmentation:
         qpos_std: Tensor,
         state_dropout: float = 0.0,
         state_noise: float = 0.0,
+        joint_offset: Tensor | None = None,
         darkness: Sequence[float] = (),
     ) -> None:
         import torch
 
         self._changes = [change for name, change in CHANGES.items() if name in names]
         self._mean, self._std = qpos_mean, qpos_std
-        self._dropout, self._noise = state_dropout, state_noise
+        self._dropout, self._noise, self._offset = state_dropout, state_noise, joint_offset
         self._darkness = torch.tensor(darkness, device=qpos_mean.device) if any(darkness) else None
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A changed copy, of the same shapes and types."""
-        return {**batch, "images": self.images(batch["images"]), "qpos": self.state(batch["qpos"])}
+        images, qpos, actions = self.images(batch["images"]), batch["qpos"], batch["actions"]
+        if self._offset is not None:
+            qpos, actions = self.displaced(qpos, actions)
+        return {**batch, "images": images, "qpos": self.state(qpos), "actions": actions}
 
     def images(self, images: Tensor) -> Tensor:
         """Change (B, ..., cameras, H, W, 3) uint8; a sample's past in the same way as its present."""
@@ -153,6 +167,16 @@ class Augmentation:
                 for i, sample in zip(part, changed, strict=True):
                     samples[i] = sample
         return torch.stack(samples).view(images.shape)
+
+    def displaced(self, qpos: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, ..., D) and actions (B, chunk, A >= D) of arms whose zeros are off."""
+        import torch
+
+        shares = torch.rand(len(qpos), qpos.shape[-1], device=qpos.device) * 2 - 1
+        is_off = torch.rand(len(qpos), 1, device=qpos.device) < OFFSET_SHARE
+        offset = shares * is_off * self._offset  # (B, D)
+        of_actions = torch.nn.functional.pad(offset, (0, actions.shape[-1] - offset.shape[-1]))
+        return qpos + offset.view(len(qpos), *[1] * (qpos.ndim - 2), -1), actions + of_actions[:, None]
 
     def state(self, qpos: Tensor) -> Tensor:
         """Change (B, ..., D)."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from common import World
 from constants import Stream
-from episodes import Stats, View, check_widths, data_dir, dataset_stats, gathered_notes
+from episodes import Stats, View, check_widths, data_dir, dataset_stats, entries_of, gathered_notes
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
 from training.loop import Feed
@@ -79,6 +83,15 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
     return Data(train, validation, folders, tuple(map(len, train_paths)), tuple(weights), stats, views)
 
 
+def joint_offset(degrees: float, policy: Policy) -> Tensor | None:
+    """(D,) by how much joints are off at most (rad), and grippers not at all; None: nothing is."""
+    if not degrees:
+        return None
+    entries = entries_of(policy.interface.task, len(policy.qpos_mean))
+    offset = [0.0 if entry.is_gripper else math.radians(degrees) for entry in entries]
+    return torch.tensor(offset, device=policy.device)
+
+
 def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: Policy, data: Data) -> Feed:
     """Batches for training, changed at random as the flags say, and for validation."""
     key, chunk_size, history = [training.seed, Stream.TRAIN], policy.chunk_size, policy.observation_horizon
@@ -97,6 +110,13 @@ def make_feed(config: FeedConfig, training: TrainConfig, world: World, policy: P
     augmentations = policy.interface.augmentations
     for batch in (batch for phase in validation.values() for batch in phase):
         batch["images"] = centre_crop(batch["images"], augmentations)
-    noise, darkness = (config.state_dropout, config.state_noise), config.darkness(policy.interface.cameras)
-    prepare = Augmentation(augmentations, policy.qpos_mean, policy.qpos_std, *noise, darkness)
+    prepare = Augmentation(
+        augmentations,
+        policy.qpos_mean,
+        policy.qpos_std,
+        config.state_dropout,
+        config.state_noise,
+        joint_offset(config.joint_offset, policy),
+        config.darkness(policy.interface.cameras),
+    )
     return Feed(loader.batches, validation, loader.describe, prepare)

@@ -32,14 +32,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def map_size(name: str, h: int, w: int) -> tuple[int, int]:
     """Height and width of the map that a backbone makes of an image."""
-    if name == "keypoints":
+    if name.startswith("keypoints"):
         return 1, 4
     stride = 4 if name.endswith("cifar") else 32
     return math.ceil(h / stride), math.ceil(w / stride)
 
 
 def norms_of(name: str) -> list[str]:
-    return ["batch_norm"] if name == "keypoints" else list(NORMS)
+    return ["batch_norm"] if name.startswith("keypoints") else list(NORMS)
 
 
 def scratch_norm(name: str) -> str:
