@@ -13,7 +13,7 @@ from backbone_names import LARGE, MEMBERS, NAMES, each_backbone, needs_timm
 from synthetic import make_act, make_batch
 from torch import nn
 
-from detr import timm_models
+from detr import ActingKeypoints, acting_backbone, timm_models
 from detr.act import ACT, ACTSizes
 from detr.backbone import BACKBONES, build_backbone, init_backbone, register_backbone
 from detr.keypoints import SpatialSoftmax, cell_centres
@@ -23,6 +23,7 @@ from detr.residual_forms import FORMS
 from policies.vision import start_backbones
 from policy import load_policy, save_policy
 
+KEYPOINTS = ("keypoints", "keypoints_wide")
 SIZES = ((32, 32), (48, 64), (65, 97))  # height, width (pixels); not all multiples of 32
 
 
@@ -32,14 +33,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def map_size(name: str, h: int, w: int) -> tuple[int, int]:
     """Height and width of the map that a backbone makes of an image."""
-    if name.startswith("keypoints"):
+    if name in KEYPOINTS:
         return 1, 4
     stride = 4 if name.endswith("cifar") else 32
     return math.ceil(h / stride), math.ceil(w / stride)
 
 
 def norms_of(name: str) -> list[str]:
-    return ["batch_norm"] if name.startswith("keypoints") else list(NORMS)
+    return ["batch_norm"] if name in KEYPOINTS else list(NORMS)
 
 
 def scratch_norm(name: str) -> str:
@@ -146,7 +147,8 @@ def test_frozen_norm_has_no_parameters_and_detrs_names():
     assert not any("bn" in k for k, _ in build_backbone("resnet18", "frozen_bn").named_parameters())
 
 
-def test_untrained_keypoints_follow_a_small_thing():
+@pytest.mark.parametrize("name", KEYPOINTS)
+def test_untrained_keypoints_follow_a_small_thing(name):
     """A cube of five pixels moves some of them with it: without this, nothing is ever learned."""
     torch.manual_seed(0)
     images = torch.full((16, 3, 120, 160), -1.5)
@@ -155,7 +157,7 @@ def test_untrained_keypoints_follow_a_small_thing():
     xs = torch.arange(50, 114, 4)
     for image, x in zip(images, xs.tolist(), strict=True):
         image[:, 70:75, x : x + 5] = torch.tensor([2.0, -1.8, -1.6])[:, None, None]  # red
-    backbone = build_backbone("keypoints")
+    backbone = build_backbone(name)
     with torch.no_grad():
         points = backbone.spatial_softmax(backbone.maps(images))  # (16, 64, 2)
     follows = [torch.corrcoef(torch.stack([x, xs.float()]))[0, 1].abs() > 0.9 for x in points[..., 0].T]
@@ -163,8 +165,31 @@ def test_untrained_keypoints_follow_a_small_thing():
     assert (torch.stack(follows) & moves).sum() >= 5
 
 
-def test_keypoints_gives_four_tokens():
-    assert build_backbone("keypoints")(torch.zeros(2, 3, 30, 44)).shape == (2, 128, 1, 4)
+@pytest.mark.parametrize("name", KEYPOINTS)
+def test_keypoints_gives_four_tokens(name):
+    assert build_backbone(name)(torch.zeros(2, 3, 30, 44)).shape == (2, 128, 1, 4)
+
+
+@pytest.mark.parametrize(("name", "width"), [("keypoints", 23), ("keypoints_wide", 127)])
+def test_how_far_a_keypoint_sees(name, width):
+    torch.manual_seed(0)
+    backbone = nothing_held_back(build_backbone(name)).eval()
+    image = torch.randn(1, 3, 120, 160, requires_grad=True)
+    backbone.maps(image)[0, :, 15, 20].sum().backward()
+    seen = torch.nonzero(image.grad.abs().sum(dim=(0, 1, 2)))[:, 0]
+    assert width - 12 <= seen.max() - seen.min() + 1 <= width  # ReLUs hide some of it
+
+
+@pytest.mark.parametrize("name", KEYPOINTS)
+def test_keypoints_that_act_are_those_that_were_trained(name):
+    torch.manual_seed(0)
+    backbone, images = build_backbone(name), torch.randn(4, 3, 34, 46)
+    backbone(images)  # measures the norms
+    backbone.eval()
+    with torch.no_grad():
+        acts = acting_backbone(backbone, images[:1], torch.float32)
+        assert isinstance(acts, ActingKeypoints)
+        torch.testing.assert_close(acts(images), backbone(images), rtol=1e-4, atol=1e-5)
 
 
 def test_resnet_computes_what_torchvision_does(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from synthetic import make_act, make_batch
 from torchvision.transforms import v2
 
-from policies.augment import AUGMENTATIONS, Augmentation, AugmentConfig
+from policies.augment import AUGMENTATIONS, OFFSET_SHARE, Augmentation, AugmentConfig
 from policies.plain_changes import BRIGHTNESS, CONTRAST, DEGREES, PLAIN_CHANGES, SATURATION, centre_crop
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
@@ -151,6 +151,24 @@ def test_state_noise_is_in_standard_deviations_of_each_entry():
     assert noise.mean(dim=0).abs().max() < 0.005
 
 
+def test_joints_are_off_in_the_state_and_the_actions_alike():
+    torch.manual_seed(0)
+    most = torch.full((14,), 0.02)
+    most[[6, 13]] = 0  # grippers
+    qpos, actions = torch.randn(2000, 14), torch.randn(2000, 5, 16)  # a mobile base's two speeds behind
+    off_qpos, off_actions = augmentation(joint_offset=most).displaced(qpos, actions)
+    offset = off_qpos - qpos
+    of_actions = torch.nn.functional.pad(offset, (0, 2))[:, None].expand(-1, 5, -1)
+    torch.testing.assert_close(off_actions - actions, of_actions)
+    is_off = (offset != 0).any(dim=1)
+    assert is_off.float().mean().item() == pytest.approx(OFFSET_SHARE, abs=0.04)
+    assert not offset[:, most == 0].any()
+    biggest = offset[is_off][:, most > 0].abs().max(dim=0).values
+    assert (biggest <= 0.02 + 1e-6).all() and (biggest > 0.019).all()
+    past = augmentation(joint_offset=most).displaced(qpos[:, None].expand(-1, 3, -1), actions)[0]
+    torch.testing.assert_close(past[:, 0] - qpos, past[:, 2] - qpos)  # all of a sample's past alike
+
+
 def test_a_camera_is_dark_as_often_as_asked():
     torch.manual_seed(0)
     images = torch.full((1000, 3, 2, 2, 3), 7, dtype=torch.uint8)
@@ -190,9 +208,8 @@ def test_a_run_that_is_resumed_draws_what_an_uninterrupted_one_draws(tmp_path):
         for total in totals:
             torch.manual_seed(1)
             policy = make_act(dropout=0.0)
-            changes = Augmentation(
-                AUGMENTATIONS, policy.qpos_mean, policy.qpos_std, state_dropout=0.5, state_noise=0.1
-            )
+            noise = {"state_dropout": 0.5, "state_noise": 0.1, "joint_offset": torch.full((14,), 0.01)}
+            changes = Augmentation(AUGMENTATIONS, policy.qpos_mean, policy.qpos_std, **noise)
             run = Run(policy, TrainConfig(lr=1e-3, amp="no", validate_every=3), total)
             if total != totals[0]:
                 run.restore(folder / "policy_last.ckpt")

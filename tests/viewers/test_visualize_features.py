@@ -23,6 +23,7 @@ from viewers.features import Inspector
 CAMERAS = ("top", "wrist")
 BACKBONES = [
     "keypoints",
+    "keypoints_wide",
     "resnet18",
     "residual_attention_18",
     pytest.param("timm:test_resnet", marks=needs_timm),
