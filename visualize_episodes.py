@@ -9,6 +9,10 @@ against command), named as in ACT's visualize_episodes.py. Reads files of ACT, A
 
 writes one page for all of them, `html/index.html` in the dataset's folder: open it in a browser. With
 `--rerun` it writes `episode_0.rrd` each, for the Rerun viewer: cameras, joints, and the arms in 3-D.
+
+    python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --disturb noise=middle grey=mild
+
+writes `episode_0_noise_middle_grey_mild_video.mp4`: the pictures as a policy would see them then.
 """
 
 from __future__ import annotations
@@ -16,12 +20,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from common import Workers, captioned, cli, joint_plot, spread, tile, write_video
+from disturbances import HELP, Cell, check_recorded, disturb_frames, read_set
 from episodes import Episode, entries, find_episodes
 from viewers import camera_order, write_viewer
 
@@ -44,10 +50,15 @@ class VisualizeConfig(Workers):
     rerun: bool = cli.flag(
         False, "write <episode>.rrd instead, for the Rerun viewer: cameras, joints, and the arms in 3-D"
     )
+    disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}; of recorded episodes only pictures can be")
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""
         self.check_workers()
+        check_recorded(read_set(self.disturb))
+        if self.disturb and (self.html or self.rerun):
+            other = "html" if self.html else "rerun"
+            raise ValueError(f"--disturb changes videos alone; leave --{other} out")
         if self.html and self.rerun:
             raise ValueError("--html and --rerun are two things to write; give one of them")
         if self.rerun and importlib.util.find_spec("rerun") is None:
@@ -63,13 +74,20 @@ def parse_flags(argv: Sequence[str] | None = None) -> VisualizeConfig:
     return cli.parse(VisualizeConfig, __doc__, argv)
 
 
-def visualize(path: Path, output_dir: Path) -> str:
+def visualize(path: Path, output_dir: Path, disturb: Cell = ()) -> str:
     """Write the video and the joint plot of one episode file, and return what to print about it."""
     episode = Episode.load(path)
     cameras = camera_order(episode)
     lines = [describe(path.stem, episode)]
+    if disturb:
+        number = int(path.stem.rpartition("_")[2])
+        for camera, frames in episode.images.items():
+            episode.images[camera] = list(
+                disturb_frames(list(frames), disturb, episode.fps, camera, 0, number)
+            )
     if cameras:
-        video = output_dir / f"{path.stem}_video.mp4"
+        suffix = "".join(f"_{each.disturbance.name}_{each.level}" for each in disturb)
+        video = output_dir / f"{path.stem}{suffix}_video.mp4"
         moments = (tile(named_frames(episode, cameras, t)) for t in range(len(episode)))
         write_video(video, moments, episode.fps)
         lines.append(f"  video {video}")
@@ -119,7 +137,8 @@ def main() -> None:
         return
     output_dir = config.output_dir or config.dataset_dir
     output_dir.mkdir(parents=True, exist_ok=True)
-    write = record_rerun if config.rerun else visualize
+    disturb = read_set(config.disturb)
+    write = record_rerun if config.rerun else partial(visualize, disturb=disturb)
     calls = [(path, output_dir) for path in paths]
     progress = tqdm(total=len(calls), unit="episode", disable=len(calls) == 1)
     with progress, spread(write, calls, config, progress) as results:

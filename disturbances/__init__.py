@@ -5,7 +5,14 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "applying": ("Disturbed", "KnockedLoose", "Pictures", "disturb_frames", "disturbed_simulation"),
+        "applying": (
+            "Disturbed",
+            "KnockedLoose",
+            "Pictures",
+            "check_recorded",
+            "disturb_frames",
+            "disturbed_simulation",
+        ),
         "dynamics": ("changed",),
         "registry": (
             "Applied",

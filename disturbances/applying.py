@@ -180,6 +180,15 @@ def disturbed_simulation(
         env.remember(False)
 
 
+def check_recorded(applied: Sequence[Applied]) -> None:
+    """ValueError for a disturbance of physics or of the arm: what was recorded cannot change."""
+    for each in applied:
+        if each.kind not in (PICTURE, MOMENT):
+            raise ValueError(
+                f"{each} changes {each.disturbance.group}; of a recorded episode only pictures can"
+            )
+
+
 def disturb_frames(
     frames: Sequence[np.ndarray], applied: Sequence[Applied], fps: float, camera: str, seed: int, episode: int
 ) -> Iterator[np.ndarray]:
@@ -194,13 +203,9 @@ def disturb_frames(
         seed, episode: what is drawn depends on them.
 
     Raises:
-        ValueError: a disturbance is of physics or of the arm: what was recorded cannot change.
+        ValueError: as `check_recorded`.
     """
-    for each in applied:
-        if each.kind not in (PICTURE, MOMENT):
-            raise ValueError(
-                f"{each} changes {each.disturbance.group}; of a recorded episode only pictures can"
-            )
+    check_recorded(applied)
     pictures = Pictures(applied, fps, seed, episode)
     return (
         pictures.changed(frames[source], camera, source)

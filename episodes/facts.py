@@ -94,6 +94,8 @@ class EpisodeFacts:
     looks_hold: int = _fact(
         0, _whole(0), lambda n: "a look per step" if n == 1 else f"a look every {n} steps"
     )
+    # disturbances that were in its way, as `--disturb` takes them
+    disturbed: str = _fact("", _TEXT, "disturbed: {}".format)
     # of the twin that recorded it: seconds of the episode in a real second
     pace: float = _fact(1.0, _number(0), "twin in slow motion (pace {:g})".format)
     # name of the arm that recorded it, or whose twin did

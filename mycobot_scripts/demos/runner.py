@@ -73,7 +73,11 @@ class Runner:
             for execution in executions:
                 execution.policy = Rehearsed(execution.policy, rehearsal, robot.request_stop)
         self._parts = Parts(executions, lengths)
-        self._corrections = Corrections(self._folder / "corrections", self._task, session.is_twin)
+        self._corrections = Corrections(
+            self._folder / "corrections",
+            self._task.cameras,
+            as_recorded(self._task, session.is_twin, config.disturb),
+        )
         self._take_over = TakeOver(
             self._parts,
             make_device(config.take_over, session.keys),
@@ -136,7 +140,7 @@ class Runner:
         return self._session.keys.ask(question, {"enter": True, "q": False})
 
     def _begin_recording(self) -> Recording:
-        facts = as_recorded(self._task, self._session.is_twin)
+        facts = as_recorded(self._task, self._session.is_twin, self._config.disturb)
         if self._session.is_twin:
             facts |= {
                 "seed": self._config.seed,

@@ -18,9 +18,8 @@ import numpy as np
 from evaluation import Keeper, Step
 from mycobot_scripts.demos.journal import free_episode
 from mycobot_scripts.demos.recording import Recording
-from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, as_recorded, legend
+from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, legend
 from mycobot_scripts.wire import clock
-from tasks import Task
 from teleop import Device, explain
 
 MIN_STEPS = 5  # a shorter correction is not kept
@@ -39,8 +38,8 @@ class InParts(Protocol):
 class Corrections:
     """Where corrections are recorded: `episode_<n>.hdf5` of a folder, the next free numbers."""
 
-    def __init__(self, folder: str | Path, task: Task, sim: bool = False) -> None:
-        self._folder, self._task, self._sim = Path(folder), task, sim
+    def __init__(self, folder: str | Path, cameras: Sequence[str], facts: Mapping[str, Any]) -> None:
+        self._folder, self._cameras, self._facts = Path(folder), cameras, facts
         self._recording: Recording | None = None
         self._paths: list[Path] = []
 
@@ -51,8 +50,7 @@ class Corrections:
 
     def begin(self) -> None:
         """A correction begins."""
-        facts = as_recorded(self._task, self._sim)
-        self._recording = Recording(free_episode(self._folder), self._task.cameras, **facts)
+        self._recording = Recording(free_episode(self._folder), self._cameras, **self._facts)
 
     def append(self, step: Step) -> None:
         """Keep a step of the run, if it is part of a correction."""

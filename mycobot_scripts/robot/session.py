@@ -260,8 +260,16 @@ def start_rng(seed: int, episode: int) -> np.random.Generator:
     return np.random.default_rng([seed, Stream.RECORD, episode])
 
 
-def as_recorded(task: Task, is_twin: bool) -> dict[str, object]:
-    """Facts that a recorded episode's file holds (`demos.Recording`)."""
+def as_recorded(task: Task, is_twin: bool, disturb: Sequence[str] | None = None) -> dict[str, object]:
+    """Facts that a recorded episode's file holds (`demos.Recording`); `disturb` are words of `--disturb`."""
     of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
     fps = max(1, round(task.fps))  # a run's may be a fraction; a file holds whole steps
-    return {"task": task.name, "fps": fps, "sim": is_twin, "robot": MYCOBOT.name, **of_twin}
+    words = " ".join(disturb or ())
+    return {
+        "task": task.name,
+        "fps": fps,
+        "sim": is_twin,
+        "robot": MYCOBOT.name,
+        "disturbed": words,
+        **of_twin,
+    }

@@ -221,6 +221,7 @@ FACTS_GIVEN = {
     "randomized": True,
     "looks": "real",
     "looks_hold": 1,
+    "disturbed": "noise=mild mass=middle",
     "pace": 0.5,
     "robot": "mycobot320",
 }
@@ -233,6 +234,7 @@ WORDS = [
     "randomized looks",
     "real ones",
     "a look per step",
+    "disturbed: noise=mild mass=middle",
     "twin in slow motion (pace 0.5)",
 ]
 

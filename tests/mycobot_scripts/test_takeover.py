@@ -11,10 +11,12 @@ from mycobot_scripts.demos.journal import list_journals
 from mycobot_scripts.demos.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
 from mycobot_scripts.robot.jog import JOINT_SPEED, Jog
 from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.session import as_recorded
 from tasks.timestep import TimeStep
 from teleop.devices import RATES, Input
 
 TASK = get_task("mycobot320_move_cube")
+RECORDS = (TASK.cameras, as_recorded(TASK, is_twin=False, disturb=("noise=mild",)))
 POSE = np.array([0.1, 0.2, -0.3, 0.4, -0.5, 0.6, 0.7])
 
 
@@ -83,7 +85,8 @@ def observation(t: int) -> dict:
 
 def run(person: Person, steps: int, tmp_path, robot: Robot | None = None, answers: tuple[str, ...] = ()):
     """Actions (steps, 7), and the rest of what took part."""
-    execution, corrections = Execution(), Corrections(tmp_path / "corrections", TASK)
+    execution = Execution()
+    corrections = Corrections(tmp_path / "corrections", *RECORDS)
     said: list[str] = []
     operator = Operator(Keyboard(*answers), say=said.append)
     robot, actions = robot or Robot(), []
@@ -127,7 +130,7 @@ def test_the_person_drives_from_where_the_arm_was_sent_and_the_policy_looks_anew
 
 def test_jogging_moves_the_target(tmp_path):
     rates = {t: np.eye(len(RATES))[0] for t in range(1, 4)}
-    person, corrections = Person({0: "take over"}, rates), Corrections(tmp_path, TASK)
+    person, corrections = Person({0: "take over"}, rates), Corrections(tmp_path, *RECORDS)
     takeover = TakeOver(Execution(), person, Jog("joint"), Robot(), Operator(say=lambda _: None), corrections)
     takeover.reset()
     still = {**observation(0), "qpos": POSE}

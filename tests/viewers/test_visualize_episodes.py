@@ -46,6 +46,29 @@ def dataset(tmp_path):
     return folder
 
 
+def test_a_video_shows_what_would_have_been_seen_under_disturbances(dataset):
+    done = run_script("--dataset_dir", dataset, "--episode_idx", 0, "--disturb", "noise=strong", "grey=mild")
+    assert done.returncode == 0, done.stderr
+    video = dataset / "episode_0_noise_strong_grey_mild_video.mp4"
+    assert str(video) in done.stdout
+    _, frame = cv2.VideoCapture(str(video)).read()
+    assert frame[30:, :48].std(axis=(0, 1)).min() > 10  # of one colour before
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--disturb", "mass=mild"), "mass=mild changes dynamics; of a recorded episode only pictures can"),
+        (("--disturb", "nois=mild"), "did you mean 'noise'"),
+        (("--disturb", "noise=mild", "--html"), "--disturb changes videos alone; leave --html out"),
+    ],
+)
+def test_disturbances_that_make_no_sense_are_refused(dataset, flags, said):
+    done = run_script("--dataset_dir", dataset, *flags)
+    assert done.returncode == 1 and said in done.stderr
+    assert not list(dataset.glob("*.mp4")) and not (dataset / "html").exists()
+
+
 def test_one_episode_as_the_readme_says(dataset, tmp_path):
     done = run_script("--dataset_dir", "data", "--episode_idx", 0, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
