@@ -10,9 +10,9 @@ against command), named as in ACT's visualize_episodes.py. Reads files of ACT, A
 writes one page for all of them, `html/index.html` in the dataset's folder: open it in a browser. With
 `--rerun` it writes `episode_0.rrd` each, for the Rerun viewer: cameras, joints, and the arms in 3-D.
 
-    python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --disturb noise=middle grey=mild
+    python3 visualize_episodes.py --dataset_dir data/sim_transfer_cube_scripted --disturb noise=middle
 
-writes `episode_0_noise_middle_grey_mild_video.mp4`: the pictures as a policy would see them then.
+writes `episode_0_noise_middle_video.mp4`: the pictures as a policy would see them then.
 """
 
 from __future__ import annotations

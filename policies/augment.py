@@ -1,8 +1,8 @@
 """Random changes of a training batch, made on the device: of its images, and of the state beside them.
 
 A policy that can read the arm's joints learns to look at the picture last. An unreliable state, or a camera
-that is sometimes dark, takes that shortcut away. Joints whose zero is off, in the state and in the actions alike,
-teach it to see in the picture where the arm is.
+that is sometimes dark, takes that shortcut away. Joints that are off by a constant, in the state and in the
+actions alike, teach it to see in the picture where the arm is.
 
 torch and torchvision are imported where they compute, so that the flags load without them.
 """
