@@ -5,6 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "background": ("BackgroundEnsemble", "BackgroundExecution"),
         "demonstrations": (
             "Demonstration",
             "check_scene",
@@ -16,14 +17,21 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout"),
         "execution": (
-            "BackgroundEnsemble",
-            "BackgroundExecution",
             "ChunkedExecution",
             "Execution",
             "TemporalEnsemble",
         ),
-        "flags": ("EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
-        "outcomes": ("NORMAL_95", "Outcome", "Settings", "Summary", "wilson_interval", "write_summary"),
+        "flags": ("JOINS", "EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
+        "joins": ("Join",),
+        "outcomes": (
+            "NORMAL_95",
+            "Outcome",
+            "Settings",
+            "Summary",
+            "difference_interval",
+            "wilson_interval",
+            "write_summary",
+        ),
         "results": ("ARM", "content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
         "sweep": ("evaluate_sweep",),

@@ -12,6 +12,9 @@ from disturbances import HELP, SWEEP_HELP, check_words
 from tasks import LEVELS
 
 MOST_STEPS = 100_000
+JOINS = ("fade", "none")
+JOIN_SECONDS = 0.5
+ACT_DECAY = 0.01  # of the weights of temporal ensembling (ACT: imitate_episodes.py)
 
 
 def looks_flag() -> Any:
@@ -42,9 +45,39 @@ class ExecutionConfig(ComputeConfig):
         least=1,
         most=MOST_STEPS,
     )
+    join: str = cli.flag(
+        "fade",
+        "what becomes of the jump of the joints where a chunk begins: fade, it is cancelled and comes back "
+        "slowly; or none, it stays",
+        JOINS,
+    )
+    join_seconds: float = cli.flag(
+        JOIN_SECONDS,
+        "how long that takes, s; never longer than the chunk is executed",
+        above=0,
+        most=60,
+    )
+    ensemble_decay: float = cli.flag(
+        ACT_DECAY,
+        "of temporal ensembling: the weight of a prediction falls by this exponent from each step's to the "
+        "next; below 0 the newest weighs most, above 0 the oldest",
+        least=-10,
+        most=10,
+    )
+    ensemble_drop: float | None = cli.flag(
+        None,
+        "of temporal ensembling: drop a chunk that is further than this from the newest, in standard "
+        "deviations of the demonstrations' joints; none if not given",
+        above=0,
+    )
 
     def check_execution(self) -> None:
         """ValueError for flags that contradict each other."""
+        if self.join == "none" and self.join_seconds != JOIN_SECONDS:
+            raise ValueError(f"--join_seconds is {self.join_seconds:g}; with --join none it means nothing")
+        for name, unused in (("ensemble_decay", ACT_DECAY), ("ensemble_drop", None)):
+            if getattr(self, name) != unused and not self.temporal_agg:
+                raise ValueError(f"--{name} is {getattr(self, name):g}; it needs --temporal_agg")
         if self.query_every is not None and self.temporal_agg:
             raise ValueError(
                 "--query_every does not go with --temporal_agg, which asks at every step; leave one out"

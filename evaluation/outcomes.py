@@ -16,6 +16,7 @@ import numpy as np
 
 from common import complete_file, from_plain
 from disturbances import read_set
+from evaluation.flags import ACT_DECAY, JOIN_SECONDS
 from tasks import Task
 
 NORMAL_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
@@ -34,6 +35,18 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - margin), min(1.0, centre + margin)
 
 
+def difference_interval(one: tuple[int, int], other: tuple[int, int]) -> tuple[float, float]:
+    """95 % interval of the success rate of `one` minus that of `other`, (successes, n) each, of rollouts that
+    are independent (Newcombe 1998, method 10: from both Wilson intervals).
+    """
+    (low, high), (other_low, other_high) = wilson_interval(*one), wilson_interval(*other)
+    rate, other_rate = (successes / n if n else 0.5 for successes, n in (one, other))
+    difference = rate - other_rate
+    below = math.hypot(rate - low, other_high - other_rate)
+    above = math.hypot(high - rate, other_rate - other_low)
+    return max(-1.0, difference - below), min(1.0, difference + above)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of one rollout."""
@@ -49,6 +62,8 @@ class Outcome:
     stopped: str | None = None  # why a run on an arm was stopped
     border_change: float | None = None  # rad; see `evaluation.action_changes`
     change: float | None = None  # rad
+    border_bend: float | None = None  # rad a step each step, likewise
+    bend: float | None = None
     steps: int | None = None  # control steps that it took
     takeovers: int = 0  # times that a person took the arm over
     episode: str | None = None  # file of a run on an arm
@@ -71,6 +86,10 @@ class Settings:
     count: int = 0  # rollouts that were asked for
     temporal_agg: bool = False
     query_every: int | None = None  # actions of a chunk that are executed; the policy's own if None
+    join: str = "none"  # of chunks: fade, none; none in earlier versions
+    join_seconds: float = JOIN_SECONDS  # in which an offset fades
+    ensemble_decay: float = ACT_DECAY
+    ensemble_drop: float | None = None
     sync: bool | None = None  # whether the arm waits for each chunk; None: it always does, as in simulation
     randomize: bool = False  # looks of its own for each rollout
     looks: str = "mild"  # how far they go
@@ -95,6 +114,9 @@ class Settings:
         """How chunks are executed and what is in their way, for the reader."""
         way = f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
         way = "temporal ensembling" if self.temporal_agg else way
+        way += f" with decay {self.ensemble_decay:g}" if self.ensemble_decay != ACT_DECAY else ""
+        way += f", dropping beyond {self.ensemble_drop:g}" if self.ensemble_drop is not None else ""
+        way += f", joined over {self.join_seconds:g} s" if self.join == "fade" else ""
         if self.sync is not None:
             way += ", waited for" if self.sync else ", in the background"
         parts = [way]
@@ -126,6 +148,9 @@ class Settings:
         parts += [f"{self.first}_to_{self.first + max(self.count, 1) - 1}", f"seed_{self.seed}"]
         parts += [] if self.robot == SIMULATION else [self.robot]
         parts += ["ensembling"] if self.temporal_agg else []
+        parts += [f"decay_{self.ensemble_decay:g}"] if self.ensemble_decay != ACT_DECAY else []
+        parts += [f"drop_{self.ensemble_drop:g}"] if self.ensemble_drop is not None else []
+        parts += [f"fade_{self.join_seconds:g}"] if self.join == "fade" else []
         parts += ["sync"] if self.sync else []
         words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
         words = [*(words if self.randomize else []), *self.disturb]

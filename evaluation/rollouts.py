@@ -19,6 +19,7 @@ from episodes import Episode, JpegFrames
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
+from evaluation.joins import Join
 from evaluation.outcomes import Outcome, Settings, Summary, write_summary
 from evaluation.results import content_version
 from policies import Policy, ready_to_act
@@ -63,9 +64,10 @@ class EvalJob:
 
     def execute(self, policy: Policy) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""
-        if self.flags.temporal_agg:
-            return TemporalEnsemble(policy, amp=self.flags.amp)
-        return ChunkedExecution(policy, self.flags.query_every, self.flags.amp)
+        flags, join = self.flags, Join.of(policy, self.flags, self.task.fps)
+        if flags.temporal_agg:
+            return TemporalEnsemble(policy, flags.ensemble_decay, flags.amp, join, flags.ensemble_drop)
+        return ChunkedExecution(policy, flags.query_every, flags.amp, join)
 
     def quality(self, policy: Policy | None) -> str:
         """How the simulation is rendered: as it was for training, if not given."""
@@ -181,7 +183,8 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     if is_filmed:
         film.write(job.output_dir / f"rollout_{index}.mp4")
         _plot(episode, task, job.output_dir / f"rollout_{index}_qpos.png", index)
-    at_borders, elsewhere = action_changes(episode.action, player.execute.chunk_starts, task)
+    starts = player.execute.chunk_starts
+    changes, bends = (action_changes(episode.action, starts, task, order) for order in (1, 2))
     return Outcome(
         index,
         highest_reward=int(episode.reward.max()),
@@ -191,8 +194,10 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         choice=getattr(env, "choice", None),
         filmed=is_filmed,
         unstable_at=len(episode.reward) if len(episode.reward) < task.episode_len else None,
-        border_change=at_borders,
-        change=elsewhere,
+        border_change=changes[0],
+        change=changes[1],
+        border_bend=bends[0],
+        bend=bends[1],
         steps=len(episode.reward),
     )
 
@@ -204,14 +209,18 @@ def _plot(episode: Episode, task: Task, path: Path, index: int) -> None:
 
 
 def action_changes(
-    actions: np.ndarray, chunk_starts: Sequence[int], task: Task
+    actions: np.ndarray, chunk_starts: Sequence[int], task: Task, order: int = 1
 ) -> tuple[float | None, float | None]:
     """How far (rad) the joint that moves most goes from one action (T, D) to the next, on average: where one
     chunk follows another, and elsewhere. None where there is no such step.
+
+    With `order` 2 how far that itself changes from one step to the next: an acceleration, in rad a step each
+    step. The two accelerations that a jump at a border is part of are the border's.
     """
     joints = [not entry.is_gripper for entry in task.entries]
-    changes = np.abs(np.diff(actions[:, joints], axis=0)).max(axis=1, initial=0.0)
-    is_border = np.isin(np.arange(1, len(actions)), chunk_starts)
+    changes = np.abs(np.diff(actions[:, joints], n=order, axis=0)).max(axis=1, initial=0.0)
+    ends = np.arange(order, len(actions))  # step of the last action in each
+    is_border = np.isin(ends, np.add.outer(list(chunk_starts), range(order)))
     parts = changes[is_border], changes[~is_border]
     return tuple(float(part.mean()) if len(part) else None for part in parts)
 

@@ -100,6 +100,7 @@ ROWS = {
         "50 pictures, with a channel for blue",
         "200 pictures, with a channel for blue",
     ],
+    "joins.py": ["10", "100"],
     "results.py": [TRANSFER],
     "chunk_sizes.py": [CHUNK],
     "shortcut.py": [
@@ -118,7 +119,7 @@ def cells(line):
 
 
 # the others start many processes
-SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py"}
+SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py", "joins.py"}
 
 
 @pytest.mark.parametrize(

@@ -33,15 +33,17 @@ RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 def make_execution(policy: Any, config: ModelRunsConfig, fps: float) -> Execution:
     """How a policy's chunks are executed."""
-    from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, TemporalEnsemble
+    from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Join, TemporalEnsemble
 
+    join, decay, most = Join.of(policy, config, fps), config.ensemble_decay, config.ensemble_drop
+    background = {"amp": config.amp, "now": clock.now, "join": join}
     if config.temporal_agg:
         if config.sync:
-            return TemporalEnsemble(policy, amp=config.amp)
-        return BackgroundEnsemble(policy, fps, amp=config.amp, now=clock.now)
+            return TemporalEnsemble(policy, decay, config.amp, join, most)
+        return BackgroundEnsemble(policy, fps, decay, most, **background)
     if config.sync:
-        return ChunkedExecution(policy, config.query_every, config.amp)
-    return BackgroundExecution(policy, fps, config.query_every, amp=config.amp, now=clock.now)
+        return ChunkedExecution(policy, config.query_every, config.amp, join)
+    return BackgroundExecution(policy, fps, config.query_every, **background)
 
 
 class Runner:

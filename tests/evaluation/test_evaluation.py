@@ -151,7 +151,13 @@ def test_an_outcome_notes_strict_success(job, monkeypatch, told):
     stay = Mock(side_effect=lambda seen: seen["qpos"], chunk_starts=[])
     monkeypatch.setitem(evaluation._players, job, evaluation._Player(stay, env, SHORT))
     wanted = Outcome(
-        0, highest_reward=4, total_reward=4.0, strict_success=told, change=1.0, steps=SHORT.episode_len
+        0,
+        highest_reward=4,
+        total_reward=4.0,
+        strict_success=told,
+        change=1.0,
+        bend=0.0,
+        steps=SHORT.episode_len,
     )
     assert run_one(job, 0) == wanted
 
@@ -230,6 +236,8 @@ def test_changes_of_the_action_at_chunk_borders_and_elsewhere():
     actions[3:, 13] = 1.0  # a gripper
     at_borders, elsewhere = evaluation.action_changes(actions, [0, 3, 5], TASK)
     assert at_borders == pytest.approx(0.4 / 2) and elsewhere == pytest.approx(0.1 / 3)
+    at_borders, elsewhere = evaluation.action_changes(actions, [0, 3], TASK, order=2)
+    assert at_borders == pytest.approx((0.4 + 0.4) / 2) and elsewhere == pytest.approx((0.1 + 0) / 2)
     assert evaluation.action_changes(actions, [], TASK)[0] is None
     assert evaluation.action_changes(actions[:1], [0], TASK) == (None, None)
 
@@ -327,10 +335,10 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     assert "looks" not in evaluate(job, range(2), Workers(1)).text() and not looks
     summary = evaluate(with_flags(job, randomize="rollout", seed=6), range(2), Workers(1))
     assert looks == [LookPlan((6, Stream.EVALUATE_LOOKS, index)) for index in range(2)]
-    assert "one chunk after another; randomized looks" in summary.text()
+    assert "one chunk after another, joined over 0.5 s; randomized looks" in summary.text()
     summary = evaluate(with_flags(job, randomize="drift", looks="real"), range(1), Workers(1))
     assert looks[-1] == LookPlan((0, Stream.EVALUATE_LOOKS, 0), LEVELS["real"], drift_fps=job.task.fps)
-    assert "one chunk after another; randomized real looks that drift" in summary.text()
+    assert "one chunk after another, joined over 0.5 s; randomized real looks that drift" in summary.text()
 
 
 def test_a_level_of_looks_that_would_mean_nothing_is_refused():

@@ -23,9 +23,14 @@ OTHERS = {
     "amp": "no",
     "randomize": "drift",
     "looks": "real",
+    "join": "none",
     "disturb": ("noise=mild", "mass=strong"),
 }  # values that are not the default
-WITH = {"looks": ("--randomize",)}  # flags that another needs
+WITH = {
+    "looks": ("--randomize",),
+    "ensemble_decay": ("--temporal_agg",),
+    "ensemble_drop": ("--temporal_agg",),
+}  # flags that another needs
 
 
 @pytest.fixture

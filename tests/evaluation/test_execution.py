@@ -8,7 +8,8 @@ import pytest
 import torch
 from synthetic import make_act
 
-from evaluation.execution import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, TemporalEnsemble
+from evaluation.background import BackgroundEnsemble, BackgroundExecution
+from evaluation.execution import ChunkedExecution, TemporalEnsemble
 
 FPS = 10
 

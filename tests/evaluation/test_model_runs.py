@@ -25,6 +25,7 @@ from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from mycobot_scripts.demos.journal import free_episode, list_journals
 from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
+from policies.base import Interface
 from policy import save_policy
 
 TASK = TASKS["mycobot320_move_cube"]
@@ -37,6 +38,7 @@ class Nods:
     chunk_size = execution_horizon = 4
     observation_horizon = 1
     device = torch.device("cpu")
+    interface = Interface(7, 7, TASK.cameras, (48, 64), TASK.name)
 
     def __init__(self, start: np.ndarray, joint: int = 5, at: dict | None = None, takes: float = 0.0) -> None:
         self.start, self.joint, self.at, self.takes = start, joint, at or {}, takes
@@ -59,6 +61,7 @@ def fails(_):
 
 
 def config(tmp_path, **flags) -> ModelRunsConfig:
+    flags = {"join": "none", **flags}  # actions are the policy's own
     return ModelRunsConfig(ckpt_dir=(str(tmp_path),), task_name=TASK.name, **flags)
 
 
@@ -124,7 +127,9 @@ def test_a_run_that_a_person_helped_in_is_not_the_policys_success(tmp_path, caps
     assert alone.as_dict()["success_rate"] is None and "none counts" in alone.text()
 
 
-@pytest.mark.parametrize("flags", [{}, {"sync": True}, {"temporal_agg": True}, {"query_every": 2}])
+@pytest.mark.parametrize(
+    "flags", [{}, {"sync": True}, {"temporal_agg": True}, {"query_every": 2, "join": "fade"}]
+)
 def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     outcomes, folder = run(tmp_path, Person("enter", "y", "enter", "n"), runs=2, **flags)
     assert [outcome.highest_reward for outcome in outcomes] == [1, 0]

@@ -79,7 +79,10 @@ def test_train_then_evaluate(dataset, tmp_path):
     for line in evaluated.stdout.splitlines():
         if line.startswith(("videos:", "plots:", "losses:", "checkpoint:", "results:")):
             assert (tmp_path / line.split()[1]).is_file(), line
-    assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
+    assert (
+        json.loads((run / "result_policy_best.json").read_text())["execution"]
+        == "temporal ensembling, joined over 0.5 s"
+    )
     commands = json.loads((run / "commands.json").read_text())
     assert [entry["what"] for entry in commands] == ["training", "evaluation of policy_best.ckpt"]
     assert commands[1]["command"].endswith(" ".join(flags)) and commands[0]["versions"]["torch"]
@@ -122,7 +125,10 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
     (second,) = set((run / "evaluations").iterdir()) - {first}
     said = capsys.readouterr().out
     assert str(second) in said and str(first) not in said and "plots:" not in said
-    assert json.loads((run / "result_policy_best.json").read_text())["execution"] == "temporal ensembling"
+    assert (
+        json.loads((run / "result_policy_best.json").read_text())["execution"]
+        == "temporal ensembling, joined over 0.5 s"
+    )
     page = (run / "report.html").read_text()
     assert "policy_best.ckpt, temporal ensembling" in page
     assert "policy_best.ckpt, one chunk after another" in page
