@@ -19,8 +19,9 @@ from common import complete_file
 from dataset_tools import HISTORY
 from policies import LAST, read_checkpoint
 
-SMALL, DIFFUSION = (
-    f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json" for name in ("small", "small_diffusion")
+SMALL, DIFFUSION, FLOW = (
+    f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json"
+    for name in ("small", "small_diffusion", "small_flow")
 )
 ONE_CAMERA = f"{SMALL} --camera_names top"
 TRANSFER, INSERTION, MOVE = (f"sim_{name}_scripted" for name in ("transfer_cube", "insertion", "move_cube"))

@@ -13,6 +13,7 @@ from _harness import machine, parse, report
 from _runs import (
     CHOOSE,
     DIFFUSION,
+    FLOW,
     INSERTION,
     LAST,
     MOVE,
@@ -74,6 +75,7 @@ ROWS = {
     "twin move": Row(TWIN_MOVE),
     "choose": Row(CHOOSE),
     "transfer, Diffusion": Row(TRANSFER, DIFFUSION),
+    "transfer, Flow": Row(TRANSFER, FLOW),
     "transfer, VINN": Row(TRANSFER, VINN, needs="transfer"),
     "choose, top camera": Row(CHOOSE, ONE_CAMERA),
     "choose, wrist camera": Row(CHOOSE, f"{SMALL} --camera_names right_wrist"),

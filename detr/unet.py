@@ -1,4 +1,4 @@
-"""A U-Net over time that predicts the noise in a sequence of actions, given the observations.
+"""A U-Net over time that tells a sequence of actions from the noise in it, given the observations.
 
 Source: Chi et al. 2023, "Diffusion Policy: Visuomotor Policy Learning via Action Diffusion",
 arXiv:2303.04137, section III; diffusion_policy, model/diffusion/conditional_unet1d.py. Differences:
@@ -17,7 +17,7 @@ from detr.names import UNET_GROUPS
 
 
 class StepEmbedding(nn.Module):
-    """Diffusion steps (B,) to vectors (B, dim): sines and cosines of the step, and a small MLP."""
+    """Diffusion steps or times (B,) to vectors (B, dim): their sines and cosines, and a small MLP."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class FiLMBlock(nn.Module):
 
 
 class ConditionalUNet(nn.Module):
-    """Noise in a noisy chunk of actions.
+    """What is actions and what is noise in a noisy chunk of actions; training says which of them it gives.
 
     Args:
         action_dim: width of an action.
@@ -114,11 +114,11 @@ class ConditionalUNet(nn.Module):
         )
 
     def forward(self, actions: Tensor, timesteps: Tensor, cond: Tensor) -> Tensor:
-        """The noise (B, chunk, action_dim) in noisy actions of that shape.
+        """What it says of noisy actions (B, chunk, action_dim), in that shape.
 
         Args:
             actions: (B, chunk, action_dim), of any chunk.
-            timesteps: (B,) int, of the diffusion: how noisy they are.
+            timesteps: (B,), how noisy they are: steps of the diffusion, or times.
             cond: (B, cond_dim), what was observed.
         """
         cond = torch.cat([self.embed_step(timesteps), cond], dim=-1)  # (B, step_dim + cond_dim)

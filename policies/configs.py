@@ -18,6 +18,8 @@ from detr import BACKBONES, UNET_GROUPS, WEIGHTS, check_backbone
 
 SCHEDULERS = ("ddim", "ddpm")
 PREDICTIONS = ("epsilon", "sample")
+FLOW_PREDICTIONS = SAMPLE, VELOCITY = ("sample", "velocity")
+TIME_DISTRIBUTIONS = ("uniform", "beta")
 BYOL, BACKBONE, POLICY = FEATURES = ("byol", "backbone", "policy")
 Config = TypeVar("Config", bound="PolicyConfig")
 
@@ -125,13 +127,8 @@ class ACTConfig(VisionConfig):
 
 
 @dataclass(frozen=True)
-class DiffusionConfig(VisionConfig):
-    """Flags of Diffusion Policy.
-
-    With --backbone keypoints --augment none and else the defaults, it learned the transfer of a cube in 1000
-    steps of 32 samples. The original code has --observation_horizon 2 --action_horizon 8
-    --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon --lr 1e-4.
-    """
+class DrawingConfig(VisionConfig):
+    """Flags of the policies that make a chunk of actions of noise, with Diffusion Policy's network."""
 
     observation_horizon: int = cli.flag(
         1, "observations that it looks at, up to the present one", least=1, most=1000
@@ -140,25 +137,8 @@ class DiffusionConfig(VisionConfig):
     prediction_horizon: int = cli.flag(
         100, "actions predicted at once, from the present one on", least=1, most=10_000, alias="chunk_size"
     )
-    num_train_timesteps: int = cli.flag(
-        100, "diffusion steps from actions to noise, in training", least=1, most=100_000
-    )
-    num_inference_timesteps: int = cli.flag(
-        10, "steps from noise back to actions, when it acts", least=1, most=100_000
-    )
-    scheduler: str = cli.flag(
-        "ddim",
-        "how noise becomes actions: ddim, which needs few steps; or ddpm, which is made for all of them",
-        SCHEDULERS,
-    )
     down_dims: tuple[int, ...] = cli.flag(
         (64, 128, 256), "channels of the U-Net's levels", least=1, most=65_536
-    )
-    prediction_type: str = cli.flag(
-        "sample",
-        "what the network predicts: sample, the actions, which is learned sooner; or epsilon, the noise, as "
-        "in the original",
-        PREDICTIONS,
     )
     backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
 
@@ -187,13 +167,65 @@ class DiffusionConfig(VisionConfig):
                 f"--down_dims is {' '.join(map(str, self.down_dims))}; each must be a multiple of "
                 f"{UNET_GROUPS}"
             )
-        for name, limit in (
-            ("action_horizon", "prediction_horizon"),
-            ("num_inference_timesteps", "num_train_timesteps"),
-        ):
-            value, most = getattr(self, name), getattr(self, limit)
-            if value > most:
-                raise ValueError(f"--{name} is {value}; it must not be more than --{limit}, which is {most}")
+        self._check_order("action_horizon", "prediction_horizon")
+
+    def _check_order(self, name: str, limit: str) -> None:
+        value, most = getattr(self, name), getattr(self, limit)
+        if value > most:
+            raise ValueError(f"--{name} is {value}; it must not be more than --{limit}, which is {most}")
+
+
+@dataclass(frozen=True)
+class DiffusionConfig(DrawingConfig):
+    """Flags of Diffusion Policy.
+
+    With --backbone keypoints --augment none and else the defaults, it learned the transfer of a cube in 1000
+    steps of 32 samples. The original code has --observation_horizon 2 --action_horizon 8
+    --prediction_horizon 16 --down_dims 256 512 1024 --prediction_type epsilon --lr 1e-4.
+    """
+
+    num_train_timesteps: int = cli.flag(
+        100, "diffusion steps from actions to noise, in training", least=1, most=100_000
+    )
+    num_inference_timesteps: int = cli.flag(
+        10, "steps from noise back to actions, when it acts", least=1, most=100_000
+    )
+    scheduler: str = cli.flag(
+        "ddim",
+        "how noise becomes actions: ddim, which needs few steps; or ddpm, which is made for all of them",
+        SCHEDULERS,
+    )
+    prediction_type: str = cli.flag(
+        "sample",
+        "what the network predicts: sample, the actions, which is learned sooner; or epsilon, the noise, as "
+        "in the original",
+        PREDICTIONS,
+    )
+
+    def __post_init__(self) -> None:
+        """ValueError for the first value that does not fit."""
+        super().__post_init__()
+        self._check_order("num_inference_timesteps", "num_train_timesteps")
+
+
+@dataclass(frozen=True)
+class FlowConfig(DrawingConfig):
+    """Flags of flow matching."""
+
+    num_inference_steps: int = cli.flag(
+        4, "Euler steps from noise to actions, when it acts; 1 to 8 are enough", least=1, most=1000
+    )
+    time_distribution: str = cli.flag(
+        "uniform",
+        "how the times between noise and actions are drawn in training: uniform; or beta, which has more "
+        "noisy ones, as pi0",
+        TIME_DISTRIBUTIONS,
+    )
+    prediction_type: str = cli.flag(
+        SAMPLE,
+        "what the network predicts: sample, the actions; or velocity, the way from the noise to them",
+        FLOW_PREDICTIONS,
+    )
 
 
 @dataclass(frozen=True)

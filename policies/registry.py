@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from policies.configs import ACTConfig, CNNMLPConfig, DiffusionConfig, PolicyConfig, VINNConfig
+from policies.configs import ACTConfig, CNNMLPConfig, DiffusionConfig, FlowConfig, PolicyConfig, VINNConfig
 
 if TYPE_CHECKING:  # they import torch
     from policies.base import Policy
@@ -47,6 +47,7 @@ class Policies(Mapping[str, "type[Policy]"]):
 POLICIES = Policies(
     ACT=(ACTConfig, "policies.act.ACTPolicy"),
     Diffusion=(DiffusionConfig, "policies.diffusion.DiffusionPolicy"),
+    Flow=(FlowConfig, "policies.flow.FlowPolicy"),
     VINN=(VINNConfig, "policies.vinn.VINNPolicy"),
     CNNMLP=(CNNMLPConfig, "policies.cnnmlp.CNNMLPPolicy"),
 )

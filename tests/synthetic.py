@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common import cli
 from episodes.episode import Episode
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
@@ -65,17 +66,19 @@ def make_stats(state_dim: int = 14, action_dim: int = 14) -> Stats:
     return Stats.completed({name: torch.rand(dim, generator=generator) + 0.5 for name, dim in names})
 
 
+DRAWING = {"down_dims": (16, 32), "observation_horizon": 1, "action_horizon": 10, "prediction_horizon": 10}
 SMALL = {
     "ACT": {"hidden_dim": 32, "dim_feedforward": 64, "nheads": 4, "enc_layers": 1, "chunk_size": 10},
-    "Diffusion": {
-        "down_dims": (16, 32),
-        "observation_horizon": 1,
-        "action_horizon": 10,
-        "prediction_horizon": 10,
-    },
+    "Diffusion": DRAWING,
+    "Flow": DRAWING,
     "VINN": {"chunk_size": 10, "k": 3, "state_weight": 0.5},
     "CNNMLP": {"hidden_dim": 32},
 }
+
+
+def can_look_back(name: str) -> bool:
+    """Whether a policy has a flag for how many observations it looks at."""
+    return any(flag.name == "observation_horizon" for flag in cli.flags_of_type(POLICIES.config(name)))
 
 
 def make_small(
@@ -100,7 +103,7 @@ def _remember(policy: Policy, frames: int) -> None:
     policy.memory.fill(policy.features(images), torch.randn(frames, dim), torch.randn(frames, dim), lengths)
 
 
-make_act, make_diffusion, make_vinn, make_cnnmlp = (partial(make_small, name) for name in SMALL)
+make_act, make_diffusion, make_flow, make_vinn, make_cnnmlp = (partial(make_small, name) for name in SMALL)
 
 
 def make_batch(batch_size: int = 3, cameras: int = 1, chunk: int = 10, padded: int = 4) -> Batch:

@@ -73,6 +73,7 @@ ROWS = {
         "ACT, residual_attention_18",
         "ACT, keypoints",
     ],
+    "drawing.py": ["Diffusion, ddim", *(f"Flow, {n} steps" for n in (1, 2, 3, 4, 8))],
     "whole_step.py": [
         "ACT's way",
         "ours, frames read and decoded each time",

@@ -125,6 +125,7 @@ def cases() -> dict[str, Make]:
         "ACT with codes": partial(act, use_vq=True, vq_class=8, vq_dim=8, **FROZEN),
         "presets/small": Preset.read("small").build,
         "presets/small_diffusion": Preset.read("small_diffusion").build,
+        "presets/small_flow": Preset.read("small_flow").build,
         "Diffusion": partial(build, "Diffusion", **SCRATCH),
         "Diffusion, ddpm, 2 observations": partial(build, "Diffusion", backbone="keypoints", **ddpm),
         "VINN": partial(build, "VINN", chunk_size=20),

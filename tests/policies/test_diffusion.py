@@ -2,26 +2,22 @@
 
 import os
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from drawing_toy import check_modes, expected_actions, learn, make_blind, samples, seeded
 from synthetic import make_batch, make_dataset, make_diffusion
 
 import imitate_episodes
-from episodes.stats import Stats
 from evaluation.execution import ChunkedExecution
-from policies.base import Interface
 from policies.configs import DiffusionConfig
 from policies.diffusion import DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
 from training.optimisation import AverageWeights
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def make_past(batch_size: int = 3, horizon: int = 2, **kwargs):
@@ -36,90 +32,45 @@ def make_past(batch_size: int = 3, horizon: int = 2, **kwargs):
 
 SAMPLERS = [{}, {"scheduler": "ddpm", "num_inference_timesteps": 100}]
 EVERY_SAMPLER = pytest.mark.parametrize("sampler", SAMPLERS, ids=["ddim", "ddpm"])
-TOY_STATS = Stats.completed(
-    {
-        **{"qpos_mean": [0.0], "qpos_std": [1.0], "action_mean": [0.0], "action_std": [1.0]},
-        **{"qpos_min": [0.0], "qpos_max": [1.0], "action_min": [-1.0], "action_max": [1.0]},
-    }
-)
-
-
-class Blind(DiffusionPolicy):
-    """Sees its state alone, which is one number, as are its actions: the sampler's toy.
-
-    Where the state is 1, all actions of a chunk are -0.8 or all are 0.8; where it is 0, they are 0.2.
-    """
-
-    def __init__(self, **config) -> None:
-        torch.manual_seed(0)
-        toy = {"prediction_horizon": 4, "action_horizon": 4, "observation_horizon": 1, "down_dims": (32,)}
-        config = DiffusionConfig(**{"backbone": "keypoints", **toy, **config})
-        super().__init__(config, Interface(1, 1, ("top",), (32, 32)), TOY_STATS)
-
-    def condition(self, obs):
-        state = self.normalise_qpos(obs["qpos"])
-        return torch.cat([state, state.new_zeros(len(state), 64)], dim=1)
-
-    def samples(self, state: float) -> torch.Tensor:
-        """300 chunks (300, 4) that are drawn in a state."""
-        with torch.no_grad():
-            return self.eval().act({"qpos": torch.full((300, 1), state)}, seeded(1))[..., 0]
+blind = partial(make_blind, DiffusionPolicy)
 
 
 class Perfect(torch.nn.Module):
     """What a network that has learned the toy to perfection would say, from the distribution itself."""
 
-    def __init__(self, policy: Blind) -> None:
+    def __init__(self, policy: DiffusionPolicy) -> None:
         super().__init__()
         self.alphas = policy.scheduler.alphas_cumprod
         self.is_noise = policy.config.prediction_type == "epsilon"
 
     def forward(self, actions, timesteps, cond):
         alpha = self.alphas[timesteps].view(-1, 1, 1)
-        towards = torch.tanh(0.8 * alpha.sqrt() * actions.sum(dim=1, keepdim=True) / (1 - alpha))
-        clean = torch.where(cond[:, :1, None] > 0, 0.8 * towards, torch.tensor(0.2)).expand_as(actions)
-        return (actions - alpha.sqrt() * clean) / (1 - alpha).sqrt() if self.is_noise else clean
-
-
-def check_modes(chunks: torch.Tensor, share: float, tolerance: float) -> None:
-    is_mode = ((chunks.abs() - 0.8).abs() < tolerance).all(dim=1)
-    assert is_mode.float().mean() >= share
-    signs = chunks[is_mode].sign()
-    assert (signs == signs[:, :1]).all()  # a chunk keeps to its mode
-    assert 0.4 < (signs[:, 0] > 0).float().mean() < 0.6
+        signal, noise = alpha.sqrt(), (1 - alpha).sqrt()
+        clean = expected_actions(actions, signal, noise, cond)
+        return (actions - signal * clean) / noise if self.is_noise else clean
 
 
 @EVERY_SAMPLER
 @pytest.mark.parametrize("prediction", ["epsilon", "sample"])
 def test_with_a_perfect_network_the_distribution_is_recovered(sampler, prediction):
-    policy = Blind(**sampler, prediction_type=prediction)
+    policy = blind(**sampler, prediction_type=prediction)
     policy.network = Perfect(policy)
-    check_modes(policy.samples(1.0), share=0.99, tolerance=0.1)
-    torch.testing.assert_close(policy.samples(0.0), torch.full((300, 4), 0.2), rtol=0, atol=0.02)
+    check_modes(samples(policy, 1.0), share=0.99, tolerance=0.1)
+    torch.testing.assert_close(samples(policy, 0.0), torch.full((300, 4), 0.2), rtol=0, atol=0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("prediction", "steps"), [("sample", 400), ("epsilon", 600)])
 def test_two_modes_are_learned_and_few_steps_of_ddim_agree_with_all_of_ddpm(prediction, steps):
-    policy = Blind(prediction_type=prediction)
-    optimiser = torch.optim.Adam(policy.network.parameters())
-    generator = seeded()
-    for step in range(steps):
-        optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
-        state = torch.randint(2, (128, 1), generator=generator).float()
-        mode = 0.8 * (2.0 * torch.randint(2, (128, 1), generator=generator) - 1)
-        actions = torch.where(state > 0, mode, torch.tensor(0.2))[:, None].expand(-1, 4, 1)
-        batch = {"qpos": state, "actions": actions, "is_pad": torch.zeros(128, 4, dtype=torch.bool)}
-        optimiser.zero_grad()
-        policy.loss({**batch, **policy.draw_noise(128, generator)})["loss"].backward()
-        optimiser.step()
+    policy = blind(prediction_type=prediction)
+    learn(policy, steps)
     found = []
     for sampler in SAMPLERS:
-        other = Blind(**sampler, prediction_type=prediction)
+        other = blind(**sampler, prediction_type=prediction)
         other.load_state_dict(policy.state_dict())
-        check_modes(other.samples(1.0), share=0.9, tolerance=0.15)
-        assert (other.samples(0.0) - 0.2).abs().mean() < 0.05
-        found.append(other.samples(1.0).sort(dim=0).values)
+        check_modes(samples(other, 1.0), share=0.9, tolerance=0.15)
+        assert (samples(other, 0.0) - 0.2).abs().mean() < 0.05
+        found.append(samples(other, 1.0).sort(dim=0).values)
     levels = [30, 60, 90, 210, 240, 270]  # of 300, away from the middle where the modes part
     torch.testing.assert_close(found[0][levels], found[1][levels], rtol=0, atol=0.1)
 

@@ -350,9 +350,9 @@ def test_missing_and_broken_checkpoints_are_named(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in POLICIES if POLICIES.config(name).chunk_flag()])
 def test_a_chunk_has_a_step_at_least(name):
-    field, others = POLICIES.config(name).chunk_flag(), {"action_horizon": 1} if name == "Diffusion" else {}
-    with pytest.raises(ValueError, match=f"--{field}.* 0"):
-        make_small(name, **{field: 0, **others})
+    config = POLICIES.config(name)
+    with pytest.raises(ValueError, match=f"--{config.chunk_flag()}.* 0"):
+        make_small(name, **{config.chunk_flag(): 0, **dict.fromkeys(config.within_chunk, 1)})
 
 
 def test_unknown_policy_class():

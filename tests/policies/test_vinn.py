@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import make_act, make_batch, make_cnnmlp, make_dataset, make_diffusion, make_stats, make_vinn
+from synthetic import make_act, make_batch, make_dataset, make_small, make_stats, make_vinn
 from torch import nn
 
 import imitate_episodes
@@ -305,9 +305,9 @@ def test_features_of_a_trained_policy(tmp_path):
         torch.testing.assert_close(again.features(batch["images"])[:, 0], expected)
 
 
-@pytest.mark.parametrize("make", [make_cnnmlp, make_diffusion, make_vinn])
-def test_every_policy_with_backbones_gives_features(make, tmp_path):
-    source = make(("top", "wrist"))
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_with_backbones_gives_features(name, tmp_path):
+    source = make_small(name, ("top", "wrist"))
     save_policy(tmp_path / "a.ckpt", source)
     policy = make_vinn(("wrist",), features="policy", features_from=str(tmp_path / "a.ckpt"))
     stored = {id(p): p for p in source.parameters()}.values()

@@ -19,6 +19,7 @@ KINDS = {
     "ACT with codes": ("ACT", {"use_vq": True, "vq_class": 3, "vq_dim": 4}),
     "ACT with a ResNet": ("ACT", {"backbone": "resnet18", "backbone_weights": "none"}),
     "Diffusion": ("Diffusion", {}),
+    "Flow": ("Flow", {}),
     "VINN": ("VINN", {}),
     "CNNMLP": ("CNNMLP", {}),
 }

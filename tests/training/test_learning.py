@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from synthetic import make_dataset, make_small
+from synthetic import can_look_back, make_dataset, make_small
 
 from episodes.episode import Episode
 from episodes.folders import list_episodes
@@ -19,6 +19,7 @@ from utils import Demonstrations, Loader, Shares, StartSampler
 OVERFIT = {  # flags with which two episodes are soon known by heart, steps
     "ACT": ({"dropout": 0.0, "kl_weight": 0.01}, 300),
     "Diffusion": ({"down_dims": (32, 64)}, 1500),
+    "Flow": ({"down_dims": (32, 64)}, 1500),
     "VINN": ({"k": 1}, 1),
     "CNNMLP": ({}, 300),
 }
@@ -61,7 +62,7 @@ def test_one_and_two_arms_up_to_three_cameras_chunks_longer_than_the_episode(nam
 @pytest.mark.parametrize("kind", [ChunkedExecution, TemporalEnsemble])
 def test_every_policy_is_executed_either_way(name, kind):
     """As an environment shows it one observation after the other; an episode can be repeated exactly."""
-    flags = {"observation_horizon": 2, "action_horizon": 4} if name == "Diffusion" else {}
+    flags = {"observation_horizon": 2, "action_horizon": 4} if can_look_back(name) else {}
     execute = kind(make_small(name, **flags).eval())
     rng = np.random.default_rng(0)
     shown = [
@@ -77,7 +78,7 @@ def test_every_policy_is_executed_either_way(name, kind):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n == "Diffusion" else ()) for n in POLICIES]
+    "name", [pytest.param(n, marks=pytest.mark.slow if can_look_back(n) else ()) for n in POLICIES]
 )
 def test_overfits_two_episodes(name, tmp_path):
     """At the first step, where the picture alone tells them apart, as well as later."""

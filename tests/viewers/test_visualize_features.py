@@ -9,7 +9,7 @@ import pytest
 import torch
 from backbone_names import needs_timm
 from repository import ROOT
-from synthetic import SMALL, make_dataset, make_episode, make_small
+from synthetic import SMALL, can_look_back, make_dataset, make_episode, make_small
 from torch import nn
 
 import visualize_features
@@ -28,7 +28,6 @@ BACKBONES = [
     "residual_attention_18",
     pytest.param("timm:test_resnet", marks=needs_timm),
 ]
-SEES = {"ACT": "attention", "Diffusion": "keypoints"}
 
 
 def small(name, backbone="resnet18", **config):
@@ -90,7 +89,7 @@ def test_attention_of_a_policy_is_what_its_decoder_computes():
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", SMALL)
 def test_every_policy_with_every_backbone(name, backbone, tmp_path):
-    more = {"observation_horizon": 2} if name == "Diffusion" else {}
+    more = {"observation_horizon": 2} if can_look_back(name) else {}
     policy = small(name, backbone, **more)
     inspector = Inspector(policy)
     one, other = (inspector.observe(episode, 3) for episode in episodes())
@@ -110,7 +109,7 @@ def test_every_policy_with_every_backbone(name, backbone, tmp_path):
     if has_attention:
         np.testing.assert_allclose(sum(look.shares.values()), 1, atol=1e-5)
     has_keypoints = look.cameras["top"].keypoints is not None
-    assert has_keypoints == bool(saliency.keypoints) == (backbone == "keypoints" or name == "Diffusion")
+    assert has_keypoints == bool(saliency.keypoints) == (backbone == "keypoints" or can_look_back(name))
     notes = " ".join(inspector.notes)
     assert ("keypoints: none" in notes) != has_keypoints and ("attention: none" in notes) != has_attention
     comparison = inspector.compare(one, other, rows=0)
@@ -122,7 +121,7 @@ def test_every_policy_with_every_backbone(name, backbone, tmp_path):
 @pytest.mark.parametrize("name", SMALL)
 def test_a_shared_backbone_shows_each_camera_its_own(name):
     """What is shown of a camera is what the backbone makes of that camera's newest image alone."""
-    more = {"observation_horizon": 2} if name == "Diffusion" else {}
+    more = {"observation_horizon": 2} if can_look_back(name) else {}
     policy = small(name, "keypoints", share_backbone=True, **more)
     inspector = Inspector(policy)
     assert len(inspector._backbones) == 1
@@ -130,7 +129,7 @@ def test_a_shared_backbone_shows_each_camera_its_own(name):
     episode.images["wrist"]._encoded = episode.images["wrist"]._encoded[::-1]
     obs = inspector.observe(episode, 7)
     look = inspector.look(obs)
-    newest = obs["images"] if name != "Diffusion" else obs["images"][:, -1]
+    newest = obs["images"][:, -1] if can_look_back(name) else obs["images"]
     for i, camera in enumerate(CAMERAS):
         wanted = {}
         last = inspector._backbones[0].convs[-1]
