@@ -1,8 +1,8 @@
 """How long a chunk of actions takes to draw: Diffusion Policy, and flow matching by Euler steps.
 
-On one core, batch 1, one camera, the same network for all, each policy made ready to act (`policies.ready_to_act`), from
-the camera's frame to actions in robot units. By default as presets/small_diffusion.json and
-presets/small_flow.json have it.
+On one core, batch 1, one camera, the same network for all, each policy made ready to act
+(`policies.ready_to_act`), from the camera's frame to actions in robot units. By default as
+presets/small_diffusion.json and presets/small_flow.json have it.
 """
 
 from __future__ import annotations
