@@ -105,11 +105,16 @@ def test_every_policy_with_every_backbone(name, backbone, tmp_path):
     masks = [label for label in look.cameras["top"].stages if label.endswith("mask")]
     assert len(masks) == (3 if "attention" in backbone else 0)
     has_attention, has_places = bool(look.shares), look.cameras["top"].attention is not None
-    assert (has_attention, has_places) == (name == "ACT", name == "ACT" and backbone != "keypoints")
+    assert (has_attention, has_places) == (
+        name == "ACT",
+        name == "ACT" and not backbone.startswith("keypoints"),
+    )
     if has_attention:
         np.testing.assert_allclose(sum(look.shares.values()), 1, atol=1e-5)
     has_keypoints = look.cameras["top"].keypoints is not None
-    assert has_keypoints == bool(saliency.keypoints) == (backbone == "keypoints" or can_look_back(name))
+    assert (
+        has_keypoints == bool(saliency.keypoints) == (backbone.startswith("keypoints") or can_look_back(name))
+    )
     notes = " ".join(inspector.notes)
     assert ("keypoints: none" in notes) != has_keypoints and ("attention: none" in notes) != has_attention
     comparison = inspector.compare(one, other, rows=0)
