@@ -30,6 +30,7 @@ from mycobot_scripts.demos import (
     load_policies,
     make_execution,
     own_note,
+    speed_limits,
     trained_fps,
 )
 from mycobot_scripts.robot import (
@@ -88,12 +89,14 @@ def run_all(
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
     summary, has_looks = None, changes_look(read_set(config.disturb))
-    actions = action_range(policies, task.dim)
+    actions, limits = action_range(policies, task.dim), speed_limits(policies, config.speed_margin)
+    if limits is None and config.speed_margin:
+        print(f"{checkpoints} does not know its demonstrations' speeds: they are not limited")
     with (
         open_evaluation(config.folder, settings) as folder,
         open_session(setup, task, keys, actions, has_looks) as session,
     ):
-        runner = Runner(session, config, executions, steps, references)
+        runner = Runner(session, config, executions, steps, references, limits)
         try:
             for index in range(config.first_rollout, config.first_rollout + config.num_rollouts):
                 outcome = runner.run(index)

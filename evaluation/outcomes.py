@@ -99,6 +99,7 @@ class Settings:
     render_quality: str | None = None
     cameras: tuple[str, ...] = ()  # of the policy
     fps: float | None = None  # of an arm
+    speed_margin: float | None = None  # an arm's speeds over the demonstrations'; None: not limited
     pace: float = 1.0  # of the twin: below 1 it moved in slow motion
     steps: int | None = None  # of a run, on an arm
 
@@ -138,6 +139,9 @@ class Settings:
             "cameras": f"cameras {', '.join(self.cameras)}" if self.cameras else "",
             "fps": f"{self.fps:g} steps a second" if self.fps else "",
             "steps": f"{self.steps} steps" if self.steps else "",
+            "speed_margin": f"speeds up to {self.speed_margin:g} times those shown"
+            if self.speed_margin
+            else "",
             "pace": "" if self.pace == 1 else f"slow motion (pace {self.pace:g})",
         }
         return {name: words for name, words in facts.items() if words}
@@ -155,7 +159,7 @@ class Settings:
         words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
         words = [*(words if self.randomize else []), *self.disturb]
         parts += [re.sub(r"[^\w.-]", "_", word) for word in words]
-        for name in ("query_every", "knock_loose", "render_quality"):
+        for name in ("query_every", "knock_loose", "render_quality", "speed_margin"):
             value = getattr(self, name)
             parts += [] if value in (None, "fast") else [f"{name}_{value}"]
         return "_".join([*parts, self.version])

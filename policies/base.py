@@ -35,6 +35,9 @@ class Interface:
     augmentations: tuple[str, ...] = ()  # of the images in training
     fps: float = 0.0  # steps a second of the demonstrations; 0: not known
     episode_len: int = 0  # steps of the longest of them; 0: not known
+    # top speed of each action in them, a second, and its top change, a second each second; (): not known
+    velocity: tuple[float, ...] = ()
+    acceleration: tuple[float, ...] = ()
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Interface:

@@ -96,13 +96,26 @@ def stored_interface(values: Any, where: str) -> Interface:
         ("image_size", all(1 <= side <= MOST_PIXELS for side in sides), f"1 to {MOST_PIXELS} pixels a side"),
         ("fps", interface.fps >= 0, "0 (not known) or more"),
         ("episode_len", interface.episode_len >= 0, "0 (not known) or more"),
+        *(
+            (
+                name,
+                _is_limit(getattr(interface, name), interface.action_dim),
+                "a number of 0 or more for each action",
+            )
+            for name in ("velocity", "acceleration")
+        ),
     ):
         if not is_sound:
             shown = (
-                " ".join(map(described, values[name])) if name in ("cameras", "image_size") else values[name]
+                " ".join(map(described, values[name])) if isinstance(values[name], tuple) else values[name]
             )
             raise ValueError(f"{where} has {name} {shown or 'none'}; it should be {wanted}")
     return interface
+
+
+def _is_limit(values: tuple[float, ...], action_dim: int) -> bool:
+    """Whether each action has a limit, or none has."""
+    return len(values) in (0, action_dim) and all(value >= 0 for value in values)
 
 
 def stored_stats(arrays: Any, state_dim: int, action_dim: int, where: str) -> Stats:

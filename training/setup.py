@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from common import cli, complete_file
 from policies import Interface, Policy, PolicyConfig
 from policy import make_policy
@@ -13,6 +15,7 @@ from training.feeding import Data
 from training.flags import RunConfig
 
 FLAGS = "config.json"
+TOP = 99.9  # percentile of the demonstrations' speeds that counts as the highest
 
 
 def write_config(ckpt_dir: Path, *configs: object) -> None:
@@ -32,6 +35,19 @@ def read_run(ckpt_dir: str | Path) -> RunConfig:
     return cli.read_config(RunConfig, path, ckpt_dir=str(ckpt_dir))
 
 
+def top_rate(data: Data, order: int) -> tuple[float, ...]:
+    """How fast each action changes at most in the demonstrations, a second: the 99.9th percentile over all
+    steps, so that a jump of a sensor does not count. With `order` 2, how fast that changes.
+    """
+    train = data.train
+    rates = [
+        np.abs(np.diff(actions.astype(float), n=order, axis=0)) * episode.fps**order
+        for actions, episode in zip(train.actions, train.episodes, strict=True)
+    ]
+    rows = np.concatenate(rates)
+    return tuple(np.percentile(rows, TOP, axis=0).tolist()) if len(rows) else ()
+
+
 def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, task: Task) -> Policy:
     """A policy to be trained on `data`."""
     episodes = data.train.episodes
@@ -46,5 +62,7 @@ def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, tas
         augmentations=config.augmentations(policy_config.augmentations),
         fps=float(episodes[0].fps),
         episode_len=int(max(data.train.lengths)),
+        velocity=top_rate(data, 1),
+        acceleration=top_rate(data, 2),
     )
     return make_policy(config.policy_class, policy_config, interface, data.stats)

@@ -188,6 +188,18 @@ def trained_fps(policies: Sequence[Policy], task: Task) -> float:
     return rates.pop()
 
 
+def speed_limits(policies: Sequence[Policy], margin: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """Velocity (6,), rad/s, and acceleration (6,), rad/s^2, of the joints: `margin` times the most in the
+    training of any of the policies. None if one of them does not know, or the margin is 0.
+    """
+    interfaces = [policy.interface for policy in policies]
+    if not margin or not all(interface.velocity and interface.acceleration for interface in interfaces):
+        return None
+    both = ([each.velocity for each in interfaces], [each.acceleration for each in interfaces])
+    velocity, acceleration = (margin * np.max([row[:JOINTS] for row in rows], axis=0) for rows in both)
+    return velocity, acceleration
+
+
 def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest action (dim,) each of all that the policies were trained on."""
     low = np.min([policy.action_min[:dim].cpu().numpy() for policy in policies], axis=0)

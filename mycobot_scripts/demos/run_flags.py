@@ -11,6 +11,7 @@ from common import cli
 from disturbances import HELP, read_set
 from evaluation import ARM, ExecutionConfig, Settings, content_version
 from mycobot_scripts.demos.placed_cameras import PlacementConfig
+from mycobot_scripts.demos.policy_runs import speed_limits
 from mycobot_scripts.robot import Setup
 from tasks import Task
 
@@ -49,6 +50,13 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
         "demonstration's if longer), or with several checkpoints each one's longest demonstration's",
         above=0,
         most=86_400,
+    )
+    speed_margin: float = cli.flag(
+        1.5,
+        "how fast the joints may go and how fast that may change, as a multiple of the most in the "
+        "demonstrations; 0: not limited",
+        least=0,
+        most=100,
     )
     sync: bool = cli.flag(False, "wait for each chunk, instead of having it computed in the background")
     dry_run: bool = cli.flag(
@@ -100,6 +108,7 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
             count=self.num_rollouts,
             cameras=tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras)),
             fps=float(task.fps),
+            speed_margin=self.speed_margin if speed_limits(policies, self.speed_margin) else None,
             pace=setup.config.pace,
             steps=task.episode_len,
         )

@@ -20,6 +20,7 @@ from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.run_flags import ModelRunsConfig
 from mycobot_scripts.demos.takeover import Corrections, TakeOver, WithCorrections
 from mycobot_scripts.robot import Session, as_recorded, make_device
+from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock
 
 if TYPE_CHECKING:  # torch
@@ -55,6 +56,7 @@ class Runner:
         executions: of the policies, which run one after the other.
         lengths: steps of each.
         references: what cameras show where the demonstrations begin.
+        limits: velocity (6,) and acceleration (6,) of the joints (`speed_limits`); none if not given.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Runner:
         executions: Sequence[Execution],
         lengths: Sequence[int],
         references: Mapping[str, Reference] | None = None,
+        limits: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
         self._folder = config.folder
@@ -91,6 +94,7 @@ class Runner:
         self._watch = None if known.ignore_moved else BumpWatch(config, robot.request_stop)
         self.refused: str | None = None  # why a run did not start
         self._view = RunView(self._task.cameras) if config.view else None
+        self._speed = None if limits is None else SpeedFilter(*limits, robot.period)
         self._applied = read_set(config.disturb)
         self._n_corrections = 0
 
@@ -113,6 +117,8 @@ class Runner:
                 return None
             if self._watch is not None:
                 self._watch.begin(start.observation)
+            if self._speed is not None:
+                self._speed.begin(session.servo.sent)
             session.operator.listens = False  # from here on whoever may take over reads the keys
             recording = self._begin_recording()
             try:
@@ -154,7 +160,7 @@ class Runner:
         if self._watch is not None:
             self._watch.look(observation)
         observation = self._placed.rectified(observation)
-        action = self._take_over(observation)
+        action = self._limited(self._take_over(observation))
         if self._view is not None:
             parts = self._parts
             progress = (
@@ -165,6 +171,20 @@ class Runner:
             lines = [f"{self._take_over.mode}; {progress}{reward}", self._session.robot.guard.report()]
             self._view.show(observation, [*lines, self._take_over.help])
         return action
+
+    def _limited(self, action: np.ndarray) -> np.ndarray:
+        """The action within the limits of speed; a person's as it is, and one that the robot will refuse."""
+        speed, servo, guard = self._speed, self._session.servo, self._session.robot.guard
+        if speed is None or guard.refuses(action):
+            return action
+        if self._take_over.mode != "policy":
+            speed.drive(action)
+            return action
+        if servo.is_up_to_date:
+            speed.follow(servo.sent)
+        limited = speed(action)
+        guard.count(speed.changed, speed.changed != "")
+        return limited
 
     def _outcome(self, index: int, case: int | None, recording: Recording | None = None) -> Outcome:
         """Find out how a run went, save it, and say so."""

@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = open_door(
         "limits": ("HARD_LIMITS", "LateStop", "Limits", "SafetyStop"),
         "prediction": ("Course", "top_speed"),
         "rehearsal": ("Rehearsal", "Rehearsed"),
+        "speed": ("SpeedFilter",),
     },
 )

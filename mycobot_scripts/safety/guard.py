@@ -114,7 +114,7 @@ class Guard:
             return on_the_wire(self._within(pose, situation, most))[:JOINTS]
 
         command, side = self._detour.nearest(on_the_wire(wanted), situation, slide)
-        self._count(side, side != "")
+        self.count(side, side != "")
         return command
 
     def _within(
@@ -130,14 +130,15 @@ class Guard:
         gripper = np.clip(step[JOINTS], -most[JOINTS], most[JOINTS])
         if count:
             changed = inside != target
-            self._count("joint limit", changed[:JOINTS].any())
-            self._count("gripper range", changed[JOINTS])
-            self._count("step", slowed > 1 + _TINY)
-            self._count("ahead of the arm", waits > max(slowed, 1 + _TINY))
-            self._count("gripper step", abs(step[JOINTS]) > most[JOINTS] + _TINY)
+            self.count("joint limit", changed[:JOINTS].any())
+            self.count("gripper range", changed[JOINTS])
+            self.count("step", slowed > 1 + _TINY)
+            self.count("ahead of the arm", waits > max(slowed, 1 + _TINY))
+            self.count("gripper step", abs(step[JOINTS]) > most[JOINTS] + _TINY)
         return previous + np.append(step[:JOINTS] / max(slowed, waits), gripper)
 
-    def _count(self, change: str, happened: bool) -> None:
+    def count(self, change: str, happened: bool = True) -> None:
+        """A command was changed, if it `happened`; the report says how often."""
         if happened:
             self.clamped[change] += 1
 
@@ -183,6 +184,14 @@ class Guard:
                 f"the policy sends {name} to {value:.2f}{unit}; in training it was {bounds[0]:.2f} to "
                 f"{bounds[1]:.2f} (--range_margin {self.limits.range_margin})"
             )
+
+    def refuses(self, action: np.ndarray) -> bool:
+        """Whether `check_action` stops the run."""
+        try:
+            self.check_action(action)
+        except SafetyStop:
+            return True
+        return False
 
     def note(self, time: float, target: np.ndarray) -> None:
         """The command `target` (7,) was sent at `time` (s)."""

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from arm_rig import LIMITS, Person, make_rig
+from arm_rig import LIMITS, SLOW, Person, make_rig
 from repository import ROOT
 from synthetic import make_act
 
@@ -23,7 +24,7 @@ from evaluation.rollouts import rollout_steps
 from model_runs import part_lengths
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from mycobot_scripts.demos.journal import free_episode, list_journals
-from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, trained_fps
+from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, speed_limits, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
 from policies.base import Interface
 from policy import save_policy
@@ -144,6 +145,35 @@ def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     task = dataclasses.replace(TASK, episode_len=STEPS)
     summary = summarise(outcomes, task)
     assert summary.successes == 1 and "success, as you said" in summary.text()
+
+
+@pytest.mark.parametrize("limits", [None, (np.full(6, 0.4), np.full(6, 4.0))])
+def test_speeds_are_limited_to_those_shown(tmp_path, capsys, limits):
+    """The policy jumps by 0.2 rad between chunks; 0.04 a step is allowed."""
+    with make_rig(Person("enter", "y"), episode_len=STEPS, pace=SLOW) as rig:
+        policy = Nods(rig.session.robot.start)
+        execution = make_execution(policy, config(tmp_path), rig.session.task.fps)
+        runner = Runner(rig.session, config(tmp_path), [execution], (STEPS,), limits=limits)
+        try:
+            runner.run(0)
+        finally:
+            runner.close()
+    joint = Episode.load(list_episodes(tmp_path / "arm")[0]).action[:, 5]
+    said = capsys.readouterr().out
+    assert (np.abs(np.diff(joint)).max() < 0.045) == (limits is not None)
+    assert ("velocity" in said) == (limits is not None) and ("clamped: none" in said) == (limits is None)
+
+
+def test_limits_of_speed_are_the_largest_of_all_policies():
+    def policy(velocity, acceleration):
+        interface = Interface(7, 7, ("top",), (48, 64), velocity=velocity, acceleration=acceleration)
+        return SimpleNamespace(interface=interface)
+
+    one, other = policy((1.0,) * 7, (2.0,) * 7), policy((3.0,) + (0.5,) * 6, (1.0,) * 7)
+    velocity, acceleration = speed_limits([one, other], 1.5)
+    assert velocity.tolist() == [4.5] + [1.5] * 5 and acceleration.tolist() == [3.0] * 6
+    assert speed_limits([one, policy((), ())], 1.5) is None, "of an earlier version"
+    assert speed_limits([one], 0) is None
 
 
 def test_pictures_can_be_disturbed(tmp_path):

@@ -32,6 +32,7 @@ from training.flags import TrainConfig
 from training.loop import DROPOUT, Feed, Run, fit, validate
 from training.optimisation import learning_rate_factor, make_optimiser, step_seed
 from training.progress import long_run_line, short
+from training.setup import top_rate
 
 ALONE = "TEST_ALONE"  # set in the environment of a test that runs by itself
 
@@ -147,6 +148,20 @@ def test_training_learns_and_keeps_best_last_and_periodic_checkpoints(tmp_path):
     found = validate(load_policy(tmp_path / "policy_best.ckpt"), {"all": [make_batch()]}, "no")[0]["loss"]
     assert found == pytest.approx(best, rel=1e-5)
     assert_equal(weights(load_policy(tmp_path / "policy_last.ckpt")), weights(policy))
+
+
+def test_the_top_speeds_of_the_demonstrations_are_told():
+    """The 99.9th percentile of all steps, by entry: one jump of a sensor does not count."""
+    rng = np.random.default_rng(0)
+    actions = [np.cumsum(rng.uniform(-1, 1, (2000, 2)) * [0.1, 0.2], axis=0) for _ in range(3)]
+    actions[0][1000:, 0] += 50
+    episodes = [SimpleNamespace(fps=fps) for fps in (10, 10, 20)]
+    data = SimpleNamespace(train=SimpleNamespace(actions=actions, episodes=episodes))
+    for order, top in ((1, [2.0, 4.0]), (2, [80.0, 160.0])):  # of the third, which is played fastest
+        values = top_rate(data, order)
+        assert all(0.8 * most < value <= most for value, most in zip(values, top, strict=True))
+    short = SimpleNamespace(actions=[np.zeros((1, 2))], episodes=episodes[:1])
+    assert top_rate(SimpleNamespace(train=short), 2) == ()
 
 
 def test_the_checkpoint_to_resume_from_and_the_plot_are_only_made_now_and_then(tmp_path, monkeypatch):
