@@ -102,6 +102,7 @@ ROWS = {
         "200 pictures, with a channel for blue",
     ],
     "joins.py": ["10", "100"],
+    "twin_joins.py": ["the motion itself", "0.1 s", "0.4 s", "0.8 s"],
     "results.py": [TRANSFER],
     "chunk_sizes.py": [CHUNK],
     "shortcut.py": [
@@ -120,7 +121,7 @@ def cells(line):
 
 
 # the others start many processes
-SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py", "joins.py"}
+SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py", "joins.py", "twin_joins.py"}
 
 
 @pytest.mark.parametrize(
