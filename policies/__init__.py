@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "act": ("ACTPolicy",),
         "augment": ("AUGMENTATIONS", "CHANGES", "GROUPS", "AugmentConfig", "Augmentation"),
-        "base": ("Interface", "Observation", "Policy"),
+        "base": ("Interface", "Known", "Observation", "Policy"),
         "checkpoints": (
             "BEST",
             "LAST",
@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = open_door(
             "tell",
         ),
         "configs": ("ACTConfig", "PolicyConfig"),
+        "drawing": ("overlap_weights",),
         "plain_changes": ("centre_crop",),
         "ready": ("black_observation", "ready_to_act"),
         "registry": ("POLICIES",),

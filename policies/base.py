@@ -48,6 +48,29 @@ class Interface:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The first k actions of a chunk, as what is being executed has them.
+
+    Weights of 1 say that an action is settled, smaller ones that the chunk should come close to it.
+    """
+
+    actions: Tensor  # (B, k, A), robot units
+    weights: Tensor  # (k,), from 0 to 1
+
+    def check(self, chunk: int) -> None:
+        """ValueError unless it fits chunks of so many actions."""
+        if self.actions.ndim != 3 or not 0 < self.actions.shape[1] <= chunk:
+            raise ValueError(f"known actions are {tuple(self.actions.shape)}; give (B, 1 to {chunk}, A)")
+        if self.weights.shape != self.actions.shape[1:2]:
+            raise ValueError(
+                f"weights are {tuple(self.weights.shape)}; give one for each of the {self.actions.shape[1]} "
+                "known actions"
+            )
+        if not ((self.weights >= 0) & (self.weights <= 1)).all():
+            raise ValueError("weights of known actions must be from 0 to 1")
+
+
+@dataclass(frozen=True)
 class Choice:
     """What `Policy.finish` chose: how many neighbours, and the weight of the state beside the pictures."""
 
@@ -122,6 +145,15 @@ class Policy(nn.Module):
         A policy that draws its actions takes its random numbers from `generator`.
         """
         raise NotImplementedError
+
+    def act_given(self, obs: Batch, known: Known, generator: torch.Generator | None = None) -> Tensor:
+        """As `act`, for a chunk whose beginning is known.
+
+        TypeError if it is no policy that can (`config.inpaints`), ValueError if `known` does not fit.
+        """
+        raise TypeError(
+            f"{type(self).__name__} does not draw its actions from noise; it cannot be given some of them"
+        )
 
     def after_step(self) -> None:
         """Called after each optimiser step."""

@@ -30,6 +30,7 @@ class PolicyConfig:
 
     chunk_size: ClassVar[int] = 1  # actions that it predicts at once
     observation_horizon: ClassVar[int] = 1  # observations that it looks at, up to the present one
+    inpaints: ClassVar[bool] = False  # `Policy.act_given`: it draws a chunk some of which is known
     trains: ClassVar[bool] = True  # False: there is nothing to train, only to finish
     needs_finish: ClassVar[bool] = False  # does not act before `Policy.finish`
     is_rebuilt: ClassVar[bool] = True  # it describes its networks fully: none comes from another file
@@ -142,6 +143,7 @@ class DrawingConfig(VisionConfig):
     )
     backbone: str = cli.flag("robomimic_resnet18", f"one of {', '.join(BACKBONES)}")
 
+    inpaints: ClassVar[bool] = True
     ema: ClassVar[float | None] = 0.999
     training_defaults: ClassVar[Mapping[str, Any]] = {
         "lr": 1e-3,

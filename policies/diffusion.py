@@ -63,6 +63,22 @@ class DiffusionPolicy(DrawingPolicy):
     ) -> Tensor:
         return self.scheduler.step(output, step, noisy, generator=generator).prev_sample
 
+    def clean(self, noisy: Tensor, output: Tensor, step: int) -> Tensor:
+        if self.config.prediction_type == "sample":
+            return output
+        signal, noise = self._shares(step)
+        return (noisy - noise * output) / signal
+
+    def output(self, noisy: Tensor, clean: Tensor, step: int) -> Tensor:
+        if self.config.prediction_type == "sample":
+            return clean
+        signal, noise = self._shares(step)
+        return (noisy - signal * clean) / noise
+
+    def _shares(self, step: int) -> tuple[Tensor, Tensor]:
+        """By how much the actions and the noise count in the noisy actions of a step."""
+        return self.signal[step].sqrt(), (1 - self.signal[step]).sqrt()
+
 
 def make_scheduler(config: DiffusionConfig) -> Any:
     """diffusers' noise scheduler, as Diffusion Policy's configuration files set it; imported late, as that

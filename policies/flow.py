@@ -57,6 +57,15 @@ class FlowPolicy(DrawingPolicy):
         self, noisy: Tensor, output: Tensor, step: int, generator: torch.Generator | None = None
     ) -> Tensor:
         """An Euler step; the last one arrives where the network says that the line leads to."""
-        steps = self.config.num_inference_steps
-        end = noisy + (1 - step / steps) * output if self._says_velocity else output
-        return noisy + (end.clamp(-1, 1) - noisy) / (steps - step)
+        end = self.clean(noisy, output, step).clamp(-1, 1)
+        return noisy + (end - noisy) / (self.config.num_inference_steps - step)
+
+    def clean(self, noisy: Tensor, output: Tensor, step: int) -> Tensor:
+        """Where the line through the noisy actions leads to."""
+        return noisy + self._time_left(step) * output if self._says_velocity else output
+
+    def output(self, noisy: Tensor, clean: Tensor, step: int) -> Tensor:
+        return (clean - noisy) / self._time_left(step) if self._says_velocity else clean
+
+    def _time_left(self, step: int) -> float:
+        return 1 - step / self.config.num_inference_steps
