@@ -66,6 +66,7 @@ def main() -> None:
         evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
         return
     policy_config.check_sources()
+    config.check_policy(policy_config)
     task = training_task(config.task_name, config.dataset_dir, config.camera_names)
     if config.chunk_seconds is not None:
         policy_config = policy_config.with_chunk(config.chunk_steps(task.fps))

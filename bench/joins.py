@@ -1,16 +1,16 @@
 """Where one chunk follows another: steps and accelerations of the actions there, with and without a join.
 
-Rows are how many actions of each chunk are executed. The same policy runs from the same starts with `--join
-none` and with `--join fade`, in turn. Steps and accelerations are those of the joint that moves most, on
-average at the borders of chunks, as a multiple of those elsewhere. The interval of the difference of the
-success rates is Newcombe's.
+Rows are how many actions of each chunk are executed. The same policy runs from the same starts with each
+`--join`, in turn. Steps and accelerations are those of the joint that moves most, on average at the borders
+of chunks, as a multiple of those elsewhere. The interval of the difference of the success rates is
+Newcombe's.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,13 +27,17 @@ from policy import make_policy, save_policy
 COUNTS = (10, 20, 50, 100)  # actions
 QUICK_COUNTS = (10, 100)
 QUICK_IMAGE = (48, 64)  # pixels
-HEADER = (
-    "actions of each chunk",
-    *(f"success, {way}" for way in JOINS),
-    "difference (95 %)",
-    *(f"step at borders / elsewhere, {way}" for way in JOINS),
-    *(f"acceleration at borders / elsewhere, {way}" for way in JOINS),
-)
+
+
+def header(ways: Sequence[str]) -> tuple[str, ...]:
+    """Of the table."""
+    return (
+        "actions of each chunk",
+        *(f"success, {way}" for way in ways),
+        f"{ways[0]} less {ways[-1]} (95 %)",
+        *(f"step at borders / elsewhere, {way}" for way in ways),
+        *(f"acceleration at borders / elsewhere, {way}" for way in ways),
+    )
 
 
 @contextmanager
@@ -61,16 +65,16 @@ def ratio(at_borders: float | None, elsewhere: float | None) -> str:
 
 def cells(count: int, results: dict[str, Summary]) -> tuple[str, ...]:
     """A row of the table."""
-    both = [results[way] for way in JOINS]
-    fade, none = ((results[way].successes, results[way].n) for way in ("fade", "none"))
-    low, high = difference_interval(fade, none)
-    difference = fade[0] / fade[1] - none[0] / none[1]
+    summaries = list(results.values())
+    first, last = ((each.successes, each.n) for each in (summaries[0], summaries[-1]))
+    low, high = difference_interval(first, last)
+    difference = first[0] / first[1] - last[0] / last[1]
     return (
         str(count),
-        *(f"{summary.successes}/{summary.n}" for summary in both),
+        *(f"{summary.successes}/{summary.n}" for summary in summaries),
         f"{100 * difference:.1f} ({100 * low:.1f} to {100 * high:.1f})",
-        *(ratio(summary.mean_of("border_change"), summary.mean_of("change")) for summary in both),
-        *(ratio(summary.mean_of("border_bend"), summary.mean_of("bend")) for summary in both),
+        *(ratio(summary.mean_of("border_change"), summary.mean_of("change")) for summary in summaries),
+        *(ratio(summary.mean_of("border_bend"), summary.mean_of("bend")) for summary in summaries),
     )
 
 
@@ -83,6 +87,9 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=500, help="starts of each evaluation")
     parser.add_argument("--first_rollout", type=int, default=1000, help="number of the first start")
     parser.add_argument("--join_seconds", type=float, default=EvalConfig.join_seconds, help="of the joins")
+    parser.add_argument(
+        "--joins", nargs="+", default=["fade", "none"], choices=JOINS, help="ways, the last to compare with"
+    )
     parser.add_argument("--num_workers", type=int, help="rollouts at a time; as many as there are cores")
     args = parse(parser)
     if args.ckpt_dir is None and not args.quick:
@@ -95,13 +102,13 @@ def main() -> None:
     with checkpoint_of(args) as checkpoint:
         for count in counts:
             results = {}
-            for way in JOINS:
-                seconds = {"join_seconds": args.join_seconds} if way == "fade" else {}
+            for way in args.joins:
+                seconds = {"join_seconds": args.join_seconds} if way != "none" else {}
                 flags = EvalConfig(query_every=count, join=way, **seconds)
                 results[way] = evaluate(EvalJob(checkpoint, task, flags), indices, workers)
             rows.append(cells(count, results))
     title = f"{args.task_name}, {len(indices)} starts each; joins fade over {args.join_seconds:g} s"
-    report(title, facts, HEADER, rows)
+    report(title, facts, header(args.joins), rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evaluation.ensembling import Predictions
 from evaluation.execution import Execution, checked_count
 from evaluation.flags import ACT_DECAY
 from evaluation.joins import Join
-from policies import Observation, Policy
+from policies import Known, Observation, Policy
 from utils import Batch
 
 QUICK = 0.05  # of a step: a chunk that takes less is waited for
@@ -73,7 +73,7 @@ class _Background(Execution):
         """Ask for a chunk on the observations up to now, unless one is still to come."""
         if self._pending is None:
             self._asked = self._step
-            self._pending = self._executor.submit(self._predict, self._gather())
+            self._pending = self._executor.submit(self._predict, self._gather(), self._known())
 
     def _collect(self, wait: bool) -> np.ndarray | None:
         """The chunk (n, A) that was asked for last; None if it has not come and `wait` is False."""
@@ -82,8 +82,8 @@ class _Background(Execution):
         pending, self._pending = self._pending, None
         return pending.result()
 
-    def _compute(self, observations: Batch) -> np.ndarray:
-        return self._executor.submit(self._predict, observations).result()
+    def _compute(self, observations: Batch, known: Known | None) -> np.ndarray:
+        return self._executor.submit(self._predict, observations, known).result()
 
     def _hold(self) -> np.ndarray:
         self.held += 1
@@ -119,6 +119,11 @@ class BackgroundExecution(_Background):
     @property
     def remaining(self) -> int:
         return max(0, self._end - self._step - 1)
+
+    def _known(self) -> Known | None:
+        if self._chunk is None:
+            return None
+        return self._overlap(self._chunk[self._step - self._first :], max(0, self._end - self._step))
 
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:

@@ -16,7 +16,7 @@ from common import autocast
 from evaluation.ensembling import Predictions
 from evaluation.flags import ACT_DECAY
 from evaluation.joins import Join
-from policies import Observation, Policy, black_observation
+from policies import Known, Observation, Policy, black_observation, overlap_weights
 from utils import Batch
 
 
@@ -62,7 +62,19 @@ class Execution:
 
     def _ask(self) -> np.ndarray:
         """A new chunk (n, A) of actions."""
-        return self._predict(self._gather())
+        return self._predict(self._gather(), self._known())
+
+    def _known(self) -> Known | None:
+        """What is known of the next chunk before it is drawn."""
+        return None
+
+    def _overlap(self, rest: np.ndarray, settled: int = 0) -> Known | None:
+        """What is left of the present chunk (n, A), if the next is to be drawn given that; so many of its
+        actions are executed before the next is there.
+        """
+        if not self._join.inpaints or not len(rest):
+            return None
+        return Known(torch.from_numpy(rest)[None], overlap_weights(min(settled, len(rest)), len(rest)))
 
     def _gather(self) -> Batch:
         """The observations that a chunk depends on."""
@@ -73,12 +85,16 @@ class Execution:
         return latest
 
     @torch.inference_mode()  # holds for the calling thread alone
-    def _predict(self, observations: Batch) -> np.ndarray:
-        """The chunk (n, A) of actions for observations."""
+    def _predict(self, observations: Batch, known: Known | None = None) -> np.ndarray:
+        """The chunk (n, A) of actions for observations, and for what is known of it."""
         began, device = self._now(), self.policy.device
         with autocast(self._amp, device):
             observations = {name: tensor.to(device) for name, tensor in observations.items()}
-            chunk = self.policy.act(observations, self._generator)[0].cpu().numpy()
+            if known is None:
+                chunk = self.policy.act(observations, self._generator)
+            else:
+                chunk = self.policy.act_given(observations, known, self._generator)
+            chunk = chunk[0].cpu().numpy()
         self.latencies.append(self._now() - began)
         return chunk
 
@@ -88,14 +104,15 @@ class Execution:
         """
         self.reset()
         self._observe(black_observation(self.policy))
+        known = None
         for _ in range(times):
-            self._compute(self._gather())
+            known = self._overlap(self._compute(self._gather(), known))
         self.latencies.clear()
         self.reset()
 
-    def _compute(self, observations: Batch) -> np.ndarray:
+    def _compute(self, observations: Batch, known: Known | None) -> np.ndarray:
         """`_predict`, in the thread that does it in a run."""
-        return self._predict(observations)
+        return self._predict(observations, known)
 
     def close(self) -> None:
         """Free what runs in the background."""
@@ -122,11 +139,15 @@ class ChunkedExecution(Execution):
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
         self._queue: list[np.ndarray] = []
+        self._rest = np.empty(0)  # (n, A) what the present chunk has beyond it
         self._step = -1  # the present one
 
     @property
     def remaining(self) -> int:
         return len(self._queue)
+
+    def _known(self) -> Known | None:
+        return self._overlap(self._rest)
 
     @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
@@ -136,7 +157,8 @@ class ChunkedExecution(Execution):
             self._observe(observation)
         if not self._queue:
             self.chunk_starts.append(self._step)
-            self._queue = list(self._ask()[: self.query_every])
+            chunk = self._ask()
+            self._queue, self._rest = list(chunk[: self.query_every]), chunk[self.query_every :]
             self._join.begin(self._queue[0], len(self._queue))
         return self._join(self._queue.pop(0))
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from common import ComputeConfig, cli
 from disturbances import HELP, SWEEP_HELP, check_words
 from tasks import LEVELS
 
+if TYPE_CHECKING:
+    from policies import PolicyConfig
+
 MOST_STEPS = 100_000
-JOINS = ("fade", "none")
+JOINS = ("fade", "inpaint", "none")
 JOIN_SECONDS = 0.5
 ACT_DECAY = 0.01  # of the weights of temporal ensembling (ACT: imitate_episodes.py)
 
@@ -48,7 +51,8 @@ class ExecutionConfig(ComputeConfig):
     join: str = cli.flag(
         "fade",
         "what becomes of the jump of the joints where a chunk begins: fade, it is cancelled and comes back "
-        "slowly; or none, it stays",
+        "slowly; inpaint, a policy that draws its actions is also given what the last chunk was going to do; "
+        "or none, it stays",
         JOINS,
     )
     join_seconds: float = cli.flag(
@@ -75,12 +79,24 @@ class ExecutionConfig(ComputeConfig):
         """ValueError for flags that contradict each other."""
         if self.join == "none" and self.join_seconds != JOIN_SECONDS:
             raise ValueError(f"--join_seconds is {self.join_seconds:g}; with --join none it means nothing")
+        if self.join == "inpaint" and self.temporal_agg:
+            raise ValueError(
+                "--join inpaint does not go with --temporal_agg, which averages all chunks; leave one out"
+            )
         for name, unused in (("ensemble_decay", ACT_DECAY), ("ensemble_drop", None)):
             if getattr(self, name) != unused and not self.temporal_agg:
                 raise ValueError(f"--{name} is {getattr(self, name):g}; it needs --temporal_agg")
         if self.query_every is not None and self.temporal_agg:
             raise ValueError(
                 "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
+            )
+
+    def check_policy(self, policy: PolicyConfig) -> None:
+        """ValueError if chunks of a policy cannot be joined as the flags say."""
+        if self.join == "inpaint" and not policy.inpaints:
+            raise ValueError(
+                "--join inpaint is for policies that draw their actions from noise, as Diffusion and Flow; "
+                "leave it out, or give --join fade"
             )
 
 

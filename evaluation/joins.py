@@ -25,17 +25,19 @@ class Join:
     Args:
         steps: in which an offset fades; 0: none is cancelled.
         joints: (A,) True for the entries that are joined, all if not given; others stay as they are.
+        inpaints: whether a chunk is drawn given what is left of the one before it.
     """
 
-    def __init__(self, steps: int = 0, joints: np.ndarray | None = None) -> None:
-        self._steps, self._joints = steps, joints
+    def __init__(self, steps: int = 0, joints: np.ndarray | None = None, inpaints: bool = False) -> None:
+        self._steps, self._joints, self.inpaints = steps, joints, inpaints
         self.reset()
 
     @classmethod
     def of(cls, policy: Policy, flags: ExecutionConfig, fps: float) -> Join:
-        """As flags say, for a policy that gives `fps` actions a second."""
+        """As flags say, for a policy that gives `fps` actions a second; ValueError if it is none for them."""
+        flags.check_policy(policy.config)
         steps = 0 if flags.join == "none" else round(flags.join_seconds * fps)
-        return cls(steps, joints_of(policy))
+        return cls(steps, joints_of(policy), flags.join == "inpaint")
 
     def reset(self) -> None:
         """Forget what was executed: the first chunk of an episode comes as it is."""

@@ -86,7 +86,7 @@ class Settings:
     count: int = 0  # rollouts that were asked for
     temporal_agg: bool = False
     query_every: int | None = None  # actions of a chunk that are executed; the policy's own if None
-    join: str = "none"  # of chunks: fade, none; none in earlier versions
+    join: str = "none"  # of chunks (JOINS); none in earlier versions
     join_seconds: float = JOIN_SECONDS  # in which an offset fades
     ensemble_decay: float = ACT_DECAY
     ensemble_drop: float | None = None
@@ -117,7 +117,8 @@ class Settings:
         way = "temporal ensembling" if self.temporal_agg else way
         way += f" with decay {self.ensemble_decay:g}" if self.ensemble_decay != ACT_DECAY else ""
         way += f", dropping beyond {self.ensemble_drop:g}" if self.ensemble_drop is not None else ""
-        way += f", joined over {self.join_seconds:g} s" if self.join == "fade" else ""
+        way += ", drawn given the rest of the last" if self.join == "inpaint" else ""
+        way += f", joined over {self.join_seconds:g} s" if self.join != "none" else ""
         if self.sync is not None:
             way += ", waited for" if self.sync else ", in the background"
         parts = [way]
@@ -154,7 +155,7 @@ class Settings:
         parts += ["ensembling"] if self.temporal_agg else []
         parts += [f"decay_{self.ensemble_decay:g}"] if self.ensemble_decay != ACT_DECAY else []
         parts += [f"drop_{self.ensemble_drop:g}"] if self.ensemble_drop is not None else []
-        parts += [f"fade_{self.join_seconds:g}"] if self.join == "fade" else []
+        parts += [f"{self.join}_{self.join_seconds:g}"] if self.join != "none" else []
         parts += ["sync"] if self.sync else []
         words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
         words = [*(words if self.randomize else []), *self.disturb]
