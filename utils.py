@@ -35,8 +35,8 @@ MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT
 PREFETCH = 4  # batches built ahead
 LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
 PHASES = {
-    "start": (0, 0.05),
-    "early": (0.05, 1 / 3),
+    "start": (0, 0.01),  # after five steps of a script, the arm's pose tells where it goes
+    "early": (0.01, 1 / 3),
     "middle": (1 / 3, 2 / 3),
     "late": (2 / 3, 1),
 }  # shares of an episode

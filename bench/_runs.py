@@ -19,9 +19,9 @@ from common import complete_file
 from dataset_tools import HISTORY
 from policies import LAST, read_checkpoint
 
-SMALL, DIFFUSION, FLOW = (
+SMALL, DIFFUSION, FLOW, ROBUST = (
     f"--config {shlex.quote(str(ROOT / 'presets' / name))}.json"
-    for name in ("small", "small_diffusion", "small_flow")
+    for name in ("small", "small_diffusion", "small_flow", "robust")
 )
 ONE_CAMERA = f"{SMALL} --camera_names top"
 TRANSFER, INSERTION, MOVE = (f"sim_{name}_scripted" for name in ("transfer_cube", "insertion", "move_cube"))

@@ -18,6 +18,7 @@ from _runs import (
     LAST,
     MOVE,
     ONE_CAMERA,
+    ROBUST,
     SMALL,
     TRANSFER,
     TWIN_MOVE,
@@ -34,6 +35,8 @@ VINN = (
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
 RECOVERY = "choose, top, recovery"
+VARIED = "--randomize --looks real"  # demonstrations in rooms that change from frame to frame
+LOOKS = {"mild": "--randomize", "real": "--randomize --looks real", "drift": "--randomize drift --looks real"}
 WAYS = {"": "", ", query every 20": "--query_every 20", ", ensembling": "--temporal_agg"}
 
 
@@ -45,6 +48,27 @@ def execution_rows(label: str, task: str) -> dict[str, Row]:
         for knocked, knock in knocks.items()
         for way, flags in WAYS.items()
         if way or knocked
+    }
+
+
+def look_rows(label: str, task: str) -> dict[str, Row]:
+    """A row's policy where looks vary."""
+    return {f"{label}, looks {way}": Row(task, evaluate=flags, policy=label) for way, flags in LOOKS.items()}
+
+
+def robust_rows() -> dict[str, Row]:
+    """Policies that were trained to bear other rooms, there and undisturbed."""
+    near = f"{ROBUST} --camera_names top {NEAR}"
+    rows = {
+        "transfer, robust": Row(TRANSFER, ROBUST, record=VARIED),
+        "twin move, robust": Row(TWIN_MOVE, ROBUST, record=VARIED),
+        "choose, robust": Row(CHOOSE, ROBUST, record=VARIED),
+        "insertion, robust": Row(INSERTION, near, record=f"--camera_names top {VARIED}", episodes=200),
+    }
+    return {
+        name: each
+        for label, row in rows.items()
+        for name, each in ((label, row), *look_rows(label, row.task).items())
     }
 
 
@@ -84,6 +108,8 @@ ROWS = {
     "choose, top, masked to the box": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=328,232,400,308"),
     "transfer, 400 steps": Row(TRANSFER, f"{SMALL} --num_steps 400"),
     **timing_rows(),
+    **look_rows("transfer", TRANSFER),
+    **robust_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
     RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),

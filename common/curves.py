@@ -19,7 +19,7 @@ MEANINGS = {
     "kl": "how much the style variable tells about the demonstration (CVAE)",
 }
 PHASES = (
-    "start, early, middle and late are parts of an episode: its first 5 %, up to a third, two thirds, the end"
+    "start, early, middle and late are parts of an episode: its first 1 %, up to a third, two thirds, the end"
 )
 
 

@@ -172,7 +172,9 @@ class VINNPolicy(Policy):
 
 
 def _spread(lengths: np.ndarray, phase: tuple[float, float]) -> list[tuple[int, int]]:
-    """QUERIES samples (episode, step), evenly spread over a phase of the episodes; all if they are fewer."""
+    """QUERIES samples (episode, step), evenly spread over a phase of the episodes; some of them several times
+    if the phase is short, so that all phases count alike.
+    """
     low, high = phase
     every = [(e, step) for e, n in enumerate(lengths) for step in range(int(low * n), math.ceil(high * n))]
-    return [every[place] for place in np.linspace(0, len(every) - 1, min(QUERIES, len(every))).astype(int)]
+    return [every[place] for place in np.linspace(0, len(every) - 1, QUERIES).astype(int)]
