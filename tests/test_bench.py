@@ -3,13 +3,18 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from repository import ROOT
+from synthetic import make_small
 
-from constants import TASKS
+from cameras.reference import make_reference
+from constants import TASKS, get_task
 from detr.backbone import BACKBONES
 from policies.registry import POLICIES
+from policy import save_policy
+from sim_env import make_sim_env
 
 TRANSFER, CHUNK = "transfer", "choose, chunk 20"
 GUARD_ROWS = ["up and down across the table's edge", "the deepest point nearby"]
@@ -162,3 +167,21 @@ def test_prints_its_table(script, tmp_path):
         assert cells(row)[0].partition(":" if name == "bound" else "\n")[0] == name
         assert all(cell.removeprefix("-")[:1].isdigit() for cell in cells(row)[1:])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow  # it simulates rollouts of the twin's task
+def test_moved_cameras_cost_success_by_policy_size_and_way(tmp_path):
+    task = get_task("sim_mycobot320_move_cube_scripted")
+    env = make_sim_env(task)
+    reference = make_reference([env.reset(i).observation["images"]["top"] for i in range(3)])
+    env.close()
+    policy = make_small("ACT", dim=task.dim)
+    policy.interface = replace(policy.interface, task=task.name)
+    checkpoint = tmp_path / "small" / "policy_last.ckpt"
+    checkpoint.parent.mkdir()
+    save_policy(checkpoint, policy, step=1, references={"top": reference.plain()})
+    command = [sys.executable, str(BENCH / "moved_success.py"), "--quick", str(checkpoint)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (row,) = (cells(line) for line in done.stdout.splitlines() if line.startswith("| small"))
+    assert row == ["small", "20 mm, 4 degrees", "0% (0%-79%)", "0% (0%-79%)"]

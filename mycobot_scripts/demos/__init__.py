@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = open_door(
             "own_note",
             "own_task",
         ),
+        "placed_cameras": ("PlacedCameras", "PlacementConfig"),
         "policy_runs": ("action_range", "load_policies", "speed_limits", "trained_fps"),
         "recorder": ("RecordArmConfig", "Recorder"),
         "recovery": ("FOLDER", "clear_empty", "discard", "recover"),

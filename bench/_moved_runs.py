@@ -1,0 +1,94 @@
+"""Rollouts of the twin's tasks in its scene, with a camera moved: what workers of `moved_success.py` do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from moved_cameras import draw
+
+from constants import Stream, get_task
+from evaluation import ChunkedExecution, Execution, Steps, rollout, rollout_steps
+from mycobot_scripts.demos import PlacedCameras, PlacementConfig
+from policies import checkpoint_references, ready_to_act
+from policy import load_policy
+from sim_env import SimEnv, make_sim_env
+
+CAMERA = "top"
+DEGREES_PER_MILLIMETRE = 0.2
+WAYS = ("displaced", "rectified")
+
+
+class Undone(Mapping):
+    """Images of one step, warped when they are asked for."""
+
+    def __init__(self, images: Mapping[str, np.ndarray], placed: PlacedCameras) -> None:
+        self._images, self._placed = images, placed
+
+    def __getitem__(self, camera: str) -> np.ndarray:
+        seen = self._placed.rectified({"images": {camera: self._images[camera]}})
+        return seen["images"][camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+@dataclass
+class Player:
+    """A policy in its scene."""
+
+    execute: Execution
+    env: SimEnv
+    placed: PlacedCameras
+    steps: int
+
+    @classmethod
+    def of(cls, checkpoint: Path) -> Player:
+        """Raises ValueError if the checkpoint has no reference of the camera."""
+        policy = ready_to_act(load_policy(checkpoint, "cpu"))
+        reference = checkpoint_references(checkpoint).get(CAMERA)
+        if reference is None:
+            raise ValueError(f"{checkpoint} has no reference picture of the camera {CAMERA}")
+        task = get_task(policy.interface.task)
+        config = PlacementConfig(rectify=True, ignore_moved=True)
+        placed = PlacedCameras({CAMERA: reference}, config, say=lambda line: None)
+        steps = rollout_steps(task, policy)
+        return cls(ChunkedExecution(policy), make_sim_env(task, randomize=True), placed, steps)
+
+    def succeeds(self, index: int, millimetres: float, way: str) -> bool:
+        """Whether a rollout does; its start and the direction of the move depend on `index` alone."""
+        env, task = self.env, self.env.spec
+        env.set_looks(None)
+        rng = np.random.default_rng([Stream.EVALUATE_LOOKS, index])
+        env.task.looks.camera_moves[CAMERA] = draw(rng, millimetres, DEGREES_PER_MILLIMETRE * millimetres)
+        self.execute.reset([0, Stream.ACT, index])
+        case = task.case_number(index) if task.cases else None
+        start = env.reset(np.random.default_rng([0, Stream.EVALUATE, index]), case=case)
+        if way == "rectified":
+            self.placed.check({CAMERA: start.observation["images"][CAMERA]})
+
+        def act(_: int, observation: Mapping[str, Any]) -> np.ndarray:
+            if way == "rectified":
+                observation = {**observation, "images": Undone(observation["images"], self.placed)}
+            return self.execute(observation)[: task.dim]
+
+        steps = Steps()
+        rollout(env, start, act, self.steps, steps)
+        return steps.highest_reward == task.max_reward
+
+
+_players: dict[Path, Player] = {}
+
+
+def run_one(cell: tuple[Path, float, str], index: int) -> tuple[tuple[Path, float, str], bool]:
+    """One rollout of a cell of the table."""
+    checkpoint, millimetres, way = cell
+    if checkpoint not in _players:
+        _players[checkpoint] = Player.of(checkpoint)
+    return cell, _players[checkpoint].succeeds(index, millimetres, way)
