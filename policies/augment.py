@@ -29,7 +29,6 @@ CHANGES: dict[str, Change] = {**PLAIN_CHANGES, **SCENE_CHANGES, **CAMERA_CHANGES
 AUGMENTATIONS = tuple(CHANGES)
 GROUPS = {"robust": (*SCENE_CHANGES, *CAMERA_CHANGES)}  # names that stand for several
 NONE = "none"
-OFFSET_SHARE = 0.5  # of the samples have joints that are off
 AT_ONCE = 4  # samples that a CPU changes at once: they fit into its cache, a batch does not
 
 
@@ -66,8 +65,8 @@ class AugmentConfig:
     )
     joint_offset: float = cli.flag(
         0.0,
-        "degrees by which the zero of each joint is off at most, in the state and the actions of half of the "
-        "samples, so that the policy sees where a badly calibrated arm is",
+        "degrees by which the zero of each joint is off at most, in a sample's state and actions alike, so "
+        "that the policy sees where a badly calibrated arm is",
         least=0,
         most=45,
     )
@@ -119,10 +118,12 @@ class Augmentation:
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A changed copy, of the same shapes and types."""
-        images, qpos, actions = self.images(batch["images"]), batch["qpos"], batch["actions"]
+        images = self.images(batch["images"])
+        qpos, is_known = self.state(batch["qpos"])
+        actions = batch["actions"]
         if self._offset is not None:
-            qpos, actions = self.displaced(qpos, actions)
-        return {**batch, "images": images, "qpos": self.state(qpos), "actions": actions}
+            qpos, actions = self.displaced(qpos, actions, is_known)
+        return {**batch, "images": images, "qpos": qpos, "actions": actions}
 
     def images(self, images: Tensor) -> Tensor:
         """Change (B, ..., cameras, H, W, 3) uint8; a sample's past in the same way as its present."""
@@ -168,23 +169,25 @@ class Augmentation:
                     samples[i] = sample
         return torch.stack(samples).view(images.shape)
 
-    def displaced(self, qpos: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, ..., D) and actions (B, chunk, A >= D) of arms whose zeros are off."""
+    def displaced(self, qpos: Tensor, actions: Tensor, is_known: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, ..., D) and actions (B, chunk, A >= D) of arms whose zeros are off, where the state
+        `is_known` (B,): without it, nothing tells by how much.
+        """
         import torch
 
         shares = torch.rand(len(qpos), qpos.shape[-1], device=qpos.device) * 2 - 1
-        is_off = torch.rand(len(qpos), 1, device=qpos.device) < OFFSET_SHARE
-        offset = shares * is_off * self._offset  # (B, D)
+        offset = shares * is_known[:, None] * self._offset  # (B, D)
         of_actions = torch.nn.functional.pad(offset, (0, actions.shape[-1] - offset.shape[-1]))
         return qpos + offset.view(len(qpos), *[1] * (qpos.ndim - 2), -1), actions + of_actions[:, None]
 
-    def state(self, qpos: Tensor) -> Tensor:
-        """Change (B, ..., D)."""
+    def state(self, qpos: Tensor) -> tuple[Tensor, Tensor]:
+        """Change (B, ..., D); with it (B,) whether it still tells anything."""
         import torch
 
+        is_known = torch.ones(len(qpos), dtype=torch.bool, device=qpos.device)
         if self._noise:
             qpos = qpos + self._noise * self._std * torch.randn_like(qpos)
         if self._dropout:
-            is_dropped = torch.rand(len(qpos), device=qpos.device) < self._dropout
-            qpos = torch.where(is_dropped.view(-1, *[1] * (qpos.ndim - 1)), self._mean, qpos)
-        return qpos
+            is_known = torch.rand(len(qpos), device=qpos.device) >= self._dropout
+            qpos = torch.where(is_known.view(-1, *[1] * (qpos.ndim - 1)), qpos, self._mean)
+        return qpos, is_known

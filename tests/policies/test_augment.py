@@ -6,7 +6,7 @@ import torch
 from synthetic import make_act, make_batch
 from torchvision.transforms import v2
 
-from policies.augment import AUGMENTATIONS, OFFSET_SHARE, Augmentation, AugmentConfig
+from policies.augment import AUGMENTATIONS, Augmentation, AugmentConfig
 from policies.plain_changes import BRIGHTNESS, CONTRAST, DEGREES, PLAIN_CHANGES, SATURATION, centre_crop
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
@@ -137,16 +137,16 @@ def test_at_work_the_middle_is_seen_at_the_same_scale():
 def test_state_dropout_replaces_whole_states_by_the_mean():
     torch.manual_seed(0)
     qpos = torch.randn(2000, 14)
-    changed = augmentation(state_dropout=0.3).state(qpos)
+    changed, is_known = augmentation(state_dropout=0.3).state(qpos)
     is_mean, is_same = (changed == MEAN).all(dim=1), (changed == qpos).all(dim=1)
-    assert (is_mean ^ is_same).all()
+    assert (is_mean ^ is_same).all() and (is_known == is_same).all()
     assert is_mean.float().mean().item() == pytest.approx(0.3, abs=0.04)
 
 
 def test_state_noise_is_in_standard_deviations_of_each_entry():
     torch.manual_seed(0)
     qpos = torch.randn(5000, 14)
-    noise = augmentation(state_noise=0.1).state(qpos) - qpos
+    noise = augmentation(state_noise=0.1).state(qpos)[0] - qpos
     torch.testing.assert_close(noise.std(dim=0), 0.1 * STD, rtol=0.1, atol=0)
     assert noise.mean(dim=0).abs().max() < 0.005
 
@@ -156,16 +156,17 @@ def test_joints_are_off_in_the_state_and_the_actions_alike():
     most = torch.full((14,), 0.02)
     most[[6, 13]] = 0  # grippers
     qpos, actions = torch.randn(2000, 14), torch.randn(2000, 5, 16)  # a mobile base's two speeds behind
-    off_qpos, off_actions = augmentation(joint_offset=most).displaced(qpos, actions)
+    is_known = torch.rand(2000) < 0.5
+    off_qpos, off_actions = augmentation(joint_offset=most).displaced(qpos, actions, is_known)
     offset = off_qpos - qpos
     of_actions = torch.nn.functional.pad(offset, (0, 2))[:, None].expand(-1, 5, -1)
     torch.testing.assert_close(off_actions - actions, of_actions)
     is_off = (offset != 0).any(dim=1)
-    assert is_off.float().mean().item() == pytest.approx(OFFSET_SHARE, abs=0.04)
+    assert (is_off == is_known).all()  # without a state, nothing tells by how much the actions are off
     assert not offset[:, most == 0].any()
     biggest = offset[is_off][:, most > 0].abs().max(dim=0).values
     assert (biggest <= 0.02 + 1e-6).all() and (biggest > 0.019).all()
-    past = augmentation(joint_offset=most).displaced(qpos[:, None].expand(-1, 3, -1), actions)[0]
+    past = augmentation(joint_offset=most).displaced(qpos[:, None].expand(-1, 3, -1), actions, is_known)[0]
     torch.testing.assert_close(past[:, 0] - qpos, past[:, 2] - qpos)  # all of a sample's past alike
 
 
