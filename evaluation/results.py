@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common import complete_file, hold_briefly
-from evaluation.outcomes import Settings, Summary
+from evaluation.outcomes import Summary
+from evaluation.settings import Settings
 
 FOLDER = "evaluations"
 ARM = "arm"  # in the folder of a policy's training: the folder of its runs on an arm

@@ -20,8 +20,9 @@ from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.joins import Join
-from evaluation.outcomes import Outcome, Settings, Summary, write_summary
+from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import content_version
+from evaluation.settings import Settings
 from policies import Policy, ready_to_act
 from policy import load_policy
 from tasks import LEVELS, LookPlan, Task

@@ -13,7 +13,9 @@ import numpy as np
 
 from common import from_plain
 from disturbances import STRENGTHS, Cell
-from evaluation.outcomes import Settings, Summary, wilson_interval, write_result
+from evaluation.intervals import wilson_interval
+from evaluation.outcomes import Summary, write_result
+from evaluation.settings import Settings
 from tasks import Task
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ import model_runs
 from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import list_episodes
-from evaluation.outcomes import Settings, Summary
+from evaluation.outcomes import Summary
 from evaluation.rollouts import rollout_steps
+from evaluation.settings import Settings
 from model_runs import part_lengths
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from mycobot_scripts.demos.journal import free_episode, list_journals

@@ -22,8 +22,9 @@ from dataset_tools.region_search import STILL, Region, Sight
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from evaluation.outcomes import Outcome, Settings, Summary, write_summary
+from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import open_evaluation
+from evaluation.settings import Settings
 from viewers.dataset_page import write_viewer
 from viewers.features_page import write_features_page
 from viewers.pages import Html, element, joined, script_json, text

@@ -21,8 +21,10 @@ from common.logs import write_csv
 from common.losses import Losses
 from common.plots import write_video
 from constants import TASKS
-from evaluation.outcomes import Outcome, Settings, Summary, wilson_interval, write_summary
+from evaluation.intervals import wilson_interval
+from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import content_version, open_evaluation
+from evaluation.settings import Settings
 from utils import PHASES
 from viewers.provenance import note_command, read_commands
 from viewers.report import refresh_report, write_report
