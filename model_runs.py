@@ -61,15 +61,18 @@ def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Referen
     return {name: reference for name, reference in references.items() if name in task.cameras}
 
 
-def part_lengths(config: ModelRunsConfig, policies: Sequence[Policy], task: Task, fps: float) -> list[int]:
-    """Steps that each policy has."""
+def part_lengths(
+    config: ModelRunsConfig, policies: Sequence[Policy], task: Task, fps: float, lost: int = 0
+) -> list[int]:
+    """Steps that each policy has, the last one `lost` more; as many as the flags say, if they do."""
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
     if len(policies) == 1:
         from evaluation import rollout_steps
 
-        return [rollout_steps(task, policies[0])]
-    return [policy.interface.episode_len or task.episode_len for policy in policies]
+        return [rollout_steps(task, policies[0], lost)]
+    *before, last = [policy.interface.episode_len or task.episode_len for policy in policies]
+    return [*before, last + lost]
 
 
 def run_all(
@@ -79,9 +82,10 @@ def run_all(
     why the next one was refused.
     """
     fps = config.fps or trained_fps(policies, task)
-    steps = part_lengths(config, policies, task, fps)
-    task = replace(task, fps=fps, episode_len=sum(steps))
     executions = [make_execution(policy, config, fps) for policy in policies]
+    lost = config.knock_loose + executions[-1].query_every if config.knock_loose else 0
+    steps = part_lengths(config, policies, task, fps, lost)
+    task = replace(task, fps=fps, episode_len=sum(steps))
     for execution in executions:
         execution.warm_up()
     settings = config.settings(setup, policies, task)

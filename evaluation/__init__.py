@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = open_door(
             "Execution",
             "TemporalEnsemble",
         ),
-        "flags": ("JOINS", "EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
+        "flags": ("JOINS", "MOST_STEPS", "EvalConfig", "ExecutionConfig", "check_looks", "looks_flag"),
         "intervals": ("NORMAL_95", "difference_interval", "wilson_interval"),
         "joins": ("Join",),
         "outcomes": ("Outcome", "Summary", "write_summary"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from common import cli
 from disturbances import HELP, read_set
-from evaluation import ARM, ExecutionConfig, Settings, content_version
+from evaluation import ARM, MOST_STEPS, ExecutionConfig, Settings, content_version
 from mycobot_scripts.demos.placed_cameras import PlacementConfig
 from mycobot_scripts.demos.policy_runs import speed_limits
 from mycobot_scripts.robot import Setup
@@ -63,6 +63,13 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
         False, "play each chunk on the twin's body first, and refuse it on a limit or a collision"
     )
     disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}; the real arm takes those of pictures alone")
+    knock_loose: int | None = cli.flag(
+        None,
+        "step at which a hand takes the first prop from the twin's gripper, and puts it at another start "
+        "place; the run then lasts as many steps longer, and until the policy looks again",
+        least=1,
+        most=MOST_STEPS,
+    )
     view: bool = cli.flag(False, "show cameras, state and progress in a window")
     take_over: str = cli.flag(
         "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
@@ -79,6 +86,8 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
 
     def check_robot(self, robot: str) -> None:
         """ValueError for a disturbance that cannot be had on a robot."""
+        if robot != "twin" and self.knock_loose is not None:
+            raise ValueError("--knock_loose is for --robot twin; from the real arm, take the cube yourself")
         for each in read_set(self.disturb):
             if robot != "twin" and each.disturbance.group != "pictures":
                 raise ValueError(

@@ -97,6 +97,7 @@ class Runner:
         self._speed = None if limits is None else SpeedFilter(*limits, robot.period)
         self._applied = read_set(config.disturb)
         self._n_corrections = 0
+        self._index = 0  # of the run
 
     def run(self, index: int) -> Outcome | None:
         """Run number `index`; None if the person quits before it, or it is `refused`."""
@@ -104,6 +105,7 @@ class Runner:
         case = task.case_number(index) if task.cases else None
         if not session.is_twin and not self._ready(index):
             return None
+        self._index = index
         print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
         self._take_over.reset([self._config.seed, Stream.ACT, index])
         session.operator.listens = True
@@ -156,7 +158,9 @@ class Runner:
             }
         return Recording(free_episode(self._folder), self._task.cameras, **facts)
 
-    def _act(self, _: int, observation: Mapping[str, Any]) -> np.ndarray:
+    def _act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray:
+        if t == self._config.knock_loose:
+            self._session.scene.knock_loose(self._config.seed, self._index)
         if self._watch is not None:
             self._watch.look(observation)
         observation = self._placed.rectified(observation)

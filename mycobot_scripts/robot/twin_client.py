@@ -114,6 +114,12 @@ class TwinHandle:
         """Begin an episode (`POST /reset` in twin_http.py); returns the state. ValueError if refused."""
         return self._request("reset", {name: _plain(value) for name, value in start.items()})
 
+    def knock_loose(self, seed: int, index: int) -> dict[str, Any]:
+        """A hand takes the first prop away in run `index`, and puts it where an episode could start; returns
+        the state.
+        """
+        return self._request("knock_loose", {"seed": seed, "index": index})
+
     def guide(self, qpos: Any = None) -> dict[str, Any]:
         """A hand brings the joints whose motors are off to angles (rad); None lets go."""
         return self._request("guide", {} if qpos is None else {"qpos": _plain(qpos)})

@@ -38,6 +38,7 @@ class TwinScene:
         self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
         self.disturb: dict[str, Any] | None = None  # what changes the physics of the episodes that follow
         self._state: dict[str, Any] = twin.state()
+        self._knock: tuple[int, int] | None = None  # seed and number of the run whose first prop is taken
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin scene", daemon=True)
         self._thread.start()
@@ -57,8 +58,13 @@ class TwinScene:
             props = sample_start(self._task, np.random.default_rng(rng), case)
         is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
         with self._lock:
+            self._knock = None
             further = {} if self.disturb is None else {"disturb": self.disturb}
             self._state = self._twin.reset(env_state=props, arm=bool(is_home), **further)
+
+    def knock_loose(self, seed: int, index: int) -> None:
+        """Within a `PERIOD`, a hand takes the first prop away in run `index` (`TwinHandle.knock_loose`)."""
+        self._knock = seed, index
 
     @property
     def state(self) -> dict[str, Any]:
@@ -73,7 +79,8 @@ class TwinScene:
         while not self._ending.wait(PERIOD):
             try:
                 with self._lock:
-                    self._state = self._twin.state()
+                    knock, self._knock = self._knock, None
+                    self._state = self._twin.state() if knock is None else self._twin.knock_loose(*knock)
             except RuntimeError:  # a twin that is gone is noticed by the servo and the cameras
                 return
 

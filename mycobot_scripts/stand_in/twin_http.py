@@ -9,6 +9,8 @@ POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as 
                    "seed", "rollout"}} changes physics and look of this episode. Answers the state.
 POST /guide        JSON {"qpos": [6 or 7 numbers, rad]}: a hand brings released joints there; {} lets go;
                    {"along": [right, away, up]} (m) moves the tool as the first picture shows it
+POST /knock_loose  JSON {}, or {"seed", "index"} as evaluations draw the place: a hand takes the first prop
+                   away, and puts it where an episode of this case could start
 
 A POST is `application/json` and brings the token of the printed address, as `X-Token` or `?token=`: see
 `serving`.
@@ -86,7 +88,7 @@ class _Handler(LocalHandler):
             raise Refused(HTTPStatus.NOT_FOUND, f"no {name!r} here; there is state, and {', '.join(feeds)}")
 
     def post(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        actions = {"reset": self._reset, "guide": self._guide}
+        actions = {"reset": self._reset, "guide": self._guide, "knock_loose": self._knock_loose}
         return actions[choose("request", name, actions)](body)
 
     def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +99,13 @@ class _Handler(LocalHandler):
         if with_arm:
             self.server.firmware.placed(world.now())
         return as_json(state)
+
+    def _knock_loose(self, body: dict[str, Any]) -> dict[str, Any]:
+        _known(body, ("seed", "index"))
+        key = None
+        if body.get("seed") is not None:
+            key = [_whole("seed", body["seed"]), Stream.KNOCK, _whole("index", body.get("index", 0))]
+        return as_json(self.server.world.knock_loose(np.random.default_rng(key)))
 
     def _guide(self, body: dict[str, Any]) -> dict[str, Any]:
         _known(body, ("qpos", "along"))

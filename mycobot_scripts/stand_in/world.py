@@ -294,6 +294,18 @@ class TwinWorld:
 
         return self._ask(command)
 
+    def knock_loose(self, rng: np.random.Generator) -> TwinState:
+        """A hand takes the first prop from whatever holds it, and puts it where an episode of this case could
+        start; what was reached before no longer counts.
+        """
+
+        def command() -> TwinState:
+            self._env.knock_loose(rng)
+            self._reward, self._highest = 0, 0
+            return self._tell()
+
+        return self._ask(command)
+
     def guide(self, joints: np.ndarray | None) -> TwinState:
         """A hand brings the joints whose motors are off to angles (6,) in rad, and holds; None lets go."""
 

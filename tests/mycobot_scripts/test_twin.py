@@ -336,6 +336,32 @@ def test_a_reset_changes_how_an_episode_looks_and_the_next_one_undoes_it():
         world.close()
 
 
+def test_a_hand_takes_the_cube_and_only_what_happens_then_counts():
+    world = TwinWorld(TASK, image_size=(48, 64))
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    try:
+        state = world.reset(None, 1, np.random.default_rng(0), True)
+        address = world._model.joint(f"{TASK.props[0].name}_joint").qposadr[0]
+        place = lambda: world._data.qpos[address : address + 3].copy()  # noqa: E731
+        before = world._ask(place)
+        world._ask(lambda: setattr(world, "_highest", 2))
+        arm = np.array(state.qpos)
+        state = world.knock_loose(np.random.default_rng(5))
+        after = world._ask(place)
+        low, high = TASK.props[0].low, TASK.props[0].high
+        assert np.linalg.norm(after - before) > 0.005
+        assert (after[:2] >= np.array(low)[:2] - 0.005).all() and (
+            after[:2] <= np.array(high)[:2] + 0.005
+        ).all()
+        assert state.highest_reward == state.reward == 0 and state.case == 1
+        np.testing.assert_allclose(state.qpos, arm, atol=0.01)
+    finally:
+        world.stop()
+        runner.join()
+        world.close()
+
+
 def test_a_start_that_breaks_the_simulation_is_not_begun_again():
     world = TwinWorld(TASK)
     runner = threading.Thread(target=world.run)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from browser import chromium, wait_until
 
-from constants import MYCOBOT, get_task
+from constants import MYCOBOT, Stream, get_task
 from mycobot_scripts.kinematics.geometry import forward
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
@@ -44,6 +44,10 @@ class TwinWorld:
 
     def reset(self, start, case, rng, arm, changes):
         self.asked.append(("reset", start, case, rng.random(), arm, changes))
+        return STATE
+
+    def knock_loose(self, rng):
+        self.asked.append(("knock_loose", rng.random()))
         return STATE
 
     def guide(self, joints):
@@ -91,6 +95,9 @@ def test_what_can_be_asked(twin):
     assert asked[-1][2] == 0 and asked[-1][3] == np.random.default_rng([1, 0, 3]).random()
     assert post(twin, "guide", {"qpos": [0.1] * 7})[0] == 200 and asked[-1][1].tolist() == [0.1] * 6
     assert post(twin, "guide", {})[0] == 200 and asked[-1][1] is None
+    assert post(twin, "knock_loose", {})[0] == 200 and asked[-1][0] == "knock_loose"
+    assert post(twin, "knock_loose", {"seed": 1, "index": 3})[0] == 200
+    assert asked[-1][1] == np.random.default_rng([1, Stream.KNOCK, 3]).random()
     disturb = {"words": ["mass=strong", "friction=mild"], "seed": 3, "rollout": 7}
     assert post(twin, "reset", {"disturb": disturb})[0] == 200
     changes = asked[-1][5]
@@ -142,6 +149,8 @@ def test_what_can_be_asked(twin):
         ("guide", {"along": [0.0, 0.0]}, "3 lengths"),
         ("guide", {"along": [0.2, 0.0, 0.0]}, "at most"),
         ("guide", {"along": "up"}, "list of numbers"),
+        ("knock_loose", {"seed": -1}, "seed is -1"),
+        ("knock_loose", {"prop": 1}, "unknown entry"),
         ("other", {}, "unknown request"),
         ("reset", b"[" * 90_000, "RecursionError|recursion"),
     ],

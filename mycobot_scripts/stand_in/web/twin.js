@@ -1,6 +1,6 @@
 "use strict";
 
-// The twin's state, five times a second; and a hand that leads the arm while its motors are off. To do something,
+// The twin's state, five times a second; a hand that leads the arm while its motors are off, or takes the cube. To do something,
 // a page posts JSON with the token of its own address.
 const HELD_EVERY = 100; // ms between moves while a button or key is held
 const STRIDE = 0.006; // m, of one move
@@ -12,12 +12,12 @@ const degrees = (radians) => (radians * 180) / Math.PI;
 let isReleased = false;
 let isBusy = false; // one request at a time: what comes meanwhile is of the past when its turn comes
 
-async function post(body) {
+async function post(body, action = "guide") {
   if (isBusy) return;
   isBusy = true;
   try {
     const headers = { "Content-Type": "application/json", "X-Token": token };
-    const answer = await fetch("/guide", { method: "POST", body: JSON.stringify(body), headers });
+    const answer = await fetch(`/${action}`, { method: "POST", body: JSON.stringify(body), headers });
     find("refused").textContent = answer.ok ? "" : (await answer.json()).error;
   } catch {
     find("refused").textContent = "the twin does not answer";
@@ -75,6 +75,10 @@ addEventListener("blur", letGo);
 addEventListener("keydown", (event) => {
   const button = buttons.find((each) => each.dataset.key === event.key.toLowerCase());
   if (button && !event.repeat && !event.ctrlKey && !event.metaKey) press(button);
+});
+find("knock_loose").addEventListener("click", () => post({}, "knock_loose"));
+addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "t" && !event.repeat && !event.ctrlKey && !event.metaKey) post({}, "knock_loose");
 });
 addEventListener("keyup", (event) => {
   if (held?.dataset.key === event.key.toLowerCase()) letGo();
