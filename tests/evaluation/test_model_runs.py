@@ -331,6 +331,7 @@ def test_policies_must_fit_the_arm_and_one_another(tmp_path):
     fitting = load_policies([saved(tmp_path / "a", fps=10.0, episode_len=30)], TASK, cpu)
     assert trained_fps(fitting, TASK) == 10
     assert part_lengths(config(tmp_path), fitting * 2, TASK, 10) == [30, 30], "each as it was shown"
+    assert part_lengths(config(tmp_path), fitting * 2, TASK, 10, lost=7) == [30, 37]
     assert part_lengths(config(tmp_path, seconds=(1.5,)), fitting, TASK, 10) == [15]
     with pytest.raises(ValueError, match=r"states of 14 numbers and actions of 14; the arm has 7"):
         load_policies([saved(tmp_path / "b", dim=14)], TASK, cpu)
@@ -371,6 +372,7 @@ def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown
             ["--ckpt_dir", "x", "--task_name", "t", "--disturb", "noise=mild", "mass=middle"],
             "--disturb has mass=middle, which changes dynamics; of the real arm only pictures can be",
         ),
+        (["--ckpt_dir", "x", "--task_name", "t", "--knock_loose", "5"], "--knock_loose is for --robot twin"),
     ],
 )
 def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypatch, flags, said):
@@ -430,6 +432,8 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
         "mass=middle",
         "delay=mild",
         "camera=mild",
+        "--knock_loose",
+        "10",
     ]
     done = subprocess.run(
         [*command, *flags], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -440,7 +444,9 @@ def test_on_the_twin_as_a_person_types_it(tmp_path):
     episodes = [Episode.load(path) for path in list_episodes(tmp_path / "arm")]
     assert [len(episode) for episode in episodes] == [20, 20]
     assert all(episode.sim and episode.env_state.shape == (14,) for episode in episodes)
+    assert {episode.disturbed for episode in episodes} == {"noise=mild mass=middle delay=mild camera=mild"}
     result = json.loads((tmp_path / "arm" / "result_policy_best.json").read_text())
     assert [outcome["case"] for outcome in result["outcomes"]] == ["B1 occupied", "B1 free"]
     assert [outcome["index"] for outcome in result["outcomes"]] == [5, 6]
     assert result["settings"]["disturb"] == ["noise=mild", "camera=mild", "mass=middle", "delay=mild"]
+    assert result["settings"]["knock_loose"] == 10
