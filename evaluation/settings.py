@@ -94,10 +94,10 @@ class Settings:
         parts += ["ensembling"] if self.temporal_agg else []
         parts += [f"decay_{self.ensemble_decay:g}"] if self.ensemble_decay != ACT_DECAY else []
         parts += [f"drop_{self.ensemble_drop:g}"] if self.ensemble_drop is not None else []
-        parts += [f"{self.join}_{self.join_seconds:g}"] if self.join != "none" else []
         parts += ["sync"] if self.sync else []
         words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
-        words = [*(words if self.randomize else []), *self.disturb]
+        joined = [f"{self.join}_{self.join_seconds:g}"] if self.join != "none" else []
+        words = [*joined, *(words if self.randomize else []), *self.disturb]
         parts += [re.sub(r"[^\w.-]", "_", word) for word in words]
         for name in ("query_every", "knock_loose", "render_quality", "speed_margin"):
             value = getattr(self, name)

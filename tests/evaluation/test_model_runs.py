@@ -28,6 +28,7 @@ from mycobot_scripts.demos.journal import free_episode, list_journals
 from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, speed_limits, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
 from policies.base import Interface
+from policies.configs import ACTConfig
 from policy import save_policy
 
 TASK = TASKS["mycobot320_move_cube"]
@@ -41,6 +42,7 @@ class Nods:
     observation_horizon = 1
     device = torch.device("cpu")
     interface = Interface(7, 7, TASK.cameras, (48, 64), TASK.name)
+    config = ACTConfig()
 
     def __init__(self, start: np.ndarray, joint: int = 5, at: dict | None = None, takes: float = 0.0) -> None:
         self.start, self.joint, self.at, self.takes = start, joint, at or {}, takes
