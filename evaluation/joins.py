@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from episodes import entries_of
+from evaluation.flags import LEAST_JOIN
 
 if TYPE_CHECKING:
     from evaluation.flags import ExecutionConfig
@@ -36,7 +37,7 @@ class Join:
     def of(cls, policy: Policy, flags: ExecutionConfig, fps: float) -> Join:
         """As flags say, for a policy that gives `fps` actions a second; ValueError if it is none for them."""
         flags.check_policy(policy.config)
-        steps = 0 if flags.join == "none" else round(flags.join_seconds * fps)
+        steps = 0 if flags.join == "none" else max(LEAST_JOIN, round(flags.join_seconds * fps))
         return cls(steps, joints_of(policy), flags.join == "inpaint")
 
     def reset(self) -> None:

@@ -336,10 +336,10 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     assert "looks" not in evaluate(job, range(2), Workers(1)).text() and not looks
     summary = evaluate(with_flags(job, randomize="rollout", seed=6), range(2), Workers(1))
     assert looks == [LookPlan((6, Stream.EVALUATE_LOOKS, index)) for index in range(2)]
-    assert "one chunk after another, joined over 0.5 s; randomized looks" in summary.text()
+    assert "one chunk after another, joined over 0.2 s; randomized looks" in summary.text()
     summary = evaluate(with_flags(job, randomize="drift", looks="real"), range(1), Workers(1))
     assert looks[-1] == LookPlan((0, Stream.EVALUATE_LOOKS, 0), LEVELS["real"], drift_fps=job.task.fps)
-    assert "one chunk after another, joined over 0.5 s; randomized real looks that drift" in summary.text()
+    assert "one chunk after another, joined over 0.2 s; randomized real looks that drift" in summary.text()
 
 
 def test_a_level_of_looks_that_would_mean_nothing_is_refused():

@@ -80,8 +80,8 @@ def test_folders_tell_how_it_was_done():
     assert made.name() == "policy_last_1000_to_1002_seed_3_looks_query_every_20_knock_loose_32_0123abcd"
     assert made.execution == "20 actions of each chunk; randomized looks; knocked loose after 32 steps"
     made = dataclasses.replace(PLAIN, temporal_agg=True, join="fade", ensemble_decay=-0.1, ensemble_drop=0.5)
-    assert made.name() == "policy_last_0_to_2_seed_0_ensembling_decay_-0.1_drop_0.5_fade_0.5_0123abcd"
-    assert made.execution == "temporal ensembling with decay -0.1, dropping beyond 0.5, joined over 0.5 s"
+    assert made.name() == "policy_last_0_to_2_seed_0_ensembling_decay_-0.1_drop_0.5_fade_0.2_0123abcd"
+    assert made.execution == "temporal ensembling with decay -0.1, dropping beyond 0.5, joined over 0.2 s"
     made = dataclasses.replace(PLAIN, randomize=True, looks="real", drift=True)
     assert made.name() == "policy_last_0_to_2_seed_0_looks_real_drift_0123abcd"
 

@@ -81,7 +81,7 @@ def test_train_then_evaluate(dataset, tmp_path):
             assert (tmp_path / line.split()[1]).is_file(), line
     assert (
         json.loads((run / "result_policy_best.json").read_text())["execution"]
-        == "temporal ensembling, joined over 0.5 s"
+        == "temporal ensembling, joined over 0.2 s"
     )
     commands = json.loads((run / "commands.json").read_text())
     assert [entry["what"] for entry in commands] == ["training", "evaluation of policy_best.ckpt"]
@@ -127,7 +127,7 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
     assert str(second) in said and str(first) not in said and "plots:" not in said
     assert (
         json.loads((run / "result_policy_best.json").read_text())["execution"]
-        == "temporal ensembling, joined over 0.5 s"
+        == "temporal ensembling, joined over 0.2 s"
     )
     page = (run / "report.html").read_text()
     assert "policy_best.ckpt, temporal ensembling" in page
