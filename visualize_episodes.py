@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from common import Workers, captioned, cli, joint_plot, spread, tile, write_video
 from disturbances import HELP, Cell, check_recorded, disturb_frames, read_set
-from episodes import Episode, entries, find_episodes
+from episodes import Episode, entries, episode_number, find_episodes
 from viewers import camera_order, write_viewer
 
 PAGE_FOLDER = "html"
@@ -79,26 +78,20 @@ def visualize(path: Path, output_dir: Path, disturb: Cell = ()) -> str:
     episode = Episode.load(path)
     cameras = camera_order(episode)
     lines = [describe(path.stem, episode)]
-    if disturb:
-        number = int(path.stem.rpartition("_")[2])
-        for camera, frames in episode.images.items():
-            episode.images[camera] = list(
-                disturb_frames(list(frames), disturb, episode.fps, camera, 0, number)
-            )
     if cameras:
         suffix = "".join(f"_{each.disturbance.name}_{each.level}" for each in disturb)
         video = output_dir / f"{path.stem}{suffix}_video.mp4"
-        moments = (tile(named_frames(episode, cameras, t)) for t in range(len(episode)))
-        write_video(video, moments, episode.fps)
+        number = episode_number(path) or 0
+        views = [
+            disturb_frames(episode.images[camera], disturb, episode.fps, camera, 0, number)
+            for camera in cameras
+        ]
+        moments = zip(*views, strict=True)  # decoded one after the other
+        write_video(video, (tile(list(map(captioned, moment, cameras))) for moment in moments), episode.fps)
         lines.append(f"  video {video}")
     plot = output_dir / f"{path.stem}_qpos.png"
     joint_plot(plot, episode.qpos, episode.action, entries(episode), episode.fps, lines[0])
     return "\n".join([*lines, f"  plot  {plot}"])
-
-
-def named_frames(episode: Episode, cameras: Sequence[str], t: int) -> list[np.ndarray]:
-    """Each camera's image at a step, with its name written in."""
-    return [captioned(episode.images[camera][t], camera) for camera in cameras]
 
 
 def record_rerun(path: Path, output_dir: Path) -> str:

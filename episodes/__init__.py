@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = open_door(
         "folders": (
             "MIRROR",
             "data_dir",
+            "episode_number",
             "episode_path",
             "find_episode",
             "find_episodes",

@@ -63,7 +63,9 @@ def find_episode(paths: Sequence[Path], number: int, mirror: bool = False) -> Pa
     """
     folder = paths[0].parent
     ours = episode_path(folder, number, mirror)
-    numbered = [path for path in paths if _number(path) == number and path.name.startswith(MIRROR) == mirror]
+    numbered = [
+        path for path in paths if episode_number(path) == number and path.name.startswith(MIRROR) == mirror
+    ]
     for fits in (lambda path: path == ours, lambda path: "episode" in path.stem, lambda path: True):
         fitting = [path for path in numbered if fits(path)]
         if len(fitting) > 1:
@@ -96,8 +98,8 @@ def _extent(paths: Sequence[Path]) -> str:
     return f"{len(paths)} episodes, {paths[0].name} to {paths[-1].name}"
 
 
-def _number(path: Path) -> int | None:
-    """The last number in a file's name."""
+def episode_number(path: Path) -> int | None:
+    """The last number in a file's name; None if there is none."""
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else None
 

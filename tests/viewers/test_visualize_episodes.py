@@ -55,6 +55,13 @@ def test_a_video_shows_what_would_have_been_seen_under_disturbances(dataset):
     assert frame[30:, :48].std(axis=(0, 1)).min() > 10  # of one colour before
 
 
+def test_a_file_without_a_number_can_be_disturbed_too(tmp_path):
+    make_episode().save(tmp_path / "mine.hdf5")
+    done = run_script("--dataset_dir", tmp_path, "--disturb", "noise=mild")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mine_noise_mild_video.mp4").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
