@@ -34,6 +34,7 @@ Sample = tuple[int, int]  # an episode's number, and the step where a chunk begi
 MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
 PREFETCH = 4  # batches built ahead
 LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
+STILL = 0.2  # share of an episode, from its start, in which no object is moved yet
 PHASES = {
     "start": (0, 0.01),  # after five steps of a script, the arm's pose tells where it goes
     "early": (0.01, 1 / 3),
@@ -71,6 +72,7 @@ class Demonstrations:
         views_in_order = [(views or {}).get(camera) for camera in cameras]
         self.frames = Frames(sources, image_size, cache, views_in_order)
         self.lengths = np.array([len(episode) for episode in self.episodes])
+        self.places = start_places(self.episodes)
         self._starts: dict[int, list[np.ndarray]] = {}  # by history
 
     def starts(self, history: int) -> list[np.ndarray]:
@@ -117,8 +119,9 @@ class Demonstrations:
 
         Returns:
             qpos (B, D), images (B, cameras, H, W, 3) uint8, actions (B, chunk, A), is_pad (B, chunk), True
-            past the end of the episode, and valid_steps (), the divisor of a sum over the chunks' steps: as
-            given, or the number in this batch that are no padding.
+            past the end of the episode, places (B, P), where the objects are (NaN: not known, or they may
+            have been moved), and valid_steps (), the divisor of a sum over the chunks' steps: as given, or
+            the number in this batch that are no padding.
         """
         qpos, images = [], []
         for index, step in samples:
@@ -128,9 +131,27 @@ class Demonstrations:
             images.append(np.stack(frames) if history > 1 else frames[0])
         batch = {name: _stacked(rows, pin) for name, rows in (("qpos", qpos), ("images", images))}
         batch["actions"], batch["is_pad"] = self.chunks(samples, chunk_size)
+        may_have_moved = [step >= STILL * self.lengths[index] for index, step in samples]
+        places = self.places[[index for index, _ in samples]]  # a copy
+        places[may_have_moved] = np.nan
+        batch["places"] = torch.from_numpy(places)
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps
         batch["valid_steps"] = torch.as_tensor(valid, dtype=torch.float32)
         return {name: tensor.pin_memory() for name, tensor in batch.items()} if pin else batch
+
+
+def start_places(episodes: Sequence[Episode]) -> np.ndarray:
+    """(N, P) float32: where each episode's objects were at its start (`Episode.env_state`), NaN where that is
+    not known; P is 0 if it is known of none, or the episodes have other objects.
+    """
+    known = [episode.env_state for episode in episodes if episode.env_state is not None]
+    widths = {len(state) for state in known}
+    width = widths.pop() if len(widths) == 1 else 0
+    places = np.full((len(episodes), width), np.nan, np.float32)
+    for row, episode in zip(places, episodes, strict=True):
+        if width and episode.env_state is not None:
+            row[:] = episode.env_state
+    return places
 
 
 def _stacked(rows: Sequence[np.ndarray], pin: bool) -> Tensor:

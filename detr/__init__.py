@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = open_door(
         "norms": ("NORMS",),
         "position_encoding": ("sine_position_2d", "sinusoid_table"),
         "residual_attention": ("AttentionModule",),
-        "spatial": ("CameraEncoder",),
+        "spatial": ("CameraEncoder", "map_shape"),
         "transformer": ("Decoder", "init_xavier"),
         "unet": ("ConditionalUNet",),
         "upstream": ("convert_upstream",),

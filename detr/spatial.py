@@ -46,7 +46,7 @@ class CameraEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        channels, h, w = _map_shape(backbone, image_size)
+        channels, h, w = map_shape(backbone, image_size)
         if h == 1:
             self.reduce, features = nn.Flatten(), channels * w
         else:
@@ -61,7 +61,7 @@ class CameraEncoder(nn.Module):
 
 
 @torch.no_grad()
-def _map_shape(backbone: nn.Module, image_size: tuple[int, int]) -> tuple[int, int, int]:
+def map_shape(backbone: nn.Module, image_size: tuple[int, int]) -> tuple[int, int, int]:
     """Channels, height and width of the backbone's map of one image; leaves no trace in the backbone."""
     was_training = backbone.training
     device = next(backbone.parameters()).device

@@ -191,6 +191,14 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
         "checkpoint to evaluate; the one that the run's flags name, else policy_best.ckpt, if not given",
         group="evaluation",
     )
+    place_loss: float = cli.flag(
+        0.0,
+        "weight of a second loss: from its pictures at the start of an episode, the policy's backbones must "
+        "also tell where the objects are, if the episodes know (scripted ones do); helps where looks vary",
+        least=0,
+        most=1000,
+        group="training",
+    )
     chunk_seconds: float | None = cli.flag(
         None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from cameras import dataset_references
@@ -27,6 +28,7 @@ from tasks import Task
 from training.feeding import Data, load_data, make_feed
 from training.flags import TrainConfig, TrainingRunConfig
 from training.loop import Run, fit
+from training.places import PlaceLoss
 from training.setup import build_policy, write_config
 from training.trained_tasks import run_command
 from viewers import note_command, refresh_report
@@ -51,7 +53,8 @@ def train(
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
-    run = Run(policy, training, total, world) if policy.config.trains else None
+    places = place_loss(config.place_loss, policy, data, say)
+    run = Run(policy, training, total, world, places) if policy.config.trains else None
     references = plain_references(data, policy.interface.cameras, say)
     if run:
         run.references = references
@@ -78,6 +81,16 @@ def train(
     command = run_command(task, data.train.episodes[0], ckpt_dir)
     if command is not None:
         print(f"run it in real time: {command}")
+
+
+def place_loss(weight: float, policy: Policy, data: Data, say: Callable[[str], object]) -> PlaceLoss | None:
+    """The loss of `--place_loss`, if it is asked for and the episodes know where their objects were."""
+    if not (weight and policy.config.trains):
+        return None
+    if not np.isfinite(data.train.places).any():
+        say("note: --place_loss is left out: no episode tells where its objects were")
+        return None
+    return PlaceLoss(policy, data.train.places, weight)
 
 
 def plain_references(

@@ -29,6 +29,7 @@ from policies import Policy
 from training.flags import TrainConfig
 from training.keeping import Keeper, keep
 from training.optimisation import step_seed
+from training.places import PlaceLoss
 from training.progress import Bar, Meter, loss_line, memory_line
 from training.run import RunState
 from utils import Batch
@@ -58,24 +59,36 @@ class Feed:
 
 
 class _Loss(nn.Module):
-    """A policy's loss as a module's forward pass, which is what can be compiled and distributed."""
+    """A policy's loss as a module's forward pass, which is what can be compiled and distributed; `place` is
+    beside it if there is a loss of places.
+    """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, places: PlaceLoss | None) -> None:
         super().__init__()
-        self.policy = policy
+        self.policy, self.places = policy, places
+        if places is not None:
+            places.listen(policy)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return self.policy.loss(batch)
+        losses = self.policy.loss(batch)
+        return losses if self.places is None else {**losses, "place": self.places(batch["places"])}
 
 
 class Run(RunState):
     """A training run: its state, and the step that takes it further."""
 
-    def __init__(self, policy: Policy, config: TrainConfig, total: int, world: World | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        config: TrainConfig,
+        total: int,
+        world: World | None = None,
+        places: PlaceLoss | None = None,
+    ) -> None:
         """Arguments are `RunState`'s, and the processes that train together; this one alone if not given."""
-        super().__init__(policy, config, total)
+        super().__init__(policy, config, total, places)
         self.world = world or World()
-        self._loss = wrapped = self.world.wrap(_Loss(policy))
+        self._loss = wrapped = self.world.wrap(_Loss(policy, places))
         is_distributed = isinstance(wrapped, DistributedDataParallel)
         self._without_averaging = wrapped.no_sync if is_distributed else contextlib.nullcontext
         if config.compile:
@@ -114,7 +127,10 @@ class Run(RunState):
         with contextlib.nullcontext() if is_last else self._without_averaging():
             with autocast(self.config.amp, self.device):
                 losses = self._loss(batch)
-            (losses["loss"] / share).backward()
+            total = losses["loss"]
+            if self.places is not None:
+                total = total + self.places.weight * losses["place"]
+            (total / share).backward()
         return losses
 
     def _noise(self, parts: int, batch_size: int) -> list[Batch]:

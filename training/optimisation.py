@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,11 @@ def learning_rate_factor(step: int, config: TrainConfig, total: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def make_optimiser(policy: Policy, config: TrainConfig) -> Optimizer:
-    """AdamW, with a learning rate of their own for pretrained weights."""
+def make_optimiser(policy: Policy, config: TrainConfig, others: Iterable[nn.Parameter] = ()) -> Optimizer:
+    """AdamW, with a learning rate of their own for pretrained weights; also of `others` than the policy's."""
     pretrained = {id(p): p for p in policy.pretrained_parameters() if p.requires_grad}
     rest = [p for p in policy.parameters() if p.requires_grad and id(p) not in pretrained]
+    rest += others
     groups: list[dict[str, Any]] = [{"params": rest, "lr": config.lr}]
     if pretrained:
         groups.append({"params": list(pretrained.values()), "lr": config.lr_backbone})

@@ -14,21 +14,25 @@ from policies import FORMAT_VERSION, Interface, Policy, Stored, first_line, read
 from policy import policy_content
 from training.flags import TrainConfig
 from training.optimisation import AverageWeights, learning_rate_factor, make_optimiser
+from training.places import PlaceLoss
 
 
 class RunState:
     """What a run goes on from: the policy, its average, its optimiser, and its best results so far."""
 
-    def __init__(self, policy: Policy, config: TrainConfig, total: int) -> None:
+    def __init__(
+        self, policy: Policy, config: TrainConfig, total: int, places: PlaceLoss | None = None
+    ) -> None:
         """
         Args:
             policy: on its device.
             config: flags.
             total: optimiser steps of the whole run.
+            places: a loss that is added to the policy's own.
         """
-        self.policy, self.config, self.total = policy, config, total
+        self.policy, self.config, self.total, self.places = policy, config, total, places
         self.device = next(policy.parameters()).device
-        self.optimiser = make_optimiser(policy, config)
+        self.optimiser = make_optimiser(policy, config, places.parameters() if places else ())
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimiser, lambda step: learning_rate_factor(step, config, total)
         )
@@ -49,6 +53,7 @@ class RunState:
         """What a checkpoint must hold, beside the result, to go on as if the run had never stopped."""
         return {
             "weights": None if self.average is None else self.policy.state_dict(),
+            "places": None if self.places is None else self.places.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": self.step,
@@ -78,7 +83,14 @@ class RunState:
                 f"the run to resume was {'without' if state['weights'] is None else 'with'} --ema; "
                 "give the same flags, or another --ckpt_dir"
             )
+        if (state.get("places") is None) != (self.places is None):
+            raise ValueError(
+                f"the run to resume was {'with' if self.places is None else 'without'} --place_loss; "
+                "give the same flags, or another --ckpt_dir"
+            )
         try:
+            if self.places is not None:
+                self.places.load_state_dict(state["places"])
             self.policy.load_state_dict(state["weights"] or stored.weights)
             if self.average is not None:
                 self.average.module.load_state_dict(stored.weights)
