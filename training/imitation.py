@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cameras import dataset_references
@@ -28,7 +27,7 @@ from tasks import Task
 from training.feeding import Data, load_data, make_feed
 from training.flags import TrainConfig, TrainingRunConfig
 from training.loop import Run, fit
-from training.places import PlaceLoss
+from training.places import PlaceLoss, varying
 from training.setup import build_policy, write_config
 from training.trained_tasks import run_command
 from viewers import note_command, refresh_report
@@ -84,11 +83,14 @@ def train(
 
 
 def place_loss(weight: float, policy: Policy, data: Data, say: Callable[[str], object]) -> PlaceLoss | None:
-    """The loss of `--place_loss`, if it is asked for and the episodes know where their objects were."""
+    """The loss of `--place_loss`, if it is asked for and the episodes tell where their objects were."""
     if not (weight and policy.config.trains):
         return None
-    if not np.isfinite(data.train.places).any():
-        say("note: --place_loss is left out: no episode tells where its objects were")
+    if not varying(data.train.places).any():
+        say(
+            "note: --place_loss is left out: the episodes do not tell where their objects were, or these "
+            "are always at the same place"
+        )
         return None
     return PlaceLoss(policy, data.train.places, weight)
 
