@@ -31,6 +31,8 @@ class Stream(IntEnum):
     KNOCK = 7  # where a prop lands that is knocked loose
     RECOVER = 8  # which demonstrations begin in the middle of an attempt that failed
     DISTURB = 9  # what disturbs a rollout (`--disturb`)
+    MULTIPLY = 11  # starts of episodes that are made from others
+    MULTIPLY_LOOKS = 12
 
 
 def _viperx(label: str) -> Arm:

@@ -46,7 +46,11 @@ class EndEffectorEnv:
 
     def present(self) -> np.ndarray:
         """Where the arms are now, as the action (8 per arm) that would send them there."""
-        parts = np.split(self.env.observe()["qpos"], self._ends)
+        return self.gripper_action(self.env.observe()["qpos"])
+
+    def gripper_action(self, state: np.ndarray) -> np.ndarray:
+        """The end-effector action (8 per arm) for a state or a joint-space action (D,)."""
+        parts = np.split(state, self._ends)
         poses = [solver.pose(part[:-1]) for solver, part in zip(self._solvers, parts, strict=True)]
         return np.concatenate(
             [[*xyz, *quat, part[-1]] for (xyz, quat), part in zip(poses, parts, strict=True)]

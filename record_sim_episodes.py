@@ -28,7 +28,10 @@ from evaluation import (
     close_environments,
     drive,
     environment,
+    hold_looks_flag,
     looks_flag,
+    quality_flag,
+    randomize_flag,
     run_script,
 )
 from tasks import LEVELS, LookPlan, Task
@@ -55,9 +58,7 @@ class RecordConfig(Workers):
         None, "drive by hand instead of by script, with the keyboard or a gamepad", ("keyboard", "gamepad")
     )
     seed: int = cli.flag(0, "seed of the starts", least=0, most=cli.MOST_SEED)
-    render_quality: str = cli.flag(
-        "fast", "full adds shadows and smooth edges, at a tenth of the speed", ("fast", "full")
-    )
+    render_quality: str = quality_flag()
     noise: float = cli.flag(
         0.0,
         "metres by which every waypoint is moved at most, along each axis, anew for each episode",
@@ -78,21 +79,9 @@ class RecordConfig(Workers):
         most=1,
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
-    randomize: str | None = cli.flag(
-        None,
-        "vary light, colours, cameras, table and a cable on it, anew in each frame or in each episode, for "
-        "policies that see changing light and real rooms",
-        ("frame", "episode"),
-        bare="frame",
-    )
+    randomize: str | None = randomize_flag()
     looks: str = looks_flag()
-    hold_looks: int = cli.flag(
-        1,
-        "steps that a look lasts, with --randomize frame; a policy that looks at several observations needs "
-        "as many",
-        least=1,
-        most=10_000,
-    )
+    hold_looks: int = hold_looks_flag()
     episode_len: int | None = cli.flag(
         None,
         "steps of an episode by hand (--teleop), at most; enter ends it earlier; the task's if not given",
@@ -252,9 +241,7 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         raise ValueError("--episode_len is for episodes by hand; add --teleop, or leave it out")
     elif not task.script:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
-    check_looks(config.looks, config.randomize)
-    if config.hold_looks != 1 and config.randomize != "frame":
-        raise ValueError(f"--hold_looks is {config.hold_looks}; it needs --randomize frame")
+    check_looks(config.looks, config.randomize, config.hold_looks)
     config.check_workers(config.onscreen_render)
     values = {
         **vars(config),

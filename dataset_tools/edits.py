@@ -6,10 +6,11 @@ image_edits.py changes images; rearranging.py changes which episodes a dataset h
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from common import Workers, choose, cli
 from constants import TASKS
@@ -25,6 +26,15 @@ class FolderFlags:
     dataset_dir: str = cli.flag(None, "folder of the episodes", required=True)
 
 
+def episodes_flag() -> Any:
+    """The flag that chooses episodes."""
+    return cli.flag(
+        None,
+        "numbers or names of the episodes, e.g. 0 3 mirror_episode_7; all if not given",
+        distinct=True,
+    )
+
+
 @dataclass(frozen=True)
 class EditFlags(FolderFlags, Workers):
     """Flags of sub-commands that change episodes."""
@@ -35,11 +45,7 @@ class EditFlags(FolderFlags, Workers):
     in_place: bool = cli.flag(
         False, "put the new files into --dataset_dir, in place of the old ones, once all are there"
     )
-    episodes: tuple[str, ...] | None = cli.flag(
-        None,
-        "numbers or names of the episodes, e.g. 0 3 mirror_episode_7; all if not given",
-        distinct=True,
-    )
+    episodes: tuple[str, ...] | None = episodes_flag()
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
     @property
@@ -53,11 +59,16 @@ class EditFlags(FolderFlags, Workers):
 
     def chosen(self) -> list[Path]:
         """The files of the chosen episodes."""
-        paths = list_episodes(self.dataset_dir)
-        if self.episodes is None:
-            return paths
-        by_stem = {path.stem: path for path in paths}
-        return [_chosen(by_stem, word) for word in self.episodes]
+        return chosen_episodes(self.dataset_dir, self.episodes)
+
+
+def chosen_episodes(folder: str, words: Sequence[str] | None) -> list[Path]:
+    """The files of a folder's episodes of these numbers or names; of all if None."""
+    paths = list_episodes(folder)
+    if words is None:
+        return paths
+    by_stem = {path.stem: path for path in paths}
+    return [_chosen(by_stem, word) for word in words]
 
 
 def _chosen(by_stem: dict[str, Path], word: str) -> Path:

@@ -30,10 +30,39 @@ def looks_flag() -> Any:
     )
 
 
-def check_looks(looks: str, randomize: str | None) -> None:
-    """ValueError if `looks` would mean nothing."""
+def randomize_flag() -> Any:
+    """The flag that varies the looks of recorded episodes."""
+    return cli.flag(
+        None,
+        "vary light, colours, cameras, table and a cable on it, anew in each frame or in each episode, for "
+        "policies that see changing light and real rooms",
+        ("frame", "episode"),
+        bare="frame",
+    )
+
+
+def hold_looks_flag() -> Any:
+    """The flag that says how long a look of a recorded episode lasts."""
+    return cli.flag(
+        1,
+        "steps that a look lasts, with --randomize frame; a policy that looks at several observations needs "
+        "as many",
+        least=1,
+        most=10_000,
+    )
+
+
+def quality_flag() -> Any:
+    """The flag that says how recorded episodes are rendered."""
+    return cli.flag("fast", "full adds shadows and smooth edges, at a tenth of the speed", ("fast", "full"))
+
+
+def check_looks(looks: str, randomize: str | None, hold_looks: int = 1) -> None:
+    """ValueError if `looks` or `hold_looks` would mean nothing."""
     if looks != "mild" and randomize is None:
         raise ValueError(f"--looks is {looks}; it needs --randomize")
+    if hold_looks != 1 and randomize != "frame":
+        raise ValueError(f"--hold_looks is {hold_looks}; it needs --randomize frame")
 
 
 @dataclass(frozen=True)

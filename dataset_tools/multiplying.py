@@ -1,0 +1,327 @@
+"""Many demonstrations from few (MimicGen: Mandlekar et al. 2023, arXiv:2310.17596).
+
+Each new start is tried with the demonstrations of its case whose own start is nearest: sources.py cuts them
+into parts, retold.py moves these to where things are now. What succeeds is rendered and saved as any other
+recording. New episode i depends only on the sources, the seed and i.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from common import (
+    Workers,
+    check_folder,
+    check_whole,
+    cli,
+    complete_file,
+    file_identity,
+    hold,
+    remove_unfinished,
+    spread,
+)
+from constants import TASKS, Stream, get_task
+from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
+from dataset_tools.plans import HISTORY
+from dataset_tools.retold import distance, retell
+from dataset_tools.sources import Source, read_source
+from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
+from evaluation import (
+    check_looks,
+    check_scene,
+    close_environments,
+    environment,
+    follow,
+    hold_looks_flag,
+    looks_flag,
+    quality_flag,
+    randomize_flag,
+    run_episode,
+)
+from tasks import LEVELS, LookPlan, Task, sample_start
+
+MAX_STARTS = 10  # per episode, before the demonstrations count as unfit
+
+
+@dataclass(frozen=True)
+class MultiplyFlags(FolderFlags, Workers):
+    """Flags of `multiply`."""
+
+    output_dir: str = cli.flag(None, "folder for the new episodes", required=True)
+    num_episodes: int = cli.flag(
+        200, "new episodes to have in the end; those that are there already count", least=1, most=100_000
+    )
+    episodes: tuple[str, ...] | None = episodes_flag()
+    task_name: str | None = cli.flag(None, "task to simulate; the one that the files name if not given")
+    camera_names: tuple[str, ...] | None = cli.flag(
+        None, "cameras to record; those of the first episode if not given", distinct=True
+    )
+    seed: int = cli.flag(0, "seed of the starts", least=0, most=cli.MOST_SEED)
+    attempts: int = cli.flag(
+        3,
+        "demonstrations that are tried from a new start, the nearest first, before another start is drawn",
+        least=1,
+        most=1000,
+    )
+    render_quality: str = quality_flag()
+    randomize: str | None = randomize_flag()
+    looks: str = looks_flag()
+    hold_looks: int = hold_looks_flag()
+    dry_run: bool = cli.flag(False, "say where the demonstrations would be cut, and write nothing")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process needs to make any of the new episodes."""
+
+    task: Task
+    cameras: tuple[str, ...]
+    flags: MultiplyFlags
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def looks_hold(self) -> int:
+        """Steps that a look lasts; 0: the whole episode."""
+        return self.flags.hold_looks if self.flags.randomize == "frame" else 0
+
+    def environment(self) -> Any:
+        """This process's environment."""
+        return environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
+
+    def case(self, index: int) -> int:
+        """Number of a new episode's case: those of the sources take turns."""
+        cases = sorted({source.case for source in self.sources})
+        return cases[index % len(cases)]
+
+    def nearest(self, start: np.ndarray, case: int) -> list[Source]:
+        """The sources to try from a start (P * 7,), in this order."""
+        fitting = [source for source in self.sources if source.case == case]
+        return sorted(fitting, key=lambda source: distance(source.start, start))[: self.flags.attempts]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making one episode took."""
+
+    tried: tuple[tuple[str, bool], ...]  # name of each source that was tried, and whether it succeeded
+    strict_success: bool
+
+
+def make_episode(job: Job, index: int) -> Made:
+    """Make and save new episode `index`; tries new starts until a source succeeds, at most MAX_STARTS."""
+    env, task, flags = job.environment(), job.task, job.flags
+    if flags.randomize:
+        seeds = (flags.seed, Stream.MULTIPLY_LOOKS, index)
+        env.set_looks(LookPlan(seeds, LEVELS[flags.looks], job.looks_hold))
+    rng, case, tried = np.random.default_rng([flags.seed, Stream.MULTIPLY, index]), job.case(index), []
+    for _ in range(MAX_STARTS):
+        start = sample_start(task, rng, case)
+        for source in job.nearest(start, case):
+            driven = retell(env, task, source, start)
+            tried.append((source.name, driven is not None))
+            if driven is not None:
+                save(job, index, source, driven)
+                return Made(tuple(tried), bool(env.strict_success))
+    raise RuntimeError(
+        f"no demonstration succeeded from {MAX_STARTS} starts running at episode {index} of {task.name}; "
+        "give more of them, or try more for each start (--attempts)"
+    )
+
+
+def save(job: Job, index: int, source: Source, driven: Episode) -> None:
+    """Render an episode that succeeded, by repeating its actions, and save it."""
+    env, flags = job.environment(), job.flags
+    start = env.reset(env_state=driven.env_state, state=source.state)
+    task = replace(job.task, episode_len=len(driven))
+    episode = run_episode(env.env, task, start, follow(driven.action), job.cameras)
+    facts = {
+        **source.facts,
+        "source": source.name,
+        "seed": flags.seed,
+        "render_quality": flags.render_quality,
+        "randomized": flags.randomize is not None,
+        "looks": flags.looks,
+        "looks_hold": job.looks_hold,
+    }
+    replace(episode, **facts).save(episode_path(flags.output_dir, index))
+
+
+def multiply(flags: MultiplyFlags) -> None:
+    """Make many demonstrations from few: moved to new starts in simulation, and kept if they succeed."""
+    check_looks(flags.looks, flags.randomize, flags.hold_looks)
+    check_folder(flags.output_dir, "output_dir")
+    flags = replace(flags, output_dir=str(Path(flags.output_dir).resolve()))
+    paths = chosen_episodes(flags.dataset_dir, flags.episodes)
+    headers = {path.resolve(): load_header(path) for path in paths}
+    task = check_sources(headers, flags.task_name)
+    fit = [path for path, header in headers.items() if header.success is not False]
+    if not fit:
+        raise ValueError(f"{flags.dataset_dir}: all {len(paths)} episodes failed, as their files say")
+    cameras = flags.camera_names or tuple(read_header(fit[0])[1])
+    check_scene(task, cameras)
+    job = Job(task, cameras, flags)
+    try:
+        if flags.dry_run:
+            print_parts(replace(job, sources=tuple(read_sources(job, fit))))
+            return
+        with hold(flags.output_dir):
+            make_missing(job, fit)
+    finally:
+        close_environments()
+
+
+def check_sources(headers: Mapping[Path, Episode], task_name: str | None) -> Task:
+    """The task that all episodes show; EpisodeError for the first that cannot be repeated from elsewhere."""
+    first = next(iter(headers))
+    name = task_name or headers[first].task
+    if not name:
+        raise EpisodeError(f"{first}: the file names no task; add --task_name")
+    task = get_task(name)
+    if task.scene is None:
+        raise ValueError(
+            f"task {name!r} belongs to a real arm, and has no scene; --task_name a simulated one"
+        )
+    for path, header in headers.items():
+        problem = _unfit(header, task, is_named=task_name is not None)
+        if problem:
+            raise EpisodeError(f"{path}: {problem}")
+    return task
+
+
+def _unfit(header: Episode, task: Task, is_named: bool) -> str:
+    """Why an episode, without images, cannot be repeated in a task; "" if it can."""
+    own, props = TASKS.get(header.task), len(task.props)
+    if not is_named and header.task != task.name:
+        return f"its task is {header.task!r}, that of the others {task.name!r}; name some with --episodes"
+    if own and own.scene not in (None, task.scene):
+        return f"its task is {header.task!r}, which has another scene than {task.name!r}"
+    for name in ("qpos", "action"):
+        width = getattr(header, name).shape[1]
+        if width != task.dim:
+            return f"{name} has {width} entries a step; {task.name} has {task.dim}"
+    if header.fps != task.fps:
+        return f"it has {header.fps} steps a second, {task.name} {task.fps}; edit_episodes.py resample helps"
+    if header.env_state is None:
+        return "no /env_state, so it is unknown where its objects were; their places are needed"
+    if header.env_state.size != 7 * props:
+        return (
+            f"/env_state has {header.env_state.size} numbers; {task.name} needs 7 for each of {props} props"
+        )
+    return ""
+
+
+def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:
+    """Watch all demonstrations; says which fail when they are replayed. EpisodeError if one has no event."""
+    progress = tqdm(total=len(paths), desc="watching", unit="demonstration")
+    with progress, spread(read_one, [(job, path) for path in paths], job.flags, progress) as results:
+        read = dict(results)
+    for path in paths:
+        if read[path] is not None and not any(read[path].parts):
+            raise EpisodeError(
+                f"{path}: no event was found: no arm grips or moves a prop, so there is nothing to move"
+            )
+    sources = [read[path] for path in paths if read[path] is not None]
+    if not sources:
+        raise ValueError(f"none of {len(paths)} demonstrations succeeds in {job.task.name} when replayed")
+    failed = [path.stem for path in paths if read[path] is None]
+    if failed:
+        print(f"left out, as their replay fails: {', '.join(failed)}")
+    cases = {source.case for source in sources}
+    for number, case in enumerate(job.task.cases):
+        if number not in cases:
+            print(f"no demonstration shows the case {case.label!r}; no new episode will")
+    return sources
+
+
+def read_one(job: Job, path: Path) -> tuple[Path, Source | None]:
+    """A demonstration with the path of its file; None if its replay fails."""
+    return path, read_source(job.environment(), job.task, path, load_header(path))
+
+
+def print_parts(job: Job) -> None:
+    """Say where the demonstrations are cut."""
+    for source in job.sources:
+        for arm, parts in zip(job.task.arms, source.parts, strict=True):
+            names = ["the world" if p.prop is None else job.task.props[p.prop].name for p in parts]
+            cuts = [f"from step {p.begin} with {name}" for p, name in zip(parts, names, strict=True)]
+            print(f"{source.name}: {arm.label} arm {', '.join(cuts) or 'stays as it is'}")
+    print("nothing was written (--dry_run)")
+
+
+def make_missing(job: Job, paths: Sequence[Path]) -> None:
+    """Make the episodes that the folder does not have yet, and print the outcome."""
+    flags, folder = job.flags, Path(job.flags.output_dir)
+    identity = _identity(flags, paths)
+    check_output(folder, identity)
+    missing = missing_numbers(folder, flags.num_episodes)
+    there = flags.num_episodes - len(missing)
+    if there:
+        print(f"{there} of {flags.num_episodes} episodes are in {folder} already")
+    if not missing:
+        return
+    job = replace(job, sources=tuple(read_sources(job, paths)))
+    with complete_file(folder / HISTORY) as part:
+        part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
+    progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")
+    began, calls, made = time.perf_counter(), [(job, index) for index in missing], []
+    try:
+        with progress, spread(make_episode, calls, flags, progress) as results:
+            for one in results:
+                made.append(one)
+                progress.set_postfix_str(_rate([each for done in made for each in done.tried]))
+    except KeyboardInterrupt:
+        remove_unfinished(folder)
+        print(f"\nstopped; the episodes in {folder} are whole. The same command goes on where it stopped.")
+        raise
+    print(outcome(job, made))
+    megabytes = sum(episode_path(folder, index).stat().st_size for index in missing) / 1e6
+    seconds = time.perf_counter() - began
+    print(f"{len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, in {folder}")
+
+
+def outcome(job: Job, made: Sequence[Made]) -> str:
+    """How often the demonstrations succeeded from new starts, one by one and in all."""
+    tried, lines = [each for one in made for each in one.tried], []
+    for source in job.sources:
+        own = [each for each in tried if each[0] == source.name]
+        lines += [f"{source.name}: {_rate(own)}"] if own else []
+    if len(lines) < len(job.sources):
+        lines.append(f"{len(job.sources) - len(lines)} others were never the nearest")
+    if job.task.strict_label:
+        strict = sum(one.strict_success for one in made)
+        lines.append(f"{job.task.strict_label}: {strict} of the {len(made)} kept")
+    return "\n".join([*lines, f"in all: {_rate(tried)}"])
+
+
+def _rate(tried: Sequence[tuple[str, bool]]) -> str:
+    """In words; each that was tried is a source's name, and whether it succeeded."""
+    successes = sum(success for _, success in tried)
+    return f"success {successes}/{len(tried)} ({successes / len(tried):.0%})"
+
+
+def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
+    """ValueError if a folder holds anything but what the same command has made."""
+    check_whole(folder)
+    history = folder / HISTORY
+    earlier = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
+    if identity not in earlier and any(path.name[0] != "." for path in folder.iterdir()):
+        raise ValueError(
+            f"{folder} is not empty, and not made by this command from these episodes; choose another "
+            "--output_dir"
+        )
+
+
+def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
+    """What the new episodes depend on, as plain JSON values."""
+    no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
+    own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
+    sources = {str(path): file_identity(path) for path in paths}
+    return json.loads(json.dumps({"command": "multiply", "flags": own, "sources": sources}))
