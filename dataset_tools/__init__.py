@@ -42,5 +42,7 @@ __getattr__, __dir__, __all__ = open_door(
             "region",
             "show_stats",
         ),
+        "retold": ("distance", "retell"),
+        "sources": ("Source", "read_source"),
     },
 )

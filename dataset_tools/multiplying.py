@@ -128,8 +128,9 @@ def make_episode(job: Job, index: int) -> Made:
             driven = retell(env, task, source, start)
             tried.append((source.name, driven is not None))
             if driven is not None:
+                made = Made(tuple(tried), bool(env.strict_success))
                 save(job, index, source, driven)
-                return Made(tuple(tried), bool(env.strict_success))
+                return made
     raise RuntimeError(
         f"no demonstration succeeded from {MAX_STARTS} starts running at episode {index} of {task.name}; "
         "give more of them, or try more for each start (--attempts)"
@@ -137,11 +138,12 @@ def make_episode(job: Job, index: int) -> Made:
 
 
 def save(job: Job, index: int, source: Source, driven: Episode) -> None:
-    """Render an episode that succeeded, by repeating its actions, and save it."""
-    env, flags = job.environment(), job.flags
-    start = env.reset(env_state=driven.env_state, state=source.state)
-    task = replace(job.task, episode_len=len(driven))
-    episode = run_episode(env.env, task, start, follow(driven.action), job.cameras)
+    """Save an episode that succeeded; its pictures are rendered now, by repeating its actions."""
+    env, flags, episode = job.environment(), job.flags, driven
+    if job.cameras:
+        start = env.reset(env_state=driven.env_state, state=source.state)
+        task = replace(job.task, episode_len=len(driven))
+        episode = run_episode(env.env, task, start, follow(driven.action), job.cameras)
     facts = {
         **source.facts,
         "source": source.name,

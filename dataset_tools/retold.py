@@ -68,7 +68,7 @@ class MovedPath:
     def __init__(self, path: np.ndarray, parts: tuple[Part, ...], props: np.ndarray) -> None:
         """`path` (T, 8) of end-effector actions, and `props` (T, P, 7) of the source."""
         self._path, self._parts, self._props = path, list(parts), props
-        self._before, self._after, self._join = Move(), Move(), (0, 1)
+        self._before, self._after, self._join = Move(), Move(), (0.0, 1)
         lengths = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
         turns = np.array([turned_by(*pair) for pair in zip(path, path[1:], strict=False)])
         self._way = np.concatenate([[0.0], np.cumsum(lengths + RADIAN * turns)])  # (T,) m
@@ -79,7 +79,7 @@ class MovedPath:
         """Begin the parts that are due by a step; `props` tells where they are now (P, 7)."""
         while self._parts and self._parts[0].begin <= step:
             part = self._parts.pop(0)
-            self._before, self._join = self._after, (part.begin, part.settled)
+            self._before, self._join = self._after, (step, part.settled)
             self._after = Move()
             if part.prop is not None:
                 self._after = Move.between(self._props[part.begin, part.prop], props()[part.prop])
@@ -114,22 +114,22 @@ class Retold:
     go faster than it ever goes in the source, so that all that must happen together still does.
     """
 
-    def __init__(self, env: EndEffectorEnv, source: Source) -> None:
-        self._env, self._watch = env, Watch(env)
-        watched = source.watched
+    def __init__(self, source: Source, props: Callable[[], np.ndarray]) -> None:
+        """`props` tells the poses of the props now (P, 7)."""
+        watched, self._props = source.watched, props
         self._end = len(watched.commands) - 1
         arms = range(watched.commands.shape[1])
         self._paths = [MovedPath(watched.commands[:, a], source.parts[a], watched.props) for a in arms]
-        self._step, self._sent = 0.0, None
+        self._step, self._sent = 0.0, []
 
-    def __call__(self, t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
-        """The joint-space action (D,); None behind the source's last step."""
-        if self._sent is not None and self._step >= self._end:
+    def __call__(self) -> np.ndarray | None:
+        """The next end-effector action (8 per arm); None behind the source's last step."""
+        if self._sent and self._step >= self._end:
             return None
         for path in self._paths:
-            path.begin(self._step, self._watch.props)
-        self._step, self._sent = (0.0, self._at(0.0)) if self._sent is None else self._next()
-        return self._env.joint_action(np.concatenate(self._sent))
+            path.begin(self._step, self._props)
+        self._step, self._sent = self._next() if self._sent else (0.0, self._at(0.0))
+        return np.concatenate(self._sent)
 
     def _at(self, step: float) -> list[np.ndarray]:
         return [path.at(step) for path in self._paths]
@@ -137,7 +137,7 @@ class Retold:
     def _next(self) -> tuple[float, list[np.ndarray]]:
         """The step of the source that is due, and its actions."""
         ahead = 1.0
-        for _ in range(4):  # a join is not quite even
+        for _ in range(10):  # a join is not quite even
             step = min(self._step + ahead, self._end)
             actions = self._at(step)
             moves = zip(self._paths, self._sent, actions, strict=True)
@@ -152,8 +152,14 @@ def retell(env: EndEffectorEnv, task: Task, source: Source, env_state: np.ndarra
     """Try a source's demonstration from another start (P * 7,), without images; None unless it succeeds."""
     start = env.reset(env_state=env_state, state=source.state)
     task = replace(task, episode_len=LONGEST * len(source.watched.commands))
+    retold = Retold(source, Watch(env).props)
+
+    def act(_: int, observation: Mapping[str, Any]) -> np.ndarray | None:
+        action = retold()
+        return None if action is None else env.joint_action(action)
+
     try:
-        episode = run_episode(env.env, task, start, Retold(env, source))
+        episode = run_episode(env.env, task, start, act)
     except RuntimeError:  # unstable
         return None
     return episode if episode.success else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # they open OpenGL
 NEAR = 0.06  # m; nearer to where an event happens, an arm's path is that of the source, wholly moved
 PUSHED = 0.05  # m; a touched prop that has moved so far goes where the arm takes it, though it is not lifted
 GAP = 0.2  # s; a touch that is lost for less goes on
-LEAST_TOUCH = 2  # steps; less is a brush
+LEAST_TOUCH = 2  # steps; a shorter one is a brush
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _parts(watched: Watched, arm: int, gap: int) -> tuple[Part, ...]:
     others = np.delete(watched.touched, arm, axis=1).any(axis=1)  # (T, P)
     parts, begin, carries_until = [], 0, 0
     for prop, start, end in _touches(watched.touched[:, arm]):
-        taken = _taken(watched, prop, start, end)
+        taken = _taken(watched, prop, start, end, gap)
         is_by_chance = taken is None and start <= gap  # it begins beside the prop
         if start < carries_until or is_by_chance:  # or it brushes another prop with its hands full
             continue
@@ -193,10 +193,12 @@ def _touches(touched: np.ndarray) -> list[tuple[int, int, int]]:
     return [(prop, start, end) for start, prop, end in sorted(touches)]
 
 
-def _taken(watched: Watched, prop: int, start: int, end: int) -> int | None:
+def _taken(watched: Watched, prop: int, start: int, end: int, gap: int) -> int | None:
     """The first step of a touch at which the prop goes with the arm; None if it is never taken along."""
     moved = _distance(watched.props[start:end, prop], watched.props[start, prop])
-    goes = np.flatnonzero(watched.carried[start:end, prop] | (moved > PUSHED))
+    carried = watched.carried[start : end + gap - 1, prop]
+    for_good = [carried[i : i + gap].all() for i in range(end - start)]  # no bounce
+    goes = np.flatnonzero(for_good | (moved > PUSHED))
     return start + int(goes[0]) if len(goes) else None
 
 

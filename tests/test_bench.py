@@ -16,7 +16,7 @@ from policies.registry import POLICIES
 from policy import save_policy
 from sim_env import make_sim_env
 
-TRANSFER, CHUNK = "transfer", "choose, chunk 20"
+TASK, TRANSFER, CHUNK = "sim_transfer_cube_scripted", "transfer", "choose, chunk 20"
 GUARD_ROWS = ["up and down across the table's edge", "the deepest point nearby"]
 GROWTH = ["loading, to the first batch, by chunk", "info, by episodes"]
 FLAGS = {
@@ -106,6 +106,7 @@ ROWS = {
         "50 pictures, with a channel for blue",
         "200 pictures, with a channel for blue",
     ],
+    "multiplied.py": [TASK],
     "joins.py": ["10", "100"],
     "twin_joins.py": ["the motion itself", "0.1 s", "0.4 s", "0.8 s"],
     "results.py": [TRANSFER],

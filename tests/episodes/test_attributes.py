@@ -141,6 +141,7 @@ WRONG = {
     "randomized": [-1],
     "looks": [np.zeros(3)],
     "looks_hold": [-1, 0.5],
+    "source": [np.zeros(3)],
     "task": [np.array(["a", "b"], "S1"), "x" * 2000],
     "render_quality": [np.zeros(3)],
 }
@@ -222,6 +223,7 @@ FACTS_GIVEN = {
     "looks": "real",
     "looks_hold": 1,
     "disturbed": "noise=mild mass=middle",
+    "source": "few/episode_3",
     "pace": 0.5,
     "robot": "mycobot320",
 }
@@ -235,6 +237,7 @@ WORDS = [
     "real ones",
     "a look per step",
     "disturbed: noise=mild mass=middle",
+    "made from few/episode_3",
     "twin in slow motion (pace 0.5)",
 ]
 
