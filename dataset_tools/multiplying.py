@@ -214,9 +214,7 @@ def _unfit(header: Episode, task: Task, is_named: bool) -> str:
     if header.env_state is None:
         return "no /env_state, so it is unknown where its objects were; their places are needed"
     if header.env_state.size != 7 * props:
-        return (
-            f"/env_state has {header.env_state.size} numbers; {task.name} needs 7 for each of {props} props"
-        )
+        return f"/env_state has {header.env_state.size} numbers; {task.name} needs {7 * props}, 7 a prop"
     return ""
 
 

@@ -416,10 +416,14 @@ def test_a_source_that_never_succeeds_ends_the_run(multiply, monkeypatch):
     ("changes", "flags", "said"),
     [
         ({"env_state": None}, (), "no /env_state, so it is unknown where its objects were; their places are"),
-        ({"env_state": np.zeros(14)}, (), "/env_state has 14 numbers; sim_mycobot320_move_cube_scripted has"),
+        (
+            {"env_state": np.zeros(14)},
+            (),
+            "has 14 numbers; sim_mycobot320_move_cube_scripted needs 7, 7 a prop",
+        ),
         ({"task": "mycobot320_move_cube"}, (), "'mycobot320_move_cube' belongs to a real arm"),
         ({"task": ""}, (), "the file names no task; add --task_name"),
-        ({"task": "sim_move_cube_scripted"}, (), "has 7 entries a step"),
+        ({"task": TRANSFER.name}, (), "qpos has 7 entries a step; sim_transfer_cube_scripted has 14"),
         ({}, ("--task_name", "sim_move_cube_scripted"), "which has another scene than"),
         ({"fps": 50}, (), "it has 50 steps a second, sim_mycobot320_move_cube_scripted 10; "),
         ({"success": False}, (), "all 1 episodes failed"),
