@@ -419,7 +419,7 @@ def test_a_source_that_never_succeeds_ends_the_run(multiply, monkeypatch):
         (
             {"env_state": np.zeros(14)},
             (),
-            "has 14 numbers; sim_mycobot320_move_cube_scripted needs 7, 7 a prop",
+            "sim_mycobot320_move_cube_scripted needs 7, 7 a prop",
         ),
         ({"task": "mycobot320_move_cube"}, (), "'mycobot320_move_cube' belongs to a real arm"),
         ({"task": ""}, (), "the file names no task; add --task_name"),
