@@ -59,10 +59,11 @@ def look_rows(label: str, task: str) -> dict[str, Row]:
 def robust_rows() -> dict[str, Row]:
     """Policies that were trained to bear other rooms, there and undisturbed."""
     near = f"{ROBUST} --camera_names top {NEAR}"
+    two_cameras = f"{ROBUST} --num_steps 3000"  # as long as 5500 steps with one
     rows = {
         "transfer, robust": Row(TRANSFER, ROBUST, record=VARIED),
-        "twin move, robust": Row(TWIN_MOVE, ROBUST, record=VARIED),
-        "choose, robust": Row(CHOOSE, ROBUST, record=VARIED),
+        "twin move, robust": Row(TWIN_MOVE, two_cameras, record=VARIED),
+        "choose, robust": Row(CHOOSE, two_cameras, record=VARIED),
         "insertion, robust": Row(INSERTION, near, record=f"--camera_names top {VARIED}", episodes=200),
     }
     return {
