@@ -34,7 +34,7 @@ from evaluation import (
     randomize_flag,
     run_script,
 )
-from tasks import LEVELS, LookPlan, Task
+from tasks import LEVELS, LookPlan, Task, beside, is_beside, read_starts
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
@@ -77,6 +77,11 @@ class RecordConfig(Workers):
         "and do the task, as after a prop was lost",
         least=0,
         most=1,
+    )
+    at: str | None = cli.flag(
+        None,
+        "file of starts, as report.py --coverage writes it: episode 0 begins at its first, and so on; there "
+        "are no more episodes than starts",
     )
     no_props: bool = cli.flag(False, "record the arms without any objects, so without success either")
     randomize: str | None = randomize_flag()
@@ -146,6 +151,16 @@ def save(episode: Episode, config: RecordConfig, task: Task, index: int) -> None
     replace(episode, **settings(config, task, index)).save(path, overwrite=config.overwrite)
 
 
+def given_start(
+    config: RecordConfig, task: Task, index: int, attempt: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Where --at puts the props (P * 7,) of an attempt, the later ones a little beside; None: as drawn."""
+    if config.at is None:
+        return None
+    start = read_starts(config.at, task)[index]
+    return start if attempt == 1 else beside(task, start, rng)
+
+
 def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> Recorded:
     """Record and save episode `index`; tries new starts until the script succeeds, at most MAX_ATTEMPTS."""
     env = _environment(config, task)
@@ -154,6 +169,7 @@ def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> R
     recovers = is_recovery(config, index)
     demonstration = Demonstration(task.case_number(index), config.noise, config.hesitate, recovers)
     for attempt in range(1, MAX_ATTEMPTS + 1):
+        demonstration = replace(demonstration, start=given_start(config, task, index, attempt, rng))
         episode = run_script(env, task, rng, config.camera_names, view, demonstration)
         if episode.success is not False or config.keep_failures:
             save(episode, config, task, index)
@@ -211,6 +227,16 @@ def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
             f"{path} has {'; '.join(differences)}; give another --dataset_dir, or --overwrite to record it "
             "anew"
         )
+    if config.at is not None and not is_beside(read_starts(config.at, task)[index], recorded_start(path)):
+        raise ValueError(
+            f"{path} does not begin at start {index + 1} of {config.at}; give another --dataset_dir, or "
+            "--overwrite to record it anew"
+        )
+
+
+def recorded_start(path: Path) -> np.ndarray | None:
+    """Where the props of a recorded episode began (P * 7,), if it says so."""
+    return Episode.load(path, (), in_memory=False).env_state
 
 
 def missing_episodes(config: RecordConfig, task: Task) -> list[int]:
@@ -233,7 +259,7 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         )
     if config.teleop:
         task = human_task(task)
-        for name in ("overwrite", "noise", "hesitate", "begin_midway", "no_props"):
+        for name in ("overwrite", "noise", "hesitate", "begin_midway", "at", "no_props"):
             if getattr(config, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
         task = replace(task, episode_len=config.episode_len or task.episode_len)
@@ -243,8 +269,11 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         raise ValueError(f"task {task.name!r} has no script to record from; record by hand with --teleop")
     check_looks(config.looks, config.randomize, config.hold_looks)
     config.check_workers(config.onscreen_render)
+    count, at = config.num_episodes, config.at and str(Path(config.at).resolve())
     values = {
         **vars(config),
+        "at": at,  # workers run in other folders
+        "num_episodes": count if at is None else min(count, len(read_starts(at, task))),
         "dataset_dir": str(Path(config.dataset_dir or data_dir(task.name)).resolve()),
         "camera_names": config.camera_names or task.cameras,
         "num_workers": 1 if config.onscreen_render else config.num_workers,

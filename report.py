@@ -5,6 +5,11 @@
 
 The second compares runs. Training and evaluation write `report.html` into the folder of their own run. The
 page links to the videos in place, and needs no network.
+
+    python3 report.py --runs runs/demo --coverage
+
+writes what to record next: a map of what was shown and where the policy fails, the next places in a camera's
+picture, and a file of them for `record_sim_episodes.py --at`. A folder of episodes will do too.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import cli
-from viewers import FILE, write_report
+from viewers import COVERAGE, FILE, STARTS, write_coverage, write_report
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class ReportConfig:
     output: Path | None = cli.flag(
         None, f"page to write; {FILE} in the folder of the run, or here if there are several"
     )
+    coverage: bool = cli.flag(
+        False,
+        f"write what to record next instead, as {COVERAGE} and {STARTS}; --runs may be a folder of episodes",
+    )
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> ReportConfig:
@@ -36,7 +45,13 @@ def parse_flags(argv: Sequence[str] | None = None) -> ReportConfig:
 
 def main() -> None:
     config = parse_flags()
-    page = write_report(config.runs, config.output)
+    if config.coverage:
+        if len(config.runs) > 1:
+            raise ValueError(f"--runs names {len(config.runs)} folders; --coverage takes one")
+        page = write_coverage(config.runs[0], config.output)
+        print(f"the next places, for record_sim_episodes.py --at: {page.with_name(STARTS)}")
+    else:
+        page = write_report(config.runs, config.output)
     print(f"open it in a browser: {page.resolve().as_uri()}")
 
 

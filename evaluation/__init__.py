@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = open_door(
             "quality_flag",
             "randomize_flag",
         ),
+        "held_out": ("held_out_errors",),
         "intervals": ("NORMAL_95", "difference_interval", "wilson_interval"),
         "joins": ("Join",),
         "outcomes": ("Outcome", "Summary", "write_summary"),
@@ -40,5 +41,6 @@ __getattr__, __dir__, __all__ = open_door(
         "settings": ("Settings",),
         "sweep": ("evaluate_sweep",),
         "sweep_results": ("Score", "Sweep", "list_sweeps", "write_sweep"),
+        "trials": ("TriedStart", "has_looks", "is_plain", "share_failed", "tried_starts"),
     },
 )

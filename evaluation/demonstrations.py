@@ -29,6 +29,7 @@ class Demonstration:
     noise: float = 0.0  # m by which each waypoint is moved at most, along each axis
     hesitate: int = 0  # steps that the arms wait before they begin, at most
     recovers: bool = False  # it begins with the arms in the middle of another attempt
+    start: np.ndarray | None = None  # (P * 7,) of the props; drawn if not given
 
 
 def run_episode(
@@ -66,12 +67,13 @@ def run_script(
     view: Any = None,
     how: Demonstration | None = None,
 ) -> Episode:
-    """Drive the task's script once from a start drawn from `rng`; returns the episode, successful or not.
+    """Drive the task's script once, from a start drawn from `rng` if none is given; returns the episode,
+    successful or not.
 
     Without props, the arms move as they would with them, and `success` is None.
     """
     how = how or Demonstration()
-    start = env.reset(rng, case=how.case)
+    start = env.reset(rng, how.start, how.case)
     variant, return_steps = task.variants[env.case], 0
     if how.recovers:
         start = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))

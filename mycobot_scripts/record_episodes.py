@@ -9,6 +9,8 @@ plays the user's waypoints and records them; `--guide` has you lead the arm by h
 
     python3 mycobot_scripts/record_episodes.py --robot twin --task_name sim_mycobot320_move_cube_scripted
 
+With `--suggest` it says before each episode where to put things, so that it helps most (docs/record.md).
+
 After each episode: k keeps it, f keeps it as a failure, r does it again, q quits. The twin knows by itself.
 """
 
@@ -27,6 +29,7 @@ from episodes import data_dir, missing_numbers
 from mycobot_scripts.demos import (
     FOLDER,
     SECONDS,
+    GivenStart,
     Motion,
     RecordArmConfig,
     Recorder,
@@ -72,6 +75,11 @@ def check_ways(config: RecordArmConfig, task: Task) -> None:
     ways = [name for name in ("sequence", "guide", "jog") if getattr(config, name)]
     if len(ways) > 1:
         raise ValueError(f"--{ways[0]} does not go with --{ways[1]}; leave one of them out")
+    for name in ("sequence", "guide"):
+        if config.suggest and getattr(config, name):
+            raise ValueError(
+                f"--suggest does not go with --{name}, which moves the arm always alike; use --jog"
+            )
     if not ways and not task.script:
         what = f"{own_note(task)}, and has" if is_own(task) else f"{task.name} has"
         raise ValueError(f"{what} no script; say how to move: --sequence, --guide or --jog")
@@ -125,6 +133,32 @@ def discard_all(folder: Path) -> None:
         print(f"{journal}: forgotten")
 
 
+def suggested_starts(config: RecordArmConfig, task: Task, is_twin: bool) -> dict[int, GivenStart]:
+    """Where things are to be put before each episode (--suggest), by its number; writes a page that shows it.
+
+    Episodes of the run or folder come first; a folder that is recorded into counts those in it. ValueError
+    if it is of another scene than the twin's.
+    """
+    from viewers import COVERAGE, nearest_words, place_words, read_coverage, write_next  # torch
+
+    source, folder = Path(config.suggest), Path(config.dataset_dir)
+    coverage = read_coverage(source)
+    if is_twin and (coverage.task is None or coverage.task.props != task.props):
+        name = coverage.task.name if coverage.task else "a task without a scene"
+        raise ValueError(f"--suggest is {source}, of {name}; the twin simulates {task.name}")
+    first = len(coverage.shown) if source.resolve() == folder else 0
+    new = coverage.next_starts(max(1, config.num_episodes - first))
+    starts = {}
+    for number, (case, start) in enumerate(new, start=1):
+        words = (
+            f"{place_words(coverage, case, start)}: place {number}; {nearest_words(coverage, case, start)}"
+        )
+        starts[first + number - 1] = GivenStart(words, start)
+    page = write_next(coverage, new, folder / COVERAGE)
+    print(f"the next places, to look at: {page.resolve().as_uri()}")
+    return starts
+
+
 def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
     """Record the missing episodes, and print the outcome."""
     missing = missing_episodes(config)
@@ -134,8 +168,10 @@ def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
     if not missing:
         return
     done = 0
+    is_twin = setup.config.robot == "twin"
+    starts = suggested_starts(config, task, is_twin) if config.suggest else None
     with open_keys() as keys, open_session(setup, task, keys) as session:
-        recorder = Recorder(session, config)
+        recorder = Recorder(session, config, starts)
         if recorder.prepare():
             for index in missing:
                 if not recorder.record(index):

@@ -20,12 +20,19 @@ def camera_matrix(physics: Any, camera: str, image_size: tuple[int, int]) -> np.
 
     `physics` is dm_control's; so is the convention: the camera looks along its minus z, and its y is up.
     """
+    fovy, place = physics.named.model.cam_fovy[camera], physics.named.data.cam_xpos[camera]
+    return matrix_of(float(fovy), camera_pose(physics, camera), place, image_size)
+
+
+def matrix_of(fovy: float, pose: np.ndarray, place: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    """As `camera_matrix`, of a camera that sees `fovy` degrees from below to above, at a pose (3, 3) and a
+    place (3,).
+    """
     height, width = image_size
-    focal = height / 2 / np.tan(np.radians(physics.named.model.cam_fovy[camera]) / 2)  # pixels
-    camera_from_world = camera_pose(physics, camera).T
-    pose = np.column_stack([camera_from_world, -camera_from_world @ physics.named.data.cam_xpos[camera]])
+    focal = height / 2 / np.tan(np.radians(fovy) / 2)  # pixels
+    camera_from_world = np.column_stack([pose.T, -pose.T @ place])
     lens = [[-focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
-    return np.array(lens) @ pose
+    return np.array(lens) @ camera_from_world
 
 
 def to_pixels(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -11,7 +11,13 @@ from tasks.parts import Prop
 from tasks.schema import Task
 
 ROUNDING = 1e-5  # m
+BELOW = -0.1  # m; a prop that starts below this is out of sight
 RADIAN = 0.1  # m; what a turn of 1 rad beyond its range counts when cases are told apart
+
+
+def in_sight(prop: Prop) -> bool:
+    """Whether a prop does not start below the table."""
+    return prop.high[2] > BELOW
 
 
 def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:

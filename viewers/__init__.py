@@ -5,6 +5,15 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "coverage": ("Coverage", "read_coverage"),
+        "coverage_page": (
+            "COVERAGE",
+            "STARTS",
+            "nearest_words",
+            "place_words",
+            "write_coverage",
+            "write_next",
+        ),
         "dataset_page": ("write_viewer",),
         "feature_plots": ("feature_plots",),
         "features": ("Comparison", "Inspector"),

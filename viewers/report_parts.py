@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from common import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
 from viewers import report_disturbances, report_results
+from viewers.coverage_page import next_places
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
 from viewers.report_results import Link
@@ -30,6 +31,7 @@ def body(runs: Sequence[RunFolder], link: Link) -> Html:
         report_results.stages(named),
         report_results.choices(named),
         report_disturbances.disturbances(runs, link),
+        next_places(runs[0]) if len(runs) == 1 else Html(),
         _losses(runs),
         _pictures(runs, link),
         report_results.rollouts(named, link),

@@ -17,8 +17,8 @@ DRAWABLE = 1e150  # largest value that axes can count to; on a log axis its inve
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """From values to places in the chart."""
+class Axis:
+    """From values to places in a chart."""
 
     low: float
     high: float
@@ -59,7 +59,7 @@ def line_chart(
         return Html()
     xs = [x for _, points in kept for x, _ in points]
     ys = [y for _, points in kept for _, y in points]
-    x_axis = _Axis(0, max(*xs, 1), LEFT, WIDTH - RIGHT)
+    x_axis = Axis(0, max(*xs, 1), LEFT, WIDTH - RIGHT)
     y_axis = _y_axis(ys, top)
     legend = (element("li", element("i", style=_stroke(line)), line.label) for line, _ in kept)
     return element(
@@ -83,7 +83,7 @@ def _is_drawable(value: float) -> bool:
     return math.isfinite(value) and abs(value) < DRAWABLE
 
 
-def _axes(x_axis: _Axis, y_axis: _Axis, x_label: str) -> list[Html]:
+def _axes(x_axis: Axis, y_axis: Axis, x_label: str) -> list[Html]:
     parts = []
     for value in y_axis.ticks():
         y = f"{y_axis(value):.1f}"
@@ -99,15 +99,15 @@ def _axes(x_axis: _Axis, y_axis: _Axis, x_label: str) -> list[Html]:
     return [*parts, element("text", x_label, x=middle, y=HEIGHT - 3, text_anchor="middle")]
 
 
-def _y_axis(values: Sequence[float], top: float | None) -> _Axis:
+def _y_axis(values: Sequence[float], top: float | None) -> Axis:
     low, high = min(values), max(values)
     ends = {"begin": HEIGHT - BOTTOM, "end": TOP}
     if top is not None:
-        return _Axis(0, top, **ends)
+        return Axis(0, top, **ends)
     if low > 1 / DRAWABLE:
-        return _Axis(low / 1.15, high * 1.15, **ends, is_log=True)
+        return Axis(low / 1.15, high * 1.15, **ends, is_log=True)
     room = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
-    return _Axis(low - room, high + room, **ends)
+    return Axis(low - room, high + room, **ends)
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
@@ -120,7 +120,7 @@ def _stroke(line: Line) -> str:
     return f"border-top: 2px {'dashed' if line.dashed else 'solid'} {line.color}"
 
 
-def _drawn(line: Line, points: Sequence[tuple[float, float]], x_axis: _Axis, y_axis: _Axis) -> Html:
+def _drawn(line: Line, points: Sequence[tuple[float, float]], x_axis: Axis, y_axis: Axis) -> Html:
     places = [(x_axis(x), y_axis(y)) for x, y in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dash = "5 3" if line.dashed else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from common import BLUE, ORANGE, new_figure, write_png
 from sim_env import SimEnv
-from tasks import Arrival, Prop, Task, Waypoint, mujoco, rendering
+from tasks import Arrival, Prop, Task, Waypoint, in_sight, mujoco, rendering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SIZE = (600, 800)  # height, width (pixels) of each view
 VIEWS = {"from above": (90.0, -89.9), "from the side": (150.0, -28.0)}  # azimuth and elevation (degrees)
 ARMS, PROPS = (BLUE, ORANGE), ("red", "deepskyblue", "gold", "magenta")
-BELOW = -0.1  # m; a prop that starts below this is out of sight
 MARGIN = 1.25  # times the distance from which everything just fits into the picture
 LEAST = 0.12  # m; the radius that is shown is at least this
 TOGETHER = 14  # pixels; waypoints closer than this share a label
@@ -68,14 +67,9 @@ class SideView:
         return centre + self._focal * np.column_stack([right / ahead, down / ahead])
 
 
-def in_sight(props: Sequence[Prop]) -> list[Prop]:
-    """Props that do not start below the table."""
-    return [prop for prop in props if prop.high[2] > BELOW]
-
-
 def _points(case: CasePicture) -> np.ndarray:
     """Everything (N, 3) that must be in the picture."""
-    boxes = [np.array(list(_corners(prop))) for prop in in_sight(case.task.props)]
+    boxes = [np.array(list(_corners(prop))) for prop in case.task.props if in_sight(prop)]
     points = [*boxes, *case.ways.values()]
     return np.concatenate(points) if points else np.zeros((1, 3))
 
@@ -129,7 +123,7 @@ def _draw_axes(panel: Axes, view: SideView, points: np.ndarray) -> None:
 
 def _draw_starts(panel: Axes, view: SideView, props: Sequence[Prop]) -> None:
     for prop, color in zip(props, PROPS * len(props), strict=False):
-        if prop not in in_sight(props):
+        if not in_sight(prop):
             continue
         corners = np.array(list(_corners(prop)))
         edges = [(i, j) for i in range(8) for j in range(i) if ((corners[i] == corners[j]).sum() >= 2)]
@@ -202,7 +196,7 @@ def legend(case: CasePicture) -> str:
     lines = ["Frames: where the middle of a prop may start, in m; arrows: the world's axes"]
     for prop in task.props:
         turned = f", turned by {prop.yaw[0]:g} to {prop.yaw[1]:g} degrees" if any(prop.yaw) else ""
-        where = _range(prop) if prop in in_sight([prop]) else "out of sight, below the table"
+        where = _range(prop) if in_sight(prop) else "out of sight, below the table"
         lines.append(f"  {prop.name:<12} {where}{turned}")
     lines += ["", "Reward"]
     lines += [f"  {number}  {stage.label}" for number, stage in enumerate(task.stages, start=1)]

@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "placed_cameras": ("PlacedCameras", "PlacementConfig"),
         "policy_runs": ("action_range", "load_policies", "speed_limits", "trained_fps"),
-        "recorder": ("RecordArmConfig", "Recorder"),
+        "recorder": ("GivenStart", "RecordArmConfig", "Recorder"),
         "recovery": ("FOLDER", "clear_empty", "discard", "recover"),
         "run_flags": ("ModelRunsConfig",),
         "runner": ("Runner", "make_execution"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mycobot_scripts.demos.recovery import FOLDER
 from mycobot_scripts.demos.waypoints import Motion, motion_through
 from mycobot_scripts.robot import Session, as_recorded, make_device, start_rng
 from mycobot_scripts.wire import clock
-from tasks import sample_start
+from tasks import beside, nearest_case, sample_start
 
 MAX_LATE = 5  # extra attempts at an episode because of late states
 CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
@@ -54,6 +55,11 @@ class RecordArmConfig:
         least=1,
         most=50,
     )
+    suggest: str | None = cli.flag(
+        None,
+        "a run (--ckpt_dir) or a folder of episodes: say before each episode where to put things, so that "
+        "it helps most; the twin puts them there",
+    )
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     ask: bool = cli.flag(False, "ask after each episode on the twin too")
     recover: bool = cli.flag(
@@ -62,16 +68,28 @@ class RecordArmConfig:
     discard: bool = cli.flag(False, "forget recordings that were cut off, and end")
 
 
+@dataclass(frozen=True, eq=False)
+class GivenStart:
+    """Where things are to be put before an episode."""
+
+    words: str  # for people
+    env_state: np.ndarray  # (P * 7,), for the twin
+
+
 class Recorder:
     """Records one episode after the other.
 
     Args:
         session: the arm.
         config: the flags.
+        starts: of the episodes, by number, where they are given.
     """
 
-    def __init__(self, session: Session, config: RecordArmConfig) -> None:
+    def __init__(
+        self, session: Session, config: RecordArmConfig, starts: Mapping[int, GivenStart] | None = None
+    ) -> None:
         self._session, self._config, self._task = session, config, session.task
+        self._starts, self._tried = starts or {}, -1
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None
         self._start: np.ndarray | None = None  # (7,) where episodes begin, if not as usual
@@ -172,20 +190,33 @@ class Recorder:
 
     def _is_ready(self, index: int) -> bool:
         """Ask the person to put things to their places."""
-        question = f"episode {index}: put everything to its place, then press enter (q: quit)"
+        given = self._starts.get(index)
+        put = f"put {given.words}" if given else "put everything to its place"
+        question = f"episode {index}: {put}, then press enter (q: quit)"
         return self._session.keys.ask(question, {"enter": True, "q": False})
 
     def _act(self, rng: np.random.Generator, index: int) -> Act:
         """What moves the arm; on the twin, first set where the props start."""
         scene, task, motion = self._session.scene, self._task, self._motion
         case = task.case_number(index)
-        if scene is not None:
+        if scene is not None and index in self._starts:
+            scene.start = self._given(index, rng)
+            case = nearest_case(task, scene.start)[0]
+        elif scene is not None:
             scene.start = motion.env_state(task, rng) if motion else sample_start(task, rng, case)
         if self._jogging is not None:
             return self._jogging.act
         if motion is not None:
             return follow(motion.actions())
         return follow(scripted_actions(task, scene.start, case))
+
+    def _given(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """The start (P * 7,) that an episode is given; a little beside it after a failed attempt."""
+        given, is_first = self._starts[index], self._tried != index
+        self._tried = index
+        if is_first:
+            print(f"episode {index}: {given.words}")
+        return given.env_state if is_first else beside(self._task, given.env_state, rng)
 
     def _perform(self, act: Act, recording: Recording, index: int) -> str | None:
         """Go to the start pose and move as `act` says; returns why it was stopped, if it was."""

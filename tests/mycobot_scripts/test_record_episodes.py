@@ -1,6 +1,7 @@
 """Recording demonstrations: along waypoints, by hand, by keys; what is kept, and what is never lost."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from repository import ROOT
 
 from common import cli
 from common.locks import Held, hold
+from constants import get_task
 from episodes.episode import Episode
 from episodes.folders import episode_path, missing_numbers
 from mycobot_scripts import record_episodes
@@ -24,6 +26,7 @@ from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.waypoints import Motion, Pose, names
 from mycobot_scripts.kinematics.units import on_the_wire
 from mycobot_scripts.robot.session import Setup, add_robot_flags, read_setup
+from tasks.starts import distance_from, sample_start
 
 HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
 THERE = (2.0, 30.0, 38.0, 4.0, -85.0, -10.0)
@@ -99,6 +102,52 @@ def test_what_is_done_again_replaces_nothing(tmp_path, sequence):
     with make_rig(Person("enter", "r", "enter", "k")) as rig:
         assert recorded(rig, config(tmp_path, sequence=sequence)) == [True]
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["episode_0.hdf5"]
+
+
+def suggesting(tmp_path, **facts):
+    """Flags that suggest starts from a folder of three episodes that say where they began."""
+    rng, task = np.random.default_rng(0), get_task("sim_mycobot320_move_cube_scripted")
+    blank = Episode(np.zeros((2, 7), np.float32), np.zeros((2, 7), np.float32), task=task.name)
+    for i in range(3):
+        values = {"env_state": sample_start(task, rng), **facts}
+        replace(blank, **values).save(episode_path(tmp_path / "shown", i))
+    return config(tmp_path, suggest=str(tmp_path / "shown"), num_episodes=4), task
+
+
+def test_the_next_place_is_said_before_each_episode(tmp_path, sequence, capsys):
+    settings, task = suggesting(tmp_path)
+    starts = record_episodes.suggested_starts(settings, task, is_twin=True)
+    assert list(starts) == [0, 1, 2, 3] and (tmp_path / "data" / "coverage.html").is_file()
+    assert "the next places, to look at: file://" in capsys.readouterr().out
+    assert all(distance_from(each.env_state.reshape(-1, 7), task.props) < 1e-9 for each in starts.values())
+    with make_rig(Person("enter", "k")) as rig:
+        recorder = Recorder(rig.session, replace(settings, sequence=sequence), starts)
+        assert recorder.prepare() and recorder.record(0)
+    said = r"episode 0: put cube at x -0\.\d+, y -0\.\d+ m: place 1; episode_\d is nearest: from there "
+    assert re.match(said, rig.person.questions[0])
+
+
+def test_a_folder_that_is_recorded_into_goes_on_with_its_numbers(tmp_path):
+    settings, task = suggesting(tmp_path)
+    own = replace(settings, dataset_dir=settings.suggest, num_episodes=5)
+    starts = record_episodes.suggested_starts(own, task, is_twin=True)
+    assert list(starts) == [3, 4] and "place 1" in starts[3].words
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"env_state": None}, "none of the 3 episodes of"),
+        ({"task": "my_push"}, "of a task without a scene; the twin simulates sim_mycobot320_move"),
+    ],
+)
+def test_suggestions_that_cannot_be_made_end_before_anything_is_written(tmp_path, facts, message):
+    settings, task = suggesting(tmp_path, **facts)
+    with pytest.raises(ValueError, match=message):
+        record_episodes.suggested_starts(settings, task, is_twin=True)
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(ValueError, match="--suggest does not go with --guide"):
+        record_episodes.check_ways(replace(settings, guide=True), task)
 
 
 def test_quitting(tmp_path, sequence):

@@ -29,6 +29,8 @@ from evaluation import demonstrations
 from sim_env import SimEnv, make_sim_env
 from tasks.look_ranges import LookPlan
 from tasks.parts import Stage
+from tasks.start_files import write_starts
+from tasks.starts import pose_of
 
 TRANSFER = get_task("sim_transfer_cube_scripted")
 IN_THE_AIR = Stage("in the air", touch=(), clear=(("red_box", "table"),))  # the cube starts above the table
@@ -579,6 +581,24 @@ def fail_first(monkeypatch, failures):
 
     monkeypatch.setattr(script, "run_script", run_script)
     return starts
+
+
+def test_episodes_begin_where_a_file_says(record, monkeypatch, tmp_path):
+    starts = [pose_of((0.01, 0.6, 0.05)), pose_of((0.2, 0.45, 0.05))]
+    write_starts(tmp_path / "starts.json", SHORT, ["red_box"], starts)
+    tried = fail_first(monkeypatch, 1)
+    folder = record("--at", str(tmp_path / "starts.json"), episodes=5)
+    assert len(list_episodes(folder)) == 2, "no more than starts"
+    assert tried[0] == tuple(starts[0]) and tried[1] != tried[0]
+    first, second = (Episode.load(path).env_state for path in list_episodes(folder))
+    assert 0 < np.abs(first - starts[0]).max() <= 0.005 and first[0] >= 0 and first[1] <= 0.6, "in the area"
+    assert np.array_equal(second, starts[1])
+    write_starts(tmp_path / "others.json", SHORT, ["red_box"], [pose_of((0.1, 0.5, 0.05))])
+    said = refusal(record, "--at", str(tmp_path / "others.json"), episodes=1)
+    assert "does not begin at start 1 of" in said and "others.json" in said
+    (tmp_path / "others.json").write_text('{"starts": [{"red_box": [0.5, 0.5, 0.05]}]}')
+    said = refusal(record, "--at", str(tmp_path / "others.json"), folder="new")
+    assert "start 1 is 300.0 mm outside" in said and not (tmp_path / "new").exists()
 
 
 def test_a_failed_attempt_is_not_kept(record, monkeypatch, capsys):

@@ -1,0 +1,33 @@
+"""What the cameras of a scene that stand still see, without rendering anything."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from tasks.opengl import mujoco
+from tasks.projection import matrix_of
+from tasks.scene import build_model
+from tasks.schema import Task
+
+
+@cache
+def still_cameras(task: Task, image_size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """As `camera_matrix`, (3, 4), of each camera that no arm carries, by name.
+
+    ValueError if the task has no scene.
+    """
+    model = build_model(task)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    still = (camera for camera in map(model.camera, range(model.ncam)) if camera.bodyid[0] == 0)
+    return {
+        camera.name: matrix_of(
+            float(camera.fovy[0]),
+            data.camera(camera.name).xmat.reshape(3, 3),
+            data.camera(camera.name).xpos,
+            image_size,
+        )
+        for camera in still
+    }
