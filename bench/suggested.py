@@ -1,10 +1,10 @@
 """What suggested demonstrations are worth: 20 more at suggested places, against 20 more from everywhere.
 
 For each task and seed, 20 demonstrations are recorded, and a policy is trained on them (presets/small.json).
-It is tried on starts 0 to 99, which nothing is reported of. From this `report.py --coverage` suggests 20 starts,
-and 20 are recorded there; 20 others are drawn as ever; and, if asked for, 20 are spread evenly, which is what
-is suggested without a policy. A policy is trained on each 40, as long as the first, and evaluated on the same
-500 starts. What is there is not done again (--out).
+It is tried on starts 0 to 99, which nothing is reported of. From this `report.py --coverage` suggests 20
+starts, and 20 are recorded there; 20 others are drawn as ever; and, if asked for, 20 are spread evenly, which
+is what is suggested without a policy. A policy is trained on each 40, as long as the first, and evaluated on
+the same 500 starts. What is there is not done again (--out).
 
 The last columns compare with the uniform ones: failures for each of theirs, and the difference of the success
 rates with its 95 % interval, which takes all rollouts as independent.

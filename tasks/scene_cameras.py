@@ -14,14 +14,17 @@ from tasks.schema import Task
 
 @cache
 def still_cameras(task: Task, image_size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """As `camera_matrix`, (3, 4), of each camera that no arm carries, by name.
+    """As `camera_matrix`, (3, 4), of each camera that no arm carries and that looks at nothing that moves.
 
     ValueError if the task has no scene.
     """
     model = build_model(task)
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    still = (camera for camera in map(model.camera, range(model.ncam)) if camera.bodyid[0] == 0)
+    cameras = map(model.camera, range(model.ncam))
+    still = (
+        camera for camera in cameras if camera.bodyid[0] == 0 and not _follows(model, camera.targetbodyid[0])
+    )
     return {
         camera.name: matrix_of(
             float(camera.fovy[0]),
@@ -31,3 +34,8 @@ def still_cameras(task: Task, image_size: tuple[int, int]) -> dict[str, np.ndarr
         )
         for camera in still
     }
+
+
+def _follows(model: mujoco.MjModel, target: int) -> bool:
+    """Whether a camera's target, a body's number or -1, is one that moves."""
+    return target >= 0 and model.body_weldid[target] != 0

@@ -1,10 +1,11 @@
 """Where rollouts started, from what their results say; how far a policy is off where it was not trained."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-from synthetic import make_act, make_dataset, make_diffusion
+from synthetic import make_act, make_dataset, make_flow
 
 from constants import Stream, get_task
 from episodes.episode import Episode, whole_action
@@ -66,7 +67,7 @@ def test_attempts_from_one_start_are_one_share():
     assert [share for _, share in shares] == [0.0, 0.5] and shares[1][0].failed
 
 
-@pytest.mark.parametrize("make", [make_act, make_diffusion])
+@pytest.mark.parametrize("make", [make_act, partial(make_flow, observation_horizon=2)])
 def test_held_out_errors_are_those_of_a_loop(make, tmp_path):
     policy = make().eval()
     paths = list_episodes(make_dataset(tmp_path, 2, steps=30))
