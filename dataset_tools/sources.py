@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # they open OpenGL
 NEAR = 0.06  # m; nearer to where an event happens, an arm's path is that of the source, wholly moved
 PUSHED = 0.05  # m; a touched prop that has moved so far goes where the arm takes it, though it is not lifted
 GAP = 0.2  # s; a touch that is lost for less goes on
+# facts that say nothing about how a demonstration's arms move
+ITS_OWN = {"task", "sim", "fps", "success", "disturbed", "pace", "robot"}
 LEAST_TOUCH = 2  # steps; a shorter one is a brush
 
 
@@ -134,7 +136,7 @@ def read_source(env: EndEffectorEnv, task: Task, path: Path, episode: Episode) -
         nearest_case(task, episode.env_state)[0],
         episode.env_state.reshape(-1, 7),
         episode.qpos[0] if episode.recovers else None,
-        {name: getattr(episode, name) for name in ("noise", "hesitate", "recovers")},
+        {name: value for name, value in episode.facts().items() if name not in ITS_OWN},
         watched,
         cut(watched, task.fps),
     )
