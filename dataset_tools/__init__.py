@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = open_door(
         "lerobot_export": ("ExportFlags", "export_lerobot"),
         "lerobot_import": ("ImportFlags", "import_lerobot"),
         "multiplying": ("MultiplyFlags", "multiply"),
+        "placing": ("PlacesFlags", "places"),
         "plans": ("HISTORY", "Plan", "carry_out", "finish_earlier"),
         "rearranging": ("DeleteFlags", "MergeFlags", "SplitFlags", "delete", "merge", "split"),
         "queries": (

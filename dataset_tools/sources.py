@@ -25,7 +25,7 @@ NEAR = 0.06  # m; nearer to where an event happens, an arm's path is that of the
 PUSHED = 0.05  # m; a touched prop that has moved so far goes where the arm takes it, though it is not lifted
 GAP = 0.2  # s; a touch that is lost for less goes on
 # facts that say nothing about how a demonstration's arms move
-ITS_OWN = {"task", "sim", "fps", "success", "disturbed", "pace", "robot"}
+ITS_OWN = {"task", "sim", "fps", "success", "disturbed", "places", "pace", "robot"}
 LEAST_TOUCH = 2  # steps; a shorter one is a brush
 
 

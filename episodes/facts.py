@@ -98,6 +98,8 @@ class EpisodeFacts:
     disturbed: str = _fact("", _TEXT, "disturbed: {}".format)
     # demonstration that it was made from, as folder/name (`edit_episodes.py multiply`)
     source: str = _fact("", _TEXT, "made from {}".format)
+    # how it was found where its objects were at the start (`edit_episodes.py places`); "": it was known
+    places: str = _fact("", _TEXT, "places found {}".format)
     # of the twin that recorded it: seconds of the episode in a real second
     pace: float = _fact(1.0, _number(0), "twin in slow motion (pace {:g})".format)
     # name of the arm that recorded it, or whose twin did

@@ -142,6 +142,7 @@ WRONG = {
     "looks": [np.zeros(3)],
     "looks_hold": [-1, 0.5],
     "source": [np.zeros(3)],
+    "places": [np.zeros(3)],
     "task": [np.array(["a", "b"], "S1"), "x" * 2000],
     "render_quality": [np.zeros(3)],
 }
@@ -224,6 +225,7 @@ FACTS_GIVEN = {
     "looks_hold": 1,
     "disturbed": "noise=mild mass=middle",
     "source": "few/episode_3",
+    "places": "by colour",
     "pace": 0.5,
     "robot": "mycobot320",
 }
@@ -238,6 +240,7 @@ WORDS = [
     "a look per step",
     "disturbed: noise=mild mass=middle",
     "made from few/episode_3",
+    "places found by colour",
     "twin in slow motion (pace 0.5)",
 ]
 
