@@ -212,7 +212,7 @@ def _unfit(header: Episode, task: Task, is_named: bool) -> str:
     if header.fps != task.fps:
         return f"it has {header.fps} steps a second, {task.name} {task.fps}; edit_episodes.py resample helps"
     if header.env_state is None:
-        return "no /env_state, so it is unknown where its objects were; their places are needed"
+        return "no /env_state, so it is unknown where its objects were; edit_episodes.py places finds them"
     if header.env_state.size != 7 * props:
         return f"/env_state has {header.env_state.size} numbers; {task.name} needs {7 * props}, 7 a prop"
     return ""

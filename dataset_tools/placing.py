@@ -44,7 +44,7 @@ class PlacesFlags(EditFlags):
     step: int = cli.flag(5, "step whose picture is looked at; the arm must not be in the way yet", least=0)
     points: dict[str, tuple[float, float]] | None = cli.flag(
         None,
-        "four points of the table, pixel x,y and place x,y (m, from the arm's foot), e.g. 132,401=-0.45,0.05; "
+        "four points of the table, pixel x,y and place x,y (m, in the world's frame), e.g. 132,401=-0.4,0.05; "
         "the camera stands as in the scene if not given",
     )
     points_height: float = cli.flag(0.0, "height of these points (m)", least=-1, most=1)

@@ -415,7 +415,7 @@ def test_a_source_that_never_succeeds_ends_the_run(multiply, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "flags", "said"),
     [
-        ({"env_state": None}, (), "no /env_state, so it is unknown where its objects were; their places are"),
+        ({"env_state": None}, (), "no /env_state, so it is unknown where its objects were; edit_episodes"),
         (
             {"env_state": np.zeros(14)},
             (),
