@@ -44,8 +44,8 @@ class PlacesFlags(EditFlags):
     step: int = cli.flag(5, "step whose picture is looked at; the arm must not be in the way yet", least=0)
     points: dict[str, tuple[float, float]] | None = cli.flag(
         None,
-        "four points of the table, pixel x,y and place x,y (m, in the world's frame), e.g. 132,401=-0.4,0.05; "
-        "the camera stands as in the scene if not given",
+        "four points of the table, each a pixel x,y and its place x,y in the world (m), e.g. "
+        "132,401=-0.45,0.05; the camera stands as in the scene if not given",
     )
     points_height: float = cli.flag(0.0, "height of these points (m)", least=-1, most=1)
     min_area: int = cli.flag(30, "pixels; smaller parts of a colour count as noise", least=1)
