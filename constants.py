@@ -10,7 +10,25 @@ from dataclasses import replace
 from enum import IntEnum
 
 from common import choose
-from tasks import Arm, Case, Prop, Stage, Task, Waypoint, mirrored
+from tasks import (
+    ApproachRanges,
+    Arm,
+    Case,
+    GripRanges,
+    MissRanges,
+    OrderRanges,
+    OvershootRanges,
+    PauseRanges,
+    Prop,
+    ReleaseRanges,
+    Stage,
+    Style,
+    Task,
+    TempoRanges,
+    TremorRanges,
+    Waypoint,
+    mirrored,
+)
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90
@@ -31,8 +49,25 @@ class Stream(IntEnum):
     KNOCK = 7  # where a prop lands that is knocked loose
     RECOVER = 8  # which demonstrations begin in the middle of an attempt that failed
     DISTURB = 9  # what disturbs a rollout (`--disturb`)
+    STYLE = 10  # how a demonstration by script differs from the script (`--style`)
     MULTIPLY = 11  # starts of episodes that are made from others
     MULTIPLY_LOOKS = 12
+
+
+STYLES = {  # of demonstrations by script (`--style`)
+    "script": Style(),
+    "human": Style(
+        ApproachRanges(height=(0.85, 1.8), arc=(0.1, 0.4), lift=(0.0, 0.25), beside=(0.01, 0.03)),
+        GripRanges(offset=(0.004, 0.013), turn=(8, 30), slant=(0.005, 0.03)),
+        OrderRanges(lead=(0.3, 1.5)),
+        MissRanges(share=0.25, height=(0.03, 0.05), seconds=(0.2, 0.6)),
+        OvershootRanges(share=0.35, distance=(0.01, 0.04), seconds=(0.2, 0.5)),
+        PauseRanges(share=0.1, seconds=(0.1, 0.8)),
+        ReleaseRanges(early=(0.03, 0.2), late=(0.1, 0.6)),
+        TempoRanges(pace=(0.65, 1.3), change=(0.8, 1.25), ease=(0.2, 0.9), rounding=(0.06, 0.2)),
+        TremorRanges(shift=(0.001, 0.005), tilt=(0.5, 3.0)),
+    ),
+}
 
 
 def _viperx(label: str) -> Arm:
@@ -67,6 +102,7 @@ MYCOBOT = Arm(
     delay=0.205,
     time_constant=0.08,
     max_speed=math.radians(75),
+    closing=(1, 0, 0),
     reports_command=True,
 )
 

@@ -4,6 +4,7 @@ Scripted episode i depends only on the seed and on i, not on the number of worke
 stopped.
 
     python3 record_sim_episodes.py --task_name sim_transfer_cube_scripted --num_episodes 50
+    python3 record_sim_episodes.py --task_name sim_transfer_cube_scripted --style human
     python3 record_sim_episodes.py --task_name sim_transfer_cube_human --teleop keyboard
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
-from constants import Stream, get_task
+from constants import STYLES, Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header
 from evaluation import (
     Demonstration,
@@ -34,7 +35,7 @@ from evaluation import (
     randomize_flag,
     run_script,
 )
-from tasks import LEVELS, LookPlan, Task, beside, is_beside, read_starts
+from tasks import LEVELS, LookPlan, StylePlan, Task, beside, is_beside, read_starts
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
@@ -70,6 +71,12 @@ class RecordConfig(Workers):
         "steps that the arms wait before they begin, at most, drawn anew for each episode, as people do",
         least=0,
         most=10_000,
+    )
+    style: str = cli.flag(
+        "script",
+        "how the script is followed: to the letter, or each time in another way, as people do (grip, ways, "
+        "order of the arms, tempo, pauses, tremor, grasps that miss, late releases)",
+        tuple(STYLES),
     )
     begin_midway: float = cli.flag(
         0.0,
@@ -138,6 +145,7 @@ def settings(config: RecordConfig, task: Task, index: int) -> dict[str, Any]:
         "looks_hold": _looks_hold(config),
         "noise": config.noise,
         "hesitate": config.hesitate,
+        "style": config.style,
         "recovers": is_recovery(config, index),
     }
 
@@ -169,8 +177,10 @@ def record_episode(config: RecordConfig, task: Task, index: int, view=None) -> R
     recovers = is_recovery(config, index)
     demonstration = Demonstration(task.case_number(index), config.noise, config.hesitate, recovers)
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        demonstration = replace(demonstration, start=given_start(config, task, index, attempt, rng))
-        episode = run_script(env, task, rng, config.camera_names, view, demonstration)
+        start = given_start(config, task, index, attempt, rng)
+        take = StylePlan(STYLES[config.style], (config.seed, Stream.STYLE, index, attempt))
+        how = replace(demonstration, start=start, style=take)
+        episode = run_script(env, task, rng, config.camera_names, view, how)
         if episode.success is not False or config.keep_failures:
             save(episode, config, task, index)
             return Recorded(attempt, bool(episode.success), bool(env.strict_success))
@@ -259,8 +269,8 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
         )
     if config.teleop:
         task = human_task(task)
-        for name in ("overwrite", "noise", "hesitate", "begin_midway", "at", "no_props"):
-            if getattr(config, name):
+        for name in ("overwrite", "noise", "hesitate", "style", "begin_midway", "at", "no_props"):
+            if getattr(config, name) != getattr(RecordConfig, name):
                 raise ValueError(f"--{name} does not go with --teleop; leave one of them out")
         task = replace(task, episode_len=config.episode_len or task.episode_len)
     elif config.episode_len:
@@ -333,6 +343,9 @@ def outcome(config: RecordConfig, task: Task, done: list[Recorded]) -> str:
     attempts = sum(one.attempts for one in done)
     successes = sum(one.success for one in done)
     text = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
+    if config.style != "script":
+        first = sum(one.success and one.attempts == 1 for one in done)
+        text += f", style {config.style}, {first} of {len(done)} at the first attempt"
     if task.strict_label:
         strict = sum(one.strict_success for one in done)
         text = f"{task.strict_label}: {strict} of the {len(done)} kept\n{text}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from pyquaternion import Quaternion
 
-from tasks import Knot, Task, along, lay_paths
+from tasks import Knot, StylePlan, Task, along, lay_paths, styled
 
 
 class ScriptedPolicy:
@@ -36,7 +36,17 @@ class ScriptedPolicy:
         steps = sorted({point.step for point in task.script if not point.at_start})
         shifts = {step: rng.uniform(-noise, noise, 3) for step in steps} if noise else {}
         self._wait = int(rng.integers(hesitate + 1)) if hesitate else 0
-        self._paths = lay_paths(task, start_xyz, env_state, shifts)
+        self._task, self._paths = task, lay_paths(task, start_xyz, env_state, shifts)
+
+    def take(self, plan: StylePlan) -> int:
+        """Follow the script as a take of a style does, from now on; returns the steps that the episode then
+        has: as many more or fewer than the task says as the take is longer or shorter than the script.
+        """
+        if not plan.style.parts:
+            return self._task.episode_len
+        script, self._paths = self._paths, styled(self._task, self._paths, plan)
+        longer = self._paths[0][-1].step - max(path[-1].step for path in script)
+        return max(1, self._task.episode_len + longer)
 
     def begin_at(self, action: np.ndarray, steps: int) -> None:
         """Begin where an end-effector action (8 per arm) puts the arms, and go to the script's start in

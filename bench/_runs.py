@@ -39,6 +39,7 @@ class Row:
     needs: str | None = None  # name of the row whose policy the flags need
     record: str = ""  # flags of record_sim_episodes.py
     edit: str | None = None  # command of edit_episodes.py that the episodes go through
+    has_prior: bool = False  # a prior over the policy's codes is trained after it
     episodes: int = 50  # demonstrations
     rollouts: int = 200
 
@@ -121,6 +122,9 @@ class Runs:
         data = self.demonstrations(row)
         with clock(folder / "seconds"):
             run_script("imitate_episodes.py", *self.flags(name), "--dataset_dir", data, "--resume")
+            if row.has_prior:
+                steps = ("--num_steps", 2) if self.quick else ()
+                run_script("train_latent_model.py", "--ckpt_dir", folder, *steps)
         (folder / "trained").touch()
         return folder
 

@@ -25,13 +25,14 @@ from _runs import (
     Row,
     make_runs_parser,
     runs_of,
+    slug,
 )
 
 from evaluation import wilson_interval
 
-VINN = (
-    "--policy_class VINN --image_size 120 160 --features policy --features_from {policies}/transfer/" + LAST
-)
+VINN_ON = "--policy_class VINN --image_size 120 160 --features policy --features_from"
+VINN = f"{VINN_ON} {{policies}}/transfer/{LAST}"
+HUMAN, KL = "--style human", (1, 10, 100)
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
 RECOVERY = "choose, top, recovery"
@@ -73,6 +74,32 @@ def robust_rows() -> dict[str, Row]:
     }
 
 
+def human_rows() -> dict[str, Row]:
+    """Demonstrations as people give them: which policies bear that they contradict one another."""
+    ways = {
+        "": (SMALL, False),
+        **{f", CVAE {weight}": (f"{SMALL} --no_encoder false --kl_weight {weight}", False) for weight in KL},
+        ", codes": (f"{SMALL} --no_encoder false --use_vq", True),
+        ", Diffusion": (DIFFUSION, False),
+        ", Flow": (FLOW, False),
+    }
+    tasks = {"transfer": TRANSFER, "insertion": INSERTION, "twin move": TWIN_MOVE, "choose": CHOOSE}
+    rows = {}
+    for label, task in tasks.items():
+        near, record, count = "", HUMAN, 50
+        if task == INSERTION:
+            near, record, count = f" --camera_names top {NEAR}", f"--camera_names top {HUMAN}", 200
+        for way, (train, has_prior) in ways.items():
+            rows[f"{label}, human{way}"] = Row(
+                task, f"{train}{near}", record=record, episodes=count, has_prior=has_prior
+            )
+        features = f"{{policies}}/{slug(f'{label}, human')}/{LAST}"
+        rows[f"{label}, human, VINN"] = Row(
+            task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count
+        )
+    return rows
+
+
 def timing_rows() -> dict[str, Row]:
     """Demonstrations that begin at random times, as they are and aligned: enough training, and too little."""
     return {
@@ -111,6 +138,7 @@ ROWS = {
     **timing_rows(),
     **look_rows("transfer", TRANSFER),
     **robust_rows(),
+    **human_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
     RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),

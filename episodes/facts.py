@@ -84,6 +84,8 @@ class EpisodeFacts:
     noise: float = _fact(0.0, _number(-LARGEST), lambda metres: f"noise {1000 * metres:g} mm")
     # control steps that the arms may have waited before they began
     hesitate: int = _fact(0, _whole(0), "begins up to {} steps late".format)
+    # how the script was followed: a name of constants.STYLES
+    style: str = _fact("script", _TEXT, "as a {} does it".format)
     # it begins in the middle of an attempt, with the arms as in the first state
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
     # its looks were drawn at random (tasks/looks.py)

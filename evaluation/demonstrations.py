@@ -12,7 +12,7 @@ from common import choose
 from episodes import Episode
 from evaluation.episode_loop import Act, Steps, follow, rollout, watched
 from scripted_policy import ScriptedPolicy
-from tasks import Task, TimeStep, sample_start
+from tasks import StylePlan, Task, TimeStep, sample_start
 
 if TYPE_CHECKING:  # they open OpenGL
     from ee_sim_env import EndEffectorEnv
@@ -30,6 +30,7 @@ class Demonstration:
     hesitate: int = 0  # steps that the arms wait before they begin, at most
     recovers: bool = False  # it begins with the arms in the middle of another attempt
     start: np.ndarray | None = None  # (P * 7,) of the props; drawn if not given
+    style: StylePlan | None = None  # how the script is followed; as it says if not given
 
 
 def run_episode(
@@ -78,8 +79,9 @@ def run_script(
     if how.recovers:
         start = env.reset(env_state=env.env_state, state=arms_midway(env, variant, rng))
         return_steps = round(RETURN_SECONDS * task.fps)
-    task = replace(task, episode_len=task.episode_len + how.hesitate + return_steps)
     script = ScriptedPolicy(variant, env.start_xyz(), env.env_state, how.noise, rng, how.hesitate)
+    length = script.take(how.style) if how.style else task.episode_len
+    task = replace(task, episode_len=length + how.hesitate + return_steps)
     if how.recovers:
         script.begin_at(env.present(), return_steps)
     return run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-Range = tuple[float, float]
-SAME: Range = (1.0, 1.0)
+from tasks.ranges import SAME, Range
 
 
 @dataclass(frozen=True)

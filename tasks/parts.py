@@ -41,6 +41,7 @@ class Arm:
     reports_command: bool = False  # its gripper cannot be read: the state holds the last command instead
     posture: tuple[tuple[str, float], ...] = ()  # joints and angles (rad) that inverse kinematics keeps near
     joint_labels: tuple[str, ...] = ()  # names of its joints for people; () for their own
+    closing: tuple[float, float, float] = (0, 1, 0)  # axis that its fingers close along, all joints at zero
     mirror: tuple[int, ...] = ()  # signs of its state in a mirror; () if no arm is its mirror image
 
     @property

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = open_door(
         "report": ("FILE", "refresh_report", "write_report"),
         "rerun_file": ("write_rerun",),
         "series": ("camera_order",),
+        "take_film": ("write_takes",),
         "task_picture": ("CasePicture", "write_task_picture"),
     },
 )

@@ -35,12 +35,18 @@ from tasks.starts import pose_of
 TRANSFER = get_task("sim_transfer_cube_scripted")
 IN_THE_AIR = Stage("in the air", touch=(), clear=(("red_box", "table"),))  # the cube starts above the table
 SHORT = replace(TRANSFER, name="sim_short", human=None, episode_len=5, stages=(IN_THE_AIR,))
+BRIEF = replace(
+    SHORT,
+    name="sim_brief",
+    episode_len=12,
+    script=tuple(replace(point, step=min(point.step, 12)) for point in TRANSFER.script if point.step <= 100),
+)
 HOPELESS = replace(TRANSFER, name="sim_hopeless", episode_len=3)  # over before anything is touched
 
 
 @pytest.fixture(autouse=True)
 def short_tasks(monkeypatch):
-    for task in (SHORT, HOPELESS):
+    for task in (SHORT, BRIEF, HOPELESS):
         monkeypatch.setitem(constants.TASKS, task.name, task)
 
 
@@ -235,6 +241,36 @@ def test_episodes_that_recover_begin_midway_and_end_as_the_others(record, monkey
     assert 0 < len(set(states)) == len(states) < 4
 
 
+def test_a_style_changes_the_motion_and_says_so_and_starts_stay(record, capsys):
+    plain = record(folder="plain", task=BRIEF)
+    human = record("--style", "human", folder="human", task=BRIEF)
+    assert "style human, 2 of 2 at the first attempt" in capsys.readouterr().out
+    assert dataset(record("--style", "script", folder="script", task=BRIEF)) == dataset(plain)
+    again = record("--style", "human", folder="again", episodes=3, workers=2, task=BRIEF)
+    get_reusable_executor().shutdown(wait=True)
+    assert {name: dataset(again)[name] for name in dataset(human)} == dataset(human)
+    other = record("--style", "human", "--seed", "1", folder="other", task=BRIEF)
+    lengths = set()
+    for one, take, third in zip(*map(list_episodes, (plain, human, other)), strict=True):
+        one, take, third = Episode.load(one), Episode.load(take), Episode.load(third)
+        assert (one.style, take.style) == ("script", "human")
+        assert np.array_equal(one.env_state, take.env_state)
+        assert take.action.tobytes() != third.action.tobytes()
+        lengths.add(len(take))
+    assert len(lengths) == 2 and "as a human does it" in take.words()
+
+
+def test_a_style_goes_with_everything_else_that_varies(record, monkeypatch):
+    monkeypatch.setattr(demonstrations, "RETURN_SECONDS", 0.2)
+    human = record("--style", "human", folder="human", task=BRIEF)
+    flags = ("--noise", "0.01", "--hesitate", "7", "--begin_midway", "1")
+    mixed = record("--style", "human", *flags, folder="mixed", task=BRIEF)
+    for one, other in zip(list_episodes(human), list_episodes(mixed), strict=True):
+        one, other = Episode.load(one), Episode.load(other)
+        assert (other.style, other.hesitate, other.recovers) == ("human", 7, True)
+        assert len(other) == len(one) + 7 + 10
+
+
 def test_noise_changes_the_motion_and_nothing_else(record):
     clean, noisy = (record(*flags, folder=str(len(flags))) for flags in ((), ("--noise", "0.01")))
     again = record("--noise", "0.01", folder="again", episodes=1)
@@ -406,6 +442,7 @@ def test_more_episodes_are_added(record):
         (("--noise", "0.01"), "has noise 0.0, not 0.01; give"),
         (("--hesitate", "5"), "has hesitate 0, not 5; give"),
         (("--begin_midway", "1"), "has recovers False, not True; give"),
+        (("--style", "human"), "has style 'script', not 'human'; give"),
         (("--no_props",), "has success True, not None; give"),
         (("--no_props", "--keep_failures"), "has success True, not None; give"),
         (("--task_name", "sim_hopeless"), "has task 'sim_short', not 'sim_hopeless'; give"),
@@ -420,6 +457,7 @@ def test_more_episodes_are_added(record):
         "noise",
         "wait",
         "recovery",
+        "style",
         "no props",
         "no props, all kept",
         "task",
@@ -643,6 +681,7 @@ def test_a_script_that_keeps_failing_ends_the_run(record, monkeypatch, tmp_path)
         (("--noise", "nan"), "--noise is nan; it must be a finite number, 0 to 1"),
         (("--noise", "inf"), "--noise is inf; it must be a finite number, 0 to 1"),
         (("--hesitate", "-1"), "--hesitate is -1; it must be 0 to 10000"),
+        (("--style", "humane"), "--style is 'humane'; did you mean human?"),
         (("--begin_midway", "1.5"), "--begin_midway is 1.5; it must be 0 to 1"),
         (
             ("--randomize", "frames"),

@@ -67,6 +67,26 @@ def test_a_sheet_of_looks_is_drawn(show, tmp_path, name, shape):
     assert other.shape == shape and np.abs(other.astype(int) - sheet).mean() > 10
 
 
+@pytest.fixture
+def brief(monkeypatch):
+    task = replace(
+        MOVE, name="brief", episode_len=30, script=MOVE.script[:1] + (replace(MOVE.script[1], step=30),)
+    )
+    monkeypatch.setitem(constants.TASKS, "brief", task)
+    return task
+
+
+def test_takes_of_a_style_are_drawn_or_filmed(show, tmp_path, brief):
+    said = show("--task_name", "brief", "--style", "human", "--output", "takes.jpg")
+    assert f"takes of brief, style human, 0 succeed: {tmp_path}/takes.jpg" in said
+    sheet = cv2.imread(str(tmp_path / "takes.jpg"))
+    assert sheet.shape == (8 * 144, 6 * 192, 3) and sheet.std() > 20
+    show("--task_name", "brief", "--style", "script")
+    film = cv2.VideoCapture(str(tmp_path / "brief_style_script.mp4"))
+    assert film.read()[1].shape == (2 * 144, 4 * 192, 3)
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+
+
 def test_the_words_beside_the_picture():
     from viewers.task_picture import CasePicture, legend
 
@@ -92,6 +112,16 @@ def test_the_words_beside_the_picture():
         ),
         (["--task_name", MOVE.name, "--output", "a.jpg"], "--output is a.jpg; it must end in .png"),
         (["--task_name", MOVE.name, "--looks", "real", "--output", "a.gif"], "it must end in .png or .jpg"),
+        (
+            ["--task_name", MOVE.name, "--style", "human", "--output", "a.gif"],
+            "it must end in .mp4, .png or .jpg",
+        ),
+        (["--task_name", MOVE.name, "--style", "humane"], "--style is 'humane'; did you mean human?"),
+        (
+            ["--task_name", MOVE.name, "--style", "human", "--looks", "real"],
+            "--looks does not go with --style",
+        ),
+        (["--task_name", "sim_insertion_human", "--style", "human"], "sim_insertion_human has no script"),
         (["--task_name", MOVE.name, "--looks", "reel"], "--looks is 'reel'; did you mean real?"),
         (["--task_name", MOVE.name, "--output", "folder.png"], "--output is folder.png, which is a folder"),
         ([], "--task_name is missing"),

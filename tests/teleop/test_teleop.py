@@ -480,6 +480,7 @@ def test_overwriting_by_hand_is_refused(record, tmp_path):
         ("--overwrite",),
         ("--noise", "0.01"),
         ("--hesitate", "5"),
+        ("--style", "human"),
         ("--begin_midway", "1"),
         ("--no_props",),
     )
