@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
 from constants import STYLES, Stream, get_task
-from episodes import Episode, data_dir, episode_path, missing_numbers, read_header
+from episodes import Episode, data_dir, episode_path, missing_numbers, read_header, read_start
 from evaluation import (
     Demonstration,
     check_looks,
@@ -237,16 +237,11 @@ def check_recorded(config: RecordConfig, task: Task, index: int) -> None:
             f"{path} has {'; '.join(differences)}; give another --dataset_dir, or --overwrite to record it "
             "anew"
         )
-    if config.at is not None and not is_beside(read_starts(config.at, task)[index], recorded_start(path)):
+    if config.at is not None and not is_beside(read_starts(config.at, task)[index], read_start(path)[1]):
         raise ValueError(
             f"{path} does not begin at start {index + 1} of {config.at}; give another --dataset_dir, or "
             "--overwrite to record it anew"
         )
-
-
-def recorded_start(path: Path) -> np.ndarray | None:
-    """Where the props of a recorded episode began (P * 7,), if it says so."""
-    return Episode.load(path, (), in_memory=False).env_state
 
 
 def missing_episodes(config: RecordConfig, task: Task) -> list[int]:

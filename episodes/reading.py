@@ -86,6 +86,10 @@ class Reader:
             arrays[name] = self._optional(name, shape, fps)
         return arrays
 
+    def start(self) -> np.ndarray | None:
+        """The props' start (7 P,), if it is there and fits."""
+        return self._optional("env_state", (0,), 0)
+
     def images(self, cameras: Sequence[str] | None, in_memory: bool, steps: int) -> dict[str, Images]:
         """Frames by camera; see `Episode.load`."""
         images, used, notes = read_images(self._root, self._path, cameras, in_memory, steps)
@@ -200,6 +204,16 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], list[str]]:
     with reading(path) as root:
         cameras = sorted(name for name in camera_names(root, path) if not name.endswith(DEPTH))
         return Reader(root, path).attributes(None), cameras
+
+
+def read_start(path: str | Path) -> tuple[dict[str, Any], np.ndarray | None]:
+    """Attributes of a file, by names of `facts.FACTS`, and the props' start (7 P,), None if it does not say;
+    states are not read. Errors as for `Episode.load`.
+    """
+    path = Path(path)
+    with reading(path) as root:
+        reader = Reader(root, path)
+        return reader.attributes(None), reader.start()
 
 
 def widths(path: Path) -> tuple[int, int]:

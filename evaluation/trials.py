@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from constants import Stream
-from episodes import Episode, EpisodeError
+from episodes import EpisodeError, read_start
 from evaluation.outcomes import Outcome, Summary
 from evaluation.settings import SIMULATION
 from tasks import Task, sample_start
@@ -71,7 +71,7 @@ def _recorded(outcome: Outcome, episodes: Path | None) -> np.ndarray | None:
     if outcome.episode is None or episodes is None:
         return None
     try:
-        return Episode.load(episodes / Path(outcome.episode).name, (), in_memory=False).env_state
+        return read_start(episodes / Path(outcome.episode).name)[1]
     except (EpisodeError, OSError):
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from constants import TASKS
-from episodes import Episode, data_dir, list_episodes
+from episodes import data_dir, list_episodes, read_start
 from evaluation import ARM, TriedStart, has_looks, is_plain, share_failed, tried_starts
 from tasks import Evidence, StartSpace, Task, nearest_case, suggest
 from viewers.run_folder import Evaluation, RunFolder, is_run, read_run
@@ -235,13 +235,13 @@ def _coverage(
 ) -> Coverage:
     """Coverage without errors of a policy, of episodes to train on, with their shares, and others."""
     every = [(path, share) for path, share in [*shares, *((path, 0.0) for path in validation)]]
-    loaded = [(path, share, Episode.load(path, (), in_memory=False)) for path, share in every]
-    known = [(path, share, episode) for path, share, episode in loaded if episode.env_state is not None]
-    name = next((episode.task for *_, episode in known), "")
+    loaded = [(path, share, *read_start(path)) for path, share in every]
+    known = [each for each in loaded if each[3] is not None]
+    name = next((facts["task"] for _, _, facts, _ in known), "")
     task = TASKS.get(name)
     task = task if task is not None and task.props else None
-    size = 7 * len(task.props) if task else max((len(episode.env_state) for *_, episode in known), default=0)
-    known = [each for each in known if len(each[2].env_state) == size and each[2].task == name]
+    size = 7 * len(task.props) if task else max((len(start) for *_, start in known), default=0)
+    known = [each for each in known if len(each[3]) == size and each[2]["task"] == name]
     if not known:
         raise ValueError(
             f"none of the {len(loaded)} episodes of {source} says where its objects stood (/env_state), so "
@@ -253,13 +253,10 @@ def _coverage(
             f"{len(loaded) - len(known)} of {len(loaded)} episodes are left out: they do not say where their "
             f"objects stood, or are of another task than {name or 'the first'}"
         )
-    starts = np.array([episode.env_state for *_, episode in known])
-    spaces = StartSpace.of(task) if task else (StartSpace.around(starts),)
+    spaces = StartSpace.of(task) if task else (StartSpace.around(np.array([start for *_, start in known])),)
     shown = tuple(
-        ShownStart(
-            path, episode.env_state, _case(task, episode.env_state), share, randomized=episode.randomized
-        )
-        for path, share, episode in known
+        ShownStart(path, start, _case(task, start), share, randomized=facts["randomized"])
+        for path, share, facts, start in known
     )
     tried = [
         each for evaluation, folder in evaluations for each in tried_starts(evaluation.summary, task, folder)

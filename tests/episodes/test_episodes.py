@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import cv2
 import h5py
@@ -10,6 +11,7 @@ from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
+from episodes.reading import read_start
 
 T, D, H, W = 5, 14, 48, 64
 RED = (220, 20, 20)
@@ -349,3 +351,14 @@ def test_padding_takes_no_room(tmp_path):
     assert (tmp_path / "episode_0.hdf5").stat().st_size < 50 * len(frames.encoded(25)) / 4
     loaded = Episode.load(tmp_path / "episode_0.hdf5").images["top"]
     assert all(np.array_equal(loaded.encoded(t), frames.encoded(t)) for t in range(50))
+
+
+def test_a_start_is_read_without_the_states(tmp_path):
+    start = np.arange(14.0)
+    states = np.zeros((3, 7), np.float32)
+    saved = Episode(states, states, task="x", env_state=start, randomized=True)
+    saved.save(tmp_path / "episode_0.hdf5")
+    facts, found = read_start(tmp_path / "episode_0.hdf5")
+    assert np.array_equal(found, start) and (facts["task"], facts["randomized"]) == ("x", True)
+    replace(saved, env_state=None).save(tmp_path / "episode_1.hdf5")
+    assert read_start(tmp_path / "episode_1.hdf5")[1] is None
