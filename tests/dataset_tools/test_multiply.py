@@ -4,11 +4,14 @@ Sources and new episodes have no pictures here, but for one: nothing is rendered
 """
 
 import json
+import re
+import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from repository import ROOT
 from simulated_tasks import SIMULATED
 
 import edit_episodes as script
@@ -470,3 +473,24 @@ def test_only_its_own_folder_is_gone_on_with(multiply, twin, tmp_path):
     (tmp_path / "mine" / "notes").write_text("mine")
     assert "mine is not empty" in refusal(multiply, output="mine")
     assert contents(tmp_path / "new") == before
+
+
+# --- as the page says
+
+
+@pytest.mark.slow
+def test_the_pages_commands_make_a_policy_from_a_recording(tmp_path):
+    page = re.sub(r" *\\\n\s*", " ", (ROOT / "docs/record.md").read_text(encoding="utf-8"))
+    section = page.partition("## From ten recordings to a policy")[2].partition("\n1. ")[0]
+    commands = re.findall(r"^ {4}python3 (.*)$", section, re.MULTILINE)
+    assert [command.split(".py")[0] for command in commands] == [
+        *("record_sim_episodes", "edit_episodes", "imitate_episodes"),
+    ]
+    for command in commands:
+        words = re.sub(r"--num_episodes \d+", "--num_episodes 2", command).split()
+        words = [str(ROOT / word) if word.startswith("presets/") else word for word in words]
+        words += ["--num_steps", "2", "--batch_size", "2"] if "imitate" in words[0] else []
+        run = [sys.executable, str(ROOT / words[0]), *words[1:]]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/few/policy_last.ckpt").is_file()
