@@ -33,7 +33,7 @@ class ShownStart:
     start: np.ndarray  # (P * 7,)
     case: int
     share: float = 0.0  # of the training samples that come from it; 0: it is none to train on
-    randomized: bool = False
+    is_plain: bool = True  # simulated, in the scene's own look: cameras stand as the scene says
     errors: Mapping[str, float] = field(default_factory=dict)  # by phase: degrees, if it is held out
 
 
@@ -77,7 +77,7 @@ class Coverage:
     """What is covered, and what to record next."""
 
     source: Path
-    task: Task | None  # None: no task of ours, or one of a real arm; all that is known is in its episodes
+    task: Task | None  # of a real arm's, its twin's; None: all that is known is in the episodes
     spaces: tuple[StartSpace, ...]  # one a case
     shown: tuple[ShownStart, ...]
     attempts: tuple[Attempt, ...]
@@ -238,9 +238,9 @@ def _coverage(
     loaded = [(path, share, *read_start(path)) for path, share in every]
     known = [each for each in loaded if each[3] is not None]
     name = next((facts["task"] for _, _, facts, _ in known), "")
-    task = TASKS.get(name)
-    task = task if task is not None and task.props else None
-    size = 7 * len(task.props) if task else max((len(start) for *_, start in known), default=0)
+    size = max((len(start) for *_, start in known), default=0)
+    task = _simulated(name, size)
+    size = 7 * len(task.props) if task else size
     known = [each for each in known if len(each[3]) == size and each[2]["task"] == name]
     if not known:
         raise ValueError(
@@ -255,7 +255,7 @@ def _coverage(
         )
     spaces = StartSpace.of(task) if task else (StartSpace.around(np.array([start for *_, start in known])),)
     shown = tuple(
-        ShownStart(path, start, _case(task, start), share, randomized=facts["randomized"])
+        ShownStart(path, start, _case(task, start), share, facts["sim"] and not facts["randomized"])
         for path, share, facts, start in known
     )
     tried = [
@@ -264,6 +264,17 @@ def _coverage(
     fitting = [each for each in tried if len(each.start) == size]
     attempts = tuple(_attempt(each, failed, task, spaces, shown) for each, failed in share_failed(fitting))
     return Coverage(source, task, spaces, shown, attempts, tuple(notes))
+
+
+def _simulated(name: str, size: int) -> Task | None:
+    """The task of that name; of a real arm's, a simulated one with its arms and starts of that size. None if
+    there is none.
+    """
+    task = TASKS.get(name)
+    if task is None or task.props:
+        return task
+    likes = (other for other in TASKS.values() if other.arms == task.arms and other.props)
+    return next((other for other in likes if 7 * len(other.props) == size), None)
 
 
 def _case(task: Task | None, start: np.ndarray) -> int:

@@ -126,7 +126,7 @@ def _picture(coverage: Coverage, case: int, new: Starts) -> Html:
     """Where the numbers are in a camera's picture, or a line that says why there is none."""
     if coverage.task is None or coverage.task.scene is None:
         return soft("No picture: only of a task with a scene it is known where the camera stands.")
-    shown = sorted((each for each in coverage.shown if each.case == case), key=lambda each: each.randomized)
+    shown = sorted((each for each in coverage.shown if each.case == case), key=lambda each: not each.is_plain)
     if not shown:
         return soft("No picture: no episode of this case was recorded.")
     try:
@@ -135,11 +135,11 @@ def _picture(coverage: Coverage, case: int, new: Starts) -> Html:
         if found is None:
             return soft("No picture: no camera that stands still sees all places.")
         camera, matrix = found
-        image = _drawn(coverage, shown[0], camera) if shown[0].randomized else episode.images[camera][0]
+        image = episode.images[camera][0] if shown[0].is_plain else _drawn(coverage, shown[0], camera)
         picture = picture_of(image, matrix, coverage.spaces[case], new, case)
     except (EpisodeError, OSError, ImportError, RuntimeError) as error:
         return soft(f"No picture: {str(error).splitlines()[0]}.")
-    own = ", without its looks" if shown[0].randomized else ""
+    own = "" if shown[0].is_plain else ", drawn as the scene looks by itself"
     caption = element("figcaption", f"{camera}, as {shown[0].path.stem} begins{own}")
     note = "A cross: the middle of the object. Arrows: 50 mm along x and y."
     return element("figure", caption, picture, soft(note), class_="chart")

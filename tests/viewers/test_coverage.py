@@ -186,6 +186,13 @@ def test_a_folder_of_episodes_will_do_and_one_without_a_scene_has_no_picture(tmp
     assert (tmp_path / "next_starts.json").is_file() and not (own / "coverage.html").exists()
 
 
+def test_a_real_arms_episodes_have_the_area_of_its_twin_and_a_drawn_picture(tmp_path):
+    twin = get_task("sim_mycobot320_move_cube_scripted")
+    start = sample_start(twin, np.random.default_rng(0))
+    read = read_coverage(make_episodes(tmp_path, [start], task="mycobot320_move_cube", sim=False))
+    assert read.task == twin and read.spaces[0].props == twin.props and not read.shown[0].is_plain
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
