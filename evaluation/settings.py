@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from disturbances import read_set
-from evaluation.flags import ACT_DECAY, JOIN_SECONDS
+from evaluation.flags import ACT_DECAY, JOIN_SECONDS, LEAST_JOIN
 
 SIMULATION = "simulation"  # the robot of rollouts without an arm
 
@@ -57,7 +57,7 @@ class Settings:
         way += f" with decay {self.ensemble_decay:g}" if self.ensemble_decay != ACT_DECAY else ""
         way += f", dropping beyond {self.ensemble_drop:g}" if self.ensemble_drop is not None else ""
         way += ", drawn given the rest of the last" if self.join == "inpaint" else ""
-        way += f", joined over {self.join_seconds:g} s" if self.join != "none" else ""
+        way += f", joined over {self._fade_seconds:g} s" if self.join != "none" else ""
         if self.sync is not None:
             way += ", waited for" if self.sync else ", in the background"
         parts = [way]
@@ -66,6 +66,11 @@ class Settings:
         parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
         parts += [f"disturbed by {', '.join(self.disturb)}"] if self.disturb else []
         return "; ".join(parts)
+
+    @property
+    def _fade_seconds(self) -> float:
+        """How long an offset fades: on an arm, its least number of steps may take longer than asked for."""
+        return max(self.join_seconds, LEAST_JOIN / self.fps) if self.fps else self.join_seconds
 
     def facts(self) -> dict[str, str]:
         """All settings in words, by topic."""

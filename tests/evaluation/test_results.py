@@ -82,6 +82,8 @@ def test_folders_tell_how_it_was_done():
     made = dataclasses.replace(PLAIN, temporal_agg=True, join="fade", ensemble_decay=-0.1, ensemble_drop=0.5)
     assert made.name() == "policy_last_0_to_2_seed_0_ensembling_decay_-0.1_drop_0.5_fade_0.2_0123abcd"
     assert made.execution == "temporal ensembling with decay -0.1, dropping beyond 0.5, joined over 0.2 s"
+    arm = dataclasses.replace(PLAIN, join="fade", fps=10.0, sync=True)  # fades over 5 steps at least
+    assert arm.execution == "one chunk after another, joined over 0.5 s, waited for"
     made = dataclasses.replace(PLAIN, randomize=True, looks="real", drift=True)
     assert made.name() == "policy_last_0_to_2_seed_0_looks_real_drift_0123abcd"
 
