@@ -86,12 +86,13 @@ def human_rows() -> dict[str, Row]:
     tasks = {"transfer": TRANSFER, "insertion": INSERTION, "twin move": TWIN_MOVE, "choose": CHOOSE}
     rows = {}
     for label, task in tasks.items():
-        near, record, count = "", HUMAN, 50
+        near, longer, record, count = "", "", HUMAN, 50
         if task == INSERTION:
-            near, record, count = f" --camera_names top {NEAR}", f"--camera_names top {HUMAN}", 200
+            near, longer = f" --camera_names top {NEAR}", " --num_steps 5000"
+            record, count = f"--camera_names top {HUMAN}", 200
         for way, (train, has_prior) in ways.items():
             rows[f"{label}, human{way}"] = Row(
-                task, f"{train}{near}", record=record, episodes=count, has_prior=has_prior
+                task, f"{train}{near}{longer}", record=record, episodes=count, has_prior=has_prior
             )
         features = f"{{policies}}/{slug(f'{label}, human')}/{LAST}"
         rows[f"{label}, human, VINN"] = Row(
