@@ -39,7 +39,11 @@ def _numbers(pose: np.ndarray) -> list[float]:
 
 
 def read_starts(path: str | Path, task: Task) -> list[np.ndarray]:
-    """The starts (P * 7,) in a file; ValueError, with the entry, if they are not of the task or its area."""
+    """The starts (P * 7,) in a file; FileNotFoundError, or ValueError, with the entry, if they are not of the
+    task or its area.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file of starts {path}; report.py --coverage writes one")
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -30,7 +30,7 @@ from sim_env import SimEnv, make_sim_env
 from tasks.look_ranges import LookPlan
 from tasks.parts import Stage
 from tasks.start_files import write_starts
-from tasks.starts import pose_of
+from tasks.starts import pose_of, sample_start
 
 TRANSFER = get_task("sim_transfer_cube_scripted")
 IN_THE_AIR = Stage("in the air", touch=(), clear=(("red_box", "table"),))  # the cube starts above the table
@@ -131,6 +131,8 @@ def test_every_command_of_the_pages_is_understood(page, monkeypatch, tmp_path):
     assert commands
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "record", lambda config, task: None)
+    start = sample_start(TRANSFER, np.random.default_rng(0))
+    write_starts(tmp_path / "next_starts.json", TRANSFER, [prop.name for prop in TRANSFER.props], [start])
     monkeypatch.setattr(parallel.importlib.util, "find_spec", lambda name: "there")
     for command in commands:
         flags = shlex.split(re.sub(r"<[^>]*>", "folder", command.split("`")[0]), comments=True)

@@ -148,6 +148,11 @@ def test_starts_survive_their_file(task, tmp_path):
     assert max(apart) < 1e-5 and [case_of(task, s) for s in again] == [case_of(task, s) for s in starts]
 
 
+def test_a_file_of_starts_that_is_not_there_says_who_writes_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file of starts .*report.py --coverage"):
+        read_starts(tmp_path / "next_starts.json", get_task("sim_transfer_cube_scripted"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
