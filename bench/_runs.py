@@ -39,6 +39,7 @@ class Row:
     needs: str | None = None  # name of the row whose policy the flags need
     record: str = ""  # flags of record_sim_episodes.py
     edit: str | None = None  # command of edit_episodes.py that the episodes go through
+    multiply: str | None = None  # flags of that command, whose episodes are trained on as well
     has_prior: bool = False  # a prior over the policy's codes is trained after it
     episodes: int = 50  # demonstrations
     rollouts: int = 200
@@ -86,8 +87,18 @@ class Runs:
         """Folder of the row's policy."""
         return self.policies / slug(self.rows[name].policy or name)
 
-    def demonstrations(self, row: Row) -> Path:
-        """Folder of the row's episodes; records those that are missing."""
+    def demonstrations(self, row: Row) -> list[Path]:
+        """Folders of the row's episodes; makes those that are missing."""
+        folder = self.recorded(row)
+        if row.multiply is None:
+            return [folder]
+        more = folder.with_name(slug(f"{folder.name} {row.multiply}"))
+        flags = (*shlex.split(row.multiply), *(("--num_episodes", 2) if self.quick else ()))
+        run_script("edit_episodes.py", "multiply", "--dataset_dir", folder, "--output_dir", more, *flags)
+        return [folder, more]
+
+    def recorded(self, row: Row) -> Path:
+        """Folder of the row's episodes, recorded and edited."""
         count = 2 if self.quick else row.episodes
         name = f"{row.task} {row.record} {count}"
         folder = self.out / "data" / slug(name)
@@ -121,7 +132,7 @@ class Runs:
             self.train(row.needs)
         data = self.demonstrations(row)
         with clock(folder / "seconds"):
-            run_script("imitate_episodes.py", *self.flags(name), "--dataset_dir", data, "--resume")
+            run_script("imitate_episodes.py", *self.flags(name), "--dataset_dir", *data, "--resume")
             if row.has_prior:
                 steps = ("--num_steps", 2) if self.quick else ()
                 run_script("train_latent_model.py", "--ckpt_dir", folder, *steps)

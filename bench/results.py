@@ -63,6 +63,9 @@ def robust_rows() -> dict[str, Row]:
     two_cameras = f"{ROBUST} --num_steps 3000"  # as long as 5500 steps with one
     rows = {
         "transfer, robust": Row(TRANSFER, ROBUST, record=VARIED),
+        "transfer, robust, multiplied": Row(
+            TRANSFER, ROBUST, record=VARIED, multiply=f"--num_episodes 100 {VARIED}"
+        ),
         "twin move, robust": Row(TWIN_MOVE, two_cameras, record=VARIED),
         "choose, robust": Row(CHOOSE, two_cameras, record=VARIED),
         "insertion, robust": Row(INSERTION, near, record=f"--camera_names top {VARIED}", episodes=200),
