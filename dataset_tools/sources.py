@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from episodes import Episode
+from episodes import Episode, source_name
 from evaluation import run_episode
 from tasks import Task, nearest_case
 
@@ -132,7 +132,7 @@ def read_source(env: EndEffectorEnv, task: Task, path: Path, episode: Episode) -
     if not is_success:
         return None
     return Source(
-        f"{path.resolve().parent.name}/{path.stem}",
+        source_name(path),
         nearest_case(task, episode.env_state)[0],
         episode.env_state.reshape(-1, 7),
         episode.qpos[0] if episode.recovers else None,

@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = open_door(
             "is_episode_name",
             "list_episodes",
             "missing_numbers",
+            "source_name",
         ),
         "frames": ("CACHES", "Frames", "Images", "JpegFrames", "decoded", "frame_size", "resize_image"),
         "jpegs": (

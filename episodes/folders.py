@@ -27,6 +27,11 @@ def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:
     return Path(dataset_dir) / f"{MIRROR if mirror else ''}episode_{i}{SUFFIX}"
 
 
+def source_name(path: Path) -> str:
+    """What episodes that were made of another one call it: folder and stem of its file."""
+    return f"{path.resolve().parent.name}/{path.stem}"
+
+
 def missing_numbers(dataset_dir: str | Path, count: int) -> list[int]:
     """Numbers below `count` for which the folder has no file named as in `episode_path`."""
     pattern = re.compile(r"episode_(0|[1-9]\d*)", re.ASCII)

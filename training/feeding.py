@@ -13,7 +13,17 @@ from torch import Tensor
 
 from common import World
 from constants import Stream
-from episodes import Stats, View, check_widths, data_dir, dataset_stats, entries_of, gathered_notes
+from episodes import (
+    Stats,
+    View,
+    check_widths,
+    data_dir,
+    dataset_stats,
+    entries_of,
+    gathered_notes,
+    read_header,
+    source_name,
+)
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
 from training.loop import Feed
@@ -63,7 +73,7 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
         )
     datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
     first, val_paths = split_episodes(datasets[0], config.train_ratio, seed)
-    train_paths = [first, *datasets[1:]]
+    train_paths = [first, *(not_made_of(val_paths, paths) for paths in datasets[1:])]
     views = config.views(cameras, first[0])
     load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
     validation = load(val_paths, cache="none")  # each of its frames is read once
@@ -81,6 +91,20 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
         check_widths(name, [train.paths[0], sources[0][0]], [width, len(mean)])
     folders = tuple(paths[0].parent for paths in datasets)
     return Data(train, validation, folders, tuple(map(len, train_paths)), tuple(weights), stats, views)
+
+
+def not_made_of(sources: Sequence[Path], paths: Sequence[Path]) -> list[Path]:
+    """Those of a folder's episodes that were not made of `sources` (`edit_episodes.py multiply`): on these, a
+    policy that is trained on the others is validated. ValueError if there are none.
+    """
+    names = {source_name(path) for path in sources}
+    others = [path for path in paths if read_header(path)[0].get("source") not in names]
+    if not others:
+        raise ValueError(
+            f"all episodes of {paths[0].parent} were made of {', '.join(sorted(names))}, which validates; "
+            "give it other episodes, or another --train_ratio"
+        )
+    return others
 
 
 def joint_offset(degrees: float, policy: Policy) -> Tensor | None:
