@@ -317,3 +317,8 @@ def test_flags_are_told_and_refused_without_what_is_slow_to_import(words):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "policy ACT:" in done.stdout or "--num_steps is 'no number'" in done.stderr
+
+
+def test_each_file_of_tests_has_a_name_of_its_own():
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert names == sorted(set(names))  # pytest imports them by name alone
