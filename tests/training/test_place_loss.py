@@ -1,6 +1,7 @@
 """The loss of places: what it asks of the backbones, and that nothing of it is left in the policy."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from synthetic import make_batch, make_episode, make_small
 from episodes import episode_path, list_episodes
 from policy import load_policy, read_checkpoint
 from training.flags import TrainConfig
+from training.imitation import place_loss
 from training.loop import Feed, Run, fit
 from training.places import PlaceLoss, varying
 from utils import STILL, Demonstrations, start_places
@@ -159,6 +161,18 @@ def test_what_cannot_be_asked_is_one_line(tmp_path):
     policy.backbones = list
     with pytest.raises(ValueError, match="has no backbones to teach"):
         PlaceLoss(policy, PLACES, 1.0)
+
+
+def test_where_episodes_do_not_tell_a_line_says_so_and_training_goes_on():
+    policy, said = make_small("ACT"), []
+    known, unknown = (
+        SimpleNamespace(train=SimpleNamespace(places=places)) for places in (PLACES, PLACES[3:])
+    )
+    assert place_loss(0.0, policy, unknown, said.append) is None and not said
+    assert place_loss(1.0, make_small("VINN", frames=0), known, said.append) is None and not said
+    assert place_loss(1.0, policy, unknown, said.append) is None
+    assert len(said) == 1 and said[0].startswith("note: --place_loss is left out: the episodes do not tell")
+    assert place_loss(0.5, policy, known, said.append).weight == 0.5 and len(said) == 1
 
 
 def test_batches_tell_the_start_places_until_objects_may_be_moved(tmp_path):
