@@ -36,14 +36,19 @@ class PlaceLoss(nn.Module):
         weight: by how much this loss counts beside the policy's own.
 
     Raises:
-        ValueError: the policy has no backbones, or the places are all the same, or not known.
+        ValueError: the policy has no backbones that learn to act, or the places are all the same, or not known.
     """
 
     def __init__(self, policy: Policy, places: np.ndarray, weight: float) -> None:
         super().__init__()
         backbones, interface = policy.backbones(), policy.interface
-        if not backbones:
-            raise ValueError(f"--place_loss is {weight:g}; {type(policy).__name__} has no backbones to teach")
+        if (
+            not backbones or policy.config.needs_finish
+        ):  # one that acts from memory compares views of pictures
+            raise ValueError(
+                f"--place_loss is {weight:g}; {type(policy).__name__} has no backbones that learn to act; "
+                "leave it out"
+            )
         entries = varying(places)
         if not entries.any():
             raise ValueError(
