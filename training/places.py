@@ -36,7 +36,8 @@ class PlaceLoss(nn.Module):
         weight: by how much this loss counts beside the policy's own.
 
     Raises:
-        ValueError: the policy has no backbones that learn to act, or the places are all the same, or not known.
+        ValueError: the policy has no backbones that learn to act, or the places are all the same or not
+            known.
     """
 
     def __init__(self, policy: Policy, places: np.ndarray, weight: float) -> None:
