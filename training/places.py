@@ -43,9 +43,7 @@ class PlaceLoss(nn.Module):
     def __init__(self, policy: Policy, places: np.ndarray, weight: float) -> None:
         super().__init__()
         backbones, interface = policy.backbones(), policy.interface
-        if (
-            not backbones or policy.config.needs_finish
-        ):  # one that acts from memory compares views of pictures
+        if not backbones or policy.config.needs_finish:  # that one acts from memory
             raise ValueError(
                 f"--place_loss is {weight:g}; {type(policy).__name__} has no backbones that learn to act; "
                 "leave it out"
