@@ -25,6 +25,8 @@ from episodes import (
     Frames,
     check_widths,
     list_episodes,
+    read_header,
+    source_name,
     starts_in_one_look,
     whole_action,
 )
@@ -240,6 +242,28 @@ def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tupl
     n_train = min(max(round(train_ratio * len(paths)), 1), len(paths) - 1)
     train, validation = np.sort(order[:n_train]), np.sort(order[n_train:])
     return [paths[i] for i in train], [paths[i] for i in validation]
+
+
+def split_datasets(
+    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int
+) -> tuple[list[list[Path]], list[Path]]:
+    """Training episodes of each folder, and validation episodes, which are of the first one alone."""
+    first, validation = split_episodes(datasets[0], train_ratio, seed)
+    return [first, *(not_made_of(validation, paths) for paths in datasets[1:])], validation
+
+
+def not_made_of(sources: Sequence[Path], paths: Sequence[Path]) -> list[Path]:
+    """Those of a folder's episodes that were not made of `sources` (`edit_episodes.py multiply`): on these, a
+    policy that is trained on the others is validated. ValueError if there are none.
+    """
+    names = {source_name(path) for path in sources}
+    others = [path for path in paths if read_header(path)[0].get("source") not in names]
+    if not others:
+        raise ValueError(
+            f"all episodes of {paths[0].parent} were made of {', '.join(sorted(names))}, which validates; "
+            "give it other episodes, or another --train_ratio"
+        )
+    return others
 
 
 class StartSampler:

@@ -39,10 +39,8 @@ WAYS = {
     "spread": "{n} + {n} spread evenly",
 }
 TRAIN = f"{SMALL} --batch_size 16 --beta2 0.98 --early_share 0.2"
-FIRST, TRIED = (
-    1000,
-    100,
-)  # first of the starts that are reported; starts from 0 on that suggestions learn from
+FIRST = 1000  # of the starts that are reported
+TRIED = 100  # starts, from 0 on, that suggestions learn from
 OTHERS = 500  # added to a seed: the recording of the uniform other half
 
 

@@ -18,6 +18,7 @@ from common import choose, cli
 from constants import get_task
 from dataset_tools.edits import EditFlags, load_header, named_error, plan_edits
 from dataset_tools.plans import Plan
+from dataset_tools.region_search import coloured_parts
 from episodes import Episode, EpisodeError
 from tasks import Task, pose_of
 
@@ -87,10 +88,9 @@ class Finder:
 
 def middle(image: np.ndarray, colour: Colour, min_area: int) -> np.ndarray | None:
     """Middle (2,), x and y, of the largest part of a colour in a picture (H, W, 3); None if there is none."""
-    inside = cv2.inRange(image, colour[:3], colour[3:])
-    _, _, parts, middles = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    areas = parts[1:, cv2.CC_STAT_AREA]
-    return middles[1 + areas.argmax()] if areas.max(initial=0) >= min_area else None
+    parts, middles = coloured_parts(image, colour[:3], colour[3:])
+    areas = parts[:, cv2.CC_STAT_AREA]
+    return middles[areas.argmax()] if areas.max(initial=0) >= min_area else None
 
 
 def on_plane(matrix: np.ndarray, pixel: np.ndarray, height: float) -> np.ndarray:

@@ -45,6 +45,17 @@ class Shake:
         return self.pixels > 0.5 or abs(self.degrees) > 0.1
 
 
+def coloured_parts(
+    image: np.ndarray, low: Sequence[int], high: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The connected parts of a colour (red, green, blue, from least to greatest) in a picture (H, W, 3):
+    x, y, width, height and area (n, 5), and their middles x, y (n, 2), in pixels.
+    """
+    inside = cv2.inRange(image, low, high)  # (H, W)
+    _, _, parts, middles = cv2.connectedComponentsWithStats(inside, connectivity=8)
+    return parts[1:], middles[1:]  # the first is what is left
+
+
 @dataclass(frozen=True)
 class ColorMask:
     """Keeps one colour, with the box around each connected part; all else becomes black.
@@ -59,10 +70,9 @@ class ColorMask:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        inside = cv2.inRange(image, self.low, self.high)  # (H, W)
-        _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
         kept = np.zeros_like(image)
-        for x, y, w, h, area in parts[1:]:
+        parts, _ = coloured_parts(image, self.low, self.high)
+        for x, y, w, h, area in parts:
             if area >= self.min_area:
                 rows = slice(max(y - self.border, 0), y + h + self.border)
                 columns = slice(max(x - self.border, 0), x + w + self.border)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 100_000
 JOINS = ("fade", "inpaint", "none")
-JOIN_SECONDS = 0.2  # longer ones delay what a policy corrects: 0.5 cost 13 of 100 successes
+JOIN_SECONDS = 0.2  # longer ones delay what a policy corrects: 0.5 cost 13 of 100 strict successes
 LEAST_JOIN = 5  # steps
 ACT_DECAY = 0.01  # of the weights of temporal ensembling (ACT: imitate_episodes.py)
 

@@ -270,9 +270,8 @@ def smooth(poses: np.ndarray, half: int) -> np.ndarray:
     """(T, 8): each the mean of as many poses before and after it: up to `half`, none at the ends."""
     poses = poses.copy()
     turns = np.sum(poses[1:, 3:7] * poses[:-1, 3:7], axis=1)
-    poses[1:, 3:7] *= np.cumprod(np.where(turns < 0, -1.0, 1.0))[
-        :, None
-    ]  # no jumps to the same turn's other sign
+    signs = np.cumprod(np.where(turns < 0, -1.0, 1.0))  # no jumps to the same turn's other sign
+    poses[1:, 3:7] *= signs[:, None]
     sums = np.concatenate([np.zeros((1, 8)), np.cumsum(poses, axis=0)])
     steps = np.arange(len(poses))
     reach = np.minimum(half, np.minimum(steps, steps[::-1]))

@@ -21,8 +21,6 @@ from episodes import (
     dataset_stats,
     entries_of,
     gathered_notes,
-    read_header,
-    source_name,
 )
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
@@ -35,7 +33,7 @@ from utils import (
     check_alike,
     list_datasets,
     phase_batches,
-    split_episodes,
+    split_datasets,
 )
 
 PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on
@@ -72,9 +70,8 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
             f"the {len(dataset_dirs)} folders of --dataset_dir"
         )
     datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
-    first, val_paths = split_episodes(datasets[0], config.train_ratio, seed)
-    train_paths = [first, *(not_made_of(val_paths, paths) for paths in datasets[1:])]
-    views = config.views(cameras, first[0])
+    train_paths, val_paths = split_datasets(datasets, config.train_ratio, seed)
+    views = config.views(cameras, train_paths[0][0])
     load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
     validation = load(val_paths, cache="none")  # each of its frames is read once
     train = load([path for paths in train_paths for path in paths], cache=config.cache)
@@ -91,20 +88,6 @@ def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: 
         check_widths(name, [train.paths[0], sources[0][0]], [width, len(mean)])
     folders = tuple(paths[0].parent for paths in datasets)
     return Data(train, validation, folders, tuple(map(len, train_paths)), tuple(weights), stats, views)
-
-
-def not_made_of(sources: Sequence[Path], paths: Sequence[Path]) -> list[Path]:
-    """Those of a folder's episodes that were not made of `sources` (`edit_episodes.py multiply`): on these, a
-    policy that is trained on the others is validated. ValueError if there are none.
-    """
-    names = {source_name(path) for path in sources}
-    others = [path for path in paths if read_header(path)[0].get("source") not in names]
-    if not others:
-        raise ValueError(
-            f"all episodes of {paths[0].parent} were made of {', '.join(sorted(names))}, which validates; "
-            "give it other episodes, or another --train_ratio"
-        )
-    return others
 
 
 def joint_offset(degrees: float, policy: Policy) -> Tensor | None:

@@ -7,7 +7,7 @@ validation episodes are looked at. A folder of episodes alone tells where object
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,11 +188,11 @@ def run_coverage(run: RunFolder, has_policy: bool = True) -> Coverage:
     shown = tuple(_with_errors(each, errors.get(each.path)) for each in coverage.shown)
     early, steps = float(flags.get("early_share") or 0), flags.get("early_steps", 40)
     words = f"{100 * early:.0f} % of all samples begin in the first {steps} steps" if early else ""
-    return Coverage(**{**vars(coverage), "shown": shown, "notes": (*coverage.notes, *notes), "early": words})
+    return replace(coverage, shown=shown, notes=(*coverage.notes, *notes), early=words)
 
 
 def _with_errors(shown: ShownStart, errors: Mapping[str, float] | None) -> ShownStart:
-    return ShownStart(**{**vars(shown), "errors": errors}) if errors else shown
+    return replace(shown, errors=errors) if errors else shown
 
 
 def _split(flags: Mapping[str, Any], folder: Path) -> tuple[list[tuple[list[Path], float]], list[Path]]:
@@ -200,7 +200,7 @@ def _split(flags: Mapping[str, Any], folder: Path) -> tuple[list[tuple[list[Path
 
     FileNotFoundError if they are not at hand.
     """
-    from utils import list_datasets, split_episodes  # torch
+    from utils import list_datasets, split_datasets  # torch
 
     dirs = flags.get("dataset_dir") or [data_dir(flags["task_name"])]
     try:
@@ -209,10 +209,9 @@ def _split(flags: Mapping[str, Any], folder: Path) -> tuple[list[tuple[list[Path
         )
     except OSError as error:
         raise FileNotFoundError(f"the episodes of {folder} are not at hand: {error}") from None
-    first, validation = split_episodes(
-        datasets[0], float(flags.get("train_ratio", 0.8)), int(flags.get("seed", 0))
+    trained, validation = split_datasets(
+        datasets, float(flags.get("train_ratio", 0.8)), int(flags.get("seed", 0))
     )
-    trained = [first, *datasets[1:]]
     return [(each, weight / len(each)) for each, weight in zip(trained, weights, strict=True)], validation
 
 

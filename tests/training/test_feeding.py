@@ -8,8 +8,9 @@ import pytest
 from synthetic import make_episode, make_small
 
 from episodes import episode_path, source_name
-from training.feeding import joint_offset, load_data, not_made_of
+from training.feeding import joint_offset, load_data
 from training.flags import FeedConfig
+from utils import not_made_of
 
 
 @pytest.mark.parametrize(
