@@ -421,12 +421,13 @@ def port_is_open(name):
 def test_close_ends_it_and_its_port():
     with start_twin(TASK.name) as handle:
         port = handle.port
-        assert port_is_open(port)
+        held = serial.Serial(port)  # while it is held, no other process is given a port of this name
         stream = frames(handle.cameras["top"], 1000)
         next(stream)
     stream.close()
     assert handle.process.returncode == 0 and not alive(handle.process)
     assert not port_is_open(port)
+    held.close()
     with pytest.raises(RuntimeError, match="does not answer"):
         handle.state()
 
@@ -442,6 +443,8 @@ def test_ctrl_c_ends_it_cleanly(how):
     )
     ready = process.stdout.readline()
     assert ready.startswith("twin port=/dev/pts/")
+    port = ready.split()[1].removeprefix("port=")
+    held = serial.Serial(port)
     url = ready.split("top=")[1].split(",")[0].strip()
     stream = frames(url, 1000)
     next(stream)
@@ -449,7 +452,8 @@ def test_ctrl_c_ends_it_cleanly(how):
     out, err = process.communicate(timeout=30)
     stream.close()
     assert process.returncode == 0 and out.rstrip().endswith("stopped") and err == ""
-    assert not port_is_open(ready.split()[1].removeprefix("port="))
+    assert not port_is_open(port)
+    held.close()
 
 
 def test_it_ends_with_a_parent_that_is_killed():
