@@ -18,6 +18,7 @@ from common import Workers, cli, hold, read_plan
 from dataset_tools import (
     AlignFlags,
     CheckFlags,
+    ClicksFlags,
     CompressFlags,
     DecompressFlags,
     DeleteFlags,
@@ -40,6 +41,7 @@ from dataset_tools import (
     align,
     carry_out,
     check,
+    clicks,
     compress,
     decompress,
     delete,
@@ -87,6 +89,7 @@ COMMANDS = {
     "resample": SubCommand(ResampleFlags, resample),
     "mirror": SubCommand(MirrorFlags, mirror),
     "multiply": SubCommand(MultiplyFlags, multiply),
+    "clicks": SubCommand(ClicksFlags, clicks),
     "places": SubCommand(PlacesFlags, places),
     "mask": SubCommand(MaskFlags, mask),
     "recolor": SubCommand(RecolorFlags, recolor),

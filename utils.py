@@ -24,16 +24,12 @@ from episodes import (
     EpisodeError,
     Frames,
     check_widths,
-    list_episodes,
-    read_header,
-    source_name,
     starts_in_one_look,
     whole_action,
 )
 
 Batch = dict[str, Tensor]
 Sample = tuple[int, int]  # an episode's number, and the step where a chunk begins
-MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
 PREFETCH = 4  # batches built ahead
 LOADER_THREADS = min(8, max(2, (os.cpu_count() or 1) // 2))
 STILL = 0.2  # share of an episode, from its start, in which no object is moved yet
@@ -197,73 +193,6 @@ def _kind(episode: Episode) -> str:
 
 
 # --- which samples
-
-
-def list_datasets(
-    dataset_dirs: Sequence[str | Path],
-    sample_weights: Sequence[float] | None = None,
-    skip_mirrored: bool = False,
-) -> tuple[list[list[Path]], list[float]]:
-    """Episode files of each folder, and its share of the samples.
-
-    Args:
-        dataset_dirs: the folders.
-        sample_weights: one for each, with any sum; equal if not given (ACT++: utils.py).
-        skip_mirrored: leave out folders and files with "mirror" in their name.
-
-    Raises:
-        ValueError: no episode is left.
-        FileNotFoundError: a folder holds no episodes.
-    """
-    weights = [1.0] * len(dataset_dirs) if sample_weights is None else list(sample_weights)
-    datasets = [
-        [
-            p
-            for p in list_episodes(folder)
-            if not (skip_mirrored and MIRRORED in f"{Path(folder).name}/{p.name}")
-        ]
-        for folder in dataset_dirs
-    ]
-    kept = [(paths, weight) for paths, weight in zip(datasets, weights, strict=True) if paths]
-    total = sum(weight for _, weight in kept)
-    if not total:
-        folders = ", ".join(map(str, dataset_dirs))
-        raise ValueError(f"no episode is left of {folders}: all are mirrored ones, or have weight 0")
-    return [paths for paths, _ in kept], [weight / total for _, weight in kept]
-
-
-def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Training and validation episodes: a random split, at least one each."""
-    if len(paths) < 2:
-        raise ValueError(
-            f"{paths[0].parent} holds {len(paths)} episode; at least 2 are needed, one of them to validate"
-        )
-    order = np.random.default_rng(seed).permutation(len(paths))
-    n_train = min(max(round(train_ratio * len(paths)), 1), len(paths) - 1)
-    train, validation = np.sort(order[:n_train]), np.sort(order[n_train:])
-    return [paths[i] for i in train], [paths[i] for i in validation]
-
-
-def split_datasets(
-    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int
-) -> tuple[list[list[Path]], list[Path]]:
-    """Training episodes of each folder, and validation episodes, which are of the first one alone."""
-    first, validation = split_episodes(datasets[0], train_ratio, seed)
-    return [first, *(not_made_of(validation, paths) for paths in datasets[1:])], validation
-
-
-def not_made_of(sources: Sequence[Path], paths: Sequence[Path]) -> list[Path]:
-    """Those of a folder's episodes that were not made of `sources` (`edit_episodes.py multiply`): on these, a
-    policy that is trained on the others is validated. ValueError if there are none.
-    """
-    names = {source_name(path) for path in sources}
-    others = [path for path in paths if read_header(path)[0].get("source") not in names]
-    if not others:
-        raise ValueError(
-            f"all episodes of {paths[0].parent} were made of {', '.join(sorted(names))}, which validates; "
-            "give it other episodes, or another --train_ratio"
-        )
-    return others
 
 
 class StartSampler:

@@ -59,17 +59,21 @@ class Bench:
 
     def truth(self, move: Move) -> Displacement:
         """Where the table goes in the picture."""
-        physics: Any = self._env.physics
-        before = camera_matrix(physics, self.camera, SIZE)
-        pose, place = camera_pose(physics, self.camera), physics.named.data.cam_xpos[self.camera]
-        lens = before[:, :3] @ pose
-        turned = pose @ cv2.Rodrigues(move[1])[0]
-        after = lens @ np.column_stack([turned.T, -turned.T @ (place + pose @ move[0])])
+        before = camera_matrix(self._env.physics, self.camera, SIZE)
+        after = moved_matrix(self._env.physics, self.camera, SIZE, move)
         on_table = [0, 1, 3]  # height 0
         return Displacement(after[:, on_table] @ np.linalg.inv(before[:, on_table]), SIZE)
 
     def close(self) -> None:
         self._env.close()
+
+
+def moved_matrix(physics: Any, camera: str, image_size: tuple[int, int], move: Move) -> np.ndarray:
+    """As `tasks.camera_matrix`, of a camera that was moved."""
+    pose, place = camera_pose(physics, camera), physics.named.data.cam_xpos[camera]
+    lens = camera_matrix(physics, camera, image_size)[:, :3] @ pose
+    turned = pose @ cv2.Rodrigues(move[1])[0]
+    return lens @ np.column_stack([turned.T, -turned.T @ (place + pose @ move[0])])
 
 
 def draw(rng: np.random.Generator, millimetres: float, degrees: float) -> Move:

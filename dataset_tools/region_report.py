@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from tqdm import tqdm
 
 from common import Workers, complete_file, new_figure, spread, write_png
 from dataset_tools.region_search import NOISE, Region, Sight, around, coarse, differing, see, standing_out
-from episodes import Box, Episode, EpisodeError
-from viewers import script_json, write_page
+from episodes import Box, Episode
+from viewers import picture_url, script_json, write_page
 
 SHOWN = 8  # episodes of a kind whose regions are drawn
 EVERYTHING = 0.8  # share of the picture; a box this large leaves nothing out
-PAGE_QUALITY = 85  # of the JPEGs on the page
 
 
 @dataclass(frozen=True)
@@ -266,21 +264,17 @@ def write_region_page(path: Path, surveys: Sequence[Survey]) -> None:
             {
                 "name": one.camera,
                 "size": one.size,
-                "layers": [{"name": name, "image": _data_url(picture)} for name, picture in layers],
+                "layers": [{"name": name, "image": picture_url(_whole(picture))} for name, picture in layers],
                 "boxes": boxes,
             }
         )
     title = ", ".join(dict.fromkeys(name for one in surveys for name in one.names))
-    write_page(path, "region", title=title, data=script_json(cameras))
+    write_page(path, "region", shared="picture", title=title, data=script_json(cameras))
 
 
 def _grey(layer: np.ndarray) -> np.ndarray:
-    return np.clip(layer * 255 / max(np.percentile(layer, 99.9), 16), 0, 255).astype(np.uint8)
+    return _whole(layer * 255 / max(np.percentile(layer, 99.9), 16))
 
 
-def _data_url(picture: np.ndarray) -> str:
-    rgb = np.clip(picture, 0, 255).astype(np.uint8)
-    ok, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, PAGE_QUALITY))
-    if not ok:
-        raise EpisodeError("a picture of the page cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+def _whole(levels: np.ndarray) -> np.ndarray:
+    return np.clip(levels, 0, 255).astype(np.uint8)

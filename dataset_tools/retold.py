@@ -12,12 +12,11 @@ from pyquaternion import Quaternion
 from dataset_tools.sources import Part, Source, Watch
 from episodes import Episode
 from evaluation import run_episode
-from tasks import Task
+from tasks import RADIAN, Task
 
 if TYPE_CHECKING:  # they open OpenGL
     from ee_sim_env import EndEffectorEnv
 
-RADIAN = 0.1  # m; what a turn of 1 rad counts on the way that an arm goes
 LEAST_STEP = 1e-3  # m, and RADIAN of it in rad: a join may always go so far in a step
 LONGEST = 3  # times its source's length: an episode that takes longer has failed
 

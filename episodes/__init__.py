@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "look_windows": ("starts_in_one_look",),
         "reading": ("read_header", "read_start", "unread_datasets", "widths"),
+        "splits": ("list_datasets", "not_made_of", "split_datasets", "split_episodes"),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),
         "views": ("Box", "View", "ViewConfig", "black_outside", "check_box"),

@@ -36,7 +36,7 @@ __getattr__, __dir__, __all__ = open_door(
         "stages": ("Judge",),
         "start_files": ("read_starts", "write_starts"),
         "start_space": ("Evidence", "StartSpace", "beside", "is_beside", "relative", "suggest"),
-        "starts": ("case_of", "in_sight", "nearest_case", "pose_of", "sample_prop", "sample_start"),
+        "starts": ("RADIAN", "case_of", "in_sight", "nearest_case", "pose_of", "sample_prop", "sample_start"),
         "style_paths": ("styled",),
         "style_ranges": (
             "ApproachRanges",

@@ -12,7 +12,7 @@ from tasks.schema import Task
 
 ROUNDING = 1e-5  # m
 BELOW = -0.1  # m; a prop that starts below this is out of sight
-RADIAN = 0.1  # m; what a turn of 1 rad beyond its range counts when cases are told apart
+RADIAN = 0.1  # m; what a turn of 1 rad counts, where places or ways are compared
 
 
 def in_sight(prop: Prop) -> bool:

@@ -21,6 +21,8 @@ from episodes import (
     dataset_stats,
     entries_of,
     gathered_notes,
+    list_datasets,
+    split_datasets,
 )
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
@@ -31,9 +33,7 @@ from utils import (
     Shares,
     StartSampler,
     check_alike,
-    list_datasets,
     phase_batches,
-    split_datasets,
 )
 
 PHASE_SAMPLES = 16  # of each phase of the episodes, to validate on

@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = open_door(
         "features": ("Comparison", "Inspector"),
         "features_page": ("write_features_page",),
         "look_sheet": ("write_look_sheet",),
-        "pages": ("script_json", "write_page"),
+        "pages": ("picture_url", "script_json", "write_page"),
         "provenance": ("note_command",),
         "report": ("FILE", "refresh_report", "write_report"),
         "rerun_file": ("write_rerun",),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from constants import TASKS
-from episodes import data_dir, list_episodes, read_start
+from episodes import data_dir, list_datasets, list_episodes, read_start, split_datasets
 from evaluation import ARM, TriedStart, has_looks, is_plain, share_failed, tried_starts
 from tasks import Evidence, StartSpace, Task, nearest_case, suggest
 from viewers.run_folder import Evaluation, RunFolder, is_run, read_run
@@ -200,8 +200,6 @@ def _split(flags: Mapping[str, Any], folder: Path) -> tuple[list[tuple[list[Path
 
     FileNotFoundError if they are not at hand.
     """
-    from utils import list_datasets, split_datasets  # torch
-
     dirs = flags.get("dataset_dir") or [data_dir(flags["task_name"])]
     try:
         datasets, weights = list_datasets(

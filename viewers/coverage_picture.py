@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from tasks import Prop, StartSpace, to_pixels
 from viewers.coverage_map import Starts, mapped_props, number_mark
-from viewers.pages import Html, element
+from viewers.pages import Html, element, picture_url
 
 PICTURE = (160, 120)  # least width and height (pixels) of what is shown of a picture
 MARGIN = 0.6  # of the area's size in the picture, around it
-QUALITY = 85
 ARROW = 0.05  # m
 LIFT = 1.9  # radii of a number: how far it is from its place in a picture
 
@@ -33,7 +30,7 @@ def picture_of(image: np.ndarray, matrix: np.ndarray, space: StartSpace, new: St
     props = mapped_props(space)
     outlines = [to_pixels(matrix, _corners(space.props[prop])) for prop in props]
     left, top, width, height = _window(np.concatenate(outlines), image.shape[:2])
-    shown = np.ascontiguousarray(image[top : top + height, left : left + width])
+    shown = image[top : top + height, left : left + width]
     radius = width / 48
     own = [(number, start) for number, of, start in new if of == case]
     places = [
@@ -45,7 +42,7 @@ def picture_of(image: np.ndarray, matrix: np.ndarray, space: StartSpace, new: St
     arrows = _arrows(matrix, space.props[props[0]], (left, top), width)
     return element(
         "svg",
-        element("image", href=_data_uri(shown), width=width, height=height),
+        element("image", href=picture_url(shown), width=width, height=height),
         *lines,
         arrows,
         *_labels(places, radius),
@@ -77,12 +74,6 @@ def _window(pixels: np.ndarray, image_size: tuple[int, int]) -> tuple[int, int, 
     size = np.minimum(np.ceil([width, height]), np.array(image_size)[::-1]).astype(int)
     corner = np.clip(np.round((low + high - size) / 2), 0, np.array(image_size)[::-1] - size).astype(int)
     return int(corner[0]), int(corner[1]), int(size[0]), int(size[1])
-
-
-def _data_uri(image: np.ndarray) -> str:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode('ascii')}"
 
 
 def _outline(pixels: np.ndarray, width: int) -> Html:

@@ -1,15 +1,21 @@
-"""Objects found by their colour: how a camera stands by four points, places in pictures, and the command."""
+"""Objects found by their colour or by clicks: how a camera stands by four points, places in pictures, the
+commands, and the page on which a person clicks.
+"""
 
+import json
+import re
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from browser import chromium, require_chromium, wait_until
 
 import edit_episodes as script
 from common import cli
 from constants import IMAGE_SIZE, get_task
-from dataset_tools.placing import Finder, matrix_from_points, middle, on_plane
+from dataset_tools.click_file import read_clicks
+from dataset_tools.finding import Finder, matrix_from_points, middle, on_plane
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path
@@ -63,6 +69,25 @@ def find(monkeypatch, capsys, recorded, tmp_path):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def clicks(scene, tmp_path):
+    """Writes a file of clicks, right ones unless others are given, and returns it."""
+
+    def write(**others):
+        height = TWIN.props[0].low[2]  # of the cube's middle
+        props, points = {}, []
+        for i, (_, start) in enumerate(scene[1]):
+            (pixel,) = pixels_of(scene[0], [start[:2]], height)
+            props[f"episode_{i}"] = {"cube": pixel.round(1).tolist()}
+        for pixel, place in zip(pixels_of(scene[0], CORNERS), CORNERS, strict=True):
+            points.append({"pixel": pixel.round(1).tolist(), "place": place.tolist()})
+        content = {"camera": "top", "size": IMAGE_SIZE, "points": points, "props": props, **others}
+        (tmp_path / "clicks.json").write_text(json.dumps(content))
+        return tmp_path / "clicks.json"
+
+    return write
 
 
 def pixels_of(matrix, places, height=0.0):
@@ -140,7 +165,7 @@ def test_points_in_place_of_the_scenes_camera(find, scene, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "options", "said"),
     [
-        ((), {"color": ""}, "say which colour cube has, e.g. --color cube="),
+        ((), {"color": ""}, "say which colour cube has, e.g. --color cube=..., or click it"),
         ((), {"color": "cub=1,2,3,4,5,6"}, "unknown prop of --color 'cub'; did you mean 'cube'?"),
         ((), {"color": "cube=0,200,0,90,255,90"}, "real/episode_0.hdf5: the picture shows no cube"),
         ((), {"name": ""}, "task 'mycobot320_move_cube' has no props to find; give a simulated one"),
@@ -156,3 +181,137 @@ def test_wrong_input_writes_nothing(find, tmp_path, flags, options, said):
         find(*flags, **options)
     assert said in caught.value.code and "\n" not in caught.value.code
     assert [path.name for path in tmp_path.iterdir()] == ["real"]
+
+
+# --- clicks
+
+
+def test_clicks_are_places(find, scene, clicks, tmp_path):
+    said = find("--clicks", clicks(), color="")
+    assert "episode_1.hdf5: cube at (-0." in said
+    for i, (_, start) in enumerate(scene[1]):
+        found = Episode.load(episode_path(tmp_path / "placed", i))
+        assert found.places == "by click, top, four points"
+        assert np.linalg.norm(found.env_state[:2] - start[:2]) < 0.001  # m
+
+
+def test_what_was_not_clicked_is_found_by_colour(find, scene, clicks, tmp_path):
+    file = clicks(points=[], props={"episode_0": {"cube": [300, 330]}})
+    find("--clicks", file)
+    one, other = (Episode.load(episode_path(tmp_path / "placed", i)) for i in range(N))
+    assert one.places == "by click, top, camera of the scene" and other.places.startswith("by colour, top")
+    np.testing.assert_allclose(
+        one.env_state[:2], on_plane(scene[0], (300, 330), TWIN.props[0].low[2]), atol=1e-3
+    )
+    assert np.linalg.norm(other.env_state - scene[1][1][1]) < 0.002
+
+
+def test_clicked_points_and_colours(find, scene, clicks, tmp_path):
+    find("--clicks", clicks(props={}))
+    found = Episode.load(episode_path(tmp_path / "placed", 0))
+    assert found.places == "by colour, top, four points"
+    assert np.linalg.norm(found.env_state - scene[1][0][1]) < 0.003
+
+
+POINT = {"pixel": [132, 401], "place": [-0.45, 0.05]}
+UNPLACED = {"pixel": None, "place": [0, 0]}
+
+
+def cube_at(pixel, episode="episode_0", prop="cube"):
+    return {"props": {episode: {prop: pixel}}}
+
+
+@pytest.mark.parametrize(
+    ("others", "flags", "said"),
+    [
+        (cube_at([300, 330]), (), "episode_1.hdf5: cube was clicked in other episodes"),
+        (cube_at([1, 1], "episode_7"), (), "clicks.json: unknown episode 'episode_7'; did you mean"),
+        (cube_at([1, 1], prop="cub"), (), "clicks.json: unknown prop 'cub'; did you mean 'cube'?"),
+        (cube_at([640, 1]), (), "cube of episode_0 is at (640, 1), outside of the picture of 640 x 480"),
+        (cube_at(["a", 1]), (), "props.episode_0.cube[0] is 'a'; it must be a finite number"),
+        (cube_at([40, 40]), (), "episode_0.hdf5: cube would be at ("),
+        ({"props": {}, "points": []}, (), "clicks.json: nothing was clicked"),
+        ({"props": {}}, (), "say which colour cube has"),
+        ({"points": [POINT] * 3}, (), "clicks.json: 3 points of the table; give 4, or none"),
+        ({"points": [UNPLACED] * 4}, (), "points[0].pixel is None; it must be a list"),
+        ({"points": [POINT] * 4}, (), "the points of the table are on a line, or two are the same"),
+        ({"size": [240, 320]}, (), "outside of the picture of 320 x 240 pixels"),
+        ({"size": [960, 1280]}, (), "clicks in pictures of 1280 x 960 pixels"),
+        ({"camera": "front"}, ("--camera", "top"), "--camera is top; the clicks of"),
+        ({}, ("--points", "1,2=0,0"), "has points of the table too; give one of them"),
+        ({"camera": 3}, (), "clicks.json: camera is 3; it must be text"),
+    ],
+)
+def test_wrong_clicks_write_nothing(find, clicks, tmp_path, others, flags, said):
+    with pytest.raises(SystemExit) as caught:
+        find("--clicks", clicks(**others), *flags, color="")
+    assert said in caught.value.code and "\n" not in caught.value.code
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clicks.json", "real"]
+
+
+def test_a_file_of_clicks_that_is_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file of clicks"):
+        read_clicks(str(tmp_path / "none.json"), [], [])
+    for content in ("{", "[1]", "[" * 5000):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(ValueError, match=r"bad.json( is no file of clicks|: it is)"):
+            read_clicks(str(tmp_path / "bad.json"), [], [])
+
+
+@pytest.fixture
+def page(monkeypatch, capsys, recorded, tmp_path):
+    """The page of clicks of the recordings."""
+    words = ["clicks", "--dataset_dir", f"{recorded}/", "--task_name", TWIN.name, "--step", "1"]
+    monkeypatch.setattr(sys, "argv", ["edit_episodes.py", *words])
+    cli.run(script.main)
+    assert capsys.readouterr().out == f"open {recorded}_clicks.html in a browser\n"
+    return tmp_path / "real_clicks.html"
+
+
+def test_the_page_shows_each_episode_and_the_command(page, recorded):
+    content = page.read_text()
+    data = json.loads(re.search(r'type="application/json">(.*?)</script>', content, re.DOTALL)[1])
+    assert (data["camera"], tuple(data["size"]), data["props"]) == ("top", IMAGE_SIZE, ["cube"])
+    assert [each["name"] for each in data["episodes"]] == [f"episode_{i}" for i in range(N)]
+    assert all(each["image"].startswith("data:image/jpeg;base64,") for each in data["episodes"])
+    command = re.search(r'<pre id="command".*?>(.*?)</pre>', content)[1].split()
+    name, flags = script.parse_flags(command[2:])
+    assert (name, flags.dataset_dir, flags.task_name) == ("places", f"{recorded}/", TWIN.name)
+    assert (flags.clicks, flags.output_dir) == ("clicks.json", f"{recorded}_placed")
+
+
+def test_what_a_person_clicks_is_a_file_of_clicks(page, scene, clicks, tmp_path):
+    require_chromium()
+    wanted = read_clicks(str(clicks()), ["episode_0", "episode_1"], ["cube"])
+    with chromium() as driver:
+        from selenium.webdriver import ActionChains, Keys
+
+        def click(pixel):
+            canvas = driver.find_element("id", "picture")
+            height, width = IMAGE_SIZE
+            scale = min(canvas.size["width"] / width, canvas.size["height"] / height)
+            offset = (np.array(pixel) + 0.5) * scale - (canvas.size["width"] / 2, canvas.size["height"] / 2)
+            ActionChains(driver).move_to_element_with_offset(canvas, *map(round, offset)).click().perform()
+
+        driver.get(page.as_uri())
+        wait_until(driver, "pictures.size > 0")
+        assert driver.find_element("id", "missing").text.startswith("cube is not marked in 2 of 2 episodes")
+        click(wanted.props["episode_0"]["cube"])
+        ActionChains(driver).send_keys(Keys.ARROW_DOWN).perform()
+        click(np.array(wanted.props["episode_1"]["cube"]) - (0.5, 0))
+        ActionChains(driver).send_keys(Keys.ARROW_RIGHT).perform()
+        driver.find_elements("css selector", "#targets button")[1].click()
+        inputs = driver.find_elements("css selector", "#places input")
+        for i, point in enumerate(wanted.points):
+            click(point.pixel)
+            for axis in range(2):
+                inputs[2 * i + axis].send_keys(str(point.place[axis]))
+        assert driver.find_element("id", "missing").text == ""
+        (tmp_path / "clicked.json").write_text(driver.find_element("id", "file").text)
+    clicked = read_clicks(str(tmp_path / "clicked.json"), wanted.props, ["cube"])
+    assert (clicked.camera, clicked.size) == ("top", IMAGE_SIZE)
+    assert [point.place for point in clicked.points] == [point.place for point in wanted.points]
+    for one, other in zip(clicked.points, wanted.points, strict=True):
+        assert np.abs(np.subtract(one.pixel, other.pixel)).max() < 1.5  # the mouse goes in whole pixels
+    for episode, props in wanted.props.items():
+        assert np.abs(np.subtract(clicked.props[episode]["cube"], props["cube"])).max() < 1.5

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from synthetic import make_episode, make_small
 
-from episodes import episode_path, source_name
+from episodes import episode_path, not_made_of, source_name
 from training.feeding import joint_offset, load_data
 from training.flags import FeedConfig
-from utils import not_made_of
 
 
 @pytest.mark.parametrize(

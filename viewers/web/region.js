@@ -1,23 +1,12 @@
-"use strict";
-
 // One box a camera, in pixels of the recorded frame: x0, y0, x1, y1, the latter two outside of it. `show`
 // brings the page to what `view` and `boxes` hold.
 
 const cameras = JSON.parse(document.getElementById("data").textContent);
 const boxes = Object.fromEntries(cameras.map((camera) => [camera.name, camera.boxes[0]?.box ?? null]));
 const view = { camera: 0, layer: 0 };
-const canvas = document.getElementById("picture");
-const pictures = new Map(); // by address: the image, once it is loaded
 let corner = null; // where a drag began
 
-const $ = (id) => document.getElementById(id);
 const shown = () => cameras[view.camera];
-
-function button(label, isChosen, onclick) {
-  const element = Object.assign(document.createElement("button"), { textContent: label, onclick });
-  element.setAttribute("aria-pressed", isChosen);
-  return element;
-}
 
 function flags() {
   const given = cameras.filter((camera) => boxes[camera.name])
@@ -28,18 +17,8 @@ function flags() {
 function draw() {
   const camera = shown();
   const box = boxes[camera.name];
-  [canvas.height, canvas.width] = camera.size;
-  const context = canvas.getContext("2d");
-  const address = camera.layers[view.layer].image;
-  const picture = pictures.get(address);
-  if (!picture) {
-    const image = new Image();
-    image.onload = () => { pictures.set(address, image); draw(); };
-    image.src = address;
-    return;
-  }
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  if (!box) return;
+  const context = drawPicture(camera.layers[view.layer].image, camera.size, draw);
+  if (!context || !box) return;
   const [x0, y0, x1, y1] = box;
   context.fillStyle = "rgba(0, 0, 0, 0.45)"; // what a mask would hide
   context.beginPath();
@@ -64,21 +43,14 @@ function show() {
   draw();
 }
 
-function place(event) { // of the mouse, in the picture
-  const frame = canvas.getBoundingClientRect();
-  const scale = Math.min(frame.width / canvas.width, frame.height / canvas.height);
-  const clip = (value, limit) => Math.round(Math.min(Math.max(value / scale, 0), limit));
-  return [clip(event.clientX - frame.left, canvas.width), clip(event.clientY - frame.top, canvas.height)];
-}
-
 canvas.onpointerdown = (event) => {
-  corner = place(event);
+  corner = pointed(event).map(Math.round);
   canvas.setPointerCapture(event.pointerId);
 };
 
 canvas.onpointermove = (event) => {
   if (!corner) return;
-  const other = place(event);
+  const other = pointed(event).map(Math.round);
   const [x, y] = [0, 1].map((axis) => [corner[axis], other[axis]].sort((a, b) => a - b));
   if (x[0] < x[1] && y[0] < y[1]) {
     boxes[shown().name] = [x[0], y[0], x[1], y[1]];

@@ -1,0 +1,120 @@
+"""Objects found in a picture, by their colour or by a person's click.
+
+A pixel and the height of an object's middle give its place, once it is known how the camera stands: from the
+scene, or from four points of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from dataset_tools.click_file import Pixel
+from dataset_tools.region_search import coloured_parts
+from episodes import EpisodeError
+from tasks import Task, pose_of
+
+Colour = tuple[int, int, int, int, int, int]
+OFF = 0.05  # m; an object further from where the task lets it start was mistaken for another
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the props of a task in a picture."""
+
+    task: Task
+    colours: Mapping[str, Colour]
+    matrix: np.ndarray  # (3, 4), from a homogeneous point in the world to its pixel
+    heights: Sequence[float]  # m, of the middle of each prop that stands
+    min_area: int
+    clicked: Mapping[str, Mapping[str, Pixel]] = field(default_factory=dict)  # by episode and prop
+
+    @property
+    def sought(self) -> set[str]:
+        """Names of the props that are looked for."""
+        return {*self.colours, *(prop for props in self.clicked.values() for prop in props)}
+
+    def how(self, episode: str) -> str:
+        """How the props of an episode (stem of its file) are found."""
+        by_click = set(self.clicked.get(episode, ()))
+        ways = (("click", by_click), ("colour", self.sought - by_click))
+        return f"by {' and '.join(way for way, names in ways if names)}"
+
+    def __call__(self, image: np.ndarray, episode: str = "") -> np.ndarray:
+        """Start of the props (P * 7,) in a picture (H, W, 3) uint8 RGB; EpisodeError if one is not there.
+
+        Props that are not looked for are in the middle of where they may start. `episode` is the stem of its
+        file.
+        """
+        clicked = self.clicked.get(episode, {})
+        return np.concatenate([self._pose(number, image, clicked) for number in range(len(self.task.props))])
+
+    def _pose(self, number: int, image: np.ndarray, clicked: Mapping[str, Pixel]) -> np.ndarray:
+        prop = self.task.props[number]
+        low, high = np.array(prop.low), np.array(prop.high)
+        if prop.name not in self.sought:
+            return pose_of((low + high) / 2, sum(prop.yaw) / 2)
+        pixel = clicked.get(prop.name) or self._pixel(image, prop.name)
+        place = np.array([*on_plane(self.matrix, pixel, self.heights[number]), low[2]])
+        off = float(np.linalg.norm(place - np.clip(place, low, high)))
+        if off > OFF:
+            where = ", ".join(f"{value:.3f}" for value in place[:2])
+            raise EpisodeError(f"{prop.name} would be at ({where}) m, {off:.2f} m from where it may start")
+        return pose_of(place, sum(prop.yaw) / 2)
+
+    def _pixel(self, image: np.ndarray, prop: str) -> Pixel:
+        if prop not in self.colours:
+            raise EpisodeError(f"{prop} was clicked in other episodes, but not in this one")
+        pixel = middle(image, self.colours[prop], self.min_area)
+        if pixel is None:
+            raise EpisodeError(f"the picture shows no {prop}: nothing of its colour (--color) is there")
+        return float(pixel[0]), float(pixel[1])
+
+
+def middle(image: np.ndarray, colour: Colour, min_area: int) -> np.ndarray | None:
+    """Middle (2,), x and y, of the largest part of a colour in a picture (H, W, 3); None if there is none."""
+    parts, middles = coloured_parts(image, colour[:3], colour[3:])
+    areas = parts[:, cv2.CC_STAT_AREA]
+    return middles[areas.argmax()] if areas.max(initial=0) >= min_area else None
+
+
+def on_plane(matrix: np.ndarray, pixel: Pixel, height: float) -> np.ndarray:
+    """Place (2,) in m of the point at a height (m) that a camera of this matrix (3, 4) sees at a pixel."""
+    plane = np.column_stack([matrix[:, 0], matrix[:, 1], height * matrix[:, 2] + matrix[:, 3]])
+    x, y, scale = np.linalg.solve(plane, [*pixel, 1.0])
+    return np.array([x, y]) / scale
+
+
+def matrix_from_points(
+    pixels: np.ndarray, places: np.ndarray, height: float, image_size: tuple[int, int]
+) -> np.ndarray:
+    """Matrix (3, 4) of a camera that sees four places (4, 2) in m, all at one height, at pixels (4, 2).
+
+    A homography has eight numbers; with square pixels and the lens in the middle of the picture (H, W), they
+    give the focal length and the pose (Zhang 2000, section 3.1). ValueError if the points do not.
+    """
+    centre = (np.array(image_size[::-1]) - 1) / 2
+    homography = cv2.findHomography(places, pixels - centre)[0]
+    if homography is None:
+        raise ValueError(
+            "the points of the table are on a line, or two are the same; give four corners of it"
+        )
+    one, two, _ = homography.T
+    # two axes of the table are at right angles, and equally long: twice a linear equation in 1 / focal**2
+    factors = np.array([one[:2] @ two[:2], one[:2] @ one[:2] - two[:2] @ two[:2]])
+    others = -np.array([one[2] * two[2], one[2] ** 2 - two[2] ** 2])
+    inverse = factors @ others / (factors @ factors)
+    if not 0 < inverse * max(image_size) ** 2 < 100:
+        raise ValueError(
+            "the points of the table do not fit a camera; check their pixels and places, and their order"
+        )
+    lens = np.diag([inverse**-0.5, inverse**-0.5, 1.0])
+    axes = np.linalg.solve(lens, homography)
+    axes /= np.linalg.norm(axes[:, :2], axis=0).mean()
+    axes *= np.sign(axes[2, 2])  # the table is in front of the camera
+    up = np.cross(axes[:, 0], axes[:, 1])
+    pose = np.column_stack([axes[:, :2], up, axes[:, 2] - height * up])
+    return np.array([[1, 0, centre[0]], [0, 1, centre[1]], [0, 0, 1]]) @ lens @ pose
