@@ -35,8 +35,8 @@ CAMERA = "top"
 CORNERS = np.array(
     [[-0.45, -0.25, 0], [-0.45, 0.05, 0], [-0.2, 0.05, 0], [-0.2, -0.25, 0]]
 )  # m, of the table
-SIDES = 0.4  # of the cube's height, from its middle to where its colour is picked
-TOLERANCE = 25  # grey levels around the colours that were picked
+PICKED = 0.012  # m from the cube's middle, where its colours are picked
+DARKER, LIGHTER = 0.7, 1.3  # times the colours that were picked
 
 
 def look(room: int) -> LookPlan:
@@ -105,12 +105,11 @@ class Answers:
         path = list_episodes(self.folder)[0]
         picture = np.asarray(Episode.load(path, (CAMERA,)).images[CAMERA][0])
         middle = self._start(path)[:3]
-        reach = SIDES * 2 * middle[2]
-        spots = middle + reach * np.vstack([np.eye(3), -np.eye(3), np.zeros(3)])
+        spots = middle + PICKED * np.vstack([np.eye(3), -np.eye(3), np.zeros(3)])
         columns, rows = np.round(to_pixels(self._matrix, spots)).astype(int).T
-        colours = picture[rows, columns].astype(int)
-        low, high = colours.min(axis=0) - TOLERANCE, colours.max(axis=0) + TOLERANCE
-        return tuple(np.clip([*low, *high], 0, 255).tolist())
+        colours = picture[rows, columns]
+        bounds = [*DARKER * colours.min(axis=0), *LIGHTER * colours.max(axis=0)]
+        return tuple(np.clip(bounds, 0, 255).astype(int).tolist())
 
     def off(self, placed: Path) -> list[float]:
         """How far (mm) the cube is from where the episodes in a folder say."""

@@ -18,7 +18,7 @@ from episodes import EpisodeError
 from tasks import Task, pose_of
 
 Colour = tuple[int, int, int, int, int, int]
-OFF = 0.05  # m; an object further from where the task lets it start was mistaken for another
+OFF = 0.05  # m; what is further from where the task lets an object start is something else
 
 
 @dataclass(frozen=True)
@@ -57,28 +57,31 @@ class Finder:
         low, high = np.array(prop.low), np.array(prop.high)
         if prop.name not in self.sought:
             return pose_of((low + high) / 2, sum(prop.yaw) / 2)
-        pixel = clicked.get(prop.name) or self._pixel(image, prop.name)
-        place = np.array([*on_plane(self.matrix, pixel, self.heights[number]), low[2]])
-        off = float(np.linalg.norm(place - np.clip(place, low, high)))
-        if off > OFF:
-            where = ", ".join(f"{value:.3f}" for value in place[:2])
-            raise EpisodeError(f"{prop.name} would be at ({where}) m, {off:.2f} m from where it may start")
-        return pose_of(place, sum(prop.yaw) / 2)
+        pixels = [clicked[prop.name]] if prop.name in clicked else self._pixels(image, prop.name)
+        height = self.heights[number]
+        places = [np.array([*on_plane(self.matrix, pixel, height), low[2]]) for pixel in pixels]
+        off = [float(np.linalg.norm(place - np.clip(place, low, high))) for place in places]
+        fitting = [place for place, distance in zip(places, off, strict=True) if distance <= OFF]
+        if not fitting:
+            where = ", ".join(f"{value:.3f}" for value in places[0][:2])
+            raise EpisodeError(f"{prop.name} would be at ({where}) m, {off[0]:.2f} m from where it may start")
+        return pose_of(fitting[0], sum(prop.yaw) / 2)
 
-    def _pixel(self, image: np.ndarray, prop: str) -> Pixel:
+    def _pixels(self, image: np.ndarray, prop: str) -> list[Pixel]:
+        """Where the colour of a prop is; EpisodeError if it is nowhere."""
         if prop not in self.colours:
             raise EpisodeError(f"{prop} was clicked in other episodes, but not in this one")
-        pixel = middle(image, self.colours[prop], self.min_area)
-        if pixel is None:
+        pixels = middles(image, self.colours[prop], self.min_area)
+        if not pixels:
             raise EpisodeError(f"the picture shows no {prop}: nothing of its colour (--color) is there")
-        return float(pixel[0]), float(pixel[1])
+        return pixels
 
 
-def middle(image: np.ndarray, colour: Colour, min_area: int) -> np.ndarray | None:
-    """Middle (2,), x and y, of the largest part of a colour in a picture (H, W, 3); None if there is none."""
-    parts, middles = coloured_parts(image, colour[:3], colour[3:])
+def middles(image: np.ndarray, colour: Colour, min_area: int) -> list[Pixel]:
+    """Middles, x and y, of the parts of a colour in a picture (H, W, 3), the largest first."""
+    parts, centres = coloured_parts(image, colour[:3], colour[3:])
     areas = parts[:, cv2.CC_STAT_AREA]
-    return middles[areas.argmax()] if areas.max(initial=0) >= min_area else None
+    return [tuple(centres[i].tolist()) for i in np.argsort(-areas) if areas[i] >= min_area]
 
 
 def on_plane(matrix: np.ndarray, pixel: Pixel, height: float) -> np.ndarray:

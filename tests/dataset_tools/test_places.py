@@ -15,7 +15,7 @@ import edit_episodes as script
 from common import cli
 from constants import IMAGE_SIZE, get_task
 from dataset_tools.click_file import read_clicks
-from dataset_tools.finding import Finder, matrix_from_points, middle, on_plane
+from dataset_tools.finding import Finder, matrix_from_points, middles, on_plane
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path
@@ -120,11 +120,12 @@ def test_points_that_fit_no_camera_are_refused():
         matrix_from_points(np.array([[10.0, 30 * i] for i in range(4)]), line, 0.0, IMAGE_SIZE)
 
 
-def test_the_largest_part_of_a_colour():
+def test_the_parts_of_a_colour():
     picture = np.zeros((60, 80, 3), np.uint8)
     picture[5:8, 5:8] = picture[20:30, 40:51] = (200, 20, 20)
-    np.testing.assert_allclose(middle(picture, RED, 30), [45, 24.5])
-    assert middle(picture, RED, 1000) is None and middle(picture, (0, 200, 0, 90, 255, 90), 1) is None
+    np.testing.assert_allclose(middles(picture, RED, 1), [[45, 24.5], [6, 6]])
+    assert len(middles(picture, RED, 30)) == 1
+    assert not middles(picture, RED, 1000) and not middles(picture, (0, 200, 0, 90, 255, 90), 1)
 
 
 def test_a_cube_is_found_within_millimetres(scene):
@@ -139,6 +140,9 @@ def test_a_cube_is_found_within_millimetres(scene):
     stray[:40, :40] = (200, 20, 20)
     with pytest.raises(EpisodeError, match="from where it may start"):
         finder(stray)
+    beside = picture.copy()
+    beside[:40, :40] = (200, 20, 20)  # larger than the cube, but not where that may be
+    assert np.linalg.norm(finder(beside)[:3] - start[:3]) < 0.002
 
 
 def test_files_get_their_places(find, scene, recorded, tmp_path):

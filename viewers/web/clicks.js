@@ -32,7 +32,8 @@ function missing() {
   });
   const whole = points.filter(({ pixel, place }) => pixel && !place.includes(null)).length;
   if (whole < 4) {
-    lines.push(`${whole} of the table's 4 points have a mark and a place, unless the camera stands as in the scene`);
+    const unless = "not needed where the camera stands as in the scene";
+    lines.push(`${whole} of the table's 4 points have a mark and a place (${unless})`);
   }
   return lines.filter(Boolean).join("; ");
 }
@@ -73,9 +74,9 @@ function show() {
 }
 
 function placeInput(number, axis) {
-  const label = `table ${number + 1}, ${"xy"[axis]} (m)`;
+  const label = `${number + 1}: ${"xy"[axis]} (m)`;
   const input = Object.assign(document.createElement("input"), { type: "number", step: 0.001, placeholder: label });
-  input.setAttribute("aria-label", label);
+  input.setAttribute("aria-label", `table ${label}`);
   input.oninput = () => {
     points[number].place[axis] = Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : null;
     show();
