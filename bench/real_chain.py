@@ -26,6 +26,7 @@ from _runs import ROBUST, slug
 from tqdm import tqdm
 
 from common import Workers, complete_file, spread
+from dataset_tools import HISTORY
 from evaluation import wilson_interval
 from policies import LAST
 
@@ -57,7 +58,7 @@ class Chain:
         """The recordings, with places."""
         record(self.folder / "real", self.room, self.args.episodes)
         placed = self.folder / "placed"
-        if placed.is_dir():
+        if (placed / HISTORY).is_file():  # written last
             return placed
         colour = f"cube={','.join(map(str, self.answers.colour()))}"
         try:
