@@ -18,12 +18,12 @@ from rollouts import small_policy
 from common import Workers, join_world, keep_freed_memory
 from constants import get_task
 from dataset_tools import InfoFlags, info
-from episodes import Episode, JpegFrames, episode_path, list_episodes
+from episodes import Episode, JpegFrames, Shares, StartSampler, episode_path, list_episodes
 from evaluation import EvalConfig, EvalJob, evaluate
 from policy import save_policy
 from tasks import Task
 from training import Run, TrainConfig, TrainingRunConfig, load_data
-from utils import Loader, Shares, StartSampler
+from utils import Loader
 from viewers import write_viewer
 
 CAMERAS = ("top", "left_wrist", "right_wrist", "angle")

@@ -37,7 +37,7 @@ from _harness import (
 from recording import ours
 
 from constants import get_task
-from episodes import episode_path, list_episodes
+from episodes import Shares, StartSampler, episode_path, list_episodes
 from tasks import Task
 
 CAMERAS = ("top", "left_wrist", "right_wrist")
@@ -67,7 +67,7 @@ def resident() -> int:
 @contextmanager
 def contend(cache: str, args: argparse.Namespace) -> Iterator[Job]:
     """Be the contender: load all episodes, then draw from them."""
-    from utils import Demonstrations, Loader, Shares, StartSampler
+    from utils import Demonstrations, Loader
 
     cv2.setNumThreads(1)
     paths = list_episodes(os.environ[FOLDER])

@@ -41,6 +41,11 @@ WAYS: dict[str, tuple[str | None, str]] = {  # flags of multiply (None: not done
 FIRST = 1000  # of the starts that are tried
 
 
+def label(way: str, args: argparse.Namespace) -> str:
+    """A way in words."""
+    return way.format(n=args.episodes, m=args.multiplied)
+
+
 @dataclass(frozen=True)
 class Chain:
     """One room; all that is written is in its folder."""
@@ -106,7 +111,7 @@ class Chain:
         kept = checkpoint.with_name(f"{count}_starts_from_{FIRST}.json")
         if not kept.is_file():
             calls = [(checkpoint, self.room, index) for index in range(FIRST, FIRST + count)]
-            progress = tqdm(total=count, desc=f"room {self.room}, {way}", unit="rollout")
+            progress = tqdm(total=count, desc=f"room {self.room}, {label(way, self.args)}", unit="rollout")
             workers = Workers(num_workers=1) if self.args.quick else Workers()
             with progress, spread(run_one, calls, workers, progress) as results:
                 successes = sum(results)
@@ -120,10 +125,7 @@ def rows(args: argparse.Namespace, out: Path) -> list[list[str]]:
     chains = [Chain(room, out / f"room_{room}", args) for room in range(args.seeds)]
     off = [each for chain in chains for each in chain.answers.off(chain.placed())]
     successes = {way: [chain.evaluate(way) for chain in chains] for way in args.ways}
-    return [
-        cells(way.format(n=args.episodes, m=args.multiplied), each, args.rollouts, off)
-        for way, each in successes.items()
-    ]
+    return [cells(label(way, args), each, args.rollouts, off) for way, each in successes.items()]
 
 
 def cells(name: str, successes: Sequence[int], rollouts: int, off: Sequence[float]) -> list[str]:

@@ -35,8 +35,8 @@ from torch.utils.data import DataLoader, Dataset
 from training_step import QUICK, STATE_DIM, StepSize, make_run, plain_adamw
 
 from common import keep_freed_memory
-from episodes import Episode, JpegFrames, episode_path, list_episodes
-from utils import Demonstrations, Loader, Shares, StartSampler
+from episodes import Episode, JpegFrames, Shares, StartSampler, episode_path, list_episodes
+from utils import Demonstrations, Loader
 
 CAMERA = "0"  # as training_step names it
 ACTS_WAY, JPEG, FILES = "ACT's way", "ours, frames decoded once", "ours, frames read and decoded each time"

@@ -14,6 +14,8 @@ from torch import Tensor
 from common import World
 from constants import Stream
 from episodes import (
+    Shares,
+    StartSampler,
     Stats,
     View,
     check_widths,
@@ -30,8 +32,6 @@ from training.loop import Feed
 from utils import (
     Demonstrations,
     Loader,
-    Shares,
-    StartSampler,
     check_alike,
     phase_batches,
 )

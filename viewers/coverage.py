@@ -45,7 +45,7 @@ class Attempt:
     case: int
     failed: float  # share of the attempts there
     nearest: ShownStart | None  # of its case
-    distance: float  # m from that
+    distance: float  # m from that; inf if there is none
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def _attempt(
     case = _case(task, tried.start)
     space, same = spaces[case], [each for each in shown if each.share and each.case == case]
     if not same:
-        return Attempt(tried, case, failed, None, float("nan"))
+        return Attempt(tried, case, failed, None, float("inf"))
     here, there = (space.coordinates(_rows(some, space)) for some in ([tried.start], [s.start for s in same]))
     distances = space.distances(here, there)[0]
     nearest = int(distances.argmin())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks import Evidence, Prop, StartSpace, in_sight, relative
-from viewers.coverage import START, Coverage
+from viewers.coverage import START, Attempt, Coverage
 from viewers.pages import Html, element, joined
 from viewers.svg import BOTTOM, LEFT, RIGHT, TOP, Axis
 
@@ -98,16 +98,19 @@ def start_map(coverage: Coverage, case: int, prop: int, new: Starts) -> Html:
         if each.case == case
     ]
     parts += _rings(coverage, case, place)
-    parts += [
-        _cross(place(each.tried.start), f"{each.tried.name}, {1000 * each.distance:.0f} mm from the nearest")
-        for each in attempts
-        if each.failed
-    ]
+    parts += [_cross(place(each.tried.start), _failure(each)) for each in attempts if each.failed]
     parts += [number_mark(number, place(start)) for number, of, start in new if of == case]
     width, height = plan.size
     return element(
         "svg", *parts, class_="map", viewBox=f"0 0 {width:.0f} {height:.0f}", role="img", aria_label=area.name
     )
+
+
+def _failure(attempt: Attempt) -> str:
+    """A failure in words."""
+    if attempt.nearest is None:
+        return attempt.tried.name
+    return f"{attempt.tried.name}, {1000 * attempt.distance:.0f} mm from the nearest"
 
 
 def _dot(kind: str, place: tuple[float, float], radius: float, title: str = "") -> Html:

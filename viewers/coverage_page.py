@@ -175,13 +175,13 @@ def _drawn(coverage: Coverage, shown: ShownStart, camera: str) -> np.ndarray:
 
 def _failures(coverage: Coverage) -> Html:
     """How far failures were from what was shown."""
-    failed = sorted((each for each in coverage.attempts if each.failed), key=_distance, reverse=True)
+    failed = sorted((each for each in coverage.attempts if each.failed), key=lambda each: -each.distance)
     if not coverage.attempts:
         return soft("Nothing was tried yet: after an evaluation, the places where it failed count more.")
     words = f"{len(failed)} of {len(coverage.attempts)} starts failed at least once"
     good = [each for each in coverage.attempts if not each.failed]
     if failed and good:
-        medians = [1000 * np.median([_distance(each) for each in some]) for some in (failed, good)]
+        medians = [1000 * np.median([each.distance for each in some]) for some in (failed, good)]
         words += "; from there to the nearest demonstration it is {:.0f} mm (median), from others {:.0f} mm"
         words = words.format(*medians)
     rows = [
@@ -191,10 +191,6 @@ def _failures(coverage: Coverage) -> Html:
     more = f" The {MOST_FAILURES} furthest ones:" if len(failed) > MOST_FAILURES else ""
     listed = table(["attempt", "from", "nearest demonstration", "distance"], rows) if rows else Html()
     return joined([element("h3", "Failures"), element("p", f"{words}.{more}"), listed])
-
-
-def _distance(attempt: Attempt) -> float:
-    return attempt.distance if np.isfinite(attempt.distance) else np.inf
 
 
 def _nearest(attempt: Attempt) -> list[str]:

@@ -99,10 +99,10 @@ def _grip_point(env: EndEffectorEnv, arm: Any) -> np.ndarray:
 
 def _with_ways(image: np.ndarray, env: EndEffectorEnv, ways: np.ndarray) -> np.ndarray:
     """A picture with the ways (T, arms, 3) of the grip points drawn into it."""
-    drawn = np.ascontiguousarray(image).copy()
+    drawn = image.copy()
     matrix = camera_matrix(env.env.physics, env.spec.cameras[0], image.shape[:2])
-    for arm, colour in zip(range(ways.shape[1]), TRAIL, strict=False):
-        pixels = to_pixels(matrix, ways[:, arm])
+    for way, colour in zip(ways.swapaxes(0, 1), TRAIL, strict=False):
+        pixels = to_pixels(matrix, way)
         if np.isfinite(pixels).all():
             cv2.polylines(drawn, [np.round(pixels).astype(np.int32)], False, colour, 2, cv2.LINE_AA)
     return drawn

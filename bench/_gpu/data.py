@@ -17,10 +17,10 @@ from _gpu.session import Session
 from _gpu.timing import counted_waits, milliseconds, seconds_of
 from common import Background
 from constants import IMAGE_SIZE
-from episodes import Episode, JpegFrames, episode_path, list_episodes
+from episodes import Episode, JpegFrames, Shares, StartSampler, episode_path, list_episodes
 from policies import AUGMENTATIONS, Augmentation
 from training import Run, TrainConfig
-from utils import Demonstrations, Loader, Shares, StartSampler
+from utils import Demonstrations, Loader
 
 EPISODES = 3
 

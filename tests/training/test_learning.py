@@ -8,13 +8,14 @@ from synthetic import can_look_back, make_dataset, make_small
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from episodes.frames import JpegFrames
+from episodes.sampling import Shares, StartSampler
 from episodes.stats import dataset_stats
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
 from policies.base import Policy
 from policies.registry import POLICIES
 from training.flags import TrainConfig
 from training.loop import Run
-from utils import Demonstrations, Loader, Shares, StartSampler
+from utils import Demonstrations, Loader
 
 OVERFIT = {  # flags with which two episodes are soon known by heart, steps
     "ACT": ({"dropout": 0.0, "kl_weight": 0.01}, 300),

@@ -9,12 +9,11 @@ from episodes.episode import Episode, whole_action
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import resize_image
+from episodes.sampling import Shares, StartSampler
 from utils import (
     PHASES,
     Demonstrations,
     Loader,
-    Shares,
-    StartSampler,
     phase_batches,
 )
 
