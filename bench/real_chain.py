@@ -156,7 +156,7 @@ def main() -> None:
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
         table = rows(args, Path(args.out or temporary).resolve())
-    report(f"{args.episodes} recordings in each of {args.seeds} rooms", facts, HEADER, table)
+    report(f"{args.episodes} recordings in each room, {args.seeds} rooms", facts, HEADER, table)
 
 
 if __name__ == "__main__":
