@@ -49,6 +49,7 @@ class EvalJob:
         """How the rollouts of these indices are made, with what only the policy tells, if it is given."""
         return Settings.of(
             self.flags,
+            () if policy is None else (policy,),
             checkpoints=(self.checkpoint.name,),
             version="" if policy is None else content_version([self.checkpoint]),
             first=min(indices, default=0),
@@ -56,7 +57,6 @@ class EvalJob:
             render_quality=self.quality(policy),
             randomize=self.flags.randomize is not None,
             drift=self.flags.randomize == "drift",
-            cameras=policy.interface.cameras if policy else (),
         )
 
     def load(self, device: str | torch.device) -> Policy:

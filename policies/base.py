@@ -19,6 +19,8 @@ from utils import Batch, Demonstrations
 
 Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}
 
+LOOK_AGAIN = 0.5  # s after which a policy that can recover asks anew, if it is not told otherwise
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -35,6 +37,7 @@ class Interface:
     augmentations: tuple[str, ...] = ()  # of the images in training
     fps: float = 0.0  # steps a second of the demonstrations; 0: not known
     episode_len: int = 0  # steps of the longest of them; 0: not known
+    recovers: bool = False  # some of them begin in the middle of an attempt
     # top speed of each action in them, a second, and its top change, a second each second; (): not known
     velocity: tuple[float, ...] = ()
     acceleration: tuple[float, ...] = ()
@@ -132,8 +135,12 @@ class Policy(nn.Module):
 
     @property
     def execution_horizon(self) -> int:
-        """Actions of a chunk that are executed before the next is asked for, unless a flag says otherwise."""
-        return self.config.execution_horizon
+        """Actions of a chunk that are executed before the next is asked for, unless a flag says otherwise.
+
+        A policy that was shown how to recover must see that it has to: it looks again after half a second.
+        """
+        most, fps = self.config.execution_horizon, self.interface.fps
+        return min(most, max(1, round(LOOK_AGAIN * fps))) if self.interface.recovers and fps else most
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Batch:
         """The random numbers that the loss of `samples` samples depends on, one row for each."""

@@ -62,6 +62,7 @@ def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, tas
         augmentations=config.augmentations(policy_config.augmentations),
         fps=float(episodes[0].fps),
         episode_len=int(max(data.train.lengths)),
+        recovers=any(episode.recovers for episode in episodes),
         velocity=top_rate(data, 1),
         acceleration=top_rate(data, 2),
     )

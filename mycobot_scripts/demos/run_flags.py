@@ -110,12 +110,12 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
         """How the runs are made; `task` has their steps a second and length."""
         return Settings.of(
             self,
+            policies,
             checkpoints=tuple(path.name for path in self.checkpoints),
             version=content_version(self.checkpoints),
             robot=setup.config.robot,
             first=self.first_rollout,
             count=self.num_rollouts,
-            cameras=tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras)),
             fps=float(task.fps),
             speed_margin=self.speed_margin if speed_limits(policies, self.speed_margin) else None,
             pace=setup.config.pace,

@@ -320,6 +320,20 @@ def test_a_part_of_each_chunk_is_executed_if_asked_for(job, monkeypatch):
     assert len(asked) == 5 and "5 actions of each chunk" in summary.text()  # of 25 steps
 
 
+def test_a_policy_that_can_recover_looks_again_every_half_second(tmp_path, job):
+    policy = make_act()
+    assert policy.execution_horizon == policy.chunk_size == 10
+    policy.interface = dataclasses.replace(policy.interface, recovers=True, fps=12.0)
+    save_policy(tmp_path / "policy_best.ckpt", policy)
+    assert [policy.execution_horizon, job.load("cpu").execution_horizon] == [6, 6]
+    assert "6 actions of each chunk" in job.settings(range(1), policy).execution
+    for flags, words in (({"query_every": 3}, "3 actions"), ({"temporal_agg": True}, "temporal ensembling")):
+        assert with_flags(job, **flags).settings(range(1), policy).execution.startswith(words)
+    for fps, count in ((50.0, 10), (1.0, 1), (0.0, 10)):  # a chunk at most, one action at least; 0: not known
+        policy.interface = dataclasses.replace(policy.interface, fps=fps)
+        assert policy.execution_horizon == count
+
+
 def test_evaluation_renders_as_training_did(tmp_path, job):
     policy = make_act()
     policy.interface = dataclasses.replace(policy.interface, render_quality="full")

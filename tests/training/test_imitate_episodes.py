@@ -279,7 +279,7 @@ def test_any_other_dataset_is_trained_on_as_its_files_say(tmp_path, monkeypatch,
     assert "'mine' is none of the tasks" in printed and "--eval" not in printed
     interface = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["interface"]
     assert interface["state_dim"] == 6 and interface["action_dim"] == 8
-    assert list(interface["cameras"]) == ["front", "wrist"]
+    assert list(interface["cameras"]) == ["front", "wrist"] and not interface["recovers"]
     episode.base_action = None
     episode.save(episode_path(tmp_path / "mine", 3))
     with pytest.raises(ValueError, match="has [68] entries a step, but .* has [68]"):
@@ -290,7 +290,8 @@ def test_several_datasets_are_trained_on_together(tmp_path, monkeypatch, capsys)
     rng = np.random.default_rng(0)
     for name, n in (("a", 5), ("b", 2), ("c_mirror", 1)):
         for i in range(n):
-            make_episode(rng, steps=12).save(episode_path(tmp_path / name, i))
+            episode = replace(make_episode(rng, steps=12), recovers=name == "b")
+            episode.save(episode_path(tmp_path / name, i))
     far = make_episode(rng, steps=12)
     far.qpos += 5
     far.save(episode_path(tmp_path / "far", 0))
@@ -310,7 +311,9 @@ def test_several_datasets_are_trained_on_together(tmp_path, monkeypatch, capsys)
     call(tmp_path, tmp_path / "run", *flags, monkeypatch=monkeypatch)
     printed = capsys.readouterr().out
     assert "7 episodes to train on and 1 to validate" in printed and "frames (cache jpeg)" in printed
-    stats = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["weights"]
+    checkpoint = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")
+    stats, interface = checkpoint["weights"], checkpoint["interface"]
+    assert interface["recovers"]
     loaded = [Episode.load(path).qpos for folder in folders for path in list_episodes(folder)]
     np.testing.assert_allclose(stats["qpos_mean"], np.concatenate(loaded).mean(axis=0), atol=1e-5)
     assert (tmp_path / "b" / "dataset_stats.json").is_file()
