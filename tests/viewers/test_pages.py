@@ -17,6 +17,8 @@ from repository import ROOT
 
 from common.logs import write_csv
 from common.parallel import Workers
+from constants import get_task
+from dataset_tools.click_page import ClicksFlags, write_click_page
 from dataset_tools.region_report import Survey, write_region_page
 from dataset_tools.region_search import STILL, Region, Sight
 from episodes.episode import Episode
@@ -131,6 +133,14 @@ def test_a_page_of_regions_of_markup(tmp_path):
     picture = np.zeros((16, 16, 3), np.uint8)
     page = tmp_path / "region.html"
     write_region_page(page, [evil_survey(picture)])
+    check_nothing_came_through(page)
+
+
+def test_a_page_of_clicks_of_markup(tmp_path):
+    flags = ClicksFlags(dataset_dir=str(tmp_path / EVIL.replace("/", "")))
+    pictures = {Path(f"{EVIL.replace('/', '')}.hdf5"): np.zeros((16, 16, 3), np.uint8)}
+    page = tmp_path / "clicks.html"
+    write_click_page(page, flags, get_task("sim_mycobot320_move_cube_scripted"), EVIL, pictures)
     check_nothing_came_through(page)
 
 
