@@ -18,7 +18,8 @@ from common import complete_file
 from constants import IMAGE_SIZE, Stream, get_task
 from episodes import Episode, episode_path, list_episodes, missing_numbers
 from evaluation import (
-    ChunkedExecution,
+    EvalJob,
+    Execution,
     Steps,
     close_environments,
     environment,
@@ -27,7 +28,6 @@ from evaluation import (
     run_script,
 )
 from policies import ready_to_act
-from policy import load_policy
 from tasks import LEVELS, LookPlan, to_pixels
 
 TWIN, REAL = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
@@ -123,7 +123,7 @@ class Answers:
 class Player:
     """A policy in the room."""
 
-    execute: Any
+    execute: Execution
     env: Any
     steps: int
 
@@ -132,10 +132,12 @@ class Player:
         """The policy of a checkpoint."""
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
-        policy, task = ready_to_act(load_policy(checkpoint, "cpu")), get_task(TWIN)
+        task = get_task(TWIN)
+        job = EvalJob(checkpoint, task)
+        policy = ready_to_act(job.load("cpu"))
         env = make_sim_env(task, randomize=True)
         env.set_looks(look(room))
-        return cls(ChunkedExecution(policy), env, rollout_steps(task, policy))
+        return cls(job.execute(policy), env, rollout_steps(task, policy))
 
     def succeeds(self, index: int) -> bool:
         """Whether a rollout does; its start depends on `index` alone."""

@@ -152,7 +152,7 @@ def main() -> None:
     args = parse(parser)
     if args.quick:
         args.ways = [ALONE, list(WAYS)[1]]
-        args.seeds, args.episodes, args.multiplied, args.steps, args.rollouts = 1, 2, 4, 2, 1
+        args.seeds, args.episodes, args.multiplied, args.steps, args.rollouts = 1, 3, 4, 2, 1
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
         table = rows(args, Path(args.out or temporary).resolve())

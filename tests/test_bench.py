@@ -107,7 +107,7 @@ ROWS = {
         "200 pictures, with a channel for blue",
     ],
     "multiplied.py": [TASK],
-    "real_chain.py": ["2 alone", "2 and 4 multiplied, plain"],
+    "real_chain.py": ["3 alone", "3 and 4 multiplied, plain"],
     "suggested.py": [f"twin move, {way}" for way in ("2 alone", "2 + 2 uniform", "2 + 2 suggested")],
     "joins.py": ["10", "100"],
     "twin_joins.py": ["the motion itself", "0.1 s", "0.4 s", "0.8 s"],
