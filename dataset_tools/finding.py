@@ -73,7 +73,10 @@ class Finder:
             raise EpisodeError(f"{prop} was clicked in other episodes, but not in this one")
         pixels = middles(image, self.colours[prop], self.min_area)
         if not pixels:
-            raise EpisodeError(f"the picture shows no {prop}: nothing of its colour (--color) is there")
+            raise EpisodeError(
+                f"the picture shows no {prop}: nothing of its colour (--color) is there; on the page of "
+                "edit_episodes.py clicks it can be clicked"
+            )
         return pixels
 
 
