@@ -23,7 +23,7 @@ from dataset_tools import (
     DecompressFlags,
     DeleteFlags,
     ExportFlags,
-    ImportFlags,
+    ImportLeRobotFlags,
     InfoFlags,
     MaskFlags,
     MergeFlags,
@@ -48,6 +48,7 @@ from dataset_tools import (
     export_lerobot,
     finish_earlier,
     import_lerobot,
+    import_recordings,
     info,
     mask,
     merge,
@@ -62,6 +63,7 @@ from dataset_tools import (
     split,
     truncate,
 )
+from readers import ImportFlags
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ COMMANDS = {
     "merge": SubCommand(MergeFlags, merge),
     "delete": SubCommand(DeleteFlags, delete),
     "export_lerobot": SubCommand(ExportFlags, export_lerobot),
-    "import_lerobot": SubCommand(ImportFlags, import_lerobot),
+    "import": SubCommand(ImportFlags, import_recordings),
+    "import_lerobot": SubCommand(ImportLeRobotFlags, import_lerobot),
 }
 
 
 def _example(name: str, command: SubCommand) -> str:
     """An example of its command line."""
     words = {"dataset_dir": "data/mine", "output_dir": "data/new", "steps": "300", "fps": "25"}
+    words["from"] = "downloads/demo.hdf5"
     needed = [flag.name for flag in cli.flags_of_type(command.flags) if flag.rule.required]
     return " ".join([f"python3 edit_episodes.py {name}", *(f"--{flag} {words[flag]}" for flag in needed)])
 

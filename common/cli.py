@@ -31,7 +31,7 @@ def flag(default: Any, help: str, choices: Sequence[Any] | None = None, **rule: 
         help: a noun phrase; if a required flag is missing, the error asks for its first part.
         choices: all allowed values.
         rule: the other fields of `flag_values.Rule`: least, most, above, below, required, distinct, group,
-            alias, bare. For a tuple or dict, they hold for each item.
+            alias, name, bare. For a tuple or dict, they hold for each item.
     """
     return dataclasses.field(default=default, metadata={"rule": Rule(help, choices, **rule)})
 
@@ -228,11 +228,13 @@ def from_flags(config: type[Config], args: argparse.Namespace, **others: Any) ->
     ValueError if a required flag is missing or a value has the wrong type or range; and whatever the
     dataclass's own `check`, if any, raises.
     """
-    values = {f.name: getattr(args, f.name) for f in dataclasses.fields(config) if hasattr(args, f.name)}
+    names = {each.field: each.name for each in flags_of_type(config)}
+    names = {f.name: names.get(f.name, f.name) for f in dataclasses.fields(config)}
+    values = {field: getattr(args, name) for field, name in names.items() if hasattr(args, name)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     values.update(others)
     for each in flags_of_type(config):
-        if problem := each.problem(values.get(each.name, each.default)):
+        if problem := each.problem(values.get(each.field, each.default)):
             raise ValueError(problem)
     built = config(**values)
     if hasattr(built, "check"):
@@ -249,7 +251,7 @@ def parse(config: type[Config], description: str, argv: Sequence[str] | None = N
 
 def flags_of(config: Any) -> dict[str, Any]:
     """The value of each flag."""
-    return {each.name: getattr(config, each.name) for each in flags_of_type(config)}
+    return {each.name: getattr(config, each.field) for each in flags_of_type(config)}
 
 
 def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:

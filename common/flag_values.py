@@ -39,6 +39,7 @@ class Rule:
     distinct: bool = False  # no item of a tuple may come twice
     group: str = ""  # title under which `--help` lists it
     alias: str = ""  # another spelling, as ACT or ACT++ have it
+    name: str = ""  # of the flag, where it is a word of Python's and no field can have it
     # The value if the flag is given without one. Such a flag was a switch in earlier versions, and in their
     # files: true means this value, false that it is not given.
     bare: str = ""
@@ -215,6 +216,7 @@ class Flag:
     """A dataclass field that is also the flag `--<name>`."""
 
     name: str
+    field: str  # its name in the dataclass
     kind: Kind
     rule: Rule
     default: Any
@@ -252,7 +254,8 @@ def flags_of_type(config: Any) -> list[Flag]:
         if "rule" in field.metadata:
             rule = field.metadata["rule"]
             title = rule.group or _owner(cls, field.name).__dict__.get("TITLE", "")
-            flags.append(Flag(field.name, Kind.of(hints[field.name]), rule, field.default, title))
+            kind = Kind.of(hints[field.name])
+            flags.append(Flag(rule.name or field.name, field.name, kind, rule, field.default, title))
     return flags
 
 
@@ -264,5 +267,5 @@ def _owner(cls: type, name: str) -> type:
 def check(config: Any) -> None:
     """ValueError for the first flag of a dataclass instance whose value is not of its type or range."""
     for each in flags_of_type(config):
-        if problem := each.problem(getattr(config, each.name)):
+        if problem := each.problem(getattr(config, each.field)):
             raise ValueError(problem)

@@ -1,4 +1,4 @@
-"""The sub-commands of edit_episodes.py: changes of episodes and datasets, queries, LeRobot's format."""
+"""The sub-commands of edit_episodes.py: changes of episodes and datasets, queries, other people's formats."""
 
 from common.door import open_door
 
@@ -29,7 +29,8 @@ __getattr__, __dir__, __all__ = open_door(
             "recolor",
         ),
         "lerobot_export": ("ExportFlags", "export_lerobot"),
-        "lerobot_import": ("ImportFlags", "import_lerobot"),
+        "importing": ("import_recordings",),
+        "lerobot_import": ("ImportLeRobotFlags", "import_lerobot"),
         "multiplying": ("MultiplyFlags", "multiply"),
         "placing": ("PlacesFlags", "places"),
         "plans": ("HISTORY", "Plan", "carry_out", "finish_earlier"),

@@ -14,19 +14,9 @@ from tqdm import tqdm
 
 from common import Workers, cli, empty_folder, hold, spread
 from constants import TASKS
-from dataset_tools import lerobot_format as lerobot
 from dataset_tools.edits import FolderFlags, load_header
-from episodes import BASE, FACTS, Episode, EpisodeError, entries_of, frame_size, gathered_notes, list_episodes
-
-# field of an episode, feature of the dataset
-ARRAYS = {
-    "qpos": lerobot.STATE,
-    "action": lerobot.ACTION,
-    "qvel": lerobot.VELOCITY,
-    "base_action": lerobot.BASE,
-    "reward": lerobot.REWARD,
-}
-EXTRAS = tuple(name for name in FACTS if name != "fps")  # attributes that LeRobot has no place for
+from episodes import BASE, Episode, EpisodeError, entries_of, frame_size, gathered_notes, list_episodes
+from readers import lerobot_format as lerobot
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ def check_alike(sources: Sequence[ExportedEpisode]) -> None:
         for name, own, wanted in (
             ("cameras", dict(source.sizes), dict(first.sizes)),
             ("fps", source.header.fps, first.header.fps),
-            *((name, _width(source.header, name), _width(first.header, name)) for name in ARRAYS),
+            *((name, _width(source.header, name), _width(first.header, name)) for name in lerobot.ARRAYS),
         ):
             if own != wanted:
                 raise EpisodeError(
@@ -185,7 +175,7 @@ def _columns(
     steps = np.arange(len(episode))
     columns = {
         feature: getattr(episode, name).reshape(len(episode), -1)
-        for name, feature in ARRAYS.items()
+        for name, feature in lerobot.ARRAYS.items()
         if getattr(episode, name) is not None
     }
     columns = {name: rows[:, 0] if rows.shape[1] == 1 else rows for name, rows in columns.items()}
@@ -316,6 +306,6 @@ def _extras(source: ExportedEpisode) -> dict[str, Any]:
     start = None if episode.env_state is None else episode.env_state.tolist()
     return {
         "file": source.path.name,
-        **{name: getattr(episode, name) for name in EXTRAS},
+        **{name: getattr(episode, name) for name in lerobot.EXTRAS},
         "env_state": start,
     }

@@ -24,6 +24,7 @@ TINY = 1 << 20  # bytes for which nobody asks how much memory is free: that take
 MOST_UNPACKED = 100  # times its file's size: bytes of a larger dataset; numbers hardly compress
 LISTED = 10  # names in a message
 MOST_LINKS = 16  # in a chain
+MOST_DATASETS = 100_000  # looked at in a group
 _WHERE = re.compile(r"errno = (\d+)")
 _REASONS = {  # why a file cannot be opened although its content may be sound
     errno.EAGAIN: "another program has it open and locked; close that program, or, if that only reads, set "
@@ -139,6 +140,30 @@ def find(root: h5py.File, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatyp
         else:
             item = item[part]
     return item
+
+
+def children(root: h5py.File, name: str) -> list[str]:
+    """Names in a group of the file; none if it is no group."""
+    item = find(root, name)
+    return [str(each) for each in item] if isinstance(item, h5py.Group) else []
+
+
+def datasets_below(root: h5py.File, name: str = "/") -> dict[str, h5py.Dataset]:
+    """All datasets of a group of the file and of the groups in it, by their name below the group.
+
+    Links to other files are not followed, and no group is entered twice.
+    """
+    group = find(root, name)
+    found: dict[str, h5py.Dataset] = {}
+
+    def note(place: str | bytes, item: h5py.Group | h5py.Dataset) -> bool | None:
+        if isinstance(item, h5py.Dataset) and isinstance(place, str):
+            found[place] = item
+        return True if len(found) > MOST_DATASETS else None  # True ends the visit
+
+    if isinstance(group, h5py.Group):
+        group.visititems(note)
+    return found
 
 
 def _parts(name: str) -> list[str]:

@@ -15,7 +15,7 @@ FLOORS = {  # of rooms and of files at the root; imports point strictly downward
     **dict.fromkeys(("detr", "tasks"), 2),
     **dict.fromkeys(("constants", "scripted_policy"), 3),
     **dict.fromkeys(("episodes", "sim_env"), 4),
-    **dict.fromkeys(("cameras", "utils", "ee_sim_env", "gym_env"), 5),
+    **dict.fromkeys(("cameras", "readers", "utils", "ee_sim_env", "gym_env"), 5),
     **dict.fromkeys(("policies", "teleop"), 6),
     **dict.fromkeys(("policy", "disturbances"), 7),
     "evaluation": 8,
@@ -34,7 +34,7 @@ ARM_FLOORS = {  # of the rooms in mycobot_scripts
     "demos": 6,
     "checks": 7,
 }
-OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm"}  # packages of the extras
+OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm", "zarr"}  # packages of the extras
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}
 

@@ -9,18 +9,18 @@ import pytest
 from foreign import T, motion, pictures
 from test_lerobot_format import make_dataset, published
 
-from dataset_tools import lerobot_import as module
 from dataset_tools.lerobot_export import ExportFlags, export_lerobot
-from dataset_tools.lerobot_import import ImportFlags, import_lerobot
-from dataset_tools.lerobot_index import place_in, read_info
+from dataset_tools.lerobot_import import ImportLeRobotFlags, import_lerobot
 from episodes.episode import Episode
 from episodes.folders import list_episodes
+from readers import writing as module
+from readers.lerobot_index import cameras_of, place_in, read_info
 
 VERSIONS = ("v2.1", "v3.0")
 
 
 def bring(root: Path, target: Path, **flags) -> list[Episode]:
-    import_lerobot(ImportFlags(dataset_dir=str(root), output_dir=str(target), num_workers=1, **flags))
+    import_lerobot(ImportLeRobotFlags(dataset_dir=str(root), output_dir=str(target), num_workers=1, **flags))
     return [Episode.load(path) for path in list_episodes(target)]
 
 
@@ -179,7 +179,7 @@ def test_cameras_that_would_have_one_name_are_refused(tmp_path):
         root, features={**features, "observation.images.a/b": picture, "observation.images.a_b": picture}
     )
     with pytest.raises(ValueError, match="two cameras of the dataset would have one name"):
-        module.cameras_of(read_info(root))
+        cameras_of(read_info(root))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -198,24 +198,24 @@ def test_other_rates_are_refused_with_the_flag_that_sets_one(tmp_path, fps):
 
 
 def test_an_import_that_fails_says_what_it_leaves(tmp_path, monkeypatch, capsys):
-    root, real = published(tmp_path / "set", "v2.1"), module.convert_episode
-    monkeypatch.setattr(module, "convert_episode", fail_from(0, real))
+    root, real = published(tmp_path / "set", "v2.1"), module.convert
+    monkeypatch.setattr(module, "convert", fail_from(0, real))
     with pytest.raises(OSError, match="no more"):
         bring(root, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["set"] and "stopped" not in capsys.readouterr().out
-    monkeypatch.setattr(module, "convert_episode", fail_from(1, real))
+    monkeypatch.setattr(module, "convert", fail_from(1, real))
     with pytest.raises(OSError, match="no more"):
         bring(root, tmp_path / "out")
     assert ".out.unfinished" in capsys.readouterr().out and (tmp_path / ".out.unfinished").is_dir()
-    monkeypatch.setattr(module, "convert_episode", real)
+    monkeypatch.setattr(module, "convert", real)
     assert len(bring(root, tmp_path / "out")) == 2 and not (tmp_path / ".out.unfinished").exists()
 
 
 def fail_from(index: int, real):
-    def convert(entry, *rest):
-        if entry.index >= index:
+    def convert(job, *rest):
+        if int(job.recording.name.rpartition("_")[2]) >= index:
             raise OSError("no more")
-        return real(entry, *rest)
+        return real(job, *rest)
 
     return convert
 

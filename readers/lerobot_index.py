@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools import lerobot_format as lerobot
 from episodes import MOST_FPS, episode_path, is_episode_name, whole_rate
+from readers import lerobot_format as lerobot
 
 _PADDING = {True: re.compile(r"(0?\d{0,2}d)?"), False: re.compile("")}  # of a number, of text
 
@@ -107,16 +107,19 @@ def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
 
 
 def read_entries(root: Path, info: Mapping[str, Any]) -> list[LeRobotEpisode]:
-    """All episodes of the dataset; ValueError if there is none."""
+    """All episodes of the dataset, whether or not their files are there; ValueError if there is none."""
     read = _read_v3 if info["codebase_version"] == lerobot.VERSION else _read_v2
     entries = sorted(read(root, info), key=lambda entry: entry.index)
     if not entries:
         raise ValueError(f"{root} holds no episodes")
-    for entry in entries:
-        for path in (entry.data, *(path for path, _ in entry.videos.values())):
-            if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
     return entries
+
+
+def missing_file(entry: LeRobotEpisode) -> FileNotFoundError | None:
+    """The error for the first of an episode's files that is not there; None if all are."""
+    paths = (entry.data, *(path for path, _ in entry.videos.values()))
+    path = next((path for path in paths if not path.is_file()), None)
+    return path and FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
 
 
 def _videos(info: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from common import complete_file
-from episodes import EpisodeError, Images
+from episodes import FACTS, EpisodeError, Images
 
 VERSION = "v3.0"  # of what is written
 READ_VERSIONS = ("v2.0", "v2.1", VERSION)
@@ -31,6 +31,14 @@ OURS = "meta/act_episodes.json"  # what our episodes hold beyond LeRobot's forma
 IMAGES = "observation.images."  # before the name of a camera
 STATE, VELOCITY, ACTION, BASE = "observation.state", "observation.velocity", "action", "base_action"
 REWARD, DONE, SUCCESS = "next.reward", "next.done", "next.success"
+ARRAYS = {  # field of an episode, feature of the dataset
+    "qpos": STATE,
+    "action": ACTION,
+    "qvel": VELOCITY,
+    "base_action": BASE,
+    "reward": REWARD,
+}
+EXTRAS = tuple(name for name in FACTS if name != "fps")  # attributes that LeRobot has no place for
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 SAMPLED_FRAMES, SAMPLED_WIDTH = 100, 150  # of an episode's video, for its statistics

@@ -19,13 +19,13 @@ import pyarrow.parquet as pq  # noqa: E402
 
 import edit_episodes  # noqa: E402
 from constants import TASKS  # noqa: E402
-from dataset_tools import lerobot_format as lerobot  # noqa: E402
 from dataset_tools.lerobot_export import ExportFlags, export_lerobot  # noqa: E402
-from dataset_tools.lerobot_import import ImportFlags, import_lerobot  # noqa: E402
+from dataset_tools.lerobot_import import ImportLeRobotFlags, import_lerobot  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
 from episodes.errors import EpisodeError  # noqa: E402
 from episodes.folders import episode_path, list_episodes  # noqa: E402
 from episodes.frames import JpegFrames  # noqa: E402
+from readers import lerobot_format as lerobot  # noqa: E402
 
 SCRIPT = Path(edit_episodes.__file__)
 TASK = "sim_transfer_cube_scripted"
@@ -72,7 +72,9 @@ def export(source: Path, target: Path, **flags) -> Path:
 
 
 def read_back(source: Path, target: Path, **flags) -> list[Episode]:
-    import_lerobot(ImportFlags(dataset_dir=str(source), output_dir=str(target), num_workers=1, **flags))
+    import_lerobot(
+        ImportLeRobotFlags(dataset_dir=str(source), output_dir=str(target), num_workers=1, **flags)
+    )
     return [Episode.load(path) for path in list_episodes(target)]
 
 
@@ -455,8 +457,8 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(EpisodeError, match=r"episode_3.hdf5: qvel is None, but 14 in .*; all must be alike"):
         export(data, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="is no LeRobot dataset: it has no meta/info.json"):
-        import_lerobot(ImportFlags(dataset_dir=str(data), **out))
-    flags = ImportFlags(dataset_dir=str(published(tmp_path / "lr", "v3.0")), **out)
+        import_lerobot(ImportLeRobotFlags(dataset_dir=str(data), **out))
+    flags = ImportLeRobotFlags(dataset_dir=str(published(tmp_path / "lr", "v3.0")), **out)
     with pytest.raises(ValueError, match="unknown task 'sim_insertion_humam'; did you mean"):
         import_lerobot(replace(flags, task_name="sim_insertion_humam"))
     with pytest.raises(ValueError, match="states have 14 entries; those of sim_move_cube_scripted have 7"):

@@ -1,0 +1,13 @@
+"""Reading other people's recordings: one small reader for each format, and one place that writes episodes."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "flags": ("ImportFlags",),
+        "importing": ("bring_in",),
+        "lerobot_format": ("lerobot_format",),
+        "registry": ("READERS",),
+    },
+)

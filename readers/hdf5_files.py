@@ -1,0 +1,70 @@
+"""What readers of HDF5 files share: find the files, and tell numbers from pictures in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from episodes import EpisodeError, read_numbers
+from readers.base import labels
+from readers.pictures import picture_form, why_left_out
+
+SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")  # upper or lower case
+MOST_COLUMNS = 1000  # of an array with one row a step
+
+
+def hdf5_files(path: Path) -> list[Path]:
+    """HDF5 files in a folder and the folders in it, by name, or the file itself."""
+    if path.is_file():
+        return [path] if path.suffix.lower() in SUFFIXES else []
+    return sorted(each for each in path.rglob("*") if is_ours(path, each))
+
+
+def is_ours(root: Path, path: Path) -> bool:
+    """Whether a path below `root` is an HDF5 file that nobody hides and no cache of features."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and "features" not in path.name and path.is_file()
+
+
+def sorted_out(
+    datasets: Mapping[str, Any], steps: int
+) -> tuple[dict[str, tuple[str, ...]], list[str], list[str]]:
+    """Columns of the arrays of numbers, names of the cameras, and what is left out and why."""
+    numbers: dict[str, tuple[str, ...]] = {}
+    cameras, left_out = [], []
+    for name, dataset in datasets.items():
+        shape, dtype = dataset.shape, dataset.dtype
+        if not shape:
+            continue  # a single value
+        form = picture_form(name, dtype, shape)
+        if form and shape[0] == steps:
+            why = why_left_out(name, dtype, shape)
+            if why:
+                left_out.append(f"{name} {dtype} {shape}: {why}")
+            else:
+                cameras.append(name)
+        elif shape[0] == steps and len(shape) <= 2 and dtype.kind in "biuf":
+            width = 1 if len(shape) == 1 else shape[1]
+            if 0 < width <= MOST_COLUMNS:
+                numbers[name] = labels(width)
+        elif shape[0] != steps:
+            left_out.append(f"{name} has {shape[0]} rows, not {steps}")
+        else:
+            left_out.append(f"{name} {dtype} {shape}: neither numbers nor pictures")
+    return numbers, cameras, left_out
+
+
+def steps_of(datasets: Mapping[str, Any], names: Sequence[str]) -> int:
+    """Rows of the first of these arrays that is there; 0 if none is."""
+    return next((datasets[name].shape[0] for name in names if name in datasets and datasets[name].shape), 0)
+
+
+def rows_of(dataset: Any, name: str) -> np.ndarray:
+    """(T, d): a dataset of numbers."""
+    rows = read_numbers(dataset, name)
+    if not len(rows):
+        raise EpisodeError(f"{name} has no rows")
+    return rows.reshape(len(rows), -1)
