@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = open_door(
             "encode_jpeg",
             "jpeg_quality",
         ),
-        "hdf5": ("READ_ERRORS", "children", "datasets_below", "listed", "read_numbers", "reading"),
+        "hdf5": ("READ_ERRORS", "children", "datasets_below", "listed", "open_hdf5", "read_numbers"),
         "look_windows": ("starts_in_one_look",),
         "reading": ("read_header", "read_start", "seconds", "unread_datasets", "widths"),
         "rows": ("encoded_rows",),

@@ -27,7 +27,7 @@ from common import PatientFile, complete_file
 from episodes.errors import EpisodeError
 from episodes.facts import EpisodeFacts
 from episodes.frames import Images, JpegFrames
-from episodes.hdf5 import reading
+from episodes.hdf5 import open_hdf5
 from episodes.pictures import IMAGES, check_length, check_raw
 from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, NUMBERS, Reader, since_start
 
@@ -174,7 +174,7 @@ class Episode(EpisodeFacts):
                 it cannot be opened, e.g. because another program has locked it.
         """
         path = Path(path)
-        with reading(path) as root:
+        with open_hdf5(path) as root:
             episode = cls(**Reader(root, path).values(cameras, in_memory, fps))
         episode.check(path)
         return episode

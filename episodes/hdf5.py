@@ -52,7 +52,7 @@ def open_file(path: Path) -> h5py.File:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """An HDF5 file to read from.
 
     Raises:

@@ -7,6 +7,7 @@ left out with a note.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from episodes.attributes import Attributes
 from episodes.errors import EpisodeError
 from episodes.facts import FPS, read_facts
 from episodes.frames import Images
-from episodes.hdf5 import check_storage, find, layout, listed, read_numbers, reading
-from episodes.pictures import DEPTH, IMAGES, camera_names, read_images
+from episodes.hdf5 import check_storage, find, layout, listed, open_hdf5, read_numbers
+from episodes.pictures import DEPTH, camera_names, read_images
 
 FORMAT_VERSION = 1
 DATASETS = {  # field: dataset; one row (or one number) a step
@@ -166,8 +167,8 @@ def _content(root: h5py.File) -> str:
     demos = [name for name in data if str(name).startswith("demo")] if isinstance(data, h5py.Group) else []
     if demos and find(root, f"data/{demos[0]}/actions") is not None:
         return (
-            f"it is a robomimic file of {len(demos)} demonstrations (data/{demos[0]} ...); write each into a "
-            f"file of its own, with {DATASETS['qpos']}, {DATASETS['action']} and {IMAGES}/<camera>"
+            f"it is a robomimic file of {len(demos)} demonstrations (data/{demos[0]} ...); make episodes of "
+            f"them: python3 edit_episodes.py import --from {shlex.quote(root.filename)} --output_dir NEW"
         )
     names: list[str] = []
 
@@ -182,7 +183,7 @@ def _content(root: h5py.File) -> str:
 def unread_datasets(path: str | Path) -> list[str]:
     """Datasets that `Episode` does not read: depth images, what does not fit, other people's."""
     path, unread = Path(path), []
-    with reading(path) as root:
+    with open_hdf5(path) as root:
         reader = Reader(root, path)
         arrays = reader.arrays(FPS)
         reader.images(None, in_memory=False, steps=len(arrays["qpos"]))
@@ -201,7 +202,7 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], list[str]]:
     errors as for `Episode.load`.
     """
     path = Path(path)
-    with reading(path) as root:
+    with open_hdf5(path) as root:
         cameras = sorted(name for name in camera_names(root, path) if not name.endswith(DEPTH))
         return Reader(root, path).attributes(None), cameras
 
@@ -211,12 +212,12 @@ def read_start(path: str | Path) -> tuple[dict[str, Any], np.ndarray | None]:
     states are not read. Errors as for `Episode.load`.
     """
     path = Path(path)
-    with reading(path) as root:
+    with open_hdf5(path) as root:
         reader = Reader(root, path)
         return reader.attributes(None), reader.start()
 
 
 def widths(path: Path) -> tuple[int, int]:
     """Entries of a state and of an action (`whole_action`) of a file, without reading them."""
-    with reading(path) as root:
+    with open_hdf5(path) as root:
         return Reader(root, path).widths()

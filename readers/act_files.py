@@ -1,17 +1,18 @@
 """Files of ACT, ACT++ and Mobile ALOHA, as they are in the wild: one HDF5 file an episode.
 
-Schema: as in `episodes`, and whatever people made of it: pictures of floats, with the channels first, as PNGs,
-or grey; other endings and numbers; groups in groups.
+Schema: as in `episodes`, and whatever people made of it: pictures of floats, with the channels first, as
+PNGs, or grey; other endings and numbers; groups in groups.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from episodes import FACTS, READ_ERRORS, EpisodeError, datasets_below, read_header, reading, seconds
-from readers.base import Reader, Recorded, Recording, Survey, damaged
+from episodes import FACTS, EpisodeError, datasets_below, open_hdf5, read_header, seconds
+from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
 from readers.hdf5_files import hdf5_files, rows_of, sorted_out, steps_of
 from readers.pictures import frames_of
 
@@ -65,7 +66,7 @@ class ActFiles(Reader):
 
     def read(self, recording: Recording, cameras: Sequence[str], fps: int) -> Recorded:
         names = dict(recording.key)
-        with reading(recording.path) as root:
+        with open_hdf5(recording.path) as root:
             datasets = datasets_below(root)
             recorded = Recorded(
                 {name: rows_of(datasets[name], f"{recording.name}: {name}") for name in recording.numbers}
@@ -92,24 +93,20 @@ class ActFiles(Reader):
 
 def _parts(name: str) -> list[str]:
     """Text and numbers of a name in turn, so that 2 is before 10."""
-    import re
-
     return re.split(r"(\d+)", name)
 
 
 def _looked_at(file: Path, name: str) -> tuple[Recording, dict[str, Any]]:
     """What a file holds, without its contents, and its attributes."""
     try:
-        with reading(file) as root:
+        with open_hdf5(file) as root:
             datasets = {each: item for each, item in datasets_below(root).items() if each not in OTHERS}
             steps = steps_of(datasets, (*ACTIONS, *STATES))
             if not steps:
                 raise EpisodeError(f"{name} has neither {ACTIONS[0]} nor {STATES[0]} with rows in it")
             numbers, pictures, left_out = sorted_out(datasets, steps)
             has_rate = "fps" in root.attrs
-    except EpisodeError as error:
-        return Recording(name, file, problem=error), {}
-    except (*READ_ERRORS, AttributeError) as error:
+    except BROKEN as error:
         return Recording(name, file, problem=damaged(name, error)), {}
     cameras = {_camera(each): each for each in pictures}
     facts, _ = _facts(file)

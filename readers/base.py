@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from episodes import EpisodeError, JpegFrames
+from episodes import READ_ERRORS, EpisodeError, JpegFrames
 
+# what libraries raise on damaged files
+BROKEN = (*READ_ERRORS, AttributeError, EOFError, zlib.error, struct.error, zipfile.BadZipFile)
 Alternatives = tuple[
     tuple[str, ...], ...
 ]  # each a list of arrays to be put side by side; the first that fits
@@ -32,6 +37,7 @@ class Recording:
     task: str = ""  # in words, if it says
     file: str = ""  # of the episode to make of it; "" if its number or place decides
     problem: Exception | None = None  # why it cannot be brought in
+    without_pictures: Exception | None = None  # why its pictures cannot; its numbers can
 
 
 @dataclass

@@ -18,8 +18,13 @@ _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
 def number_of(recording: Recording) -> int | None:
     """The last number in a recording's name; None if there is none."""
-    numbers = re.findall(r"\d{1,9}", recording.name.rpartition("/")[2].partition(".")[0])
+    numbers = re.findall(r"\d{1,9}", _stem(recording))
     return int(numbers[-1]) if numbers else None
+
+
+def _stem(recording: Recording) -> str:
+    """Its name without folders and endings: run_2:1 of day/run_2.txt:1."""
+    return re.sub(r"\.[A-Za-z]\w*", "", recording.name.rpartition("/")[2])
 
 
 def chosen(survey: Survey, words: Sequence[str] | None) -> list[Recording]:
@@ -31,8 +36,7 @@ def chosen(survey: Survey, words: Sequence[str] | None) -> list[Recording]:
 
 
 def _of_word(survey: Survey, word: str) -> list[Recording]:
-    stems = {one.name: one.name.rpartition("/")[2].partition(".")[0] for one in survey.recordings}
-    named = [one for one in survey.recordings if word in (one.name, stems[one.name])]
+    named = [one for one in survey.recordings if word in (one.name, _stem(one))]
     if not named and word in survey.groups:
         named = [one for one in survey.recordings if one.name in survey.groups[word]]
     if not named and (word.isdecimal() or _RANGE.fullmatch(word)):

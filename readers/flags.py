@@ -52,8 +52,8 @@ class ImportFlags(Workers):
     )
     joint_unit: str | None = cli.flag(
         None,
-        "unit of its joints: rad, deg, mdeg (thousandths of a degree) or ticks:N (N a turn); the format's if not "
-        "given",
+        "unit of its joints: rad, deg, mdeg (thousandths of a degree) or ticks:N (N a turn); the format's if "
+        "not given",
     )
     gripper_range: tuple[float, float] | None = cli.flag(
         None, "values of its grippers when closed and when open; the format's if not given"

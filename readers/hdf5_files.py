@@ -43,7 +43,7 @@ def sorted_out(
         if form and shape[0] == steps:
             why = why_left_out(name, dtype, shape)
             if why:
-                left_out.append(f"{name} {dtype} {shape}: {why}")
+                left_out.append(f"{name}, {dtype} {shape[1:]} a step: {why}")
             else:
                 cameras.append(name)
         elif shape[0] == steps and len(shape) <= 2 and dtype.kind in "biuf":
@@ -53,7 +53,7 @@ def sorted_out(
         elif shape[0] != steps:
             left_out.append(f"{name} has {shape[0]} rows, not {steps}")
         else:
-            left_out.append(f"{name} {dtype} {shape}: neither numbers nor pictures")
+            left_out.append(f"{name}, {dtype} {shape[1:]} a step: neither numbers nor pictures")
     return numbers, cameras, left_out
 
 

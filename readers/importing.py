@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import choose, cli
@@ -48,9 +48,10 @@ class Intake:
 
     def jobs(self) -> list[Job]:
         """The episodes to write."""
-        return [self._job(one) for one in self.whole]
+        return [self.job(one) for one in self.whole]
 
-    def _job(self, one: Recording) -> Job:
+    def job(self, one: Recording) -> Job:
+        """The episode to write of a recording."""
         layout = self.layouts[one.name]
         convert = {
             role: conversion(layout.names(role, one), self.task, self.unit, self.grippers)
@@ -108,6 +109,8 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
     """
     survey = reader.survey(Path(flags.source), flags.fps)
     recordings = chosen(survey, flags.episodes)
+    if not flags.no_images:
+        recordings = [replace(one, problem=one.problem or one.without_pictures) for one in recordings]
     if is_strict:
         for one in filter(lambda one: one.problem, recordings):
             raise one.problem
@@ -171,19 +174,19 @@ def _details(intake: Intake) -> str:
     """Lines on what becomes of what: state and action, what is not used, choices that the source has."""
     first = intake.whole[0]
     layout = intake.layouts[first.name]
-    grippers = [
-        layout.names("state", first)[intake_index]
-        for convert in [intake._job(first).convert["state"]]
-        for intake_index in (convert.order[place] for place in convert.grippers)
-    ]
+    names, convert = layout.names("state", first), intake.job(first).convert["state"]
+    grippers = [names[convert.order[place]] for place in convert.grippers]
     lines = [f"{layout.text(first)}, grippers: {', '.join(grippers) or 'none'}"]
-    lines += [f"not used: {', '.join(layout.unused)}"] if layout.unused else []
-    lines += gathered_notes(
-        {one.name: [f"left out: {what}" for what in one.left_out] for one in intake.whole}
-    )
+    lines += gathered_notes({one.name: _not_taken(one, intake.layouts[one.name]) for one in intake.whole})
     groups = [f"{name} ({len(names)})" for name, names in intake.survey.groups.items()]
     lines += [f"choices for --episodes: {', '.join(groups)}"] if groups else []
     return "".join(f"{line}\n" for line in [*lines, *(f"note: {note}" for note in intake.notes)])
+
+
+def _not_taken(one: Recording, layout: Layout) -> list[str]:
+    """Notes on what a recording holds and its episode will not."""
+    unused = [f"not used: {', '.join(layout.unused)}"] if layout.unused else []
+    return [*unused, *(f"left out: {what}" for what in one.left_out)]
 
 
 def _refusal(problems: Sequence[Exception], total: int, what: str) -> EpisodeError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from readers.base import ROLES, Reader, Recording
 from readers.flags import ImportFlags
 
 USUAL = {  # names that people give to states and actions, for a proposal
-    "state": ("state", "states", "qpos", "observation.state", "joint_positions", "positions", "joints"),
+    "state": ("state", "states", "qpos", "joint_positions", "positions", "joints"),
     "action": ("action", "actions", "command", "commands", "target", "targets", "goal_positions"),
 }
 NEAR = 0.6  # likeness of names, from 0 to 1, from which one is proposed
@@ -78,7 +79,8 @@ def lay_out(recording: Recording, reader: Reader, flags: ImportFlags) -> Layout:
     needed = ["state"] if flags.action == "next_state" else ["state", "action"]
     for role in needed:
         if role not in roles:
-            raise ValueError(_missing(recording, role))
+            taken = {name for parts in roles.values() for name, _ in parts}
+            raise ValueError(_missing(recording, role, taken))
     used = {name for parts in roles.values() for name, _ in parts}
     unused = tuple(
         f"{name} ({len(columns)})" for name, columns in recording.numbers.items() if name not in used
@@ -120,14 +122,11 @@ def _usual(recording: Recording, reader: Reader, role: str, renamed: Mapping[str
     return ()
 
 
-def _missing(recording: Recording, role: str) -> str:
+def _missing(recording: Recording, role: str, taken: Collection[str]) -> str:
     """What to say of a recording without a state or an action: which array it could be."""
     there = {name: len(columns) for name, columns in recording.numbers.items()}
     text = listed(f"{name} ({width})" for name, width in there.items()) or "no numbers"
-    likeness = {
-        name: max(difflib.SequenceMatcher(None, name.lower(), usual).ratio() for usual in USUAL[role])
-        for name in there
-    }
+    likeness = {name: _likeness(name, role) for name in there if name not in taken}
     near = max(likeness, key=likeness.__getitem__, default=None)
     if near is not None and likeness[near] >= NEAR:
         return f"{recording.name} has no {role}, but {text}; if {near} is it: --rename {near}={role}"
@@ -136,6 +135,12 @@ def _missing(recording: Recording, role: str) -> str:
     else:
         remedy = "--state_columns says which it is"
     return f"{recording.name} has no {role}, but {text}; {remedy}"
+
+
+def _likeness(name: str, role: str) -> float:
+    """How much an array's name is like those that people give to a role, 0 to 1."""
+    last = re.split(r"[/.]", name.lower())[-1]
+    return max(difflib.SequenceMatcher(None, last, usual).ratio() for usual in USUAL[role])
 
 
 def _cameras(recording: Recording, renamed: Mapping[str, str], no_images: bool) -> dict[str, str]:

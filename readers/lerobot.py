@@ -88,7 +88,6 @@ def _recording(entry: LeRobotEpisode, info: Mapping[str, Any], file: str) -> Rec
             width = width_of(info, name)
             names = tuple(lerobot.flat_names(feature.get("names")))
             numbers[name] = names if len(names) == width else labels(width)
-    missing = missing_file(entry)
     return Recording(
         f"episode_{entry.index}",
         entry.data,
@@ -98,7 +97,8 @@ def _recording(entry: LeRobotEpisode, info: Mapping[str, Any], file: str) -> Rec
         tuple(features),
         task=entry.task,
         file=file,
-        problem=missing,
+        problem=missing_file(entry, [entry.data]),
+        without_pictures=missing_file(entry, [path for path, _ in entry.videos.values()]),
     )
 
 

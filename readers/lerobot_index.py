@@ -115,9 +115,8 @@ def read_entries(root: Path, info: Mapping[str, Any]) -> list[LeRobotEpisode]:
     return entries
 
 
-def missing_file(entry: LeRobotEpisode) -> FileNotFoundError | None:
+def missing_file(entry: LeRobotEpisode, paths: Sequence[Path]) -> FileNotFoundError | None:
     """The error for the first of an episode's files that is not there; None if all are."""
-    paths = (entry.data, *(path for path, _ in entry.videos.values()))
     path = next((path for path in paths if not path.is_file()), None)
     return path and FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
 

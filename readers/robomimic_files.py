@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from episodes import READ_ERRORS, EpisodeError, children, datasets_below, reading
-from readers.base import Reader, Recorded, Recording, Survey, damaged
+from episodes import EpisodeError, children, datasets_below, open_hdf5
+from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
 from readers.hdf5_files import hdf5_files, rows_of, sorted_out
 from readers.pictures import frames_of
 
@@ -45,7 +45,7 @@ class RobomimicFiles(Reader):
 
     def recognises(self, path: Path) -> bool:
         for file in hdf5_files(path):
-            with suppress(EpisodeError, OSError), reading(file) as root:
+            with suppress(EpisodeError, OSError), open_hdf5(file) as root:
                 return bool(_demos(root))
         return False
 
@@ -54,7 +54,7 @@ class RobomimicFiles(Reader):
         for file in files:
             prefix = "" if len(files) == 1 else f"{file.name}/"
             try:
-                with reading(file) as root:
+                with open_hdf5(file) as root:
                     recordings += [_looked_at(root, file, demo, prefix) for demo in _demos(root)]
                     for name, demos in _masks(root).items():
                         groups[name] = (*groups.get(name, ()), *(f"{prefix}{demo}" for demo in demos))
@@ -70,7 +70,7 @@ class RobomimicFiles(Reader):
         return Survey(recordings, rate, tasks=names, groups=groups, notes=notes)
 
     def read(self, recording: Recording, cameras: Sequence[str], fps: int) -> Recorded:
-        with reading(recording.path) as root:
+        with open_hdf5(recording.path) as root:
             datasets = datasets_below(root, f"data/{recording.key}")
             recorded = Recorded(
                 {name: rows_of(datasets[name], f"{recording.name}: {name}") for name in recording.numbers}
@@ -108,7 +108,7 @@ def _looked_at(root: Any, file: Path, demo: str, prefix: str) -> Recording:
             )
             raise EpisodeError(f"{name} has {what}; {PLAYBACK.partition(', or')[0]}")
         numbers, pictures, left_out = sorted_out(datasets, actions.shape[0])
-    except (*READ_ERRORS, AttributeError) as error:
+    except BROKEN as error:
         return Recording(name, file, demo, problem=damaged(name, error))
     cameras = tuple(each.removeprefix("obs/") for each in pictures if each.startswith("obs/"))
     return Recording(name, file, demo, actions.shape[0], numbers, cameras, tuple(left_out))
@@ -118,7 +118,7 @@ def _masks(root: Any) -> dict[str, list[str]]:
     """Names of demonstrations, by the name of each choice."""
     masks = {}
     for name, dataset in datasets_below(root, "mask").items():
-        with suppress(*READ_ERRORS, AttributeError):
+        with suppress(*BROKEN):
             names = [each.decode() if isinstance(each, bytes) else str(each) for each in dataset[()].ravel()]
             masks[name] = names
     return masks
@@ -126,7 +126,7 @@ def _masks(root: Any) -> dict[str, list[str]]:
 
 def _rate(root: Any) -> int | None:
     """Control steps a second, as the environment's arguments say."""
-    with suppress(*READ_ERRORS, AttributeError):
+    with suppress(*BROKEN):
         text = root["data"].attrs["env_args"]
         rate = json.loads(text)["env_kwargs"]["control_freq"]
         return int(rate) if 1 <= rate <= 1000 else None

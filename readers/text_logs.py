@@ -3,10 +3,10 @@
     3 action : [34.29, -19.85, -69.60, 81.19, -15.32, 8.44, 0.0003]
     3 qpos : [82.88, 53.17, -146.07, 84.72, 5.97, 3.69] 99 55
 
-Source: sinyeong10/act-plus-plus_one, aloha_scripts/real_env.py. `qpos` are six angles in degrees, the gripper as
-it was read, and as it was last commanded; a gripper that reads 255 could not be read. A state comes after the
-action of its number, so the action of step t + 1 was chosen in the state of step t. Windows writes these files
-in UTF-16. A log has no pictures: it tells what was done, not what was seen.
+Source: sinyeong10/act-plus-plus_one, aloha_scripts/real_env.py. `qpos` are six angles in degrees, the gripper
+as it was read, and as it was last commanded; a gripper that reads 255 could not be read. A state comes after
+the action of its number, so the action of step t + 1 was chosen in the state of step t. Windows writes these
+files in UTF-16. A log has no pictures: it tells what was done, not what was seen.
 """
 
 from __future__ import annotations

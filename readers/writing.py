@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from common import Workers, complete_file, empty_folder, hold, remove_unfinished, spread
 from constants import TASKS
-from episodes import READ_ERRORS, Episode, EpisodeError
-from readers.base import Recorded, Recording, damaged
+from episodes import Episode, EpisodeError
+from readers.base import BROKEN, Recorded, Recording, damaged
 from readers.layout import Layout
 from readers.registry import READERS
 from readers.units import Conversion, unit_note
@@ -127,7 +127,7 @@ def read(job: Job) -> Recorded:
     reader = READERS[job.reader]
     try:
         return reader.read(job.recording, list(job.layout.cameras), job.fps)
-    except (*READ_ERRORS, AttributeError, EOFError) as error:
+    except BROKEN as error:
         raise damaged(job.recording.name, error) from error
 
 
@@ -166,7 +166,3 @@ def _numbers(rows: np.ndarray, what: str) -> np.ndarray:
     if rows.dtype.kind not in "biuf" or not len(rows):
         raise EpisodeError(f"{what} is {rows.dtype} {rows.shape}; it must be numbers, one row a step")
     return rows if rows.dtype.kind == "f" else rows.astype(np.float64)
-
-
-def with_file(job: Job, file: str) -> Job:
-    return replace(job, file=file)

@@ -1,7 +1,7 @@
 """Diffusion Policy's replay buffers: a zarr folder or .zarr.zip, all episodes one behind the other.
 
-Source of the schema: real-stanford/diffusion_policy, diffusion_policy/common/replay_buffer.py: arrays with one
-row a step in `data`, and `meta/episode_ends`, the row behind the last of each episode. UMI's have the same form.
+Source of the schema: real-stanford/diffusion_policy, diffusion_policy/common/replay_buffer.py: arrays with
+one row a step in `data`, and `meta/episode_ends`, the row behind the last of each episode. UMI's are alike.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from episodes import EpisodeError
-from readers.base import Reader, Recorded, Recording, Survey
+from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
 from readers.hdf5_files import sorted_out
 from readers.pictures import frames_of
 
 STATES = ("state", "qpos", "robot_joint", "agent_pos", "robot_qpos", "robot_eef_pose", "obs/state")
-ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, zipfile.BadZipFile)
 MOST_EPISODES = 1_000_000
 
 
@@ -44,11 +43,17 @@ class ZarrBuffers(Reader):
 
     def survey(self, path: Path, fps: int | None) -> Survey:
         recordings, stores = [], _stores(path)
+        notes: list[str] = []
         for store in stores:
             prefix = f"{store.name}/" if len(stores) > 1 else ""
-            recordings += _looked_at(store, prefix)
+            try:
+                found, more = _looked_at(store, prefix)
+            except EpisodeError as error:
+                found, more = [Recording(store.name, store, problem=error)], []
+            recordings += found
+            notes += more
         names = (path.resolve().name.partition(".")[0],)
-        return Survey(recordings, tasks=names)
+        return Survey(recordings, tasks=names, notes=tuple(notes))
 
     def read(self, recording: Recording, cameras: Sequence[str], fps: int) -> Recorded:
         first, stop = recording.key
@@ -119,11 +124,8 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         store = zarr.storage.ZipStore(str(path), mode="r") if path.is_file() else str(path)
         yield zarr.open_group(store, mode="r")
-    except ERRORS as error:
-        if isinstance(error, EpisodeError):
-            raise
-        text = " ".join(str(error).split())[:300] or type(error).__name__
-        raise EpisodeError(f"{path} cannot be read ({text}); it is damaged, or not complete") from error
+    except BROKEN as error:
+        raise damaged(str(path), error) from error
     finally:
         if path.is_file() and store is not None:
             store.close()
@@ -143,8 +145,8 @@ def _arrays(root: Any) -> dict[str, Any]:
     return arrays
 
 
-def _looked_at(store: Path, prefix: str) -> list[Recording]:
-    """The episodes of a replay buffer."""
+def _looked_at(store: Path, prefix: str) -> tuple[list[Recording], list[str]]:
+    """The episodes of a replay buffer, and notes on it."""
     with opened(store) as root:
         for name in ("data", "meta/episode_ends"):
             if name not in root:
@@ -157,6 +159,7 @@ def _looked_at(store: Path, prefix: str) -> list[Recording]:
         lengths = {name: array.shape[0] for name, array in arrays.items() if array.shape}
         usual = max(lengths.values(), default=0)
         numbers, cameras, left_out = sorted_out(arrays, usual)
+        notes = [note for name in cameras if (note := _missing_chunks(f"{store.name}: {name}", arrays[name]))]
     recordings, first = [], 0
     for i, stop in enumerate(map(int, ends)):
         name, problem = f"{prefix}episode_{i}", None
@@ -171,4 +174,10 @@ def _looked_at(store: Path, prefix: str) -> list[Recording]:
             )
         )
         first = max(first, stop)
-    return recordings
+    return recordings, notes
+
+
+def _missing_chunks(what: str, array: Any) -> str:
+    """A note if parts of an array are not in the store: zarr reads them as zeros, and writes no zeros."""
+    missing = array.nchunks - array.nchunks_initialized
+    return f"{what}: {missing} of {array.nchunks} parts are not there, and read as black" if missing else ""

@@ -1,0 +1,66 @@
+"""Recordings with a few bytes changed: each comes in, or is refused in one line that leaves nothing."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from test_import import EXAMPLES, make
+
+from episodes.errors import EpisodeError
+from readers import ImportFlags, bring_in
+
+KINDS = ("flip", "cut", "zeros", "twice")
+
+
+def mutate(source: Path, seed: str) -> None:
+    """Change a file of a set."""
+    rng = random.Random(seed)
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    path = rng.choice(files)
+    content = bytearray(path.read_bytes())
+    place, length = rng.randrange(len(content)), rng.randrange(1, len(content) // 10 + 2)
+    kind = rng.choice(KINDS)
+    if kind == "flip":
+        for _ in range(rng.choice((1, 5, 50))):
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif kind == "cut":
+        del content[place:]
+    elif kind == "zeros":
+        content[place : place + length] = bytes(len(content[place : place + length]))
+    else:
+        content[place:place] = content[place : place + length]
+    path.write_bytes(content)
+
+
+def check(name: str, seeds: range, folder: Path) -> None:
+    original, _ = make(name, folder / "original")
+    for seed in seeds:
+        room = folder / str(seed)
+        room.mkdir()
+        source = room / original.name
+        (shutil.copytree if original.is_dir() else shutil.copy)(original, source)
+        mutate(source, f"{name} {seed}")
+        fps = 10 if name == "zarr" else None
+        flags = ImportFlags(
+            source=str(source), output_dir=str(room / "out"), num_workers=1, skip_damaged=True, fps=fps
+        )
+        try:
+            bring_in(flags)
+        except (ValueError, OSError) as error:
+            assert isinstance(error, EpisodeError | ValueError | FileNotFoundError)
+            assert len(str(error)) < 1000 and "\n" not in str(error)
+            assert [path.name for path in room.iterdir()] == [source.name]
+        else:
+            assert sorted(path.name for path in room.iterdir()) == sorted([source.name, "out"])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_ten_mutations(tmp_path, name):
+    check(name, range(10), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_thirty_mutations(tmp_path, name):
+    check(name, range(10, 40), tmp_path)
