@@ -34,6 +34,7 @@ ROWS = {
         "ours, all cores",
     ],
     "growth.py": GROWTH,
+    "imports.py": ["ACT, raw pictures", "ACT++, JPEG", "CSV and H.264"],
     "looks.py": [
         "plain",
         "mild, a look per episode",
