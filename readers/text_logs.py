@@ -36,14 +36,15 @@ _STATES_ONLY = re.compile(rf"^\s*{_NUMBERS}\s*$")
 class Rollout:
     """The steps of one rollout in a log."""
 
+    first: int  # number of its first state
     states: dict[int, list[float]] = field(default_factory=dict)
     actions: dict[int, list[float]] = field(default_factory=dict)
-    late: dict[int, float] = field(default_factory=dict)  # duration (s) by step
+    late: dict[int, float] = field(default_factory=dict)  # duration (s) by step, from 0 on
     unread_grippers: int = 0
 
     def whole(self) -> list[int]:
         """Steps with an action and the state before it, as far as none is missing."""
-        steps, step = [], 1
+        steps, step = [], self.first + 1
         while step in self.actions and step - 1 in self.states:
             steps.append(step)
             step += 1
@@ -79,7 +80,7 @@ class TextLogs(Reader):
         steps = rollout.whole()
         states = _table([rollout.states[step - 1] for step in steps], f"{recording.name}: qpos")
         actions = _table([rollout.actions[step] for step in steps], f"{recording.name}: action")
-        durations = [max(rollout.late.get(step - 1, 0.0), 1 / fps) for step in steps]
+        durations = [max(rollout.late.get(step, 0.0), 1 / fps) for step in range(len(steps))]
         times = np.concatenate([[0.0], np.cumsum(durations)[:-1]])
         recorded = Recorded({"qpos": states, "action": actions, "time": times[:, None]}, facts={"sim": False})
         if rollout.late:
@@ -120,7 +121,7 @@ def _is_log(file: Path) -> bool:
 
 
 def _rollouts(text: str) -> list[Rollout]:
-    """The rollouts of a log: each begins where its steps begin anew."""
+    """The rollouts of a log: each begins with a state that no action led to. Some logs number on."""
     rollouts: list[Rollout] = []
     for line in text.splitlines():
         match = _LINE.match(line)
@@ -131,17 +132,17 @@ def _rollouts(text: str) -> list[Rollout]:
             continue
         step, values = int(match[1]), _floats(match[3])
         is_state = match[2] == "qpos"
-        if is_state and (not rollouts or step == 0 or step in rollouts[-1].states):
-            rollouts.append(Rollout())
-        if not rollouts or values is None:
+        if values is None or not (rollouts or is_state):
             continue
+        if is_state and not (rollouts and step in rollouts[-1].actions and step not in rollouts[-1].states):
+            rollouts.append(Rollout(step))
         if is_state:
             grippers = _floats(match[4].replace(" ", ","))
             rollouts[-1].unread_grippers += bool(grippers) and grippers[0] == UNREADABLE
             rollouts[-1].states[step] = [*values, *_gripper(grippers)]
         else:
             rollouts[-1].actions[step] = values
-    return rollouts
+    return [rollout for rollout in rollouts if rollout.actions]
 
 
 def _floats(text: str) -> list[float] | None:

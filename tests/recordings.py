@@ -160,7 +160,7 @@ def text_log(path: Path) -> list[Truth]:
         "stats {'action_mean': array([  6.4, 51.5], dtype=float32),",
         " 'qpos_mean': []}",
     ]
-    wanted = []
+    wanted, number = [], 0  # which goes on in the second rollout
     for i, steps in enumerate(LENGTHS[:2]):
         one = truth(i, steps + 1, 7)
         degrees = np.degrees(one.qpos[:, :6])
@@ -169,14 +169,15 @@ def text_log(path: Path) -> list[Truth]:
         for t in range(steps + 1):
             if t:
                 action = [*np.degrees(one.action[t - 1, :6]), 30.0 + t]
-                lines.append(f"{t} action : [{', '.join(f'{x:.7f}' for x in action)}] 이전 값 : 70")
+                lines.append(f"{number} action : [{', '.join(f'{x:.7f}' for x in action)}] 이전 값 : 70")
             state = ", ".join(f"{x:.7f}" for x in degrees[t])
-            lines.append(f"{t} qpos : [{state}] {grippers[t]:g} {orders[t]:g}")
-            lines += [f"{t} cur_frame ({HEIGHT}, {WIDTH}, 3)", "action.shape (7,)"]
+            lines.append(f"{number} qpos : [{state}] {grippers[t]:g} {orders[t]:g}")
+            lines += [f"{number} cur_frame ({HEIGHT}, {WIDTH}, 3)", "action.shape (7,)"]
             if t == 3:
                 lines.append(
                     "Warning: step duration: 0.175 s at step 2 longer than DT: 0.1 s, culmulated delay: 1 s"
                 )
+            number += 1
         seen = np.where(grippers == 255, orders, grippers)[:-1] / 100
         qpos = np.column_stack([one.qpos[:-1, :6], seen])
         ordered = (31.0 + np.arange(steps)) / 100
