@@ -128,4 +128,5 @@ def _facts(file: Path) -> tuple[dict[str, Any], str]:
         facts, _ = read_header(file)
     except EpisodeError as error:
         return {}, f"attributes are left out: {str(error).removeprefix(f'{file}: ')}"
-    return {name: value for name, value in facts.items() if value != FACTS[name].default}, ""
+    known = {name: value for name, value in facts.items() if value != FACTS[name].default}
+    return {**known, "sim": facts["sim"]}, ""

@@ -91,6 +91,18 @@ def test_a_folder_of_something_else(tmp_path):
         recognised(tmp_path / "b")
 
 
+def test_attributes_come_along(tmp_path):
+    wanted = truth(0, 6)
+    for i, values in enumerate(
+        ({"sim": True, "fps": "25", "success": "yes"}, {"sim": np.array([0]), "fps": 25})
+    ):
+        act_file(
+            tmp_path / f"set/episode_{i}.hdf5", wanted, lambda root, values=values: root.attrs.update(values)
+        )
+    made = bring(tmp_path / "set", tmp_path / "out")
+    assert [(one.sim, one.fps, one.success) for one in made] == [(True, 25, True), (False, 25, None)]
+
+
 # --- names, columns, choices
 
 
