@@ -13,7 +13,7 @@ from typing import Any
 
 from episodes import FACTS, EpisodeError, datasets_below, open_hdf5, read_header, seconds
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.hdf5_files import hdf5_files, rows_of, sorted_out, steps_of
+from readers.hdf5_files import hdf5_files, holds_demonstrations, rows_of, sorted_out, steps_of
 from readers.pictures import frames_of
 
 STATES = ("observations/qpos", "observation/qpos", "obs/qpos", "qpos", "observations/state", "state")
@@ -39,7 +39,8 @@ class ActFiles(Reader):
     }
 
     def recognises(self, path: Path) -> bool:
-        return bool(hdf5_files(path))
+        files = hdf5_files(path)
+        return bool(files) and not holds_demonstrations(files)
 
     def survey(self, path: Path, fps: int | None) -> Survey:
         files = hdf5_files(path)

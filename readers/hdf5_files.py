@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from episodes import EpisodeError, read_numbers
+from episodes import EpisodeError, children, open_hdf5, read_numbers
 from readers.base import labels
 from readers.pictures import picture_form, why_left_out
 
@@ -27,6 +28,20 @@ def is_ours(root: Path, path: Path) -> bool:
     """Whether a path below `root` is an HDF5 file that nobody hides and no cache of features."""
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
     return path.suffix.lower() in SUFFIXES and not hidden and "features" not in path.name and path.is_file()
+
+
+def demonstrations(root: Any) -> list[str]:
+    """Names of robomimic's demonstrations in an open file, by number; none if it is another kind of file."""
+    names = [name for name in children(root, "data") if name.startswith("demo")]
+    return sorted(names, key=lambda name: (len(name), name))
+
+
+def holds_demonstrations(files: Sequence[Path]) -> bool:
+    """Whether the first of these files that can be opened is one of robomimic's."""
+    for file in files:
+        with suppress(EpisodeError, OSError), open_hdf5(file) as root:
+            return bool(demonstrations(root))
+    return False
 
 
 def sorted_out(

@@ -80,7 +80,7 @@ def bring_in(flags: ImportFlags, label: str = "import", is_strict: bool = False)
     intake = take_in(reader, flags, is_strict)
     print(_summary(source, intake))
     if not is_strict:
-        print(_details(intake), end="")
+        print(_details(intake) + _others(source, reader), end="")
     if intake.problems and not flags.skip_damaged:
         raise _refusal(intake.problems, len(intake.recordings), "nothing was written")
     if flags.dry_run:
@@ -181,6 +181,14 @@ def _details(intake: Intake) -> str:
     groups = [f"{name} ({len(names)})" for name, names in intake.survey.groups.items()]
     lines += [f"choices for --episodes: {', '.join(groups)}"] if groups else []
     return "".join(f"{line}\n" for line in [*lines, *(f"note: {note}" for note in intake.notes)])
+
+
+def _others(source: Path, reader: Reader) -> str:
+    """A line on recordings of other formats that lie there too; "" if there are none."""
+    names = [other.name for other in READERS.values() if other is not reader and other.recognises(source)]
+    return (
+        f"not read: recordings of other formats; --format {' or '.join(names)} reads them\n" if names else ""
+    )
 
 
 def _not_taken(one: Recording, layout: Layout) -> list[str]:

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from episodes import EpisodeError, children, datasets_below, open_hdf5
+from episodes import EpisodeError, datasets_below, open_hdf5
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.hdf5_files import hdf5_files, rows_of, sorted_out
+from readers.hdf5_files import demonstrations, hdf5_files, holds_demonstrations, rows_of, sorted_out
 from readers.pictures import frames_of
 
 FPS = 20  # control steps a second of robosuite's environments
@@ -44,10 +44,7 @@ class RobomimicFiles(Reader):
     }
 
     def recognises(self, path: Path) -> bool:
-        for file in hdf5_files(path):
-            with suppress(EpisodeError, OSError), open_hdf5(file) as root:
-                return bool(_demos(root))
-        return False
+        return holds_demonstrations(hdf5_files(path))
 
     def survey(self, path: Path, fps: int | None) -> Survey:
         recordings, groups, rate, files = [], {}, None, hdf5_files(path)
@@ -55,7 +52,7 @@ class RobomimicFiles(Reader):
             prefix = "" if len(files) == 1 else f"{file.name}/"
             try:
                 with open_hdf5(file) as root:
-                    recordings += [_looked_at(root, file, demo, prefix) for demo in _demos(root)]
+                    recordings += [_looked_at(root, file, demo, prefix) for demo in demonstrations(root)]
                     for name, demos in _masks(root).items():
                         groups[name] = (*groups.get(name, ()), *(f"{prefix}{demo}" for demo in demos))
                     rate = rate or _rate(root)
@@ -83,11 +80,6 @@ class RobomimicFiles(Reader):
                 recorded.notes += notes
         recorded.facts["sim"] = True
         return recorded
-
-
-def _demos(root: Any) -> list[str]:
-    names = [name for name in children(root, "data") if name.startswith("demo")]
-    return sorted(names, key=lambda name: (len(name), name))
 
 
 def _looked_at(root: Any, file: Path, demo: str, prefix: str) -> Recording:

@@ -83,6 +83,15 @@ def test_none_is_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_formats_that_lie_beside_each_other(tmp_path, capsys):
+    act_file(tmp_path / "set/episode_0.hdf5", truth(0, 6))
+    recordings.text_log(tmp_path / "set/log.txt")
+    bring(tmp_path / "set", tmp_path / "out")
+    assert "not read: recordings of other formats; --format log reads them" in capsys.readouterr().out
+    assert len(bring(tmp_path / "set", tmp_path / "logs", format="log")) == 2
+    assert "--format act reads them" in capsys.readouterr().out
+
+
 def test_a_folder_of_something_else(tmp_path):
     (tmp_path / "a.docx").write_text("x")
     with pytest.raises(ValueError, match=r"of no format that is read \(lerobot, .*; it holds a\.docx"):
