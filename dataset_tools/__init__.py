@@ -10,10 +10,12 @@ __getattr__, __dir__, __all__ = open_door(
             "AlignFlags",
             "RelabelFlags",
             "ResampleFlags",
+            "ShiftActionsFlags",
             "TruncateFlags",
             "align",
             "relabel",
             "resample",
+            "shift_actions",
             "truncate",
         ),
         "image_edits": (

@@ -15,7 +15,7 @@ from typing import Any
 from common import Workers, choose, cli
 from constants import TASKS
 from dataset_tools.plans import Plan, Write
-from dataset_tools.transforms import EVENTS, event_step, relabelled, resampled, shifted, truncated
+from dataset_tools.transforms import EVENTS, event_step, led, relabelled, resampled, shifted, truncated
 from episodes import Episode, EpisodeError, find_episode, list_episodes, unread_datasets
 
 
@@ -230,6 +230,30 @@ def align(flags: AlignFlags) -> Plan:
     steps_text = f"{flags.event} at steps {min(events.values())} to {max(events.values())}"
     note = f"{steps_text}, moved to step {to}; all {len(events)} episodes become {steps} steps long"
     return replace(plan, notes=(*plan.notes, note))
+
+
+@dataclass(frozen=True)
+class ShiftActionsFlags(EditFlags):
+    steps: int | None = cli.flag(
+        None,
+        "steps by which commands come earlier (later if negative), e.g. as many as the arm lags behind",
+        least=-10_000,
+        most=10_000,
+    )
+    action: str = cli.flag(
+        "recorded",
+        "commands to take: those recorded, or the state of the next step, for recordings whose commands are "
+        "the states themselves (an arm guided by hand)",
+        ("recorded", "next_state"),
+    )
+
+
+def shift_actions(flags: ShiftActionsFlags) -> Plan:
+    """Take commands from some steps later, or the states in their place, so that they lead the arm."""
+    if not flags.steps and flags.action == "recorded":
+        raise ValueError("nothing to change; give --steps, or --action next_state")
+    edit = partial(led, steps=flags.steps or 0, by_states=flags.action == "next_state")
+    return plan_edits(flags, lambda path: edit)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ KINDS = ("success", "case", "task")  # by what episodes can be sorted
 DARK = 1.0  # grey levels: the standard deviation of a picture that shows nothing
 MOVED = 0.05  # rad; if the arm moves by more while the picture stands still, the camera is frozen
 LARGEST_ANGLE = 10.0  # rad; states beyond it are in degrees (myCobot files of a fork of ACT++)
+MAX_SPEED = 8.0  # rad/s, for sets too small to tell what is usual
 
 
 @dataclass
@@ -99,9 +100,10 @@ def compare(many: Sequence[Facts]) -> None:
 class Thresholds:
     """Flags: how far an episode may go before `check` reports it."""
 
-    max_speed: float = cli.flag(
-        8.0,
-        "speed (rad/s, or as much in degrees) above which a joint's step from state to state is a jump",
+    max_speed: float | None = cli.flag(
+        None,
+        "speed (rad/s, or as much in degrees) above which a joint's step from state to state is a jump; if "
+        "not given, what is far beyond the set's own steps, whatever its unit; 8 with fewer than 4 episodes",
         above=0,
     )
     frozen_steps: int = cli.flag(
@@ -130,14 +132,23 @@ class Findings:
     is_open: bool = True  # whether it could be opened; if not, its content may be sound
 
 
-def find_problems(path: Path, thresholds: Thresholds) -> Findings:
-    """Everything that is wrong with a file; every frame is decoded."""
+def find_problems(
+    path: Path, thresholds: Thresholds, limits: Mapping[str, np.ndarray] | None = None
+) -> Findings:
+    """Everything that is wrong with a file; every frame is decoded.
+
+    Args:
+        path: the file.
+        thresholds: how far an episode may go.
+        limits: of `qpos` and `action`, the largest step of each entry (D,) that is no jump, if the set tells
+            (`doctor.jump_limits`).
+    """
     try:
         episode = Episode.load(path)
     except (EpisodeError, FileNotFoundError) as error:
         is_open = not isinstance(error, OpenError | FileNotFoundError)
         return Findings(path, [_without_path(error, path)], is_open=is_open)
-    problems = [*_jumps(episode, thresholds.max_speed), *_rates(episode, thresholds)]
+    problems = [*_jumps(episode, thresholds.max_speed, limits), *_rates(episode, thresholds)]
     repeats = {}
     for camera, frames in episode.images.items():
         try:
@@ -209,18 +220,21 @@ def _joints(episode: Episode, rows: np.ndarray) -> np.ndarray:
     return joints
 
 
-def _jumps(episode: Episode, max_speed: float) -> list[str]:
-    """Where a joint or its command moves further in a step than any arm can."""
+def _jumps(episode: Episode, max_speed: float | None, usual: Mapping[str, np.ndarray] | None) -> list[str]:
+    """Where a joint or its command moves further in a step than any arm can, or than is usual."""
     problems = []
-    limit = max_speed * _unit(episode) / episode.fps
+    fastest = (max_speed or MAX_SPEED) * _unit(episode) / episode.fps
     for name in ("qpos", "action"):
         steps = np.abs(np.diff(_joints(episode, getattr(episode, name)), axis=0))
-        if (steps > limit).any():
-            first, joint = np.argwhere(steps > limit)[0]
-            count = int((steps > limit).any(axis=1).sum())
+        limits = np.full(steps.shape[1], fastest)
+        if usual is not None and max_speed is None and usual[name].shape == limits.shape:
+            limits = usual[name]
+        if (steps > limits).any():
+            first, joint = np.argwhere(steps > limits)[0]
+            count = int((steps > limits).any(axis=1).sum())
             problems.append(
                 f"{name}: {count} jumps, the first of {steps[first, joint]:.2f} at step {first + 1}, entry "
-                f"{joint} (limit {limit:.2f} a step)"
+                f"{joint} (limit {limits[joint]:.2f} a step)"
             )
     return problems
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, choose, cli, spread
+from common import Workers, check_folder, choose, cli, complete_file, spread
 from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.inspection import (
     KINDS,
     Facts,
+    Findings,
     Thresholds,
     compare,
     find_problems,
@@ -24,6 +26,7 @@ from dataset_tools.inspection import (
     sort_by_kind,
 )
 from dataset_tools.region_search import steps_in_step
+from doctor import Finding, cases, diagnose, jump_limits, survey_folder
 from episodes import (
     Episode,
     EpisodeError,
@@ -83,35 +86,99 @@ def summary(facts: Sequence[Facts]) -> str:
 
 @dataclass(frozen=True)
 class CheckFlags(Thresholds, FolderFlags, Workers):
-    pass
+    only: str | None = cli.flag(
+        None,
+        "one part of the check: files (each one, every frame), or set (what shows across episodes, by a "
+        "sample of frames: fast); both if not given",
+        ("files", "set"),
+    )
+    json: str | None = cli.flag(
+        None, "file to write the result to, for scripts; -: to print it instead of the words"
+    )
 
 
 def check(flags: CheckFlags) -> None:
-    """Look at every step and frame of every file; ends with exit status 1 if anything is wrong."""
+    """Look at all files, and at what shows across them; ends with exit status 1 if a file is wrong."""
+    if flags.json not in (None, "-"):
+        check_folder(Path(flags.json).absolute().parent, "json")
     paths = list_episodes(flags.dataset_dir)
     facts = [read_facts(path) for path in paths]
     compare(facts)
     headers = {path: one.problems for path, one in zip(paths, facts, strict=True)}
-    thresholds = Thresholds(**{name: getattr(flags, name) for name in cli.flags_of(Thresholds())})
-    progress = tqdm(total=len(paths), desc="checking", unit="episode")
-    with progress, spread(find_problems, [(path, thresholds) for path in paths], flags, progress) as results:
-        findings = {one.path: one for one in results}
-    problems = {path: list(dict.fromkeys([*findings[path].problems, *headers[path]])) for path in paths}
-    for path, own in problems.items():
-        print("".join(f"{path.name}: {problem}\n" for problem in own), end="")
-    print("".join(f"{line}\n" for line in gathered_notes({one.name: one.notes for one in facts})), end="")
-    frames = sum(one.frames for one in findings.values())
-    untimed = sum(not one.is_timed for one in findings.values())
-    unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""
-    print(f"{len(paths)} episodes, {frames} frames{unknown}")
+    survey = survey_folder(flags.dataset_dir, paths, flags, with_pictures=flags.only != "files")
+    found = [] if flags.only == "files" else diagnose(survey)
+    checked = {} if flags.only == "set" else _check_files(paths, flags, jump_limits(survey))
+    problems = {
+        path: list(dict.fromkeys([*(checked[path].problems if checked else ()), *headers[path]]))
+        for path in paths
+    }
+    counts = cases(survey)
+    if flags.json:
+        _write_json(flags.json, paths, problems, found, counts)
+    if flags.json != "-":
+        notes = gathered_notes({one.name: one.notes for one in facts})
+        lines = [f"{path.name}: {problem}" for path, own in problems.items() for problem in own]
+        print("".join(f"{line}\n" for line in [*lines, *notes]), end="")
+        print(_counted(len(paths), checked))
+        print("".join(f"{line}\n" for line in _set_lines(found, counts)), end="")
     wrong = [path for path in paths if problems[path]]
     if wrong:
-        damaged = [path.stem.removeprefix("episode_") for path in wrong if findings[path].is_open]
+        is_open = {path: not checked or checked[path].is_open for path in wrong}
+        damaged = [path.stem.removeprefix("episode_") for path in wrong if is_open[path]]
         count = (
             f"{sum(len(problems[path]) for path in wrong)} problems in {len(wrong)} of {len(paths)} episodes"
         )
         raise EpisodeError(f"{count}; {_advice(flags.dataset_dir, damaged, len(wrong) - len(damaged))}")
-    print("nothing is wrong")
+    if flags.json != "-":
+        print("nothing is wrong" + (f" with the files; {len(found)} findings across them" if found else ""))
+
+
+def _check_files(
+    paths: Sequence[Path], flags: CheckFlags, limits: dict[str, np.ndarray] | None
+) -> dict[Path, Findings]:
+    """What is wrong with each file; every frame is decoded."""
+    thresholds = Thresholds(**{name: getattr(flags, name) for name in cli.flags_of(Thresholds())})
+    calls = [(path, thresholds, limits) for path in paths]
+    progress = tqdm(total=len(paths), desc="checking", unit="episode")
+    with progress, spread(find_problems, calls, flags, progress) as results:
+        return {one.path: one for one in results}
+
+
+def _counted(episodes: int, checked: Mapping[Path, Findings]) -> str:
+    """How much was looked at."""
+    if not checked:
+        return f"{episodes} episodes, a sample of their frames"
+    untimed = sum(not one.is_timed for one in checked.values())
+    unknown = f"; {untimed} have no /time, so that their rate is unknown" if untimed else ""
+    return f"{episodes} episodes, {sum(one.frames for one in checked.values())} frames{unknown}"
+
+
+def _set_lines(found: Sequence[Finding], counts: Mapping[str, int]) -> list[str]:
+    """What shows across episodes, a line each."""
+    lines = [", ".join(f"{label}: {count}" for label, count in counts.items())] if counts else []
+    return [*(f"episodes per case: {line}" for line in lines), *(f"across episodes: {f.line}" for f in found)]
+
+
+def _write_json(
+    place: str,
+    paths: Sequence[Path],
+    problems: Mapping[Path, Sequence[str]],
+    found: Sequence[Finding],
+    counts: Mapping[str, int],
+) -> None:
+    """The result as JSON, to a file or to stdout (-)."""
+    result = {
+        "episodes": len(paths),
+        "cases": dict(counts),
+        "files": {path.name: list(own) for path, own in problems.items() if own},
+        "findings": [finding.plain() for finding in found],
+    }
+    text = json.dumps(result, indent=2)
+    if place == "-":
+        print(text)
+        return
+    with complete_file(Path(place)) as part:
+        part.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:

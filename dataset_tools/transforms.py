@@ -1,4 +1,4 @@
-"""Transforms of an episode: shortened, shifted, resampled, mirrored, compressed, masked.
+"""Transforms of an episode: shortened, shifted, led, resampled, mirrored, compressed, masked.
 
 Each function takes an episode with its images in memory and returns a new one; it never changes the old one.
 """
@@ -118,6 +118,30 @@ def shifted(episode: Episode, shift: int, steps: int) -> Episode:
 
 def _zeroed(rows: np.ndarray | None, where: np.ndarray) -> np.ndarray | None:
     return None if rows is None else np.where(where[:, None], 0, rows)
+
+
+def led(episode: Episode, steps: int, by_states: bool = False) -> Episode:
+    """The episode with each action taken from `steps` steps later; the last (or first) one is repeated.
+
+    Args:
+        episode: the episode.
+        steps: how much earlier a command comes; later if negative.
+        by_states: take the state of the next step in place of the recorded action.
+
+    Raises:
+        EpisodeError: a state has not the entries of an action.
+    """
+    if by_states and episode.qpos.shape != episode.action.shape:
+        raise EpisodeError(
+            f"a state has {episode.qpos.shape[1]} entries, an action {episode.action.shape[1]}; "
+            "--action next_state needs the same"
+        )
+    last = len(episode) - 1
+    taken = (np.arange(len(episode)) + steps).clip(0, last)
+    base = None if episode.base_action is None else episode.base_action[taken]
+    if by_states:
+        return replace(episode, action=episode.qpos[(taken + 1).clip(0, last)], base_action=base)
+    return replace(episode, action=episode.action[taken], base_action=base)
 
 
 def resampled(episode: Episode, fps: int) -> Episode:

@@ -14,6 +14,7 @@ from torch import Tensor
 from common import World
 from constants import Stream
 from episodes import (
+    Episode,
     Shares,
     StartSampler,
     Stats,
@@ -51,13 +52,17 @@ class Data:
     stats: Stats
     views: dict[str, View]  # of the cameras that are not seen whole
 
+    def episodes(self) -> dict[Path, Episode]:
+        """All episodes, those to train on first."""
+        both = (self.train, self.validation)
+        return {path: e for data in both for path, e in zip(data.paths, data.episodes, strict=True)}
+
     def text(self) -> str:
         """How many episodes there are, and from where."""
         folders = ", ".join(map(str, self.folders))
         n_train, n_validation = len(self.train.paths), len(self.validation.paths)
         count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
-        both = (self.train, self.validation)
-        notes = {str(p): e.notes for data in both for p, e in zip(data.paths, data.episodes, strict=True)}
+        notes = {str(path): episode.notes for path, episode in self.episodes().items()}
         return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
 
 

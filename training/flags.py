@@ -199,6 +199,9 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
         most=1000,
         group="training",
     )
+    no_check: bool = cli.flag(
+        False, "do not look for what is wrong with the episodes before training", group="training"
+    )
     chunk_seconds: float | None = cli.flag(
         None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
     )

@@ -12,6 +12,7 @@ from cameras import dataset_references
 from common import LiveView, World, choose_kernels, k_plot, pick_device
 from constants import Stream
 from disturbances import is_sweep, read_sweep
+from doctor import training_lines
 from evaluation import (
     EvalConfig,
     EvalJob,
@@ -42,6 +43,8 @@ def train(
     resume = config.resumes(last)
     data = load_data(config, task.name, config.camera_names or task.cameras, training.seed)
     say(data.text())
+    if world.is_first and not config.no_check:
+        print("".join(f"{line}\n" for line in training_lines(data.episodes())), end="")
     torch.manual_seed(training.seed)
     device = pick_device(training.device)
     choose_kernels(device, training.deterministic)

@@ -1,0 +1,264 @@
+"""Symptoms of what cameras showed, by a few small pictures of each episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from cameras import PlacementLimits, Reference, judge_placement
+from doctor.survey import Examined, Survey
+from doctor.symptoms import LEAVE_OUT, PICTURES, Sign, symptom
+
+LEAST_SEEN = 3  # episodes of which is told what a camera usually shows
+DARK = 2.0  # grey levels: the deviation of a picture that shows nothing
+BETTER = 0.5  # of two correlations: by so much another place must fit better, for cameras that were swapped
+FLIPPED = 0.3  # of one
+VARIES = 25.0  # grey levels between the pictures of an episode
+STANDS = 0.5  # share of the picture that varies less, of a camera that stands
+FOCUS = 0.6  # of the usual sharpness
+BESIDE = 6.0  # pixels around an edge that its sharpness refers to
+WHITE = 250  # of 255, in all colours
+OVER_EXPOSED = 0.5  # share of a picture that is white
+MORE_EXPOSED = 0.2  # share of it by which one is whiter than usual
+ALIKE = 0.5  # correlation with the usual picture, below which one shows another place
+STEP = 3  # pixels (of 320) beside its place at which a picture is tried
+FAR_BETTER = 0.5  # of the difference there: it is in its place
+LIKE_MOST = 0.8  # the same, of most episodes, if there is a usual picture at all
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two pictures of any shape; 0 if one of them is even."""
+    first, second = (picture.astype(float).ravel() - picture.mean() for picture in (one, other))
+    size = np.linalg.norm(first) * np.linalg.norm(second)
+    return float(first @ second / size) if size > 0 else 0.0
+
+
+def _better(changed: np.ndarray, picture: np.ndarray, usual: np.ndarray) -> float:
+    """How much more a changed picture is like the usual one."""
+    return _likeness(changed, usual) - _likeness(picture, usual)
+
+
+def _first(one: Examined, camera: str) -> np.ndarray:
+    return one.cameras[camera].pictures[0].astype(np.float32)
+
+
+def _usual(seen: tuple[Examined, ...], camera: str) -> np.ndarray:
+    """(h, w, 3), the median of first pictures."""
+    return np.median([_first(one, camera) for one in seen], axis=0)
+
+
+def _is_dead(one: Examined, camera: str) -> bool:
+    return bool(one.cameras[camera].grey.std(axis=(1, 2)).max() < DARK)
+
+
+def _white(one: Examined, camera: str) -> float:
+    """Largest share of its pictures that is white."""
+    return float((one.cameras[camera].pictures.min(axis=3) >= WHITE).mean(axis=(1, 2)).max())
+
+
+def _shown(survey: Survey) -> Iterator[tuple[str, tuple[Examined, ...]]]:
+    """Each camera, and the episodes in which it shows something that can be compared."""
+    for camera in survey.cameras:
+        seen = tuple(
+            one
+            for one in survey.seen_by(camera)
+            if not _is_dead(one, camera) and _white(one, camera) < OVER_EXPOSED
+        )
+        if len(seen) >= LEAST_SEEN:
+            yield camera, seen
+
+
+@symptom(
+    "dead_camera",
+    PICTURES,
+    "the policy learns not to look at it",
+    "look at its cable and its lens; " + LEAVE_OUT.removeprefix("look at them; "),
+)
+def dead_camera(survey: Survey) -> Iterator[Sign]:
+    """A camera shows nothing, or the same picture throughout an episode."""
+    for camera in sorted({camera for one in survey.every for camera in one.cameras}):
+        seen = [one for one in survey.every if camera in one.cameras]
+        dark = [one for one in seen if _is_dead(one, camera)]
+        frozen = [one for one in seen if one not in dark and _is_frozen(one, camera)]
+        for found, words in ((dark, "shows nothing"), (frozen, "shows the same picture all the time")):
+            if found:
+                yield Sign(words, found, camera)
+
+
+def _is_frozen(one: Examined, camera: str) -> bool:
+    """A real camera's noise never repeats; a simulated one may see nothing that moves."""
+    pictures = one.cameras[camera].pictures
+    is_moving = bool(np.ptp(one.states, axis=0).max(initial=0) > 0)
+    return not one.episode.sim and is_moving and len(pictures) > 1 and bool((pictures == pictures[0]).all())
+
+
+@symptom(
+    "swapped_cameras",
+    PICTURES,
+    "the policy sees one camera's view as the other's",
+    LEAVE_OUT,
+)
+def swapped_cameras(survey: Survey) -> Iterator[Sign]:
+    """Two cameras have each other's view in some episodes."""
+    shown = dict(_shown(survey))
+    usual = {camera: _usual(seen, camera) for camera, seen in shown.items()}
+    for one_camera, other_camera in combinations(shown, 2):
+        both = [one for one in shown[one_camera] if one in shown[other_camera]]
+        found = []
+        for one in both:
+            views = [_first(one, camera) for camera in (one_camera, other_camera)]
+            places = [usual[camera] for camera in (one_camera, other_camera)]
+            own = sum(_likeness(view, place) for view, place in zip(views, places, strict=True))
+            exchanged = sum(_likeness(view, place) for view, place in zip(views, places[::-1], strict=True))
+            if exchanged > own + BETTER:
+                found.append(one)
+        if found:
+            yield Sign(f"has the view of {other_camera!r}, and the other way round", found, one_camera)
+
+
+@symptom(
+    "mirrored_picture",
+    PICTURES,
+    "left and right are exchanged, so the policy reaches to the wrong side",
+    "set the camera's own mirroring off; " + LEAVE_OUT.removeprefix("look at them; "),
+)
+def mirrored_picture(survey: Survey) -> Iterator[Sign]:
+    """A camera's picture is mirrored in some episodes."""
+    for camera, seen in _shown(survey):
+        usual = _usual(seen, camera)
+        better = {one: _better(_first(one, camera)[:, ::-1], _first(one, camera), usual) for one in seen}
+        found = [one for one, gain in better.items() if gain > FLIPPED]
+        if found:
+            yield Sign("is mirrored", found, camera)
+
+
+def _tints(picture: np.ndarray) -> np.ndarray:
+    """How colours differ from grey."""
+    return picture - picture.mean(axis=2, keepdims=True)
+
+
+@symptom(
+    "exchanged_colors",
+    PICTURES,
+    "the policy does not know objects by their colour again",
+    "python3 edit_episodes.py recolor --dataset_dir {folder} --output_dir NEW --episodes {episodes}",
+)
+def exchanged_colors(survey: Survey) -> Iterator[Sign]:
+    """Red and blue are exchanged in some episodes."""
+    for camera, seen in _shown(survey):
+        usual = _tints(_usual(seen, camera))
+        tints = {one: _tints(_first(one, camera)) for one in seen}
+        found = [one for one, each in tints.items() if _better(each[..., ::-1], each, usual) > BETTER]
+        if found:
+            yield Sign("has red and blue exchanged", found, camera)
+
+
+@symptom(
+    "moved_camera",
+    PICTURES,
+    "the policy takes what is at one place for another, by as much as the camera moved",
+    "python3 edit_episodes.py split puts the episodes from before and after it apart; or " + LEAVE_OUT,
+)
+def moved_camera(survey: Survey) -> Iterator[Sign]:
+    """A camera that stands still within episodes stood elsewhere in some of them."""
+    for camera, seen in _shown(survey):
+        if not _stands(seen, camera):
+            continue
+        usual = _usual(seen, camera)
+        alike = {one: _likeness(_first(one, camera), usual) for one in seen}
+        best = max(alike, key=lambda one: alike[one])
+        reference = Reference(_grey3(best, camera), np.ones(best.cameras[camera].fine.shape, bool))
+        is_usual = float(np.median(list(alike.values()))) > LIKE_MOST
+        found, shifts = [], []
+        for one in seen:
+            if _is_in_place(one.cameras[camera].fine, best.cameras[camera].fine):
+                continue
+            there = judge_placement(camera, reference, _grey3(one, camera), PlacementLimits())
+            is_elsewhere = is_usual and alike[one] < ALIKE and not _is_explained(one, camera, survey)
+            if there.is_moved and (there.displacement.is_believed or is_elsewhere):
+                found.append(one)
+                shifts += [there.displacement.distance] if there.displacement.is_believed else []
+        if found:
+            width = reference.picture.shape[1]
+            far = f", by {np.median(shifts) * 640 / width:.0f} px of 640" if shifts else ""
+            yield Sign(f"stands elsewhere in {len(found)} of {len(seen)} episodes{far}", found, camera)
+
+
+def _is_in_place(picture: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether a picture (h, w) fits the reference far better as it is than a little beside: then it stands.
+
+    It is quicker than looking how far it is off, and true of nearly all.
+    """
+    inner = picture[STEP:-STEP, STEP:-STEP]
+    height, width = inner.shape
+    misfits = {
+        (y, x): float(cv2.absdiff(inner, reference[y : y + height, x : x + width]).mean())
+        for y, x in ((STEP, STEP), (0, STEP), (2 * STEP, STEP), (STEP, 0), (STEP, 2 * STEP))
+    }
+    there = misfits.pop((STEP, STEP))
+    return there < FAR_BETTER * min(misfits.values())
+
+
+def _is_explained(one: Examined, camera: str, survey: Survey) -> bool:
+    """Whether a picture is another camera's, or a mirror image."""
+    usual = {name: _usual(seen, name) for name, seen in _shown(survey)}
+    picture = _first(one, camera)
+    others = [picture[:, ::-1], *(view for name, view in usual.items() if name != camera)]
+    fits = [_likeness(others[0], usual[camera]), *(_likeness(picture, view) for view in others[1:])]
+    return max(fits) > _likeness(picture, usual[camera]) + FLIPPED
+
+
+def _stands(seen: tuple[Examined, ...], camera: str) -> bool:
+    """Whether most of the picture stays as it is within episodes."""
+    shares = [(np.ptp(one.cameras[camera].grey, axis=0) < VARIES).mean() for one in seen]
+    return float(np.median(shares)) > STANDS
+
+
+def _grey3(one: Examined, camera: str) -> np.ndarray:
+    """(h, w, 3) uint8, the first picture in grey."""
+    return np.repeat(one.cameras[camera].fine[:, :, None], 3, axis=2)
+
+
+@symptom(
+    "out_of_focus",
+    PICTURES,
+    "the policy does not see edges where it learned them",
+    "fix the focus (autofocus off), wipe the lens; " + LEAVE_OUT.removeprefix("look at them; "),
+)
+def out_of_focus(survey: Survey) -> Iterator[Sign]:
+    """A camera is less sharp in some episodes than in the rest."""
+    for camera, seen in _shown(survey):
+        sharpness = {one: _sharpness(one.cameras[camera].fine) for one in seen}
+        usual = float(np.median(list(sharpness.values())))
+        found = [one for one, value in sharpness.items() if value < FOCUS * usual]
+        if found:
+            yield Sign("is out of focus", found, camera)
+
+
+def _sharpness(picture: np.ndarray) -> float:
+    """How strong edges are, of what contrast there is beside them."""
+    grey = picture.astype(np.float32)
+    contrast = float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), BESIDE)).mean())
+    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()) / contrast if contrast > 0 else 0.0
+
+
+@symptom(
+    "over_exposed",
+    PICTURES,
+    "nothing is seen where the picture is white",
+    "lower the camera's exposure (and fix it) or the light; " + LEAVE_OUT.removeprefix("look at them; "),
+)
+def over_exposed(survey: Survey) -> Iterator[Sign]:
+    """Much of a camera's picture is white: always, or more than in the rest."""
+    for camera in survey.cameras:
+        white = {one: _white(one, camera) for one in survey.seen_by(camera)}
+        if not white:
+            continue
+        usual = float(np.median(list(white.values())))
+        found = [one for one, share in white.items() if share > min(OVER_EXPOSED, usual + MORE_EXPOSED)]
+        if found:
+            most = max(white[one] for one in found)
+            yield Sign(f"is over-exposed, up to {most:.0%} of its picture", found, camera)

@@ -1,0 +1,104 @@
+"""The registry of what may be wrong with a dataset: a symptom is one function, in the file of its group."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from doctor.survey import Examined, Survey
+
+JOINTS, PICTURES = "joints", "pictures"  # what a symptom looks at; joints come with the header
+LISTED = 6  # episodes that a line names
+LEAVE_OUT = (
+    "look at them; to leave them out: python3 edit_episodes.py delete --dataset_dir {folder} "
+    "--output_dir NEW --episodes {episodes}"
+)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Where a symptom shows."""
+
+    what: str  # in words
+    episodes: Sequence[Examined] = ()  # empty: all of them
+    camera: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)  # for the remedy's text
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a dataset, what comes of it, and what to do."""
+
+    name: str  # of its symptom
+    what: str
+    consequence: str
+    remedy: str
+    episodes: tuple[str, ...] = ()  # stems of their files; empty: all of them
+    camera: str = ""
+
+    @property
+    def line(self) -> str:
+        """All about it, in one line."""
+        where = f"camera {self.camera!r}: " if self.camera else ""
+        return f"{where}{self.what}{_listed(self.episodes)}: {self.consequence}; {self.remedy}"
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for scripts."""
+        return {
+            "name": self.name,
+            "what": self.what,
+            "consequence": self.consequence,
+            "remedy": self.remedy,
+            "episodes": list(self.episodes),
+            "camera": self.camera,
+        }
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f" (episodes {' '.join(map(_word, names[:LISTED]))}{more})"
+
+
+def _word(name: str) -> str:
+    """An episode as `--episodes` takes it."""
+    return name.removeprefix("episode_")
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One thing that may be wrong."""
+
+    name: str
+    looks_at: str  # JOINTS or PICTURES
+    consequence: str
+    remedy: str  # {folder}, {episodes} and the values of a sign are put in
+    signs: Callable[[Survey], Iterable[Sign]]
+
+    def findings(self, survey: Survey) -> Iterator[Finding]:
+        """What shows of it in a dataset."""
+        for sign in self.signs(survey):
+            names = tuple(one.name for one in sign.episodes)
+            values = {
+                "folder": shlex.quote(survey.folder),
+                "episodes": " ".join(shlex.quote(_word(name)) for name in names),
+                **sign.values,
+            }
+            remedy = self.remedy.format(**values)
+            yield Finding(self.name, sign.what, self.consequence, remedy, names, sign.camera)
+
+
+SYMPTOMS: dict[str, Symptom] = {}
+
+
+def symptom(name: str, looks_at: str, consequence: str, remedy: str) -> Callable:
+    """Register a function from a survey to its signs under a name."""
+
+    def register(signs: Callable[[Survey], Iterable[Sign]]) -> Callable[[Survey], Iterable[Sign]]:
+        SYMPTOMS[name] = Symptom(name, looks_at, consequence, remedy, signs)
+        return signs
+
+    return register
