@@ -41,7 +41,8 @@ def diagnose(survey: Survey, looks_at: Collection[str] = (JOINTS, PICTURES)) -> 
     if not survey.every:
         return []
     chosen = [each for each in SYMPTOMS.values() if each.looks_at in looks_at]
-    return [finding for each in chosen for finding in each.findings(survey)]
+    with np.errstate(all="ignore"):  # of numbers that are told of file by file
+        return [finding for each in chosen for finding in each.findings(survey)]
 
 
 def training_lines(episodes: Mapping[Path, Episode]) -> list[str]:

@@ -102,6 +102,12 @@ ROWS = {
         *(f"{n} degrees" for n in (0.5, 1, 2, 4)),
     ],
     "backbones.py": [name for name in BACKBONES if ":" not in name],
+    "doctor.py": [
+        "every frame of every file",
+        "across episodes, one process",
+        "across episodes, all processes",
+        "before a training, with reading the headers",
+    ],
     "places.py": [
         "50 pictures, without a channel for blue",
         "50 pictures, with a channel for blue",

@@ -33,7 +33,7 @@ SCRIPT = Path(script.__file__)
 N, T = 4, 30
 EDITS = (
     *("compress", "decompress", "truncate", "align", "resample", "mirror", "mask", "recolor", "relabel"),
-    "delete",
+    *("shift_actions", "delete"),
 )
 CHOOSE = "sim_mycobot320_choose_scripted"
 
@@ -108,6 +108,7 @@ def some_flags(command):
     return {
         "truncate": ["--steps", 9],
         "resample": ["--fps", 10],
+        "shift_actions": ["--steps", 2],
         "mask": ["--mask_outside", "top=10,20,90,80"],
         "relabel": ["--success", "unknown"],
         "delete": ["--episodes", 1],

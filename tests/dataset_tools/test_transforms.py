@@ -13,6 +13,7 @@ from dataset_tools.transforms import (
     decompressed,
     event_step,
     gripper_columns,
+    led,
     masked,
     mirrored,
     part,
@@ -208,6 +209,22 @@ def test_events_that_do_not_happen():
 def test_grippers_are_known_by_task_or_by_order():
     assert gripper_columns(make_episode()) == [6, 13]
     assert gripper_columns(make_episode(dim=7, task="")) == [6]
+
+
+def test_commands_from_later_steps():
+    episode = make_episode(base_action=np.arange(2 * T).reshape(T, 2))
+    early = led(episode, 3)
+    early.check()
+    np.testing.assert_array_equal(early.action, episode.action[[*range(3, T), T - 1, T - 1, T - 1]])
+    np.testing.assert_array_equal(early.base_action[:-3], episode.base_action[3:])
+    np.testing.assert_array_equal(early.qpos, episode.qpos)
+    np.testing.assert_array_equal(led(episode, -2).action, episode.action[[0, 0, *range(T - 2)]])
+    copied = led(episode, 0, by_states=True)
+    np.testing.assert_array_equal(copied.action, episode.qpos[[*range(1, T), T - 1]])
+    np.testing.assert_array_equal(copied.base_action, episode.base_action)
+    wider = replace(episode, action=np.hstack([episode.action, episode.action]))
+    with pytest.raises(EpisodeError, match="a state has 14 entries, an action 28"):
+        led(wider, 1, by_states=True)
 
 
 @pytest.mark.parametrize(("shift", "steps"), [(4, 20), (-4, 5), (0, T), (3, 8)])

@@ -1,0 +1,96 @@
+"""The doctor on a dataset of three cameras: how long it takes to look across episodes, and at every frame.
+
+Wanted: 50 episodes of 400 steps at 480x640 under 20 s on two cores. The first row is the check of every file,
+frame by frame; the last is what a training adds to its start. Episodes are in the system's cache, as after a
+recording; two are rendered, the others are copies with noise on their joints, so that they are no duplicates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from _harness import TASK, Result, alternate, machine, make_parser, medians, parse, report, timed
+from loader import CAMERAS, make_episodes
+
+from common import Workers
+from constants import get_task
+from doctor import diagnose, survey_folder, training_lines
+from episodes import Episode, list_episodes
+
+NOISE = 0.02  # rad, one number a joint and episode
+
+
+def vary(folder: Path) -> list[Path]:
+    """Move the joints of each episode by a little; their files."""
+    rng = np.random.default_rng(0)
+    paths = list_episodes(folder)
+    for path in paths:
+        episode = Episode.load(path)
+        off = rng.normal(0, NOISE, episode.qpos.shape[1])
+        replace(episode, qpos=episode.qpos + off, action=episode.action + off).save(path, overwrite=True)
+    return paths
+
+
+def ways(folder: Path, paths: list[Path], workers: int) -> dict[str, Callable[[], object]]:
+    """What is measured, by name."""
+    from edit_episodes import COMMANDS
+
+    check = COMMANDS["check"]
+
+    def every_frame() -> None:
+        flags = check.flags(dataset_dir=str(folder), only="files", num_workers=workers)
+        with open(os.devnull, "w") as silence, redirect_stdout(silence):
+            check.run(flags)
+
+    def across(processes: int) -> None:
+        diagnose(survey_folder(str(folder), paths, Workers(processes)))
+
+    def before_training() -> None:
+        training_lines({path: Episode.load(path, in_memory=False) for path in paths})
+
+    return {
+        "every frame of every file": every_frame,
+        "across episodes, one process": lambda: across(1),
+        "across episodes, all processes": lambda: across(workers),
+        "before a training, with reading the headers": before_training,
+    }
+
+
+def compare(args: argparse.Namespace, steps: int) -> None:
+    """Measure all ways and print the table."""
+    facts = machine()
+    with tempfile.TemporaryDirectory(prefix="bench_") as name:
+        folder = Path(name)
+        make_episodes(replace(get_task(TASK), episode_len=steps), args.episodes, folder)
+        paths = vary(folder)
+        runs = {
+            way: (lambda run=run: {"seconds": timed(run)})
+            for way, run in ways(folder, paths, args.workers).items()
+        }
+        results: dict[str, list[Result]] = alternate(runs, args.repeats)
+    first = medians(next(iter(results.values())))["seconds"]
+    seconds = {way: medians(measured)["seconds"] for way, measured in results.items()}
+    rows = [(way, f"{each:.2f}", f"{first / each:.1f}x") for way, each in seconds.items()]
+    title = f"Doctor: {args.episodes} episodes, {steps} steps, {len(CAMERAS)} cameras, 480x640"
+    report(title, facts, ("what is looked at", "s", "as fast as every frame"), rows)
+
+
+def main() -> None:
+    parser = make_parser(__doc__, repeats=3)
+    parser.add_argument("--episodes", type=int, default=50, help="episodes of the dataset")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    args, steps = parse(parser), get_task(TASK).episode_len
+    if args.quick:
+        args.episodes, steps = 3, 20
+    compare(args, steps)
+
+
+if __name__ == "__main__":
+    main()
