@@ -18,8 +18,8 @@ BETTER = 0.5  # of two correlations: by so much another place must fit better, f
 FLIPPED = 0.3  # of one
 VARIES = 25.0  # grey levels between the pictures of an episode
 STANDS = 0.5  # share of the picture that varies less, of a camera that stands
-FOCUS = 0.6  # of the usual sharpness
-BESIDE = 6.0  # pixels around an edge that its sharpness refers to
+FOCUS = 0.65  # of the usual sharpness: an edge of a pixel of 640 is some 4 wide
+SMOOTH, STRONGEST = 0.8, 99  # pixels; percentile of a picture's edges
 WHITE = 250  # of 255, in all colours
 OVER_EXPOSED = 0.5  # share of a picture that is white
 MORE_EXPOSED = 0.2  # share of it by which one is whiter than usual
@@ -239,10 +239,11 @@ def out_of_focus(survey: Survey) -> Iterator[Sign]:
 
 
 def _sharpness(picture: np.ndarray) -> float:
-    """How strong edges are, of what contrast there is beside them."""
-    grey = picture.astype(np.float32)
-    contrast = float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), BESIDE)).mean())
-    return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean()) / contrast if contrast > 0 else 0.0
+    """How steep the strongest edges are, of the picture's contrast; smoothed, as noise is no edge."""
+    grey = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), SMOOTH)
+    contrast = float(grey.std())
+    slopes = cv2.magnitude(*(cv2.Sobel(grey, cv2.CV_32F, x, 1 - x) for x in (1, 0)))
+    return float(np.percentile(slopes, STRONGEST)) / contrast if contrast > 0 else 0.0
 
 
 @symptom(

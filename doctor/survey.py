@@ -166,11 +166,17 @@ def _without_images(episode: Episode) -> Episode:
 def _camera_sample(frames: Images, sampling: Sampling, starts: Sequence[tuple[int, int]]) -> CameraSample:
     steps = np.linspace(0, len(frames) - 1, sampling.samples).round().astype(int)
     first = _picture(frames, 0, FINE)
-    fine = cv2.resize(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), FINE[::-1], interpolation=cv2.INTER_AREA)
+    fine = _resized(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), FINE)
     small = [first, *(_picture(frames, int(step), SMALL) for step in steps[1:])]
-    pictures = np.stack([cv2.resize(one, SMALL[::-1], interpolation=cv2.INTER_AREA) for one in small])
+    pictures = np.stack([_resized(one, SMALL) for one in small])
     spells = tuple(_spell(frames, *each) for each in starts) if sampling.is_timed else ()
     return CameraSample(pictures, fine, spells)
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture of that height and width; averaged, or interpolated where it grows."""
+    is_smaller = picture.shape[0] < size[0]
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR if is_smaller else cv2.INTER_AREA)
 
 
 def _picture(frames: Images, step: int, at_least: tuple[int, int]) -> np.ndarray:
@@ -199,7 +205,7 @@ def _spell_starts(episode: Episode) -> list[tuple[int, int]]:
 def _spell(frames: Images, start: int, length: int) -> Spell:
     before, changes = None, []
     for step in range(start, start + length):
-        picture = cv2.resize(_picture(frames, step, SMALL), SMALL[::-1], interpolation=cv2.INTER_AREA)
+        picture = _resized(_picture(frames, step, SMALL), SMALL)
         now = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
         if before is not None:
             changes.append(float(np.abs(now - before).mean()))

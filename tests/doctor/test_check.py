@@ -21,6 +21,7 @@ N, T = 6, 40
 def lively(rng, **values):
     """An episode whose commands are the states of the next step."""
     way = np.cumsum(rng.uniform(-0.03, 0.03, (T + 1, 14)), axis=0)
+    way[:, [6, 13]] = 0.5
     frames = rng.integers(0, 256, (T, 24, 32, 3), np.uint8)
     return Episode(way[:T], way[1:], {"top": frames}, sim=False, **values)
 
@@ -90,9 +91,8 @@ def test_a_jump_is_told_by_the_steps_of_the_set_in_any_unit(dataset):
     found = {path.stem: find_problems(path, Thresholds(), limits).problems for path in paths}
     assert re.match(r"qpos: 2 jumps, the first of 9\d\d\.\d\d at step 20, entry 3", found.pop("episode_2")[0])
     assert not any(found.values())
-    assert any(
-        "jumps" in problem for problem in find_problems(paths[0], Thresholds(max_speed=8), limits).problems
-    )
+    fixed = find_problems(paths[0], Thresholds(max_speed=8), limits).problems
+    assert any("jumps" in problem for problem in fixed)
     assert jump_limits(Survey("few", tuple(every[:3]))) is None
 
 

@@ -277,6 +277,7 @@ def test_any_other_dataset_is_trained_on_as_its_files_say(tmp_path, monkeypatch,
     )
     printed = capsys.readouterr().out
     assert "'mine' is none of the tasks" in printed and "--eval" not in printed
+    assert "check: an action is the state of the next step: " in printed
     interface = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["interface"]
     assert interface["state_dim"] == 6 and interface["action_dim"] == 8
     assert list(interface["cameras"]) == ["front", "wrist"] and not interface["recovers"]
@@ -307,9 +308,11 @@ def test_several_datasets_are_trained_on_together(tmp_path, monkeypatch, capsys)
         "1",
         "--cache",
         "jpeg",
+        "--no_check",
     )
     call(tmp_path, tmp_path / "run", *flags, monkeypatch=monkeypatch)
     printed = capsys.readouterr().out
+    assert "check:" not in printed
     assert "7 episodes to train on and 1 to validate" in printed and "frames (cache jpeg)" in printed
     checkpoint = read_checkpoint(tmp_path / "run" / "policy_last.ckpt")
     stats, interface = checkpoint["weights"], checkpoint["interface"]
