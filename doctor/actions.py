@@ -73,12 +73,14 @@ def gripper_stays_open(survey: Survey) -> Iterator[Sign]:
     """A gripper that closes in most episodes does not in some."""
     numbers = [i for i in np.flatnonzero(survey.are_grippers) if i < _width(survey)]
     for number in numbers:
-        commands = [one.actions[:, number] for one in survey.alike]
+        commands = [one.actions[:, number] for one in survey.whole]
+        if not commands:
+            continue
         low, high = min(map(np.min, commands)), max(map(np.max, commands))
         closed = low + 0.5 * (high - low)
         if high - low < LEAST_TRAVEL * max(1.0, abs(high)):
             continue
-        opened = [one for one, row in zip(survey.alike, commands, strict=True) if row.min() > closed]
+        opened = [one for one, row in zip(survey.whole, commands, strict=True) if row.min() > closed]
         if opened and 1 - len(opened) / len(commands) >= MOST_CLOSE:
             yield Sign(f"{survey.entries[number].name} never closes", opened)
 

@@ -17,6 +17,7 @@ TIMES = 2.5  # as long, or as short, as the median: that much is odd
 DEVIATIONS = 5.0  # and so many deviations (by the median's) from it
 POINTS = 24  # of an episode's way that are compared with others'
 NEAR = 0.01  # of the deviation of each joint over the set: ways that are nearer are the same
+BLOCK, ROUNDING = 500, 1e-9  # ways that are compared at a time; of their squared distances
 EXACT = 1e-6  # the same, where no pictures are compared
 SAME_PICTURE = 2.0  # grey levels between the first pictures of two episodes, the mean
 LEAST_PLACES = 10  # episodes of which is told how their places are spread
@@ -40,16 +41,11 @@ def _odd(values: Mapping[Examined, float]) -> dict[str, list[Examined]]:
     }
 
 
-def _whole(survey: Survey) -> list[Examined]:
-    """Episodes from the beginning of an attempt on; others may be of any length."""
-    return [one for one in survey.alike if not one.episode.recovers]
-
-
 @symptom("length", JOINTS, "it waits, was cut off, or shows something else than the others", LEAVE_OUT)
 def length(survey: Survey) -> Iterator[Sign]:
     """Episodes are much longer or shorter than the rest."""
-    odd = _odd({one: one.seconds for one in _whole(survey)})
-    usual = np.median([one.seconds for one in _whole(survey)] or [0])
+    odd = _odd({one: one.seconds for one in survey.whole})
+    usual = np.median([one.seconds for one in survey.whole] or [0])
     for way, words in (("below", "shorter"), ("above", "longer")):
         if odd.get(way):
             yield Sign(f"{len(odd[way])} episodes are much {words} than the rest ({usual:.1f} s)", odd[way])
@@ -66,7 +62,7 @@ def pace(survey: Survey) -> Iterator[Sign]:
     joints, scale = ~survey.are_grippers, survey.span or 1.0
     ways = {
         one: float(np.abs(np.diff(one.states[:, joints], axis=0)).sum() / scale / one.seconds)
-        for one in _whole(survey)
+        for one in survey.whole
     }
     odd = _odd(ways)
     for way, words in (("below", "slower"), ("above", "faster")):
@@ -88,14 +84,26 @@ def near_duplicates(survey: Survey) -> Iterator[Sign]:
     ways = np.stack([_way(one) for one in kept])
     scale = ways.std(axis=(0, 1))
     ways = (ways / np.where(scale > 0, scale, 1)).reshape(len(kept), -1)
-    size = ways.shape[1]
-    copies = []
-    for number in range(1, len(kept)):
-        apart = np.sqrt(((ways[:number] - ways[number]) ** 2).sum(axis=1) / size)
-        if any(_are_same(kept[other], kept[number], apart[other]) for other in np.flatnonzero(apart < NEAR)):
-            copies.append(kept[number])
+    copies = {
+        number for number, other, apart in _near_pairs(ways) if _are_same(kept[other], kept[number], apart)
+    }
     if copies:
-        yield Sign(f"{len(copies)} episodes are nearly the same as others before them", copies)
+        found = [kept[number] for number in sorted(copies)]
+        yield Sign(f"{len(copies)} episodes are nearly the same as others before them", found)
+
+
+def _near_pairs(ways: np.ndarray) -> Iterator[tuple[int, int, float]]:
+    """Numbers of two of the ways (N, K) that are near each other, the later one first, and how far apart."""
+    sizes = (ways**2).mean(axis=1)
+    for start in range(0, len(ways), BLOCK):
+        block = slice(start, start + BLOCK)
+        squares = sizes[block, None] + sizes - 2 * ways[block] @ ways.T / ways.shape[1]
+        for row, other in np.argwhere(squares < NEAR**2 + ROUNDING):
+            number = start + int(row)
+            if other < number:
+                apart = float(np.sqrt(((ways[number] - ways[other]) ** 2).mean()))
+                if apart < NEAR:
+                    yield number, int(other), apart
 
 
 def _is_fixed(one: Examined) -> bool:
@@ -145,7 +153,11 @@ def clustered_starts(survey: Survey) -> Iterator[Sign]:
 
 def _starts_by_case(survey: Survey) -> Iterator[tuple[str, StartSpace, list[np.ndarray]]]:
     """Label and space of each case, and where the props of its episodes start."""
-    placed = [one.episode for one in survey.alike if one.episode.env_state is not None]
+    placed = [
+        one.episode
+        for one in survey.whole
+        if one.episode.env_state is not None and not one.is_mirrored  # its props may be where they were
+    ]
     for name in sorted({episode.task for episode in placed}):
         task = TASKS.get(name)
         starts = [episode.env_state for episode in placed if episode.task == name]

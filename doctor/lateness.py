@@ -17,6 +17,7 @@ AHEAD = 0.1  # by which it must be above that of any other delay
 BESIDE = 3  # frames around the peak that belong to it
 LATE = 2.0  # frames
 LATE_SECONDS = 0.05  # s
+MOST_GROWTH = 2.0  # of its 80th percentile: what is beyond, as a flash, does not decide
 LEAST_SPELLS = 4
 AGREE = 1.0  # frames by which every other spell may differ from the rest
 DRIFT = 3.0  # frames from one half of an episode to the other
@@ -50,10 +51,12 @@ def _fits(one: Examined, spell: Spell) -> np.ndarray:
 
 
 def _growth(values: np.ndarray) -> np.ndarray:
-    """(n - 1,) from step to step, of values (n,) smoothed twice."""
+    """(n - 1,) from step to step, of values (n,) smoothed twice; a single large one counts little."""
     for _ in range(2):
         values = np.convolve(np.pad(values, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    return np.diff(values)
+    growth = np.diff(values)
+    most = MOST_GROWTH * float(np.percentile(np.abs(growth), 80))
+    return growth.clip(-most, most) if most > 0 else growth
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

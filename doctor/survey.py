@@ -104,6 +104,11 @@ class Survey:
         return tuple(one for one, kind in zip(self.every, kinds, strict=True) if kind == usual)
 
     @cached_property
+    def whole(self) -> tuple[Examined, ...]:
+        """Those that begin with an attempt; the others may be of any length, with any grip."""
+        return tuple(one for one in self.alike if not one.episode.recovers)
+
+    @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """Of the state of episodes that are alike."""
         return entries(self.alike[0].episode) if self.alike else ()
