@@ -70,8 +70,8 @@ def joint_never_moves(survey: Survey) -> Iterator[Sign]:
     "units",
     JOINTS,
     "limits, mirroring and the arm take radians, and grippers from 0 (closed) to 1 (open)",
-    "convert it as it is imported: python3 edit_episodes.py import_lerobot --joint_unit deg --gripper_range "
-    "CLOSED OPEN, or python3 mycobot_scripts/import_recordings.py",
+    "import the recordings with their units: python3 edit_episodes.py import --from {folder} "
+    "--output_dir NEW --joint_unit {unit} --gripper_range {closed} {opened}",
 )
 def units(survey: Survey) -> Iterator[Sign]:
     """Joints are in no radians, grippers not between 0 and 1, or states and commands differ in unit."""
@@ -82,14 +82,16 @@ def units(survey: Survey) -> Iterator[Sign]:
     beyond = [one for one, most in reach.items() if most > LARGEST_ANGLE]
     if beyond:
         most = max(reach[one] for one in beyond)
-        unit = "degrees" if most <= MOST_DEGREES else "steps of an encoder"
+        words, unit = ("degrees", "deg") if most <= MOST_DEGREES else ("steps of an encoder", "ticks:4096")
         which = beyond if len(beyond) < len(survey.alike) else ()
-        yield Sign(f"joints reach {most:.0f}, as {unit} do, not radians", which)
+        said = f"joints reach {most:.0f}, as {words} do, not radians"
+        yield Sign(said, which, values=_units(unit))
     shared = joints[: survey.alike[0].actions.shape[1]]
     states, commands = survey.spans("states")[: len(shared)], survey.spans("actions")[: len(joints)]
     sizes = [float(spans[shared].max(initial=0)) for spans in (states, commands)]
     if min(sizes) > 0 and max(sizes) > OTHER_UNIT * min(sizes):
-        yield Sign(f"states vary by {sizes[0]:.3g}, their commands by {sizes[1]:.3g}, as in another unit")
+        said = f"states vary by {sizes[0]:.3g}, their commands by {sizes[1]:.3g}, as in another unit"
+        yield Sign(said, values=_units("UNIT"))
     if not beyond:
         yield from _grip_units(survey)
 
@@ -99,5 +101,11 @@ def _grip_units(survey: Survey) -> Iterator[Sign]:
         low = min(one.states[:, number].min() for one in survey.alike)
         high = max(one.states[:, number].max() for one in survey.alike)
         if high > MOST_GRIP or low < LEAST_GRIPPED:
-            name = survey.entries[number].name
-            yield Sign(f"{name} goes from {low:.3g} to {high:.3g}, not from 0 to 1, if it is a gripper")
+            said = f"{survey.entries[number].name} goes from {low:.3g} to {high:.3g}, not from 0 to 1"
+            values = _units("rad", f"{low:.3g}", f"{high:.3g}")
+            yield Sign(f"{said}, if it is a gripper", values=values)
+
+
+def _units(unit: str, closed: str = "CLOSED", opened: str = "OPEN") -> dict[str, str]:
+    """For the remedy."""
+    return {"unit": unit, "closed": closed, "opened": opened}

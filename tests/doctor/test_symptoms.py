@@ -292,6 +292,10 @@ def test_units_of_an_encoder_and_of_commands(sound):
     ticks = [with_rows(lambda rows: rows * np.array([*[2048 / np.pi] * 6, 1]))(one) for one in sound]
     (finding,) = found(ticks, WITHOUT)
     assert finding.name == "units" and "steps of an encoder" in finding.what
+    assert finding.remedy.endswith("--joint_unit ticks:4096 --gripper_range CLOSED OPEN")
+    wide = [with_rows(lambda rows: rows * np.array([*[1] * 6, 100]))(one) for one in sound]
+    closed, opened = found(wide, WITHOUT)[0].remedy.split("--joint_unit rad --gripper_range ")[1].split()
+    assert [float(closed), float(opened)] == pytest.approx([10, 90], abs=0.2)
     mixed = [replace(one, action=one.action * np.array([*[57.3] * 6, 1])) for one in sound]
     assert "as in another unit" in " ".join(each.what for each in found(mixed, WITHOUT))
 
