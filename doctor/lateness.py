@@ -10,7 +10,7 @@ from doctor.survey import Examined, Spell, Survey
 from doctor.symptoms import PICTURES, Sign, symptom
 from episodes import ARM_DIM
 
-MOST_LATE = 0.6  # s that are looked for
+MOST_LATE = 0.4  # s that are looked for
 MOST_EARLY = 4  # frames
 CLEAR = 0.25  # correlation of both motions, the mean over spells, from which on their delay is believed
 AHEAD = 0.1  # by which it must be above that of any other delay
