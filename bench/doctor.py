@@ -11,7 +11,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from loader import CAMERAS, make_episodes
 from common import Workers
 from constants import get_task
 from doctor import diagnose, survey_folder, training_lines
-from episodes import Episode, list_episodes
+from episodes import Episode, EpisodeError, list_episodes
 
 NOISE = 0.02  # rad, one number a joint and episode
 
@@ -46,8 +46,8 @@ def ways(folder: Path, paths: list[Path], workers: int) -> dict[str, Callable[[]
 
     def every_frame() -> None:
         flags = check.flags(dataset_dir=str(folder), only="files", num_workers=workers)
-        with open(os.devnull, "w") as silence, redirect_stdout(silence):
-            check.run(flags)
+        with open(os.devnull, "w") as silence, redirect_stdout(silence), suppress(EpisodeError):
+            check.run(flags)  # it ends with an error where something is wrong
 
     def across(processes: int) -> None:
         diagnose(survey_folder(str(folder), paths, Workers(processes)))
