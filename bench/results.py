@@ -34,21 +34,45 @@ VINN_ON = "--policy_class VINN --image_size 120 160 --features policy --features
 VINN = f"{VINN_ON} {{policies}}/transfer/{LAST}"
 HUMAN, KL = "--style human", (1, 10, 100)
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
+WRIST = f"{SMALL} --camera_names right_wrist"
+HURRY = f"{SMALL} --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2"  # as in `make demo`
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
-RECOVERY = "choose, top, recovery"
+RECOVERY, TRANSFER_RECOVERY = "choose, top, recovery", "transfer, recovery"
 VARIED = "--randomize --looks real"  # demonstrations in rooms that change from frame to frame
 LOOKS = {"mild": "--randomize", "real": "--randomize --looks real", "drift": "--randomize drift --looks real"}
 WAYS = {"": "", ", query every 20": "--query_every 20", ", ensembling": "--temporal_agg"}
+RECOVERY_WAYS = {
+    **WAYS,
+    **{f", query every {n}": f"--query_every {n}" for n in (50, 100)},
+    **{f", ensembling, decay {d}": f"--temporal_agg --ensemble_decay={d}" for d in (0, -0.02, -0.1, -0.5)},
+    ", ensembling, dropping": "--temporal_agg --ensemble_drop 0.2",
+}
 
 
-def execution_rows(label: str, task: str) -> dict[str, Row]:
+def execution_rows(label: str, task: str, ways: dict[str, str] = WAYS) -> dict[str, Row]:
     """Ways to execute a row's policy, undisturbed and with the cube knocked loose."""
     knocks = {"": "", ", knocked loose": f"--knock_loose {KNOCKED[task]}"}
     return {
         f"{label}{way}{knocked}": Row(task, evaluate=f"{flags} {knock}", policy=label, rollouts=100)
         for knocked, knock in knocks.items()
-        for way, flags in WAYS.items()
+        for way, flags in ways.items()
         if way or knocked
+    }
+
+
+def recovery_rows() -> dict[str, Row]:
+    """Policies that were shown how to recover: in how many of the demonstrations, and for how long."""
+    few, longer = f"{TRANSFER_RECOVERY}, in 0.3", f"{TRANSFER_RECOVERY}, longer"
+    rows = {
+        RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),
+        TRANSFER_RECOVERY: Row(TRANSFER, HURRY, record="--begin_midway 0.5"),
+        few: Row(TRANSFER, HURRY, record="--begin_midway 0.3"),
+        longer: Row(TRANSFER, f"{HURRY} --num_steps 2800", record="--begin_midway 0.5"),
+    }
+    return {
+        name: each
+        for label, row in rows.items()
+        for name, each in {label: row, **execution_rows(label, row.task, RECOVERY_WAYS)}.items()
     }
 
 
@@ -61,10 +85,12 @@ def robust_rows() -> dict[str, Row]:
     """Policies that were trained to bear other rooms, there and undisturbed."""
     near = f"{ROBUST} --camera_names top {NEAR}"
     two_cameras = f"{ROBUST} --num_steps 3000"  # as long as 5500 steps with one
+    more = f"--num_episodes 100 {VARIED}"
     rows = {
         "transfer, robust": Row(TRANSFER, ROBUST, record=VARIED),
+        "transfer, robust, multiplied, 5500 steps": Row(TRANSFER, ROBUST, record=VARIED, multiply=more),
         "transfer, robust, multiplied": Row(
-            TRANSFER, ROBUST, record=VARIED, multiply=f"--num_episodes 100 {VARIED}"
+            TRANSFER, f"{ROBUST} --num_steps 8000", record=VARIED, multiply=more
         ),
         "twin move, robust": Row(TWIN_MOVE, two_cameras, record=VARIED),
         "choose, robust": Row(CHOOSE, two_cameras, record=VARIED),
@@ -134,7 +160,8 @@ ROWS = {
     "transfer, Flow": Row(TRANSFER, FLOW),
     "transfer, VINN": Row(TRANSFER, VINN, needs="transfer"),
     "choose, top camera": Row(CHOOSE, ONE_CAMERA),
-    "choose, wrist camera": Row(CHOOSE, f"{SMALL} --camera_names right_wrist"),
+    "choose, wrist camera": Row(CHOOSE, WRIST),
+    "choose, wrist camera, place loss": Row(CHOOSE, f"{WRIST} --place_loss 1"),
     "choose, top, cropped": Row(CHOOSE, f"{ONE_CAMERA} --crop top=180,232,404,384"),
     "choose, top, masked": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=180,232,404,384"),
     "choose, top, masked to the box": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=328,232,400,308"),
@@ -145,8 +172,7 @@ ROWS = {
     **human_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
-    RECOVERY: Row(CHOOSE, ONE_CAMERA, record="--camera_names top --begin_midway 0.5"),
-    **execution_rows(RECOVERY, CHOOSE),
+    **recovery_rows(),
     "transfer, Diffusion, longer": Row(TRANSFER, f"{DIFFUSION} --num_steps 6000"),
 }
 
