@@ -23,14 +23,14 @@ WAYS = ("displaced", "rectified")
 
 
 class Undone(Mapping):
-    """Images of one step, warped when they are asked for."""
+    """Images of one step; that of the moved camera is warped when it is asked for."""
 
     def __init__(self, images: Mapping[str, np.ndarray], placed: PlacedCameras) -> None:
         self._images, self._placed = images, placed
 
     def __getitem__(self, camera: str) -> np.ndarray:
-        seen = self._placed.rectified({"images": {camera: self._images[camera]}})
-        return seen["images"][camera]
+        images = {camera: self._images[camera]}
+        return (self._placed.rectified({"images": images})["images"] if camera == CAMERA else images)[camera]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._images)
