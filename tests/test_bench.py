@@ -185,7 +185,7 @@ def test_moved_cameras_cost_success_by_policy_size_and_way(tmp_path):
     env = make_sim_env(task)
     reference = make_reference([env.reset(i).observation["images"]["top"] for i in range(3)])
     env.close()
-    policy = make_small("ACT", dim=task.dim)
+    policy = make_small("ACT", dim=task.dim, cameras=task.cameras)
     policy.interface = replace(policy.interface, task=task.name)
     checkpoint = tmp_path / "small" / "policy_last.ckpt"
     checkpoint.parent.mkdir()
