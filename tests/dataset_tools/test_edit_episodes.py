@@ -637,7 +637,8 @@ def test_help_lists_every_command_and_every_default(edit, capsys):
         if len(words) == 1:
             assert all(f"    {name} " in said or f"    {name}\n" in said for name in script.COMMANDS)
         else:
-            assert "--dataset_dir" in said and "(default: None)" not in said
+            assert ("--from" if words[0] == "import" else "--dataset_dir") in said
+            assert "(default: None)" not in said
             assert (script.COMMANDS[words[0]].run.__doc__ or "").strip()
 
 

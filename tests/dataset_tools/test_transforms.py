@@ -212,7 +212,7 @@ def test_grippers_are_known_by_task_or_by_order():
 
 
 def test_commands_from_later_steps():
-    episode = make_episode(base_action=np.arange(2 * T).reshape(T, 2))
+    episode = make_episode(base_action=np.arange(2.0 * T, dtype=np.float32).reshape(T, 2))
     early = led(episode, 3)
     early.check()
     np.testing.assert_array_equal(early.action, episode.action[[*range(3, T), T - 1, T - 1, T - 1]])
