@@ -49,12 +49,15 @@ class Player:
     steps: int
 
     @classmethod
-    def of(cls, checkpoint: Path) -> Player:
-        """Raises ValueError if the checkpoint has no reference of the camera."""
+    def of(cls, checkpoint: Path, known_by: Path) -> Player:
+        """A checkpoint's policy, with the reference of the camera that another knows (ValueError if not)."""
         policy = ready_to_act(load_policy(checkpoint, "cpu"))
-        reference = checkpoint_references(checkpoint).get(CAMERA)
+        reference = checkpoint_references(known_by).get(CAMERA)
         if reference is None:
-            raise ValueError(f"{checkpoint} has no reference picture of the camera {CAMERA}")
+            raise ValueError(
+                f"{known_by} has no reference picture of the camera {CAMERA}, as its demonstrations' looks "
+                "vary; --reference names a checkpoint that has one"
+            )
         task = get_task(policy.interface.task)
         config = PlacementConfig(rectify=True, ignore_moved=True)
         placed = PlacedCameras({CAMERA: reference}, config, say=lambda line: None)
@@ -86,9 +89,11 @@ class Player:
 _players: dict[Path, Player] = {}
 
 
-def run_one(cell: tuple[Path, float, str], index: int) -> tuple[tuple[Path, float, str], bool]:
-    """One rollout of a cell of the table."""
+def run_one(
+    cell: tuple[Path, float, str], index: int, reference: Path | None
+) -> tuple[tuple[Path, float, str], bool]:
+    """One rollout of a cell of the table; the checkpoint's own reference counts if None is given."""
     checkpoint, millimetres, way = cell
     if checkpoint not in _players:
-        _players[checkpoint] = Player.of(checkpoint)
+        _players[checkpoint] = Player.of(checkpoint, reference or checkpoint)
     return cell, _players[checkpoint].succeeds(index, millimetres, way)

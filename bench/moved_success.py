@@ -26,7 +26,8 @@ MILLIMETRES = (0, 2, 5, 10, 20)
 def measure(args: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """The rows: a policy and a size of the move each."""
     cells = [(path.resolve(), size, way) for path in args.checkpoints for size in args.sizes for way in WAYS]
-    calls = [(cell, 1000 + i) for cell in cells for i in range(args.rollouts)]
+    reference = args.reference and args.reference.resolve()
+    calls = [(cell, 1000 + i, reference) for cell in cells for i in range(args.rollouts)]
     successes = dict.fromkeys(cells, 0)
     workers = Workers(num_workers=1 if args.quick else args.num_workers)
     progress = tqdm(total=len(calls), unit="rollout")
@@ -47,6 +48,11 @@ def measure(args: argparse.Namespace) -> Iterator[tuple[str, ...]]:
 def main() -> None:
     parser = make_parser(__doc__, repeats=None)
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of policies of the twin's tasks")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        help="checkpoint whose reference picture counts; each one's own if not given",
+    )
     parser.add_argument("--rollouts", type=int, default=50, help="of each policy, size and way")
     parser.add_argument("--sizes", type=float, nargs="+", default=MILLIMETRES, help="mm")
     parser.add_argument("--num_workers", type=int, default=None)
