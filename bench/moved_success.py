@@ -2,9 +2,10 @@
 
 Policies of the twin's tasks, in its scene. Each rollout moves the camera top by so many mm, and turns it by a
 fifth as many degrees, in a direction of its own. The first picture is compared with the reference of the
-checkpoint, as before a run of the arm.
+checkpoint, as before a run of the arm. One that was trained in rooms that vary has none: name another's.
 
-    python3 bench/moved_success.py runs/choose/policy_last.ckpt runs/choose_robust/policy_last.ckpt
+    python3 bench/moved_success.py runs/choose/policy_last.ckpt runs/choose_robust/policy_last.ckpt \
+        --reference runs/choose/policy_last.ckpt
 """
 
 from __future__ import annotations
