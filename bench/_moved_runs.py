@@ -55,8 +55,8 @@ class Player:
         reference = checkpoint_references(known_by).get(CAMERA)
         if reference is None:
             raise ValueError(
-                f"{known_by} has no reference picture of the camera {CAMERA}, as its demonstrations' looks "
-                "vary; --reference names a checkpoint that has one"
+                f"{known_by} has no reference picture of the camera {CAMERA}, as those have whose "
+                "demonstrations look and begin alike; --reference names another checkpoint"
             )
         task = get_task(policy.interface.task)
         config = PlacementConfig(rectify=True, ignore_moved=True)
