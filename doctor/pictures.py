@@ -10,7 +10,7 @@ import numpy as np
 
 from cameras import PlacementLimits, Reference, judge_placement
 from doctor.survey import Examined, Survey
-from doctor.symptoms import LEAVE_OUT, PICTURES, Sign, symptom
+from doctor.symptoms import LEAVE_OUT, PICTURES, WITHOUT_THEM, Sign, symptom
 
 LEAST_SEEN = 3  # episodes of which is told what a camera usually shows
 DARK = 2.0  # grey levels: the deviation of a picture that shows nothing
@@ -75,7 +75,7 @@ def _shown(survey: Survey) -> Iterator[tuple[str, tuple[Examined, ...]]]:
     "dead_camera",
     PICTURES,
     "the policy learns not to look at it",
-    "look at its cable and its lens; " + LEAVE_OUT.removeprefix("look at them; "),
+    "look at its cable and its lens; " + WITHOUT_THEM,
 )
 def dead_camera(survey: Survey) -> Iterator[Sign]:
     """A camera shows nothing, or the same picture throughout an episode."""
@@ -123,7 +123,7 @@ def swapped_cameras(survey: Survey) -> Iterator[Sign]:
     "mirrored_picture",
     PICTURES,
     "left and right are exchanged, so the policy reaches to the wrong side",
-    "set the camera's own mirroring off; " + LEAVE_OUT.removeprefix("look at them; "),
+    "set the camera's own mirroring off; " + WITHOUT_THEM,
 )
 def mirrored_picture(survey: Survey) -> Iterator[Sign]:
     """A camera's picture is mirrored in some episodes."""
@@ -226,7 +226,7 @@ def _grey3(one: Examined, camera: str) -> np.ndarray:
     "out_of_focus",
     PICTURES,
     "the policy does not see edges where it learned them",
-    "fix the focus (autofocus off), wipe the lens; " + LEAVE_OUT.removeprefix("look at them; "),
+    "fix the focus (autofocus off), wipe the lens; " + WITHOUT_THEM,
 )
 def out_of_focus(survey: Survey) -> Iterator[Sign]:
     """A camera is less sharp in some episodes than in the rest."""
@@ -250,7 +250,7 @@ def _sharpness(picture: np.ndarray) -> float:
     "over_exposed",
     PICTURES,
     "nothing is seen where the picture is white",
-    "lower the camera's exposure (and fix it) or the light; " + LEAVE_OUT.removeprefix("look at them; "),
+    "lower the camera's exposure (and fix it) or the light; " + WITHOUT_THEM,
 )
 def over_exposed(survey: Survey) -> Iterator[Sign]:
     """Much of a camera's picture is white: always, or more than in the rest."""

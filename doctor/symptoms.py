@@ -11,10 +11,11 @@ from doctor.survey import Examined, Survey
 
 JOINTS, PICTURES = "joints", "pictures"  # what a symptom looks at; joints come with the header
 LISTED = 6  # episodes that a line names
-LEAVE_OUT = (
-    "look at them; to leave them out: python3 edit_episodes.py delete --dataset_dir {folder} "
-    "--output_dir NEW --episodes {episodes}"
+WITHOUT_THEM = (
+    "to leave them out: python3 edit_episodes.py delete --dataset_dir {folder} --output_dir NEW "
+    "--episodes {episodes}"
 )
+LEAVE_OUT = f"look at them; {WITHOUT_THEM}"
 
 
 @dataclass(frozen=True)
