@@ -113,6 +113,8 @@ def _looked_at(file: Path, name: str) -> tuple[Recording, dict[str, Any]]:
     facts, _ = _facts(file)
     if not has_rate:
         facts.pop("fps", None)
+    elif facts:
+        facts.setdefault("fps", FPS)  # the default, which `_facts` does not tell
     key = tuple(cameras.items())
     return Recording(name, file, key, steps, numbers, tuple(cameras), tuple(left_out)), facts
 

@@ -3,14 +3,14 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import recordings
 from recordings import Truth
-from synthetic import SMALL_FLAGS
+from synthetic import SMALL_FLAGS, make_dataset, make_episode
 from test_lerobot_format import frame, published, states
 
 import edit_episodes
@@ -178,3 +178,15 @@ def test_joints_alone_and_some_of_them(tmp_path, monkeypatch, name):
     assert not Episode.load(path).images
     if name not in ("act", "csv"):  # whose numbers begin elsewhere
         np.testing.assert_allclose(Episode.load(path).qpos, wanted[1].qpos, atol=1e-6)
+
+
+def test_the_rate_of_our_own_files_is_taken_as_they_say_it(tmp_path, monkeypatch, capsys):
+    """Also the one that a file without a rate is taken to have; two rates are not one."""
+    make_dataset(tmp_path / "mine", 2)
+    run(monkeypatch, tmp_path / "mine", tmp_path / "new", "--dry_run")
+    said = capsys.readouterr().out
+    assert "at 50 fps" in said and "no file says its rate" not in said
+    slow = replace(make_episode(np.random.default_rng(0)), fps=10)
+    slow.save(tmp_path / "mine" / "slow" / "episode_0.hdf5")
+    with pytest.raises(ValueError, match=r"files of \[10, 50\] steps a second; --fps says which"):
+        run(monkeypatch, tmp_path / "mine", tmp_path / "new", "--dry_run")
