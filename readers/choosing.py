@@ -59,14 +59,16 @@ def laid_out(
     """
     layouts: dict[str, Layout] = {}
     problems: dict[str, Exception] = {one.name: one.problem for one in recordings if one.problem}
+    unfit: list[ValueError] = []  # what is wrong with names and flags
     for one in recordings:
         if one.name not in problems:
             try:
                 layouts[one.name] = lay_out(one, reader, flags)
             except ValueError as error:
                 problems[one.name] = error
+                unfit.append(error)
     if not layouts:
-        raise next(iter(problems.values()))
+        raise next(iter(unfit), next(iter(problems.values())))
     kinds = {name: _kind(layout) for name, layout in layouts.items()}
     usual = Counter(kinds.values()).most_common(1)[0][0]
     for name, kind in kinds.items():

@@ -12,6 +12,7 @@ from constants import TASKS
 from episodes import EpisodeError, gathered_notes, listed
 from readers.base import Reader, Recording, Survey
 from readers.choosing import chosen, file_names, laid_out
+from readers.columns import column_table
 from readers.flags import ImportFlags
 from readers.layout import Layout
 from readers.registry import READERS, recognised
@@ -79,8 +80,12 @@ def bring_in(flags: ImportFlags, label: str = "import", is_strict: bool = False)
         print(f"{source}: {reader.title}")
     intake = take_in(reader, flags, is_strict)
     print(_summary(source, intake))
-    if not is_strict:
+    if is_strict:
+        print("".join(f"{line}\n" for line in _notes(intake)), end="")
+    else:
         print(_details(intake) + _others(source, reader), end="")
+    if flags.dry_run:
+        print("".join(f"{line}\n" for line in _columns(intake)), end="")
     if intake.problems and not flags.skip_damaged:
         raise _refusal(intake.problems, len(intake.recordings), "nothing was written")
     if flags.dry_run:
@@ -98,7 +103,7 @@ def bring_in(flags: ImportFlags, label: str = "import", is_strict: bool = False)
         publish(target, None if is_strict else _origin(source, intake, problems))
     left_out = _left_out(outcomes, [*intake.problems, *problems])
     notes = sorted({note for outcome in outcomes for note in outcome.notes})
-    print("\n".join([*notes, *([] if is_strict else left_out), f"{target}: {written} episodes"]))
+    print("\n".join([*notes, *left_out, f"{target}: {written} episodes"]))
 
 
 def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Intake:
@@ -108,9 +113,9 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
         ValueError: there is nothing that can be brought in, or a flag does not fit.
     """
     survey = reader.survey(Path(flags.source), flags.fps)
-    recordings = chosen(survey, flags.episodes)
+    asked = recordings = chosen(survey, flags.episodes)
     if not flags.no_images:
-        recordings = [replace(one, problem=one.problem or one.without_pictures) for one in recordings]
+        recordings = [replace(one, problem=one.problem or one.without_pictures) for one in asked]
     if is_strict:
         for one in filter(lambda one: one.problem, recordings):
             raise one.problem
@@ -120,6 +125,11 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
     if flags.no_images is False and reader.no_pictures and not any(one.cameras for one in recordings):
         first = next(iter(one.problem for one in recordings if one.problem), None)
         raise first or ValueError(f"{flags.source} has states, but no pictures; {reader.no_pictures}")
+    if all(one.problem for one in recordings) and not all(one.problem for one in asked):
+        raise ValueError(
+            f"{recordings[0].problem}; no recording has all its pictures; --no_images brings in states and "
+            "actions alone"
+        )
     recordings, layouts = laid_out(recordings, reader, flags)
     first = next(one for one in recordings if one.name in layouts)
     width = len(layouts[first.name].names("state", first))
@@ -180,7 +190,17 @@ def _details(intake: Intake) -> str:
     lines += gathered_notes({one.name: _not_taken(one, intake.layouts[one.name]) for one in intake.whole})
     groups = [f"{name} ({len(names)})" for name, names in intake.survey.groups.items()]
     lines += [f"choices for --episodes: {', '.join(groups)}"] if groups else []
-    return "".join(f"{line}\n" for line in [*lines, *(f"note: {note}" for note in intake.notes)])
+    return "".join(f"{line}\n" for line in [*lines, *_notes(intake)])
+
+
+def _notes(intake: Intake) -> list[str]:
+    return [f"note: {note}" for note in intake.notes]
+
+
+def _columns(intake: Intake) -> list[str]:
+    """A table of the columns, for a person to decide on units by."""
+    convert = intake.job(intake.whole[0]).convert["state"]
+    return column_table(intake.reader, intake.whole, intake.layouts, convert, intake.fps)
 
 
 def _others(source: Path, reader: Reader) -> str:

@@ -77,10 +77,9 @@ def lay_out(recording: Recording, reader: Reader, flags: ImportFlags) -> Layout:
         if parts:
             roles[role] = parts
     needed = ["state"] if flags.action == "next_state" else ["state", "action"]
-    for role in needed:
-        if role not in roles:
-            taken = {name for parts in roles.values() for name, _ in parts}
-            raise ValueError(_missing(recording, role, taken))
+    if missing := [role for role in needed if role not in roles]:
+        taken = {name for parts in roles.values() for name, _ in parts}
+        raise ValueError(_missing(recording, missing, taken))
     used = {name for parts in roles.values() for name, _ in parts}
     unused = tuple(
         f"{name} ({len(columns)})" for name, columns in recording.numbers.items() if name not in used
@@ -122,19 +121,26 @@ def _usual(recording: Recording, reader: Reader, role: str, renamed: Mapping[str
     return ()
 
 
-def _missing(recording: Recording, role: str, taken: Collection[str]) -> str:
-    """What to say of a recording without a state or an action: which array it could be."""
+def _missing(recording: Recording, roles: Sequence[str], taken: Collection[str]) -> str:
+    """What to say of a recording without a state or an action: which arrays they could be."""
     there = {name: len(columns) for name, columns in recording.numbers.items()}
     text = listed(f"{name} ({width})" for name, width in there.items()) or "no numbers"
-    likeness = {name: _likeness(name, role) for name in there if name not in taken}
-    near = max(likeness, key=likeness.__getitem__, default=None)
-    if near is not None and likeness[near] >= NEAR:
-        return f"{recording.name} has no {role}, but {text}; if {near} is it: --rename {near}={role}"
-    if role == "action":
-        remedy = "--action_columns says which it is, and --action next_state takes the next state for it"
-    else:
-        remedy = "--state_columns says which it is"
-    return f"{recording.name} has no {role}, but {text}; {remedy}"
+    start = f"{recording.name} has no {' and no '.join(roles)}, but {text}"
+    proposals: dict[str, str] = {}
+    for role in roles:
+        likeness = {n: _likeness(n, role) for n in there if n not in taken and n not in proposals}
+        near = max(likeness, key=likeness.__getitem__, default=None)
+        if near is not None and likeness[near] >= NEAR:
+            proposals[near] = role
+    if len(proposals) == len(roles):
+        flags = " ".join(f"{name}={role}" for name, role in proposals.items())
+        are = "is it" if len(roles) == 1 else "are they"
+        return f"{start}; if {' and '.join(proposals)} {are}: --rename {flags}"
+    if roles[0] == "action":
+        return (
+            f"{start}; --action_columns says which it is, and --action next_state takes the next state for it"
+        )
+    return f"{start}; {' and '.join(f'--{role}_columns' for role in roles)} say which it is"
 
 
 def _likeness(name: str, role: str) -> float:

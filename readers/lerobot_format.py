@@ -8,12 +8,11 @@ table of episodes), compute_stats.py (statistics), video_utils.py (codec options
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 
 from common import complete_file
@@ -246,13 +245,3 @@ def flat_names(names: Any) -> list[str]:
     if isinstance(names, list) and len(names) == 1 and isinstance(names[0], list):
         names = names[0]
     return [str(name) for name in names] if isinstance(names, list) else []
-
-
-def decode_images(values: Iterable[Mapping[str, Any]], name: str) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) uint8 RGB of a column of images, each the bytes of a PNG or JPEG file."""
-    for t, value in enumerate(values):
-        data = value.get("bytes")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if image is None:
-            raise EpisodeError(f"{name}: frame {t} is no image; every row must hold the bytes of one")
-        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

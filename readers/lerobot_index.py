@@ -1,21 +1,30 @@
-"""The contents of a LeRobot dataset (lerobot_format.py), and where they lie."""
+"""The episodes of a LeRobot dataset (lerobot_format.py), and where they lie."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
-import numpy as np
-
-from episodes import MOST_FPS, episode_path, is_episode_name, whole_rate
+from episodes import EpisodeError, episode_path, is_episode_name
 from readers import lerobot_format as lerobot
+from readers.lerobot_info import LINES, TABLE, Info, read_json
+from readers.lerobot_paths import Places, inside
 
-_PADDING = {True: re.compile(r"(0?\d{0,2}d)?"), False: re.compile("")}  # of a number, of text
+DATA_V2 = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+VIDEO_V2 = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+MOST_EPISODES = 10**9
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a camera's pictures of an episode are: from `start` to `end` (s) of a video."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None  # None: to its end
 
 
 @dataclass(frozen=True)
@@ -23,67 +32,22 @@ class LeRobotEpisode:
     """Where an episode is in a LeRobot dataset."""
 
     index: int
-    length: int
+    length: int | None  # None: as many rows as the file has
     data: Path
-    videos: dict[str, tuple[Path, float]]  # by feature: file, and where in it the episode begins (s)
+    is_alone: bool  # in its data file
+    rows: tuple[int, int] | None  # first and one after the last, in the whole dataset, if known
+    videos: dict[str, Span]  # by feature
     task: str = ""  # in words
     extras: dict[str, Any] = field(default_factory=dict)  # as `lerobot_export` kept them
 
 
-def read_info(root: Path, fps: int | None = None) -> dict[str, Any]:
-    """meta/info.json; ValueError unless we can read the dataset.
+@dataclass(frozen=True)
+class Index:
+    """The episodes that were found."""
 
-    The rate becomes a whole number: `fps` if given, or the nearest one if it is as close as 29.97 is to 30.
-    """
-    path = root / lerobot.INFO
-    if not path.is_file():
-        raise FileNotFoundError(f"{root} is no LeRobot dataset: it has no {lerobot.INFO}")
-    info = read_json(path)
-    version = info.get("codebase_version")
-    if version not in lerobot.READ_VERSIONS:
-        raise ValueError(
-            f"{root} has LeRobot's format {version}; {', '.join(lerobot.READ_VERSIONS)} are read: convert it "
-            "with LeRobot first"
-        )
-    for name in (lerobot.STATE, lerobot.ACTION):
-        if name not in info["features"]:
-            raise ValueError(f"{root} has no {name}; its features are {', '.join(info['features'])}")
-    given = info.get("fps") if fps is None else fps
-    rate = whole_rate(given) if isinstance(given, int | float) else None
-    if rate is None:
-        raise ValueError(
-            f"{root} has {given!r} fps; a whole number from 1 to {MOST_FPS} is needed: --fps says which"
-        )
-    return {**info, "fps": rate, "given_fps": info.get("fps")}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON file ({error})") from None
-
-
-def width_of(info: Mapping[str, Any], feature: str) -> int:
-    """Entries of a state or an action."""
-    return int(np.prod(info["features"][feature]["shape"]))
-
-
-def cameras_of(info: Mapping[str, Any]) -> dict[str, str]:
-    """Camera's name by feature, of videos and images; ValueError if two would get the same name.
-
-    Characters that no camera's name may have, such as "/", become "_".
-    """
-    pictures = [name for name, f in info["features"].items() if f["dtype"] in ("video", "image")]
-    cameras = {}
-    for feature in pictures:
-        name = feature.removeprefix(lerobot.IMAGES).removeprefix("observation.")
-        plain = "".join("_" if c in "/\\" or not c.isprintable() else c for c in name)
-        cameras[feature] = plain if plain.strip(". ") else "camera"
-    if len(set(cameras.values())) < len(cameras):
-        names = ", ".join(f"{feature} -> {name}" for feature, name in cameras.items())
-        raise ValueError(f"two cameras of the dataset would have one name: {names}; rename one in it")
-    return cameras
+    episodes: Sequence[LeRobotEpisode]
+    damaged: Mapping[str, EpisodeError]  # entries of the table that cannot be read, by a name for each
+    notes: Sequence[str]
 
 
 def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
@@ -106,110 +70,135 @@ def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
     return names
 
 
-def read_entries(root: Path, info: Mapping[str, Any]) -> list[LeRobotEpisode]:
-    """All episodes of the dataset, whether or not their files are there; ValueError if there is none."""
-    read = _read_v3 if info["codebase_version"] == lerobot.VERSION else _read_v2
-    entries = sorted(read(root, info), key=lambda entry: entry.index)
-    if not entries:
-        raise ValueError(f"{root} holds no episodes")
-    return entries
-
-
 def missing_file(entry: LeRobotEpisode, paths: Sequence[Path]) -> FileNotFoundError | None:
     """The error for the first of an episode's files that is not there; None if all are."""
     path = next((path for path in paths if not path.is_file()), None)
     return path and FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
 
 
-def _videos(info: Mapping[str, Any]) -> list[str]:
-    return [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
+def read_index(info: Info, cameras: Sequence[str]) -> Index:
+    """All episodes of the dataset, whether or not their files are there; ValueError if there is none.
 
-
-def place_in(root: Path, template: Any, **values: Any) -> Path:
-    """A file of the dataset, by its template in meta/info.json, such as data/chunk-{chunk_index:03d}/....
-
-    ValueError unless the template has only these values, plain or padded with zeros, and leads to a place
-    below `root`: it comes from a stranger, and `str.format` would do whatever it says.
+    Args:
+        info: of the dataset.
+        cameras: features that are videos.
     """
-    where = f"{root / lerobot.INFO} has the path {template!r}"
-    try:
-        parts = list(Formatter().parse(template))
-    except (ValueError, TypeError):
-        raise ValueError(f"{where}, which is no template of a path") from None
-    text = ""
-    for literal, name, spec, conversion in parts:
-        text += literal
-        if name is None:
+    places = Places(info.root, cameras)
+    rows = _rows_v3(info.root) if info.is_v3 else _rows_v2(info.root, places)
+    make = _entry_v3 if info.is_v3 else _entry_v2
+    extras = _extras(info.root)
+    entries, damaged = [], {}
+    for name, row in rows:
+        index = whole(row, "episode_index") if isinstance(row, dict) else None
+        if index is None:
+            damaged[name] = EpisodeError(f"{name} has no episode_index that can be read, and is left out")
             continue
-        value = values.get(name)
-        is_number = isinstance(value, int) and value >= 0
-        if conversion or not (is_number or isinstance(value, str)) or not _PADDING[is_number].fullmatch(spec):
-            raise ValueError(
-                f"{where}; it may have {', '.join(f'{{{known}}}' for known in values)} in it alone"
-            )
-        text += format(value, spec)
-    return inside(root, root / text)
+        own = extras[index] if index < len(extras) else {}
+        entries.append(make(info, row, index, places, own))
+    if not entries:
+        first = next(iter(damaged.values()), None)
+        what = f"; {first}" if first else ": its table of them is empty, or not there"
+        raise ValueError(f"{info.root} holds no episodes{what}")
+    return Index(sorted(entries, key=lambda entry: entry.index), damaged, places.notes)
 
 
-def inside(root: Path, path: Path) -> Path:
-    """The path; ValueError if it, or the target of its link, lies outside the dataset.
-
-    In the cache of the Hugging Face Hub, files are links into the same dataset's `blobs`.
-    """
-    folder, place = root.resolve(), path.resolve()
-    store = folder.parent.parent / "blobs"
-    if place.is_relative_to(folder) or (folder.parent.name == "snapshots" and place.is_relative_to(store)):
-        return path
-    raise ValueError(
-        f"{root} leads to {place}, which is not in it; only files of the dataset itself are read"
-    )
+def whole(row: Mapping[str, Any], name: str) -> int | None:
+    """A number of a row, from 0 on; None if it is not there or no such number."""
+    value = row.get(name)
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value < MOST_EPISODES else None
 
 
-def _read_v3(root: Path, info: Mapping[str, Any]) -> Iterator[LeRobotEpisode]:
-    _, arrow = lerobot.import_packages()
+def _extras(root: Path) -> list[dict[str, Any]]:
     ours = root / lerobot.OURS
     extras = read_json(ours) if ours.is_file() else []
     if not isinstance(extras, list) or not all(isinstance(one, dict) for one in extras):
         raise ValueError(f"{ours} is not of this program; it must hold a list of objects, one an episode")
-    for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
+    return extras
+
+
+def _task(row: Mapping[str, Any]) -> str:
+    tasks = row.get("tasks")
+    first = tasks[0] if isinstance(tasks, list) and tasks else tasks
+    return first if isinstance(first, str) else ""
+
+
+def _rows_v3(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of the table of episodes, with a name for each."""
+    _, arrow = lerobot.import_packages()
+    for path in sorted((root / TABLE).glob("*/*.parquet")):
         inside(root, path)
-        names = [n for n in arrow.parquet.read_schema(path).names if not n.startswith("stats/")]
-        for row in arrow.parquet.read_table(path, columns=names).to_pylist():
-
-            def place(template: str, key: str, row: dict[str, Any] = row, **more: str) -> Path:
-                numbers = {name: row[f"{key}/{name}"] for name in ("chunk_index", "file_index")}
-                return place_in(root, template, **numbers, **more)
-
-            index = row["episode_index"]
-            yield LeRobotEpisode(
-                index,
-                row["length"],
-                place(info["data_path"], "data"),
-                {
-                    key: (
-                        place(info["video_path"], f"videos/{key}", video_key=key),
-                        row[f"videos/{key}/from_timestamp"],
-                    )
-                    for key in _videos(info)
-                },
-                next(iter(row.get("tasks") or []), ""),
-                extras[index] if index < len(extras) else {},
-            )
+        try:
+            names = [n for n in arrow.parquet.read_schema(path).names if not n.startswith("stats/")]
+            rows = arrow.parquet.read_table(path, columns=names).to_pylist()
+        except (arrow.ArrowException, OSError, ValueError) as error:
+            raise ValueError(f"{path} is no Parquet file that can be read ({error})") from None
+        for i, row in enumerate(rows):
+            yield f"row {i} of {path.relative_to(root).as_posix()}", row
 
 
-def _read_v2(root: Path, info: Mapping[str, Any]) -> Iterator[LeRobotEpisode]:
-    path = root / "meta/episodes.jsonl"
+def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
+    """Lines of the table of episodes, with a name for each; without a table, one for each data file."""
+    path = root / LINES
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; format {info['codebase_version']} has it")
-    for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
-        row = json.loads(line)
-        index = row["episode_index"]
-        numbers = {"episode_index": index, "episode_chunk": index // info["chunks_size"]}
-        videos = {key: place_in(root, info["video_path"], video_key=key, **numbers) for key in _videos(info)}
-        yield LeRobotEpisode(
-            index,
-            row["length"],
-            place_in(root, info["data_path"], **numbers),
-            {key: (path, 0.0) for key, path in videos.items()},
-            next(iter(row.get("tasks") or []), ""),
+        tables = [file for file in places.files if file.endswith(".parquet")]
+        yield from ((file, {"episode_index": i}) for i, file in _numbered(tables).items())
+        return
+    for i, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield f"line {i + 1} of {LINES}", row
+
+
+def _numbered(files: Sequence[str]) -> dict[int, str]:
+    """Files by the last number in their name; only those whose number is theirs alone."""
+    numbers: dict[int, list[str]] = {}
+    for file in files:
+        digits = "".join(c if c.isdecimal() else " " for c in Path(file).stem).split()
+        if digits and len(digits[-1]) < 10:
+            numbers.setdefault(int(digits[-1]), []).append(file)
+    return {number: own[0] for number, own in numbers.items() if len(own) == 1}
+
+
+def _entry_v2(
+    info: Info, row: Mapping[str, Any], index: int, places: Places, extras: dict[str, Any]
+) -> LeRobotEpisode:
+    numbers = {"episode": index, "chunk": index // info.chunks_size, "file": index}
+    data, is_alone = places.place(info.data_path, "", numbers, DATA_V2, True)
+    videos = {key: places.place(info.video_path, key, numbers, VIDEO_V2, True)[0] for key in places.cameras}
+    return LeRobotEpisode(
+        index,
+        whole(row, "length"),
+        data,
+        is_alone,
+        None,
+        {key: Span(path) for key, path in videos.items()},
+        _task(row),
+        extras,
+    )
+
+
+def _entry_v3(
+    info: Info, row: Mapping[str, Any], index: int, places: Places, extras: dict[str, Any]
+) -> LeRobotEpisode:
+    def place(key: str, prefix: str, template: Any, default: str) -> tuple[Path, bool]:
+        numbers = {kind: whole(row, f"{prefix}/{kind}_index") for kind in ("chunk", "file")}
+        known = {kind: number for kind, number in numbers.items() if number is not None}
+        return places.place(template, key, {"episode": index, **known}, default, False)
+
+    data, is_alone = place("", "data", info.data_path, lerobot.DATA_PATH)
+    videos = {}
+    for key in places.cameras:
+        path, is_own = place(key, f"videos/{key}", info.video_path, lerobot.VIDEO_PATH)
+        start, end = (row.get(f"videos/{key}/{side}_timestamp") for side in ("from", "to"))
+        is_known = isinstance(start, int | float) and not is_own
+        videos[key] = (
+            Span(path, start, end if isinstance(end, int | float) else None) if is_known else Span(path)
         )
+    first, last = whole(row, "dataset_from_index"), whole(row, "dataset_to_index")
+    rows = (first, last) if first is not None and last is not None and first < last else None
+    return LeRobotEpisode(index, whole(row, "length"), data, is_alone, rows, videos, _task(row), extras)

@@ -18,9 +18,8 @@ import numpy as np
 
 from episodes import EpisodeError
 from readers.base import Reader, Recorded, Recording, Survey
-from readers.videos import whole_video
+from readers.videos import VIDEOS, whole_video
 
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 STATES = ("state", "qpos", "observation.state", "joints", "joint", "joint_pos", "position", "positions", "q")
 ACTIONS = ("action", "actions", "command", "target")
 TIMES = ("time", "timestamp", "t", "time_s")

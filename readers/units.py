@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from episodes import entries_of
+from episodes import ARM_DIM, entries_of
 
 UNITS = {"rad": 1.0, "deg": math.pi / 180, "mdeg": math.pi / 180_000}  # in rad
-MOST_RADIANS, GRIPPER_SLACK = 10.0, 0.5  # beyond these, the assumed units are probably wrong
+MOST_RADIANS, MOST_DEGREES, GRIPPER_SLACK = (
+    10.0,
+    400.0,
+    0.5,
+)  # beyond these, the assumed units are probably wrong
 _TICKS = re.compile(r"ticks:(\d{1,9})")
 
 
@@ -61,15 +65,17 @@ def conversion(
 ) -> Conversion:
     """How a state or an action is converted, by the names of its entries.
 
-    Where no name says gripper, the grippers are the task's, or every seventh entry.
+    Where no name says gripper, the grippers are the task's, or every seventh entry of arms of seven.
     """
     order = list(range(len(names)))
     if all(name.startswith(("left", "right")) for name in names):
         order.sort(key=lambda i: not names[i].startswith("left"))
     if any("gripper" in name for name in names):
         grippers = [place for place, i in enumerate(order) if "gripper" in names[i]]
-    else:
+    elif task or len(names) % ARM_DIM == 0:
         grippers = [i for i, entry in enumerate(entries_of(task, len(names))) if entry.is_gripper]
+    else:
+        grippers = []
     return Conversion(tuple(order), tuple(grippers), joint_unit, gripper_range)
 
 
@@ -78,7 +84,13 @@ def unit_note(qpos: np.ndarray, convert: Conversion) -> str:
     grippers = list(convert.grippers)
     joints = np.abs(np.delete(qpos, grippers, axis=1))
     if joints.size and joints.max() > MOST_RADIANS:
-        return "note: joints beyond 10 rad: they are probably in degrees; import again with --joint_unit deg"
+        if convert.joint_unit == "rad" and joints.max() <= MOST_DEGREES:
+            return (
+                "note: joints beyond 10 rad: they are probably in degrees; import again with --joint_unit deg"
+            )
+        return (
+            "note: joints beyond 10 rad: import again with another --joint_unit; --dry_run shows the columns"
+        )
     opening = qpos[:, grippers]
     if opening.size and (opening.min() < -GRIPPER_SLACK or opening.max() > 1 + GRIPPER_SLACK):
         return "note: grippers far outside [0, 1]; import again with --gripper_range CLOSED OPEN"

@@ -10,6 +10,8 @@ import numpy as np
 from episodes import EpisodeError, JpegFrames
 from readers.lerobot_format import import_packages
 
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+
 
 def all_frames(path: Path) -> Iterator[np.ndarray]:
     """Every frame (H, W, 3) uint8 RGB of a video; EpisodeError if it is damaged."""
@@ -22,6 +24,37 @@ def all_frames(path: Path) -> Iterator[np.ndarray]:
                 yield frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, IndexError, OSError) as error:
         raise EpisodeError(f"{path} is no video that can be read ({error})") from error
+
+
+def frame_times(path: Path, start: float, end: float | None, step: float) -> np.ndarray:
+    """When a video shows its frames, s, rising, without decoding them; EpisodeError if it is damaged.
+
+    Args:
+        path: the video.
+        start: s; frames before it are not meant.
+        end: s; frames from there on are not meant; None: all are.
+        step: s between two frames, about: a quarter of it is no difference.
+    """
+    av, _ = import_packages()
+    slack, times = step / 4, []
+    try:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            if start > slack:
+                file.seek(int((start - slack) / stream.time_base), stream=stream)
+            for packet in file.demux(stream):
+                if packet.pts is None:
+                    if packet.size:
+                        raise EpisodeError(f"{path} does not say when its frames are shown; MP4 files do")
+                    continue
+                times.append(float(packet.pts * stream.time_base))
+                if end is not None and packet.dts is not None and packet.dts * stream.time_base >= end + step:
+                    break
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise EpisodeError(f"{path} is no video that can be read ({error})") from error
+    shown = np.unique(times)
+    is_meant = shown >= start - slack
+    return shown[is_meant if end is None else is_meant & (shown < end - slack)]
 
 
 def whole_video(path: Path, steps: int, what: str) -> JpegFrames:

@@ -165,9 +165,10 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path, monkeypatch, capsy
     run(monkeypatch, source, tmp_path / "out", *EXAMPLES[name].flags, "--dry_run")
     planned = capsys.readouterr().out
     assert planned.endswith("nothing was written (--dry_run)\n")
+    assert "  looks like\n  state  " in planned
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
     run(monkeypatch, source, tmp_path / "out", *EXAMPLES[name].flags)
-    assert capsys.readouterr().out.startswith(planned.partition("nothing was written")[0])
+    assert capsys.readouterr().out.startswith(planned.partition("columns, in ")[0])
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

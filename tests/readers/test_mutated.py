@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from test_import import EXAMPLES, make
+from wild_lerobot import WILD
 
 from episodes.errors import EpisodeError
 from readers import ImportFlags, bring_in
 
 KINDS = ("flip", "cut", "zeros", "twice")
+SETS = [*EXAMPLES, *WILD]
 
 
 def mutate(source: Path, seed: str) -> None:
@@ -34,19 +36,20 @@ def mutate(source: Path, seed: str) -> None:
 
 
 def check(name: str, seeds: range, folder: Path) -> None:
-    original, _ = make(name, folder / "original")
+    if name in WILD:
+        original, flags = folder / "original/set", {**WILD[name].flags, "skip_damaged": True}
+        WILD[name].make(original)
+    else:
+        original, _ = make(name, folder / "original")
+        flags = {"skip_damaged": True, "fps": 10 if name == "zarr" else None}
     for seed in seeds:
         room = folder / str(seed)
         room.mkdir()
         source = room / original.name
         (shutil.copytree if original.is_dir() else shutil.copy)(original, source)
         mutate(source, f"{name} {seed}")
-        fps = 10 if name == "zarr" else None
-        flags = ImportFlags(
-            source=str(source), output_dir=str(room / "out"), num_workers=1, skip_damaged=True, fps=fps
-        )
         try:
-            bring_in(flags)
+            bring_in(ImportFlags(source=str(source), output_dir=str(room / "out"), num_workers=1, **flags))
         except (ValueError, OSError) as error:
             assert isinstance(error, EpisodeError | ValueError | FileNotFoundError)
             assert len(str(error)) < 1000 and "\n" not in str(error)
@@ -55,12 +58,12 @@ def check(name: str, seeds: range, folder: Path) -> None:
             assert sorted(path.name for path in room.iterdir()) == sorted([source.name, "out"])
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", SETS)
 def test_ten_mutations(tmp_path, name):
     check(name, range(10), tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", SETS)
 def test_thirty_mutations(tmp_path, name):
     check(name, range(10, 40), tmp_path)

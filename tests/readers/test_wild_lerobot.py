@@ -1,0 +1,425 @@
+"""LeRobot sets as people have them: what is whole comes in, what is left out is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
+pytest.importorskip("av", reason="needs pip install av")
+
+from recordings import motion, picture, pictures
+from wild_lerobot import (
+    LENGTHS,
+    WILD,
+    guided,
+    humanoid,
+    recorded,
+    ticks,
+    write_lines,
+    write_rows,
+    write_table,
+    write_video,
+)
+
+from episodes.episode import Episode
+from episodes.errors import EpisodeError
+from episodes.folders import list_episodes
+from readers import ImportFlags, bring_in
+from readers.lerobot_frames import choose_frames
+from readers.lerobot_index import Span
+from readers.lerobot_paths import Places, camera_folders
+
+
+def bring(source, target, **flags) -> list[Episode]:
+    bring_in(ImportFlags(source=str(source), output_dir=str(target), num_workers=1, **flags))
+    return [Episode.load(path) for path in list_episodes(target)]
+
+
+def change_info(root, **values) -> None:
+    path = root / "meta/info.json"
+    info = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in info.items() if value is not None}))
+
+
+def assert_shows(frames, step: int, i: int) -> None:
+    assert np.abs(frames.astype(int) - picture(step, i)).mean() < 8
+
+
+@pytest.mark.parametrize("kind", WILD)
+def test_what_is_whole_comes_in_and_the_rest_is_named(tmp_path, capsys, kind):
+    wild = WILD[kind]
+    wild.make(tmp_path / "set")
+    if wild.refused:
+        with pytest.raises((ValueError, OSError), match=wild.refused):
+            bring(tmp_path / "set", tmp_path / "out")
+        assert [path.name for path in tmp_path.iterdir()] == ["set"]
+        capsys.readouterr()
+    made = bring(tmp_path / "set", tmp_path / "out", **wild.flags)
+    printed = capsys.readouterr().out
+    assert [text for text in wild.said if text not in printed] == []
+    assert tuple(len(one) for one in made) == wild.lengths
+    assert all(tuple(one.images) == wild.cameras for one in made)
+    if wild.cameras:
+        for t in range(len(made[-1])):
+            assert_shows(made[-1].images[wild.cameras[-1]][t], t, LENGTHS.index(len(made[-1])))
+
+
+def test_ticks_become_radians_and_no_joint_is_taken_for_a_gripper(tmp_path):
+    guided(tmp_path / "set")
+    made = bring(tmp_path / "set", tmp_path / "out", joint_unit="ticks:4096")
+    for i, one in enumerate(made):
+        np.testing.assert_allclose(one.qpos, ticks(i, len(one)) * 2 * np.pi / 4096, rtol=1e-6)
+        np.testing.assert_array_equal(one.action[:-1], one.qpos[1:])
+
+
+# --- where files are
+
+
+def renamed(root, change) -> None:
+    for path in [path for path in root.rglob("*") if path.is_file() and "meta" not in path.parts]:
+        new = root / change(path.relative_to(root).as_posix())
+        new.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(new)
+
+
+@pytest.mark.parametrize(
+    ("data", "video"),
+    [
+        ("data/chunk-{chunk:03d}/episode_{episode:06d}.parquet", None),
+        ("data/chunk-000/episode_{file_index:06}.parquet", "videos/chunk-{chunk_id:03d}/{camera}/{x}.mp4"),
+        ("{nothing}", "{0}"),
+        (7, ["a"]),
+        ("elsewhere/{episode_index}.parquet", "{camera_key}/{episode_index}.mp4"),
+    ],
+)
+def test_templates_of_any_name_or_of_no_use(tmp_path, capsys, data, video):
+    guided(tmp_path / "set")
+    change_info(tmp_path / "set", data_path=data, video_path=video)
+    assert [len(one) for one in bring(tmp_path / "set", tmp_path / "out")] == list(LENGTHS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.replace("videos/", "video/").replace("data/", "tables/"),
+        lambda file: file.replace("chunk-000/", "").replace("episode_00000", "ep "),
+        lambda file: file.replace("/episode_00000", "_run").replace("observation.images.", ""),
+        lambda file: file.replace("episode_", ""),
+        lambda file: file.replace("/observation.images.", "/").replace("/episode_000", "-"),
+    ],
+)
+def test_files_are_found_by_their_names(tmp_path, capsys, change):
+    guided(tmp_path / "set")
+    renamed(tmp_path / "set", change)
+    made = bring(tmp_path / "set", tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert [len(one) for one in made] == list(LENGTHS) and "are found by their names (" in printed
+    assert_shows(made[2].images["cam1"][5], 5, 2)
+    np.testing.assert_array_equal(made[1].qpos, ticks(1, 7))
+
+
+def test_of_two_files_that_could_be_it_none_is_taken(tmp_path, capsys):
+    guided(tmp_path / "set")
+    shutil.copytree(tmp_path / "set/videos/chunk-000", tmp_path / "set/videos/old")
+    change_info(tmp_path / "set", video_path="nowhere/{video_key}/{episode_index}.mp4")
+    (tmp_path / "set/videos/chunk-000").rename(tmp_path / "set/videos/new")
+    with pytest.raises(ValueError, match=r"nowhere/.*0\.mp4 is missing"):
+        bring(tmp_path / "set", tmp_path / "out")
+    bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    assert "2 files could be it: videos/new/" in capsys.readouterr().out
+
+
+def test_files_that_are_found_do_not_lead_out_of_the_set(tmp_path):
+    guided(tmp_path / "set")
+    guided(tmp_path / "private")
+    renamed(tmp_path / "set", lambda file: file.replace("videos/", "video/"))
+    video = next((tmp_path / "set/video").rglob("*1.mp4"))
+    video.unlink()
+    video.symlink_to(next((tmp_path / "private").rglob("*1.mp4")))
+    with pytest.raises(ValueError, match="which is not in it"):
+        bring(tmp_path / "set", tmp_path / "out")
+
+
+def test_the_longest_name_of_a_camera_counts(tmp_path):
+    for name in ("cam_0/1.mp4", "cam_0_right/1.mp4", "cam_0_right/2.mp4", "chunk-001/left/episode_1.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    cameras = ["observation.images.cam_0", "observation.images.cam_0_right", "left", "absent"]
+    places = Places(tmp_path, cameras)
+    found = [places.place(None, camera, {"episode": 1}, "x", True)[0] for camera in cameras]
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "cam_0/1.mp4",
+        "cam_0_right/1.mp4",
+        "chunk-001/left/episode_1.mp4",
+        "x",
+    ]
+    assert camera_folders(tmp_path) == ["cam_0", "cam_0_right", "left"]
+
+
+# --- what tables and meta hold
+
+
+def change_tables(root, change) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in sorted((root / "data").rglob("*.parquet")):
+        columns = {
+            name: values.to_pylist() for name, values in zip(*_columns(pq.read_table(path)), strict=True)
+        }
+        change(columns)
+        pq.write_table(pa.table(columns), path)
+
+
+def _columns(table):
+    return table.column_names, table.columns
+
+
+INDEX = ("frame_index", "episode_index", "index", "timestamp", "task_index")
+
+
+@pytest.mark.parametrize("make", [humanoid, recorded])
+@pytest.mark.parametrize("gone", [*((name,) for name in INDEX[:4]), INDEX, INDEX[1:2]])
+def test_columns_that_number_rows_may_be_missing(tmp_path, make, gone):
+    make(tmp_path / "set")
+
+    def change(columns):
+        for name in gone:
+            columns.pop(name, None)
+
+    change_tables(tmp_path / "set", change)
+    made = bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    assert [len(one) for one in made] == list(LENGTHS)
+    scale, width = (180, 6) if make is recorded else (1, 26)
+    for i, one in enumerate(made):
+        np.testing.assert_allclose(one.qpos[:, :5], scale * motion(len(one), width, i)[:, :5], rtol=1e-5)
+
+
+def test_a_column_that_numbers_episodes_wrongly(tmp_path, capsys):
+    humanoid(tmp_path / "set")
+    change_tables(tmp_path / "set", lambda c: c.update(episode_index=[0] * len(c["index"])))
+    made = bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    assert [len(one) for one in made] == list(LENGTHS)
+    assert "episode_index does not have the number in the file's name" in capsys.readouterr().out
+
+
+def test_nested_lists_and_scalars_in_lists(tmp_path):
+    humanoid(tmp_path / "set")
+
+    def change(columns):
+        columns["observation.state"] = [[row[:13], row[13:]] for row in columns["observation.state"]]
+        columns |= {name: [[value] for value in columns[name]] for name in INDEX}
+
+    change_tables(tmp_path / "set", change)
+    made = bring(tmp_path / "set", tmp_path / "out", skip_damaged=True)
+    np.testing.assert_allclose(made[1].qpos, motion(7, 26, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["png", "bytes", "file", "hwc", "chw"])
+def test_pictures_in_the_tables(tmp_path, form):
+    import cv2
+
+    humanoid(tmp_path / "set")
+    features = json.loads((tmp_path / "set/meta/info.json").read_text())["features"]
+    dtype = {"dtype": "uint8" if form in ("hwc", "chw") else "image", "shape": [48, 64, 3]}
+    change_info(tmp_path / "set", features={**features, "front": dtype})
+    shutil.rmtree(tmp_path / "set/videos")
+
+    def cell(i, t):
+        rgb = picture(t, i)
+        png = cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
+        (tmp_path / f"set/{i}_{t}.png").write_bytes(png)
+        return {
+            "png": {"bytes": png, "path": None},
+            "bytes": png,
+            "file": {"bytes": None, "path": f"{i}_{t}.png"},
+            "hwc": rgb.tolist(),
+            "chw": rgb.transpose(2, 0, 1).tolist(),
+        }[form]
+
+    def change(columns):
+        i, steps = columns["episode_index"][0], len(columns["index"])
+        columns["front"] = [cell(i, t) for t in range(steps)]
+
+    change_tables(tmp_path / "set", change)
+    made = bring(tmp_path / "set", tmp_path / "out")
+    assert all(tuple(one.images) == ("front",) for one in made)  # cam_high has no video
+    assert_shows(made[1].images["front"][4], 4, 1)
+
+
+def test_a_picture_outside_of_the_set_is_not_read(tmp_path):
+    humanoid(tmp_path / "set")
+    (tmp_path / "secret.png").write_bytes(b"x")
+    row = {"bytes": None, "path": "../secret.png"}
+    change_tables(tmp_path / "set", lambda c: c.update(front=[row] * len(c["index"])))
+    shutil.rmtree(tmp_path / "set/videos")
+    with pytest.raises(EpisodeError, match="which is not in it"):
+        bring(tmp_path / "set", tmp_path / "out")
+
+
+def test_the_width_in_the_table_counts(tmp_path, capsys):
+    humanoid(tmp_path / "set")
+    features = json.loads((tmp_path / "set/meta/info.json").read_text())["features"]
+    change_info(tmp_path / "set", features={**features, "action": {"dtype": "float32", "shape": [3]}})
+    bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    assert "action has 26 entries; meta/info.json says 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", r"info\.json is empty; there are 3 tables, 2 videos, and in meta episodes\.jsonl, info\.json"),
+        ("{}", r"info\.json is empty; .*--fps says which"),
+        ("[]", "holds a list; it must hold an object"),
+        ('{"fps": 20', r"is no JSON file .*with \{\} in it and --fps"),
+        ('{"name": "x", "size": 3}', "is not of LeRobot: it has name, size, but neither"),
+    ],
+)
+def test_an_info_that_says_nothing(tmp_path, text, match):
+    humanoid(tmp_path / "set")
+    (tmp_path / "set/meta/info.json").write_text(text)
+    with pytest.raises(ValueError, match=match):
+        bring(tmp_path / "set", tmp_path / "out")
+    if text in ("", "{}"):
+        made = bring(tmp_path / "set", tmp_path / "out", fps=20, skip_damaged=True)
+        assert [len(one) for one in made] == [9, 7] and list(made[0].images) == ["cam_high"]
+
+
+@pytest.mark.parametrize(
+    ("version", "tables", "said"),
+    [
+        (None, "v2", "says no codebase_version, but there is meta/episodes.jsonl: read as v2.1"),
+        ("v3.0", "v2", "says v3.0, but there is meta/episodes.jsonl: read as v2.1"),
+        ("2.1", "v2", ""),
+        ("v2.1", "both", "says v2.1, which is read; meta/episodes/*/*.parquet of another format is not"),
+        ("v2.1", "none", "there is no table of episodes (3 tables, 2 videos"),
+    ],
+)
+def test_versions_that_are_missing_or_mixed(tmp_path, capsys, version, tables, said):
+    humanoid(tmp_path / "set")
+    change_info(tmp_path / "set", codebase_version=version)
+    if tables == "both":
+        write_rows(tmp_path / "set", ["observation.images.cam_high"], True, LENGTHS, 20)
+    if tables == "none":
+        (tmp_path / "set/meta/episodes.jsonl").unlink()
+    made = bring(tmp_path / "set", tmp_path / "out", skip_damaged=True)
+    assert [len(one) for one in made] == [9, 7] and said in capsys.readouterr().out
+
+
+def test_a_version_that_nothing_decides(tmp_path):
+    humanoid(tmp_path / "set")
+    change_info(tmp_path / "set", codebase_version=None)
+    write_rows(tmp_path / "set", ["observation.images.cam_high"], True, LENGTHS, 20)
+    with pytest.raises(ValueError, match="does not say which counts; write"):
+        bring(tmp_path / "set", tmp_path / "out")
+
+
+def test_lines_of_the_table_of_episodes_that_are_damaged(tmp_path):
+    humanoid(tmp_path / "set")
+    path = tmp_path / "set/meta/episodes.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1], lines[2][:20], '{"episode_index": -1}']))
+    with pytest.raises(EpisodeError, match="2 of 4 .*line 3 of meta/episodes.jsonl has no episode_index"):
+        bring(tmp_path / "set", tmp_path / "out")
+    assert len(bring(tmp_path / "set", tmp_path / "out", skip_damaged=True)) == 2
+
+
+# --- clocks and rates
+
+
+def chosen(tmp_path, frames: int, times, steps: int, rate: int = 20, fps: int = 20):
+    write_video(tmp_path / "v.mp4", pictures(frames), rate)
+    return choose_frames(
+        Span(tmp_path / "v.mp4"), None if times is None else np.array(times), steps, fps, "top"
+    )
+
+
+def steps_of(choice, rate: int = 20) -> list[int]:
+    return np.rint(choice.times * rate).astype(int).tolist()
+
+
+def test_even_times_get_their_frames(tmp_path):
+    choice = chosen(tmp_path, 12, np.arange(12) / 20, 12)
+    assert steps_of(choice) == list(range(12)) and choice.notes == ()
+
+
+def test_a_clock_that_drifts_gets_frames_by_number(tmp_path):
+    for times in (np.arange(12) * 0.058, 1.7e9 + np.arange(12) * 0.058):
+        choice = chosen(tmp_path, 12, times, 12)
+        assert steps_of(choice) == list(range(12)) and "taken by their number" in choice.notes[0]
+
+
+@pytest.mark.parametrize("drift", [1.0, 1.16])
+def test_a_video_that_ends_early(tmp_path, drift):
+    times = np.arange(12) * 0.05 * drift
+    choice = chosen(tmp_path, 10, times, 12)
+    assert steps_of(choice) == list(range(10)) and "ends some steps early" in choice.notes[-1]
+    with pytest.raises(EpisodeError, match="has 6 frames at 20 a second for 12 steps at 20; "):
+        chosen(tmp_path, 6, times, 12)
+
+
+def test_a_video_of_another_rate(tmp_path):
+    choice = chosen(tmp_path, 24, None, 12, rate=40)
+    assert steps_of(choice, 40) == list(range(0, 24, 2)) and "40 frames a second for 20" in choice.notes[0]
+    choice = chosen(tmp_path, 6, None, 12, rate=10)
+    assert steps_of(choice, 10) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5] or len(choice.times) == 12
+    assert len(list(choice.frames())) == 12
+
+
+def test_a_video_that_goes_on(tmp_path):
+    choice = chosen(tmp_path, 30, np.arange(12) / 20, 12)
+    assert steps_of(choice) == list(range(12)) and "goes on after the last step" in choice.notes[0]
+
+
+def test_cameras_of_different_lengths_and_rates(tmp_path, capsys):
+    guided(tmp_path / "set")
+    cam0, cam1 = (
+        tmp_path / f"set/videos/chunk-000/observation.images.{c}/episode_000001.mp4" for c in ("cam0", "cam1")
+    )
+    write_video(cam0, pictures(5, 1))
+    write_video(cam1, np.repeat(pictures(8, 1), 2, axis=0), 40)
+    change_tables(tmp_path / "set", lambda c: c.pop("timestamp"))
+    made = bring(tmp_path / "set", tmp_path / "out")
+    assert [len(one) for one in made] == [9, 5, 8] and len(made[1].images["cam1"]) == 5
+    assert_shows(made[1].images["cam1"][4], 4, 1)
+    printed = capsys.readouterr().out
+    assert "cam0: the video ends some steps early" in printed and "cam1: 40 frames a second" in printed
+
+
+def test_a_camera_without_any_video_is_left_out(tmp_path, capsys):
+    guided(tmp_path / "set")
+    shutil.rmtree(tmp_path / "set/videos/chunk-000/observation.images.cam0")
+    made = bring(tmp_path / "set", tmp_path / "out")
+    assert list(made[0].images) == ["cam1"]
+    assert "left out: the camera cam0, none of whose videos is there" in capsys.readouterr().out
+
+
+def test_depth_is_left_out(tmp_path, capsys):
+    guided(tmp_path / "set")
+    info = json.loads((tmp_path / "set/meta/info.json").read_text())
+    info["features"]["observation.images.cam0"]["info"] = {"video.is_depth_map": True}
+    change_info(tmp_path / "set", features=info["features"])
+    assert list(bring(tmp_path / "set", tmp_path / "out")[0].images) == ["cam1"]
+    assert "cam0: taken for depth" in capsys.readouterr().out
+
+
+def test_gaps_in_the_numbers_of_frames_are_told(tmp_path, capsys):
+    humanoid(tmp_path / "set")
+    change_tables(tmp_path / "set", lambda c: c.update(frame_index=[2 * t for t in c["frame_index"]][::-1]))
+    made = bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    np.testing.assert_allclose(made[0].qpos, motion(9, 26, 0)[::-1], rtol=1e-6)
+    assert "frame_index has gaps or says a number twice" in capsys.readouterr().out
+
+
+def test_without_lengths_the_files_count(tmp_path):
+    humanoid(tmp_path / "set")
+    write_lines(tmp_path / "set", (9, 7, 5))
+    with pytest.raises(EpisodeError, match=r"000002\.parquet has 8 steps of episode 2; it must have 5"):
+        bring(tmp_path / "set", tmp_path / "out", no_images=True)
+    (tmp_path / "set/meta/episodes.jsonl").write_text('{"episode_index": 2}\n')
+    assert [len(one) for one in bring(tmp_path / "set", tmp_path / "out", no_images=True)] == [8]
+    write_table(tmp_path / "set/data/chunk-000/episode_000002.parquet", {"action": np.zeros((0, 2))})
+    with pytest.raises(ValueError, match="has no state|of episode 2"):
+        bring(tmp_path / "set", tmp_path / "new", no_images=True)
