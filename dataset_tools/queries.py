@@ -130,7 +130,8 @@ def check(flags: CheckFlags) -> None:
         )
         raise EpisodeError(f"{count}; {_advice(flags.dataset_dir, damaged, len(wrong) - len(damaged))}")
     if flags.json != "-":
-        print("nothing is wrong" + (f" with the files; {len(found)} findings across them" if found else ""))
+        across = f"{len(found)} finding{'s' * (len(found) > 1)} across them"
+        print(f"nothing is wrong with the files; {across}" if found else "nothing is wrong")
 
 
 def _check_files(

@@ -35,11 +35,6 @@ def _copies(survey: Survey, later: int) -> list[Examined]:
     ]
 
 
-def _some(survey: Survey, found: list[Examined]) -> list[Examined]:
-    """Those found; empty, which stands for all, if these are all."""
-    return [] if len(found) == len(survey.every) else found
-
-
 @symptom(
     "action_is_state",
     JOINTS,
@@ -50,7 +45,7 @@ def action_is_state(survey: Survey) -> Iterator[Sign]:
     """Commands are the states of the same step."""
     found = _copies(survey, 0)
     if found:
-        yield Sign("an action is the state of the same step", _some(survey, found))
+        yield Sign("an action is the state of the same step", survey.unless_all(found))
 
 
 @symptom(
@@ -65,13 +60,13 @@ def action_is_next_state(survey: Survey) -> Iterator[Sign]:
     """Commands are the states of the next step."""
     found = _copies(survey, 1)
     if found:
-        yield Sign("an action is the state of the next step", _some(survey, found))
+        yield Sign("an action is the state of the next step", survey.unless_all(found))
 
 
 @symptom("gripper_stays_open", JOINTS, "the policy learns that it need not grasp", LEAVE_OUT)
 def gripper_stays_open(survey: Survey) -> Iterator[Sign]:
     """A gripper that closes in most episodes does not in some."""
-    numbers = [i for i in np.flatnonzero(survey.are_grippers) if i < _width(survey)]
+    numbers = [i for i in np.flatnonzero(survey.are_grippers) if i < survey.action_width]
     for number in numbers:
         commands = [one.actions[:, number] for one in survey.whole]
         if not commands:
@@ -83,11 +78,6 @@ def gripper_stays_open(survey: Survey) -> Iterator[Sign]:
         opened = [one for one, row in zip(survey.whole, commands, strict=True) if row.min() > closed]
         if opened and 1 - len(opened) / len(commands) >= MOST_CLOSE:
             yield Sign(f"{survey.entries[number].name} never closes", opened)
-
-
-def _width(survey: Survey) -> int:
-    """Entries of an action."""
-    return survey.alike[0].actions.shape[1] if survey.alike else 0
 
 
 def jump_limits(survey: Survey) -> dict[str, np.ndarray] | None:
@@ -132,4 +122,4 @@ def jumps(survey: Survey) -> Iterator[Sign]:
         )
     ]
     if found:
-        yield Sign("joints jump, by what is usual in this set", _some(survey, found))
+        yield Sign("joints jump, by what is usual in this set", survey.unless_all(found))

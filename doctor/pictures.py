@@ -9,20 +9,17 @@ import cv2
 import numpy as np
 
 from cameras import PlacementLimits, Reference, judge_placement
-from doctor.survey import Examined, Survey
+from doctor.survey import OVER_EXPOSED, WHITE, Examined, Survey, Usual
 from doctor.symptoms import LEAVE_OUT, PICTURES, WITHOUT_THEM, Sign, symptom
 
-LEAST_SEEN = 3  # episodes of which is told what a camera usually shows
-DARK = 2.0  # grey levels: the deviation of a picture that shows nothing
 BETTER = 0.5  # of two correlations: by so much another place must fit better, for cameras that were swapped
 FLIPPED = 0.3  # of one
 VARIES = 25.0  # grey levels between the pictures of an episode
 STANDS = 0.5  # share of the picture that varies less, of a camera that stands
 FOCUS = 0.65  # of the usual sharpness: an edge of a pixel of 640 is some 4 wide
 SMOOTH, STRONGEST = 0.8, 99  # pixels; percentile of a picture's edges
-WHITE = 250  # of 255, in all colours
-OVER_EXPOSED = 0.5  # share of a picture that is white
 MORE_EXPOSED = 0.2  # share of it by which one is whiter than usual
+COARSE, FEW_COLORS, DRAWN = 32, 5, 0.75  # grey levels; so many colours are that share of what is not white
 ALIKE = 0.5  # correlation with the usual picture, below which one shows another place
 STEP = 3  # pixels (of 320) beside its place at which a picture is tried
 FAR_BETTER = 0.5  # of the difference there: it is in its place
@@ -41,36 +38,6 @@ def _better(changed: np.ndarray, picture: np.ndarray, usual: np.ndarray) -> floa
     return _likeness(changed, usual) - _likeness(picture, usual)
 
 
-def _first(one: Examined, camera: str) -> np.ndarray:
-    return one.cameras[camera].pictures[0].astype(np.float32)
-
-
-def _usual(seen: tuple[Examined, ...], camera: str) -> np.ndarray:
-    """(h, w, 3), the median of first pictures."""
-    return np.median([_first(one, camera) for one in seen], axis=0)
-
-
-def _is_dead(one: Examined, camera: str) -> bool:
-    return bool(one.cameras[camera].grey.std(axis=(1, 2)).max() < DARK)
-
-
-def _white(one: Examined, camera: str) -> float:
-    """Largest share of its pictures that is white."""
-    return float((one.cameras[camera].pictures.min(axis=3) >= WHITE).mean(axis=(1, 2)).max())
-
-
-def _shown(survey: Survey) -> Iterator[tuple[str, tuple[Examined, ...]]]:
-    """Each camera, and the episodes in which it shows something that can be compared."""
-    for camera in survey.cameras:
-        seen = tuple(
-            one
-            for one in survey.seen_by(camera)
-            if not _is_dead(one, camera) and _white(one, camera) < OVER_EXPOSED
-        )
-        if len(seen) >= LEAST_SEEN:
-            yield camera, seen
-
-
 @symptom(
     "dead_camera",
     PICTURES,
@@ -81,7 +48,7 @@ def dead_camera(survey: Survey) -> Iterator[Sign]:
     """A camera shows nothing, or the same picture throughout an episode."""
     for camera in sorted({camera for one in survey.every for camera in one.cameras}):
         seen = [one for one in survey.every if camera in one.cameras]
-        dark = [one for one in seen if _is_dead(one, camera)]
+        dark = [one for one in seen if one.cameras[camera].is_dead]
         frozen = [one for one in seen if one not in dark and _is_frozen(one, camera)]
         for found, words in ((dark, "shows nothing"), (frozen, "shows the same picture all the time")):
             if found:
@@ -103,20 +70,20 @@ def _is_frozen(one: Examined, camera: str) -> bool:
 )
 def swapped_cameras(survey: Survey) -> Iterator[Sign]:
     """Two cameras have each other's view in some episodes."""
-    shown = dict(_shown(survey))
-    usual = {camera: _usual(seen, camera) for camera, seen in shown.items()}
-    for one_camera, other_camera in combinations(shown, 2):
-        both = [one for one in shown[one_camera] if one in shown[other_camera]]
+    for pair in combinations(survey.usual, 2):
+        places = [each.picture for each in pair]
         found = []
-        for one in both:
-            views = [_first(one, camera) for camera in (one_camera, other_camera)]
-            places = [usual[camera] for camera in (one_camera, other_camera)]
+        for one in pair[0].seen:
+            if one not in pair[1].seen:
+                continue
+            views = [each.sample(one).first for each in pair]
             own = sum(_likeness(view, place) for view, place in zip(views, places, strict=True))
             exchanged = sum(_likeness(view, place) for view, place in zip(views, places[::-1], strict=True))
             if exchanged > own + BETTER:
                 found.append(one)
         if found:
-            yield Sign(f"has the view of {other_camera!r}, and the other way round", found, one_camera)
+            said = f"has the view of {pair[1].camera!r}, and the other way round"
+            yield Sign(said, found, pair[0].camera)
 
 
 @symptom(
@@ -127,12 +94,15 @@ def swapped_cameras(survey: Survey) -> Iterator[Sign]:
 )
 def mirrored_picture(survey: Survey) -> Iterator[Sign]:
     """A camera's picture is mirrored in some episodes."""
-    for camera, seen in _shown(survey):
-        usual = _usual(seen, camera)
-        better = {one: _better(_first(one, camera)[:, ::-1], _first(one, camera), usual) for one in seen}
-        found = [one for one, gain in better.items() if gain > FLIPPED]
+    for usual in survey.usual:
+        firsts = {one: usual.sample(one).first for one in usual.seen}
+        found = [
+            one
+            for one, picture in firsts.items()
+            if _better(picture[:, ::-1], picture, usual.picture) > FLIPPED
+        ]
         if found:
-            yield Sign("is mirrored", found, camera)
+            yield Sign("is mirrored", found, usual.camera)
 
 
 def _tints(picture: np.ndarray) -> np.ndarray:
@@ -148,12 +118,12 @@ def _tints(picture: np.ndarray) -> np.ndarray:
 )
 def exchanged_colors(survey: Survey) -> Iterator[Sign]:
     """Red and blue are exchanged in some episodes."""
-    for camera, seen in _shown(survey):
-        usual = _tints(_usual(seen, camera))
-        tints = {one: _tints(_first(one, camera)) for one in seen}
-        found = [one for one, each in tints.items() if _better(each[..., ::-1], each, usual) > BETTER]
+    for usual in survey.usual:
+        tints = {one: _tints(usual.sample(one).first) for one in usual.seen}
+        usual_tints = _tints(usual.picture)
+        found = [one for one, each in tints.items() if _better(each[..., ::-1], each, usual_tints) > BETTER]
         if found:
-            yield Sign("has red and blue exchanged", found, camera)
+            yield Sign("has red and blue exchanged", found, usual.camera)
 
 
 @symptom(
@@ -164,27 +134,26 @@ def exchanged_colors(survey: Survey) -> Iterator[Sign]:
 )
 def moved_camera(survey: Survey) -> Iterator[Sign]:
     """A camera that stands still within episodes stood elsewhere in some of them."""
-    for camera, seen in _shown(survey):
-        if not _stands(seen, camera):
-            continue
-        usual = _usual(seen, camera)
-        alike = {one: _likeness(_first(one, camera), usual) for one in seen}
-        best = max(alike, key=lambda one: alike[one])
-        reference = Reference(_grey3(best, camera), np.ones(best.cameras[camera].fine.shape, bool))
+    for usual in filter(_stands, survey.usual):
+        alike = {one: _likeness(usual.sample(one).first, usual.picture) for one in usual.seen}
+        best = usual.sample(max(alike, key=lambda one: alike[one])).fine
+        reference = Reference(_grey3(best), np.ones(best.shape, bool))
         is_usual = float(np.median(list(alike.values()))) > LIKE_MOST
         found, shifts = [], []
-        for one in seen:
-            if _is_in_place(one.cameras[camera].fine, best.cameras[camera].fine):
+        for one in usual.seen:
+            picture = usual.sample(one).fine
+            if _is_in_place(picture, best):
                 continue
-            there = judge_placement(camera, reference, _grey3(one, camera), PlacementLimits())
-            is_elsewhere = is_usual and alike[one] < ALIKE and not _is_explained(one, camera, survey)
+            there = judge_placement(usual.camera, reference, _grey3(picture), PlacementLimits())
+            is_elsewhere = is_usual and alike[one] < ALIKE and not _is_explained(one, usual, survey)
             if there.is_moved and (there.displacement.is_believed or is_elsewhere):
                 found.append(one)
                 shifts += [there.displacement.distance] if there.displacement.is_believed else []
         if found:
             width = reference.picture.shape[1]
             far = f", by {np.median(shifts) * 640 / width:.0f} px of 640" if shifts else ""
-            yield Sign(f"stands elsewhere in {len(found)} of {len(seen)} episodes{far}", found, camera)
+            said = f"stands elsewhere in {len(found)} of {len(usual.seen)} episodes{far}"
+            yield Sign(said, found, usual.camera)
 
 
 def _is_in_place(picture: np.ndarray, reference: np.ndarray) -> bool:
@@ -202,24 +171,23 @@ def _is_in_place(picture: np.ndarray, reference: np.ndarray) -> bool:
     return there < FAR_BETTER * min(misfits.values())
 
 
-def _is_explained(one: Examined, camera: str, survey: Survey) -> bool:
+def _is_explained(one: Examined, usual: Usual, survey: Survey) -> bool:
     """Whether a picture is another camera's, or a mirror image."""
-    usual = {name: _usual(seen, name) for name, seen in _shown(survey)}
-    picture = _first(one, camera)
-    others = [picture[:, ::-1], *(view for name, view in usual.items() if name != camera)]
-    fits = [_likeness(others[0], usual[camera]), *(_likeness(picture, view) for view in others[1:])]
-    return max(fits) > _likeness(picture, usual[camera]) + FLIPPED
+    picture = usual.sample(one).first
+    fits = [_likeness(picture, other.picture) for other in survey.usual if other is not usual]
+    fits.append(_likeness(picture[:, ::-1], usual.picture))
+    return max(fits) > _likeness(picture, usual.picture) + FLIPPED
 
 
-def _stands(seen: tuple[Examined, ...], camera: str) -> bool:
+def _stands(usual: Usual) -> bool:
     """Whether most of the picture stays as it is within episodes."""
-    shares = [(np.ptp(one.cameras[camera].grey, axis=0) < VARIES).mean() for one in seen]
+    shares = [(np.ptp(usual.sample(one).grey, axis=0) < VARIES).mean() for one in usual.seen]
     return float(np.median(shares)) > STANDS
 
 
-def _grey3(one: Examined, camera: str) -> np.ndarray:
-    """(h, w, 3) uint8, the first picture in grey."""
-    return np.repeat(one.cameras[camera].fine[:, :, None], 3, axis=2)
+def _grey3(picture: np.ndarray) -> np.ndarray:
+    """(h, w, 3) of a grey picture (h, w)."""
+    return np.repeat(picture[:, :, None], 3, axis=2)
 
 
 @symptom(
@@ -230,12 +198,12 @@ def _grey3(one: Examined, camera: str) -> np.ndarray:
 )
 def out_of_focus(survey: Survey) -> Iterator[Sign]:
     """A camera is less sharp in some episodes than in the rest."""
-    for camera, seen in _shown(survey):
-        sharpness = {one: _sharpness(one.cameras[camera].fine) for one in seen}
-        usual = float(np.median(list(sharpness.values())))
-        found = [one for one, value in sharpness.items() if value < FOCUS * usual]
+    for usual in survey.usual:
+        sharpness = {one: _sharpness(usual.sample(one).fine) for one in usual.seen}
+        least = FOCUS * float(np.median(list(sharpness.values())))
+        found = [one for one, value in sharpness.items() if value < least]
         if found:
-            yield Sign("is out of focus", found, camera)
+            yield Sign("is out of focus", found, usual.camera)
 
 
 def _sharpness(picture: np.ndarray) -> float:
@@ -255,11 +223,22 @@ def _sharpness(picture: np.ndarray) -> float:
 def over_exposed(survey: Survey) -> Iterator[Sign]:
     """Much of a camera's picture is white: always, or more than in the rest."""
     for camera in survey.cameras:
-        white = {one: _white(one, camera) for one in survey.seen_by(camera)}
-        if not white:
+        seen = survey.seen_by(camera)
+        white = {one: one.cameras[camera].white for one in seen}
+        usual = float(np.median(list(white.values()) or [0.0]))
+        are_drawn = [_is_drawn(one.cameras[camera].pictures[0]) for one in seen]
+        if usual > OVER_EXPOSED and np.mean(are_drawn) > 0.5:
             continue
-        usual = float(np.median(list(white.values())))
         found = [one for one, share in white.items() if share > min(OVER_EXPOSED, usual + MORE_EXPOSED)]
         if found:
             most = max(white[one] for one in found)
             yield Sign(f"is over-exposed, up to {most:.0%} of its picture", found, camera)
+
+
+def _is_drawn(picture: np.ndarray) -> bool:
+    """Whether a picture (h, w, 3) uint8 is a drawing on white ground, not a camera's: it has few colours."""
+    colors = picture[picture.min(axis=2) < WHITE] // COARSE
+    if not len(colors):
+        return False
+    counts = np.sort(np.unique(colors, axis=0, return_counts=True)[1])
+    return bool(counts[-FEW_COLORS:].sum() > DRAWN * len(colors))

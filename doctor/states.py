@@ -27,12 +27,11 @@ OTHER_UNIT = 20.0  # times: as much as commands and states may differ in size
 )
 def stuck_joint(survey: Survey) -> Iterator[Sign]:
     """A joint's state stands still while its command moves."""
-    width = min(len(survey.entries), survey.alike[0].actions.shape[1] if survey.alike else 0)
-    for number in range(width):
+    for number in range(min(len(survey.entries), survey.action_width)):
         found = [one for one in survey.alike if _is_stuck(one, number, survey)]
         if found:
-            which = [] if len(found) == len(survey.every) else found
-            yield Sign(f"{survey.entries[number].name} stands still though its command moves", which)
+            said = f"{survey.entries[number].name} stands still though its command moves"
+            yield Sign(said, survey.unless_all(found))
 
 
 def _is_stuck(one: Examined, number: int, survey: Survey) -> bool:
@@ -82,11 +81,11 @@ def units(survey: Survey) -> Iterator[Sign]:
     beyond = [one for one, most in reach.items() if most > LARGEST_ANGLE]
     if beyond:
         most = max(reach[one] for one in beyond)
-        words, unit = ("degrees", "deg") if most <= MOST_DEGREES else ("steps of an encoder", "ticks:4096")
-        which = beyond if len(beyond) < len(survey.alike) else ()
+        is_degrees = most <= MOST_DEGREES
+        words, unit = ("degrees", "deg") if is_degrees else ("steps of an encoder or pixels", "ticks:4096")
         said = f"joints reach {most:.0f}, as {words} do, not radians"
-        yield Sign(said, which, values=_units(unit))
-    shared = joints[: survey.alike[0].actions.shape[1]]
+        yield Sign(said, survey.unless_all(beyond), values=_units(unit))
+    shared = joints[: survey.action_width]
     states, commands = survey.spans("states")[: len(shared)], survey.spans("actions")[: len(joints)]
     sizes = [float(spans[shared].max(initial=0)) for spans in (states, commands)]
     if min(sizes) > 0 and max(sizes) > OTHER_UNIT * min(sizes):

@@ -20,6 +20,10 @@ SAMPLES = 5  # pictures of each camera that are looked at, evenly over an episod
 TIMED_EPISODES = 8  # in which the motion in the pictures is compared with that of the joints
 SPELL = 2.5  # s of such a comparison; there are two in an episode
 LEAST_SPELL, MOST_SPELL = 40, 150  # frames
+LEAST_SEEN = 3  # episodes of which is told what a camera usually shows
+DARK = 2.0  # grey levels: the deviation of a picture that shows nothing
+WHITE = 250  # of 255, in all colours
+OVER_EXPOSED = 0.5  # share of a picture that is white
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,21 @@ class CameraSample:
     def grey(self) -> np.ndarray:
         """(SAMPLES, h, w) float, the pictures in grey."""
         return self.pictures.mean(axis=3)
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """(h, w, 3) float, the picture of the first step."""
+        return self.pictures[0].astype(np.float32)
+
+    @cached_property
+    def is_dead(self) -> bool:
+        """Whether no picture shows anything."""
+        return bool(self.grey.std(axis=(1, 2)).max() < DARK)
+
+    @cached_property
+    def white(self) -> float:
+        """Largest share of a picture that is white."""
+        return float((self.pictures.min(axis=3) >= WHITE).mean(axis=(1, 2)).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +106,23 @@ class Examined:
     @property
     def seconds(self) -> float:
         return len(self.episode) / self.episode.fps
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What a camera usually shows."""
+
+    camera: str
+    seen: tuple[Examined, ...]  # episodes in which it shows something that can be compared
+
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """(h, w, 3) float, the median of first pictures."""
+        return np.median([self.sample(one).first for one in self.seen], axis=0)
+
+    def sample(self, one: Examined) -> CameraSample:
+        """The camera's pictures in an episode."""
+        return one.cameras[self.camera]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +170,31 @@ class Survey:
         """Of which pictures were sampled in several episodes."""
         counts = Counter(camera for one in self.every for camera in one.cameras)
         return tuple(sorted(camera for camera, count in counts.items() if count > 1))
+
+    @property
+    def action_width(self) -> int:
+        """Entries of an action of episodes that are alike."""
+        return self.alike[0].actions.shape[1] if self.alike else 0
+
+    def unless_all(self, found: Sequence[Examined]) -> Sequence[Examined]:
+        """Those found; empty, which stands for all, if these are all."""
+        return () if len(found) == len(self.every) else found
+
+    @cached_property
+    def usual(self) -> tuple[Usual, ...]:
+        """What each camera shows that shows something in enough episodes."""
+        every = (
+            Usual(
+                camera,
+                tuple(
+                    one
+                    for one in self.seen_by(camera)
+                    if not one.cameras[camera].is_dead and one.cameras[camera].white < OVER_EXPOSED
+                ),
+            )
+            for camera in self.cameras
+        )
+        return tuple(each for each in every if len(each.seen) >= LEAST_SEEN)
 
     def seen_by(self, camera: str) -> tuple[Examined, ...]:
         """Episodes whose pictures of that camera may be compared: neither mirrored nor of random looks."""

@@ -16,13 +16,15 @@ BASE = tuple(  # a mobile base's speeds, as ACT++ orders them
 def entries_of(task_name: str, width: int) -> tuple[Entry, ...]:
     """The entries of a state or an action of that width.
 
-    If no task of ours has that name and width, they are numbered; every seventh is a gripper.
+    If no task of ours has that name and width, they are numbered; of one arm or several of seven, the seventh
+    is the gripper.
     """
     task = TASKS.get(task_name)
     if task is not None and task.dim == width:
         return task.entries
+    grippers = range(ARM_DIM - 1, width, ARM_DIM) if width % ARM_DIM == 0 else ()
     return tuple(
-        Entry(f"joint_{i}", f"joint {i}", "joints", AS_RECORDED, is_gripper=i % ARM_DIM == ARM_DIM - 1)
+        Entry(f"joint_{i}", f"joint {i}", "joints", AS_RECORDED, is_gripper=i in grippers)
         for i in range(width)
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from episodes import EpisodeError, children, open_hdf5, read_numbers
+from episodes import EpisodeError, children, listed, open_hdf5, read_numbers
 from readers.base import labels
 from readers.pictures import picture_form, why_left_out
 
@@ -49,7 +49,7 @@ def sorted_out(
 ) -> tuple[dict[str, tuple[str, ...]], list[str], list[str]]:
     """Columns of the arrays of numbers, names of the cameras, and what is left out and why."""
     numbers: dict[str, tuple[str, ...]] = {}
-    cameras, left_out = [], []
+    cameras, left_out, other_rows = [], [], []
     for name, dataset in datasets.items():
         shape, dtype = dataset.shape, dataset.dtype
         if not shape:
@@ -66,9 +66,11 @@ def sorted_out(
             if 0 < width <= MOST_COLUMNS:
                 numbers[name] = labels(width)
         elif shape[0] != steps:
-            left_out.append(f"{name} has {shape[0]} rows, not {steps}")
+            other_rows.append(name)
         else:
             left_out.append(f"{name}, {dtype} {shape[1:]} a step: neither numbers nor pictures")
+    if other_rows:
+        left_out.append(f"{listed(other_rows)}: not one row a step")
     return numbers, cameras, left_out
 
 

@@ -1,7 +1,8 @@
-"""robomimic's files: one HDF5 file with all demonstrations, data/demo_0 and so on.
+"""robomimic's files, and those of Isaac Lab: one HDF5 file with all demonstrations, data/demo_0 and so on.
 
 Source of the schema: robomimic's documentation, datasets/overview ("Dataset Structure"): `actions`, `rewards`
 and `obs/<key>` in each demonstration, `mask/<name>` lists of demonstrations, and `env_args` (JSON) of `data`.
+Isaac Lab writes the same with `obs/joint_pos`, and groups of states (isaaclab/utils/datasets).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class RobomimicFiles(Reader):
     """See the file."""
 
     name = "robomimic"
-    title = "HDF5 files of robomimic, data/demo_*"
+    title = "HDF5 files of robomimic or Isaac Lab, data/demo_*"
     no_pictures = PLAYBACK
     default_fps = FPS
     roles = {
@@ -38,6 +39,8 @@ class RobomimicFiles(Reader):
             ("obs/robot0_eef_pos", "obs/robot0_eef_quat", *(f"obs/{name}" for name in _GRIPPER)),
             ("obs/robot0_joint_pos",),
             ("obs/robot0_eef_pos", "obs/robot0_eef_quat"),
+            ("obs/joint_pos",),
+            ("states/articulation/robot/joint_position",),
         ),
         "action": (("actions",), ("action",)),
         "reward": (("rewards",),),

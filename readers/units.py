@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from episodes import ARM_DIM, entries_of
+from episodes import entries_of
 
 UNITS = {"rad": 1.0, "deg": math.pi / 180, "mdeg": math.pi / 180_000}  # in rad
 MOST_RADIANS, MOST_DEGREES, GRIPPER_SLACK = (
@@ -65,17 +65,15 @@ def conversion(
 ) -> Conversion:
     """How a state or an action is converted, by the names of its entries.
 
-    Where no name says gripper, the grippers are the task's, or every seventh entry of arms of seven.
+    Where no name says gripper, the grippers are the task's, or the seventh of each arm of seven.
     """
     order = list(range(len(names)))
     if all(name.startswith(("left", "right")) for name in names):
         order.sort(key=lambda i: not names[i].startswith("left"))
     if any("gripper" in name for name in names):
         grippers = [place for place, i in enumerate(order) if "gripper" in names[i]]
-    elif task or len(names) % ARM_DIM == 0:
-        grippers = [i for i, entry in enumerate(entries_of(task, len(names))) if entry.is_gripper]
     else:
-        grippers = []
+        grippers = [i for i, entry in enumerate(entries_of(task, len(names))) if entry.is_gripper]
     return Conversion(tuple(order), tuple(grippers), joint_unit, gripper_range)
 
 

@@ -51,7 +51,7 @@ def test_findings_come_with_consequence_and_remedy(check, dataset):
     line = next(line for line in said.splitlines() if line.startswith("across episodes: "))
     assert "an action is the state of the next step" in line and "lags behind" in line
     assert f"shift_actions --dataset_dir {dataset} --output_dir NEW --steps N" in line
-    assert said.splitlines()[-1] == "nothing is wrong with the files; 1 findings across them"
+    assert said.splitlines()[-1] == "nothing is wrong with the files; 1 finding across them"
     said = check("--only", "files")
     assert "across episodes" not in said and f"{N * T} frames" in said
     assert said.splitlines()[-1] == "nothing is wrong"

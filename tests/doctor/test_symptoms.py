@@ -278,6 +278,34 @@ def test_joints_alone_are_looked_at_without_pictures(sound):
     assert diagnose(Survey(str(FOLDER), tuple(examined(dead, Sampling()))), ("joints",)) == []
 
 
+def drawn(shot):
+    """A plot of the arm's place on white ground, as PushT shows it: edges are smooth."""
+    is_arm = (shot.mean(axis=2) > 190).astype(np.float32)
+    canvas = np.where(is_arm[..., None] > 0, (65, 105, 225), 255).astype(np.float32)
+    canvas[10:22, 50:70] = (119, 136, 153)
+    canvas[40:50, 10:30] = (144, 238, 144)
+    return cv2.GaussianBlur(canvas, (0, 0), 0.6).astype(np.uint8)
+
+
+def test_a_drawing_on_white_ground_is_not_over_exposed(sound):
+    assert found(in_all(seen(drawn))(sound), Sampling()) == []
+
+
+def test_a_camera_that_is_always_over_exposed(sound):
+    (finding,) = found(in_all(seen(whitened))(sound), Sampling())
+    assert finding.name == "over_exposed" and len(finding.episodes) == N
+
+
+def test_only_states_of_whole_arms_have_a_gripper_in_the_seventh_place(sound):
+    """Nine joints, as of an arm of seven and two fingers: the seventh turns as it likes."""
+    turns = np.random.default_rng(3).uniform(-2.5, 2.5, N)
+    nine = [
+        replace(one, qpos=np.hstack([one.qpos[:, :6], one.qpos[:, :1] + turn, one.qpos[:, :2]]))
+        for one, turn in zip(sound, turns, strict=True)
+    ]
+    assert found(nine, WITHOUT) == []
+
+
 def test_a_set_too_small_to_compare(sound):
     assert found(sound[:1]) == [] and found([]) == [] and found(sound[:2]) == []
 

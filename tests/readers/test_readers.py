@@ -167,6 +167,27 @@ def test_robomimics_states_without_pictures_need_playback(tmp_path, has_observat
         assert len(bring(tmp_path / "demo.hdf5", tmp_path / "out", no_images=True)) == 3
 
 
+def test_isaac_labs_files(tmp_path, capsys):
+    """Joints and fingers in one array, states in groups, and start states of a single row."""
+    wanted = [truth(i, steps, 9, 7) for i, steps in enumerate((6, 8))]
+    with h5py.File(tmp_path / "dataset.hdf5", "w") as root:
+        for i, one in enumerate(wanted):
+            demo = root.create_group(f"data/demo_{i}")
+            demo["actions"], demo["obs/joint_pos"] = one.action, one.qpos
+            demo["states/articulation/robot/joint_position"] = one.qpos
+            for name in ("joint_position", "joint_velocity"):
+                demo[f"initial_state/articulation/robot/{name}"] = one.qpos[:1]
+            demo["obs/table_cam"] = one.pictures
+        root["data"].attrs["env_args"] = '{"env_name": "Isaac-Stack-Cube-Franka-IK-Rel-v0", "type": 2}'
+    made = bring(tmp_path / "dataset.hdf5", tmp_path / "out")
+    for one, episode in zip(wanted, made, strict=True):
+        np.testing.assert_array_equal(episode.qpos, one.qpos)
+        np.testing.assert_array_equal(episode.action, one.action)
+    said = capsys.readouterr().out
+    assert "state: obs/joint_pos (9), action: actions (7), grippers: none" in said
+    assert said.count("not one row a step") == 1 and "(2 episodes, from demo_0 on)" in said
+
+
 def test_a_set_that_says_no_rate_needs_one(tmp_path):
     pytest.importorskip("zarr")
     recordings.zarr_buffer(tmp_path / "set.zarr.zip")
