@@ -84,9 +84,7 @@ class TextLogs(Reader):
         times = np.concatenate([[0.0], np.cumsum(durations)[:-1]])
         recorded = Recorded({"qpos": states, "action": actions, "time": times[:, None]}, facts={"sim": False})
         if rollout.late:
-            recorded.notes.append(
-                "steps were late, as the log says; check tells by how much"
-            )
+            recorded.notes.append("steps were late, as the log says; check tells by how much")
         if rollout.unread_grippers:
             recorded.notes.append("a gripper that could not be read (255) is at its last command")
         return recorded
