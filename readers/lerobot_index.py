@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,25 @@ def read_index(info: Info, cameras: Sequence[str]) -> Index:
         first = next(iter(damaged.values()), None)
         what = f"; {first}" if first else ": its table of them is empty, or not there"
         raise ValueError(f"{info.root} holds no episodes{what}")
+    _end_at_the_next(entries)
     return Index(sorted(entries, key=lambda entry: entry.index), damaged, places.notes)
+
+
+def _end_at_the_next(entries: Sequence[LeRobotEpisode]) -> None:
+    """Let no episode take frames of the one after it in its video."""
+    starts: dict[tuple[str, Path], list[float]] = {}
+    for entry in entries:
+        for key, span in entry.videos.items():
+            starts.setdefault((key, span.path), []).append(span.start)
+    for of_video in starts.values():
+        of_video.sort()
+    for entry in entries:
+        for key, span in entry.videos.items():
+            of_video = starts[key, span.path]
+            place = bisect_right(of_video, span.start)
+            if place < len(of_video):
+                end = of_video[place] if span.end is None else min(span.end, of_video[place])
+                entry.videos[key] = replace(span, end=end)
 
 
 def whole(row: Mapping[str, Any], name: str) -> int | None:
@@ -195,10 +214,12 @@ def _entry_v3(
     for key in places.cameras:
         path, is_own = place(key, f"videos/{key}", info.video_path, lerobot.VIDEO_PATH)
         start, end = (row.get(f"videos/{key}/{side}_timestamp") for side in ("from", "to"))
-        is_known = isinstance(start, int | float) and not is_own
-        videos[key] = (
-            Span(path, start, end if isinstance(end, int | float) else None) if is_known else Span(path)
-        )
+        if isinstance(start, int | float) and not is_own:
+            # some programs write when the last frame begins, in place of when it ends
+            end = end + 1 / info.fps if isinstance(end, int | float) else None
+            videos[key] = Span(path, start, end)
+        else:
+            videos[key] = Span(path)
     first, last = whole(row, "dataset_from_index"), whole(row, "dataset_to_index")
     rows = (first, last) if first is not None and last is not None and first < last else None
     return LeRobotEpisode(index, whole(row, "length"), data, is_alone, rows, videos, _task(row), extras)

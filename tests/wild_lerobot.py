@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recordings import HEIGHT, WIDTH, motion, pictures
+from recordings import HEIGHT, WIDTH, motion, picture, pictures
+
+from episodes.episode import Episode
+from episodes.folders import list_episodes
+from readers import ImportFlags, bring_in
 
 LENGTHS = (9, 7, 8)
 CLOCK = (0.0501, 0.0633, 0.0571)  # s between rows, of a clock on the wall, where a step is 0.05 s
@@ -77,7 +81,8 @@ def write_rows(root: Path, keys: Sequence[str], per_file: bool, lengths: Sequenc
     for i, n in enumerate(lengths):
         start = 0.0 if per_file else starts[i] / fps
         file = {"chunk_index": 0, "file_index": i if per_file else 0}
-        span = {"from_timestamp": start, "to_timestamp": start + n / fps}
+        last = n - 1 if per_file else n  # some programs write when the last frame begins
+        span = {"from_timestamp": start, "to_timestamp": start + last / fps}
         rows.append(
             {
                 **{"episode_index": i, "tasks": ["sort it"], "length": n},
@@ -277,3 +282,35 @@ WILD = {
         ("top",),
     ),
 }
+
+
+# --- to change a set, and to bring it in
+
+
+def bring(source: Path, target: Path, **flags: Any) -> list[Episode]:
+    bring_in(ImportFlags(source=str(source), output_dir=str(target), num_workers=1, **flags))
+    return [Episode.load(path) for path in list_episodes(target)]
+
+
+def change_info(root: Path, **values: Any) -> None:
+    path = root / "meta/info.json"
+    info = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({name: value for name, value in info.items() if value is not None}))
+
+
+def table_of(path: Path) -> dict[str, list]:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path).to_pydict()
+
+
+def change_tables(root: Path, change: Callable[[dict[str, list]], None]) -> None:
+    for path in sorted((root / "data").rglob("*.parquet")):
+        columns = table_of(path)
+        change(columns)
+        write_table(path, columns)
+
+
+def assert_shows(frame: np.ndarray, step: int, i: int) -> None:
+    """It is the picture of this step of episode i, as a video has it."""
+    assert np.abs(frame.astype(int) - picture(step, i)).mean() < 8

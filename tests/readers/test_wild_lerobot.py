@@ -9,10 +9,14 @@ import pytest
 pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
 pytest.importorskip("av", reason="needs pip install av")
 
-from recordings import motion, picture, pictures
+from recordings import motion, picture
 from wild_lerobot import (
     LENGTHS,
     WILD,
+    assert_shows,
+    bring,
+    change_info,
+    change_tables,
     guided,
     humanoid,
     recorded,
@@ -20,31 +24,10 @@ from wild_lerobot import (
     write_lines,
     write_rows,
     write_table,
-    write_video,
 )
 
-from episodes.episode import Episode
 from episodes.errors import EpisodeError
-from episodes.folders import list_episodes
-from readers import ImportFlags, bring_in
-from readers.lerobot_frames import choose_frames
-from readers.lerobot_index import Span
 from readers.lerobot_paths import Places, camera_folders
-
-
-def bring(source, target, **flags) -> list[Episode]:
-    bring_in(ImportFlags(source=str(source), output_dir=str(target), num_workers=1, **flags))
-    return [Episode.load(path) for path in list_episodes(target)]
-
-
-def change_info(root, **values) -> None:
-    path = root / "meta/info.json"
-    info = {**json.loads(path.read_text()), **values}
-    path.write_text(json.dumps({name: value for name, value in info.items() if value is not None}))
-
-
-def assert_shows(frames, step: int, i: int) -> None:
-    assert np.abs(frames.astype(int) - picture(step, i)).mean() < 8
 
 
 @pytest.mark.parametrize("kind", WILD)
@@ -159,22 +142,6 @@ def test_the_longest_name_of_a_camera_counts(tmp_path):
 
 
 # --- what tables and meta hold
-
-
-def change_tables(root, change) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for path in sorted((root / "data").rglob("*.parquet")):
-        columns = {
-            name: values.to_pylist() for name, values in zip(*_columns(pq.read_table(path)), strict=True)
-        }
-        change(columns)
-        pq.write_table(pa.table(columns), path)
-
-
-def _columns(table):
-    return table.column_names, table.columns
 
 
 INDEX = ("frame_index", "episode_index", "index", "timestamp", "task_index")
@@ -324,68 +291,6 @@ def test_lines_of_the_table_of_episodes_that_are_damaged(tmp_path):
     with pytest.raises(EpisodeError, match="2 of 4 .*line 3 of meta/episodes.jsonl has no episode_index"):
         bring(tmp_path / "set", tmp_path / "out")
     assert len(bring(tmp_path / "set", tmp_path / "out", skip_damaged=True)) == 2
-
-
-# --- clocks and rates
-
-
-def chosen(tmp_path, frames: int, times, steps: int, rate: int = 20, fps: int = 20):
-    write_video(tmp_path / "v.mp4", pictures(frames), rate)
-    return choose_frames(
-        Span(tmp_path / "v.mp4"), None if times is None else np.array(times), steps, fps, "top"
-    )
-
-
-def steps_of(choice, rate: int = 20) -> list[int]:
-    return np.rint(choice.times * rate).astype(int).tolist()
-
-
-def test_even_times_get_their_frames(tmp_path):
-    choice = chosen(tmp_path, 12, np.arange(12) / 20, 12)
-    assert steps_of(choice) == list(range(12)) and choice.notes == ()
-
-
-def test_a_clock_that_drifts_gets_frames_by_number(tmp_path):
-    for times in (np.arange(12) * 0.058, 1.7e9 + np.arange(12) * 0.058):
-        choice = chosen(tmp_path, 12, times, 12)
-        assert steps_of(choice) == list(range(12)) and "taken by their number" in choice.notes[0]
-
-
-@pytest.mark.parametrize("drift", [1.0, 1.16])
-def test_a_video_that_ends_early(tmp_path, drift):
-    times = np.arange(12) * 0.05 * drift
-    choice = chosen(tmp_path, 10, times, 12)
-    assert steps_of(choice) == list(range(10)) and "ends some steps early" in choice.notes[-1]
-    with pytest.raises(EpisodeError, match="has 6 frames at 20 a second for 12 steps at 20; "):
-        chosen(tmp_path, 6, times, 12)
-
-
-def test_a_video_of_another_rate(tmp_path):
-    choice = chosen(tmp_path, 24, None, 12, rate=40)
-    assert steps_of(choice, 40) == list(range(0, 24, 2)) and "40 frames a second for 20" in choice.notes[0]
-    choice = chosen(tmp_path, 6, None, 12, rate=10)
-    assert steps_of(choice, 10) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5] or len(choice.times) == 12
-    assert len(list(choice.frames())) == 12
-
-
-def test_a_video_that_goes_on(tmp_path):
-    choice = chosen(tmp_path, 30, np.arange(12) / 20, 12)
-    assert steps_of(choice) == list(range(12)) and "goes on after the last step" in choice.notes[0]
-
-
-def test_cameras_of_different_lengths_and_rates(tmp_path, capsys):
-    guided(tmp_path / "set")
-    cam0, cam1 = (
-        tmp_path / f"set/videos/chunk-000/observation.images.{c}/episode_000001.mp4" for c in ("cam0", "cam1")
-    )
-    write_video(cam0, pictures(5, 1))
-    write_video(cam1, np.repeat(pictures(8, 1), 2, axis=0), 40)
-    change_tables(tmp_path / "set", lambda c: c.pop("timestamp"))
-    made = bring(tmp_path / "set", tmp_path / "out")
-    assert [len(one) for one in made] == [9, 5, 8] and len(made[1].images["cam1"]) == 5
-    assert_shows(made[1].images["cam1"][4], 4, 1)
-    printed = capsys.readouterr().out
-    assert "cam0: the video ends some steps early" in printed and "cam1: 40 frames a second" in printed
 
 
 def test_a_camera_without_any_video_is_left_out(tmp_path, capsys):
