@@ -8,8 +8,6 @@ from common import Workers, cli
 from dataset_tools.edits import FolderFlags
 from readers import ImportFlags, bring_in
 
-UNITS = ("rad", "deg")
-
 
 @dataclass(frozen=True)
 class ImportLeRobotFlags(FolderFlags, Workers):
@@ -19,7 +17,11 @@ class ImportLeRobotFlags(FolderFlags, Workers):
     task_name: str | None = cli.flag(
         None, "which of our tasks it is; if not given, taken from the dataset or its folder's name"
     )
-    joint_unit: str = cli.flag("rad", "unit of its joints", UNITS)
+    rename: dict[str, str] | None = cli.flag(
+        None, "other names: of a feature that is the state or the action, or of a camera, e.g. actions=action"
+    )
+    no_images: bool = cli.flag(False, "bring in states and actions alone")
+    joint_unit: str = cli.flag("rad", "unit of its joints: rad, deg, mdeg or ticks:N (N a turn)")
     gripper_range: tuple[float, float] = cli.flag(
         (0.0, 1.0), "values of its grippers when closed and when open"
     )

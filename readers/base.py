@@ -102,5 +102,9 @@ def damaged(name: str, error: Exception) -> EpisodeError:
     """The error for a recording that could not be read."""
     if isinstance(error, EpisodeError):
         return error
-    text = " ".join(str(error).split())[:300] or type(error).__name__
-    return EpisodeError(f"{name} cannot be read ({text}); it is damaged, or of another format")
+    return EpisodeError(f"{name} cannot be read ({one_line(error)}); it is damaged, or of another format")
+
+
+def one_line(error: Exception) -> str:
+    """The text of a library's error, not too long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

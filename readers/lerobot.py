@@ -18,10 +18,18 @@ from readers import lerobot_format as lerobot
 from readers.base import Reader, Recorded, Recording, Survey
 from readers.lerobot_columns import Column, Contents, columns_of, contents_of
 from readers.lerobot_frames import choose_frames, decode_images
-from readers.lerobot_index import Index, LeRobotEpisode, Span, file_names, missing_file, read_index
+from readers.lerobot_index import (
+    Index,
+    LeRobotEpisode,
+    Span,
+    file_names,
+    missing_file,
+    read_index,
+    why_no_pictures,
+)
 from readers.lerobot_info import Info, is_dataset, read_info
 from readers.lerobot_paths import camera_folders
-from readers.lerobot_rows import Rows, read_rows
+from readers.lerobot_rows import Rows, read_rows, rows_in
 from readers.pictures import frames_of
 
 LOOKED_AT = 20  # data files that are tried until one can be read
@@ -149,16 +157,15 @@ def _recordings(info: Info, index: Index, contents: Contents) -> list[Recording]
             f"episode_{entry.index}",
             entry.data,
             Key(info.root, entry, contents.cameras, firsts.get(entry.data, 0)),
-            entry.length or 0,
+            entry.length or rows_in(entry.data),
             contents.numbers,
             tuple(contents.cameras),
             contents.left_out,
             task=entry.task,
             file=files[entry.index],
             problem=missing_file(entry, [entry.data]),
-            without_pictures=missing_file(
-                entry,
-                [entry.videos[name].path for name in contents.cameras.values() if name in contents.videos],
+            without_pictures=why_no_pictures(
+                entry, [name for name in contents.cameras.values() if name in contents.videos]
             ),
         )
         for entry in index.episodes

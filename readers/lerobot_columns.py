@@ -12,7 +12,7 @@ import numpy as np
 
 from episodes import EpisodeError
 from readers import lerobot_format as lerobot
-from readers.base import labels
+from readers.base import labels, one_line
 from readers.lerobot_info import Info
 from readers.pictures import is_depth, picture_form
 
@@ -49,7 +49,7 @@ def columns_of(path: Path) -> dict[str, Column]:
             names = file.schema_arrow.names
             rows = [] if batch is None else batch.to_pylist()
     except (arrow.ArrowException, OSError, ValueError) as error:
-        raise EpisodeError(f"{path} is no Parquet file that can be read ({error})") from error
+        raise EpisodeError(f"{path} is no Parquet file that can be read ({one_line(error)})") from error
     if not rows:
         return {}
     return {name: _column(name, rows[0][name]) for name in names}

@@ -11,6 +11,7 @@ from typing import Any
 
 from episodes import EpisodeError, episode_path, is_episode_name
 from readers import lerobot_format as lerobot
+from readers.base import one_line
 from readers.lerobot_info import LINES, TABLE, Info, read_json
 from readers.lerobot_paths import Places, inside
 
@@ -26,6 +27,7 @@ class Span:
     path: Path
     start: float = 0.0
     end: float | None = None  # None: to its end
+    is_shared: bool = False  # by episodes of which nothing says where in it they begin
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,15 @@ def missing_file(entry: LeRobotEpisode, paths: Sequence[Path]) -> FileNotFoundEr
     return path and FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
 
 
+def why_no_pictures(entry: LeRobotEpisode, features: Sequence[str]) -> Exception | None:
+    """Why the videos of these features cannot be read; None if they can, as far as is known."""
+    spans = [entry.videos[feature] for feature in features if feature in entry.videos]
+    shared = next((span.path for span in spans if span.is_shared), None)
+    if shared is not None and shared.is_file():
+        return EpisodeError(f"{shared} is of several episodes; nothing says where {entry.index} begins in it")
+    return missing_file(entry, [span.path for span in spans])
+
+
 def read_index(info: Info, cameras: Sequence[str]) -> Index:
     """All episodes of the dataset, whether or not their files are there; ValueError if there is none.
 
@@ -105,7 +116,7 @@ def read_index(info: Info, cameras: Sequence[str]) -> Index:
 
 
 def _end_at_the_next(entries: Sequence[LeRobotEpisode]) -> None:
-    """Let no episode take frames of the one after it in its video."""
+    """Let no episode take frames of the one after it in its video, or those of any, where that is unknown."""
     starts: dict[tuple[str, Path], list[float]] = {}
     for entry in entries:
         for key, span in entry.videos.items():
@@ -116,9 +127,9 @@ def _end_at_the_next(entries: Sequence[LeRobotEpisode]) -> None:
         for key, span in entry.videos.items():
             of_video = starts[key, span.path]
             place = bisect_right(of_video, span.start)
-            if place < len(of_video):
-                end = of_video[place] if span.end is None else min(span.end, of_video[place])
-                entry.videos[key] = replace(span, end=end)
+            ends = [*([] if span.end is None else [span.end]), *of_video[place : place + 1]]
+            is_shared = place > 1 and of_video[place - 2] == span.start
+            entry.videos[key] = replace(span, end=min(ends, default=None), is_shared=is_shared)
 
 
 def whole(row: Mapping[str, Any], name: str) -> int | None:
@@ -152,9 +163,9 @@ def _rows_v3(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             names = [n for n in arrow.parquet.read_schema(path).names if not n.startswith("stats/")]
             rows = arrow.parquet.read_table(path, columns=names).to_pylist()
         except (arrow.ArrowException, OSError, ValueError) as error:
-            raise ValueError(f"{path} is no Parquet file that can be read ({error})") from None
+            raise ValueError(f"{path} is no Parquet file that can be read ({one_line(error)})") from None
         for i, row in enumerate(rows):
-            yield f"row {i} of {path.relative_to(root).as_posix()}", row
+            yield f"row {i} of the table of episodes", row
 
 
 def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:

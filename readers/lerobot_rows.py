@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from episodes import EpisodeError
 from readers import lerobot_format as lerobot
+from readers.base import one_line
 from readers.lerobot_index import LeRobotEpisode
 
 NUMBER, ROW, TIME = "episode_index", "frame_index", "timestamp"
@@ -58,7 +60,7 @@ def read_rows(entry: LeRobotEpisode, names: Sequence[str], first: int) -> Rows:
         condition = [(NUMBER, "=", entry.index)] if is_plain and not entry.is_alone else None
         table = arrow.parquet.read_table(entry.data, columns=wanted, filters=condition)
     except (arrow.ArrowException, OSError) as error:
-        raise EpisodeError(f"{entry.data} is no Parquet file that can be read ({error})") from error
+        raise EpisodeError(f"{entry.data} is no Parquet file that can be read ({one_line(error)})") from error
     if condition is None:
         table = _own(table, entry, first, notes)
     if not len(table) or len(table) != (entry.length or len(table)):
@@ -68,6 +70,15 @@ def read_rows(entry: LeRobotEpisode, names: Sequence[str], first: int) -> Rows:
         )
     table = _in_order(table, notes)
     return Rows(table, _times(table, notes), notes)
+
+
+def rows_in(path: Path) -> int:
+    """How many rows a data file has; 0 if it cannot be read."""
+    _, arrow = lerobot.import_packages()
+    try:
+        return arrow.parquet.read_metadata(path).num_rows
+    except (arrow.ArrowException, OSError):
+        return 0
 
 
 def _own(table: Any, entry: LeRobotEpisode, first: int, notes: list[str]) -> Any:

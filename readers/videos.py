@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from episodes import EpisodeError, JpegFrames
+from readers.base import one_line
 from readers.lerobot_format import import_packages
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
@@ -23,7 +24,7 @@ def all_frames(path: Path) -> Iterator[np.ndarray]:
             for frame in file.decode(stream):
                 yield frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise EpisodeError(f"{path} is no video that can be read ({error})") from error
+        raise EpisodeError(f"{path} is no video that can be read ({one_line(error)})") from error
 
 
 def frame_times(path: Path, start: float, end: float | None, step: float) -> np.ndarray:
@@ -51,7 +52,7 @@ def frame_times(path: Path, start: float, end: float | None, step: float) -> np.
                 if end is not None and packet.dts is not None and packet.dts * stream.time_base >= end + step:
                     break
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise EpisodeError(f"{path} is no video that can be read ({error})") from error
+        raise EpisodeError(f"{path} is no video that can be read ({one_line(error)})") from error
     shown = np.unique(times)
     is_meant = shown >= start - slack
     return shown[is_meant if end is None else is_meant & (shown < end - slack)]

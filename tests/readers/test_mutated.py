@@ -18,7 +18,8 @@ SETS = [*EXAMPLES, *WILD]
 def mutate(source: Path, seed: str) -> None:
     """Change a file of a set."""
     rng = random.Random(seed)
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    below = [] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    files = [path for path in below if path.stat().st_size] or [source]
     path = rng.choice(files)
     content = bytearray(path.read_bytes())
     place, length = rng.randrange(len(content)), rng.randrange(1, len(content) // 10 + 2)

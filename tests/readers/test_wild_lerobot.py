@@ -114,6 +114,14 @@ def test_of_two_files_that_could_be_it_none_is_taken(tmp_path, capsys):
     assert "2 files could be it: videos/new/" in capsys.readouterr().out
 
 
+def test_a_video_of_all_episodes_is_not_taken_for_one_of_each(tmp_path):
+    guided(tmp_path / "set")
+    change_info(tmp_path / "set", video_path="videos/chunk-000/observation.images.cam0/episode_000000.mp4")
+    with pytest.raises(ValueError, match="is of several episodes; nothing says where 0 begins in it"):
+        bring(tmp_path / "set", tmp_path / "out")
+    assert len(bring(tmp_path / "set", tmp_path / "out", no_images=True)) == 3
+
+
 def test_files_that_are_found_do_not_lead_out_of_the_set(tmp_path):
     guided(tmp_path / "set")
     guided(tmp_path / "private")
