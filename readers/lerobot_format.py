@@ -18,7 +18,7 @@ import numpy as np
 from common import complete_file
 from episodes import FACTS, EpisodeError, Images
 
-VERSION = "v3.0"  # of what is written
+VERSION = "v3.0"  # the newest
 READ_VERSIONS = ("v2.0", "v2.1", VERSION)
 CHUNK_FILES = 1000  # files in a folder
 DATA_MEGABYTES, VIDEO_MEGABYTES = 100, 200  # of a file, about
