@@ -68,9 +68,9 @@ def version(request) -> str:
     return request.param
 
 
-def run_theirs(version: str, *words: object) -> str:
-    """What LeRobot's interpreter prints; it reaches no hub."""
-    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "WANDB_MODE": "disabled"}
+def run_theirs(version: str, home: Path, *words: object) -> str:
+    """What LeRobot's interpreter prints; it reaches no hub, and keeps its caches in `home`."""
+    offline = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "HF_HOME": str(home)}
     done = subprocess.run(
         [interpreters()[version], *map(str, words)],
         env=os.environ | offline,
@@ -91,7 +91,13 @@ def joined(episodes: list[Episode], name: str) -> np.ndarray:
 def test_lerobot_reads_the_same(tmp_path, version, values):
     source = make_dataset(tmp_path / "data", CAMERAS, **values)
     root = export(source, tmp_path / "lr", version=version, task_text="Hand the cube over.")
-    run_theirs(version, Path(__file__).with_name("lerobot_reading.py"), root, tmp_path / "read.npz")
+    run_theirs(
+        version,
+        tmp_path / "home",
+        Path(__file__).with_name("lerobot_reading.py"),
+        root,
+        tmp_path / "read.npz",
+    )
     episodes = [Episode.load(path) for path in list_episodes(source)]
     with np.load(tmp_path / "read.npz") as read:
         assert read["fact episodes"] == len(LENGTHS) and read["fact fps"] == 50
@@ -131,6 +137,6 @@ def test_lerobot_trains_act(tmp_path, version):
         "output_dir": tmp_path / "run",
     }
     words = [f"--{name}={value}" for name, value in flags.items()]
-    printed = run_theirs(version, "-m", TRAINERS[version], *words)
+    printed = run_theirs(version, tmp_path / "home", "-m", TRAINERS[version], *words)
     assert "step:10 " in printed and "End of training" in printed
     assert list((tmp_path / "run/checkpoints").glob("*/pretrained_model/model.safetensors"))
