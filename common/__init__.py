@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = open_door(
             "remove_unfinished",
             "told_if_full",
         ),
+        "flag_json": ("ToldFlag", "told_flags"),
         "flag_values": ("Flag", "check"),
         "live_view": ("LiveView",),
         "locks": ("Held", "hold", "hold_briefly", "hold_name"),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.flag_json import flags_as_json
 from common.flag_values import MOST_SEED as MOST_SEED
 from common.flag_values import Flag, Kind, Rule, shown
 from common.flag_values import check as check
@@ -51,6 +52,13 @@ class Parser(argparse.ArgumentParser):
         if title and title not in self._titled:
             self._titled[title] = self.add_argument_group(title)
         return self._titled.get(title, self)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; `ACT_HELP=json` prints the flags for a program (`flag_json`) instead."""
+        if os.environ.get("ACT_HELP") == "json":
+            print(json.dumps(flags_as_json(self)))
+        else:
+            super().print_help(file)
 
     def format_help(self) -> str:
         """The help; its usage line names required flags only."""

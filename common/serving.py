@@ -23,6 +23,7 @@ import threading
 import time
 import urllib.parse
 import webbrowser
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,17 +62,26 @@ class LocalServer(ThreadingHTTPServer):
         handler: answers requests.
         port: 0 takes any that is free.
         host: the address to listen at; requests may name it besides those of this machine itself.
+        token: what a POST must bring; a new one if not given.
+        names: more names and addresses by which requests may call this machine.
     """
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, handler: type[LocalHandler], port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        handler: type[LocalHandler],
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str | None = None,
+        names: Collection[str] = (),
+    ) -> None:
         super().__init__((host, port), handler)
-        self.token = secrets.token_urlsafe(16)
+        self.token = token or secrets.token_urlsafe(16)
         port = self.server_address[1]
         self.url = f"http://{host}:{port}"
-        names = {*LOOPBACK, host.lower()}
+        names = {*LOOPBACK, host.lower(), *map(str.lower, names)}
         self.hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="http", daemon=True)
         self._thread.start()
@@ -136,17 +146,31 @@ class LocalHandler(BaseHTTPRequestHandler):
 
     # --- for `get` and `post` to answer with
 
-    def send(self, content: bytes, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        """Send bytes of a content type."""
-        self.begin(content_type, status, len(content))
+    def send(
+        self,
+        content: bytes,
+        content_type: str,
+        status: HTTPStatus = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send bytes of a content type; `headers` as for `begin`."""
+        self.begin(content_type, status, len(content), headers)
         if self.command != "HEAD":
             self.wfile.write(content)
 
     def send_json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send(json.dumps(value).encode(), "application/json", status)
 
-    def begin(self, content_type: str, status: HTTPStatus = HTTPStatus.OK, length: int | None = None) -> None:
-        """Send the head of an answer; what follows is written to `wfile`."""
+    def begin(
+        self,
+        content_type: str,
+        status: HTTPStatus = HTTPStatus.OK,
+        length: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send the head of an answer; what follows is written to `wfile`. `headers` come on top of those of
+        all answers, or in their place.
+        """
         self.connection.settimeout(self.request_time)  # for a reader that does not read
         self._is_answered = True
         self.request_version = (
@@ -156,7 +180,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         if length is not None:
             self.send_header("Content-Length", str(length))
-        for name, value in _CLOSED.items():
+        for name, value in {**_CLOSED, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
 

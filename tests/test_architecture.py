@@ -21,6 +21,7 @@ FLOORS = {  # of rooms and of files at the root; imports point strictly downward
     "evaluation": 8,
     "mycobot_scripts": 9,
     "viewers": 10,
+    "cockpit_app": 11,
     "training": 11,
     "dataset_tools": 11,
 }

@@ -1,0 +1,211 @@
+"""What there is to work with: tasks, presets, datasets, runs and their checkpoints and evaluations."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from cockpit_app.places import PRESETS, Places, folders_below
+
+CHECKPOINTS = ("policy_last.ckpt", "policy_best.ckpt", "policy_best_success.ckpt")
+MOST_ROWS = 400  # of a history that are sent
+MOST_EVALUATIONS = 20
+PAGE_OF_DATASET = "html/index.html"
+_headers: dict[tuple[str, int], dict[str, Any]] = {}  # what episode files say, by path and time of change
+
+
+def tasks() -> list[dict[str, Any]]:
+    """The tasks that can be simulated, and whether the twin of the myCobot 320 has them."""
+    from constants import TASKS, is_mycobot
+
+    return [
+        {
+            "name": task.name,
+            "twin": is_mycobot(task),
+            "scripted": bool(task.script) or any(case.script for case in task.cases),
+            "cameras": list(task.cameras),
+            "steps": task.episode_len,
+            "fps": task.fps,
+        }
+        for task in TASKS.values()
+        if task.scene is not None
+    ]
+
+
+def presets(places: Places) -> list[dict[str, Any]]:
+    """The presets, with what they say of the length of a run."""
+    found = []
+    for path in sorted(PRESETS.glob("*.json")):
+        flags = json.loads(path.read_text(encoding="utf-8"))
+        about = {name: flags.get(name) for name in ("policy_class", "num_steps", "batch_size")}
+        found.append({"name": path.stem, "path": places.shown(path), **about})
+    return sorted(found, key=lambda one: (one["num_steps"] or 0, one["name"]))
+
+
+def datasets(places: Places) -> list[dict[str, Any]]:
+    """Folders of episodes, the newest first."""
+    from episodes import is_episode_name
+
+    found = []
+    for folder in folders_below(places.data):
+        names = sorted(path.name for path in folder.glob("*.hdf5") if is_episode_name(path.name))
+        if not names:
+            continue
+        files = [folder / name for name in names]
+        page = folder / PAGE_OF_DATASET
+        found.append(
+            {
+                "name": folder.relative_to(places.data).as_posix(),
+                "path": places.shown(folder),
+                "episodes": len(files),
+                "megabytes": sum(file.stat().st_size for file in files) / 1e6,
+                "changed": max(file.stat().st_mtime for file in files),
+                "page": places.link(page) if page.is_file() else None,
+                **_header(files[0]),
+            }
+        )
+    return sorted(found, key=lambda one: -one["changed"])
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """Task, cameras and rate that an episode file tells; `problem` where it cannot be read."""
+    from episodes import read_header
+
+    key = (str(file), file.stat().st_mtime_ns)
+    if key not in _headers:
+        try:
+            facts, cameras = read_header(file)
+            about = {name: facts.get(name) for name in ("task", "style", "randomized", "sim")}
+            _headers[key] = {**about, "cameras": cameras, "problem": None}
+        except (OSError, ValueError) as error:
+            _headers[key] = {"task": "", "cameras": [], "problem": str(error)[:300]}
+    return _headers[key]
+
+
+def runs(places: Places) -> list[dict[str, Any]]:
+    """Folders of trained policies, the newest first, each in short."""
+    found = []
+    for folder in folders_below(places.runs):
+        if (folder / "config.json").is_file() or any((folder / name).is_file() for name in CHECKPOINTS):
+            found.append(run_in_short(places, folder))
+    return sorted(found, key=lambda one: -one["changed"])
+
+
+def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
+    """Task, policy, checkpoints and progress of a run."""
+    flags = _read_json(folder / "config.json")
+    rows = read_history(folder / "history.csv")
+    checkpoints = [name for name in CHECKPOINTS if (folder / name).is_file()]
+    checkpoints += sorted(path.name for path in folder.glob("policy_step_*.ckpt"))
+    report = folder / "report.html"
+    files = [folder / name for name in ("history.csv", "config.json", *checkpoints)]
+    return {
+        "name": folder.relative_to(places.runs).as_posix(),
+        "path": places.shown(folder),
+        "task": str(flags.get("task_name", "")),
+        "policy": str(flags.get("policy_class", "")),
+        "dataset": flags.get("dataset_dir"),
+        "checkpoints": checkpoints,
+        "step": int(rows[-1]["step"]) if rows else 0,
+        "steps": flags.get("num_steps"),
+        "loss": next((row["val/loss"] for row in reversed(rows) if "val/loss" in row), None),
+        "changed": max((file.stat().st_mtime for file in files if file.is_file()), default=0.0),
+        "report": places.link(report) if report.is_file() else None,
+        "result": _newest_result(folder),
+        "arm_result": _newest_result(folder / "arm"),
+    }
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of a run's `history.csv`: finite values by column; thinned out where there are many."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [
+                {name: _number(value) for name, value in row.items() if name and _number(value) is not None}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, csv.Error):
+        return []
+    rows = [row for row in rows if "step" in row]
+    every = max(1, math.ceil(len(rows) / MOST_ROWS))
+    return rows[::-1][::every][::-1]  # the last one is always among them
+
+
+def _number(text: Any) -> float | None:
+    """A cell's number; None for an empty one, and for what is none."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _newest_result(folder: Path) -> dict[str, int] | None:
+    """Successes and rollouts of the newest evaluation."""
+    results = sorted(folder.glob("result_*.json"), key=lambda path: path.stat().st_mtime)
+    return _counts(_read_json(results[-1])) if results else None
+
+
+def _counts(result: dict[str, Any]) -> dict[str, int] | None:
+    successes, n = result.get("successes"), result.get("counted")
+    if not isinstance(successes, int) or not isinstance(n, int):
+        return None
+    return {"successes": successes, "n": n}
+
+
+def evaluations(places: Places, folder: Path) -> list[dict[str, Any]]:
+    """A run's evaluations and their videos, the newest first; also one that is being made."""
+    parents = [path for path in (folder / "evaluations", folder / "arm" / "evaluations") if path.is_dir()]
+    made = [path for parent in parents for path in parent.iterdir() if path.is_dir()]
+    made.sort(key=lambda path: -path.stat().st_mtime)
+    return [_evaluation(places, path) for path in made[:MOST_EVALUATIONS]]
+
+
+def arm_runs(places: Places, folder: Path) -> dict[str, Any] | None:
+    """The episodes of a policy's runs on the arm or the twin, and their page; None without any."""
+    arm = folder / "arm"
+    episodes = len(list(arm.glob("episode_*.hdf5")))
+    page = arm / PAGE_OF_DATASET
+    link = places.link(page) if page.is_file() else None
+    return {"path": places.shown(arm), "episodes": episodes, "page": link} if episodes else None
+
+
+def _evaluation(places: Places, folder: Path) -> dict[str, Any]:
+    result = next(iter(sorted(folder.glob("result_*.json"))), None)
+    text = result.with_suffix(".txt") if result else None
+    content = _read_json(result) if result else {}
+    best = max(1, len(content.get("stages", [])))
+    succeeded = {
+        one.get("index"): (one.get("highest_reward") or 0) >= best
+        for one in content.get("outcomes", [])
+        if isinstance(one, dict)
+    }
+    from episodes import episode_number
+
+    videos = sorted(folder.glob("rollout_*.mp4"), key=lambda path: (len(path.name), path.name))
+    return {
+        "name": folder.name,
+        "at": folder.stat().st_mtime,
+        "text": text.read_text(encoding="utf-8") if text and text.is_file() else "",
+        "result": _counts(content),
+        "on_arm": folder.parent.parent.name == "arm",
+        "videos": [
+            {
+                "name": path.stem,
+                "link": places.link(path),
+                "success": succeeded.get(episode_number(path)),
+            }
+            for path in videos
+        ],
+    }

@@ -1,0 +1,152 @@
+"""The scripts that pages may start, the flags that each of them has, and the commands that forms become."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cockpit_app.places import Places
+from common import ToldFlag, choose, told_flags
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120.0  # s for a script to tell its flags; a busy machine is slow
+ASKED = ("config", "policy_class")  # flags on which other flags depend: a script is asked with them
+
+
+@dataclass(frozen=True)
+class Program:
+    """Something that pages may start."""
+
+    script: str  # below the repository
+    words: tuple[str, ...] = ()  # that come first, whatever the form says
+    title: str = ""  # the flag that says what it is about
+    hidden: tuple[str, ...] = ()  # flags that need a screen, a keyboard or another machine
+
+
+_SCREEN = ("onscreen_render", "view")
+_TRAIN_ALONE = ("resume", "overwrite", "eval")
+_CLUSTER = ("cluster_address", "backend")
+PROGRAMS = {
+    "train": Program(
+        "imitate_episodes.py", ("--resume",), "ckpt_dir", (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
+    ),
+    "evaluate": Program(
+        "imitate_episodes.py", ("--eval",), "ckpt_dir", (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
+    ),
+    "record": Program("record_sim_episodes.py", (), "dataset_dir", (*_SCREEN, "teleop", *_CLUSTER)),
+    "twin": Program("model_runs.py", ("--robot", "twin"), "ckpt_dir", (*_SCREEN, "robot")),
+    "check": Program("edit_episodes.py", ("check",), "dataset_dir", _CLUSTER),
+    "page": Program("visualize_episodes.py", ("--html",), "dataset_dir", (*_CLUSTER, "rerun", "html")),
+    "report": Program("report.py", (), "runs"),
+}
+
+
+class Programs:
+    """What scripts told of their flags; each is asked once."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._told: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._locks: dict[tuple[str, ...], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def told(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What a program tells of its flags, without those that mean nothing in a browser.
+
+        Args:
+            name: of `PROGRAMS`.
+            values: of a form; `ASKED` ones change what the others may be.
+
+        Raises:
+            ValueError: the script refuses the values that it is asked with.
+        """
+        program = PROGRAMS[choose("program", name, PROGRAMS)]
+        told = self._ask(program, self._asked(program, values))
+        flags = [flag for flag in told["flags"] if flag["name"] not in program.hidden]
+        return {"description": told["description"], "flags": flags}
+
+    def _asked(self, program: Program, values: Mapping[str, Any]) -> tuple[str, ...]:
+        words = [word for word in program.words if not word.startswith("-")][:1]
+        if program.script == "imitate_episodes.py":
+            for flag in ASKED:
+                value = values.get(flag)
+                if value and isinstance(value, str):
+                    if flag == "config":
+                        self._places.inside(value, reads=True)
+                    words += [f"--{flag}", value]
+        return (program.script, *words)
+
+    def _ask(self, program: Program, words: tuple[str, ...]) -> dict[str, Any]:
+        key = (*words, *map(str, _changed(words, self._places.here)))
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._told:
+                self._told[key] = _run_for_flags(words, self._places.here)
+            return self._told[key]
+
+    def command(self, name: str, values: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+        """The command that a form becomes, and what is wrong with its fields, by flag.
+
+        Args:
+            name: of `PROGRAMS`.
+            values: by flag: true or false for a switch, a text, or a list of texts.
+
+        Returns:
+            the script and its words, and problems; where there are any, the command must not run.
+        """
+        program = PROGRAMS[choose("program", name, PROGRAMS)]
+        flags = told_flags(self.told(name, values))
+        words, problems = [program.script, *program.words], {}
+        for flag in values:
+            if flag not in flags:
+                problems[str(flag)[:60]] = f"{str(flag)[:60]!r} is no flag of {program.script}"
+        for flag, told in flags.items():
+            try:
+                words += self._words(told, values.get(flag))
+            except ValueError as error:
+                problems[flag] = str(error)
+        return words, problems
+
+    def _words(self, told: ToldFlag, value: Any) -> list[str]:
+        name = told.flag.name
+        if value is None or value == "" or value == []:
+            is_missing = told.flag.rule.required and told.default is None
+            if is_missing and (problem := told.flag.problem(None)):
+                raise ValueError(problem)
+            return []
+        words = told.words(value)
+        self._places.check_words(name, words[1:])
+        return words
+
+
+def _changed(words: Sequence[str], here: Path) -> list[int]:
+    """When the files among the words were changed: a preset may be edited."""
+    files = [here / word for word in words[1:]]
+    return [file.stat().st_mtime_ns for file in files if file.is_file()]
+
+
+def _run_for_flags(words: Sequence[str], here: Path) -> dict[str, Any]:
+    command = [sys.executable, str(ROOT / words[0]), *words[1:], "--help"]
+    environment = {**os.environ, "ACT_HELP": "json", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command,
+        cwd=here,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no answer"]
+        raise ValueError(lines[-1].removeprefix("error: "))
+    return json.loads(done.stdout)

@@ -1,0 +1,92 @@
+// Losses over steps: one line for each column, on a logarithmic scale.
+
+import { h, s } from "./dom.js";
+import { number, t } from "./texts.js";
+
+const WIDTH = 640, HEIGHT = 220, LEFT = 52, RIGHT = 14, TOP = 12, BOTTOM = 28;
+const PHASE = "val/loss ";
+
+// Which columns are drawn, the most important first; a phase is thinner.
+function columns(rows) {
+  const names = new Set(rows.flatMap(Object.keys));
+  const phases = [...names].filter((name) => name.startsWith(PHASE));
+  return ["val/loss", "train/loss", ...phases].filter((name) => names.has(name));
+}
+
+function label(name) {
+  if (name === "val/loss") return t("validation");
+  if (name === "train/loss") return t("training");
+  return t(`phase ${name.slice(PHASE.length)}`);
+}
+
+function ticks(low, high) {
+  const values = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+    for (const factor of [1, 2, 5]) values.push(factor * 10 ** power);
+  }
+  const inside = values.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  const every = Math.max(1, Math.ceil(inside.length / 5));
+  return inside.filter((_, place) => place % every === 0);
+}
+
+export class LossChart {
+  constructor() {
+    this.picture = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "chart" });
+    this.legend = h("ul", { class: "legend" });
+    this.empty = h("p", { class: "soft" }, t("no losses yet"));
+    this.element = h("figure", { class: "losses" }, this.empty, this.picture, this.legend);
+    this.drawn = "";
+  }
+
+  update(rows, total) {
+    const names = columns(rows);
+    const values = rows.flatMap((row) => names.map((name) => row[name])).filter((value) => value > 0);
+    const isEmpty = values.length === 0;
+    this.empty.hidden = !isEmpty;
+    this.picture.style.display = isEmpty ? "none" : "";
+    const state = `${rows.length} ${rows.at(-1)?.step} ${total} ${document.documentElement.lang}`;
+    if (isEmpty || state === this.drawn) return;
+    this.drawn = state;
+    const [low, high] = [Math.min(...values) * 0.9, Math.max(...values) * 1.1];
+    const last = Math.max(total || 0, rows.at(-1).step);
+    const x = (step) => LEFT + (step / last) * (WIDTH - LEFT - RIGHT);
+    const y = (value) => TOP + (Math.log(high / value) / Math.log(high / low)) * (HEIGHT - TOP - BOTTOM);
+    this.picture.replaceChildren(...this.axes(low, high, last, x, y), ...this.lines(rows, names, x, y));
+    this.legend.replaceChildren(...names.map((name) => this.entry(rows, name)));
+    const newest = [...rows].reverse().find((row) => row["val/loss"]);
+    this.picture.setAttribute("aria-label", t("losses, the last {loss} at step {step}", {
+      loss: number(newest?.["val/loss"] ?? values.at(-1), 4), step: number(rows.at(-1).step),
+    }));
+  }
+
+  axes(low, high, last, x, y) {
+    const parts = [];
+    for (const value of ticks(low, high)) {
+      parts.push(s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "grid" }));
+      parts.push(s("text", { x: LEFT - 8, y: y(value) + 4, class: "tick end" }, number(value, 4)));
+    }
+    for (const share of [0, 0.5, 1]) {
+      const side = ["start", "middle", "end"][share * 2];
+      parts.push(s("text", { x: x(share * last), y: HEIGHT - 8, class: `tick ${side}` }, number(share * last)));
+    }
+    return parts;
+  }
+
+  lines(rows, names, x, y) {
+    return [...names].reverse().map((name) => {
+      const points = rows.filter((row) => row[name] > 0).map((row) => `${x(row.step)},${y(row[name])}`);
+      return s("polyline", { points: points.join(" "), class: `line ${this.kind(name)}` });
+    });
+  }
+
+  kind(name) {
+    if (!name.startsWith(PHASE)) return name === "val/loss" ? "validation" : "training";
+    return `phase ${name.slice(PHASE.length)}`;
+  }
+
+  entry(rows, name) {
+    const newest = [...rows].reverse().find((row) => row[name] !== undefined);
+    return h("li", {}, h("span", { class: `swatch ${this.kind(name)}` }), `${label(name)} `,
+      h("b", {}, number(newest[name], 4)));
+  }
+}

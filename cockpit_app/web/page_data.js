@@ -1,0 +1,85 @@
+// Data: the datasets that are there, what is wrong with them, and the page of each.
+
+import { post, view } from "./api.js";
+import { Keyed, h, say, show } from "./dom.js";
+import { JobList, isRunning } from "./jobs.js";
+import { ago, number, t } from "./texts.js";
+
+export class Data {
+  constructor(query) {
+    this.wanted = query.dataset;
+    this.none = h("div", { class: "card nothing", hidden: true }, h("p", {}, t("there are no datasets yet")),
+      h("p", { class: "actions" }, h("a", { class: "button primary", href: "#record" }, t("record some"))));
+    this.list = h("div", { class: "jobs" });
+    this.sets = new Keyed(this.list, (one) => one.path, (one) => new Dataset(one, this));
+    this.jobs = new JobList({ programs: ["check", "page"], empty: t("nothing was checked from here yet") });
+    this.frame = h("iframe", { title: t("page of the dataset"), sandbox: "allow-scripts allow-downloads" });
+    this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
+    this.name = h("h2");
+    this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
+    this.element = h("div", {}, this.viewer, h("div", { class: "columns" },
+      h("section", {}, h("h2", {}, t("datasets")), this.none, this.list),
+      h("section", {}, h("h2", {}, t("checks and pages")), this.jobs.element)));
+  }
+
+  update(all) {
+    this.all = all;
+    this.none.hidden = all.datasets.length > 0;
+    this.sets.update(all.datasets);
+    this.jobs.update(all.jobs);
+    if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
+    this.wanted = undefined;
+  }
+
+  look(dataset) {
+    show(this.viewer, Boolean(dataset));
+    if (dataset) {
+      say(this.name, dataset.name);
+      this.frame.src = view(dataset.page);
+      this.viewer.scrollIntoView();
+      this.close.focus();
+    } else {
+      this.frame.removeAttribute("src");
+    }
+  }
+}
+
+const anchor = (path) => `dataset ${path}`;
+
+class Dataset {
+  constructor(one, page) {
+    Object.assign(this, { one, page });
+    const button = (words, act) => h("button", { type: "button", class: "quiet small", onclick: act }, words);
+    this.facts = h("p", { class: "soft" });
+    this.task = h("p", {});
+    this.problem = h("p", { class: "problem", role: "alert" });
+    this.open = button(t("look at it"), () => page.look(this.one));
+    this.make = button(t("make its page"), () => this.start("page"));
+    this.check = button(t("check it"), () => this.start("check"));
+    this.element = h("article", { class: "card", id: anchor(one.path) }, h("h3", {}, one.name), this.task, this.facts, this.problem,
+      h("div", { class: "actions" }, this.open, this.make, this.check,
+        h("a", { class: "button quiet small", href: `#train?dataset=${encodeURIComponent(one.path)}` }, t("train on it"))));
+  }
+
+  update(one) {
+    this.one = one;
+    say(this.task, [one.task, one.cameras.join(", ")].filter(Boolean).join(" · "));
+    say(this.facts, t("{n} episodes, {mb} MB, {ago}", { n: number(one.episodes), mb: number(one.megabytes), ago: ago(one.changed) }));
+    if (one.problem) say(this.problem, one.problem);
+    show(this.open, Boolean(one.page));
+    say(this.make, t(one.page ? "make its page anew" : "make its page"));
+    const isBusy = (program) => this.page.all.jobs.some((job) => isRunning(job) && job.title === one.path && job.program === program);
+    this.make.disabled = isBusy("page");
+    this.check.disabled = isBusy("check");
+  }
+
+  async start(program) {
+    try {
+      const answer = await post("start", { program, values: { dataset_dir: this.one.path } });
+      say(this.problem, Object.values(answer.problems).join("\n"));
+      document.dispatchEvent(new Event("cockpit:changed"));
+    } catch (error) {
+      say(this.problem, error.message);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+// First contact: an empty folder leads through record, train and run, by one button each.
+
+import { post } from "./api.js";
+import { h, say, show } from "./dom.js";
+import { JobCard, isRunning } from "./jobs.js";
+import { number, t } from "./texts.js";
+
+const TASK = "sim_mycobot320_choose_scripted", EPISODES = 50;
+
+// The three steps: what each starts, and whether it is done.
+function steps(all) {
+  const dataset = `${all.places.data}/${TASK}`, run = `${all.places.runs}/first`;
+  const preset = all.presets.find((one) => one.name === "small");
+  const recorded = all.datasets.find((one) => one.path === dataset)?.episodes ?? 0;
+  const trained = all.runs.find((one) => one.path === run);
+  const last = all.jobs.find((job) => job.program === "train" && job.title === run);
+  return [
+    {
+      name: "record", program: "record", about: dataset, isDone: recorded >= EPISODES,
+      values: { task_name: TASK, dataset_dir: dataset, num_episodes: String(EPISODES) },
+      fact: recorded ? t("{n} episodes are there", { n: number(recorded) }) : "",
+    },
+    {
+      name: "train", program: "train", about: run, isDone: Boolean(trained?.checkpoints.length) && (!last || last.state === "done"),
+      values: {
+        task_name: TASK, dataset_dir: [dataset], ckpt_dir: run, config: preset?.path, batch_size: "16", num_steps: "1400",
+        beta2: "0.98", early_share: "0.2",
+      },
+      fact: trained?.step ? t("trained to step {step}", { step: number(trained.step) }) : "",
+    },
+    {
+      name: "run", program: "twin", about: run, isDone: Boolean(trained?.arm_result),
+      values: { task_name: TASK, ckpt_dir: [run], num_rollouts: "5" },
+      fact: trained?.arm_result ? t("{k} of {n} succeeded", { k: trained.arm_result.successes, n: trained.arm_result.n }) : "",
+    },
+  ];
+}
+
+export class Home {
+  constructor() {
+    this.steps = ["record", "train", "run"].map((name) => new Step(name));
+    this.element = h("div", {}, h("p", { class: "lead" }, t("first contact")),
+      h("ol", { class: "steps" }, ...this.steps.map((step) => step.element)));
+  }
+
+  update(all) {
+    const told = steps(all);
+    told.forEach((one, place) => this.steps[place].update(one, place === 0 || told[place - 1].isDone, all.jobs));
+  }
+}
+
+class Step {
+  constructor(name) {
+    this.mark = h("span", { class: "mark", "aria-hidden": "true" });
+    this.fact = h("p", { class: "fact" });
+    this.button = h("button", { type: "button", class: "primary", onclick: () => this.start() }, t(`first ${name}`));
+    this.other = h("a", { class: "button quiet", href: `#${name}` });
+    this.problem = h("p", { class: "problem", role: "alert" });
+    this.place = h("div");
+    this.element = h("li", { class: "card step" }, h("header", {}, this.mark, h("h2", {}, t(`step ${name}`))),
+      h("p", {}, t(`about step ${name}`)), this.fact,
+      h("div", { class: "actions" }, this.button, this.other),
+      this.problem, this.place);
+  }
+
+  update(one, isReady, jobs) {
+    this.one = one;
+    const job = jobs.find((each) => each.program === one.program && each.title === one.about);
+    const isBusy = Boolean(job && isRunning(job));
+    this.element.dataset.state = isBusy ? "busy" : one.isDone ? "done" : isReady ? "next" : "later";
+    say(this.fact, one.fact);
+    const isSeen = one.isDone && one.program === "twin";
+    this.other.href = isSeen ? `#run?run=${encodeURIComponent(one.about)}` : `#${this.other.hash.slice(1).split("?")[0]}`;
+    say(this.other, t(isSeen ? "look at it" : "do it my way"));
+    this.button.disabled = !isReady || isBusy || this.isAsking === true;
+    this.button.classList.toggle("quiet", one.isDone);
+    this.button.classList.toggle("primary", !one.isDone);
+    show(this.button, !(one.isDone && one.program !== "twin"));
+    if (job?.number !== this.number) {
+      this.card = job && new JobCard(job);
+      this.number = job?.number;
+      this.place.replaceChildren(...(this.card ? [this.card.element] : []));
+    }
+    this.card?.update(job);
+    show(this.place, isBusy || Boolean(job && job.state !== "done"));
+  }
+
+  async start() {
+    this.isAsking = this.button.disabled = true;
+    try {
+      const answer = await post("start", { program: this.one.program, values: this.one.values });
+      say(this.problem, Object.values(answer.problems).join("\n"));
+    } catch (error) {
+      say(this.problem, error.message);
+    }
+    this.isAsking = false;
+    document.dispatchEvent(new Event("cockpit:changed"));
+  }
+}

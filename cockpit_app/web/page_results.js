@@ -1,0 +1,89 @@
+// Results: all runs side by side, their reports, and a comparison of those that are chosen.
+
+import { post, view } from "./api.js";
+import { Keyed, h, say, show } from "./dom.js";
+import { JobList } from "./jobs.js";
+import { ago, number, t } from "./texts.js";
+
+const COMPARISON = "comparison.html"; // in the folder of runs
+
+export class Results {
+  constructor() {
+    this.none = h("div", { class: "card nothing", hidden: true }, h("p", {}, t("there are no runs yet")),
+      h("p", { class: "actions" }, h("a", { class: "button primary", href: "#train" }, t("train one"))));
+    this.body = h("tbody");
+    this.rows = new Keyed(this.body, (run) => run.path, (run) => new Row(run, this));
+    const heads = ["run", "policy", "task", "steps", "validation loss", "succeeded", "changed"];
+    this.table = h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "hidden" }, t("choose"))),
+      ...heads.map((one) => h("th", { scope: "col" }, t(one))), h("th", {}, h("span", { class: "hidden" }, t("report"))))), this.body);
+    this.compare = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.start() }, t("compare the chosen"));
+    this.problem = h("p", { class: "problem", role: "alert" });
+    this.frame = h("iframe", { title: t("report"), sandbox: "allow-scripts allow-downloads" });
+    this.name = h("h2");
+    this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
+    this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
+    this.jobs = new JobList({ programs: ["report"], empty: t("nothing was compared from here yet"), after: () => [
+      h("button", { type: "button", class: "quiet small", onclick: () => this.look(t("comparison"), `runs/${COMPARISON}`) }, t("look at it")),
+    ] });
+    this.element = h("div", {}, this.viewer, this.none, h("div", { class: "scroll", tabindex: "0", "aria-label": t("runs") }, this.table),
+      h("div", { class: "actions" }, this.compare), this.problem, h("h2", {}, t("comparisons")), this.jobs.element);
+  }
+
+  update(all) {
+    this.all = all;
+    this.none.hidden = all.runs.length > 0;
+    this.table.hidden = this.compare.hidden = all.runs.length === 0;
+    this.rows.update(all.runs);
+    this.jobs.update(all.jobs);
+    this.chosen();
+  }
+
+  chosen() {
+    const paths = [...this.rows.parts.values()].filter((row) => row.box.checked).map((row) => row.run.path);
+    this.compare.disabled = paths.length < 2;
+    return paths;
+  }
+
+  async start() {
+    const values = { runs: this.chosen(), output: `${this.all.places.runs}/${COMPARISON}` };
+    try {
+      const answer = await post("start", { program: "report", values });
+      say(this.problem, Object.values(answer.problems).join("\n"));
+      document.dispatchEvent(new Event("cockpit:changed"));
+    } catch (error) {
+      say(this.problem, error.message);
+    }
+  }
+
+  look(name, link) {
+    show(this.viewer, Boolean(name));
+    if (name) {
+      say(this.name, name);
+      this.frame.src = view(link);
+      this.viewer.scrollIntoView();
+      this.close.focus();
+    } else {
+      this.frame.removeAttribute("src");
+    }
+  }
+}
+
+class Row {
+  constructor(run, page) {
+    this.run = run;
+    this.box = h("input", { type: "checkbox", "aria-label": t("choose {name}", { name: run.name }), onchange: () => page.chosen() });
+    this.cells = ["policy", "task", "steps", "loss", "success", "changed"].map(() => h("td"));
+    this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.look(this.run.name, this.run.report) }, t("report"));
+    this.element = h("tr", {}, h("td", {}, this.box), h("th", { scope: "row" }, run.name), ...this.cells, h("td", {}, this.report));
+  }
+
+  update(run) {
+    this.run = run;
+    const counts = (result, key) => (result ? [t(key, { k: result.successes, n: result.n })] : []);
+    const success = [...counts(run.result, "{k} of {n}"), ...counts(run.arm_result, "{k} of {n} on the arm")].join(", ") || "–";
+    const loss = run.loss === null ? "–" : number(run.loss, 4);
+    const words = [run.policy, run.task, number(run.step), loss, success, ago(run.changed)];
+    this.cells.forEach((cell, place) => say(cell, words[place]));
+    show(this.report, Boolean(run.report));
+  }
+}

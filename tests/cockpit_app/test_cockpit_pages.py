@@ -1,0 +1,203 @@
+"""The cockpit in a browser, driven as a person would: by its buttons and its keyboard."""
+
+import json
+import shutil
+import time
+
+import pytest
+from browser import chromium, require_chromium, wait_until
+from synthetic import make_small
+
+from cockpit_app.network import keep_token
+from cockpit_app.places import Places
+from cockpit_app.server import FOLDER, WEB, Cockpit
+from episodes import Episode
+
+PAGES = ("home", "record", "data", "train", "run", "results")
+NASTY = "<img src=x onerror=document.title='broken'>"
+NAMELESS = """
+return [...document.querySelectorAll("a, button, input, select, textarea, summary, iframe, video, [tabindex]")]
+  .filter((one) => one.id !== "main" && one.checkVisibility())
+  .filter((one) => !(one.labels?.length || one.textContent.trim() || one.getAttribute("aria-label")
+    || one.title || one.placeholder))
+  .map((one) => one.outerHTML.slice(0, 200));
+"""
+
+
+@pytest.fixture(scope="module")
+def driver():
+    require_chromium()
+    with chromium(width=1400, height=900) as driver:
+        yield driver
+
+
+@pytest.fixture
+def cockpit(tmp_path):
+    (tmp_path / "runs").mkdir()
+    cockpit = Cockpit(Places.of("data", "runs", tmp_path), keep_token(tmp_path / "runs" / FOLDER))
+    yield cockpit
+    cockpit.close()
+
+
+def open_page(driver, cockpit, name="home", language="en"):
+    driver.get(cockpit.address)
+    driver.execute_script(f"localStorage.setItem('cockpit language', '{language}')")
+    driver.get(f"{cockpit.url}/?again#{name}")
+    words = json.loads((WEB / f"{language}.json").read_text(encoding="utf-8"))
+    wait_until(driver, f"document.querySelector('h1')?.textContent === {json.dumps(words[f'page {name}'])}")
+
+
+def press(driver, words, within="main"):
+    """Click the visible button or link that says these words."""
+    find = (
+        f"[...document.querySelectorAll('{within} button, {within} a')].find((one) => !one.disabled "
+        f"&& one.checkVisibility() && one.textContent === {json.dumps(words)})"
+    )
+    wait_until(driver, find)
+    driver.execute_script(f"{find}.click()")
+
+
+def write(driver, label, text):
+    """Type into the field with a label."""
+    find = f"[...document.querySelectorAll('label')].find((one) => one.textContent.startsWith({json.dumps(label)}))"
+    wait_until(driver, find)
+    field = driver.execute_script(f"return document.getElementById({find}.htmlFor)")
+    field.clear()
+    field.send_keys(text)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_an_empty_folder_has_pages_whose_controls_have_names(driver, cockpit, language):
+    words = json.loads((WEB / f"{language}.json").read_text(encoding="utf-8"))
+    open_page(driver, cockpit, "home", language)
+    for name in PAGES:
+        driver.execute_script(f"location.hash = '{name}'")
+        wait_until(driver, f"document.querySelector('h1').textContent === {json.dumps(words[f'page {name}'])}")
+        assert driver.execute_script(NAMELESS) == [], name
+        assert driver.execute_script("return document.documentElement.lang") == language
+    for name in ("data", "train", "run", "results"):  # an empty page leads to the one that fills it
+        driver.execute_script(f"location.hash = '{name}'")
+        wait_until(driver, "[...document.querySelectorAll('.nothing a')].some((one) => one.checkVisibility())")
+
+
+def test_it_is_used_by_keyboard_alone(driver, cockpit):
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(driver, cockpit)
+    body = driver.find_element("tag name", "body")
+    body.send_keys("4")
+    wait_until(driver, "location.hash === '#train'")
+    driver.execute_script("document.getElementById('skip').focus()")
+    seen = set()
+    for _ in range(60):
+        active = driver.switch_to.active_element
+        seen.add(driver.execute_script("return arguments[0].textContent.trim() || arguments[0].id", active))
+        active.send_keys(Keys.TAB)
+    assert {"Cockpit", "Start", "Record", "Data", "Train", "Run", "Results", "Record some"} <= seen
+
+
+def test_a_language_is_chosen_and_kept(driver, cockpit):
+    open_page(driver, cockpit)
+    switch = "document.querySelector('#switches select')"
+    driver.execute_script(f"{switch}.value = 'ko'; {switch}.dispatchEvent(new Event('change'))")
+    wait_until(driver, "document.querySelector('h1').textContent === '시작'")
+    driver.refresh()
+    wait_until(driver, "document.querySelector('h1')?.textContent === '시작'")
+
+
+def test_a_narrow_screen_needs_no_scrolling_aside(driver, cockpit):
+    make_small(cockpit.places.data / "a_rather_long_name_of_a_dataset_of_demonstrations", 2)
+    open_page(driver, cockpit)
+    try:
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        for name in PAGES:
+            driver.execute_script(f"location.hash = '{name}'")
+            wait_until(driver, f"location.hash === '#{name}' && document.querySelector('main > div')")
+            assert driver.execute_script("return document.documentElement.scrollWidth") == 390, name
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_names_are_texts_wherever_they_come_from(driver, cockpit):
+    folder = cockpit.places.data / "set"
+    make_small(folder, 1)
+    shutil.move(folder, cockpit.places.data / NASTY)
+    run = cockpit.places.runs / NASTY
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"task_name": NASTY, "policy_class": NASTY}))
+    (run / "policy_last.ckpt").write_bytes(b"")
+    open_page(driver, cockpit)
+    for name in PAGES:
+        driver.execute_script(f"location.hash = '{name}'")
+        wait_until(driver, f"location.hash === '#{name}' && document.querySelector('main > div')")
+        time.sleep(0.2)
+        assert driver.execute_script("return document.querySelectorAll('main img').length") == 0
+        assert "broken" not in driver.title
+    driver.execute_script("location.hash = 'results'")
+    wait_until(driver, f"document.querySelector('main').textContent.includes({json.dumps(NASTY)})")
+
+
+def test_a_check_runs_by_one_button_and_a_cockpit_that_dies_loses_nothing(driver, cockpit):
+    make_small(cockpit.places.data / "set", 2)
+    open_page(driver, cockpit, "data")
+    press(driver, "Check it")
+    wait_until(driver, "document.querySelector('.job')")
+    cockpit.close()
+    wait_until(driver, "!document.getElementById('lost').hidden")
+    again = Cockpit(cockpit.places, cockpit.token, cockpit.server_address[1])
+    try:
+        wait_until(driver, "document.getElementById('lost').hidden")
+        wait_until(driver, "['done', 'failed'].includes(document.querySelector('.job').dataset.state)")
+        driver.execute_script("document.querySelector('.job details').open = true")
+        wait_until(driver, "document.querySelector('.job pre').textContent.includes('episode')")
+    finally:
+        again.close()
+    driver.get_log("browser")  # the refused connections are no complaint
+
+
+def test_a_mistake_in_a_form_is_said_where_it_is(driver, cockpit):
+    make_small(cockpit.places.data / "set", 2)
+    open_page(driver, cockpit, "train")
+    wait_until(driver, "document.querySelector('.command code')?.textContent.startsWith('python3')")
+    write(driver, "Steps", "many")
+    press(driver, "Start training")
+    wait_until(driver, "document.querySelector('form > .problem').textContent.includes('must be a whole number')")
+    write(driver, "Steps", "7")
+    wait_until(driver, "document.querySelector('.command code').textContent.includes('--num_steps 7')")
+    driver.execute_script("document.querySelector('.all').open = true")
+    write(driver, "lr", "0")
+    wait_until(driver, "document.querySelector('[aria-invalid=true]')")
+    assert cockpit.jobs.all() == []
+
+
+@pytest.mark.slow
+def test_from_an_empty_folder_to_a_policy_that_runs_by_clicks_alone(driver, cockpit):
+    open_page(driver, cockpit, "record")
+    write(driver, "Name of the dataset", "few")
+    write(driver, "Episodes", "2")
+    press(driver, "Start recording")
+    done = "document.querySelector('.job').dataset.state === 'done'"
+    wait_long(driver, f"document.querySelector('.job') && {done}")
+    episode = Episode.load(cockpit.places.data / "few/episode_0.hdf5", in_memory=False)
+    assert episode.success
+    press(driver, "Train on it")
+    write(driver, "Steps", "40")
+    write(driver, "Name of the run", "few")
+    press(driver, "Start training")
+    wait_long(driver, f"document.querySelector('.job') && {done}")
+    wait_until(driver, "document.querySelector('.chart .line')")
+    press(driver, "Run it")
+    write(driver, "Attempts", "1")
+    press(driver, "Start")
+    wait_long(driver, f"document.querySelector('.job') && {done}")
+    wait_until(driver, "document.querySelector('.films video')?.readyState > 0")
+    assert (cockpit.places.runs / "few/policy_last.ckpt").is_file()
+
+
+def wait_long(driver, condition):
+    deadline = time.monotonic() + 1200
+    while not driver.execute_script(f"return Boolean({condition})"):
+        failed = driver.execute_script("return document.querySelector('.job[data-state=failed]')?.textContent")
+        assert failed is None and time.monotonic() < deadline, failed or condition
+        time.sleep(0.5)
