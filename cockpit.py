@@ -26,7 +26,7 @@ class CockpitConfig:
 
     host: str = cli.flag(
         "127.0.0.1",
-        "address to listen at: this machine alone; 0.0.0.0 lets the network in, e.g. a tablet beside the arm, "
+        "address to listen at: this machine alone; 0.0.0.0 lets a tablet beside the arm in as well, "
         "if it knows the token",
     )
     port: int = cli.flag(8010, "port to listen at; 0: any that is free", least=0, most=65_535)

@@ -44,7 +44,7 @@ def view_key(token: str) -> str:
 
 
 def send_file(handler: LocalHandler, path: Path) -> None:
-    """Send a file, or the part that a browser asks for (videos that are wound); `Refused` if there is none."""
+    """Send a file, or the part of it that a browser asks for; `Refused` if there is none."""
     content_type = TYPES.get(path.suffix.lower())
     if content_type is None or not path.is_file():
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page, video or picture {path.name!r}")

@@ -1,9 +1,9 @@
 """Jobs: scripts that run as processes of their own, each with a folder that tells what it is and how it goes.
 
-    <folder of all jobs>/<number>/job.json      what it is: command, program, values of the form, when
-                                  started.json  its runner's process
-                                  output.log    what it prints
-                                  ended.json    exit status and time
+<folder of all jobs>/<number>/job.json      what it is: command, program, values of the form, when
+                              started.json  its runner's process
+                              output.log    what it prints
+                              ended.json    exit status and time
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
 KEPT = 200  # ended jobs; older ones are forgotten
 STARTING = 20.0  # s that a runner may take before it notes itself
+MOST_NOTES = 8
+_NOTE = re.compile(r"^(check|note|memory|warning): ")  # lines at the beginning that a person should see
 _BAR = re.compile(r"^(?:(.*?):? +)?(\d+)%\|.*\| (\d+)/(\d+) \[([\d:]+)<([\d:?]+)(?:, *([^\],]+))?")
 
 
@@ -113,6 +115,15 @@ class Job:
         size = path.stat().st_size if path.exists() else 0
         return self.output(max(0, size - TAIL))[0]
 
+    def notes(self) -> list[str]:
+        """What it says at its beginning of its data, its memory, and what may be wrong."""
+        path = self.folder / OUTPUT
+        if not path.exists():
+            return []
+        with open(path, "rb") as file:
+            lines = plain(file.read(TAIL).decode("utf-8", "replace")).split("\n")
+        return [line[:600] for line in lines if _NOTE.match(line)][:MOST_NOTES]
+
     def describe(self) -> dict[str, Any]:
         """For a page: what it is, its state, its progress, and the last thing it said."""
         tail, ended = self.tail(), self.ended()
@@ -128,6 +139,7 @@ class Job:
             "state": state,
             "ended": ended and ended["at"],
             "progress": bar and vars(bar),
+            "notes": self.notes(),
             "last": lines[-1][:600] if lines else "",
         }
 

@@ -110,7 +110,9 @@ class _Handler(LocalHandler):
         values = {"token": self.server.token, "key": self.server.view_key}
         for key, value in values.items():
             page = page.replace("{{" + key + "}}", escape(value))
-        cookie = f"{self.server.cookie}={self.server.token}; Max-Age={MONTH}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = (
+            f"{self.server.cookie}={self.server.token}; Max-Age={MONTH}; Path=/; HttpOnly; SameSite=Strict"
+        )
         self.send(page.encode(), "text/html; charset=utf-8", headers={**_PAGE, "Set-Cookie": cookie})
 
     def _web(self, name: str) -> None:

@@ -3,7 +3,7 @@
 import { h, s } from "./dom.js";
 import { number, t } from "./texts.js";
 
-const WIDTH = 640, HEIGHT = 220, LEFT = 52, RIGHT = 14, TOP = 12, BOTTOM = 28;
+const WIDTH = 640, HEIGHT = 240, LEFT = 60, RIGHT = 14, TOP = 12, BOTTOM = 34;
 const PHASE = "val/loss ";
 
 // Which columns are drawn, the most important first; a phase is thinner.
@@ -19,12 +19,13 @@ function label(name) {
   return t(`phase ${name.slice(PHASE.length)}`);
 }
 
-function ticks(low, high) {
+function ticks(low, high, factors = [1, 2, 5]) {
   const values = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-    for (const factor of [1, 2, 5]) values.push(factor * 10 ** power);
+    for (const factor of factors) values.push(factor * 10 ** power);
   }
   const inside = values.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  if (inside.length < 3 && factors.length === 3) return ticks(low, high, [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]);
   const every = Math.max(1, Math.ceil(inside.length / 5));
   return inside.filter((_, place) => place % every === 0);
 }
@@ -63,7 +64,7 @@ export class LossChart {
     const parts = [];
     for (const value of ticks(low, high)) {
       parts.push(s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "grid" }));
-      parts.push(s("text", { x: LEFT - 8, y: y(value) + 4, class: "tick end" }, number(value, 4)));
+      parts.push(s("text", { x: LEFT - 8, y: y(value) + 5, class: "tick end" }, number(value, 4)));
     }
     for (const share of [0, 0.5, 1]) {
       const side = ["start", "middle", "end"][share * 2];
@@ -86,7 +87,8 @@ export class LossChart {
 
   entry(rows, name) {
     const newest = [...rows].reverse().find((row) => row[name] !== undefined);
-    return h("li", {}, h("span", { class: `swatch ${this.kind(name)}` }), `${label(name)} `,
+    return h("li", {}, s("svg", { class: "swatch", viewBox: "0 0 26 6", "aria-hidden": "true" },
+      s("line", { x1: 0, x2: 26, y1: 3, y2: 3, class: `line ${this.kind(name)}` })), `${label(name)} `,
       h("b", {}, number(newest[name], 4)));
   }
 }

@@ -7,6 +7,7 @@ import { copy, sayCommand } from "./form.js";
 import { ago, duration, number, t } from "./texts.js";
 
 const RUNNING = ["running", "stopping"];
+const LOSSES = /^step \d+: training loss/; // which the chart shows
 const LOSSES_EVERY = 3000; // ms
 
 export const isRunning = (job) => RUNNING.includes(job.state);
@@ -46,6 +47,7 @@ export class JobCard {
     this.amount = h("b", { class: "amount" });
     this.rest = h("span", { class: "soft" });
     this.last = h("p", { class: "last" });
+    this.notes = h("ul", { class: "notes" });
     this.stop = button("stop", t("stop"));
     this.again = button("again", t("go on"), "primary small");
     this.forget = button("forget", t("remove from the list"));
@@ -61,7 +63,7 @@ export class JobCard {
     this.element = h("article", { class: "job card" },
       h("header", {}, this.title, this.state),
       h("div", { class: "far" }, this.bar, h("p", {}, this.amount, " ", this.rest)),
-      this.chart?.element, this.last, this.links,
+      this.chart?.element, this.notes, this.last, this.links,
       h("div", { class: "actions" }, this.stop, this.again, this.forget), this.details);
   }
 
@@ -77,7 +79,8 @@ export class JobCard {
     const left = progress && isRunning(job) && !progress.left.includes("?") ? t("{time} left", { time: progress.left }) : "";
     const end = job.ended ? t("{ago}, took {time}", { ago: ago(job.ended), time: duration(job.ended - job.at) }) : left;
     say(this.rest, end);
-    say(this.last, job.last);
+    say(this.last, LOSSES.test(job.last) || job.notes.includes(job.last) ? "" : job.last);
+    if (job.notes.length !== this.notes.children.length) this.notes.replaceChildren(...job.notes.map((note) => h("li", {}, note)));
     this.last.classList.toggle("problem", state === "failed");
     say(this.stop, t(state === "stopping" ? "end at once" : "stop"));
     show(this.stop, isRunning(job));

@@ -1,4 +1,4 @@
-"""Jobs run as processes of their own: they outlive the cockpit, stop as by Ctrl-C, and tell how they ended."""
+"""Jobs are processes of their own: they outlive the cockpit, stop as by Ctrl-C, and tell how they ended."""
 
 import json
 import os

@@ -22,8 +22,21 @@ def test_what_is_inside(places, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["data", "runs/", ".", "", "..", "data/../secret", "secret", "/etc/passwd", "data/../../x", "~", "presets/x"]
-)  # fmt: skip
+    "text",
+    [
+        "data",
+        "runs/",
+        ".",
+        "",
+        "..",
+        "data/../secret",
+        "secret",
+        "/etc/passwd",
+        "data/../../x",
+        "~",
+        "presets/x",
+    ],
+)
 def test_what_is_outside(places, text):
     with pytest.raises(ValueError, match="outside the cockpit's folders; it must be below data or runs"):
         places.inside(text)
@@ -52,7 +65,14 @@ def test_presets_are_read_only(places):
 
 @pytest.mark.parametrize(
     ("flag", "word"),
-    [("ckpt_dir", "here"), ("backbone_weights", "/etc/passwd"), ("x", "../a"), ("x", "..\\a"), ("x", "C:a"), ("x", "~")],
+    [
+        ("ckpt_dir", "here"),
+        ("backbone_weights", "/etc/passwd"),
+        ("x", "../a"),
+        ("x", "..\\a"),
+        ("x", "C:a"),
+        ("x", "~"),
+    ],
 )
 def test_words_that_may_be_paths_are_looked_at(places, flag, word):
     with pytest.raises(ValueError, match="outside"):
@@ -66,9 +86,18 @@ def test_other_words_are_no_paths():
 
 @pytest.mark.parametrize(
     ("root", "name"),
-    [("data", "../secret/key.txt"), ("secret", "key.txt"), ("data", ""), ("data", "set/"), ("runs", ".cockpit/token"),
-     ("runs", "run/.x/y"), ("data", "set/../../secret/key.txt"), ("data", "/etc/passwd"), ("data", "a\0b")],
-)  # fmt: skip
+    [
+        ("data", "../secret/key.txt"),
+        ("secret", "key.txt"),
+        ("data", ""),
+        ("data", "set/"),
+        ("runs", ".cockpit/token"),
+        ("runs", "run/.x/y"),
+        ("data", "set/../../secret/key.txt"),
+        ("data", "/etc/passwd"),
+        ("data", "a\0b"),
+    ],
+)
 def test_files_outside_and_hidden_ones_are_refused(places, root, name):
     with pytest.raises(ValueError):
         places.file(root, name)

@@ -71,7 +71,9 @@ def do(cockpit, action, body, **headers):
 # --- who is let in
 
 
-@pytest.mark.parametrize("path", ["/", "/?token=x", "/api/overview", "/api/jobs?token=", "/web/app.js", "/web/index.html"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?token=x", "/api/overview", "/api/jobs?token=", "/web/app.js", "/web/index.html"]
+)
 @pytest.mark.parametrize("cookie", [None, "cockpit_1=x", "{name}=", "{name}=wrong", '"', "{name}=é"])
 def test_nobody_looks_without_the_token(cockpit, path, cookie):
     cookie = cookie and cookie.replace("{name}", cockpit.cookie).encode().decode("latin-1")
@@ -86,13 +88,22 @@ def test_the_address_lets_a_browser_in_from_then_on(cockpit):
     cookie = headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
     assert look(cockpit, "/api/overview")[0] == HTTPStatus.OK
-    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self'"
+    )
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+)
 def test_other_sites_are_refused(cockpit, headers):
-    for path in (f"/?token={cockpit.token}", "/api/overview", "/web/cockpit.css", f"/view/{cockpit.view_key}/runs/demo/report.html"):
+    for path in (
+        f"/?token={cockpit.token}",
+        "/api/overview",
+        "/web/cockpit.css",
+        f"/view/{cockpit.view_key}/runs/demo/report.html",
+    ):
         assert look(cockpit, path, **headers)[0] == HTTPStatus.FORBIDDEN
     assert do(cockpit, "stop", {"job": "1"}, **headers)[0] == HTTPStatus.FORBIDDEN
 
@@ -141,10 +152,23 @@ def test_files_are_shown_by_their_key(cockpit):
 
 @pytest.mark.parametrize(
     "path",
-    ["../secret.txt", "data/../../secret.txt", "data/%2e%2e/%2e%2e/secret.txt", "runs/.cockpit/token", "/etc/passwd",
-     "runs//etc/passwd", "runs/demo/policy_last.ckpt", "runs/demo", "runs", "", "secret.txt", "runs/demo/report.html/x",
-     "data/..%2f..%2fsecret.txt", "runs/demo/%00.html"],
-)  # fmt: skip
+    [
+        "../secret.txt",
+        "data/../../secret.txt",
+        "data/%2e%2e/%2e%2e/secret.txt",
+        "runs/.cockpit/token",
+        "/etc/passwd",
+        "runs//etc/passwd",
+        "runs/demo/policy_last.ckpt",
+        "runs/demo",
+        "runs",
+        "",
+        "secret.txt",
+        "runs/demo/report.html/x",
+        "data/..%2f..%2fsecret.txt",
+        "runs/demo/%00.html",
+    ],
+)
 def test_no_path_leads_out(cockpit, path):
     status, _, body = view(cockpit, path)
     assert status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN) and b"error" in body
@@ -172,7 +196,9 @@ def test_an_empty_file_has_no_part():
         byte_range("bytes=0-", 0)
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../server.py", "..%2fserver.py", "x/../index.html", "index.html"])
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "../server.py", "..%2fserver.py", "x/../index.html", "index.html"]
+)
 def test_only_our_own_scripts_and_styles_are_served(cockpit, name):
     assert look(cockpit, f"/web/{name}")[0] == HTTPStatus.NOT_FOUND
 
@@ -221,7 +247,10 @@ def test_unknown_questions_and_actions_are_refused(cockpit):
 def test_a_form_becomes_a_command_that_runs_and_is_listed(cockpit):
     values = {"dataset_dir": f"data/{NASTY}"}
     _, answer = do(cockpit, "command", {"program": "check", "values": values})
-    assert answer["problems"] == {} and "check --dataset_dir 'data/<img src=x onerror=alert(1)>'" in answer["command"]
+    assert (
+        answer["problems"] == {}
+        and "check --dataset_dir 'data/<img src=x onerror=alert(1)>'" in answer["command"]
+    )
     _, started = do(cockpit, "start", {"program": "check", "values": values})
     number = started["job"]["number"]
     deadline = time.monotonic() + 120
@@ -236,10 +265,18 @@ def test_a_form_becomes_a_command_that_runs_and_is_listed(cockpit):
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"dataset_dir": "/etc"}, {"dataset_dir": "data/../.."}, {"dataset_dir": "--in_place"}, {"dataset_dir": 1},
-     {"dataset_dir": ["data/a", "data/b"]}, {"dataset_dir": "data/a", "command": "delete"},
-     {"dataset_dir": "data/a", "max_gap": "wide"}, {"dataset_dir": "data/a", "num_workers": "$(ls)"}],
-)  # fmt: skip
+    [
+        {},
+        {"dataset_dir": "/etc"},
+        {"dataset_dir": "data/../.."},
+        {"dataset_dir": "--in_place"},
+        {"dataset_dir": 1},
+        {"dataset_dir": ["data/a", "data/b"]},
+        {"dataset_dir": "data/a", "command": "delete"},
+        {"dataset_dir": "data/a", "max_gap": "wide"},
+        {"dataset_dir": "data/a", "num_workers": "$(ls)"},
+    ],
+)
 def test_a_form_with_a_mistake_starts_nothing(cockpit, values):
     status, answer = do(cockpit, "start", {"program": "check", "values": values})
     assert status == HTTPStatus.OK and answer["problems"] and "job" not in answer

@@ -42,7 +42,9 @@ def test_korean_is_korean():
 def test_each_text_that_a_page_says_is_there():
     keys, beginnings = used()
     known = LANGUAGES["en"]
-    assert {key for key in keys if key not in known and " " in key and not key.startswith(("page", "/"))} == set()
+    assert {
+        key for key in keys if key not in known and " " in key and not key.startswith(("page", "/"))
+    } == set()
     assert {part for part in beginnings if not any(key.startswith(part) for key in known)} == set()
 
 
@@ -55,5 +57,9 @@ def test_each_text_is_said_somewhere():
 
 def test_scripts_make_no_markup_out_of_texts():
     for name, text in SCRIPTS.items():
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), name
-        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "https://" not in text, name
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+        ), name
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "") and "https://" not in text, (
+            name
+        )

@@ -59,7 +59,11 @@ def sample(flag):
 def test_the_parser_takes_the_words_of_every_flag(script):
     first = SCRIPTS[script]
     flags, parser = told(script, *first), parser_of(script, *first)
-    dests = {parser.flags[action.dest].name: action.dest for action in parser._actions if action.dest in parser.flags}
+    dests = {
+        parser.flags[action.dest].name: action.dest
+        for action in parser._actions
+        if action.dest in parser.flags
+    }
     for name, flag in flags.items():
         typed = sample(flag)
         value = getattr(parser.parse_args(flag.words(typed)), dests[name])
