@@ -9,19 +9,16 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.flag_values import Flag, Kind, Rule
-
-if TYPE_CHECKING:
-    from common.cli import Parser
 
 _ITEMS = {item.__name__: item for item in (bool, int, float, str, Path)}
 _FORMS = {form.__name__: form for form in (tuple, dict)}
 
 
-def flags_as_json(parser: Parser) -> dict[str, Any]:
-    """All flags of a parser, with the defaults that it has now."""
+def flags_as_json(parser: Any) -> dict[str, Any]:
+    """All flags of a `cli.Parser`, with the defaults that it has now."""
     flags = []
     for group in parser._action_groups:
         title = "" if group.title == "options" else group.title
@@ -31,7 +28,7 @@ def flags_as_json(parser: Parser) -> dict[str, Any]:
     return {"description": parser.description, "flags": flags}
 
 
-def _told(flag: Flag, title: str, parser: Parser, action: argparse.Action) -> dict[str, Any]:
+def _told(flag: Flag, title: str, parser: Any, action: argparse.Action) -> dict[str, Any]:
     kind, default = flag.kind, parser.get_default(action.dest)
     return {
         "name": flag.name,

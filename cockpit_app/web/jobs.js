@@ -57,7 +57,7 @@ export class JobCard {
     command.addEventListener("click", () => copy(job.shown, command));
     const code = h("code", { tabindex: "0", "aria-label": t("the command") });
     sayCommand(code, job.shown);
-    this.details = h("details", { ontoggle: () => this.read() }, h("summary", {}, t("output and command")),
+    this.details = h("details", { open: job.program === "check", ontoggle: () => this.read() }, h("summary", {}, t("output and command")),
       h("div", { class: "command" }, code, command), this.output);
     this.chart = job.program === "train" ? new LossChart() : null;
     this.element = h("article", { class: "job card" },
@@ -79,7 +79,7 @@ export class JobCard {
     const left = progress && isRunning(job) && !progress.left.includes("?") ? t("{time} left", { time: progress.left }) : "";
     const end = job.ended ? t("{ago}, took {time}", { ago: ago(job.ended), time: duration(job.ended - job.at) }) : left;
     say(this.rest, end);
-    say(this.last, LOSSES.test(job.last) || job.notes.includes(job.last) ? "" : job.last);
+    say(this.last, state === "done" || LOSSES.test(job.last) || job.notes.includes(job.last) ? "" : job.last);
     if (job.notes.length !== this.notes.children.length) this.notes.replaceChildren(...job.notes.map((note) => h("li", {}, note)));
     this.last.classList.toggle("problem", state === "failed");
     say(this.stop, t(state === "stopping" ? "end at once" : "stop"));

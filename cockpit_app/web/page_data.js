@@ -12,7 +12,7 @@ export class Data {
       h("p", { class: "actions" }, h("a", { class: "button primary", href: "#record" }, t("record some"))));
     this.list = h("div", { class: "jobs" });
     this.sets = new Keyed(this.list, (one) => one.path, (one) => new Dataset(one, this));
-    this.jobs = new JobList({ programs: ["check", "page"], empty: t("nothing was checked from here yet") });
+    this.jobs = new JobList({ programs: ["check", "page"], empty: t("nothing was checked from here yet"), after: (job) => this.after(job) });
     this.frame = h("iframe", { title: t("page of the dataset"), sandbox: "allow-scripts allow-downloads" });
     this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
     this.name = h("h2");
@@ -26,9 +26,14 @@ export class Data {
     this.all = all;
     this.none.hidden = all.datasets.length > 0;
     this.sets.update(all.datasets);
-    this.jobs.update(all.jobs);
+    this.jobs.update(all.jobs.filter((job) => job.title.startsWith(`${all.places.data}/`)));
     if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
     this.wanted = undefined;
+  }
+
+  after(job) {
+    const dataset = this.all.datasets.find((one) => one.path === job.title && job.program === "page" && one.page);
+    return dataset ? [h("button", { type: "button", class: "quiet small", onclick: () => this.look(dataset) }, t("look at it"))] : [];
   }
 
   look(dataset) {

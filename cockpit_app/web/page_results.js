@@ -72,7 +72,8 @@ class Row {
   constructor(run, page) {
     this.run = run;
     this.box = h("input", { type: "checkbox", "aria-label": t("choose {name}", { name: run.name }), onchange: () => page.chosen() });
-    this.cells = ["policy", "task", "steps", "loss", "success", "changed"].map(() => h("td"));
+    const heads = ["policy", "task", "steps", "validation loss", "succeeded", "changed"];
+    this.cells = heads.map((head) => h("td", { "data-head": t(head), class: head === "task" ? "wide" : "" }));
     this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.look(this.run.name, this.run.report) }, t("report"));
     this.element = h("tr", {}, h("td", {}, this.box), h("th", { scope: "row" }, run.name), ...this.cells, h("td", {}, this.report));
   }

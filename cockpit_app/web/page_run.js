@@ -32,7 +32,9 @@ export class Run {
     const runs = this.runs();
     this.none.hidden = runs.length > 0;
     this.place.hidden = runs.length === 0;
-    this.jobs.update(all.jobs);
+    const chosen = this.picked?.chosen();
+    const isOurs = (job) => job.title.startsWith(`${all.places.runs}/`) && (isRunning(job) || `${job.title}/`.startsWith(`${chosen}/`));
+    this.jobs.update(all.jobs.filter(isOurs));
     if (!runs.length) return;
     if (!this.picked) this.make();
     const options = runs.map((run) => ({ value: run.path, label: run.result ? t("{name}, {k} of {n} succeeded", {

@@ -112,5 +112,5 @@ export class Train {
 function about(preset) {
   const words = has(`preset ${preset.name}`) ? t(`preset ${preset.name}`) : "";
   const steps = preset.num_steps ? t("{policy}, {n} steps", { policy: preset.policy_class ?? "ACT", n: number(preset.num_steps) }) : "";
-  return [words, steps].filter(Boolean).join(" · ");
+  return [words, steps].filter(Boolean).join(" ");
 }

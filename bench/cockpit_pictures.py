@@ -1,0 +1,72 @@
+"""The pictures of docs/cockpit.md: each page wide and narrow, in light and in dark.
+
+python3 -m bench.cockpit_pictures
+
+Shows what lies in `data/` and `runs/` of the present folder. Needs Chromium, as the tests of pages do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cockpit_app import FOLDER, Cockpit, Places, keep_token
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("home", "record", "data", "train", "run", "results")
+SIZES = {"wide": (1400, 900), "narrow": (390, 900)}  # width, height (pixels)
+GAP, SCALE, QUALITY = 24, 0.5, 82
+SETTLE = 6.0  # s until a page has asked for everything
+
+
+def picture(driver, cockpit: Cockpit, page: str, size: tuple[int, int], light: str) -> np.ndarray:
+    """A page as it looks (H, W, 3), blue first."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.get(cockpit.address)
+    driver.execute_script(f"localStorage.setItem('cockpit light', '{light}')")
+    driver.execute_script("localStorage.setItem('cockpit language', 'en')")
+    driver.get(f"{cockpit.url}/?again#{page}")
+    time.sleep(SETTLE)
+    return cv2.imdecode(np.frombuffer(driver.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
+
+
+def sheet(driver, cockpit: Cockpit, page: str) -> np.ndarray:
+    """A page four times: wide and narrow, light above dark."""
+    rows = []
+    for light in ("light", "dark"):
+        wide, narrow = (picture(driver, cockpit, page, size, light) for size in SIZES.values())
+        rows.append(cv2.hconcat([wide, np.full((wide.shape[0], GAP, 3), 255, np.uint8), narrow]))
+    between = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
+    return cv2.resize(
+        cv2.vconcat([rows[0], between, rows[1]]), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA
+    )
+
+
+def main() -> None:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    places = Places.of("data", "runs", Path.cwd())
+    cockpit = Cockpit(places, keep_token(places.runs / FOLDER))
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        for page in PAGES:
+            path = DOCS / f"cockpit_{page}.jpg"
+            cv2.imwrite(str(path), sheet(driver, cockpit, page), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            print(path)
+    finally:
+        driver.quit()
+        cockpit.close()
+
+
+if __name__ == "__main__":
+    main()
