@@ -105,6 +105,6 @@ def damaged(name: str, error: Exception) -> EpisodeError:
     return EpisodeError(f"{name} cannot be read ({one_line(error)}); it is damaged, or of another format")
 
 
-def one_line(error: Exception) -> str:
-    """The text of a library's error, not too long."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def one_line(thing: object) -> str:
+    """The text of a library's error, or of a value in a stranger's file, on one line and not too long."""
+    return " ".join(str(thing).split())[:300] or type(thing).__name__

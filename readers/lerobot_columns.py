@@ -102,6 +102,8 @@ def contents_of(info: Info, columns: Mapping[str, Column]) -> Contents:
             width = math.prod(column.shape) if column else said
             if width:
                 numbers[name] = _labels(feature, width)
+            elif column:
+                left_out.append(f"{name}: empty lists")
             if column and said not in (None, width):
                 notes.append(f"{name} has {width} entries; {lerobot.INFO} says {said}")
     cameras = cameras_of(pictures)

@@ -11,6 +11,7 @@ from typing import Any
 
 from episodes import MOST_FPS, listed, whole_rate
 from readers import lerobot_format as lerobot
+from readers.base import one_line
 
 LINES, TABLE = "meta/episodes.jsonl", "meta/episodes"  # of the episodes: in v2, in v3
 KEYS = {"codebase_version", "features", "fps", "data_path", "video_path", "total_frames", "chunks_size"}
@@ -56,8 +57,8 @@ def read_info(root: Path, fps: int | None = None) -> Info:
     if rate is None:
         lacking = f"{notes[0]}; there are {contents(root)}; " if notes else ""
         raise ValueError(
-            f"{lacking}{root} has {given!r} fps; a whole number from 1 to {MOST_FPS} is needed: "
-            "--fps says which"
+            f"{lacking}{root} has {one_line(repr(given))} fps; a whole number from 1 to {MOST_FPS} is "
+            "needed: --fps says which"
         )
     version, more = _version(root, content)
     size = content.get("chunks_size")
@@ -132,8 +133,8 @@ def _version(root: Path, content: Mapping[str, Any]) -> tuple[str, list[str]]:
     said = f"v{match[1]}.{match[2]}" if match else None
     if given is not None and said not in lerobot.READ_VERSIONS:
         raise ValueError(
-            f"{root} has LeRobot's format {given}; {', '.join(lerobot.READ_VERSIONS)} are read: convert it "
-            "with LeRobot first"
+            f"{root} has LeRobot's format {one_line(given)}; {', '.join(lerobot.READ_VERSIONS)} are read: "
+            "convert it with LeRobot first"
         )
     there = [version for version, is_there in _tables(root).items() if is_there]
     name = {"v2.1": LINES, "v3.0": f"{TABLE}/*/*.parquet"}
