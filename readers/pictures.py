@@ -17,7 +17,6 @@ from episodes import MOST_PIXELS, EpisodeError, JpegFrames, encoded_rows
 BLOCK = 32 << 20  # bytes of rows read at a time
 LEAST_SIDE = 8  # pixels; a smaller array is no picture
 WORDS_OF_PICTURES = ("image", "img", "rgb", "color", "colour", "cam", "jpeg", "png")
-RANGES = {1.0: 255.0, 255.0: 1.0}  # of floats: the most, and the factor to bytes
 
 
 def is_depth(name: str) -> bool:
@@ -66,14 +65,16 @@ def frames_of(rows: Any, name: str, what: str) -> tuple[JpegFrames, list[str]]:
     form = picture_form(name, rows.dtype, rows.shape)
     if form == "encoded":
         return _encoded(rows, what)
-    scale, notes = _scale(rows, what)
+    if rows.dtype.kind == "f":
+        frames, top = _float_frames(rows, form, what)
+        notes = [f"pictures of floats from 0 to {top:g} are brought in as bytes"]
+    else:
+        frames, notes = JpegFrames(name=what), []
+        for block in blocks(rows):
+            _append(frames, block, form)
     channels = {"grey": 1, "hwc": rows.shape[-1], "chw": rows.shape[1]}[form]
     if channels != 3:
         notes.append(f"{name}: grey pictures" if channels == 1 else f"{name}: its fourth channel is left out")
-    frames = JpegFrames(name=what)
-    for block in blocks(rows):
-        for picture in block:
-            frames.append(_rgb(picture, form, scale))
     return frames, notes
 
 
@@ -86,32 +87,42 @@ def blocks(rows: Any) -> Iterator[np.ndarray]:
         yield np.asarray(rows[start : start + count])
 
 
-def _scale(rows: Any, what: str) -> tuple[float, list[str]]:
-    """Factor from an array's values to bytes, told by its range; 1 for bytes."""
-    if rows.dtype.kind != "f":
-        return 1.0, []
-    least, most = math.inf, -math.inf
+def _float_frames(
+    rows: Any, form: str, what: str, tops: tuple[float, ...] = (1.0, 255.0)
+) -> tuple[JpegFrames, float]:
+    """Frames of floats, and the most that they may be, which their range tells: one of `tops`.
+
+    Blocks are read once, as each has to be unpacked; twice where a later one goes beyond what those before it
+    said.
+    """
+    frames = JpegFrames(name=what)
     for block in blocks(rows):
-        if not np.isfinite(block).all():
+        least, most = float(block.min()), float(block.max())
+        if not math.isfinite(least + most):
             raise EpisodeError(f"{what} holds values that are no numbers; they must be 0 to 1, or 0 to 255")
-        least, most = min(least, float(block.min())), max(most, float(block.max()))
-    for top, factor in RANGES.items():
-        if least >= 0 and most <= top:
-            return factor, [f"pictures of floats from 0 to {top:g} are brought in as bytes"]
-    raise EpisodeError(
-        f"{what} holds floats from {least:.3g} to {most:.3g}; they must be 0 to 1, or 0 to 255"
-    )
+        fitting = tuple(top for top in tops if most <= top)
+        if least < 0 or not fitting:
+            raise EpisodeError(
+                f"{what} holds floats from {least:.3g} to {most:.3g}; they must be 0 to 1, or 0 to 255"
+            )
+        if len(frames) and fitting != tops:
+            return _float_frames(rows, form, what, fitting)
+        tops = fitting
+        scaled = block.astype(np.float32, copy=False) * (255 / tops[0])
+        _append(frames, np.rint(scaled).astype(np.uint8), form)
+    return frames, tops[0]
 
 
-def _rgb(picture: np.ndarray, form: str, scale: float) -> np.ndarray:
-    """A picture (H, W, 3) uint8."""
-    if form == "chw":
-        picture = picture.transpose(1, 2, 0)
-    if form == "grey":
-        picture = picture[:, :, None]
-    if picture.dtype != np.uint8:
-        picture = np.rint(np.clip(picture.astype(np.float32) * scale, 0, 255)).astype(np.uint8)
-    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[:, :, :3]
+def _append(frames: JpegFrames, block: np.ndarray, form: str) -> None:
+    """Encode whole numbers (n, ...) as pictures (H, W, 3) uint8."""
+    for picture in block:
+        if form == "chw":
+            picture = picture.transpose(1, 2, 0)
+        if form == "grey":
+            picture = picture[:, :, None]
+        if picture.dtype != np.uint8:
+            picture = np.clip(picture, 0, 255).astype(np.uint8)
+        frames.append(np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[:, :, :3])
 
 
 def _encoded(rows: Any, what: str) -> tuple[JpegFrames, list[str]]:

@@ -264,6 +264,17 @@ def test_grey_pictures(grey):
     assert np.abs(frames[1].astype(int) - FRAMES[1, :, :, 1:2]).mean() < 3 and "grey" in notes[0]
 
 
+def test_what_floats_mean_is_told_by_all_of_them(monkeypatch):
+    """A dark frame at the start, read by itself, could be of either range."""
+    monkeypatch.setattr("readers.pictures.BLOCK", 1)
+    dark_first = np.concatenate([np.ones((2, 48, 64, 3)), FRAMES]).astype(np.float32)
+    frames, notes = frames_of(dark_first, "images/top", "top")
+    assert len(frames) == 6 and notes == ["pictures of floats from 0 to 255 are brought in as bytes"]
+    assert frames[0].max() <= 3 and np.abs(frames[3].astype(int) - picture(1)).mean() < 3
+    with pytest.raises(EpisodeError, match="holds floats from 0 to 300"):
+        frames_of(np.concatenate([dark_first, np.full((1, 48, 64, 3), 300) * (FRAMES[:1] > 9)]), "top", "top")
+
+
 @pytest.mark.parametrize("wrong", [FRAMES / 100.0 - 1, FRAMES * 10.0, np.full((4, 48, 64, 3), np.nan)])
 def test_floats_that_are_no_colours_are_refused(wrong):
     with pytest.raises(EpisodeError, match="must be 0 to 1, or 0 to 255"):
