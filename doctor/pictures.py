@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import cv2
@@ -226,8 +226,7 @@ def over_exposed(survey: Survey) -> Iterator[Sign]:
         seen = survey.seen_by(camera)
         white = {one: one.cameras[camera].white for one in seen}
         usual = float(np.median(list(white.values()) or [0.0]))
-        are_drawn = [_is_drawn(one.cameras[camera].pictures[0]) for one in seen]
-        if usual > OVER_EXPOSED and np.mean(are_drawn) > 0.5:
+        if usual > OVER_EXPOSED and _are_drawn([one.cameras[camera].pictures[0] for one in seen]):
             continue
         found = [one for one, share in white.items() if share > min(OVER_EXPOSED, usual + MORE_EXPOSED)]
         if found:
@@ -235,10 +234,11 @@ def over_exposed(survey: Survey) -> Iterator[Sign]:
             yield Sign(f"is over-exposed, up to {most:.0%} of its picture", found, camera)
 
 
-def _is_drawn(picture: np.ndarray) -> bool:
-    """Whether a picture (h, w, 3) uint8 is a drawing on white ground, not a camera's: it has few colours."""
-    colors = picture[picture.min(axis=2) < WHITE] // COARSE
-    if not len(colors):
-        return False
-    counts = np.sort(np.unique(colors, axis=0, return_counts=True)[1])
-    return bool(counts[-FEW_COLORS:].sum() > DRAWN * len(colors))
+def _are_drawn(pictures: Sequence[np.ndarray]) -> bool:
+    """Whether most pictures (h, w, 3) uint8 are drawings on white ground, not a camera's: of few colours."""
+    shares = []
+    for picture in pictures:
+        colors = picture[picture.min(axis=2) < WHITE] // COARSE @ np.array([1, 256, 65536])
+        counts = np.sort(np.unique(colors, return_counts=True)[1])
+        shares.append(counts[-FEW_COLORS:].sum() / max(1, len(colors)))
+    return float(np.median(shares)) > DRAWN
