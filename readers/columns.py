@@ -21,6 +21,7 @@ MOST_COLUMNS = 32  # of an array that is not used
 STILL = 1e-6  # range of a column that never moves, relative to its values
 ANGLES = 2 * math.pi + 0.3  # rad that a joint may have
 TURN = 360.0 + 20  # degrees
+MOST_SHARE = 106.0  # that LeRobot may write, which calls the range of a joint -100 to 100
 TICKS = 4096  # a turn of the usual encoders
 LEAST_TICKS = 400  # below, whole numbers may be degrees or shares
 SLACK = 0.1  # of a gripper beyond its range, relative
@@ -175,6 +176,11 @@ def _proposal(
         lines.append(f"grippers look like 0 to {top}: if so, --gripper_range 0 {top} (closed, open)")
     joints = [i for i in range(len(names)) if i not in grippers]
     unit = likely_unit([names[i] for i in joints], rows[:, joints])
-    if unit not in ("", convert.joint_unit):
+    if unit == "deg" and np.abs(rows[:, joints]).max() <= MOST_SHARE and convert.joint_unit == "rad":
+        lines.append(
+            "joints look like degrees, or like LeRobot's shares of -100 to 100 of their range, which no unit "
+            "turns into rad; if degrees: --joint_unit deg"
+        )
+    elif unit not in ("", convert.joint_unit):
         lines.append(f"joints look like {unit}, not {convert.joint_unit}: if so, --joint_unit {unit}")
     return lines

@@ -12,7 +12,7 @@ from typing import Any
 from episodes import EpisodeError, episode_path, is_episode_name
 from readers import lerobot_format as lerobot
 from readers.base import one_line
-from readers.lerobot_info import LINES, TABLE, Info, read_json
+from readers.lerobot_info import LINES, Info, pointer_error, read_json, table_files
 from readers.lerobot_paths import Places, inside
 
 DATA_V2 = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
@@ -74,9 +74,13 @@ def file_names(root: Path, entries: Sequence[LeRobotEpisode]) -> dict[int, str]:
 
 
 def missing_file(entry: LeRobotEpisode, paths: Sequence[Path]) -> FileNotFoundError | None:
-    """The error for the first of an episode's files that is not there; None if all are."""
-    path = next((path for path in paths if not path.is_file()), None)
-    return path and FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
+    """The error for the first of an episode's files that is not there, or only as a pointer; else None."""
+    for path in paths:
+        if not path.is_file():
+            return FileNotFoundError(f"{path} is missing; episode {entry.index} is in it")
+        if error := pointer_error(path):
+            return error
+    return None
 
 
 def why_no_pictures(entry: LeRobotEpisode, features: Sequence[str]) -> Exception | None:
@@ -157,15 +161,25 @@ def _task(row: Mapping[str, Any]) -> str:
 def _rows_v3(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of the table of episodes, with a name for each."""
     _, arrow = lerobot.import_packages()
-    for path in sorted((root / TABLE).glob("*/*.parquet")):
-        inside(root, path)
+    for path in table_files(root):
+        if error := pointer_error(inside(root, path)):
+            raise error
         try:
-            names = [n for n in arrow.parquet.read_schema(path).names if not n.startswith("stats/")]
-            rows = arrow.parquet.read_table(path, columns=names).to_pylist()
+            rows = _contents(path)
         except (arrow.ArrowException, OSError, ValueError) as error:
             raise ValueError(f"{path} is no Parquet file that can be read ({one_line(error)})") from None
         for i, row in enumerate(rows):
             yield f"row {i} of the table of episodes", row
+
+
+def _contents(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table of episodes without their statistics; of columns of one name, the last counts."""
+    _, arrow = lerobot.import_packages()
+    names = arrow.parquet.read_schema(path).names
+    if len(set(names)) < len(names):
+        return arrow.parquet.ParquetFile(path).read().to_pylist()
+    wanted = [name for name in names if not name.startswith("stats/")]
+    return arrow.parquet.read_table(path, columns=wanted).to_pylist()
 
 
 def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
@@ -175,6 +189,8 @@ def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
         tables = [file for file in places.files if file.endswith(".parquet")]
         yield from ((file, {"episode_index": i}) for i, file in _numbered(tables).items())
         return
+    if error := pointer_error(path):
+        raise error
     for i, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
         if line.strip():
             try:

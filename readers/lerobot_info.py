@@ -15,6 +15,7 @@ from readers.base import one_line
 
 LINES, TABLE = "meta/episodes.jsonl", "meta/episodes"  # of the episodes: in v2, in v3
 KEYS = {"codebase_version", "features", "fps", "data_path", "video_path", "total_frames", "chunks_size"}
+POINTER = b"version https://git-lfs.github.com/spec/"
 CHUNK = 1000  # episodes in a folder, where info.json does not say
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?")
 
@@ -84,6 +85,17 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is no JSON file ({error})") from None
 
 
+def pointer_error(path: Path) -> FileNotFoundError | None:
+    """The error if a file is only what Git LFS puts in place of one that was not fetched; else None."""
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(POINTER)) == POINTER
+    except OSError:  # whoever reads it says why
+        return None
+    text = f"{path} is only a pointer of Git LFS, not the file: `git lfs pull` fetches it"
+    return FileNotFoundError(text) if is_pointer else None
+
+
 def contents(root: Path) -> str:
     """What a dataset's folder holds, in words."""
     kinds = {"tables": (".parquet",), "videos": (".mp4", ".mkv", ".webm", ".avi", ".mov")}
@@ -97,6 +109,8 @@ def _content(path: Path) -> tuple[dict[str, Any], list[str]]:
     """The object in info.json, {} if there is none, and a note about that."""
     if not path.is_file():
         return {}, [f"{path} is not there"]
+    if error := pointer_error(path):
+        raise error
     if not path.read_bytes().strip():
         return {}, [f"{path} is empty"]
     try:
@@ -119,7 +133,12 @@ def _content(path: Path) -> tuple[dict[str, Any], list[str]]:
 
 def _tables(root: Path) -> dict[str, bool]:
     """Whether the tables of episodes are there, by the version that has them."""
-    return {"v2.1": (root / LINES).is_file(), "v3.0": any((root / TABLE).glob("*/*.parquet"))}
+    return {"v2.1": (root / LINES).is_file(), "v3.0": bool(table_files(root))}
+
+
+def table_files(root: Path) -> list[Path]:
+    """The table of episodes of v3: files in folders of chunks, or one beside them."""
+    return sorted((root / TABLE).glob("*/*.parquet")) or sorted((root / TABLE).glob("*.parquet"))
 
 
 def _version(root: Path, content: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -137,7 +156,7 @@ def _version(root: Path, content: Mapping[str, Any]) -> tuple[str, list[str]]:
             "convert it with LeRobot first"
         )
     there = [version for version, is_there in _tables(root).items() if is_there]
-    name = {"v2.1": LINES, "v3.0": f"{TABLE}/*/*.parquet"}
+    name = {"v2.1": LINES, "v3.0": f"{TABLE}/*.parquet"}
     other = [version for version in there if (version == lerobot.VERSION) != (said == lerobot.VERSION)]
     if said is not None and not there:
         return said, [f"there is no table of episodes ({contents(root)})"]

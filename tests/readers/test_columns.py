@@ -1,5 +1,7 @@
 """What columns look like, and the table of them that a person decides on units by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from recordings import act_file, truth
@@ -59,6 +61,16 @@ def test_the_table_names_the_flags(tmp_path, capsys):
     assert "joints look like deg, not rad: if so, --joint_unit deg" in printed
     assert "  -       observations/effort.0" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(("size", "said"), [(230, "look like deg, not rad"), (190, "shares of -100 to 100")])
+def test_shares_of_a_range_are_told_from_degrees(tmp_path, capsys, size, said):
+    wanted = truth(0, 30, 6)
+    scaled = replace(wanted, qpos=size * wanted.qpos, action=size * wanted.action)
+    act_file(tmp_path / "a/episode_0.hdf5", scaled)
+    source, target = str(tmp_path / "a"), str(tmp_path / "out")
+    bring_in(ImportFlags(source=source, output_dir=target, num_workers=1, dry_run=True))
+    assert said in capsys.readouterr().out.splitlines()[-2]
 
 
 def test_no_gripper_is_guessed_in_arms_that_are_not_of_seven():

@@ -268,7 +268,7 @@ def test_an_info_that_says_nothing(tmp_path, text, match):
         (None, "v2", "says no codebase_version, but there is meta/episodes.jsonl: read as v2.1"),
         ("v3.0", "v2", "says v3.0, but there is meta/episodes.jsonl: read as v2.1"),
         ("2.1", "v2", ""),
-        ("v2.1", "both", "says v2.1, which is read; meta/episodes/*/*.parquet of another format is not"),
+        ("v2.1", "both", "says v2.1, which is read; meta/episodes/*.parquet of another format is not"),
         ("v2.1", "none", "there is no table of episodes (3 tables, 2 videos"),
     ],
 )
@@ -307,6 +307,35 @@ def test_a_camera_without_any_video_is_left_out(tmp_path, capsys):
     made = bring(tmp_path / "set", tmp_path / "out")
     assert list(made[0].images) == ["cam1"]
     assert "left out: the camera cam0, none of whose videos is there" in capsys.readouterr().out
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:f2d2\nsize 1890\n"
+
+
+@pytest.mark.parametrize("what", ["*.mp4", "*2.parquet", "info.json", "episodes.jsonl"])
+def test_pointers_of_git_lfs_are_called_so(tmp_path, what):
+    guided(tmp_path / "set")
+    for path in (tmp_path / "set").rglob(what):
+        path.write_text(POINTER)
+    with pytest.raises(
+        (ValueError, OSError), match="only a pointer of Git LFS, not the file: `git lfs pull`"
+    ):
+        bring(tmp_path / "set", tmp_path / "out")
+    if what == "*2.parquet":
+        assert len(bring(tmp_path / "set", tmp_path / "out", skip_damaged=True)) == 2
+
+
+def test_a_table_of_episodes_beside_the_chunks_with_a_column_twice(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    recorded(tmp_path / "set")
+    path = tmp_path / "set/meta/episodes/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    twice = pa.Table.from_arrays([*table.columns, table["length"]], [*table.column_names, "length"])
+    pq.write_table(twice, path.parent.parent / "episodes.parquet")
+    path.unlink()
+    assert len(bring(tmp_path / "set", tmp_path / "out", no_images=True)) == 3
 
 
 def test_depth_is_left_out(tmp_path, capsys):
