@@ -47,7 +47,7 @@ def test_the_table_names_the_flags(tmp_path, capsys):
     wanted = truth(0, 30)
 
     def change(root):
-        rows = np.degrees(wanted.qpos)
+        rows = np.degrees(4 * wanted.qpos)
         rows[:, [6, 13]] = 50 + 100 * wanted.qpos[:, [6, 13]]
         del root["observations/qpos"], root["observations/qvel"]
         root["observations/qpos"] = rows
