@@ -26,25 +26,44 @@ class Program:
 
     script: str  # below the repository
     words: tuple[str, ...] = ()  # that come first, whatever the form says
-    title: str = ""  # the flag that says what it is about
+    title: tuple[str, ...] = ()  # the flags that say what it is about; the first one that is given
     hidden: tuple[str, ...] = ()  # flags that need a screen, a keyboard or another machine
 
 
+CHANGES = (  # sub-commands of edit_episodes.py that make or change a dataset; all have --dry_run
+    "delete",
+    "merge",
+    "split",
+    "multiply",
+    "mirror",
+    "truncate",
+    "align",
+    "resample",
+    "shift_actions",
+    "relabel",
+    "compress",
+    "decompress",
+    "import",
+)
 _SCREEN = ("onscreen_render", "view")
 _TRAIN_ALONE = ("resume", "overwrite", "eval")
 _CLUSTER = ("cluster_address", "backend")
 PROGRAMS = {
     "train": Program(
-        "imitate_episodes.py", ("--resume",), "ckpt_dir", (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
+        "imitate_episodes.py", ("--resume",), ("ckpt_dir",), (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
     ),
     "evaluate": Program(
-        "imitate_episodes.py", ("--eval",), "ckpt_dir", (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
+        "imitate_episodes.py", ("--eval",), ("ckpt_dir",), (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
     ),
-    "record": Program("record_sim_episodes.py", (), "dataset_dir", (*_SCREEN, "teleop", *_CLUSTER)),
-    "twin": Program("model_runs.py", ("--robot", "twin"), "ckpt_dir", (*_SCREEN, "robot")),
-    "check": Program("edit_episodes.py", ("check",), "dataset_dir", _CLUSTER),
-    "page": Program("visualize_episodes.py", ("--html",), "dataset_dir", (*_CLUSTER, "rerun", "html")),
-    "report": Program("report.py", (), "runs"),
+    "record": Program("record_sim_episodes.py", (), ("dataset_dir",), (*_SCREEN, "teleop", *_CLUSTER)),
+    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, "robot")),
+    "check": Program("edit_episodes.py", ("check",), ("dataset_dir",), _CLUSTER),
+    "page": Program("visualize_episodes.py", ("--html",), ("dataset_dir",), (*_CLUSTER, "rerun", "html")),
+    "report": Program("report.py", (), ("runs",)),
+    **{
+        f"change_{name}": Program("edit_episodes.py", (name,), ("output_dir", "dataset_dir"), _CLUSTER)
+        for name in CHANGES
+    },
 }
 
 
@@ -73,7 +92,7 @@ class Programs:
         return {"description": told["description"], "flags": flags}
 
     def _asked(self, program: Program, values: Mapping[str, Any]) -> tuple[str, ...]:
-        words = [word for word in program.words if not word.startswith("-")][:1]
+        words = list(program.words) if program.script == "edit_episodes.py" else []
         if program.script == "imitate_episodes.py":
             for flag in ASKED:
                 value = values.get(flag)

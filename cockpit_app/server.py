@@ -24,7 +24,7 @@ from cockpit_app.files import send_file, view_key
 from cockpit_app.jobs import Jobs, shown
 from cockpit_app.network import addresses, outer_address
 from cockpit_app.places import Places
-from cockpit_app.programs import PROGRAMS, Programs
+from cockpit_app.programs import CHANGES, PROGRAMS, Programs
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 
 WEB = Path(__file__).parent / "web"
@@ -137,6 +137,7 @@ def _overview(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
     return {
         "tasks": found.tasks(),
         "presets": found.presets(places),
+        "changes": list(CHANGES),
         "datasets": found.datasets(places),
         "runs": found.runs(places),
         "jobs": [job.describe() for job in cockpit.jobs.all()[:50]],
@@ -194,7 +195,7 @@ def _start(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
     words, problems = cockpit.programs.command(program, values)
     if problems:
         return {"problems": problems}
-    about = values.get(PROGRAMS[program].title) or ""
+    about = next((values[flag] for flag in PROGRAMS[program].title if values.get(flag)), "")
     title = about if isinstance(about, str) else ", ".join(about)
     job = cockpit.jobs.start(program, words, title, values, cockpit.places.here)
     return {"problems": {}, "job": job.describe()}

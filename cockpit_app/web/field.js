@@ -128,3 +128,24 @@ export function picker({ label, flags, values, onchange, empty }) {
     },
   };
 }
+
+// Several of a list: {value, label}.
+export function several({ flag, label, onchange }) {
+  const box = h("div");
+  const element = h("fieldset", { class: "several" }, h("legend", {}, label), box);
+  const chosen = () => [...box.querySelectorAll(":checked")].map((input) => input.value);
+  let filled = "";
+  return {
+    flags: [flag], element, chosen, values: () => ({ [flag]: chosen() }),
+    fill(options) {
+      const text = JSON.stringify(options);
+      if (text === filled) return false;
+      filled = text;
+      const before = new Set(chosen());
+      box.replaceChildren(...options.map((one) => h("label", {}, h("input", {
+        type: "checkbox", value: one.value, checked: before.has(one.value), onchange: () => onchange(),
+      }), one.label)));
+      return true;
+    },
+  };
+}

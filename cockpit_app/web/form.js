@@ -11,16 +11,17 @@ const remembered = new Map(); // what forms held when their page was left
 
 export class Form {
   // program: of the server's list; first: fields that the page makes, {element, flags, values(), focus()};
-  // start: the words on the button; onstart(job)
-  constructor({ program, first, start, onstart }) {
-    Object.assign(this, { program, first, onstart, values: remembered.get(program) ?? {}, fields: new Map() });
+  // start: the words on the button; onstart(job); rehearse: what it would do has to be shown before it can be done
+  constructor({ program, first, start, onstart, rehearse = false }) {
+    Object.assign(this, { program, first, onstart, rehearse, values: remembered.get(program) ?? {}, fields: new Map() });
     remembered.set(program, this.values);
     this.flags = [];
     this.tried = false;
     this.problem = h("p", { class: "problem", role: "alert" });
     this.command = h("code", { tabindex: "0", "aria-label": t("the command") });
     this.copied = h("button", { type: "button", class: "quiet small", onclick: () => this.copy() }, t("copy"));
-    this.button = h("button", { type: "submit", class: "primary" }, start);
+    this.button = h("button", { type: "submit", class: rehearse ? "quiet" : "primary" }, rehearse ? t("show what it would do") : start);
+    this.real = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.start(false) }, start);
     this.search = h("input", {
       type: "search", id: `search_${program}`, placeholder: t("find a flag"), "aria-label": t("find a flag"),
       oninput: () => this.filter(),
@@ -29,10 +30,10 @@ export class Form {
     this.rest = h("div", { class: "rest" }, h("p", { class: "soft" }, t("reading the flags ...")));
     this.element = h("form", { class: "form", novalidate: true, onsubmit: (event) => this.submit(event) },
       ...first.map((one) => one.element),
-      h("details", { class: "all" }, h("summary", {}, t("all flags"), " ", this.count), this.search, this.rest),
+      h("details", { class: "all", open: rehearse }, h("summary", {}, t("all flags"), " ", this.count), this.search, this.rest),
       h("div", { class: "command" }, this.command, this.copied),
       this.problem,
-      h("div", { class: "actions" }, this.button));
+      h("div", { class: "actions" }, this.button, rehearse ? this.real : null));
     say(this.command, t("reading the flags ..."));
     this.load();
   }
@@ -122,15 +123,27 @@ export class Form {
     return Object.keys(problems).length === 0;
   }
 
-  async submit(event) {
+  submit(event) {
     event.preventDefault();
+    this.start(this.rehearse);
+  }
+
+  // Once the jobs are known: whether what was shown is what would be done now.
+  update(jobs) {
+    const shown = this.shown && jobs.find((job) => job.number === this.shown.number);
+    this.real.disabled = shown?.state !== "done" || this.shown.values !== JSON.stringify(this.all());
+  }
+
+  async start(isRehearsal) {
     if (this.button.disabled) return;
     this.tried = true;
-    this.button.disabled = true;
+    this.button.disabled = this.real.disabled = true;
+    const values = this.all();
     try {
-      const answer = await post("start", { program: this.program, values: this.all() });
+      const answer = await post("start", { program: this.program, values: isRehearsal ? { ...values, dry_run: true } : values });
       if (this.tell(answer.problems)) {
         this.tried = false;
+        this.shown = isRehearsal ? { number: answer.job.number, values: JSON.stringify(values) } : null;
         this.onstart(answer.job);
       } else {
         this.element.querySelector("details").open ||= [...this.fields.keys()].some((name) => answer.problems[name]);

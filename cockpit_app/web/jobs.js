@@ -12,6 +12,8 @@ const LOSSES_EVERY = 3000; // ms
 
 export const isRunning = (job) => RUNNING.includes(job.state);
 
+const isRehearsal = (job) => job.values.dry_run === true;
+
 // A list of jobs, newest first; `after(job)` may give a line of links for one that has ended.
 export class JobList {
   constructor({ programs, empty, after }) {
@@ -41,7 +43,7 @@ export class JobCard {
     Object.assign(this, { job, after, start: 0, text: "" });
     const button = (act, words, kind = "quiet small") =>
       h("button", { type: "button", class: kind, onclick: () => this.act(act) }, words);
-    this.title = h("h3", {}, job.title || job.shown);
+    this.title = h("h3", {}, isRehearsal(job) ? t("{name}, only looked", { name: job.title }) : job.title || job.shown);
     this.state = h("span", { class: "state" });
     this.bar = h("progress", { max: 1, "aria-label": t("progress") });
     this.amount = h("b", { class: "amount" });
@@ -57,7 +59,7 @@ export class JobCard {
     command.addEventListener("click", () => copy(job.shown, command));
     const code = h("code", { tabindex: "0", "aria-label": t("the command") });
     sayCommand(code, job.shown);
-    this.details = h("details", { open: job.program === "check", ontoggle: () => this.read() }, h("summary", {}, t("output and command")),
+    this.details = h("details", { open: job.program === "check" || isRehearsal(job), ontoggle: () => this.read() }, h("summary", {}, t("output and command")),
       h("div", { class: "command" }, code, command), this.output);
     this.chart = job.program === "train" ? new LossChart() : null;
     this.element = h("article", { class: "job card" },
@@ -108,9 +110,18 @@ export class JobCard {
   }
 
   async read() {
-    if (!this.details.open) return;
-    this.read_at = this.state.textContent;
-    const answer = await get("output", { job: this.job.number, from: this.start });
+    if (!this.details.open || this.isReading) return;
+    this.isReading = true;
+    const state = this.state.textContent;
+    let answer;
+    try {
+      answer = await get("output", { job: this.job.number, from: this.start });
+    } catch {
+      return; // the page says when nobody answers
+    } finally {
+      this.isReading = false;
+    }
+    this.read_at = state;
     if (answer.next < this.start) return;
     const isAtEnd = this.output.scrollTop + this.output.clientHeight > this.output.scrollHeight - 30;
     this.text = (this.text + answer.text).slice(-200000);

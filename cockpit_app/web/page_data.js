@@ -2,6 +2,7 @@
 
 import { post, view } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
+import { Changes } from "./changes.js";
 import { JobList, isRunning } from "./jobs.js";
 import { ago, number, t } from "./texts.js";
 
@@ -12,13 +13,15 @@ export class Data {
       h("p", { class: "actions" }, h("a", { class: "button primary", href: "#record" }, t("record some"))));
     this.list = h("div", { class: "jobs" });
     this.sets = new Keyed(this.list, (one) => one.path, (one) => new Dataset(one, this));
-    this.jobs = new JobList({ programs: ["check", "page"], empty: t("nothing was checked from here yet"), after: (job) => this.after(job) });
+    this.programs = ["check", "page"];
+    this.jobs = new JobList({ programs: this.programs, empty: t("nothing was checked from here yet"), after: (job) => this.after(job) });
+    this.changes = new Changes(this.jobs);
     this.frame = h("iframe", { title: t("page of the dataset"), sandbox: "allow-scripts allow-downloads" });
     this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
     this.name = h("h2");
     this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
     this.element = h("div", {}, this.viewer, h("div", { class: "columns" },
-      h("section", {}, h("h2", {}, t("datasets")), this.none, this.list),
+      h("div", {}, h("section", {}, h("h2", {}, t("datasets")), this.none, this.list), this.changes.element),
       h("section", {}, h("h2", {}, t("checks and pages")), this.jobs.element)));
   }
 
@@ -26,6 +29,8 @@ export class Data {
     this.all = all;
     this.none.hidden = all.datasets.length > 0;
     this.sets.update(all.datasets);
+    this.programs.splice(2, Infinity, ...all.changes.map((name) => `change_${name}`));
+    this.changes.update(all);
     this.jobs.update(all.jobs.filter((job) => job.title.startsWith(`${all.places.data}/`)));
     if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
     this.wanted = undefined;

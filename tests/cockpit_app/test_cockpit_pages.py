@@ -180,6 +180,26 @@ def test_a_mistake_in_a_form_is_said_where_it_is(driver, cockpit):
     assert cockpit.jobs.all() == []
 
 
+def test_a_change_is_shown_before_it_can_be_done(driver, cockpit):
+    make_dataset(cockpit.places.data / "set", 2)
+    open_page(driver, cockpit, "data")
+    wait_until(driver, "document.querySelector('.command code')?.textContent.startsWith('python3')")
+    choose = "[...document.querySelectorAll('label')].find((one) => one.textContent === 'What to do')"
+    select = driver.execute_script(f"return document.getElementById({choose}.htmlFor)")
+    driver.execute_script(
+        "arguments[0].value = 'compress'; arguments[0].dispatchEvent(new Event('change'))", select
+    )
+    wait_until(driver, "document.querySelector('.command code')?.textContent.includes(' compress ')")
+    real = "[...document.querySelectorAll('button')].find((one) => one.textContent === 'Do it')"
+    assert driver.execute_script(f"return {real}.disabled")
+    press(driver, "Show what it would do")
+    wait_until(driver, f"!{real}.disabled")
+    assert not (cockpit.places.data / "set_compress").exists()
+    press(driver, "Do it")
+    wait_until(driver, "document.querySelectorAll('.job[data-state=done]').length === 2")
+    assert len(list((cockpit.places.data / "set_compress").glob("*.hdf5"))) == 2
+
+
 @pytest.mark.slow
 def test_from_an_empty_folder_to_a_policy_that_runs_by_clicks_alone(driver, cockpit):
     open_page(driver, cockpit, "record")

@@ -15,7 +15,9 @@ from cockpit_app.files import byte_range
 from cockpit_app.network import addresses, keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit
+from common import cli
 from common.serving import Refused
+from edit_episodes import COMMANDS
 
 NASTY = "<img src=x onerror=alert(1)>"
 
@@ -294,6 +296,19 @@ def test_a_preset_changes_what_a_form_begins_with(cockpit):
     assert status == HTTPStatus.BAD_REQUEST and "outside" in answer["error"]
     status, answer = tell(cockpit, "flags", program="train", policy_class="ACTT")
     assert status == HTTPStatus.BAD_REQUEST and "ACTT" in answer["error"]
+
+
+def test_every_change_of_a_dataset_can_be_looked_at_first(cockpit):
+    changes = tell(cockpit, "overview")[1]["changes"]
+    assert {"delete", "merge", "split", "multiply", "import"} <= set(changes)
+    for name in changes[:3]:
+        _, told = tell(cockpit, "flags", program=f"change_{name}")
+        assert {"dry_run", "output_dir"} <= {flag["name"] for flag in told["flags"]}, name
+    assert all("dry_run" in cli_names(COMMANDS[name].flags) for name in changes)
+
+
+def cli_names(config):
+    return {flag.name for flag in cli.flags_of_type(config)}
 
 
 def test_many_jobs_are_forgotten(cockpit, monkeypatch, tmp_path):
