@@ -1,14 +1,17 @@
 """The pictures of docs/cockpit.md: each page wide and narrow, in light and in dark.
 
-python3 -m bench.cockpit_pictures
+python3 -m bench.cockpit_pictures runs/demo
 
-Shows what lies in `data/` and `runs/` of the present folder. Needs Chromium, as the tests of pages do.
+The run is the one whose films are shown. The pictures show what lies in `data/` and `runs/` of the present
+folder. Needs Chromium, as the tests of pages do.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import cv2
@@ -30,7 +33,8 @@ def picture(driver, cockpit: Cockpit, page: str, size: tuple[int, int], light: s
     driver.get(cockpit.address)
     driver.execute_script(f"localStorage.setItem('cockpit light', '{light}')")
     driver.execute_script("localStorage.setItem('cockpit language', 'en')")
-    driver.get(f"{cockpit.url}/?again#{page}")
+    run = f"?run={urllib.parse.quote(sys.argv[1], safe='')}" if page == "run" and sys.argv[1:] else ""
+    driver.get(f"{cockpit.url}/?again#{page}{run}")
     time.sleep(SETTLE)
     return cv2.imdecode(np.frombuffer(driver.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
 

@@ -26,11 +26,14 @@ TYPES = {  # what is sent at all, by ending
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
 }
+# {files}: where a page's files lie; 'self' means nothing to a page of an origin of its own
+POLICY = (
+    "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; "
+    "script-src {files} 'unsafe-inline'; style-src {files} 'unsafe-inline'; img-src {files} data: blob:; "
+    "media-src {files} data: blob:; font-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
 HEADERS = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-downloads allow-popups; default-src 'none'; "
-    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "media-src 'self' data: blob:; font-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'",
     "Cross-Origin-Resource-Policy": "cross-origin",  # a page of an origin of its own shows its videos
     "Accept-Ranges": "bytes",
     "Cache-Control": "no-cache",
@@ -43,15 +46,24 @@ def view_key(token: str) -> str:
     return hmac.new(token.encode(), b"files", hashlib.sha256).hexdigest()[:32]
 
 
-def send_file(handler: LocalHandler, path: Path) -> None:
-    """Send a file, or the part of it that a browser asks for; `Refused` if there is none."""
+def send_file(handler: LocalHandler, path: Path, files: str) -> None:
+    """Send a file, or the part of it that a browser asks for; `Refused` if there is none.
+
+    Args:
+        handler: answers the request.
+        path: of the file.
+        files: the address under which files lie; a page may load nothing else.
+    """
     content_type = TYPES.get(path.suffix.lower())
     if content_type is None or not path.is_file():
         raise Refused(HTTPStatus.NOT_FOUND, f"there is no page, video or picture {path.name!r}")
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         first, last, is_part = byte_range(handler.headers.get("Range"), size)
-        headers, status = dict(HEADERS), HTTPStatus.OK
+        headers, status = (
+            {"Content-Security-Policy": POLICY.replace("{files}", files), **HEADERS},
+            HTTPStatus.OK,
+        )
         if is_part:
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
             status = HTTPStatus.PARTIAL_CONTENT

@@ -100,7 +100,7 @@ def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
     rows = read_history(folder / "history.csv")
     checkpoints = [name for name in CHECKPOINTS if (folder / name).is_file()]
     checkpoints += sorted(path.name for path in folder.glob("policy_step_*.ckpt"))
-    report = folder / "report.html"
+    report, coverage = folder / "report.html", folder / "coverage.html"
     files = [folder / name for name in ("history.csv", "config.json", *checkpoints)]
     return {
         "name": folder.relative_to(places.runs).as_posix(),
@@ -114,6 +114,7 @@ def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
         "loss": next((row["val/loss"] for row in reversed(rows) if "val/loss" in row), None),
         "changed": max((file.stat().st_mtime for file in files if file.is_file()), default=0.0),
         "report": places.link(report) if report.is_file() else None,
+        "coverage": places.link(coverage) if coverage.is_file() else None,
         "result": _newest_result(folder),
         "arm_result": _newest_result(folder / "arm"),
     }

@@ -47,6 +47,16 @@ CHANGES = (  # sub-commands of edit_episodes.py that make or change a dataset; a
 )
 _SCREEN = ("onscreen_render", "view")
 _TRAIN_ALONE = ("resume", "overwrite", "eval")
+_ARM = (
+    "robot",
+    "port",
+    "cameras",
+    "arm_file",
+    "seen_from",
+    "confirm",
+    "release",
+    "take_over",
+)  # of the real one
 _CLUSTER = ("cluster_address", "backend")
 PROGRAMS = {
     "train": Program(
@@ -56,7 +66,7 @@ PROGRAMS = {
         "imitate_episodes.py", ("--eval",), ("ckpt_dir",), (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
     ),
     "record": Program("record_sim_episodes.py", (), ("dataset_dir",), (*_SCREEN, "teleop", *_CLUSTER)),
-    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, "robot")),
+    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, *_ARM)),
     "check": Program("edit_episodes.py", ("check",), ("dataset_dir",), _CLUSTER),
     "page": Program("visualize_episodes.py", ("--html",), ("dataset_dir",), (*_CLUSTER, "rerun", "html")),
     "report": Program("report.py", (), ("runs",)),

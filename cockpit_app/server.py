@@ -76,6 +76,11 @@ class _Handler(LocalHandler):
         words = [given, cookie.value if cookie else ""]
         return any(hmac.compare_digest(word.encode(), self.server.token.encode()) for word in words)
 
+    def is_welcome(self, origin: str) -> bool:
+        """Also a page among the files, whose origin is null, may show what lies beside it."""
+        is_file = self.command == "GET" and self.path.startswith(f"/view/{self.server.view_key}/")
+        return super().is_welcome(origin) or (is_file and origin == "null")
+
     def get(self, name: str) -> None:
         if name.startswith("view/"):
             self._view(*name.split("/", 2)[1:])
@@ -125,7 +130,8 @@ class _Handler(LocalHandler):
         if not hmac.compare_digest(key.encode(), self.server.view_key.encode()):
             raise Refused(HTTPStatus.FORBIDDEN, "the address of a file needs its key")
         root, _, inner = name.partition("/")
-        send_file(self, self.server.places.file(root, inner))
+        files = f"http://{self.headers['Host']}/view/{key}/"
+        send_file(self, self.server.places.file(root, inner), files)
 
 
 # --- questions: of the server, with what stands behind `?`

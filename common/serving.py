@@ -237,13 +237,17 @@ class LocalHandler(BaseHTTPRequestHandler):
         status = HTTPStatus(code)
         self._refuse(status, Refused(status, message or status.phrase))
 
+    def is_welcome(self, origin: str) -> bool:
+        """Whether a page of an origin may ask: one of this server's own."""
+        return origin.lower() in {f"http://{host}" for host in self.server.hosts}
+
     def _check_sender(self) -> None:
         hosts, origins = (self.headers.get_all(name) or [] for name in ("Host", "Origin"))
         if len(hosts) != 1 or hosts[0].lower() not in self.server.hosts:
             raise Refused(
                 HTTPStatus.FORBIDDEN, f"host {', '.join(hosts)!r} is not this server, {self.server.url}"
             )
-        if any(origin.lower() not in {f"http://{host}" for host in self.server.hosts} for origin in origins):
+        if not all(map(self.is_welcome, origins)):
             raise Refused(
                 HTTPStatus.FORBIDDEN, f"origin {', '.join(origins)!r} may not use {self.server.url}"
             )

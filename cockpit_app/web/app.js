@@ -1,8 +1,9 @@
 // The frame: pages, language, light, and what all pages are told again and again.
 
-import { connection, get } from "./api.js";
+import { connection, get, post } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { LANGUAGES, language, load, t } from "./texts.js";
+import { isRunning } from "./jobs.js";
 import { Home } from "./page_home.js";
 import { Record } from "./page_record.js";
 import { Train } from "./page_train.js";
@@ -35,6 +36,7 @@ function draw() {
 }
 
 function frame() {
+  document.getElementById("stop").replaceChildren();
   document.getElementById("brand").textContent = t("cockpit");
   document.getElementById("skip").textContent = t("to the content");
   const nav = document.getElementById("nav");
@@ -70,6 +72,7 @@ async function ask(isAll) {
     if (isAll || !all) all = await get("overview");
     else all = { ...all, jobs: await get("jobs") };
     page.update(all);
+    stopper();
     const now = all.jobs.map((job) => `${job.number} ${job.state}`).join();
     if (now !== states) announce(now);
   } catch (error) {
@@ -88,7 +91,27 @@ function announce(now) {
   setTimeout(() => ask(true), 0);
 }
 
+// While the twin moves, a button that stops it is in view on every page.
+const moving = () => all?.jobs.filter((job) => job.program === "twin" && isRunning(job)) ?? [];
+
+function stopper() {
+  const place = document.getElementById("stop");
+  const jobs = moving();
+  show(place, jobs.length > 0);
+  if (!jobs.length) return;
+  if (!place.children.length) {
+    place.append(h("span", {}), h("button", { type: "button", class: "primary", onclick: () => stop() }, t("STOP (Escape)")));
+  }
+  say(place.firstChild, jobs.map((job) => t("{name} moves the twin", { name: job.title })).join(", "));
+}
+
+async function stop() {
+  await Promise.all(moving().filter((job) => job.state === "running").map((job) => post("stop", { job: job.number })));
+  ask(true);
+}
+
 function keys(event) {
+  if (event.key === "Escape" && moving().length) stop();
   if (event.target.closest("input, select, textarea, pre, video") || event.ctrlKey || event.metaKey || event.altKey) return;
   const wanted = Object.keys(PAGES)[Number(event.key) - 1];
   if (wanted) location.hash = wanted;

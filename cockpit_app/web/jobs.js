@@ -12,7 +12,7 @@ const LOSSES_EVERY = 3000; // ms
 
 export const isRunning = (job) => RUNNING.includes(job.state);
 
-const isRehearsal = (job) => job.values.dry_run === true;
+const isRehearsal = (job) => job.program.startsWith("change_") && job.values.dry_run === true;
 
 // A list of jobs, newest first; `after(job)` may give a line of links for one that has ended.
 export class JobList {

@@ -16,15 +16,13 @@ export class Results {
     const heads = ["run", "policy", "task", "steps", "validation loss", "succeeded", "changed"];
     this.table = h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "hidden" }, t("choose"))),
       ...heads.map((one) => h("th", { scope: "col" }, t(one))), h("th", {}, h("span", { class: "hidden" }, t("report"))))), this.body);
-    this.compare = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.start() }, t("compare the chosen"));
+    this.compare = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.compareChosen() }, t("compare the chosen"));
     this.problem = h("p", { class: "problem", role: "alert" });
     this.frame = h("iframe", { title: t("report"), sandbox: "allow-scripts allow-downloads" });
     this.name = h("h2");
     this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
     this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
-    this.jobs = new JobList({ programs: ["report"], empty: t("nothing was compared from here yet"), after: () => [
-      h("button", { type: "button", class: "quiet small", onclick: () => this.look(t("comparison"), `runs/${COMPARISON}`) }, t("look at it")),
-    ] });
+    this.jobs = new JobList({ programs: ["report"], empty: t("nothing was compared from here yet"), after: (job) => this.after(job) });
     this.element = h("div", {}, this.viewer, this.none, h("div", { class: "scroll", tabindex: "0", "aria-label": t("runs") }, this.table),
       h("div", { class: "actions" }, this.compare), this.problem, h("h2", {}, t("comparisons")), this.jobs.element);
   }
@@ -44,8 +42,19 @@ export class Results {
     return paths;
   }
 
-  async start() {
-    const values = { runs: this.chosen(), output: `${this.all.places.runs}/${COMPARISON}` };
+  // The page that a job has made: what to record next, or a comparison.
+  after(job) {
+    const next = this.all.runs.find((run) => run.path === job.title)?.coverage;
+    const link = job.values.coverage ? next : `runs/${COMPARISON}`;
+    const open = () => this.look(job.values.coverage ? job.title : t("comparison"), link);
+    return link ? [h("button", { type: "button", class: "quiet small", onclick: open }, t("look at it"))] : [];
+  }
+
+  compareChosen() {
+    this.start({ runs: this.chosen(), output: `${this.all.places.runs}/${COMPARISON}` });
+  }
+
+  async start(values) {
     try {
       const answer = await post("start", { program: "report", values });
       say(this.problem, Object.values(answer.problems).join("\n"));
@@ -75,7 +84,9 @@ class Row {
     const heads = ["policy", "task", "steps", "validation loss", "succeeded", "changed"];
     this.cells = heads.map((head) => h("td", { "data-head": t(head), class: head === "task" ? "wide" : "" }));
     this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.look(this.run.name, this.run.report) }, t("report"));
-    this.element = h("tr", {}, h("td", {}, this.box), h("th", { scope: "row" }, run.name), ...this.cells, h("td", {}, this.report));
+    this.next = h("button", { type: "button", class: "quiet small", onclick: () => page.start({ runs: [this.run.path], coverage: true }) }, t("what next"));
+    this.element = h("tr", {}, h("td", {}, this.box), h("th", { scope: "row" }, run.name), ...this.cells,
+      h("td", {}, h("div", { class: "pair" }, this.report, this.next)));
   }
 
   update(run) {

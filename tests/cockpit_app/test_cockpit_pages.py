@@ -200,6 +200,34 @@ def test_a_change_is_shown_before_it_can_be_done(driver, cockpit):
     assert len(list((cockpit.places.data / "set_compress").glob("*.hdf5"))) == 2
 
 
+PAGE = """<!doctype html><title>x</title><p id="own">no</p><p id="beside">no</p><p id="cockpit">no</p>
+<script>document.getElementById("own").textContent = "yes"</script><script src="beside.js"></script>
+<script>
+fetch("/api/overview").then((answer) => { document.getElementById("cockpit").textContent = answer.status; },
+  () => { document.getElementById("cockpit").textContent = "refused"; });
+try { parent.document.title = "taken"; } catch { document.title = "kept out"; }
+</script>"""
+
+
+def test_a_report_shows_itself_and_reaches_nothing_else(driver, cockpit):
+    run = cockpit.places.runs / "demo"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    (run / "report.html").write_text(PAGE)
+    (run / "beside.js").write_text("document.getElementById('beside').textContent = 'yes'")
+    open_page(driver, cockpit, "results")
+    press(driver, "Report")
+    wait_until(driver, "document.querySelector('iframe').checkVisibility()")
+    driver.switch_to.frame(driver.find_element("tag name", "iframe"))
+    wait_until(driver, "document.getElementById('cockpit')?.textContent === 'refused'")
+    shown = "return ['own', 'beside'].map((id) => document.getElementById(id).textContent)"
+    assert driver.execute_script(shown) == ["yes", "yes"]
+    assert driver.execute_script("return document.title") == "kept out"
+    driver.switch_to.default_content()
+    assert driver.title.startswith("Results")
+    driver.get_log("browser")  # it complains of what was refused
+
+
 @pytest.mark.slow
 def test_from_an_empty_folder_to_a_policy_that_runs_by_clicks_alone(driver, cockpit):
     open_page(driver, cockpit, "record")

@@ -104,10 +104,12 @@ def test_other_sites_are_refused(cockpit, headers):
         f"/?token={cockpit.token}",
         "/api/overview",
         "/web/cockpit.css",
-        f"/view/{cockpit.view_key}/runs/demo/report.html",
+        "/view/x/runs/demo/report.html",
     ):
         assert look(cockpit, path, **headers)[0] == HTTPStatus.FORBIDDEN
     assert do(cockpit, "stop", {"job": "1"}, **headers)[0] == HTTPStatus.FORBIDDEN
+    status = view(cockpit, "runs/demo/report.html", **headers)[0]
+    assert (status == HTTPStatus.OK) == (headers == {"Origin": "null"})  # of a page among the files
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong"])
