@@ -8,6 +8,7 @@ import numpy as np
 
 from doctor.survey import Examined, Survey
 from doctor.symptoms import JOINTS, Sign, symptom
+from episodes import listed
 
 STILL = 1e-3  # of the way of the joint that moves most: what moves less stands still
 COMMANDED = 0.05  # of the same; a command that goes further should move its joint
@@ -57,12 +58,15 @@ def joint_never_moves(survey: Survey) -> Iterator[Sign]:
     values = np.abs(survey.alike[0].states[0])
     still = (spans <= EXACT * np.maximum(values, 1)) & ~survey.are_grippers
     commands = survey.spans("actions")
+    found = []
     for number in np.flatnonzero(still):
         same_arm = [i for i, each in enumerate(survey.entries) if each.group == survey.entries[number].group]
         moves = any(spans[i] > STILL * survey.span for i in same_arm if not survey.are_grippers[i])
         is_told = number < len(commands) and commands[number] > COMMANDED * survey.span
         if moves and not is_told:
-            yield Sign(f"{survey.entries[number].name} never moves")
+            found.append(survey.entries[number].name)
+    if found:
+        yield Sign(f"{listed(found)} never move{'s' * (len(found) == 1)}")
 
 
 @symptom(

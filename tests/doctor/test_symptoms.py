@@ -306,6 +306,23 @@ def test_only_states_of_whole_arms_have_a_gripper_in_the_seventh_place(sound):
     assert found(nine, WITHOUT) == []
 
 
+def test_a_finger_that_snaps_in_most_episodes_does_not_jump():
+    rng = np.random.default_rng(4)
+    every = []
+    for _ in range(N):
+        one, at = healthy_episode(rng, 200, cameras=()), int(rng.integers(60, 140))
+        every.append(
+            with_rows(lambda rows, at=at: rows + 2 * np.eye(7)[2] * (np.arange(200) >= at)[:, None])(one)
+        )
+    assert found(every, WITHOUT) == []
+
+
+def test_joints_that_never_move_are_told_in_one_line(sound):
+    still = with_rows(lambda rows: np.where([0, 1, 0, 1, 0, 0, 0], 0.5, rows))
+    (finding,) = found(in_all(still)(sound), WITHOUT)
+    assert finding.name == "joint_never_moves" and finding.what == "joint_1, joint_3 never move"
+
+
 def test_a_set_too_small_to_compare(sound):
     assert found(sound[:1]) == [] and found([]) == [] and found(sound[:2]) == []
 
