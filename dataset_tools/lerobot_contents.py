@@ -63,7 +63,7 @@ class Contents:
     def fps(self) -> int:
         return self.sources[0].header.fps
 
-    @property
+    @cached_property
     def tells_success(self) -> bool:
         """Whether every episode says if it succeeded."""
         return all(source.header.success is not None for source in self.sources)
