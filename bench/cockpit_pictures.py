@@ -63,6 +63,8 @@ def main() -> None:
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
+        for program in ("record", "train", "evaluate", "change_delete"):
+            cockpit.programs.told(program, {})  # so that no picture waits for it
         for page in PAGES:
             path = DOCS / f"cockpit_{page}.jpg"
             cv2.imwrite(str(path), sheet(driver, cockpit, page), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

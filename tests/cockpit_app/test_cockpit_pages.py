@@ -239,7 +239,7 @@ def test_from_an_empty_folder_to_a_policy_that_runs_by_clicks_alone(driver, cock
     episode = Episode.load(cockpit.places.data / "few/episode_0.hdf5", in_memory=False)
     assert episode.success
     press(driver, "Train on it")
-    write(driver, "Steps", "40")
+    write(driver, "Steps", "20")
     write(driver, "Name of the run", "few")
     press(driver, "Start training")
     wait_long(driver, f"document.querySelector('.job') && {done}")
