@@ -26,6 +26,12 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// A name, whose lines break behind its underscores.
+export function sayName(element, name) {
+  if (element.textContent === name) return;
+  element.replaceChildren(...name.split(/(?<=_)/).flatMap((part) => [part, h("wbr")]));
+}
+
 export function show(element, isShown) {
   if (element.hidden === isShown) element.hidden = !isShown;
 }

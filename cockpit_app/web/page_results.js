@@ -1,7 +1,7 @@
 // Results: all runs side by side, their reports, and a comparison of those that are chosen.
 
 import { post, view } from "./api.js";
-import { Keyed, h, say, show } from "./dom.js";
+import { Keyed, h, say, sayName, show } from "./dom.js";
 import { JobList } from "./jobs.js";
 import { ago, number, t } from "./texts.js";
 
@@ -85,7 +85,9 @@ class Row {
     this.cells = heads.map((head) => h("td", { "data-head": t(head), class: head === "task" ? "wide" : "" }));
     this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.look(this.run.name, this.run.report) }, t("report"));
     this.next = h("button", { type: "button", class: "quiet small", onclick: () => page.start({ runs: [this.run.path], coverage: true }) }, t("what next"));
-    this.element = h("tr", {}, h("td", {}, this.box), h("th", { scope: "row" }, run.name), ...this.cells,
+    const name = h("th", { scope: "row" });
+    sayName(name, run.name);
+    this.element = h("tr", {}, h("td", {}, this.box), name, ...this.cells,
       h("td", {}, h("div", { class: "pair" }, this.report, this.next)));
   }
 
@@ -95,7 +97,7 @@ class Row {
     const success = [...counts(run.result, "{k} of {n}"), ...counts(run.arm_result, "{k} of {n} on the arm")].join(", ") || "–";
     const loss = run.loss === null ? "–" : number(run.loss, 4);
     const words = [run.policy, run.task, number(run.step), loss, success, ago(run.changed)];
-    this.cells.forEach((cell, place) => say(cell, words[place]));
+    this.cells.forEach((cell, place) => sayName(cell, words[place]));
     show(this.report, Boolean(run.report));
   }
 }
