@@ -37,7 +37,7 @@ class Row:
     evaluate: str = ""  # more of them, with --eval
     policy: str | None = None  # name of the row that trains this policy; its own if not given
     needs: str | None = None  # name of the row whose policy the flags need
-    record: str = ""  # flags of record_sim_episodes.py
+    record: str = ""  # flags of record_sim_episodes.py; {seed}, here and in `multiply`, stands for the seed
     edit: str | None = None  # command of edit_episodes.py that the episodes go through
     multiply: str | None = None  # flags of that command, whose episodes are trained on as well
     has_prior: bool = False  # a prior over the policy's codes is trained after it
@@ -92,17 +92,19 @@ class Runs:
         folder = self.recorded(row)
         if row.multiply is None:
             return [folder]
-        more = folder.with_name(slug(f"{folder.name} {row.multiply}"))
-        flags = (*shlex.split(row.multiply), *(("--num_episodes", 2) if self.quick else ()))
+        multiply = row.multiply.format(seed=self.seed)
+        more = folder.with_name(slug(f"{folder.name} {multiply}"))
+        flags = (*shlex.split(multiply), *(("--num_episodes", 2) if self.quick else ()))
         run_script("edit_episodes.py", "multiply", "--dataset_dir", folder, "--output_dir", more, *flags)
         return [folder, more]
 
     def recorded(self, row: Row) -> Path:
         """Folder of the row's episodes, recorded and edited."""
         count = 2 if self.quick else row.episodes
-        name = f"{row.task} {row.record} {count}"
+        record = row.record.format(seed=self.seed)
+        name = f"{row.task} {record} {count}"
         folder = self.out / "data" / slug(name)
-        flags = (*shlex.split(row.record), "--dataset_dir", folder, "--num_episodes", count)
+        flags = (*shlex.split(record), "--dataset_dir", folder, "--num_episodes", count)
         run_script("record_sim_episodes.py", "--task_name", row.task, *flags)
         if row.edit is None:
             return folder

@@ -7,6 +7,7 @@ the table is made from starts 1000 and up.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from _harness import machine, parse, report
@@ -36,6 +37,7 @@ HUMAN, KL = "--style human", (1, 10, 100)
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
 WRIST = f"{SMALL} --camera_names right_wrist"
 HURRY = f"{SMALL} --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2"  # as in `make demo`
+FEW = f"{SMALL} --num_steps 3000"  # 200 episodes are more to learn than 50
 KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, and in one hand
 RECOVERY, TRANSFER_RECOVERY = "choose, top, recovery", "transfer, recovery"
 VARIED = "--randomize --looks real"  # demonstrations in rooms that change from frame to frame
@@ -127,6 +129,25 @@ def human_rows() -> dict[str, Row]:
         rows[f"{label}, human, VINN"] = Row(
             task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count
         )
+    rows["transfer, human, aligned"] = Row(TRANSFER, record=HUMAN, edit="align")
+    return rows
+
+
+def few_rows() -> dict[str, Row]:
+    """Few demonstrations, other ones for each seed: alone, multiplied to 200, and beside 200 by script."""
+    seeded, more, near = "--seed {seed}", "--num_episodes 200 --seed {seed}", f" --camera_names top {NEAR}"
+    tasks = {
+        "transfer": (TRANSFER, 10, FEW, seeded),
+        "twin move": (TWIN_MOVE, 10, FEW, seeded),
+        "choose": (CHOOSE, 10, FEW, seeded),
+        "insertion": (INSERTION, 20, f"{FEW}{near}", f"--camera_names top {seeded}"),
+    }
+    rows = {}
+    for label, (task, count, train, record) in tasks.items():
+        few = Row(task, train, record=record, episodes=count)
+        rows[f"{label}, {count} demonstrations"] = few
+        rows[f"{label}, {count} demonstrations, multiplied"] = replace(few, multiply=more)
+        rows[f"{label}, 200 by script"] = replace(few, episodes=200)
     return rows
 
 
@@ -170,6 +191,7 @@ ROWS = {
     **look_rows("transfer", TRANSFER),
     **robust_rows(),
     **human_rows(),
+    **few_rows(),
     **execution_rows("transfer", TRANSFER),
     **execution_rows("choose", CHOOSE),
     **recovery_rows(),
