@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "flags": ("ImportFlags",),
         "importing": ("bring_in",),
-        "lerobot_format": ("lerobot_format",),
+        "lerobot": ("lerobot_format",),
         "registry": ("READERS",),
     },
 )

@@ -14,8 +14,8 @@ from dataset_tools.lerobot_import import ImportLeRobotFlags, import_lerobot
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from readers import writing as module
-from readers.lerobot_columns import cameras_of
-from readers.lerobot_paths import place_in
+from readers.lerobot.columns import cameras_of
+from readers.lerobot.paths import place_in
 
 VERSIONS = ("v2.1", "v3.0")
 

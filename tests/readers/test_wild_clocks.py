@@ -20,8 +20,8 @@ from wild_lerobot import (
 )
 
 from episodes.errors import EpisodeError
-from readers.lerobot_frames import choose_frames
-from readers.lerobot_index import Span
+from readers.lerobot.frames import choose_frames
+from readers.lerobot.index import Span
 
 
 def chosen(tmp_path, frames: int, times, steps: int, rate: int = 20, fps: int = 20):

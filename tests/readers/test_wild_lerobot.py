@@ -18,7 +18,7 @@ from wild_lerobot import (
     ticks,
 )
 
-from readers.lerobot_paths import Places, camera_folders
+from readers.lerobot.paths import Places, camera_folders
 
 
 @pytest.mark.parametrize("kind", WILD)

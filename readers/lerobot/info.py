@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from episodes import MOST_FPS, listed, whole_rate
-from readers import lerobot_format as lerobot
 from readers.base import one_line
+from readers.lerobot import lerobot_format as lerobot
 
 LINES, TABLE = "meta/episodes.jsonl", "meta/episodes"  # of the episodes: in v2, in v3
 KEYS = {"codebase_version", "features", "fps", "data_path", "video_path", "total_frames", "chunks_size"}

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from episodes import EpisodeError, episode_path, is_episode_name
-from readers import lerobot_format as lerobot
 from readers.base import one_line
-from readers.lerobot_info import LINES, Info, pointer_error, read_json, table_files
-from readers.lerobot_paths import Places, inside
+from readers.lerobot import lerobot_format as lerobot
+from readers.lerobot.info import LINES, Info, pointer_error, read_json, table_files
+from readers.lerobot.paths import Places, inside
 
 DATA_V2 = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
 VIDEO_V2 = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"

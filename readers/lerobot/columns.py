@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from episodes import EpisodeError
-from readers import lerobot_format as lerobot
 from readers.base import labels, one_line
-from readers.lerobot_info import Info
+from readers.lerobot import lerobot_format as lerobot
+from readers.lerobot.info import Info
 from readers.pictures import is_depth, picture_form
 
 OTHERS = (*lerobot.INDICES, "timestamp", lerobot.DONE, lerobot.SUCCESS)  # columns of every set

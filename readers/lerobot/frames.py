@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from episodes import EpisodeError
-from readers import lerobot_format as lerobot
-from readers.lerobot_index import Span
-from readers.lerobot_paths import inside
+from readers.lerobot import lerobot_format as lerobot
+from readers.lerobot.index import Span
+from readers.lerobot.paths import inside
 from readers.videos import frame_times
 
 FEW, FEW_SHARE = (

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from episodes import EpisodeError
-from readers import lerobot_format as lerobot
 from readers.base import one_line
-from readers.lerobot_index import LeRobotEpisode
+from readers.lerobot import lerobot_format as lerobot
+from readers.lerobot.index import LeRobotEpisode
 
 NUMBER, ROW, TIME = "episode_index", "frame_index", "timestamp"
 

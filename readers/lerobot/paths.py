@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from readers import lerobot_format as lerobot
+from readers.lerobot import lerobot_format as lerobot
 from readers.videos import VIDEOS
 
 _PADDING = {True: re.compile(r"(0?\d{0,2}d?)?"), False: re.compile("s?")}  # of a number, of text

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from episodes import EpisodeError, JpegFrames, listed
-from readers import lerobot_format as lerobot
 from readers.base import Reader, Recorded, Recording, Survey
-from readers.lerobot_columns import Column, Contents, columns_of, contents_of
-from readers.lerobot_frames import choose_frames, decode_images
-from readers.lerobot_index import (
+from readers.lerobot import lerobot_format as lerobot
+from readers.lerobot.columns import Column, Contents, columns_of, contents_of
+from readers.lerobot.frames import choose_frames, decode_images
+from readers.lerobot.index import (
     Index,
     LeRobotEpisode,
     Span,
@@ -27,9 +27,9 @@ from readers.lerobot_index import (
     read_index,
     why_no_pictures,
 )
-from readers.lerobot_info import Info, is_dataset, read_info
-from readers.lerobot_paths import camera_folders
-from readers.lerobot_rows import Rows, read_rows, rows_in
+from readers.lerobot.info import Info, is_dataset, read_info
+from readers.lerobot.paths import camera_folders
+from readers.lerobot.rows import Rows, read_rows, rows_in
 from readers.pictures import frames_of
 
 LOOKED_AT = 20  # data files that are tried until one can be read
