@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,16 @@ def make_episode(
         render_quality="fast",
         success=True,
     )
+
+
+def train_own(monkeypatch, data: Path, run_dir: Path, steps: int) -> None:
+    """Train a small ACT on episodes of a robot that no task knows, by the script, in this process."""
+    import imitate_episodes  # here, as most tests do without
+
+    places = ("--task_name", "my_own_robot", "--dataset_dir", data, "--ckpt_dir", run_dir)
+    flags = ("--policy_class", "ACT", *SMALL_FLAGS, "--num_steps", steps, "--train_ratio", 0.5)
+    monkeypatch.setattr(sys, "argv", ["imitate_episodes.py", *map(str, (*places, *flags))])
+    imitate_episodes.main()
 
 
 def make_dataset(folder: Path, n: int = 4, **kwargs) -> Path:

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import recordings
 from recordings import Truth
-from synthetic import SMALL_FLAGS, make_dataset, make_episode
+from synthetic import make_dataset, make_episode, train_own
 from test_lerobot_format import frame, published, states
 
 import edit_episodes
-import imitate_episodes
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from readers import READERS
@@ -126,27 +125,11 @@ def test_recordings_come_in_and_read_back_equal(tmp_path, monkeypatch, capsys, n
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "out"])
 
 
-def train(monkeypatch, data: Path, run_dir: Path, steps: int) -> None:
-    places = ("--task_name", "my_own_robot", "--dataset_dir", str(data), "--ckpt_dir", str(run_dir))
-    flags = [
-        *places,
-        "--policy_class",
-        "ACT",
-        *SMALL_FLAGS,
-        "--num_steps",
-        str(steps),
-        "--train_ratio",
-        "0.5",
-    ]
-    monkeypatch.setattr(sys, "argv", ["imitate_episodes.py", *flags])
-    imitate_episodes.main()
-
-
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "log"])
 def test_what_came_in_can_be_trained_on(tmp_path, monkeypatch, name):
     source, _ = make(name, tmp_path)
     run(monkeypatch, source, tmp_path / "out", *EXAMPLES[name].flags)
-    train(monkeypatch, tmp_path / "out", tmp_path / "run", 3)
+    train_own(monkeypatch, tmp_path / "out", tmp_path / "run", 3)
     assert (tmp_path / "run/policy_last.ckpt").is_file()
 
 
@@ -155,7 +138,7 @@ def test_what_came_in_can_be_trained_on(tmp_path, monkeypatch, name):
 def test_two_hundred_steps(tmp_path, monkeypatch, name):
     source, _ = make(name, tmp_path)
     run(monkeypatch, source, tmp_path / "out", *EXAMPLES[name].flags)
-    train(monkeypatch, tmp_path / "out", tmp_path / "run", 200)
+    train_own(monkeypatch, tmp_path / "out", tmp_path / "run", 200)
     assert (tmp_path / "run/policy_last.ckpt").is_file()
 
 

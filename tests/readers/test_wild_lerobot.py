@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
 pytest.importorskip("av", reason="needs pip install av")
 
+from synthetic import train_own
 from wild_lerobot import (
     LENGTHS,
     WILD,
@@ -38,6 +39,16 @@ def test_what_is_whole_comes_in_and_the_rest_is_named(tmp_path, capsys, kind):
     if wild.cameras:
         for t in range(len(made[-1])):
             assert_shows(made[-1].images[wild.cameras[-1]][t], t, LENGTHS.index(len(made[-1])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind, wild in WILD.items() if wild.cameras])
+def test_two_hundred_steps(tmp_path, monkeypatch, kind):
+    wild = WILD[kind]
+    wild.make(tmp_path / "set")
+    bring(tmp_path / "set", tmp_path / "out", **wild.flags)
+    train_own(monkeypatch, tmp_path / "out", tmp_path / "run", 200)
+    assert (tmp_path / "run/policy_last.ckpt").is_file()
 
 
 def test_ticks_become_radians_and_no_joint_is_taken_for_a_gripper(tmp_path):
