@@ -67,10 +67,21 @@ def as_tables(folder: Path, size: tuple[int, int, int, int]) -> None:
         lerobot_format.encode_video(folder / f"take_{i}_top.mp4", frames, 50, 23)
 
 
+def as_lerobot(folder: Path, size: tuple[int, int, int, int]) -> None:
+    """LeRobot's v3.0: Parquet and H.264, one video of several episodes."""
+    from dataset_tools import ExportFlags, export_lerobot
+
+    with tempfile.TemporaryDirectory(prefix="bench_") as episodes, open(os.devnull, "w") as silence:
+        as_act(Path(episodes), size, is_jpeg=True)
+        with redirect_stdout(silence):
+            export_lerobot(ExportFlags(dataset_dir=episodes, output_dir=str(folder), crf=23))
+
+
 SETS: dict[str, Callable[[Path, tuple[int, int, int, int]], None]] = {
     "ACT, raw pictures": as_act,
     "ACT++, JPEG": partial(as_act, is_jpeg=True),
     "CSV and H.264": as_tables,
+    "LeRobot, H.264": as_lerobot,
 }
 
 
