@@ -38,7 +38,15 @@ def test_entries_that_no_task_names_are_numbered(task):
     more = ["action_8", "action_9", "linear_speed", "angular_speed"]
     assert [entry.name for entry in action_entries(made)] == [*names, *more]
     assert [entry.name for entry in action_entries(episode(8, 2, task))] == names[:2]
-    assert gripper_columns(made) == [6]
+    assert gripper_columns(made) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "grippers"), [(6, []), (7, [6]), (8, []), (14, [6, 13]), (21, [6, 13, 20])]
+)
+def test_of_arms_of_seven_the_seventh_is_the_gripper(width, grippers):
+    made = episode(width, width, "elsewhere")
+    assert gripper_columns(made) == grippers
 
 
 def test_all_that_is_shown_has_the_name_that_is_written():
