@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cockpit_app import FOLDER, Cockpit, Places, keep_token
+from cockpit_app import FOLDER, ArmDefaults, Cockpit, Places, keep_token
 from common import check_folder, cli, open_page
 
 
@@ -30,6 +30,12 @@ class CockpitConfig:
         "if it knows the token",
     )
     port: int = cli.flag(8010, "port to listen at; 0: any that is free", least=0, most=65_535)
+    robot: str = cli.flag("mycobot320", "the real arm, or its stand-in", ("mycobot320", "twin"))
+    arm_port: str | None = cli.flag(None, "serial port of the arm; looked for if not given")
+    cameras: str | None = cli.flag(
+        None, "the arm's cameras by name, e.g. top=1,right_wrist=0; those of its own file if not given"
+    )
+    arm_file: str | None = cli.flag(None, "the arm's own values; mycobot320.json, if there is one")
     no_browser: bool = cli.flag(False, "do not open a browser")
     data_dir: str | None = cli.flag(None, "folder of datasets; $ACT_DATA_DIR or data if not given")
     runs_dir: str = cli.flag("runs", "folder of runs; also keeps the cockpit's own files, in .cockpit/")
@@ -45,7 +51,8 @@ def main() -> None:
     check_folder(config.runs_dir, "runs_dir")
     data = config.data_dir or os.environ.get("ACT_DATA_DIR", "data")
     places = Places.of(data, config.runs_dir, Path.cwd())
-    cockpit = Cockpit(places, keep_token(places.runs / FOLDER), config.port, config.host)
+    arm = ArmDefaults(config.robot, config.arm_port, config.cameras, config.arm_file)
+    cockpit = Cockpit(places, keep_token(places.runs / FOLDER), config.port, config.host, arm)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"the cockpit, until Ctrl-C: {cockpit.address}", flush=True)
     if not config.no_browser:

@@ -33,12 +33,12 @@ from mycobot_scripts.demos import (
     speed_limits,
     trained_fps,
 )
+from mycobot_scripts.desk import open_person
 from mycobot_scripts.robot import (
     Keys,
     Setup,
     add_robot_flags,
     camera_sources,
-    open_keys,
     open_session,
     read_setup,
 )
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
-    with open_keys() as keys:
+    with open_person(setup, "model_runs", task.name) as keys:
         summary, refused = run_all(config, setup, policies, task, keys)
     if summary is not None:
         tell(summary, folder)

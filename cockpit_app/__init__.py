@@ -5,6 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "arm": ("ArmDefaults",),
         "network": ("keep_token",),
         "places": ("Places",),
         "server": ("FOLDER", "Cockpit"),

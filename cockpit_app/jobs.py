@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,15 @@ class Jobs:
             raise ValueError(f"there is no job {number}")
         return Job(self.folder / number)
 
-    def start(self, program: str, command: list[str], title: str, values: dict[str, Any], place: Path) -> Job:
+    def start(
+        self,
+        program: str,
+        command: list[str],
+        title: str,
+        values: dict[str, Any],
+        place: Path,
+        inner: Mapping[str, str] | None = None,
+    ) -> Job:
         """Start a script.
 
         Args:
@@ -186,12 +195,14 @@ class Jobs:
             title: what it is about, for a list.
             values: what the form had, to fill it in again.
             place: folder in which it runs.
+            inner: flags that name files of the job's folder, which nobody would type.
         """
         with self._lock:
             folder = self._new_folder()
+            words = [f"--{flag}={folder.absolute() / name}" for flag, name in (inner or {}).items()]
             about = {
                 "program": program,
-                "command": [sys.executable, str(ROOT / command[0]), *command[1:]],
+                "command": [sys.executable, str(ROOT / command[0]), *command[1:], *words],
                 "shown": shown(command, place),
                 "title": title,
                 "values": values,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cockpit_app.arm import ArmDefaults
 from cockpit_app.places import Places
 from common import ToldFlag, choose, told_flags
 
@@ -28,6 +29,7 @@ class Program:
     words: tuple[str, ...] = ()  # that come first, whatever the form says
     title: tuple[str, ...] = ()  # the flags that say what it is about; the first one that is given
     hidden: tuple[str, ...] = ()  # flags that need a screen, a keyboard or another machine
+    is_arm: bool = False  # whether it drives the cockpit's arm, with a desk
 
 
 CHANGES = (  # sub-commands of edit_episodes.py that make or change a dataset; all have --dry_run
@@ -56,7 +58,11 @@ _ARM = (
     "confirm",
     "release",
     "take_over",
+    "desk",
+    "unattended",
 )  # of the real one
+_DESK = ("robot", "desk", "view", "take_over")
+_TIDY, _CHECKS = ("recover", "discard"), ("calibrate", "against")
 _CLUSTER = ("cluster_address", "backend")
 PROGRAMS = {
     "train": Program(
@@ -70,6 +76,21 @@ PROGRAMS = {
     "check": Program("edit_episodes.py", ("check",), ("dataset_dir",), _CLUSTER),
     "page": Program("visualize_episodes.py", ("--html",), ("dataset_dir",), (*_CLUSTER, "rerun", "html")),
     "report": Program("report.py", (), ("runs",)),
+    "drive": Program("mycobot_scripts/drive_arm.py", (), ("task_name",), (*_DESK, "jog"), is_arm=True),
+    "arm_record": Program(
+        "mycobot_scripts/record_episodes.py", (), ("dataset_dir", "task_name"), (*_DESK, *_TIDY), is_arm=True
+    ),
+    "arm_run": Program("model_runs.py", (), ("ckpt_dir",), _DESK, is_arm=True),
+    "arm_check": Program("mycobot_scripts/check_arm.py", (), ("task_name",), (*_DESK, *_CHECKS), is_arm=True),
+    "arm_calibrate": Program(
+        "mycobot_scripts/check_arm.py", ("--calibrate",), ("task_name",), (*_DESK, *_CHECKS), is_arm=True
+    ),
+    "arm_against": Program(
+        "mycobot_scripts/check_arm.py", ("--view",), ("against",), (*_DESK, "calibrate"), is_arm=True
+    ),
+    "arm_replay": Program(
+        "mycobot_scripts/replay_episode.py", (), ("dataset_path", "dataset_dir"), _DESK, is_arm=True
+    ),
     **{
         f"change_{name}": Program("edit_episodes.py", (name,), ("output_dir", "dataset_dir"), _CLUSTER)
         for name in CHANGES
@@ -80,8 +101,8 @@ PROGRAMS = {
 class Programs:
     """What scripts told of their flags; each is asked once."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, places: Places, arm: ArmDefaults | None = None) -> None:
+        self._places, self._arm = places, arm or ArmDefaults()
         self._told: dict[tuple[str, ...], dict[str, Any]] = {}
         self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -99,6 +120,14 @@ class Programs:
         program = PROGRAMS[choose("program", name, PROGRAMS)]
         told = self._ask(program, self._asked(program, values))
         flags = [flag for flag in told["flags"] if flag["name"] not in program.hidden]
+        if program.is_arm:
+            given = self._arm.flags()
+            flags = [
+                {**flag, "default": given[flag["name"]], "shown": given[flag["name"]]}
+                if flag["name"] in given
+                else flag
+                for flag in flags
+            ]
         return {"description": told["description"], "flags": flags}
 
     def _asked(self, program: Program, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -134,12 +163,18 @@ class Programs:
         program = PROGRAMS[choose("program", name, PROGRAMS)]
         flags = told_flags(self.told(name, values))
         words, problems = [program.script, *program.words], {}
+        given = self._arm.flags() if program.is_arm else {}
+        if program.is_arm:
+            words += ["--robot", self._arm.robot]
         for flag in values:
             if flag not in flags:
                 problems[str(flag)[:60]] = f"{str(flag)[:60]!r} is no flag of {program.script}"
         for flag, told in flags.items():
             try:
-                words += self._words(told, values.get(flag))
+                if flag in given and values.get(flag) in (None, "", given[flag]):
+                    words += [f"--{flag}", given[flag]]  # as the cockpit was told, wherever that is
+                else:
+                    words += self._words(told, values.get(flag))
             except ValueError as error:
                 problems[flag] = str(error)
         return words, problems

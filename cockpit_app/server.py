@@ -3,6 +3,7 @@
 GET /?token=...              the page; its cookie then lets this browser in
 GET /web/<file>              scripts, styles, texts
 GET /view/<key>/<file>       a file of datasets or runs, `data/...` or `runs/...`
+GET /desk/<job>/<camera>     MJPEG of the desk of a job that drives an arm; <camera>.jpg: one picture
 GET /api/<question>          JSON: `_QUESTIONS`
 POST /api/<action>           JSON: `_ACTIONS`; brings the token, as all POSTs (common/serving.py)
 
@@ -12,14 +13,18 @@ network, could look otherwise.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import threading
+import urllib.parse
 from html import escape
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from cockpit_app import found
+from cockpit_app import arm, found, relay
+from cockpit_app.arm import ArmDefaults
 from cockpit_app.files import send_file, view_key
 from cockpit_app.jobs import Jobs, shown
 from cockpit_app.network import addresses, outer_address
@@ -46,12 +51,20 @@ class Cockpit(LocalServer):
         token: lets a browser in.
         port: 0 takes any that is free.
         host: to listen at; 127.0.0.1 is this machine alone.
+        arm: which arm its jobs drive.
     """
 
-    def __init__(self, places: Places, token: str, port: int = 0, host: str = "127.0.0.1") -> None:
-        self.places = places
+    def __init__(
+        self,
+        places: Places,
+        token: str,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        arm: ArmDefaults | None = None,
+    ) -> None:
+        self.places, self.arm, self.starting = places, arm or ArmDefaults(), threading.Lock()
         self.jobs = Jobs(places.runs / FOLDER / "jobs")
-        self.programs = Programs(places)
+        self.programs = Programs(places, self.arm)
         self.view_key = view_key(token)
         try:
             super().__init__(_Handler, port, host, token, addresses(host))
@@ -95,6 +108,9 @@ class _Handler(LocalHandler):
         elif name.startswith("api/"):
             question = choose("question", name.removeprefix("api/"), _QUESTIONS)
             self.send_json(_QUESTIONS[question](self.server, self.query))
+        elif name.startswith("desk/"):
+            number, _, camera = name.removeprefix("desk/").partition("/")
+            relay.pass_on(self.server.jobs.get(number), urllib.parse.unquote(camera), self)
         else:
             super().get(name)
 
@@ -147,6 +163,7 @@ def _overview(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
         "datasets": found.datasets(places),
         "runs": found.runs(places),
         "jobs": [job.describe() for job in cockpit.jobs.all()[:50]],
+        "arm": arm.describe(cockpit.jobs, cockpit.arm),
         "places": {"data": places.shown(places.data), "runs": places.shown(places.runs)},
     }
 
@@ -203,7 +220,10 @@ def _start(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
         return {"problems": problems}
     about = next((values[flag] for flag in PROGRAMS[program].title if values.get(flag)), "")
     title = about if isinstance(about, str) else ", ".join(about)
-    job = cockpit.jobs.start(program, words, title, values, cockpit.places.here)
+    inner = {"desk": relay.DESK} if PROGRAMS[program].is_arm else None
+    with cockpit.starting:
+        arm.make_free(cockpit.jobs, program)
+        job = cockpit.jobs.start(program, words, title, values, cockpit.places.here, inner)
     return {"problems": {}, "job": job.describe()}
 
 
@@ -214,7 +234,20 @@ def _again(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stop(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
-    return {"job": cockpit.jobs.stop(body.get("job")).describe()}
+    job = cockpit.jobs.get(body.get("job"))
+    if relay.has_desk(job):  # the arm first: the script takes a moment to see Ctrl-C
+        with contextlib.suppress(Refused):
+            relay.ask_desk(job, "stop", {"client": "cockpit"})
+    return {"job": cockpit.jobs.stop(job.number).describe()}
+
+
+def _desk(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
+    """What a page says to the desk of a job."""
+    name, inner = body.get("name"), body.get("body")
+    if not isinstance(inner, dict):
+        raise ValueError(f"body is {inner!r:.60}; it must be a JSON object")
+    job = cockpit.jobs.get(body.get("job"))
+    return relay.ask_desk(job, choose("name", name, relay.NAMES), inner)
 
 
 def _forget(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
@@ -222,4 +255,11 @@ def _forget(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-_ACTIONS = {"command": _command, "start": _start, "again": _again, "stop": _stop, "forget": _forget}
+_ACTIONS = {
+    "command": _command,
+    "start": _start,
+    "again": _again,
+    "stop": _stop,
+    "forget": _forget,
+    "desk": _desk,
+}

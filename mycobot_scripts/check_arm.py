@@ -41,6 +41,7 @@ from mycobot_scripts.checks import (
     write,
 )
 from mycobot_scripts.demos import Motion, find_task
+from mycobot_scripts.desk import open_person
 from mycobot_scripts.kinematics import JOINTS, tool_point
 from mycobot_scripts.robot import (
     BUSY,
@@ -53,7 +54,6 @@ from mycobot_scripts.robot import (
     cameras_text,
     close_servo,
     find_cameras,
-    open_keys,
     parse_cameras,
     read_setup,
     same_sources,
@@ -334,7 +334,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.view and config.against is None:
         raise ValueError("--view shows cameras beside references; give --against too")
     task = find_task(config.task_name or (TWIN_TASK if setup.config.robot == "twin" else REAL_TASK), setup)
-    with open_keys() as keys:
+    with open_person(setup, "check_arm", task.name) as keys:
         findings = run(setup, config, task, Operator(keys))
     if any(finding.level == "bad" for finding in findings):
         raise SystemExit(1)

@@ -42,7 +42,8 @@ from mycobot_scripts.demos import (
     own_note,
     recover,
 )
-from mycobot_scripts.robot import Setup, add_robot_flags, open_keys, open_session, read_setup
+from mycobot_scripts.desk import open_person
+from mycobot_scripts.robot import Setup, add_robot_flags, open_session, read_setup
 from tasks import Task
 
 
@@ -170,7 +171,7 @@ def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
     done = 0
     is_twin = setup.config.robot == "twin"
     starts = suggested_starts(config, task, is_twin) if config.suggest else None
-    with open_keys() as keys, open_session(setup, task, keys) as session:
+    with open_person(setup, "record_episodes", task.name) as keys, open_session(setup, task, keys) as session:
         recorder = Recorder(session, config, starts)
         if recorder.prepare():
             for index in missing:

@@ -25,12 +25,12 @@ from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, EpisodeError, episode_path
 from evaluation import Steps, follow, rollout
 from mycobot_scripts.demos import JointTracking, own_note, table, tracking
+from mycobot_scripts.desk import open_person
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot import (
     Session,
     Setup,
     add_robot_flags,
-    open_keys,
     open_session,
     read_setup,
     tasks_of,
@@ -162,7 +162,7 @@ def _followed(steps: Steps) -> list[JointTracking]:
 def run(setup: Setup, config: ReplayArmConfig) -> None:
     """Replay, report, plot."""
     path, episode, task = load(config, setup.config.robot)
-    with open_keys() as keys, open_session(setup, task, keys) as session:
+    with open_person(setup, "replay_episode", task.name) as keys, open_session(setup, task, keys) as session:
         print(f"{path}: {len(episode)} steps at {episode.fps} a second (q: stop)", flush=True)
         steps = replay(session, episode)
         twin = session.twin.state() if session.twin else None

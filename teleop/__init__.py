@@ -5,7 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "devices": ("Device", "Gamepad", "Input", "Keyboard", "SLOW", "SLOW_KEY", "explain"),
+        "devices": ("Device", "Gamepad", "Input", "Keyboard", "RATES", "SLOW", "SLOW_KEY", "explain"),
         "pilot": ("make_pilot",),
     },
 )

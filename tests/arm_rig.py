@@ -16,7 +16,7 @@ from kinematic_body import KinematicBody
 from constants import get_task
 from mycobot_scripts.robot.arm_file import ArmFile
 from mycobot_scripts.robot.cameras import Camera, close_cameras
-from mycobot_scripts.robot.keys import check_question
+from mycobot_scripts.robot.keys import Keys, check_question
 from mycobot_scripts.robot.person import Operator
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.session import RobotConfig, Session, Setup
@@ -37,7 +37,7 @@ LIMITS = Limits(
 SERVO = ServoConfig(speed=60, reply_window=1000.0)
 
 
-class Person:
+class Person(Keys):
     """Answers questions with the next of `answers`, and presses keys when `press` says so."""
 
     def __init__(self, *answers: str, press: Callable[[], list[str]] = list) -> None:

@@ -31,6 +31,7 @@ ARM_FLOORS = {  # of the rooms in mycobot_scripts
     "safety": 2,
     "wire": 3,
     "robot": 4,
+    "desk": 5,
     "stand_in": 5,
     "demos": 6,
     "checks": 7,

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "demonstrate": ("Guiding",),
+        "driving": ("Driver",),
         "journal": ("list_journals",),
         "own_tasks": (
             "SECONDS",

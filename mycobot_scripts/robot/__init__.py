@@ -17,8 +17,9 @@ __getattr__, __dir__, __all__ = open_door(
             "size_text",
         ),
         "jog": ("COMMON", "Jog", "make_device"),
-        "keys": ("Keys", "legend", "open_keys"),
-        "person": ("Operator", "TO_GUIDE", "YES_NO"),
+        "keys": ("Keys", "check_question", "legend", "open_keys"),
+        "ending": ("ends_in_order",),
+        "person": ("BY_HAND", "LOST", "Operator", "PRESSED_Q", "STOP", "TO_GUIDE", "YES_NO"),
         "robot": ("MyCobotRobot",),
         "session": (
             "BUSY",

@@ -14,7 +14,10 @@ JOINT_SPEED = np.radians(15)  # rad/s
 GRIPPER_SPEED = 0.5  # of its travel a second
 MAX_LEAD = np.radians(10)  # rad; a target further ahead than this waits for the arm, which may be blocked
 HELD = 0.15  # s that a key from a terminal counts as held; held keys come about 30 times a second
-COMMANDS = {"q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next"}
+COMMANDS = {
+    "q": "stop", "m": "take over", "p": "give back", "g": "guide", "space": "capture", "n": "next",
+    "h": "start pose", "b": "knock loose",
+}  # fmt: skip
 MODES = ("tool", "joint")
 _NO_WAY = "a way: out of reach"
 # Where a person may stand, and the direction (x, y of the base) away from there. With joint 1 at zero the arm
@@ -32,7 +35,8 @@ def axes_from(side: str) -> np.ndarray:
 class TerminalPad(Keyboard):
     """The keys of a terminal, which reports presses and no releases: a key that repeats is held.
 
-    It also reports one key at a time: the key for slow switches it on and off.
+    It also reports one key at a time: the key for slow switches it on and off. A page (`desk/`) tells beside
+    the keys what is held.
     """
 
     layouts = ({**Keyboard.layouts[0], **COMMANDS},)
@@ -48,7 +52,7 @@ class TerminalPad(Keyboard):
         names = self._keys.poll()
         self._is_slow ^= names.count(SLOW_KEY) % 2 == 1
         self._now, self._names = now, [name for name in names if name != SLOW_KEY]
-        pressed = super().read(now)
+        pressed = super().read(now) | Input(self._keys.rates)
         pressed = Input(pressed.rates * (SLOW if self._is_slow else 1.0), pressed.commands)
         return pressed | Input(commands=frozenset(COMMANDS[n] for n in self._names if n in COMMANDS))
 

@@ -1,4 +1,7 @@
-"""Single key presses from the terminal that a script runs in; no window, so that it works over ssh too."""
+"""What scripts ask of the person at the arm: single key presses, answers, lines.
+
+Here from the terminal that a script runs in; no window, so that it works over ssh too. `desk/` asks a page.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ import select
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
+
+import numpy as np
 
 from mycobot_scripts.robot.ending import ends_in_order
+from teleop import RATES
 
 Answer = TypeVar("Answer")
 
@@ -28,20 +34,38 @@ _HANGUL = dict(
 POLL = 0.02  # s between looks while waiting
 
 
-class Keys(Protocol):
-    """What scripts ask of a keyboard."""
+class Keys:
+    """What scripts ask of the person at the arm, and what they show; a terminal shows what is printed."""
 
     def poll(self) -> list[str]:
         """Names of the keys pressed since the last call: a character in lower case, or a word (`enter`)."""
+        raise NotImplementedError
 
     def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
         """Print a question, wait for one of the keys in `answers`, and return its answer.
 
         Enter is easily pressed once too often: it answers only a question that names it (`check_question`).
         """
+        raise NotImplementedError
 
     def line(self, prompt: str) -> str:
         """A line of text that the person types."""
+        raise NotImplementedError
+
+    @property
+    def rates(self) -> np.ndarray:
+        """(7,) of `teleop.RATES` that are held down beside the keys; zero where nothing can be held."""
+        return np.zeros(len(RATES))
+
+    def stop_asked(self) -> str | None:
+        """Why the person wants the arm to stop, by other means than a key; None to go on."""
+        return None
+
+    def meet(self, robot: Any) -> None:
+        """The arm (`MyCobotRobot`) is ready, and has not moved; RuntimeError if it must not."""
+
+    def show(self, **facts: Any) -> None:
+        """How it stands (`desk.desk.FACTS`). A function is called whenever somebody looks."""
 
 
 def decode(text: str) -> list[str]:
@@ -61,13 +85,10 @@ def check_question(question: str, answers: Mapping[str, object]) -> None:
         raise ValueError(f"enter answers {question!r}, which does not say so")
 
 
-class _Asking:
+class _Asking(Keys):
     """`ask` for any keyboard that can be polled."""
 
     is_open = True  # whether anybody is there to press keys
-
-    def poll(self) -> list[str]:
-        raise NotImplementedError
 
     def ask(self, question: str, answers: Mapping[str, Answer]) -> Answer:
         """See `Keys.ask`; RuntimeError where nobody can answer. What was typed before does not count."""

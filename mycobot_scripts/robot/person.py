@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mycobot_scripts.robot.keys import Keys
 
 TO_GUIDE = " so that you can guide it"
 YES_NO = {"y": True, "n": False, "q": False}
+PRESSED_Q, STOP = "q was pressed", "STOP was pressed"
+LOST = "the page was not heard for 0.5 s"
+BY_HAND = ("Ctrl-C", PRESSED_Q, STOP, LOST)  # reasons to stop after which nothing further is begun
 
 
 @dataclass
@@ -28,8 +32,15 @@ class Operator:
 
     def asked_to_stop(self) -> str | None:
         """A reason to stop, or None. Nobody else gets the keys that are read here."""
-        has_pressed = self.listens and self.keys is not None and "q" in self.keys.poll()
-        return "q was pressed" if has_pressed else None
+        if self.keys is None:
+            return None
+        has_pressed = self.listens and "q" in self.keys.poll()
+        return PRESSED_Q if has_pressed else self.keys.stop_asked()
+
+    def show(self, **facts: Any) -> None:
+        """Show the person how it stands (`Keys.show`)."""
+        if self.keys is not None:
+            self.keys.show(**facts)
 
     def confirms(self, motion: str) -> bool:
         """Whether the arm may move; asks, if at all, until the first yes."""

@@ -19,7 +19,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,24 +104,42 @@ class MyCobotRobot:
 
         `rng` and `case` are for the scene. The step is `last()` if the arm did not get there.
         """
+
+        def prepare() -> None:
+            self._go_to(start)
+            if self._scene is not None:
+                self._scene.reset(rng, case, start)
+                self._look_anew()
+
+        return self._begin(prepare, "moving", "episode")
+
+    def move(self, start: np.ndarray | None = None) -> TimeStep:
+        """Move slowly to the start pose, or another pose `start` (7,), and no more; see `reset`."""
+        return self._begin(lambda: self._go_to(start), "moving", "idle")
+
+    def begin(self) -> TimeStep:
+        """Begin where the arm is; the step is `last()` if it may not move."""
+        return self._begin(self._check, "idle", "idle")
+
+    def _begin(self, prepare: Callable[[], None], before: str, after: str) -> TimeStep:
+        """Forget what was, prepare, and look; the step is `last()` if that fails.
+
+        `before` and `after` are what the person is shown that the arm does.
+        """
         self.stopped, self.was_late = None, False
         self._stop_event.clear()
         self.guard.reset()
         self.timing = Timing(self.task.cameras)
         self._path.clear()
+        self._operator.show(doing=before, stopped=None)
         try:
-            pose = np.asarray(self.start if start is None else start, dtype=float)
-            self.guard.check_start(pose)
-            self._check()
-            self._move_to(on_the_wire(pose))
-            if self._scene is not None:
-                self._scene.reset(rng, case, start)
-                self._look_anew()
+            prepare()
         except (SafetyStop, RuntimeError, OSError) as error:
             return self._stop(error)
         except KeyboardInterrupt:
             return self._stop("Ctrl-C")
         self._has_begun = False
+        self._operator.show(doing=after)
         return self.look()
 
     def look(self) -> TimeStep:
@@ -286,12 +304,19 @@ class MyCobotRobot:
         except (RuntimeError, OSError) as error:
             held = f"the arm could not be told to hold ({error}); it goes no further than its last command"
         self._operator.say(f"stopped: {self.stopped}; {held}")
+        self._operator.show(doing="idle", stopped=self.stopped)
         return self._see(self.servo.sent, is_last=True)
 
     # --- to the start pose
 
-    def _move_to(self, start: np.ndarray) -> None:
-        """Move to a start pose (7,). SafetyStop if the arm does not get there, or the person says no."""
+    def _go_to(self, start: np.ndarray | None) -> None:
+        """Move to a pose (7,), the start pose if none is given. SafetyStop if the arm does not get there, or
+        the person says no.
+        """
+        pose = np.asarray(self.start if start is None else start, dtype=float)
+        self.guard.check_start(pose)
+        self._check()
+        start = on_the_wire(pose)
         path = path_to(start, self.servo, self.period)
         far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
         motion = f"The arm moves to its start pose: {far:.0f} degrees in {len(path) * self.period:.1f} s. Go?"

@@ -14,6 +14,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,13 @@ class RobotConfig:
     )
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
+    desk: str | None = cli.flag(
+        None,
+        "serve pages instead of asking in the terminal; this file then tells where (the cockpit reads it)",
+    )
+    unattended: bool = cli.flag(
+        False, "with --desk, go on when no page is heard; else the arm stops after half a second"
+    )
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,10 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
         raise ValueError(f"--pace is {config.pace}; the real arm has no slow motion, --robot twin has")
     if config.move_camera and config.robot != "twin":
         raise ValueError("--move_camera moves the twin's cameras; give --robot twin, or move yours by hand")
+    if config.unattended and config.desk is None:
+        raise ValueError("--unattended goes with --desk, which asks pages; a terminal is never lost")
+    if config.desk is not None and not Path(config.desk).absolute().parent.is_dir():
+        raise ValueError(f"--desk is {config.desk}; its folder is not there")
     parse_cameras(config.cameras)  # refused before anything is written or opened
     return Setup(config, limits, servo, arm, args)
 
@@ -237,6 +249,9 @@ def open_session(
         if wrong := beyond_limits(degrees):
             raise RuntimeError(f"the arm says that it is at {degrees.round(2).tolist()}; {wrong}; {FIRMWARE}")
         robot = MyCobotRobot(task, servo, cameras, setup.arm.home, operator, scene)
+        if scene is not None:
+            keys.show(reward=lambda: [scene.state["reward"], scene.state["max_reward"]])
+        keys.meet(robot)
         yield Session(setup, robot, operator, twin, scene)
 
 

@@ -38,6 +38,11 @@ class Timing:
         time = self.arrays()["time"][1:]
         return (len(time) - 1) / float(time[-1] - time[0]) if len(time) > 1 else float("nan")
 
+    def recent_rate(self, steps: int = 30) -> float:
+        """As `rate`, of the last steps."""
+        moments = [row[0] for row in self._rows[-steps - 1 :]]
+        return (len(moments) - 1) / (moments[-1] - moments[0]) if len(moments) > 2 else float("nan")
+
     @property
     def late_steps(self) -> int:
         return int((self.arrays()["late"][1:] > LATE).sum())

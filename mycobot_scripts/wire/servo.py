@@ -42,6 +42,7 @@ class Servo:
     def __init__(self, port: str, guard: Guard, config: ServoConfig | None = None) -> None:
         self.port, self.guard, self.config = port, guard, config or ServoConfig()
         self.error: Exception | None = None  # what ended the thread
+        self.halted = False  # targets are dropped; with `hold`, from any thread, nothing is sent any more
         self._arm: LinkedArm | None = None
         self._thread: threading.Thread | None = None
         self._watchdog: Watchdog | None = None
@@ -104,7 +105,7 @@ class Servo:
         return self._arm.stats
 
     def send(self, target: np.ndarray) -> None:
-        """Command a target (7,); it replaces an unsent one.
+        """Command a target (7,); it replaces an unsent one. Nothing happens while `halted`.
 
         SafetyStop if it is not finite; RuntimeError while the servos are released, or if the line has failed.
         """
@@ -117,8 +118,9 @@ class Servo:
         with self._wake:
             now = clock.now()
             self._asked, self._due = now, 2 * now - self._asked
-            self._wanted = target
-            self._wake.notify()
+            if not self.halted:
+                self._wanted = target
+                self._wake.notify()
 
     def hold(self) -> None:
         """Stop where the arm is, and stay there."""

@@ -16,12 +16,13 @@ from mycobot_scripts.robot.jog import (
     TerminalPad,
     axes_from,
 )
+from mycobot_scripts.robot.keys import Keys
 from teleop.devices import RATES, SLOW, Input, explain
 
 HOME = np.append(MYCOBOT.start, 0.7)
 
 
-class Typed:
+class Typed(Keys):
     """Keys by when they were typed."""
 
     def __init__(self, *presses: tuple[float, str]) -> None:

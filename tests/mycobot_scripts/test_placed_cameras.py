@@ -147,7 +147,7 @@ def test_the_script_compares_cameras_alone(tmp_path, monkeypatch, capsys):
         "Camera",
         lambda name, source: Camera(name, source, size=SIZE, opener=lambda *_: Shows(shown[name])),
     )
-    monkeypatch.setattr(check_arm, "open_keys", lambda: contextlib.nullcontext(Person()))
+    monkeypatch.setattr(check_arm, "open_person", lambda *_: contextlib.nullcontext(Person()))
     flags = ["--against", str(tmp_path / "data"), "--still", "--cameras", "top=1"]
     check_arm.main(flags)
     shown["top"] = seen(SCENE, **MOVED)
@@ -256,7 +256,7 @@ def test_the_twins_moved_camera_is_found(tmp_path, monkeypatch, capsys):
     env.reset(0)
     save_episode(tmp_path / "data", env.render("top"))
     env.close()
-    monkeypatch.setattr(check_arm, "open_keys", lambda: contextlib.nullcontext(Person()))
+    monkeypatch.setattr(check_arm, "open_person", lambda *_: contextlib.nullcontext(Person()))
     flags = ["--robot", "twin", "--against", str(tmp_path / "data"), "--still"]
     check_arm.main(flags)
     with pytest.raises(SystemExit):

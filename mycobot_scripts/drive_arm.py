@@ -1,0 +1,70 @@
+"""Drive the arm, or its twin, by hand, without recording anything.
+
+    python3 mycobot_scripts/drive_arm.py --cameras top=1,right_wrist=0
+    python3 mycobot_scripts/drive_arm.py --robot twin
+
+Keys: those of jogging (they are shown), h to the start pose, g guide it by hand, t tool or joint space, x
+slow, q quits; on the twin, b knocks its prop loose, n puts the props to another start. What stops a run
+stops this too; the next key goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from common import cli
+from mycobot_scripts.demos import Driver, find_task, own_task
+from mycobot_scripts.desk import open_person
+from mycobot_scripts.robot import (
+    Setup,
+    add_robot_flags,
+    make_device,
+    open_session,
+    parse_cameras,
+    read_setup,
+)
+from tasks import Task
+
+TWIN_TASK = "sim_mycobot320_move_cube_scripted"
+
+
+@dataclass(frozen=True)
+class DriveArmConfig:
+    """Flags of this script."""
+
+    task_name: str | None = cli.flag(None, f"scene of the twin; {TWIN_TASK} if not given")
+    jog: str = cli.flag("keyboard", "what you drive it with", ("keyboard", "gamepad"))
+    seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
+
+
+def task_of(config: DriveArmConfig, setup: Setup) -> Task:
+    """The twin's task; of the real arm, one with the cameras that there are."""
+    if setup.config.robot == "twin":
+        return find_task(config.task_name or TWIN_TASK, setup)
+    return replace(own_task(config.task_name or "drive"), cameras=tuple(parse_cameras(setup.config.cameras)))
+
+
+def parse_flags(argv: Sequence[str] | None = None) -> tuple[DriveArmConfig, Setup]:
+    """This script's flags, and those of the arm."""
+    parser = cli.make_parser(__doc__)
+    cli.add_flags(parser, DriveArmConfig)
+    add_robot_flags(parser)
+    setup = read_setup(parser, argv)
+    return cli.from_flags(DriveArmConfig, setup.args), setup
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config, setup = parse_flags(argv)
+    task = task_of(config, setup)
+    with open_person(setup, "drive_arm", task.name) as keys, open_session(setup, task, keys) as session:
+        Driver(session, make_device(config.jog, keys), config.seed).run()
+
+
+if __name__ == "__main__":
+    cli.run(main)
