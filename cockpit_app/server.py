@@ -23,7 +23,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from cockpit_app import arm, found, relay
+from cockpit_app import arm, arm_model, found, relay
 from cockpit_app.arm import ArmDefaults
 from cockpit_app.files import send_file, view_key
 from cockpit_app.jobs import Jobs, shown
@@ -194,7 +194,18 @@ def _flags(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
     return cockpit.programs.told(query["program"], query)
 
 
-_QUESTIONS = {"overview": _overview, "jobs": _jobs, "output": _output, "run": _run, "flags": _flags}
+def _controls(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
+    return arm_model.controls()
+
+
+_QUESTIONS = {
+    "overview": _overview,
+    "jobs": _jobs,
+    "output": _output,
+    "run": _run,
+    "flags": _flags,
+    "controls": _controls,
+}
 
 
 # --- actions: of the server, with the JSON of a POST

@@ -6,10 +6,10 @@ const PATIENCE = 150000; // ms; a busy machine takes long to tell a script's fla
 
 export const connection = { isLost: false, onchange: () => {} };
 
-async function ask(address, options) {
+async function ask(address, options, patience = PATIENCE) {
   let answer;
   try {
-    answer = await fetch(address, { ...options, signal: AbortSignal.timeout(PATIENCE) });
+    answer = await fetch(address, { ...options, signal: AbortSignal.timeout(patience) });
   } catch (error) {
     note(true);
     throw error;
@@ -32,9 +32,10 @@ export function get(question, values = {}) {
   return ask(`/api/${question}${query ? `?${query}` : ""}`);
 }
 
-export function post(action, body) {
+// patience: ms after which no answer counts as none
+export function post(action, body, patience) {
   const headers = { "Content-Type": "application/json", "X-Token": TOKEN };
-  return ask(`/api/${action}`, { method: "POST", headers, body: JSON.stringify(body) });
+  return ask(`/api/${action}`, { method: "POST", headers, body: JSON.stringify(body) }, patience);
 }
 
 // The address of a file of the data or runs folder.

@@ -3,6 +3,7 @@
 import { connection, get, post } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { LANGUAGES, language, load, t } from "./texts.js";
+import { stopDesk } from "./desk.js";
 import { isRunning } from "./jobs.js";
 import { Home } from "./page_home.js";
 import { Record } from "./page_record.js";
@@ -30,6 +31,7 @@ function draw() {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  page?.close?.();
   page = new PAGES[name](query);
   document.getElementById("main").replaceChildren(h("h1", {}, t(`page ${name}`)), page.element);
   if (all) page.update(all);
@@ -91,8 +93,9 @@ function announce(now) {
   setTimeout(() => ask(true), 0);
 }
 
-// While the twin moves, a button that stops it is in view on every page.
-const moving = () => all?.jobs.filter((job) => job.program === "twin" && isRunning(job)) ?? [];
+// While something may move the arm or the twin, a button that stops it is in view on every page.
+const isAtArm = (job) => job.program === "twin" || job.program === "drive" || job.program.startsWith("arm_");
+const moving = () => all?.jobs.filter((job) => isAtArm(job) && isRunning(job)) ?? [];
 
 function stopper() {
   const place = document.getElementById("stop");
@@ -100,18 +103,40 @@ function stopper() {
   show(place, jobs.length > 0);
   if (!jobs.length) return;
   if (!place.children.length) {
-    place.append(h("span", {}), h("button", { type: "button", class: "primary", onclick: () => stop() }, t("STOP (Escape)")));
+    const name = h("b", {}, t("STOP")), keys = h("small", {}, t("space bar, Escape"));
+    place.append(h("span", {}), h("button", { type: "button", onclick: () => stop() }, name, " ", keys));
   }
-  say(place.firstChild, jobs.map((job) => t("{name} moves the twin", { name: job.title })).join(", "));
+  const names = jobs.map((job) => job.title || t(`program ${job.program}`));
+  say(place.firstChild, t("{name} may move the arm", { name: names.join(", ") }));
 }
 
 async function stop() {
-  await Promise.all(moving().filter((job) => job.state === "running").map((job) => post("stop", { job: job.number })));
+  document.dispatchEvent(new Event("cockpit:stop"));
+  const asks = moving().map((job) => {
+    if (job.program !== "twin") return stopDesk(job.number);
+    return job.state === "running" ? post("stop", { job: job.number }) : null;
+  });
+  try {
+    await Promise.all(asks);
+  } catch (error) {
+    say(document.getElementById("said"), error.message);
+  }
   ask(true);
 }
 
+const isTyped = (element) => element.closest("textarea, input:not([type=checkbox], [type=radio], [type=range])");
+
+// Escape and the space bar stop, before any button that has the focus hears of them.
+function stops(event) {
+  if (event.isComposing || !moving().length) return;
+  const isSpace = event.key === " " && document.querySelector(".desk") && !isTyped(event.target);
+  if (event.key !== "Escape" && !isSpace) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (event.type === "keydown" && !event.repeat) stop();
+}
+
 function keys(event) {
-  if (event.key === "Escape" && moving().length) stop();
   if (event.target.closest("input, select, textarea, pre, video") || event.ctrlKey || event.metaKey || event.altKey) return;
   const wanted = Object.keys(PAGES)[Number(event.key) - 1];
   if (wanted) location.hash = wanted;
@@ -134,6 +159,8 @@ window.addEventListener("hashchange", () => {
   window.scrollTo(0, 0);
   document.getElementById("main").focus({ preventScroll: true });
 });
+document.addEventListener("keydown", stops, true);
+document.addEventListener("keyup", stops, true);
 document.addEventListener("keydown", keys);
 document.addEventListener("cockpit:changed", () => ask(true));
 setInterval(() => document.hidden || ask(false), JOBS_EVERY);

@@ -1,0 +1,60 @@
+// Cameras of a desk, live: each newest picture is asked for when the one before has come, so that none lies in wait.
+// A stream for each would take the few connections that a browser has for one host, and the beats would starve.
+
+import { Keyed, h } from "./dom.js";
+import { has, t } from "./texts.js";
+
+const EVERY = 1000 / 15, AGAIN = 1000; // ms between pictures; after one that did not come
+
+export class Cameras {
+  constructor(job) {
+    this.job = job;
+    this.element = h("div", { class: "cameras" });
+    this.keyed = new Keyed(this.element, (name) => name, (name) => new Camera(job, name));
+  }
+
+  update(names) {
+    const gone = [...this.keyed.parts].filter(([name]) => !names.includes(name));
+    for (const [, camera] of gone) camera.close();
+    this.keyed.update(names);
+    this.element.dataset.count = names.length;
+  }
+
+  close() {
+    for (const camera of this.keyed.parts.values()) camera.close();
+  }
+}
+
+class Camera {
+  constructor(job, name) {
+    this.address = `/desk/${job}/${encodeURIComponent(name)}.jpg`;
+    const words = has(`camera ${name}`) ? t(`camera ${name}`) : name;
+    this.picture = h("img", { alt: t("camera {name}, live", { name: words }), width: "640", height: "480" });
+    this.picture.addEventListener("load", () => this.come(true));
+    this.picture.addEventListener("error", () => this.come(false));
+    this.element = h("figure", { class: "camera" }, this.picture, h("figcaption", {}, words));
+    this.count = 0;
+    this.next();
+  }
+
+  next() {
+    if (document.hidden) {
+      this.timer = setTimeout(() => this.next(), AGAIN);
+      return;
+    }
+    this.at = performance.now();
+    this.picture.src = `${this.address}?n=${(this.count += 1)}`;
+  }
+
+  come(isThere) {
+    this.element.classList.toggle("live", isThere);
+    const wait = isThere ? Math.max(0, EVERY - (performance.now() - this.at)) : AGAIN;
+    clearTimeout(this.timer);
+    if (!this.isClosed) this.timer = setTimeout(() => this.next(), wait);
+  }
+
+  close() {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+  }
+}
