@@ -5,9 +5,6 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-<<<<<<< HEAD
-        "devices": ("Device", "Gamepad", "Input", "Keyboard", "RATES", "SLOW", "SLOW_KEY", "explain"),
-=======
         "devices": (
             "Device",
             "Gamepad",
@@ -22,7 +19,6 @@ __getattr__, __dir__, __all__ = open_door(
             "DEAD_ZONE",
             "explain",
         ),
->>>>>>> 7b4a5ff (Cockpit: the desk, a panel for whatever moves the arm; STOP in a bar, by space bar and Escape)
         "pilot": ("make_pilot",),
     },
 )

@@ -10,22 +10,26 @@ const TURNS = 6; // rates of the tool, or joints; the last one is the gripper's
 // Something that is held down by pointer or by Enter; it lets go wherever the pointer is released.
 function holdable(element, hands, { take, move = () => {}, drop }) {
   let pointer = null;
+  const ends = ["pointerup", "pointercancel"];
+  const onmove = (event) => { if (event.pointerId === pointer) move(event); };
+  const onend = (event) => { if (event.pointerId === pointer) end(); };
   const end = () => {
     if (pointer === null) return;
     pointer = null;
+    window.removeEventListener("pointermove", onmove, true);
+    for (const name of ends) window.removeEventListener(name, onend, true);
     drop();
   };
   element.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || pointer !== null) return;
+    if (event.button !== 0 || pointer !== null || !hands.isOn) return;
     event.preventDefault();
     element.setPointerCapture(event.pointerId);
     pointer = event.pointerId;
+    window.addEventListener("pointermove", onmove, true); // wherever the pointer goes
+    for (const name of ends) window.addEventListener(name, onend, true);
     take(event);
   });
-  element.addEventListener("pointermove", (event) => { if (event.pointerId === pointer) move(event); });
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    element.addEventListener(name, (event) => { if (event.pointerId === pointer) end(); });
-  }
+  element.addEventListener("lostpointercapture", onend);
   element.addEventListener("contextmenu", (event) => event.preventDefault());
   hands.ends.push(end);
 }

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from browser import chromium, require_chromium, wait_until
-from fake_desk import FakeDesk, picture
+from fake_desk import FakeDesk
 
-from cockpit_app import server
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
+from cockpit_app.server import Cockpit
 
 RATES = ["x", "y", "z", "turn x", "turn y", "turn z", "gripper"]
 SHOW = """
@@ -29,12 +29,11 @@ def driver():
 
 
 @pytest.fixture
-def desk(driver, tmp_path, monkeypatch):
+def desk(driver, tmp_path):
     """A desk that is shown, of a job that runs."""
     (tmp_path / "runs").mkdir()
-    cockpit = server.Cockpit(Places.of("data", "runs", tmp_path), keep_token(tmp_path / "runs/.cockpit"))
+    cockpit = Cockpit(Places.of("data", "runs", tmp_path), keep_token(tmp_path / "runs/.cockpit"))
     desk = FakeDesk()
-    relay(monkeypatch, desk)
     number = desk.job(cockpit)
     driver.get(cockpit.address)
     driver.execute_script("localStorage.setItem('cockpit language', 'en')")
@@ -48,17 +47,6 @@ def desk(driver, tmp_path, monkeypatch):
     cockpit.close()
     desk.close()
     driver.get_log("browser")  # a page that leaves while it asks complains
-
-
-def relay(monkeypatch, desk):
-    """Between the page and the desk."""
-    forward = server._Handler.get
-    monkeypatch.setitem(server._ACTIONS, "desk", lambda cockpit, body: desk.told(body["name"], body["body"]))
-
-    def get(self, name):
-        self.send(picture(99), "image/jpeg") if name.startswith("desk/") else forward(self, name)
-
-    monkeypatch.setattr(server._Handler, "get", get)
 
 
 def until(driver, condition):
