@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ DOCS = ROOT / "docs"
 FRONT = [ROOT / "README.md", ROOT / "README.ko.md"]
 PAGES = [*FRONT, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("ko/*.md"))]
 EDITIONS = [(FRONT[0], FRONT[1]), *((DOCS / path.name, path) for path in sorted(DOCS.glob("ko/*.md")))]
-# of every script, of TensorBoard, of Dask, and of the scripts in bench/
+# of every script, of TensorBoard, of Dask, of the scripts in bench/, and (as far as `-`) of pip and uv
 OTHERS = {"--help", "--logdir", "--nthreads", "--out", "--rows", "--rollouts", "--steps"}
+OTHERS |= {"--index", "--no", "--torch"}
 TRAIN = (
     "python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir <ckpt dir> "
     "--policy_class ACT --kl_weight 10 --chunk_size 100 --hidden_dim 512 --batch_size 8 "
@@ -44,7 +46,7 @@ def text_of(path: Path) -> str:
 
 def commands_of(path: Path) -> list[str]:
     """The command lines of a page, without their comments."""
-    lines = re.findall(r"^ {4}((?:python3|torchrun|make|source) .*)$", text_of(path), re.MULTILINE)
+    lines = re.findall(r"^ {4}((?:python3?|torchrun|make|source) .*)$", text_of(path), re.MULTILINE)
     return [re.sub(" +#.*", "", line) for line in lines]
 
 
@@ -164,8 +166,10 @@ def make_commands(target: str) -> list[list[str]]:
     """Our scripts as `make target` runs them, without running them."""
     command = ["make", "-n", target]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = printed.replace("\\\n", " ").splitlines()
-    return [shlex.split(line)[1:] for line in lines if re.search(r"python \w+\.py", line)]
+    (demo,) = re.findall(r"python (demo\.py.*)", printed)
+    command = [sys.executable, *f"{ROOT}/{demo}".split(), "--dry_run"]
+    shown = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout
+    return [shlex.split(line)[1:] for line in shown.splitlines()]
 
 
 def test_make_alone_lists_the_targets():
@@ -178,6 +182,17 @@ def test_make_alone_lists_the_targets():
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert shown[0] == shown[1] and len(shown[0].splitlines()) == len(targets)
     assert all(re.search(rf"^make {target} +\w.+$", shown[0], re.MULTILINE) for target in targets)
+
+
+def test_the_list_without_cuda_is_the_whole_list_but_cuda():
+    whole, cpu = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.txt", "requirements-cpu.txt")
+    )
+    assert re.findall(r"^-r .*", whole, re.MULTILINE) == ["-r requirements-cpu.txt"]
+    cuda = set(re.findall(r"^([\w-]+)==", whole, re.MULTILINE))
+    assert {"nvidia-cublas", "triton"} <= cuda and "torch==" in cpu and "torch==" not in whole
+    assert all("sys_platform == 'linux'" in line for line in whole.splitlines() if "==" in line)
+    assert not re.search("nvidia|cuda-|triton", cpu) and "://" not in whole + cpu
 
 
 def test_make_demo_trains_and_evaluates_the_same_policy(monkeypatch):
