@@ -152,7 +152,8 @@ def _lock(handle: int) -> None:
 
 def _note(name: str | Path) -> Path:
     """The file that says who holds a folder or a port."""
-    digest = hashlib.sha256(os.path.realpath(name).encode()).hexdigest()[:16]
+    name = str(name) if "://" in str(name) else os.path.realpath(name)  # an address is no path
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"in_use_{digest}.json"
 
 

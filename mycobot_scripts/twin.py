@@ -1,7 +1,8 @@
 """The stand-in arm: a myCobot 320 task in MuJoCo, in real time, with a serial port and cameras.
 
-Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its cameras as to any IP camera
-(`cv2.VideoCapture(url)`). The first line of its output names both, and the page that shows it.
+Connect to its port as to the arm (`pymycobot.MyCobot320(port)`; with --tcp `MyCobot320Socket(host, number)`)
+and to its cameras as to any IP camera (`cv2.VideoCapture(url)`). The first line of its output names both, and
+the page that shows it.
 
     python3 mycobot_scripts/twin.py --task_name sim_mycobot320_choose_scripted --view
     python3 mycobot_scripts/twin.py --task sim_mycobot320_move_cube_scripted --lose_replies 0.01 --legacy
@@ -9,6 +10,7 @@ Connect to its port as to the arm (`pymycobot.MyCobot320(port)`) and to its came
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -31,6 +33,7 @@ from mycobot_scripts.stand_in import (
 from mycobot_scripts.wire import (
     SLOWEST,  # noqa: E402
     clock,  # noqa: E402
+    tcp_address,  # noqa: E402
 )
 from tasks import Task  # noqa: E402
 
@@ -57,6 +60,12 @@ class TwinConfig:
     http_port: int = cli.flag(
         0, "port of the cameras on 127.0.0.1; 0: any that is free", least=0, most=65_535
     )
+    tcp: str | None = cli.flag(
+        None,
+        "serve the arm's port over TCP, at HOST:PORT (port 0: any that is free), not on a pseudo-terminal; "
+        "where there are none, as on Windows, it is 127.0.0.1:0 if not given",
+        bare="127.0.0.1:9000",
+    )
     render_quality: str = cli.flag(
         "fast", "full adds shadows and smooth edges, at a tenth of the speed", ("fast", "full")
     )
@@ -73,13 +82,23 @@ class TwinConfig:
 
 def check(config: TwinConfig) -> Task:
     """The task; ValueError for an impossible flag."""
-    if sys.platform == "win32":
-        raise RuntimeError("Windows has no pseudo-terminals; run the twin in WSL or on Linux or macOS")
+    tcp_of(config)
     task = get_task(config.task_name)
     if task.scene is None or not is_mycobot(task):
         fit = [name for name, other in TASKS.items() if other.scene and is_mycobot(other)]
         raise ValueError(f"task {task.name!r} has no myCobot 320 in simulation; choose from {', '.join(fit)}")
     return task
+
+
+def tcp_of(config: TwinConfig) -> tuple[str, int] | None:
+    """Host and number of the TCP port to serve; None for a pseudo-terminal. ValueError for another form."""
+    text = config.tcp or (None if hasattr(os, "openpty") else "127.0.0.1:0")
+    if text is None:
+        return None
+    host, _, number = text.rpartition(":")
+    if not host or not number.isdecimal() or int(number) > 65_535:
+        raise ValueError(f"--tcp is {text!r}; it must be HOST:PORT, e.g. 127.0.0.1:9000")
+    return host, int(number)
 
 
 def check_cameras(faults: Faults, cameras: list[str]) -> None:
@@ -92,7 +111,7 @@ def check_cameras(faults: Faults, cameras: list[str]) -> None:
 
 def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
     """Run the twin until Ctrl-C, SIGTERM, or the end of standard input."""
-    from mycobot_scripts.stand_in import Firmware, TwinServer, TwinWorld, serve_pty  # these open OpenGL
+    from mycobot_scripts.stand_in import Firmware, TwinServer, TwinWorld, serve_port  # these open OpenGL
 
     world = TwinWorld(
         task,
@@ -106,7 +125,7 @@ def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
         check_cameras(faults, list(world.feeds))
         firmware = Firmware(world, faults, acks=not config.legacy, speed_at_20=config.speed_at_20)
         server = TwinServer(world, firmware, config.http_port)
-        port = serve_pty(firmware, delays=not config.no_delays)
+        port = serve_port(firmware, not config.no_delays, tcp_of(config))
         try:
             announce(task, port.port, server, list(world.feeds))
             if config.view:
@@ -132,11 +151,13 @@ def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> 
     """One line for programs, then some for people."""
     named = ",".join(f"{name}={server.url}/{name}" for name in cameras)
     print(f"twin port={port} cameras={named} page={server.address}", flush=True)
+    address = tcp_address(port)
+    arm = f"MyCobot320Socket('{address[0]}', {address[1]})" if address else f"MyCobot320('{port}')"
     speed = "in real time" if clock.pace() == 1 else f"in slow motion (pace {clock.pace():g})"
     print(
         f"{task.name} runs {speed}, until Ctrl-C.\n"
         f"look at it: {server.address} in a browser\n"
-        f"talk to it: python3 -c \"import pymycobot; print(pymycobot.MyCobot320('{port}').get_angles())\"",
+        f'talk to it: python3 -c "import pymycobot; print(pymycobot.{arm}.get_angles())"',
         flush=True,
     )
 

@@ -23,7 +23,7 @@ from mycobot_scripts.robot.session import RobotConfig, Session, Setup
 from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.stand_in.firmware import Firmware, serve_port
 from mycobot_scripts.wire import clock
 from mycobot_scripts.wire.arm import ServoConfig
 from mycobot_scripts.wire.servo import Servo
@@ -100,7 +100,7 @@ def make_rig(
     with contextlib.ExitStack() as stack:
         stack.enter_context(clock.slowed(pace))
         body, guard = KinematicBody(clock.now), Guard(limits)
-        port = stack.enter_context(serve_pty(Firmware(body, faults or Faults()), delays=False))
+        port = stack.enter_context(serve_port(Firmware(body, faults or Faults()), delays=False))
         cameras = {name: Camera(name, "noise", size=SIZE, opener=lambda *_: Noise()) for name in task.cameras}
         stack.callback(close_cameras, cameras)
         for camera in cameras.values():

@@ -14,7 +14,7 @@ from mycobot_scripts.kinematics.units import on_the_wire
 from mycobot_scripts.robot.cameras import Camera
 from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits
-from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.stand_in.firmware import Firmware, serve_port
 from mycobot_scripts.wire.protocol import Command, decode_angles
 
 START = on_the_wire(np.append(MYCOBOT.start, 0.7))
@@ -47,7 +47,7 @@ class Wiretap(Firmware):
 
 
 @contextlib.contextmanager
-def emulated(faults=None, acks=True, delays=False, offset=None):
+def emulated(faults=None, acks=True, delays=False, offset=None, tcp=None):
     """A served `Wiretap` on a body that stands at the start pose, or `offset` (6,) rad away from it."""
     body = KinematicBody()
     if offset is not None:
@@ -55,7 +55,7 @@ def emulated(faults=None, acks=True, delays=False, offset=None):
         body.place(np.array(MYCOBOT.start) + offset, body.now())
         body.set_torque(range(6), True, body.now())
     firmware = Wiretap(body, faults, acks)
-    with serve_pty(firmware, delays) as pty:
+    with serve_port(firmware, delays, tcp) as pty:
         firmware.port, firmware.pty = pty.port, pty
         yield firmware
 

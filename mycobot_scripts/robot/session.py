@@ -31,7 +31,7 @@ from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.twin_client import TwinHandle, start_twin
 from mycobot_scripts.robot.twin_scene import TwinScene, axes_in_picture
 from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock
+from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock, tcp_address
 from tasks import Task
 
 ROBOTS = ("mycobot320", "twin")
@@ -46,7 +46,7 @@ class RobotConfig:
     """Which arm, and how a person controls it."""
 
     robot: str = cli.flag("mycobot320", "the real arm, or the stand-in, which is started for you", ROBOTS)
-    port: str = cli.flag("auto", "serial port of the arm; auto looks for it")
+    port: str = cli.flag("auto", "serial port of the arm, or socket://HOST:PORT; auto looks for it")
     cameras: str | None = cli.flag(
         None, "cameras by name: numbers, paths or URLs, e.g. top=1,right_wrist=/dev/v4l/by-id/NAME"
     )
@@ -123,6 +123,7 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
         raise ValueError("--unattended goes with --desk, which asks pages; a terminal is never lost")
     if config.desk is not None and not Path(config.desk).absolute().parent.is_dir():
         raise ValueError(f"--desk is {config.desk}; its folder is not there")
+    tcp_address(config.port)
     parse_cameras(config.cameras)  # refused before anything is written or opened
     return Setup(config, limits, servo, arm, args)
 

@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "body": ("ALL_JOINTS", "BodyState"),
         "faults": ("Faults",),
-        "firmware": ("Firmware", "serve_pty"),
+        "firmware": ("Firmware", "serve_port"),
         "motion": ("SPEED_AT_20",),
-        "pty_port": ("READ_TIME", "WRITE_TIME"),
+        "served_port": ("READ_TIME", "WRITE_TIME"),
         "simulated_arm": ("SimulatedArm",),
         "twin_http": ("TwinServer",),
         "world": ("TwinWorld",),

@@ -1,6 +1,6 @@
 """The myCobot 320's firmware, emulated: answers every command that `pymycobot.MyCobot320` sends to the arm.
 
-`Firmware` has no port and never sleeps; `serve_pty` gives it a serial port and real delays.
+`Firmware` has no port and never sleeps; `serve_port` gives it a serial port and real delays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from mycobot_scripts.stand_in.body import Body
 from mycobot_scripts.stand_in.emulated_parts import Gripper, KeptValues, Read, Servos, Write
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.motion import SPEED_AT_20, Mover
-from mycobot_scripts.stand_in.pty_port import PtyPort
+from mycobot_scripts.stand_in.served_port import ServedPort
+from mycobot_scripts.stand_in.wires import PtyWire, TcpWire
 from mycobot_scripts.wire import (
     Command,
     Frame,
@@ -227,6 +228,12 @@ def _pose(degrees: np.ndarray | list[float]) -> bytes:
     return encode_coords(kinematics.coords(np.radians(degrees)))
 
 
-def serve_pty(firmware: Firmware, delays: bool = True) -> PtyPort:
-    """Answer on a pseudo-terminal, in threads, until `close()`; `.port` is its name."""
-    return PtyPort(firmware, delays)
+def serve_port(firmware: Firmware, delays: bool = True, tcp: tuple[str, int] | None = None) -> ServedPort:
+    """Answer in threads until `close()`; `.port` is what clients open.
+
+    Args:
+        firmware: what answers.
+        delays: whether replies take as long as the arm's do.
+        tcp: host and port to listen on, 0 for any; None: a pseudo-terminal.
+    """
+    return ServedPort(firmware, PtyWire() if tcp is None else TcpWire(*tcp), delays)

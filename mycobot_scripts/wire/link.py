@@ -19,6 +19,7 @@ import numpy as np
 
 from common import hold_name, who_opened
 from mycobot_scripts.wire import clock
+from mycobot_scripts.wire.over_tcp import arm_over_tcp, tcp_address
 from mycobot_scripts.wire.protocol import Command, FrameParser, encode
 
 BAUD = 115200
@@ -72,13 +73,15 @@ def _open(port: str) -> Any:
     except ImportError as error:
         raise ImportError(INSTALL) from error
     try:
-        arm = MyCobot320(port, BAUD, timeout=_POLL)
+        arm = arm_over_tcp(port, _POLL) if tcp_address(port) else MyCobot320(port, BAUD, timeout=_POLL)
     except (SerialException, OSError, ValueError) as error:
         advice = "is it the right one, and free? --port auto looks for the arm"
         if isinstance(error, OSError) and "Permission" in str(error):
             advice = "sudo usermod -a -G dialout $USER, then log in again"
             if sys.platform == "win32":
                 advice = "another program has it open"
+        if tcp_address(port):
+            advice = "does a twin listen there?"
         raise RuntimeError(f"port {port} cannot be opened ({error}); {advice}") from None
     try:
         arm._serial_port.exclusive = True  # towards programs that are not ours

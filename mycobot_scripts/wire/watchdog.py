@@ -67,8 +67,8 @@ def stop(port: str, frame: bytes) -> None:
     """Send the bytes of STOP a few times. OSError if the port is gone, or another program has it."""
     import serial
 
-    line = serial.Serial(baudrate=BAUD, timeout=PAUSE, write_timeout=1.0)
-    line.rts, line.port = False, port  # as pymycobot opens it: raising RTS restarts the Basic
+    line = serial.serial_for_url(port, BAUD, do_not_open=True, timeout=PAUSE, write_timeout=1.0)
+    line.rts = False  # as pymycobot opens it: raising RTS restarts the Basic
     if sys.platform != "win32":
         line.exclusive = True
     with line:

@@ -41,7 +41,7 @@ from mycobot_scripts.robot.cameras import Camera
 from mycobot_scripts.robot.session import RobotConfig, Setup
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.stand_in.firmware import Firmware, serve_port
 from mycobot_scripts.wire.protocol import Command, encode_angles
 from mycobot_scripts.wire.servo import Servo
 
@@ -362,7 +362,7 @@ def test_all_that_moves(tmp_path, monkeypatch):
 def test_the_script_without_cameras(tmp_path, monkeypatch, capsys):
     """The arm is there, cameras are not given: bad, and nothing moves."""
     body = KinematicBody()
-    with serve_pty(Firmware(body, Faults()), delays=False) as port, open(os.devnull) as nothing:
+    with serve_port(Firmware(body, Faults()), delays=False) as port, open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
         before = body.state(body.now()).joints
         with pytest.raises(SystemExit) as ended:

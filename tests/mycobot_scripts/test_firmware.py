@@ -17,7 +17,7 @@ from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.kinematics import units
 from mycobot_scripts.kinematics.inverse import rotation, solve
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.firmware import Firmware, serve_pty
+from mycobot_scripts.stand_in.firmware import Firmware, serve_port
 from mycobot_scripts.wire import protocol
 from mycobot_scripts.wire.protocol import Command, Frame
 
@@ -62,7 +62,7 @@ def bench():
 def arm():
     """pymycobot's arm on an emulated one, without delays; its firmware is `arm.firmware`."""
     firmware = Firmware(KinematicBody())
-    with serve_pty(firmware, delays=False) as port:
+    with serve_port(firmware, delays=False) as port:
         mycobot = MyCobot320(port.port)
         mycobot.firmware = firmware
         yield mycobot
@@ -71,7 +71,7 @@ def arm():
 
 def arm_with(delays=False, acks=True, **faults):
     firmware = Firmware(KinematicBody(), Faults(**faults), acks)
-    port = serve_pty(firmware, delays)
+    port = serve_port(firmware, delays)
     return MyCobot320(port.port), port, firmware
 
 

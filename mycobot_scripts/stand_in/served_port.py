@@ -1,4 +1,4 @@
-"""A stand-in serial port: a pseudo-terminal behind which the emulated firmware answers.
+"""A stand-in serial port, behind which the emulated firmware answers.
 
 It is as slow as the arm. What goes wrong on the wire happens here: lost and late replies, commands that
 garble each other, a cable that is pulled.
@@ -6,16 +6,13 @@ garble each other, a cable that is pulled.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import queue
-import select
 import threading
 import time
-import tty
 
 import numpy as np
 
+from mycobot_scripts.stand_in.wires import PtyWire, TcpWire
 from mycobot_scripts.wire import Command, Frame, FrameParser, decode_angles, encode, encode_angles
 
 READ_TIME, WRITE_TIME = 0.030, 0.028  # s until the reply; measured (zoskek8/mycobot320_M5_control_test)
@@ -30,36 +27,33 @@ MOTION = {
 GARBLED = 25.0  # degrees by which a garbled command sends a joint elsewhere, at most
 
 
-class PtyPort:
-    """Serves a firmware on a pseudo-terminal.
+class ServedPort:
+    """Serves a firmware on a wire, in threads, until `close`; `port` is what clients open.
 
     Args:
         firmware: `firmware.Firmware`.
+        wire: what carries it; closed with this.
         delays: whether replies take as long as the arm's do.
     """
 
-    def __init__(self, firmware, delays: bool = True) -> None:
+    def __init__(self, firmware, wire: PtyWire | TcpWire, delays: bool = True) -> None:
         self._firmware, self._faults = firmware, firmware.faults
         self._delays = delays
         self._rng = np.random.default_rng(self._faults.fault_seed)
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)  # kept open: without a client, reads would fail
-        os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
+        self._wire, self.port = wire, wire.port
         self.served = 0  # frames answered or ignored
-        self._wake_read, self._wake_write = os.pipe()
         self._frames: queue.Queue[tuple[float, Frame]] = queue.Queue()
         self._ended, self._is_open = threading.Event(), True
         self._began: float | None = None  # s, when the first command came
         self._last: tuple[float, Frame] | None = None  # the last motion command, and when it was over
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
-            for target, name in ((self._receive, "pty receive"), (self._serve, "pty serve"))
+            for target, name in ((self._receive, f"{wire.name} receive"), (self._serve, f"{wire.name} serve"))
         ]
         for thread in self._threads:
             thread.start()
 
-    def __enter__(self) -> PtyPort:
+    def __enter__(self) -> ServedPort:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +63,7 @@ class PtyPort:
         """End the threads and close the port."""
         self._ended.set()
         if self._is_open:
-            os.write(self._wake_write, b"x")
+            self._wire.wake()
         for thread in self._threads:
             thread.join()
         self._unplug()
@@ -77,18 +71,15 @@ class PtyPort:
     def _unplug(self) -> None:
         if self._is_open:
             self._is_open = False
-            for handle in (self._master, self._slave, self._wake_read, self._wake_write):
-                os.close(handle)
+            self._wire.close()
 
     def _receive(self) -> None:
         """Note when each frame came, even while the one before is being answered."""
         parser = FrameParser()
         while not self._ended.is_set():
-            timeout = TORN_AFTER if parser.is_waiting else None
-            ready, _, _ = select.select([self._master, self._wake_read], [], [], timeout)
-            if self._wake_read in ready:
+            data = self._wire.receive(TORN_AFTER if parser.is_waiting else None)
+            if data is None:
                 return
-            data = os.read(self._master, 4096) if ready else b""
             frames = parser.feed(data) if data else parser.flush()
             for frame in frames:
                 self._frames.put((self._firmware.body.now(), frame))
@@ -106,7 +97,7 @@ class PtyPort:
                 self._answer(frame, arrived)
             if self._is_pulled():
                 self._ended.set()
-                os.write(self._wake_write, b"x")
+                self._wire.wake()
                 self._threads[0].join()
                 self._unplug()
 
@@ -143,8 +134,7 @@ class PtyPort:
             return
         if luck < self._faults.lose_replies + self._faults.late_share:
             self._ended.wait(self._faults.late_ms / 1000)
-        with contextlib.suppress(BlockingIOError):  # nobody reads what is sent
-            os.write(self._master, encode(frame.command, payload))
+        self._wire.send(encode(frame.command, payload))
 
     def _garbles(self, frame: Frame, arrived: float) -> bool:
         """Whether a command came so soon that it is lost, and the one before it garbled."""
