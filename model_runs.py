@@ -35,6 +35,7 @@ from mycobot_scripts.demos import (
 )
 from mycobot_scripts.desk import open_person
 from mycobot_scripts.robot import (
+    BY_HAND,
     Keys,
     Setup,
     add_robot_flags,
@@ -47,8 +48,6 @@ from viewers import note_command, refresh_report
 
 if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
     from policies import Policy
-
-BY_HAND = ("Ctrl-C", "q was pressed")  # reasons to stop after which there is no further run
 
 
 def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Reference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,16 @@ from typing import Any
 from cockpit_app.jobs import Job, Jobs
 from cockpit_app.relay import has_desk
 
+DEVICES = {  # what the arm's forms may name beside files of the cockpit's folders
+    "port": re.compile(r"auto|COM\d{1,3}|/dev/(tty|cu\.|serial/by-id/)[\w.:-]+", re.ASCII),
+    "cameras": re.compile(r"\w+=(\d{1,3}|/dev/video\d{1,3}|/dev/v4l/by-(id|path)/[\w.:-]+|https?://[^\s,]+)"),
+}
 DRIVE = "drive"  # ends by itself for any other of these
 ARM_PROGRAMS = (DRIVE, "arm_record", "arm_run", "arm_check", "arm_calibrate", "arm_against", "arm_replay")
+EXAMPLES = {
+    "port": "it takes auto, /dev/ttyUSB0 or COM3",
+    "cameras": "it takes name=source: a number, /dev/video0 or an http address, e.g. top=1,right_wrist=0",
+}
 PATIENCE = 30.0  # s for a job that drives to end
 LOOK = 0.1  # s
 
@@ -29,6 +38,14 @@ class ArmDefaults:
         """By name, those of the arm's scripts that are given; of the real arm alone but for its file."""
         names = ("port", "cameras", "arm_file") if self.robot == "mycobot320" else ("arm_file",)
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def check_devices(flag: str, words: list[str]) -> None:
+    """ValueError if one of a flag's words names neither a port nor a camera."""
+    parts = [part for word in words for part in (word.split(",") if flag == "cameras" else [word])]
+    for part in parts:
+        if not DEVICES[flag].fullmatch(part):
+            raise ValueError(f"--{flag} has {part[:60]!r}; {EXAMPLES[flag]}")
 
 
 def running(jobs: Jobs) -> list[Job]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cockpit_app.arm import ArmDefaults
+from cockpit_app.arm import DEVICES, ArmDefaults, check_devices
 from cockpit_app.places import Places
 from common import ToldFlag, choose, told_flags
 
@@ -30,6 +30,7 @@ class Program:
     title: tuple[str, ...] = ()  # the flags that say what it is about; the first one that is given
     hidden: tuple[str, ...] = ()  # flags that need a screen, a keyboard or another machine
     is_arm: bool = False  # whether it drives the cockpit's arm, with a desk
+    output: str = ""  # folder below that of runs for what it writes, unless the form says another
 
 
 CHANGES = (  # sub-commands of edit_episodes.py that make or change a dataset; all have --dry_run
@@ -81,7 +82,14 @@ PROGRAMS = {
         "mycobot_scripts/record_episodes.py", (), ("dataset_dir", "task_name"), (*_DESK, *_TIDY), is_arm=True
     ),
     "arm_run": Program("model_runs.py", (), ("ckpt_dir",), _DESK, is_arm=True),
-    "arm_check": Program("mycobot_scripts/check_arm.py", (), ("task_name",), (*_DESK, *_CHECKS), is_arm=True),
+    "arm_check": Program(
+        "mycobot_scripts/check_arm.py",
+        (),
+        ("task_name",),
+        (*_DESK, *_CHECKS),
+        is_arm=True,
+        output="check_arm",
+    ),
     "arm_calibrate": Program(
         "mycobot_scripts/check_arm.py", ("--calibrate",), ("task_name",), (*_DESK, *_CHECKS), is_arm=True
     ),
@@ -166,6 +174,8 @@ class Programs:
         given = self._arm.flags() if program.is_arm else {}
         if program.is_arm:
             words += ["--robot", self._arm.robot]
+        if program.output and not values.get("output_dir"):
+            words += ["--output_dir", self._places.shown(self._places.runs / program.output)]
         for flag in values:
             if flag not in flags:
                 problems[str(flag)[:60]] = f"{str(flag)[:60]!r} is no flag of {program.script}"
@@ -187,7 +197,10 @@ class Programs:
                 raise ValueError(problem)
             return []
         words = told.words(value)
-        self._places.check_words(name, words[1:])
+        if name in DEVICES:
+            check_devices(name, words[1:])
+        else:
+            self._places.check_words(name, words[1:])
         return words
 
 

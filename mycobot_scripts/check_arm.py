@@ -13,9 +13,8 @@ to push them back.
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,9 @@ import numpy as np
 from cameras import PlacementLimits, Reference
 from common import cli, open_page, shown
 from mycobot_scripts.checks import (
+    Checker,
     Finding,
+    Ghost,
     PlacementServer,
     arm_checks,
     calibrate,
@@ -45,6 +46,7 @@ from mycobot_scripts.desk import open_person
 from mycobot_scripts.kinematics import JOINTS, tool_point
 from mycobot_scripts.robot import (
     BUSY,
+    STOP_KEY,
     YES_NO,
     Camera,
     MyCobotRobot,
@@ -64,7 +66,6 @@ from mycobot_scripts.safety import Guard, SafetyStop
 from mycobot_scripts.wire import FIRMWARE, Servo, beyond_limits, clock
 from tasks import Task
 
-TIMED = r"line|command rate|lag|motion|start pose|camera \w+"  # findings that a slow computer causes
 CHECKED = "to its start pose, a bit of joint 6, the gripper, to where it picks"
 START_MISS = 1.0  # degrees off its start pose within which the arm counts as there
 TWIN_TASK, REAL_TASK = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
@@ -91,37 +92,6 @@ class CheckArmConfig(PlacementLimits):
         False,
         "with --against, a page that shows cameras and references while you push, until you press enter",
     )
-
-
-class Checker:
-    """Collects findings, printing each at once. The twin has no cables: what is slow is the computer."""
-
-    def __init__(self, is_twin: bool = False) -> None:
-        self.findings: list[Finding] = []
-        self._is_twin = is_twin
-
-    def add(self, findings: Iterator[Finding] | list[Finding]) -> None:
-        for finding in findings:
-            if self._is_twin and finding.level != "ok" and re.fullmatch(TIMED, finding.what):
-                finding = replace(finding, advice=BUSY)
-            self.findings.append(finding)
-            print(finding.line(), flush=True)
-
-    def attempt(self, what: str, check: Callable[[], Iterator[Finding]]) -> bool:
-        """Run a check; an error in it is a finding too. Returns whether the check finished."""
-        try:
-            self.add(check())
-        except Exception as error:
-            is_known = isinstance(error, (RuntimeError, OSError))
-            text = str(error) if is_known and str(error) else f"{type(error).__name__}: {error}"
-            self.add([Finding(what, "bad", text, "mend that, then check again")])
-            return False
-        return True
-
-    @property
-    def may_move(self) -> bool:
-        """Whether the arm is sure to be where it reports."""
-        return not any(finding.what == "port" and finding.level == "bad" for finding in self.findings)
 
 
 def picking_pose(motion: Motion) -> np.ndarray:
@@ -263,11 +233,21 @@ def compare(
 def follow(
     cameras: dict[str, Camera], references: dict[str, Reference], config: CheckArmConfig, operator: Operator
 ) -> None:
-    """Show the cameras beside their references in a browser, until the person presses enter."""
-    server = PlacementServer(cameras, references, config)
+    """Show the cameras beside their references until the person presses enter: on the person's page, or else
+    in a browser.
+    """
+    both = [(name, camera) for name, camera in cameras.items() if name in references]
+    ghosts = {name: Ghost(name, camera, references[name], config) for name, camera in both}
+    keys = operator.keys
+    if keys.see({f"{name} against its reference": ghost.look for name, ghost in ghosts.items()}):
+        keys.show(status=lambda: "; ".join(f"{name}: {ghost.text}" for name, ghost in ghosts.items()))
+        keys.ask("push the cameras until they stand well; then press enter", {"enter": True})
+        keys.show(status=None)
+        return
+    server = PlacementServer(ghosts)
     try:
         open_page(server.address)
-        operator.keys.ask(f"push the cameras, as {server.address} shows; then press enter", {"enter": True})
+        keys.ask(f"push the cameras, as {server.address} shows; then press enter", {"enter": True})
     finally:
         server.close()
 
@@ -284,7 +264,7 @@ def run(setup: Setup, config: CheckArmConfig, task: Task, operator: Operator) ->
     """All checks, or the calibration."""
     is_twin = setup.config.robot == "twin"
     pick = picking_pose(Motion.load(config.sequence))
-    folder, checker = Path(config.output_dir), Checker(is_twin)
+    folder, checker = Path(config.output_dir), Checker(is_twin, operator.show)
     references = {} if config.against is None else find_references(config.against)
     with contextlib.ExitStack() as stack:
         port, sources = setup.config.port, parse_cameras(setup.config.cameras)
@@ -300,12 +280,19 @@ def run(setup: Setup, config: CheckArmConfig, task: Task, operator: Operator) ->
             stack.callback(close_servo, servo, operator, setup.config.release)
         if config.calibrate:
             if servo is not None:
+                robot = MyCobotRobot(replace(task, cameras=()), servo, {}, setup.arm.home, operator)
+                operator.keys.meet(robot)
                 calibrate(servo, operator, setup, sources)
             return checker.findings
         task = replace(task, cameras=tuple(references) or task.cameras)
         cameras = connect_cameras(sources, task, checker, stack)
         seeing = replace(task, cameras=tuple(cameras))  # those that work
         robot = servo and MyCobotRobot(seeing, servo, cameras, setup.arm.home, operator)
+        if robot is None:
+            operator.keys.see({name: camera.look for name, camera in cameras.items()})
+        else:
+            operator.keys.meet(robot)
+            operator.show(keys=STOP_KEY)
         if references:
             compare(robot, cameras, references, config, operator, checker)
             print(summary(checker.findings))

@@ -28,6 +28,7 @@ from mycobot_scripts.demos import JointTracking, own_note, table, tracking
 from mycobot_scripts.desk import open_person
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot import (
+    STOP_KEY,
     Session,
     Setup,
     add_robot_flags,
@@ -101,9 +102,14 @@ def replay(session: Session, episode: Episode) -> Steps:
     if session.scene is not None:
         session.scene.start = episode.env_state
     steps = Steps()
+    length = len(episode)
+    session.operator.show(
+        keys=STOP_KEY, progress=lambda: {"episode": 0, "episodes": 1, "step": len(steps), "steps": length}
+    )
     with session.robot.interrupts_stop():
         step = session.robot.reset(start=start)
         rollout(session.robot, step, follow(episode.action), len(episode), steps)
+    session.operator.show(doing="idle", keys=())
     print(session.robot.report())
     if session.robot.stopped:
         raise RuntimeError(f"stopped after {len(steps)} of {len(episode)} steps: {session.robot.stopped}")

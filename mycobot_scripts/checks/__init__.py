@@ -8,8 +8,9 @@ __getattr__, __dir__, __all__ = open_door(
         "arm_checks": ("arm_checks",),
         "calibrating": ("calibrate",),
         "camera_checks": ("check_camera", "check_same", "check_visibility"),
+        "checker": ("Checker",),
         "findings": ("Finding", "judged", "summary", "write"),
-        "placement_page": ("PlacementServer",),
+        "placement_page": ("Ghost", "PlacementServer"),
         "placement_checks": ("check_placements", "find_references"),
     },
 )

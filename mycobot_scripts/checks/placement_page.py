@@ -7,8 +7,9 @@ GET /state     JSON by camera: text, advice, moved
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
@@ -50,20 +51,57 @@ def blended(picture: np.ndarray, reference: Reference, placement: Placement) -> 
     return mixed
 
 
+class Ghost:
+    """A camera beside its reference, compared for all that look at most every PERIOD.
+
+    Args:
+        name: of the camera.
+        camera: gives the pictures.
+        reference: what it showed.
+        limits: how far it may be off.
+    """
+
+    def __init__(self, name: str, camera: Camera, reference: Reference, limits: PlacementLimits) -> None:
+        self._name, self._camera, self._reference, self._limits = name, camera, reference, limits
+        self._lock, self._due = threading.Lock(), -np.inf
+        self._seen: tuple[np.ndarray, float] | None = None  # blended picture and its time
+        self._placement: Placement | None = None
+
+    def look(self) -> tuple[np.ndarray, float]:
+        """The newest picture blended with its reference, and its time; ValueError if their sizes differ."""
+        return self._compare()[0]
+
+    @property
+    def placement(self) -> Placement:
+        """How the camera stands; ValueError as from `look`."""
+        return self._compare()[1]
+
+    @property
+    def text(self) -> str:
+        """What to do, in words, and how the camera stands."""
+        try:
+            placement = self.placement
+        except ValueError as error:
+            return str(error)
+        well = placement.displacement.is_believed and not placement.is_moved
+        return f"{placement.advice or ('it stands well' if well else 'nobody knows')}: {placement.text}"
+
+    def _compare(self) -> tuple[tuple[np.ndarray, float], Placement]:
+        with self._lock:
+            if time.monotonic() >= self._due:
+                image, moment = self._camera.look()
+                self._placement = judge_placement(self._name, self._reference, image, self._limits)
+                self._seen = blended(image, self._reference, self._placement), moment
+                self._due = time.monotonic() + PERIOD
+            return self._seen, self._placement
+
+
 class PlacementServer(LocalServer):
     """Serves cameras beside their references on 127.0.0.1, in threads, until `close`."""
 
-    def __init__(
-        self, cameras: Mapping[str, Camera], references: Mapping[str, Reference], limits: PlacementLimits
-    ) -> None:
-        self.cameras = {name: camera for name, camera in cameras.items() if name in references}
-        self.references, self.limits = references, limits
+    def __init__(self, ghosts: Mapping[str, Ghost]) -> None:
+        self.ghosts = ghosts
         super().__init__(_Handler)
-
-    def look(self, name: str) -> tuple[np.ndarray, Placement]:
-        """A camera's newest picture, and how it stands; ValueError if its reference has another size."""
-        picture = self.cameras[name].latest.image
-        return picture, judge_placement(name, self.references[name], picture, self.limits)
 
 
 class _Handler(LocalHandler):
@@ -71,40 +109,38 @@ class _Handler(LocalHandler):
 
     def get(self, name: str) -> None:
         if name == "":
-            self.send(_page(self.server.cameras).encode(), "text/html; charset=utf-8")
+            self.send(_page(self.server.ghosts).encode(), "text/html; charset=utf-8")
         elif name in _FILES:
             path, content_type = _FILES[name]
             self.send(path.read_bytes(), content_type)
         elif name == "state":
-            self.send_json({camera: self._state(camera) for camera in self.server.cameras})
-        elif name in self.server.cameras:
-            self._stream(name)
+            self.send_json({name: self._state(ghost) for name, ghost in self.server.ghosts.items()})
+        elif name in self.server.ghosts:
+            self._stream(self.server.ghosts[name])
         else:
-            listed = ", ".join(self.server.cameras)
+            listed = ", ".join(self.server.ghosts)
             raise Refused(HTTPStatus.NOT_FOUND, f"no {name!r} here; there is state, and {listed}")
 
-    def _state(self, camera: str) -> dict[str, Any]:
+    def _state(self, ghost: Ghost) -> dict[str, Any]:
         try:
-            _, placement = self.server.look(camera)
+            placement = ghost.placement
         except ValueError as error:
             return {"text": str(error), "advice": "record and run with pictures of one size", "moved": True}
         is_good = placement.displacement.is_believed and not placement.is_moved
         return {"text": placement.text, "advice": placement.advice, "moved": not is_good}
 
-    def _stream(self, name: str) -> None:
-        picture, placement = self.server.look(name)  # an error is answered; later it ends the stream
+    def _stream(self, ghost: Ghost) -> None:
+        picture, _ = ghost.look()  # an error is answered; later it ends the stream
         self.begin(f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         while True:
-            jpeg = encode_jpeg(
-                blended(picture, self.server.references[name], placement)[:, :, ::-1]
-            ).tobytes()
+            jpeg = encode_jpeg(picture[:, :, ::-1]).tobytes()
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self.wfile.write(head.encode() + jpeg + b"\r\n")
             time.sleep(PERIOD)
-            picture, placement = self.server.look(name)
+            picture, _ = ghost.look()
 
 
-def _page(cameras: Mapping[str, Camera]) -> str:
+def _page(cameras: Iterable[str]) -> str:
     figures = "".join(
         f'<figure id="camera {name}"><img src="/{name}" alt="{name}">'
         f"<figcaption>{name}: <strong></strong><br><span></span></figcaption></figure>"

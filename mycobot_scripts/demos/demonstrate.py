@@ -87,10 +87,15 @@ class Guiding:
         at_least: poses to capture.
     """
 
-    help = legend(
-        [("space", "capture this pose"), ("o c", "open, close the gripper"), ("backspace", "forget the last")]
-        + [("enter", "done"), ("q", "quit")]
+    keys = (
+        ("space", "capture this pose"),
+        ("o", "open the gripper"),
+        ("c", "close it"),
+        ("backspace", "forget the last"),
+        ("enter", "done"),
+        ("q", "quit"),
     )
+    help = legend(keys)
 
     def __init__(self, servo: Servo, operator: Operator, gripper: float, at_least: int = 2) -> None:
         self._servo, self._operator, self._gripper, self._at_least = servo, operator, gripper, at_least
@@ -102,6 +107,7 @@ class Guiding:
             return None
         self._servo.release()
         print(self.help)
+        self._operator.show(doing="guide", keys=self.keys)
         try:
             while True:
                 wish = self._look()
@@ -111,6 +117,7 @@ class Guiding:
                     print(f"\n{len(self.poses)} poses; capture at least {self._at_least}")
         finally:
             self._servo.focus()
+            self._operator.show(doing="idle", keys=())
             print("\nthe arm holds itself again; you can let go")
 
     def _look(self) -> str | None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mycobot_scripts.robot import COMMON, TO_GUIDE, Session, start_rng
+from mycobot_scripts.robot import COMMON, TO_GUIDE, Session, keys_for, start_rng
 from mycobot_scripts.wire import clock
 from teleop import Device, Input, explain
 
 IDLE = 1.0  # s without anything held down after which the arm counts as idle
-KEYS = (
-    ("h", "start pose", "to the start pose"),
-    ("g", "guide", "guide by hand"),
-    ("t", "other arm", "tool, joints"),
-)
-OF_TWIN = (("b", "knock loose", "knock the prop loose"), ("n", "next", "put the props to another start"))
-QUIT = ("q", "stop", "quit")
+COMMANDS = {"start pose": "to the start pose", "guide": "guide by hand"} | COMMON
+OF_TWIN = {"knock loose": "knock the prop loose", "next": "put the props to another start"}
 
 
 class Driver:
@@ -32,16 +27,15 @@ class Driver:
         self._robot, self._servo, self._operator = session.robot, session.servo, session.operator
         self._operator.listens = False  # the device reads the keys
         self._jog = session.jog()
-        self._keys = (*KEYS, *(OF_TWIN if session.is_twin else ()), QUIT)
+        self._commands = {**COMMANDS, **(OF_TWIN if session.is_twin else {}), "stop": "quit"}
         self._moved = -np.inf  # when something was held down last, s
         self._count = 0  # of starts and knocks
         self._is_done = False
 
     def run(self) -> None:
         """Drive until the person quits."""
-        words = {command: word for _, command, word in self._keys}
-        print(explain(self._device, COMMON | words), flush=True)
-        self._operator.show(jog=self._jog, keys=[(key, word) for key, _, word in self._keys])
+        print(explain(self._device, self._commands), flush=True)
+        self._operator.show(jog=self._jog, keys=keys_for(self._commands))
         pressed = Input()
         try:
             while not self._is_done:
@@ -61,12 +55,12 @@ class Driver:
                     return
                 step = self._robot.begin()
                 self._jog.begin(self._servo.sent)
+            self._tell(pressed)
             qpos = np.asarray(step.observation["qpos"], dtype=float)
             is_guided = self._servo.released
             step = self._robot.step(
                 qpos if is_guided else self._jog.step(pressed.rates, self._robot.period, qpos)
             )
-            self._tell(pressed)
             pressed = self._device.read(clock.now())
 
     def _wait(self) -> Input:

@@ -28,6 +28,7 @@ class Executes(Protocol):
     latencies: list[float]
     held: int
     remaining: int
+    query_every: int
 
     def reset(self, key: Sequence[int] = (0,)) -> None: ...
     def __call__(self, observation: Mapping[str, Any]) -> np.ndarray: ...
@@ -53,6 +54,17 @@ class Parts:
     def length(self) -> int:
         """Steps of all of them."""
         return sum(self._lengths)
+
+    def describe(self) -> dict[str, int]:
+        """How far it is, for a page: chunk in steps, and what is to come of it and of the part."""
+        execution = self._executions[self.part]
+        return {
+            "part": self.part,
+            "parts": len(self._executions),
+            "remaining": execution.remaining,
+            "chunk": execution.query_every,
+            "left": self.left,
+        }
 
     @property
     def left(self) -> int:

@@ -12,11 +12,20 @@ import numpy as np
 from common import cli
 from episodes import episode_path
 from evaluation import Act, follow, rollout
-from mycobot_scripts.demos.demonstrate import Guiding, Jogging, scripted_actions
+from mycobot_scripts.demos.demonstrate import JOGGING, Guiding, Jogging, scripted_actions
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.recovery import FOLDER
 from mycobot_scripts.demos.waypoints import Motion, motion_through
-from mycobot_scripts.robot import Session, as_recorded, make_device, start_rng
+from mycobot_scripts.robot import (
+    BY_HAND,
+    PRESSED_Q,
+    STOP_KEY,
+    Session,
+    as_recorded,
+    keys_for,
+    make_device,
+    start_rng,
+)
 from mycobot_scripts.wire import clock
 from tasks import beside, nearest_case, sample_start
 
@@ -222,21 +231,30 @@ class Recorder:
         """Go to the start pose and move as `act` says; returns why it was stopped, if it was."""
         session, jogging = self._session, self._jogging
         session.operator.listens = True
+        session.operator.show(keys=STOP_KEY, progress=lambda: self._progress(index), success=None)
         print(f"episode {index}: {self._length} steps (q: stop)", flush=True)
         with session.robot.interrupts_stop():
             step = session.robot.reset(start=self._start)
             if jogging is not None and not step.last():
                 session.operator.listens = False  # from here on the device reads the keys
+                session.operator.show(doing="jog", jog=jogging.jog, keys=keys_for(JOGGING))
                 step = jogging.begin(session.servo.latest.target, session.robot)
             rollout(session.robot, step, act, self._length, recording)
         stopped = session.robot.stopped
+        session.operator.show(doing="idle", jog=None, keys=())
         if jogging is not None:
             print()  # ends the status line
         if jogging is not None and jogging.wish == "stop":
             session.servo.hold()
-            stopped = "q was pressed"
+            stopped = PRESSED_Q
         print(session.robot.report(), flush=True)
         return stopped
+
+    def _progress(self, index: int) -> dict[str, int]:
+        """How far it is, for a page."""
+        steps = max(0, len(self._session.robot.timing) - 1)
+        episodes = self._config.num_episodes
+        return {"episode": index, "episodes": episodes, "step": steps, "steps": self._length}
 
     def _decide(self, recording: Recording, index: int) -> str:
         """Keep the episode or not: by what the twin says, or the person."""
@@ -263,8 +281,8 @@ class Recorder:
 
     def _stopped(self, recording: Recording) -> str:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""
-        reason = self._session.robot.stopped or "q was pressed"
-        is_wish = reason in ("q was pressed", "Ctrl-C")
+        reason = self._session.robot.stopped or PRESSED_Q
+        is_wish = reason in BY_HAND
         if self._is_automatic or not len(recording):
             verdict = self._end(recording, "quit" if is_wish else "redo")
             if is_wish or (self._is_automatic and self._session.servo.error is None):
@@ -281,6 +299,7 @@ class Recorder:
             return verdict
         success = verdict == "keep" if success is None else success
         print(f"saved {recording.finish(success)}")
+        self._session.operator.show(success=success)
         return verdict
 
     def _twin_success(self) -> bool:

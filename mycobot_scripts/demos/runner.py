@@ -18,8 +18,8 @@ from mycobot_scripts.demos.placed_cameras import PlacedCameras
 from mycobot_scripts.demos.policy_runs import Guarded, Parts, RunView
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.run_flags import ModelRunsConfig
-from mycobot_scripts.demos.takeover import Corrections, TakeOver, WithCorrections
-from mycobot_scripts.robot import Session, as_recorded, make_device
+from mycobot_scripts.demos.takeover import OF_POLICY, Corrections, TakeOver, WithCorrections
+from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for, make_device
 from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock
 
@@ -109,6 +109,7 @@ class Runner:
         print(f"run {index}: {task.episode_len} steps (q: stop, m: take over)", flush=True)
         self._take_over.reset([self._config.seed, Stream.ACT, index])
         session.operator.listens = True
+        session.operator.show(keys=STOP_KEY, progress=self._progress, success=None)
         environment = self._environment(index)
         with session.robot.interrupts_stop():
             start = environment.reset(self._start(index), case)
@@ -122,6 +123,7 @@ class Runner:
             if self._speed is not None:
                 self._speed.begin(session.servo.sent)
             session.operator.listens = False  # from here on whoever may take over reads the keys
+            session.operator.show(policy=self._at_work, keys=keys_for(OF_POLICY))
             recording = self._begin_recording()
             try:
                 act = Guarded(self._act, session.robot.request_stop)
@@ -133,6 +135,16 @@ class Runner:
                 recording.abandon()
                 print(f"{recording.folder} keeps what was recorded; {RECOVER} {self._folder}")
                 raise
+
+    def _progress(self) -> dict[str, int]:
+        """How far the runs are, for a page."""
+        config, steps = self._config, max(0, len(self._session.robot.timing) - 1)
+        n = config.first_rollout + config.num_rollouts
+        return {"episode": self._index, "episodes": n, "step": steps, "steps": self._task.episode_len}
+
+    def _at_work(self) -> dict[str, Any]:
+        """Who moves the arm, and how far the policy is, for a page."""
+        return {"mode": self._take_over.mode, **self._parts.describe()}
 
     def _environment(self, index: int) -> Any:
         """The robot, with what disturbs a run; the twin itself changes its physics and its look."""
@@ -193,6 +205,7 @@ class Runner:
     def _outcome(self, index: int, case: int | None, recording: Recording | None = None) -> Outcome:
         """Find out how a run went, save it, and say so."""
         session, task = self._session, self._task
+        session.operator.show(doing="idle", policy=None, jog=None, keys=())
         judgement = self._judge(recording is not None)
         outcome = Outcome(
             index,
@@ -207,6 +220,7 @@ class Runner:
             reward = outcome.highest_reward
             success = None if reward is None else reward == max(1, task.max_reward)
             path = recording.finish(success)
+            session.operator.show(success=success)
             outcome = replace(outcome, episode=path.name)
             print(f"saved {path}: {VERDICTS[success]}{HELPED if outcome.takeovers else ''}")
             print(session.robot.report())

@@ -18,11 +18,12 @@ import numpy as np
 from evaluation import Keeper, Step
 from mycobot_scripts.demos.journal import free_episode
 from mycobot_scripts.demos.recording import Recording
-from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, legend
+from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, keys_for, legend
 from mycobot_scripts.wire import clock
 from teleop import Device, explain
 
 MIN_STEPS = 5  # a shorter correction is not kept
+OF_POLICY = {"take over": "take over", "next": "next part", "stop": "stop"}
 COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "stop": "stop"}
 
 
@@ -111,7 +112,7 @@ class TakeOver:
     def help(self) -> str:
         """What the terminal's keys do now."""
         if self.mode == "policy":
-            return legend([("m", "take over"), ("n", "next part"), ("q", "stop")]) + "   (in the terminal)"
+            return f"{legend(keys_for(OF_POLICY))}   (in the terminal)"
         return f"{explain(self._device, COMMANDS)}   (in the terminal)"
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -145,8 +146,15 @@ class TakeOver:
             return np.asarray(self._execution(observation))[: len(qpos)]
         return qpos if self.mode == "guide" else self._jog.step(rates, self._robot.period, qpos)
 
+    def _set_mode(self, mode: str) -> None:
+        """Who moves the arm from here on, and by which keys; shows it."""
+        self.mode = mode
+        commands = OF_POLICY if mode == "policy" else COMMANDS
+        jog, doing = (self._jog, mode) if mode == "jog" else (None, "guide" if mode == "guide" else "episode")
+        self._operator.show(doing=doing, jog=jog, keys=keys_for(commands))
+
     def _take(self, start: np.ndarray) -> None:
-        self.mode = "jog"
+        self._set_mode("jog")
         self.takeovers += 1
         self._jog.begin(start)
         self._corrections.begin()
@@ -156,6 +164,7 @@ class TakeOver:
         if self.mode == "guide":
             self._switch_guiding(qpos)
         self.finish()
+        self._set_mode("policy")
         self._execution.look_anew((*self._key, self.takeovers))
         self._operator.say("the policy goes on")
 
@@ -163,13 +172,13 @@ class TakeOver:
         if self.mode == "guide":
             self._robot.servo.focus()
             self._jog.begin(qpos)
-            self.mode = "jog"
+            self._set_mode("jog")
             self._operator.say("the arm holds itself again")
         elif not self._operator.holds_it(TO_GUIDE):
             self._operator.say("the servos stay on")
         else:
             self._robot.servo.release()
-            self.mode = "guide"
+            self._set_mode("guide")
             self._operator.say("guide the arm; g: it holds itself again   p: give back")
 
     def finish(self) -> None:

@@ -57,13 +57,11 @@ class Control:
     def hear(self, beat: Beat) -> None:
         """A beat; only the owner's keys and rates count, and none that comes later than the next one."""
         with self._lock:
-            if beat.number <= self._numbers.pop(beat.client, -1):
-                self._numbers[beat.client] = beat.number
-                return
-            self._numbers[beat.client] = beat.number
+            newest = self._numbers.pop(beat.client, -1)
+            self._numbers[beat.client] = max(newest, beat.number)
             if len(self._numbers) > MOST_CLIENTS:
                 del self._numbers[next(iter(self._numbers))]
-            if self.owner != beat.client and not self._is_free():
+            if beat.number <= newest or (self.owner != beat.client and not self._is_free()):
                 return
             self._give(beat.client)
             self._keys += beat.keys

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mycobot_scripts.desk.control import Control
-from mycobot_scripts.desk.pictures import Look, Pictures
+from mycobot_scripts.desk.pictures import Pictures
 from mycobot_scripts.desk.questions import Question
 from mycobot_scripts.desk.said import Said
-from mycobot_scripts.robot import LOST, STOP, Keys, check_question
+from mycobot_scripts.robot import LOST, STOP, Keys, Look, check_question
 
 if TYPE_CHECKING:
-    from mycobot_scripts.robot import Camera, MyCobotRobot
+    from mycobot_scripts.robot import MyCobotRobot
 
 FIRST = 10.0  # s within which a page must be heard before the arm moves
 LISTEN = 0.02  # s between looks whether the page is still there
@@ -38,6 +38,7 @@ FACTS: dict[str, Any] = {
     "success": None,  # of the last episode
     "reward": None,  # now, and the highest there is
     "findings": None,  # of check_arm.py so far
+    "status": None,  # one line of the present step; the last that was written over, if not shown
 }
 
 
@@ -110,7 +111,7 @@ class Desk(Keys):
 
     def meet(self, robot: MyCobotRobot) -> None:
         self.robot = robot
-        self.see({name: _look(camera) for name, camera in robot.cameras.items()})
+        self.see({name: camera.look for name, camera in robot.cameras.items()})
         self.facts["doing"] = "idle"
         deadline = time.monotonic() + FIRST
         while self.attended and self.control.silence is None:
@@ -126,9 +127,9 @@ class Desk(Keys):
         if facts.get("stopped") is not None:
             self._go_on(facts["stopped"])
 
-    def see(self, looks: Mapping[str, Look]) -> None:
-        """Show more cameras."""
+    def see(self, looks: Mapping[str, Look]) -> bool:
         self.pictures = {**self.pictures, **{name: Pictures(look) for name, look in looks.items()}}
+        return True
 
     # --- what pages ask
 
@@ -169,11 +170,3 @@ class Desk(Keys):
             is_moving = self.facts["doing"] in MOVING and self.question is None
             if self.attended and is_moving and self.control.is_lost and not self._stop:
                 self.stop(LOST)
-
-
-def _look(camera: Camera) -> Look:
-    def look() -> tuple[np.ndarray, float]:
-        picture = camera.latest
-        return picture.image, picture.time
-
-    return look

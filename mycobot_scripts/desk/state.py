@@ -24,7 +24,7 @@ def describe(desk: Desk) -> dict[str, Any]:
         "jog": jog and {"space": jog.mode, "waits_for": jog.waits_for},
         "stopped": desk.stop_asked() or facts["stopped"],
         "said": desk.said.lines(),
-        "status": desk.said.status,
+        "status": facts["status"] or desk.said.status,
         "cameras": list(desk.pictures),
         "owner": desk.control.owner,
         "heard": silence and round(silence, 3),

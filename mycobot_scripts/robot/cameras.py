@@ -194,6 +194,11 @@ class Camera:
             )
         return self._latest
 
+    def look(self) -> tuple[np.ndarray, float]:
+        """The newest picture's pixels and time (`Keys.see`)."""
+        picture = self.latest
+        return picture.image, picture.time
+
     @property
     def age(self) -> float:
         """How long ago the newest picture came, s."""

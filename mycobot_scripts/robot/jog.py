@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, TOOL_LENGTH, forward, rotation, solve
@@ -128,6 +130,12 @@ class Jog:
             self.waits_for = _NO_WAY
             return joints
         return solution
+
+
+def keys_for(commands: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The key of each command that counts now, and the word for it (`Keys.show`)."""
+    keys = {target: key for key, target in reversed(TerminalPad.layouts[0].items()) if target in commands}
+    return [(keys[command], word) for command, word in commands.items() if command in keys]
 
 
 def make_device(name: str, keys: Keys) -> Device:

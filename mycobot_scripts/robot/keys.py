@@ -10,7 +10,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from mycobot_scripts.robot.ending import ends_in_order
 from teleop import RATES
 
 Answer = TypeVar("Answer")
+Look = Callable[[], tuple[np.ndarray, float]]  # newest picture (H, W, 3) uint8 RGB, and its time (s)
 
 _NAMES = {
     "\x1b": "escape", "\r": "enter", "\n": "enter", "\t": "tab", " ": "space", "\x7f": "backspace",
@@ -63,6 +64,10 @@ class Keys:
 
     def meet(self, robot: Any) -> None:
         """The arm (`MyCobotRobot`) is ready, and has not moved; RuntimeError if it must not."""
+
+    def see(self, looks: Mapping[str, Look]) -> bool:
+        """Show further pictures by name; whether the person sees them here."""
+        return False
 
     def show(self, **facts: Any) -> None:
         """How it stands (`desk.desk.FACTS`). A function is called whenever somebody looks."""

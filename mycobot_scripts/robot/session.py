@@ -23,7 +23,7 @@ from common import cli, masked
 from constants import MYCOBOT, TASKS, Stream, is_mycobot
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
-from mycobot_scripts.robot.cameras import cameras_text, close_cameras, open_cameras
+from mycobot_scripts.robot.cameras import Camera, cameras_text, close_cameras, open_cameras
 from mycobot_scripts.robot.jog import SIDES, Jog, axes_from
 from mycobot_scripts.robot.keys import Keys
 from mycobot_scripts.robot.person import Operator
@@ -236,10 +236,11 @@ def open_session(
             twin = stack.enter_context(start_twin(task.name, **twin_flags(setup.config), randomize=randomize))
             print(f"look at it: {twin.page} in a browser", flush=True)
             port, sources = twin.port, {name: twin.cameras[name] for name in task.cameras}
-            scene = TwinScene(twin, task)
+            scene, there = TwinScene(twin, task), twin.cameras
             stack.callback(scene.close)
         else:
             port, sources = setup.config.port, camera_sources(setup, task)
+            there = parse_cameras(setup.config.cameras)
         cameras = open_cameras(sources)
         stack.callback(close_cameras, cameras)
         guard = Guard(setup.limits, action_range)
@@ -252,8 +253,17 @@ def open_session(
         robot = MyCobotRobot(task, servo, cameras, setup.arm.home, operator, scene)
         if scene is not None:
             keys.show(reward=lambda: [scene.state["reward"], scene.state["max_reward"]])
+        if setup.config.desk is not None:
+            _show_others(keys, {name: there[name] for name in there if name not in sources}, stack)
         keys.meet(robot)
         yield Session(setup, robot, operator, twin, scene)
+
+
+def _show_others(keys: Keys, sources: dict[str, str], stack: contextlib.ExitStack) -> None:
+    """Show cameras that the task does not see with; one that gives no picture stops nothing."""
+    cameras = {name: Camera(name, source) for name, source in sources.items()}
+    stack.callback(close_cameras, cameras)
+    keys.see({name: camera.look for name, camera in cameras.items()})
 
 
 def close_servo(servo: Servo, operator: Operator, release: bool) -> None:

@@ -198,6 +198,8 @@ class LinkedArm:
             return
         self._insist(Command.STOP)
         self._read()
+        if self._gripper_sent is not None:  # a command that the gripper has not got yet is forgotten
+            self._sent = np.append(self._sent[:JOINTS], self._gripper_sent / 100)
         self._stand()
         self.guard.accept(self._sent)
         self._stopped = (self._now(), self.state.qpos)

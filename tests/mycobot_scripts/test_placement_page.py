@@ -16,7 +16,7 @@ from cameras.placement import PlacementLimits, judge_placement
 from cameras.reference import make_reference
 from mycobot_scripts import check_arm
 from mycobot_scripts.checks import placement_page
-from mycobot_scripts.checks.placement_page import PlacementServer, blended
+from mycobot_scripts.checks.placement_page import Ghost, PlacementServer, blended
 from mycobot_scripts.robot.cameras import Camera
 
 SCENE = make_scene()
@@ -42,7 +42,7 @@ class Pushed:
 @contextlib.contextmanager
 def serving(source: Pushed):
     with Camera("top", "", size=SIZE, opener=lambda *_: source) as camera:
-        server = PlacementServer({"top": camera, "other": camera}, {"top": REFERENCE}, LIMITS)
+        server = PlacementServer({"top": Ghost("top", camera, REFERENCE, LIMITS)})
         try:
             yield server, camera
         finally:
@@ -107,7 +107,7 @@ def test_a_reference_of_another_size_is_told():
     source = Pushed()
     source.picture = make_scene(size=(48, 64))
     with Camera("top", "", size=(48, 64), opener=lambda *_: source) as camera:
-        server = PlacementServer({"top": camera}, {"top": REFERENCE}, LIMITS)
+        server = PlacementServer({"top": Ghost("top", camera, REFERENCE, LIMITS)})
         try:
             assert "64x48" in json.loads(get(server, "state"))["top"]["text"]
             with pytest.raises(urllib.error.HTTPError, match="400"):
