@@ -64,9 +64,14 @@ class Driver:
             pressed = self._device.read(clock.now())
 
     def _wait(self) -> Input:
-        """The arm was stopped; wait until the person wants something, and return that."""
-        pressed = Input()
-        while not (self._is_done or pressed.rates.any() or pressed.commands):
+        """The arm was stopped; wait until the person wants something, and return that.
+
+        What was pressed before counts no more, and what is held down only once it was let go.
+        """
+        pressed = Input(self._device.read(clock.now()).rates)
+        is_held = True
+        while not (self._is_done or pressed.commands or (pressed.rates.any() and not is_held)):
+            is_held = is_held and bool(pressed.rates.any())
             if self._operator.asked_to_stop():
                 self._robot.begin()  # it stops once more, and says so
             clock.sleep(self._robot.period)
