@@ -6,6 +6,7 @@ Single-threaded; `servo.Servo` is the thread that calls it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,12 +165,12 @@ class LinkedArm:
         self._is_unconfirmed = not self._tell(Command.SEND_ANGLES, payload)
         self._counts["arm"] += 1
 
-    def update(self, spare: float) -> None:
+    def update(self, spare: float, is_urgent: Callable[[], bool] = lambda: False) -> None:
         """Read the state; then send the gripper its new command, or read the servos' health.
 
-        `spare` (s) is the time until the next command, which this should not delay. Command, reading and
-        gripper together take longer than the tenth of a second between commands: a reading that would add to
-        the delay is skipped, but never two in a row.
+        `spare` (s) is the time until the next command, which this should not delay; when `is_urgent`, this
+        ends early. Command, reading and gripper together take longer than the tenth of a second between
+        commands: a reading that would add to the delay is skipped, but never two in a row.
         """
         due = self._now() + spare
         if self._is_unconfirmed and not self.released:
@@ -179,6 +180,8 @@ class LinkedArm:
             self._skipped = False
         else:
             self._skipped = True
+        if is_urgent():
+            return
         now = self._now()
         value = to_degrees(self._sent)[1] if self._counts["arm"] else self._gripper_sent
         if value != self._gripper_sent and now >= self._gripper_due:

@@ -218,8 +218,10 @@ class Servo:
         if wanted is not None and not self.released:
             self._arm.command(wanted)
         self._is_sending = False
+        if self._jobs:  # a hold does not wait for a reading
+            return
         now = clock.now()
-        self._arm.update(self._due - now if now < self._due else float("inf"))
+        self._arm.update(self._due - now if now < self._due else float("inf"), lambda: bool(self._jobs))
         with self._wake:
             if self._wanted is None and not self._jobs and not self._ending:
                 self._wake.wait(clock.real(self.config.state_period / 1000))

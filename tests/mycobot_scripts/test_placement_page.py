@@ -81,6 +81,7 @@ def test_the_page_follows_while_the_camera_is_pushed():
         assert json.loads(get(server, "state"))["top"]["moved"] is False
         source.picture = seen(SCENE, **MOVED)
         until_newer(camera)
+        time.sleep(placement_page.PERIOD)  # what is younger is told again
         state = json.loads(get(server, "state"))
         assert (
             list(state) == ["top"]
