@@ -14,6 +14,10 @@ CHECKPOINTS = ("policy_last.ckpt", "policy_best.ckpt", "policy_best_success.ckpt
 MOST_ROWS = 400  # of a history that are sent
 MOST_EVALUATIONS = 20
 PAGE_OF_DATASET = "html/index.html"
+COVERAGE = "coverage.html"
+OWN_FOLDERS = ("html", "recovered")  # below a dataset
+HDF5 = (".hdf5", ".h5", ".hdf", ".he5")
+LOGS = {".csv": "CSV", ".txt": "text", ".log": "text"}  # several of them are one recording
 _headers: dict[tuple[str, int], dict[str, Any]] = {}  # what episode files say, by path and time of change
 
 
@@ -64,10 +68,38 @@ def datasets(places: Places) -> list[dict[str, Any]]:
                 "megabytes": sum(file.stat().st_size for file in files) / 1e6,
                 "changed": max(file.stat().st_mtime for file in files),
                 "page": places.link(page) if page.is_file() else None,
+                "coverage": places.link(folder / COVERAGE) if (folder / COVERAGE).is_file() else None,
                 **_header(files[0]),
             }
         )
     return sorted(found, key=lambda one: -one["changed"])
+
+
+def importable(places: Places) -> list[dict[str, str]]:
+    """Folders and files of the data folder that look like recordings of others, by their names alone."""
+    from episodes import is_episode_name
+
+    listed: list[tuple[Path, str]] = []
+    for folder in folders_below(places.data):
+        parts = folder.relative_to(places.data).parts
+        if any(part in OWN_FOLDERS for part in parts) or any(folder.is_relative_to(one) for one, _ in listed):
+            continue
+        names = sorted(path.name for path in folder.glob("*") if path.is_file())
+        others = [name for name in names if not (name.startswith(".") or is_episode_name(name))]
+        if (folder / "meta" / "info.json").is_file():
+            listed.append((folder, "LeRobot"))
+        elif folder.suffix == ".zarr":
+            listed.append((folder, "Zarr"))
+        else:
+            files = [name for name in others if "features" not in name]
+            listed += [(folder / name, "HDF5") for name in files if Path(name).suffix.lower() in HDF5]
+            if parts and names == others:  # beside episodes of ours it is a table about them
+                endings = {Path(name).suffix.lower() for name in names}
+                listed += [(folder, word) for ending, word in LOGS.items() if ending in endings][:1]
+    return [
+        {"path": places.shown(path), "name": path.relative_to(places.data).as_posix(), "kind": kind}
+        for path, kind in listed
+    ]
 
 
 def _header(file: Path) -> dict[str, Any]:
@@ -100,7 +132,7 @@ def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
     rows = read_history(folder / "history.csv")
     checkpoints = [name for name in CHECKPOINTS if (folder / name).is_file()]
     checkpoints += sorted(path.name for path in folder.glob("policy_step_*.ckpt"))
-    report, coverage = folder / "report.html", folder / "coverage.html"
+    report, coverage = folder / "report.html", folder / COVERAGE
     files = [folder / name for name in ("history.csv", "config.json", *checkpoints)]
     return {
         "name": folder.relative_to(places.runs).as_posix(),
@@ -115,6 +147,7 @@ def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
         "changed": max((file.stat().st_mtime for file in files if file.is_file()), default=0.0),
         "report": places.link(report) if report.is_file() else None,
         "coverage": places.link(coverage) if coverage.is_file() else None,
+        "disturbed": any(folder.glob("disturbances/*/disturbances.json")),
         "result": _newest_result(folder),
         "arm_result": _newest_result(folder / "arm"),
     }

@@ -2,7 +2,7 @@
 
 GET /?token=...              the page; its cookie then lets this browser in
 GET /web/<file>              scripts, styles, texts
-GET /view/<key>/<file>       a file of datasets or runs, `data/...` or `runs/...`
+GET /view/<key>/<file>       a file, `data/...` or `runs/...`; film/<file>: a film of an episode file
 GET /desk/<job>/<camera>     MJPEG of the desk of a job that drives an arm; <camera>.jpg: one picture
 GET /api/<question>          JSON: `_QUESTIONS`
 POST /api/<action>           JSON: `_ACTIONS`; brings the token, as all POSTs (common/serving.py)
@@ -30,6 +30,7 @@ from cockpit_app.jobs import Jobs, shown
 from cockpit_app.network import addresses, outer_address
 from cockpit_app.places import Places
 from cockpit_app.programs import CHANGES, PROGRAMS, Programs
+from cockpit_app.takes import Films, takes
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
 
 WEB = Path(__file__).parent / "web"
@@ -65,6 +66,7 @@ class Cockpit(LocalServer):
         self.places, self.arm, self.starting = places, arm or ArmDefaults(), threading.Lock()
         self.jobs = Jobs(places.runs / FOLDER / "jobs")
         self.programs = Programs(places, self.arm)
+        self.films = Films(places.runs / FOLDER / "films")
         self.view_key = view_key(token)
         try:
             super().__init__(_Handler, port, host, token, addresses(host))
@@ -147,7 +149,9 @@ class _Handler(LocalHandler):
             raise Refused(HTTPStatus.FORBIDDEN, "the address of a file needs its key")
         root, _, inner = name.partition("/")
         files = f"http://{self.headers['Host']}/view/{key}/"
-        send_file(self, self.server.places.file(root, inner), files)
+        is_film = root == "film"
+        path = self.server.places.file(*(inner.split("/", 1) if is_film and "/" in inner else (root, inner)))
+        send_file(self, self.server.films.get(path) if is_film else path, files)
 
 
 # --- questions: of the server, with what stands behind `?`
@@ -190,6 +194,14 @@ def _run(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _takes(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
+    return takes(cockpit.places, cockpit.places.inside(query["path"]))
+
+
+def _importable(cockpit: Cockpit, query: dict[str, str]) -> list[dict[str, Any]]:
+    return found.importable(cockpit.places)
+
+
 def _flags(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
     return cockpit.programs.told(query["program"], query)
 
@@ -205,6 +217,8 @@ _QUESTIONS = {
     "run": _run,
     "flags": _flags,
     "controls": _controls,
+    "takes": _takes,
+    "importable": _importable,
 }
 
 

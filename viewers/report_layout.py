@@ -9,9 +9,10 @@ from viewers.pages import Html, element
 
 
 def section(title: str, *content: Html) -> Html:
-    """A part with a heading; empty without content."""
+    """A part with a heading, whose id is its title in small letters; empty without content."""
     content = tuple(part for part in content if part)
-    return element("section", element("h2", title), *content) if content else Html()
+    place = title.lower().replace(" ", "_")
+    return element("section", element("h2", title), *content, id=place) if content else Html()
 
 
 def soft(words: str) -> Html:

@@ -1,10 +1,12 @@
 // Data: the datasets that are there, what is wrong with them, and the page of each.
 
-import { post, view } from "./api.js";
+import { post } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { Changes } from "./changes.js";
 import { JobList, isRunning } from "./jobs.js";
+import { Takes } from "./takes.js";
 import { ago, number, t } from "./texts.js";
+import { Viewer } from "./viewer.js";
 
 export class Data {
   constructor(query) {
@@ -16,13 +18,11 @@ export class Data {
     this.programs = ["check", "page"];
     this.jobs = new JobList({ programs: this.programs, empty: t("nothing was checked from here yet"), after: (job) => this.after(job) });
     this.changes = new Changes(this.jobs);
-    this.frame = h("iframe", { title: t("page of the dataset"), sandbox: "allow-scripts allow-downloads" });
-    this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
-    this.name = h("h2");
-    this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
-    this.element = h("div", {}, this.viewer, h("div", { class: "columns" },
+    this.viewer = new Viewer(t("page of the dataset"));
+    this.takes = new Takes(this.viewer);
+    this.element = h("div", {}, this.viewer.element, h("div", { class: "columns" },
       h("div", {}, h("section", {}, h("h2", {}, t("datasets")), this.none, this.list), this.changes.element),
-      h("section", {}, h("h2", {}, t("checks and pages")), this.jobs.element)));
+      h("section", {}, this.takes.element, h("h2", {}, t("checks and pages")), this.jobs.element)));
   }
 
   update(all) {
@@ -32,6 +32,8 @@ export class Data {
     this.programs.splice(2, Infinity, ...all.changes.map((name) => `change_${name}`));
     this.changes.update(all);
     this.jobs.update(all.jobs.filter((job) => job.title.startsWith(`${all.places.data}/`)));
+    this.opened = this.wanted ?? this.opened;
+    this.takes.update(all, this.opened);
     if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
     this.wanted = undefined;
   }
@@ -42,15 +44,14 @@ export class Data {
   }
 
   look(dataset) {
-    show(this.viewer, Boolean(dataset));
-    if (dataset) {
-      say(this.name, dataset.name);
-      this.frame.src = view(dataset.page);
-      this.viewer.scrollIntoView();
-      this.close.focus();
-    } else {
-      this.frame.removeAttribute("src");
-    }
+    this.viewer.look(dataset.name, dataset.page);
+  }
+
+  // The episodes of one dataset, beside the list.
+  open(dataset) {
+    this.opened = dataset.path;
+    this.takes.update(this.all, this.opened);
+    this.takes.element.scrollIntoView({ block: "nearest" });
   }
 }
 
@@ -64,10 +65,11 @@ class Dataset {
     this.task = h("p", {});
     this.problem = h("p", { class: "problem", role: "alert" });
     this.open = button(t("look at it"), () => page.look(this.one));
+    this.episodes = button(t("episodes"), () => page.open(this.one));
     this.make = button(t("make its page"), () => this.start("page"));
     this.check = button(t("check it"), () => this.start("check"));
     this.element = h("article", { class: "card", id: anchor(one.path) }, h("h3", {}, one.name), this.task, this.facts, this.problem,
-      h("div", { class: "actions" }, this.open, this.make, this.check,
+      h("div", { class: "actions" }, this.episodes, this.open, this.make, this.check,
         h("a", { class: "button quiet small", href: `#train?dataset=${encodeURIComponent(one.path)}` }, t("train on it"))));
   }
 

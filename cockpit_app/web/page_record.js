@@ -4,7 +4,9 @@ import { h, say } from "./dom.js";
 import { cards, line, picker } from "./field.js";
 import { Form } from "./form.js";
 import { JobList } from "./jobs.js";
+import { Takes } from "./takes.js";
 import { number, t } from "./texts.js";
+import { Viewer } from "./viewer.js";
 
 const USUAL = "sim_mycobot320_choose_scripted";
 let held = {};
@@ -16,8 +18,10 @@ export class Record {
     this.jobs = new JobList({
       programs: ["record"], empty: t("nothing recorded from here yet"), after: (job) => this.after(job),
     });
-    this.element = h("div", { class: "columns" }, this.place,
-      h("section", {}, h("h2", {}, t("recordings")), this.jobs.element));
+    this.viewer = new Viewer(t("what next"));
+    this.takes = new Takes(this.viewer);
+    this.element = h("div", {}, this.viewer.element, h("div", { class: "columns" }, this.place,
+      h("section", {}, this.takes.element, h("h2", {}, t("recordings")), this.jobs.element)));
   }
 
   update(all) {
@@ -25,6 +29,7 @@ export class Record {
     if (!this.form) this.make(all);
     this.about();
     this.jobs.update(all.jobs);
+    this.takes.update(all, `${all.places.data}/${this.name.input.value.trim()}`);
   }
 
   make(all) {
@@ -74,6 +79,7 @@ export class Record {
     };
     this.about();
     this.form.changed();
+    this.takes.update(this.all, `${this.all.places.data}/${this.name.input.value.trim()}`);
   }
 
   usualName() {

@@ -1,9 +1,10 @@
 // Results: all runs side by side, their reports, and a comparison of those that are chosen.
 
-import { post, view } from "./api.js";
+import { post } from "./api.js";
 import { Keyed, h, say, sayName, show } from "./dom.js";
 import { JobList } from "./jobs.js";
 import { ago, number, t } from "./texts.js";
+import { Viewer } from "./viewer.js";
 
 const COMPARISON = "comparison.html"; // in the folder of runs
 
@@ -18,12 +19,9 @@ export class Results {
       ...heads.map((one) => h("th", { scope: "col" }, t(one))), h("th", {}, h("span", { class: "hidden" }, t("report"))))), this.body);
     this.compare = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.compareChosen() }, t("compare the chosen"));
     this.problem = h("p", { class: "problem", role: "alert" });
-    this.frame = h("iframe", { title: t("report"), sandbox: "allow-scripts allow-downloads" });
-    this.name = h("h2");
-    this.close = h("button", { type: "button", class: "quiet small", onclick: () => this.look(null) }, t("close"));
-    this.viewer = h("section", { class: "viewer", hidden: true }, h("header", {}, this.name, this.close), this.frame);
+    this.viewer = new Viewer(t("report"));
     this.jobs = new JobList({ programs: ["report"], empty: t("nothing was compared from here yet"), after: (job) => this.after(job) });
-    this.element = h("div", {}, this.viewer, this.none, h("div", { class: "scroll", tabindex: "0", "aria-label": t("runs") }, this.table),
+    this.element = h("div", {}, this.viewer.element, this.none, h("div", { class: "scroll", tabindex: "0", "aria-label": t("runs") }, this.table),
       h("div", { class: "actions" }, this.compare), this.problem, h("h2", {}, t("comparisons")), this.jobs.element);
   }
 
@@ -46,7 +44,7 @@ export class Results {
   after(job) {
     const next = this.all.runs.find((run) => run.path === job.title)?.coverage;
     const link = job.values.coverage ? next : `runs/${COMPARISON}`;
-    const open = () => this.look(job.values.coverage ? job.title : t("comparison"), link);
+    const open = () => this.viewer.look(job.values.coverage ? job.title : t("comparison"), link);
     return link ? [h("button", { type: "button", class: "quiet small", onclick: open }, t("look at it"))] : [];
   }
 
@@ -63,18 +61,6 @@ export class Results {
       say(this.problem, error.message);
     }
   }
-
-  look(name, link) {
-    show(this.viewer, Boolean(name));
-    if (name) {
-      say(this.name, name);
-      this.frame.src = view(link);
-      this.viewer.scrollIntoView();
-      this.close.focus();
-    } else {
-      this.frame.removeAttribute("src");
-    }
-  }
 }
 
 class Row {
@@ -83,12 +69,14 @@ class Row {
     this.box = h("input", { type: "checkbox", "aria-label": t("choose {name}", { name: run.name }), onchange: () => page.chosen() });
     const heads = ["policy", "task", "steps", "validation loss", "succeeded", "changed"];
     this.cells = heads.map((head) => h("td", { "data-head": t(head), class: head === "task" ? "wide" : "" }));
-    this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.look(this.run.name, this.run.report) }, t("report"));
+    this.report = h("button", { type: "button", class: "quiet small", onclick: () => page.viewer.look(this.run.name, this.run.report) }, t("report"));
+    this.disturbed = h("button", { type: "button", class: "quiet small", onclick: () => page.viewer.look(this.run.name, this.run.report, "disturbances") }, t("disturbances"));
+    this.map = h("button", { type: "button", class: "quiet small", onclick: () => page.viewer.look(this.run.name, this.run.coverage) }, t("map of places"));
     this.next = h("button", { type: "button", class: "quiet small", onclick: () => page.start({ runs: [this.run.path], coverage: true }) }, t("what next"));
     const name = h("th", { scope: "row" });
     sayName(name, run.name);
     this.element = h("tr", {}, h("td", {}, this.box), name, ...this.cells,
-      h("td", {}, h("div", { class: "pair" }, this.report, this.next)));
+      h("td", {}, h("div", { class: "pair" }, this.report, this.disturbed, this.map, this.next)));
   }
 
   update(run) {
@@ -99,5 +87,7 @@ class Row {
     const words = [run.policy, run.task, number(run.step), loss, success, ago(run.changed)];
     this.cells.forEach((cell, place) => sayName(cell, words[place]));
     show(this.report, Boolean(run.report));
+    show(this.disturbed, Boolean(run.report && run.disturbed));
+    show(this.map, Boolean(run.coverage));
   }
 }
