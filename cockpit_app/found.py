@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ MOST_EVALUATIONS = 20
 PAGE_OF_DATASET = "html/index.html"
 COVERAGE = "coverage.html"
 OWN_FOLDERS = ("html", "recovered")  # below a dataset
+OURS = re.compile(r"\.|episode_\d+\.hdf5$")  # names that are hidden, or of our episodes
 HDF5 = (".hdf5", ".h5", ".hdf", ".he5")
 LOGS = {".csv": "CSV", ".txt": "text", ".log": "text"}  # several of them are one recording
 _headers: dict[tuple[str, int], dict[str, Any]] = {}  # what episode files say, by path and time of change
@@ -77,15 +79,13 @@ def datasets(places: Places) -> list[dict[str, Any]]:
 
 def importable(places: Places) -> list[dict[str, str]]:
     """Folders and files of the data folder that look like recordings of others, by their names alone."""
-    from episodes import is_episode_name
-
     listed: list[tuple[Path, str]] = []
     for folder in folders_below(places.data):
         parts = folder.relative_to(places.data).parts
         if any(part in OWN_FOLDERS for part in parts) or any(folder.is_relative_to(one) for one, _ in listed):
             continue
         names = sorted(path.name for path in folder.glob("*") if path.is_file())
-        others = [name for name in names if not (name.startswith(".") or is_episode_name(name))]
+        others = [name for name in names if not OURS.match(name)]
         if (folder / "meta" / "info.json").is_file():
             listed.append((folder, "LeRobot"))
         elif folder.suffix == ".zarr":
