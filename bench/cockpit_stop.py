@@ -27,6 +27,7 @@ from mycobot_scripts.wire import Command, FrameParser
 TASK = "sim_mycobot320_move_cube_scripted"
 MOVES = (Command.SEND_ANGLES, Command.SET_GRIPPER_VALUE)
 SWING = 0.6  # s one way
+LET_GO = 0.5  # s after which what was held down may be held down anew
 CALM = 0.6  # s after STOP in which nothing may move the arm
 PATIENCE = 30.0  # s
 STALE = "3"  # s; a busy computer must not stop the arm before STOP does
@@ -85,8 +86,8 @@ def one(visitor: Visitor, tap: Tap, page: Page, ends: bool, sign: int) -> tuple[
         s until STOP was on the wire, s until the last command that moves, and such commands after STOP; the
         page from then on.
     """
-    page.rates = [0.0] * 7
-    until(lambda: page.state.get("doing") in ("idle", "jog"), page)
+    page.rates = None
+    time.sleep(LET_GO)
     page.rates = [0, 0, 0, 0, 0, sign * 0.5, 0]
     until(lambda: page.state["doing"] == "jog" and not page.state["stopped"], page)
     time.sleep(SWING + 0.1 * random.random())

@@ -12,7 +12,7 @@ from cockpit_app.jobs import Job, Jobs
 from cockpit_app.relay import has_desk
 
 DEVICES = {  # what the arm's forms may name beside files of the cockpit's folders
-    "port": re.compile(r"auto|COM\d{1,3}|/dev/(tty|cu\.|serial/by-id/)[\w.:-]+", re.ASCII),
+    "port": re.compile(r"auto|COM\d{1,3}|/dev/(tty|cu\.|serial/by-id/)[\w.:-]+|socket://[\w.:-]+", re.ASCII),
     "cameras": re.compile(r"\w+=(\d{1,3}|/dev/video\d{1,3}|/dev/v4l/by-(id|path)/[\w.:-]+|https?://[^\s,]+)"),
 }
 DRIVE = "drive"  # ends by itself for any other of these
