@@ -2,7 +2,8 @@
 
 A policy that thinks for 0.4 s gives chunks of 20 actions, all of which are executed, 10 a second: a chunk
 ends every two seconds. Wanted: 10.0 +- 0.1 steps a second, no pause over 120 ms. The twin runs on this
-machine too, which should have nothing else to do.
+machine too, which should have nothing else to do. A second table has the port alone, with and without TCP:
+round trips to a twin that answers at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from constants import get_task
 from evaluation import BackgroundExecution, ChunkedExecution
 from mycobot_scripts.robot import ArmFile, MyCobotRobot, open_cameras, start_twin
 from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.wire import Servo
+from mycobot_scripts.wire import Command, Link, Servo
 
 TASK = "sim_mycobot320_move_cube_scripted"
 SWING = math.radians(10)  # of joints 1 and 6, back and forth over four seconds
@@ -30,7 +31,9 @@ WAYS = {
     "silent firmware": {"legacy": True},
     "silent firmware, 1 % of replies lost": {"legacy": True, "lose_replies": 0.01},
     "acknowledged, each chunk waited for (--sync)": {},
+    "acknowledged writes, over TCP": {"tcp": "127.0.0.1:0"},
 }
+WIRES = {"pseudo-terminal": {}, "TCP": {"tcp": "127.0.0.1:0"}}
 
 
 class Thinker:
@@ -75,6 +78,17 @@ def measure(way: str, seconds: float, thought: float) -> list[str]:
     return [way, *cells, f"{execute.held}", f"{line.lost}", f"{state['slipped']:.2f}"]
 
 
+def round_trips(wire: str, count: int) -> list[str]:
+    """Median, 99th percentile and slowest of so many questions (ms); a row of the second table."""
+    with start_twin(TASK, no_delays=True, **WIRES[wire]) as twin:
+        link = Link(twin.port)
+        for _ in range(count):
+            link.ask(Command.GET_ANGLES)
+        times = 1000 * np.array(link.latencies)
+        link.close()
+    return [wire, str(len(times)), *(f"{np.percentile(times, share):.2f}" for share in (50, 99, 100))]
+
+
 def main() -> None:
     parser = make_parser(__doc__, repeats=1)
     parser.add_argument("--minutes", type=float, default=5.0, help="of each way")
@@ -85,6 +99,9 @@ def main() -> None:
     args = parse(parser)
     seconds = 3.0 if args.quick else 60 * args.minutes
     facts = machine()
+    trips = [round_trips(wire, 100 if args.quick else 3000) for wire in WIRES]
+    trip_header = ["port", "round trips", "median ms", "99 % ms", "slowest ms"]
+    report(f"{TASK} on the twin, round trips without the arm's delays", facts, trip_header, trips)
     rows = [measure(way, seconds, args.thought) for way in args.ways]
     header = [
         "way",

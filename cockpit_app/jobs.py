@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit_app.runner import END, ENDED, JOB, OUTPUT, STARTED, STOP, write_json
-from common import began
+from common import PYTHON, began
 
 ROOT = Path(__file__).resolve().parents[1]
 TAIL = 8192  # bytes of an output in which its progress stands
@@ -248,7 +248,7 @@ class Jobs:
 def shown(command: list[str], place: Path) -> str:
     """A command as a person would type it in a folder."""
     script = command[0] if place == ROOT else str(ROOT / command[0])
-    return f"python3 {shlex.join([script, *command[1:]])}"
+    return f"{PYTHON} {shlex.join([script, *command[1:]])}"
 
 
 def _launch(folder: Path) -> None:

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import began
+from common import began, replace_file
 
 JOB, OUTPUT, ENDED, STARTED = "job.json", "output.log", "ended.json", "started.json"
 STOP, END = "stop", "end"  # files that ask for Ctrl-C, and to end it at once
@@ -28,7 +28,7 @@ def write_json(path: Path, value: object) -> None:
     """Write a file as a whole or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    replace_file(part, path)
 
 
 def _ours(process: subprocess.Popen) -> dict[str, int]:
@@ -57,6 +57,7 @@ def run(folder: Path) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0.5"}
+    environment["PYTHONIOENCODING"] = "utf-8"  # as the output is read; a file's own may be another on Windows
     environment.pop("ACT_HELP", None)
     with open(folder / OUTPUT, "ab") as output:
         process = subprocess.Popen(

@@ -20,6 +20,7 @@ from common.flag_values import MOST_SEED as MOST_SEED
 from common.flag_values import Flag, Kind, Rule, shown
 from common.flag_values import check as check
 from common.flag_values import flags_of_type as flags_of_type
+from common.processes import PYTHON
 
 Config = TypeVar("Config")
 
@@ -68,7 +69,7 @@ class Parser(argparse.ArgumentParser):
             if each.rule.required and name == each.name
         )
         command = " COMMAND" if self._subparsers else ""
-        self.usage = f"python3 {self.prog}{command}{needed} [options]"
+        self.usage = f"{PYTHON} {self.prog}{command}{needed} [options]"
         return super().format_help()
 
     def error(self, message: str) -> Any:
@@ -135,7 +136,7 @@ def make_parser(description: str, titles: Sequence[str] = ()) -> Parser:
     """
     examples = re.findall(r"^ *(python3 .*(?:\\\n.*)*)$", description, re.MULTILINE)
     script = re.match(r"python3 (\S+\.py)", examples[0]) if examples else None
-    epilog = "\n".join(f"  {re.sub(' +', ' ', example)}" for example in examples)
+    epilog = "\n".join(f"  {PYTHON}{re.sub(' +', ' ', example)[7:]}" for example in examples)
     parser = Parser(
         prog=script[1] if script else None,
         description=description.strip().splitlines()[0],

@@ -19,6 +19,7 @@ import psutil
 from common.processes import has_ended, here
 
 UNFINISHED = ".unfinished_edit"  # in a folder that is being changed: holds new files until all are written
+PATIENCE = 3.0  # s that Windows gets until a file may be replaced
 PLAN = "plan.json"  # in that folder: what the change does, and whether all new files are written
 _FULL = {  # errors of a system that has no room for a file
     errno.ENOSPC: "no space left on device; free some",
@@ -51,9 +52,21 @@ def complete_file(path: str | Path) -> Iterator[Path]:
             yield part
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(part, real)
+            replace_file(part, real)
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace_file(old: str | Path, new: str | Path) -> None:
+    """`os.replace`. Windows refuses it while somebody has `new` open, e.g. a virus scanner: he gets time."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(old, new)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -127,7 +140,7 @@ def move_file(old: Path, new: Path) -> None:
             new.symlink_to(os.path.join(old.parent.absolute(), os.readlink(old)))
         old.unlink()
     else:
-        os.replace(old, new)
+        replace_file(old, new)
 
 
 def check_folder(path: str | Path, flag: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+PYTHON = "python" if sys.platform == "win32" else "python3"  # as a person types it
 LOOK_EVERY = 0.2  # s between two checks whether a command still runs
 CLOCK_STEP = 3600.0  # s by which the clock may be moved while a file is written
 _SHARED_MEMORY = (
@@ -72,7 +73,7 @@ def has_ended(pid: int, place: str, changed: float) -> bool:
 
 def this_command() -> str:
     """The command line of this process, as a person would give it."""
-    return f"python3 {shlex.join(sys.argv)}"
+    return f"{PYTHON} {shlex.join(sys.argv)}"
 
 
 _watched: set[int] = set()
@@ -123,7 +124,7 @@ def _is_mapped(entry: Path) -> bool:
     """Whether a process still uses it, e.g. one in a container, which has another number there."""
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
-            if entry.name in maps.read_text(errors="replace"):
+            if entry.name in maps.read_text(encoding="utf-8", errors="replace"):
                 return True
         except OSError:
             continue

@@ -5,7 +5,6 @@ lerobot_contents.py has what the dataset holds; each version of the format has i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from common import Workers, cli, complete_file, empty_folder, hold, spread
+from common import Workers, cli, complete_file, empty_folder, hold, replace_file, spread
 from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.lerobot_contents import Contents, ExportedEpisode, Writer, check_alike
 from dataset_tools.lerobot_v21 import WriterV21
@@ -65,7 +64,7 @@ def export_lerobot(flags: ExportFlags) -> None:
         try:
             writer = WRITERS[flags.version](contents, stage)
             writer.write(_encode(writer, flags))
-            os.replace(stage, target)
+            replace_file(stage, target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6

@@ -28,6 +28,7 @@ from common import (
     move_file,
     read_plan,
     remove_unfinished,
+    replace_file,
     spread,
     this_command,
 )
@@ -148,7 +149,7 @@ def finish(root: Path, summary: str) -> None:
     for place in sorted(stage.rglob("*.hdf5")):
         target = root / place.relative_to(stage)
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(place, target)
+        replace_file(place, target)
     history = root / HISTORY
     entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
     if identity not in entries[-1:]:  # else a stopped command has noted it already

@@ -117,7 +117,7 @@ def free_memory() -> int:
     """
     free = psutil.virtual_memory().available
     limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdecimal():
+    if limit.is_file() and (text := limit.read_text(encoding="ascii").strip()).isdecimal():
         free = min(free, int(text))
     if hasattr(psutil, "RLIMIT_AS"):  # Linux
         process = psutil.Process()

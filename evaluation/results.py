@@ -12,12 +12,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from common import complete_file, hold_briefly
+from common import complete_file, hold_briefly, replace_file
 from evaluation.outcomes import Summary
 from evaluation.settings import Settings
 
@@ -80,7 +79,7 @@ def _write_copy(result: Path, copy: Path, run: Path) -> None:
         folder = _new_folder(run / FOLDER, f"earlier_{copy.stem}")
         for path in (copy.with_suffix(".txt"), copy):
             if path.is_file():
-                os.replace(path, folder / path.name)
+                replace_file(path, folder / path.name)
     content = json.loads(result.read_text(encoding="utf-8"))
     content[KEPT_IN] = result.parent.relative_to(run).as_posix()
     with complete_file(copy.with_suffix(".txt")) as part:

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import (
+    PYTHON,  # noqa: E402
     LocalServer,  # noqa: E402
     cli,  # noqa: E402
     open_page,  # noqa: E402
@@ -157,7 +158,7 @@ def announce(task: Task, port: str, server: LocalServer, cameras: list[str]) -> 
     print(
         f"{task.name} runs {speed}, until Ctrl-C.\n"
         f"look at it: {server.address} in a browser\n"
-        f'talk to it: python3 -c "import pymycobot; print(pymycobot.{arm}.get_angles())"',
+        f'talk to it: {PYTHON} -c "import pymycobot; print(pymycobot.{arm}.get_angles())"',
         flush=True,
     )
 

@@ -95,7 +95,7 @@ def _commit() -> str:
         "--abbrev=12",
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown: no git repository"
     return done.stdout.strip()

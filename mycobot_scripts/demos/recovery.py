@@ -7,14 +7,13 @@ journal, the steps are removed, the episode moves to its place, the journal goes
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from common import Held, hold
+from common import Held, hold, replace_file
 from episodes import Episode, JpegFrames
 from mycobot_scripts.demos.journal import (
     HEADER,
@@ -106,7 +105,7 @@ def make_episode(folder: Path, target: Path, name: str, success: bool | None = N
     (folder / STEPS).unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     path = _free_path(target)
-    os.rename(folder / name, path)
+    replace_file(folder / name, path)
     sync_folder(path.parent)
     shutil.rmtree(folder)
     return Recovered(path, length, lost_bytes, name == KEPT)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from common import replace_file
 from mycobot_scripts.robot import Keys, Setup, ends_in_order, open_keys
 
 
@@ -50,4 +51,4 @@ def write_address(path: Path, address: dict[str, object]) -> None:
     part.unlink(missing_ok=True)
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         json.dump(address, file)
-    os.replace(part, path)
+    replace_file(part, path)

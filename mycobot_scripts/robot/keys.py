@@ -32,6 +32,7 @@ _WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "S": "delete"}  #
 _HANGUL = dict(
     zip("ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ", "qwertyuiopasdfghjklzxcvbnm", strict=True)
 )
+NOBODY = "nobody can answer: standard input is closed; run this in a terminal"
 POLL = 0.02  # s between looks while waiting
 
 
@@ -107,7 +108,7 @@ class _Asking(Keys):
                     return answers[name]
             if not self.is_open:
                 print(flush=True)
-                raise RuntimeError("nobody can answer: standard input is closed; run this in a terminal")
+                raise RuntimeError(NOBODY)
             time.sleep(POLL)
 
 
@@ -160,9 +161,7 @@ class TerminalKeys(_Asking):
         try:
             return input(prompt)
         except EOFError:
-            raise RuntimeError(
-                "nobody can answer: standard input is closed; run this in a terminal"
-            ) from None
+            raise RuntimeError(NOBODY) from None
         finally:
             if self._saved is not None:
                 import tty
@@ -175,6 +174,7 @@ class ConsoleKeys(_Asking):
 
     def __init__(self) -> None:
         self._ending = ends_in_order()
+        self.is_open = sys.stdin is not None and sys.stdin.isatty()
 
     def __enter__(self) -> ConsoleKeys:
         self._ending.__enter__()
@@ -196,7 +196,10 @@ class ConsoleKeys(_Asking):
         return names
 
     def line(self, prompt: str) -> str:
-        return input(prompt)
+        try:
+            return input(prompt)
+        except EOFError:
+            raise RuntimeError(NOBODY) from None
 
 
 def open_keys() -> TerminalKeys | ConsoleKeys:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mycobot_scripts.wire import ALONE
+
 TWIN = Path(__file__).resolve().parents[1] / "twin.py"
 START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
 _NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a twin is behind no proxy
@@ -63,8 +65,9 @@ class TwinHandle:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
-            start_new_session=True,  # a Ctrl-C is for the driver, who then needs the arm to hold
+            encoding="utf-8",
+            errors="replace",
+            **ALONE,  # a Ctrl-C is for the driver, who then needs the arm to hold
         )
         lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(lines,), daemon=True)

@@ -28,5 +28,6 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "replies": ("FIRMWARE", "Reply", "ask", "beyond_limits"),
         "servo": ("Servo",),
+        "watchdog": ("ALONE",),
     },
 )

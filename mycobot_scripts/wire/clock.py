@@ -32,8 +32,8 @@ def slowed(factor: float) -> Iterator[None]:
 
 
 def now() -> float:
-    """Seconds since a fixed moment, like `time.monotonic`."""
-    return time.monotonic() * _pace
+    """Seconds since a fixed moment. `time.monotonic` would advance by 15.6 ms at a time on Windows."""
+    return time.perf_counter() * _pace
 
 
 def real(seconds: float) -> float:

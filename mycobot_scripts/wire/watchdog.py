@@ -19,6 +19,11 @@ TIMES, PAUSE = 4, 0.08  # times that STOP is sent, and s between: the first may 
 LOOK = 0.25  # s between checks that the driver is still the parent: another process may hold its pipe
 GOODBYE = b"."
 PATIENCE = 5.0  # s
+ALONE = (  # options of a process that no Ctrl-C and no closed terminal reaches
+    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    if sys.platform == "win32"
+    else {"start_new_session": True}
+)
 
 
 class Watchdog:
@@ -30,15 +35,12 @@ class Watchdog:
     """
 
     def __init__(self, port: str, stop: bytes) -> None:
-        alone = {"start_new_session": True}
-        if sys.platform == "win32":
-            alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).resolve()), port, stop.hex()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            **alone,
+            **ALONE,
         )
 
     def close(self, is_stopped: bool = True) -> None:
