@@ -178,7 +178,7 @@ def test_a_twin_from_recording_to_running(tmp_path):
     script(tmp_path, "mycobot_scripts/replay_episode", *arm, "--dataset_dir", data, "--episode_idx", 0)
     train = (*task, "--dataset_dir", data, "--ckpt_dir", runs, *SMALL_FLAGS, "--num_steps", 6)
     script(tmp_path, "imitate_episodes", *train)
-    script(tmp_path, "model_runs", *arm, "--ckpt_dir", runs, "--num_rollouts", 1, "--range_margin", 100)
+    script(tmp_path, "model_runs", *arm, "--ckpt_dir", runs, "--num_rollouts", 1, "--range_margin", 10)
 
 
 @pytest.mark.slow
