@@ -210,6 +210,10 @@ def _controls(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
     return arm_model.controls()
 
 
+def _arm_model(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
+    return arm_model.arm_model()
+
+
 _QUESTIONS = {
     "overview": _overview,
     "jobs": _jobs,
@@ -219,6 +223,7 @@ _QUESTIONS = {
     "controls": _controls,
     "takes": _takes,
     "importable": _importable,
+    "arm_model": _arm_model,
 }
 
 
