@@ -6,13 +6,14 @@ import { LANGUAGES, language, load, t } from "./texts.js";
 import { stopDesk } from "./desk.js";
 import { isRunning } from "./jobs.js";
 import { Home } from "./page_home.js";
+import { Arm } from "./page_arm.js";
 import { Record } from "./page_record.js";
 import { Train } from "./page_train.js";
 import { Run } from "./page_run.js";
 import { Data } from "./page_data.js";
 import { Results } from "./page_results.js";
 
-const PAGES = { home: Home, record: Record, data: Data, train: Train, run: Run, results: Results };
+const PAGES = { home: Home, arm: Arm, record: Record, data: Data, train: Train, run: Run, results: Results };
 const JOBS_EVERY = 1000, ALL_EVERY = 5000; // ms
 const LIGHT = "cockpit light";
 

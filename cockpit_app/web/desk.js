@@ -18,8 +18,8 @@ export { stopDesk } from "./link.js";
 const word = (text) => (has(`word ${text}`) ? t(`word ${text}`) : text);
 
 export class Desk {
-  // job: its number; jog: whether the arm is driven here; onended(job); onstate(state)
-  constructor({ job, jog = false, onended = () => {}, onstate = () => {} }) {
+  // job: its number; jog: whether the arm is driven here; beside: more to look at; onended(job); onstate(state)
+  constructor({ job, jog = false, beside = [], onended = () => {}, onstate = () => {} }) {
     Object.assign(this, { job, onended, onstate, heard: performance.now(), question: undefined });
     this.hands = new Hands(() => this.link?.beat());
     this.cameras = new Cameras(job);
@@ -29,7 +29,7 @@ export class Desk {
     this.take = h("button", { type: "button", class: "primary", onclick: () => this.link.own() }, t("take control"));
     this.others = h("div", { class: "card others", hidden: true, role: "status" }, h("p", {}, t("another page has the control")), this.take);
     this.lost = h("p", { class: "problem", role: "alert" });
-    this.element = h("section", { class: "desk", "aria-label": t("desk") }, this.cameras.element,
+    this.element = h("section", { class: "desk", "aria-label": t("desk") }, h("div", { class: "side" }, this.cameras.element, ...beside),
       h("div", { class: "side" }, this.others, this.now.element, this.jog?.element, this.report.element, this.lost));
     this.onkey = (event) => (event.type === "keydown" ? this.down(event) : this.hands.release(`key ${event.code}`));
     for (const what of ["keydown", "keyup"]) document.addEventListener(what, this.onkey, true);

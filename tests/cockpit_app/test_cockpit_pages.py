@@ -13,7 +13,7 @@ from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, WEB, Cockpit
 from episodes import Episode
 
-PAGES = ("home", "record", "data", "train", "run", "results")
+PAGES = ("home", "arm", "record", "data", "train", "run", "results")
 NASTY = "<img src=x onerror=document.title='broken'>"
 NAMELESS = """
 const controls = "a, button, input, select, textarea, summary, iframe, video, [tabindex]";
@@ -92,7 +92,7 @@ def test_it_is_used_by_keyboard_alone(driver, cockpit):
 
     open_page(driver, cockpit)
     body = driver.find_element("tag name", "body")
-    body.send_keys("4")
+    body.send_keys("5")
     wait_until(driver, "location.hash === '#train'")
     driver.execute_script("document.getElementById('skip').focus()")
     seen = set()
@@ -100,7 +100,7 @@ def test_it_is_used_by_keyboard_alone(driver, cockpit):
         active = driver.switch_to.active_element
         seen.add(driver.execute_script("return arguments[0].textContent.trim() || arguments[0].id", active))
         active.send_keys(Keys.TAB)
-    assert {"Cockpit", "Start", "Record", "Data", "Train", "Run", "Results", "Record some"} <= seen
+    assert {"Cockpit", "Start", "Arm", "Record", "Data", "Train", "Run", "Results", "Record some"} <= seen
 
 
 def test_a_language_is_chosen_and_kept(driver, cockpit):
