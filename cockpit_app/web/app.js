@@ -32,7 +32,7 @@ function draw() {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  page?.close?.();
+  page?.leave?.();
   page = new PAGES[name](query);
   document.getElementById("main").replaceChildren(h("h1", {}, t(`page ${name}`)), page.element);
   if (all) page.update(all);

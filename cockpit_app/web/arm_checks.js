@@ -23,15 +23,15 @@ export class Checks {
     this.list = h("ul", { class: "findings", "aria-live": "polite" });
     this.empty = h("p", { class: "soft" }, t("no findings yet"));
     this.keyed = new Keyed(this.list, (one) => one.number, (one) => new Found(one));
-    this.element = h("section", { class: "card checks" }, h("h2", {}, t("checks")), h("div", { class: "form" }, this.way.element), this.place,
-      h("h3", {}, t("findings")), this.empty, this.list);
+    this.element = h("section", { class: "card checks" }, h("h2", {}, t("checks")), h("div", { class: "form" }, this.way.element), this.place);
+    this.found = h("section", { class: "card found" }, h("h2", {}, t("findings")), this.empty, this.list);
     this.make();
     if (last.length) this.tell(last);
-    else this.read();
   }
 
   // What the last check found, if one was made here.
   async read() {
+    this.isRead = true;
     try {
       const answer = await fetch(view(`${FOLDER}/report.json`));
       if (answer.ok && !last.length) this.tell(await answer.json());
@@ -76,6 +76,8 @@ export class Checks {
   update(all, isBusy) {
     this.all = all;
     this.fill();
+    const isMade = all.jobs.some((job) => job.program === "arm_check" && ["done", "failed"].includes(job.state));
+    if (isMade && !isBusy && !last.length && !this.isRead) this.read();
     this.form.update(all.jobs);
     this.form.button.disabled = isBusy;
   }

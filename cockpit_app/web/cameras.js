@@ -4,7 +4,7 @@
 import { Keyed, h } from "./dom.js";
 import { has, t } from "./texts.js";
 
-const EVERY = 1000 / 15, AGAIN = 1000; // ms between pictures; after one that did not come
+const EVERY = 100, AGAIN = 1000; // ms between pictures; after one that did not come
 
 export class Cameras {
   constructor(job) {

@@ -3,14 +3,16 @@
 
 import { Cameras } from "./cameras.js";
 import { Keyed, h, say, show } from "./dom.js";
-import { Hands, keyName } from "./hands.js";
+import { Hands, controls, keyName } from "./hands.js";
 import { JogPanel } from "./jog.js";
 import { Link } from "./link.js";
 import { isRunning } from "./jobs.js";
 import { has, number, t } from "./texts.js";
 
 const TYPED = "textarea, select, input:not([type=checkbox], [type=radio], [type=range])";
+const ALIASES = { tab: "t" }; // a key that moves the focus: the other one that means the same
 const FRAME_KEYS = ["space", "escape"]; // they stop, whatever else a script calls so
+const LOOK = 700; // ms until the frame is asked again whether the desk is there
 const SILENCE = 1500; // ms without an answer that are worth a word
 
 export { stopDesk } from "./link.js";
@@ -26,6 +28,7 @@ export class Desk {
     this.now = new Now((key) => this.link.press(key), (given) => this.link.answer(this.state.question.id, given));
     this.report = new Report();
     this.jog = jog ? new JogPanel(this.hands) : null;
+    controls().then(({ slow_key: key }) => { this.now.slow = key; }, () => {}); // a switch of the page
     this.take = h("button", { type: "button", class: "primary", onclick: () => this.link.own() }, t("take control"));
     this.others = h("div", { class: "card others", hidden: true, role: "status" }, h("p", {}, t("another page has the control")), this.take);
     this.lost = h("p", { class: "problem", role: "alert" });
@@ -58,18 +61,28 @@ export class Desk {
   update(all) {
     const job = all.jobs.find((one) => one.number === this.job);
     if (job && !this.state) this.now.wait(job.last);
+    if (all.arm?.job === this.job) this.link.begin();
+    else if (!this.state) this.look();
     if (this.isEnded || !job || isRunning(job)) return;
-    this.isEnded = true;
     this.close();
     this.onended(job);
+  }
+
+  // Soon look again whether the job has its desk by now.
+  look() {
+    this.asking ??= setTimeout(() => {
+      this.asking = undefined;
+      if (!this.isEnded) document.dispatchEvent(new Event("cockpit:changed"));
+    }, LOOK);
   }
 
   down(event) {
     if (["Meta", "Control", "Alt"].includes(event.key)) this.hands.release();
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.target.closest(TYPED)) return;
     const name = keyName(event);
+    if (name === "tab") return; // it moves the focus; what it means to a script has another key
     if (!this.state || !this.link.isMine || FRAME_KEYS.includes(name)) return;
-    if (["enter", "tab"].includes(name) && event.target.closest("a, button, summary, input")) return;
+    if (name === "enter" && event.target.closest("a, button, summary, input")) return;
     if (!this.use(name, event)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -92,12 +105,13 @@ export class Desk {
       if (!event.repeat) this.jog?.toggle();
       return true;
     }
-    const isKey = keys.some((one) => one.key === name);
-    if (isKey && !event.repeat) this.link.press(name);
-    return isKey;
+    const key = keys.find((one) => (ALIASES[one.key] ?? one.key) === name)?.key;
+    if (key && !event.repeat) this.link.press(key);
+    return Boolean(key);
   }
 
   close() {
+    this.isEnded = true;
     for (const what of ["keydown", "keyup"]) document.removeEventListener(what, this.onkey, true);
     this.hands.close();
     this.link.close();
@@ -105,7 +119,7 @@ export class Desk {
   }
 }
 
-const keyShown = (key) => (FRAME_KEYS.includes(key) ? null : h("kbd", {}, has(`key ${key}`) ? t(`key ${key}`) : key));
+const keyShown = (key) => (FRAME_KEYS.includes(key) ? null : h("kbd", {}, has(`key ${key}`) ? t(`key ${key}`) : ALIASES[key] ?? key));
 
 // What is asked or done at present, in a box that keeps its height: nothing moves under a finger.
 class Now {
@@ -151,7 +165,7 @@ class Now {
   fill(question, keys) {
     show(this.form, Boolean(question?.takes_line));
     if (question?.takes_line) this.line.focus();
-    const entries = question ? question.answers : keys;
+    const entries = question ? question.answers : keys.filter((one) => one.key !== this.slow);
     this.row.replaceChildren(...entries.map((one, place) => h("button", {
       type: "button", class: question && place === 0 ? "primary" : "quiet",
       onclick: () => (question ? this.answer({ key: one.key }) : this.press(one.key)),

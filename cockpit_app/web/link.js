@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 
 const EVERY = 100, PATIENCE = 1500; // ms
+const AGAIN = 1000; // ms, where nobody answers
 const MOST = 4; // beats on their way at once; a slow network must not starve the others
 const CLIENT = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 let number = Date.now(); // of a beat; it rises as long as the page lives
@@ -22,6 +23,11 @@ export class Link {
   // hands: what is held down, {rates(), slow}, read at each beat; onstate(state); onsilence(why)
   constructor(job, { hands, onstate, onsilence }) {
     Object.assign(this, { job, hands, onstate, onsilence, keys: [], waiting: 0, seen: 0, state: null, isClosed: false });
+  }
+
+  // The desk is there by now: begin to beat.
+  begin() {
+    if (this.timer || this.isClosed) return;
     this.timer = setInterval(() => this.tick(), EVERY);
     this.tick();
   }
@@ -32,7 +38,7 @@ export class Link {
 
   // A page in the background is not looked at: it lets go, and is silent.
   tick() {
-    if (!document.hidden && this.waiting < MOST) this.beat();
+    if (!document.hidden && this.waiting < MOST && performance.now() > (this.pause ?? 0)) this.beat();
   }
 
   beat() {
@@ -48,11 +54,14 @@ export class Link {
     if (mine < this.seen || this.isClosed) return;
     this.seen = mine;
     this.state = state;
+    this.pause = 0;
     this.onstate(state);
   }
 
   miss(error, mine) {
-    if (mine > this.seen && !this.isClosed) this.onsilence(error.message);
+    if (mine < this.seen || this.isClosed) return;
+    this.pause = performance.now() + AGAIN;
+    this.onsilence(error.message);
   }
 
   press(key) {
@@ -79,7 +88,7 @@ export class Link {
 
   close() {
     clearInterval(this.timer);
-    this.beat(); // with nothing held any more
+    if (this.state && !this.pause) this.beat(); // with nothing held any more
     this.isClosed = true;
   }
 }

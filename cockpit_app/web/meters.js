@@ -63,7 +63,7 @@ class Row {
 
   update(state, limits) {
     const value = state?.qpos?.[this.place], sent = state?.sent?.[this.place];
-    const text = value === undefined ? "–" : this.isGripper ? `${Math.round(value * 100)} %` : `${number(degrees(value), 1)}°`;
+    const text = value === undefined ? "–" : this.isGripper ? `${Math.round(value * 100)} %` : `${degrees(value).toFixed(1)}°`;
     say(this.value, text);
     const [low, high] = limits ?? [0, 1];
     const share = (one) => `${100 * Math.min(1, Math.max(0, (one - low) / (high - low)))}%`;

@@ -49,7 +49,7 @@ export class Arm {
     this.form = new Form({ program: "drive", first, start: t("connect"), onstart: () => this.begun() });
     this.place.append(this.form.element);
     this.checks = new Checks({ all, shared: this.shared, onstart: () => this.begun() });
-    this.below.append(h("div", {}, this.place, this.checks.element), h("section", {}, h("h2", {}, t("at the arm before")), this.jobs.element));
+    this.below.append(h("div", {}, this.place, this.checks.element), h("section", {}, this.checks.found, h("h2", {}, t("at the arm before")), this.jobs.element));
     this.changed();
   }
 
@@ -96,7 +96,7 @@ export class Arm {
     this.deskPlace.replaceChildren();
   }
 
-  close() {
+  leave() {
     this.rise();
   }
 }

@@ -14,8 +14,8 @@ void main() {
   float light = 0.42 + 0.45 * max(dot(n, vec3(0.36, -0.48, 0.8)), 0.0) + 0.18 * max(dot(n, vec3(-0.8, 0.5, 0.33)), 0.0);
   gl_FragColor = vec4(color * mix(light, 1.0, flat_), 1.0);
 }`;
-const GROUND = 0.5, LINE = 0.1; // m: half of its side, between its lines
-const LOOKS_AT = [0, 0, 0.2], FAR = 1.35; // m
+const GROUND = 0.4, LINE = 0.1; // m: half of its side, between its lines
+const LOOKS_AT = [-0.08, 0, 0.17], FAR = 1.15; // m
 const STEP = 0.12; // rad of a key
 
 let asked = null;

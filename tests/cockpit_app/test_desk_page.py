@@ -16,6 +16,7 @@ const done = arguments[2];
 import("/web/desk.js").then(({ Desk }) => {
   window.desk = new Desk({ job: arguments[0], jog: arguments[1], onended: () => { window.ended = true; } });
   document.getElementById("main").replaceChildren(window.desk.element);
+  window.desk.update({ jobs: [], arm: { job: arguments[0] } });
   done();
 });
 """
