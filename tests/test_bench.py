@@ -34,6 +34,8 @@ ROWS = {
         "ours, all cores",
     ],
     "growth.py": GROWTH,
+    "cockpit_stop.py": ["STOP, from its POST", "page gone, from its last beat"],
+    "cockpit_cameras.py": ["two pages, nobody looks at the cameras", "two pages, two cameras each"],
     "imports.py": ["ACT, raw pictures", "ACT++, JPEG", "CSV and H.264"],
     "looks.py": [
         "plain",

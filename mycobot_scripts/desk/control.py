@@ -14,6 +14,7 @@ from teleop import RATES, SLOW
 QUIET = 0.5  # s without a beat of the owner after which nothing is held down, and the arm holds
 FORGOTTEN = 5.0  # s likewise after which the next page that is heard becomes the owner
 MOST_CLIENTS = 100  # of which numbers are remembered
+MOST_KEYS = 100  # that wait for a script which does not ask for them
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Control:
             if beat.number <= newest or (self.owner != beat.client and not self._is_free()):
                 return
             self._give(beat.client)
-            self._keys += beat.keys
+            self._keys = [*self._keys, *beat.keys][-MOST_KEYS:]
             share = SLOW if beat.slow else 1.0
             self._rates = np.zeros(len(RATES)) if beat.rates is None else share * np.array(beat.rates)
 

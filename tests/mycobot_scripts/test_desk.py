@@ -103,6 +103,9 @@ def test_numbers_of_many_clients_are_forgotten():
     for n in range(300):
         control.hear(Beat(f"client {n}", 0, ()))
     assert len(control._numbers) <= 100
+    for n in range(300):
+        control.hear(Beat("client 0", 1 + n, ("h",)))
+    assert len(control.poll()) <= 100
 
 
 @pytest.mark.parametrize(
