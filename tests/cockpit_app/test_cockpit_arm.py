@@ -221,7 +221,7 @@ def test_a_page_drives_the_twin_through_the_cockpit(cockpit, tmp_path):
     try:
         slow = {"pace": "0.2", "stale": "20", "frozen": "60"}
         status, answer = do(twin, "start", {"program": "drive", "values": slow})
-        assert status == HTTPStatus.OK and "desk" not in answer["job"]["shown"]
+        assert status == HTTPStatus.OK and "--desk" not in answer["job"]["shown"]
         job, beats = answer["job"]["number"], 0
 
         def beat(**body):
