@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = open_door(
             "told_if_full",
         ),
         "flag_json": ("ToldFlag", "told_flags"),
-        "flag_values": ("Flag", "check"),
+        "flag_values": ("Flag", "check", "is_number"),
         "live_view": ("LiveView",),
         "locks": ("Held", "hold", "hold_briefly", "hold_name"),
         "logs": ("Row", "RunLog", "check_wandb", "is_flat", "open_log", "write_csv"),

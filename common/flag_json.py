@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.flag_values import Flag, Kind, Rule
+from common.flag_values import Flag, Kind, Rule, is_number
 
 _ITEMS = {item.__name__: item for item in (bool, int, float, str, Path)}
 _FORMS = {form.__name__: form for form in (tuple, dict)}
@@ -79,7 +79,7 @@ class ToldFlag:
         if not texts or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{name} is {value!r:.60}; it must be {kind.text}")
         for text in texts:
-            if text.startswith("-") and not _is_number(text):
+            if text.startswith("-") and not is_number(text):
                 raise ValueError(f"{name} is {text!r:.60}; it must not begin with a dash")
         if problem := self._problem(texts):
             raise ValueError(problem)
@@ -98,14 +98,6 @@ class ToldFlag:
         if flag.kind.form is None and len(items) > 1:
             return f"{name} is {' '.join(texts)!r:.60}; it must be one value"
         return flag.problem(tuple(items) if flag.kind.form is tuple else items[0])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def told_flags(told: dict[str, Any]) -> dict[str, ToldFlag]:

@@ -85,6 +85,15 @@ class Rule:
         return f"{hint}choose from {', '.join(names)}"
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number, as `float` reads it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _plain(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
 

@@ -17,9 +17,7 @@ from episodes import BASE, entries_of
 from readers import lerobot_format as lerobot
 from tasks import Entry
 
-DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-VIDEO_PATH = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
-EPISODES, EPISODES_STATS, TASKS = "meta/episodes.jsonl", "meta/episodes_stats.jsonl", "meta/tasks.jsonl"
+EPISODES_STATS, TASKS = "meta/episodes_stats.jsonl", "meta/tasks.jsonl"
 MODALITY = "meta/modality.json"  # GR00T alone reads it
 STATISTICS = ("min", "max", "mean", "std", "count")
 
@@ -31,16 +29,16 @@ class WriterV21(Writer):
     readers = "LeRobot 0.3.3, GR00T and openpi"
 
     def video(self, camera: str, i: int) -> Path:
-        return self._place(VIDEO_PATH, i, video_key=f"{lerobot.IMAGES}{camera}")
+        return self._place(lerobot.VIDEO_PATH_V2, i, video_key=f"{lerobot.IMAGES}{camera}")
 
     def write(self, stats: Sequence[EpisodeStats]) -> None:
         contents, root = self.contents, self.root
         numbers = range(len(contents.sources))
         for i in numbers:
-            lerobot.write_table(self._place(DATA_PATH, i), arrow_table(contents.columns(i)))
+            lerobot.write_table(self._place(lerobot.DATA_PATH_V2, i), arrow_table(contents.columns(i)))
         episodes = zip(numbers, contents.texts, contents.lengths, strict=True)
         _write_lines(
-            root / EPISODES,
+            root / lerobot.EPISODES_PATH_V2,
             ({"episode_index": i, "tasks": [text], "length": length} for i, text, length in episodes),
         )
         _write_lines(
@@ -53,8 +51,8 @@ class WriterV21(Writer):
             "codebase_version": f"v{self.version}",
             "total_videos": len(numbers) * len(contents.cameras),
             "total_chunks": _chunk(numbers[-1]) + 1,
-            "data_path": DATA_PATH,
-            "video_path": VIDEO_PATH if contents.cameras else None,
+            "data_path": lerobot.DATA_PATH_V2,
+            "video_path": lerobot.VIDEO_PATH_V2 if contents.cameras else None,
         }
         lerobot.write_json(root / lerobot.INFO, places | contents.info)
         lerobot.write_json(root / lerobot.OURS, contents.extras)

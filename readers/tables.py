@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common import is_number
 from episodes import EpisodeError
 from readers.base import Reader, Recorded, Recording, Survey
 from readers.videos import VIDEOS, whole_video
@@ -126,21 +127,13 @@ def _read(file: Path) -> tuple[list[str], np.ndarray]:
     wrong = next((i for i, line in enumerate(lines) if len(line) != len(names)), None)
     if wrong is not None:
         raise EpisodeError(f"{file.name} has {len(lines[wrong])} columns in row {wrong}, not {len(names)}")
-    if len(set(names)) < len(names) or all(map(_is_number, names)):
+    if len(set(names)) < len(names) or all(map(is_number, names)):
         raise EpisodeError(f"{file.name} must begin with a line that names its columns, each once")
     return names, np.array([[_value(word) for word in line] for line in lines[1:]], float)
 
 
 def _value(word: str) -> float:
-    return float(word) if _is_number(word) else np.nan
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return float(word) if is_number(word) else np.nan
 
 
 def _arrays(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -12,11 +12,9 @@ from typing import Any
 from episodes import EpisodeError, episode_path, is_episode_name
 from readers.base import one_line
 from readers.lerobot import lerobot_format as lerobot
-from readers.lerobot.info import LINES, Info, pointer_error, read_json, table_files
+from readers.lerobot.info import Info, pointer_error, read_json, table_files
 from readers.lerobot.paths import Places, inside
 
-DATA_V2 = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-VIDEO_V2 = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
 MOST_EPISODES = 10**9
 
 
@@ -184,7 +182,7 @@ def _contents(path: Path) -> list[dict[str, Any]]:
 
 def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
     """Lines of the table of episodes, with a name for each; without a table, one for each data file."""
-    path = root / LINES
+    path = root / lerobot.EPISODES_PATH_V2
     if not path.is_file():
         tables = [file for file in places.files if file.endswith(".parquet")]
         yield from ((file, {"episode_index": i}) for i, file in _numbered(tables).items())
@@ -197,7 +195,7 @@ def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 row = None
-            yield f"line {i + 1} of {LINES}", row
+            yield f"line {i + 1} of {lerobot.EPISODES_PATH_V2}", row
 
 
 def _numbered(files: Sequence[str]) -> dict[int, str]:
@@ -214,8 +212,9 @@ def _entry_v2(
     info: Info, row: Mapping[str, Any], index: int, places: Places, extras: dict[str, Any]
 ) -> LeRobotEpisode:
     numbers = {"episode": index, "chunk": index // info.chunks_size, "file": index}
-    data, is_alone = places.place(info.data_path, "", numbers, DATA_V2, True)
-    videos = {key: places.place(info.video_path, key, numbers, VIDEO_V2, True)[0] for key in places.cameras}
+    data, is_alone = places.place(info.data_path, "", numbers, lerobot.DATA_PATH_V2, True)
+    template = lerobot.VIDEO_PATH_V2
+    videos = {key: places.place(info.video_path, key, numbers, template, True)[0] for key in places.cameras}
     return LeRobotEpisode(
         index,
         whole(row, "length"),

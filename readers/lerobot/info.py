@@ -12,11 +12,11 @@ from typing import Any
 from episodes import MOST_FPS, listed, whole_rate
 from readers.base import one_line
 from readers.lerobot import lerobot_format as lerobot
+from readers.videos import VIDEOS
 
-LINES, TABLE = "meta/episodes.jsonl", "meta/episodes"  # of the episodes: in v2, in v3
+LINES, TABLE = lerobot.EPISODES_PATH_V2, "meta/episodes"  # of the episodes: in v2, in v3
 KEYS = {"codebase_version", "features", "fps", "data_path", "video_path", "total_frames", "chunks_size"}
 POINTER = b"version https://git-lfs.github.com/spec/"
-CHUNK = 1000  # episodes in a folder, where info.json does not say
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(\.\d+)?")
 
 
@@ -73,7 +73,7 @@ def read_info(root: Path, fps: int | None = None) -> Info:
         {name: feature for name, feature in features.items() if isinstance(feature, dict)},
         content.get("data_path"),
         content.get("video_path"),
-        size if isinstance(size, int) and size > 0 else CHUNK,
+        size if isinstance(size, int) and size > 0 else lerobot.CHUNK_FILES,
         (*notes, *more),
     )
 
@@ -98,7 +98,7 @@ def pointer_error(path: Path) -> FileNotFoundError | None:
 
 def contents(root: Path) -> str:
     """What a dataset's folder holds, in words."""
-    kinds = {"tables": (".parquet",), "videos": (".mp4", ".mkv", ".webm", ".avi", ".mov")}
+    kinds = {"tables": (".parquet",), "videos": VIDEOS}
     files = [path for path in root.rglob("*") if path.relative_to(root).parts[0] != "meta"]
     parts = [f"{sum(path.suffix.lower() in ends for path in files)} {kind}" for kind, ends in kinds.items()]
     meta = sorted(path.name for path in (root / "meta").iterdir()) if (root / "meta").is_dir() else []
