@@ -125,6 +125,10 @@ def human_rows() -> dict[str, Row]:
             rows[f"{label}, human{way}"] = Row(
                 task, f"{train}{near}{longer}", record=record, episodes=count, has_prior=has_prior
             )
+        longest = "--num_steps 10000" if task == INSERTION else "--num_steps 5000"
+        plain = Row(task, f"{SMALL}{near} {longest}", record=record, episodes=count)
+        rows[f"{label}, human, longer"] = plain
+        rows[f"{label}, human, multiplied"] = replace(plain, multiply="--num_episodes 200")
         features = f"{{policies}}/{slug(f'{label}, human')}/{LAST}"
         rows[f"{label}, human, VINN"] = Row(
             task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count
