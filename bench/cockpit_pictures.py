@@ -17,10 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cockpit_app import FOLDER, Cockpit, Places, keep_token
+from cockpit_app import FOLDER, ArmDefaults, Cockpit, Places, keep_token
+from cockpit_app.jobs import Job
+from cockpit_app.relay import DESK, has_desk
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("home", "record", "data", "train", "run", "results")
+PAGES = ("home", "arm", "record", "data", "train", "run", "results")
 SIZES = {"wide": (1400, 900), "narrow": (390, 900)}  # width, height (pixels)
 GAP, SCALE, QUALITY = 24, 0.5, 82
 SETTLE = 6.0  # s until a page has asked for everything
@@ -51,24 +53,37 @@ def sheet(driver, cockpit: Cockpit, page: str) -> np.ndarray:
     )
 
 
+def connect(cockpit: Cockpit) -> Job:
+    """Drive the twin, whose desk the page then shows."""
+    words, _ = cockpit.programs.command("drive", {})
+    job = cockpit.jobs.start("drive", words, "", {}, cockpit.places.here, {"desk": DESK})
+    while not has_desk(job):
+        time.sleep(0.2)
+    time.sleep(2 * SETTLE)  # until the arm is connected
+    return job
+
+
 def main() -> None:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     places = Places.of("data", "runs", Path.cwd())
-    cockpit = Cockpit(places, keep_token(places.runs / FOLDER))
+    cockpit = Cockpit(places, keep_token(places.runs / FOLDER), arm=ArmDefaults(robot="twin"))
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+    for flag in ("--headless=new", "--no-sandbox", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
         for program in ("record", "train", "evaluate", "change_delete"):
             cockpit.programs.told(program, {})  # so that no picture waits for it
         for page in PAGES:
+            job = connect(cockpit) if page == "arm" else None
             path = DOCS / f"cockpit_{page}.jpg"
             cv2.imwrite(str(path), sheet(driver, cockpit, page), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             print(path)
+            if job:
+                cockpit.jobs.stop(job.number)
     finally:
         driver.quit()
         cockpit.close()

@@ -119,7 +119,11 @@ export class Desk {
   }
 }
 
-const keyShown = (key) => (FRAME_KEYS.includes(key) ? null : h("kbd", {}, has(`key ${key}`) ? t(`key ${key}`) : ALIASES[key] ?? key));
+function keyShown(key) {
+  const name = ALIASES[key] ?? key;
+  return FRAME_KEYS.includes(name) ? null : h("kbd", {}, has(`key ${name}`) ? t(`key ${name}`) : name);
+}
+
 
 // What is asked or done at present, in a box that keeps its height: nothing moves under a finger.
 class Now {
