@@ -209,10 +209,17 @@ def evaluations(places: Places, folder: Path) -> list[dict[str, Any]]:
 def arm_runs(places: Places, folder: Path) -> dict[str, Any] | None:
     """The episodes of a policy's runs on the arm or the twin, and their page; None without any."""
     arm = folder / "arm"
-    episodes = len(list(arm.glob("episode_*.hdf5")))
+    episodes = list(arm.glob("episode_*.hdf5"))
     page = arm / PAGE_OF_DATASET
-    link = places.link(page) if page.is_file() else None
-    return {"path": places.shown(arm), "episodes": episodes, "page": link} if episodes else None
+    if not episodes:
+        return None
+    return {
+        "name": places.shown(arm),
+        "path": places.shown(arm),
+        "episodes": len(episodes),
+        "changed": max(episode.stat().st_mtime for episode in episodes),
+        "page": places.link(page) if page.is_file() else None,
+    }
 
 
 def _evaluation(places: Places, folder: Path) -> dict[str, Any]:

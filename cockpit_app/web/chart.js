@@ -1,4 +1,4 @@
-// Losses over steps: one line for each column, on a logarithmic scale.
+// Losses over steps: one line for each column or each run, on a logarithmic scale.
 
 import { h, s } from "./dom.js";
 import { number, t } from "./texts.js";
@@ -40,12 +40,12 @@ export class LossChart {
   }
 
   update(rows, total) {
-    const names = columns(rows);
+    const names = this.columns(rows);
     const values = rows.flatMap((row) => names.map((name) => row[name])).filter((value) => value > 0);
     const isEmpty = values.length === 0;
     this.empty.hidden = !isEmpty;
     this.picture.style.display = isEmpty ? "none" : "";
-    const state = `${rows.length} ${rows.at(-1)?.step} ${total} ${document.documentElement.lang}`;
+    const state = `${names} ${rows.length} ${rows.at(-1)?.step} ${total} ${document.documentElement.lang}`;
     if (isEmpty || state === this.drawn) return;
     this.drawn = state;
     const [low, high] = [Math.min(...values) * 0.9, Math.max(...values) * 1.1];
@@ -58,6 +58,14 @@ export class LossChart {
     this.picture.setAttribute("aria-label", t("losses, the last {loss} at step {step}", {
       loss: number(newest?.["val/loss"] ?? values.at(-1), 4), step: number(rows.at(-1).step),
     }));
+  }
+
+  columns(rows) {
+    return columns(rows);
+  }
+
+  label(name) {
+    return label(name);
   }
 
   axes(low, high, last, x, y) {
@@ -88,7 +96,31 @@ export class LossChart {
   entry(rows, name) {
     const newest = [...rows].reverse().find((row) => row[name] !== undefined);
     return h("li", {}, s("svg", { class: "swatch", viewBox: "0 0 26 6", "aria-hidden": "true" },
-      s("line", { x1: 0, x2: 26, y1: 3, y2: 3, class: `line ${this.kind(name)}` })), `${label(name)} `,
+      s("line", { x1: 0, x2: 26, y1: 3, y2: 3, class: `line ${this.kind(name)}` })), `${this.label(name)} `,
       h("b", {}, number(newest[name], 4)));
+  }
+}
+
+const MOST_RUNS = 6; // that differ by their lines
+
+// Validation losses of several runs side by side: a line for each; {name, history}.
+export class RunsChart extends LossChart {
+  update(runs) {
+    this.names = runs.map((run) => run.name).slice(0, MOST_RUNS);
+    const rows = runs.slice(0, MOST_RUNS).flatMap((run) => run.history.filter((row) => row["val/loss"] > 0)
+      .map((row) => ({ step: row.step, [run.name]: row["val/loss"] })));
+    super.update(rows.sort((a, b) => a.step - b.step), 0);
+  }
+
+  columns() {
+    return this.names;
+  }
+
+  label(name) {
+    return name;
+  }
+
+  kind(name) {
+    return `run_${this.names.indexOf(name)}`;
   }
 }

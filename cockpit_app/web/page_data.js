@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { Changes } from "./changes.js";
 import { JobList, isRunning } from "./jobs.js";
+import { Seat } from "./seat.js";
 import { Takes } from "./takes.js";
 import { ago, number, t } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -15,12 +16,13 @@ export class Data {
       h("p", { class: "actions" }, h("a", { class: "button primary", href: "#record" }, t("record some"))));
     this.list = h("div", { class: "jobs" });
     this.sets = new Keyed(this.list, (one) => one.path, (one) => new Dataset(one, this));
-    this.programs = ["check", "page"];
+    this.programs = ["check", "page", "arm_replay"];
     this.jobs = new JobList({ programs: this.programs, empty: t("nothing was checked from here yet"), after: (job) => this.after(job) });
     this.changes = new Changes(this.jobs);
     this.viewer = new Viewer(t("page of the dataset"));
-    this.takes = new Takes(this.viewer);
-    this.element = h("div", {}, this.viewer.element, h("div", { class: "columns" },
+    this.seat = new Seat(["arm_replay"]);
+    this.takes = new Takes(this.viewer, (take) => this.replay(take));
+    this.element = h("div", {}, this.seat.element, this.viewer.element, h("div", { class: "columns" },
       h("div", {}, h("section", {}, h("h2", {}, t("datasets")), this.none, this.list), this.changes.element),
       h("section", {}, this.takes.element, h("h2", {}, t("checks and pages")), this.jobs.element)));
   }
@@ -29,11 +31,12 @@ export class Data {
     this.all = all;
     this.none.hidden = all.datasets.length > 0;
     this.sets.update(all.datasets);
-    this.programs.splice(2, Infinity, ...all.changes.map((name) => `change_${name}`));
+    this.programs.splice(3, Infinity, ...all.changes.map((name) => `change_${name}`));
     this.changes.update(all);
     this.jobs.update(all.jobs.filter((job) => job.title.startsWith(`${all.places.data}/`)));
+    this.seat.update(all);
     this.opened = this.wanted ?? this.opened;
-    this.takes.update(all, this.opened);
+    this.takes.update(all, all.datasets.find((one) => one.path === this.opened));
     if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
     this.wanted = undefined;
   }
@@ -47,10 +50,19 @@ export class Data {
     this.viewer.look(dataset.name, dataset.page);
   }
 
+  // An episode once more, on the arm or its twin.
+  replay(take) {
+    this.takes.start("arm_replay", { dataset_path: `${this.opened}/${take.name}.hdf5` });
+  }
+
+  close() {
+    this.seat.close();
+  }
+
   // The episodes of one dataset, beside the list.
   open(dataset) {
     this.opened = dataset.path;
-    this.takes.update(this.all, this.opened);
+    this.takes.update(this.all, dataset);
     this.takes.element.scrollIntoView({ block: "nearest" });
   }
 }

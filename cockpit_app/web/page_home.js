@@ -1,14 +1,18 @@
 // First contact: an empty folder leads through record, train and run, by one button each.
+// Of a cockpit of the twin (--robot twin), recording and running are watched on the twin.
 
 import { post } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { JobCard, isRunning } from "./jobs.js";
+import { Seat } from "./seat.js";
 import { number, t } from "./texts.js";
 
-const TASK = "sim_mycobot320_choose_scripted", EPISODES = 50;
+const TASK = "sim_mycobot320_choose_scripted", EPISODES = 50, EPISODES_TWIN = 25; // the twin takes its time
 
 // The three steps: what each starts, and whether it is done.
 function steps(all) {
+  const isTwin = all.arm.robot === "twin", episodes = isTwin ? EPISODES_TWIN : EPISODES;
+  const live = isTwin ? { unattended: true } : {}; // it goes on when the page is left
   const dataset = `${all.places.data}/${TASK}`, run = `${all.places.runs}/first`;
   const preset = all.presets.find((one) => one.name === "small");
   const recorded = all.datasets.find((one) => one.path === dataset)?.episodes ?? 0;
@@ -16,8 +20,9 @@ function steps(all) {
   const last = all.jobs.find((job) => job.program === "train" && job.title === run);
   return [
     {
-      name: "record", program: "record", about: dataset, isDone: recorded >= EPISODES,
-      values: { task_name: TASK, dataset_dir: dataset, num_episodes: String(EPISODES) },
+      name: "record", program: isTwin ? "arm_record" : "record", about: dataset, isDone: recorded >= episodes,
+      text: t(isTwin ? "about step record twin" : "about step record"), button: t("first record", { n: episodes }),
+      values: { task_name: TASK, dataset_dir: dataset, num_episodes: String(episodes), ...live },
       fact: recorded ? t("{n} episodes are there", { n: number(recorded) }) : "",
     },
     {
@@ -29,8 +34,8 @@ function steps(all) {
       fact: trained?.step ? t("trained to step {step}", { step: number(trained.step) }) : "",
     },
     {
-      name: "run", program: "twin", about: run, isDone: Boolean(trained?.arm_result),
-      values: { task_name: TASK, ckpt_dir: [run], num_rollouts: "5" },
+      name: "run", program: isTwin ? "arm_run" : "twin", about: run, isDone: Boolean(trained?.arm_result),
+      values: { task_name: TASK, ckpt_dir: [run], num_rollouts: "5", ...live },
       fact: trained?.arm_result ? t("{k} of {n} succeeded", { k: trained.arm_result.successes, n: trained.arm_result.n }) : "",
     },
   ];
@@ -39,13 +44,19 @@ function steps(all) {
 export class Home {
   constructor() {
     this.steps = ["record", "train", "run"].map((name) => new Step(name));
-    this.element = h("div", {}, h("p", { class: "lead" }, t("first contact")),
+    this.seat = new Seat(["arm_record", "arm_run"]);
+    this.element = h("div", {}, this.seat.element, h("p", { class: "lead" }, t("first contact")),
       h("ol", { class: "steps" }, ...this.steps.map((step) => step.element)));
   }
 
   update(all) {
+    this.seat.update(all);
     const told = steps(all);
     told.forEach((one, place) => this.steps[place].update(one, place === 0 || told[place - 1].isDone, all.jobs));
+  }
+
+  close() {
+    this.seat.close();
   }
 }
 
@@ -53,12 +64,13 @@ class Step {
   constructor(name) {
     this.mark = h("span", { class: "mark", "aria-hidden": "true" });
     this.fact = h("p", { class: "fact" });
-    this.button = h("button", { type: "button", class: "primary", onclick: () => this.start() }, t(`first ${name}`));
+    this.button = h("button", { type: "button", class: "primary", onclick: () => this.start() }, t(`first ${name}`, { n: EPISODES }));
+    this.text = h("p", {}, t(`about step ${name}`));
     this.other = h("a", { class: "button quiet", href: `#${name}` });
     this.problem = h("p", { class: "problem", role: "alert" });
     this.place = h("div");
     this.element = h("li", { class: "card step" }, h("header", {}, this.mark, h("h2", {}, t(`step ${name}`))),
-      h("p", {}, t(`about step ${name}`)), this.fact,
+      this.text, this.fact,
       h("div", { class: "actions" }, this.button, this.other),
       this.problem, this.place);
   }
@@ -69,13 +81,15 @@ class Step {
     const isBusy = Boolean(job && isRunning(job));
     this.element.dataset.state = isBusy ? "busy" : one.isDone ? "done" : isReady ? "next" : "later";
     say(this.fact, one.fact);
-    const isSeen = one.isDone && one.program === "twin";
+    if (one.text) say(this.text, one.text);
+    if (one.button) say(this.button, one.button);
+    const isSeen = one.isDone && one.name === "run";
     this.other.href = isSeen ? `#run?run=${encodeURIComponent(one.about)}` : `#${this.other.hash.slice(1).split("?")[0]}`;
     say(this.other, t(isSeen ? "look at it" : "do it my way"));
     this.button.disabled = !isReady || isBusy || this.isAsking === true;
     this.button.classList.toggle("quiet", one.isDone);
     this.button.classList.toggle("primary", !one.isDone);
-    show(this.button, !(one.isDone && one.program !== "twin"));
+    show(this.button, !(one.isDone && one.name !== "run"));
     if (job?.number !== this.number) {
       this.card = job && new JobCard(job);
       this.number = job?.number;

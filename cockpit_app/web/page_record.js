@@ -1,99 +1,75 @@
-// Record: demonstrations by script in the simulation, also of the twin's arm.
+// Record: demonstrations by script in the simulation, or on the arm or its twin by script, hand, keys or waypoints.
 
-import { h, say } from "./dom.js";
-import { cards, line, picker } from "./field.js";
+import { h, show } from "./dom.js";
+import { OnArm, Simulated, whereCards } from "./fields_record.js";
 import { Form } from "./form.js";
 import { JobList } from "./jobs.js";
+import { Seat } from "./seat.js";
 import { Takes } from "./takes.js";
-import { number, t } from "./texts.js";
+import { t } from "./texts.js";
 import { Viewer } from "./viewer.js";
 
-const USUAL = "sim_mycobot320_choose_scripted";
 let held = {};
 
 export class Record {
   constructor(query) {
     held = { ...held, ...query };
+    this.seat = new Seat(["arm_record"], (job) => Boolean(job.values.jog));
+    this.forms = h("div");
     this.place = h("section", { class: "card" }, h("h2", {}, t("new demonstrations")));
     this.jobs = new JobList({
-      programs: ["record"], empty: t("nothing recorded from here yet"), after: (job) => this.after(job),
+      programs: ["record", "arm_record"], empty: t("nothing recorded from here yet"), after: (job) => this.after(job),
     });
     this.viewer = new Viewer(t("what next"));
     this.takes = new Takes(this.viewer);
-    this.element = h("div", {}, this.viewer.element, h("div", { class: "columns" }, this.place,
+    this.element = h("div", {}, this.seat.element, this.viewer.element, h("div", { class: "columns" }, this.place,
       h("section", {}, this.takes.element, h("h2", {}, t("recordings")), this.jobs.element)));
   }
 
   update(all) {
     this.all = all;
-    if (!this.form) this.make(all);
-    this.about();
+    if (!this.where) this.make();
+    this.seat.update(all);
+    show(this.place, !this.seat.desk);
+    this.fields.update(all);
     this.jobs.update(all.jobs);
-    this.takes.update(all, `${all.places.data}/${this.name.input.value.trim()}`);
+    this.look();
   }
 
-  make(all) {
-    const changed = () => this.changed();
-    const scripted = all.tasks.filter((task) => task.scripted);
-    this.task = picker({
-      label: t("task"), flags: ["task_name"], onchange: changed, values: (name) => ({ task_name: name }),
+  make() {
+    const onArm = this.all.arm.robot;
+    this.where = whereCards({
+      value: held.where, onchange: () => this.makeForm(), options: [
+        { value: "record", label: t("where evaluate"), about: t("about record simulated") },
+        { value: "arm_record", label: t(`where ${onArm}`), about: t(`about record ${onArm}`) },
+      ],
     });
-    this.task.fill(scripted.map((task) => ({ value: task.name, label: t("{task} ({arm})", {
-      task: task.name, arm: t(task.twin ? "a myCobot 320" : "two ALOHA arms"),
-    }) })));
-    this.task.select.value = held.task ?? (scripted.some((task) => task.name === USUAL) ? USUAL : scripted[0].name);
-    this.name = line({
-      flag: "dataset_dir", label: t("name of the dataset"), before: `${all.places.data}/`, value: held.name ?? "",
-      onchange: () => {
-        this.isNamed = true;
-        this.changed();
-      },
-    });
-    this.isNamed = Boolean(held.name);
-    this.count = line({
-      flag: "num_episodes", label: t("episodes"), help: t("help episodes"), isNumber: true, value: held.count ?? "50",
-      onchange: changed,
-    });
-    this.style = cards({
-      flag: "style", label: t("style"), value: held.style ?? "script", onchange: changed,
-      options: ["script", "human"].map((one) => ({ value: one, label: t(`style ${one}`), about: t(`about style ${one}`) })),
-    });
-    this.style.values = () => (this.style.chosen() === "script" ? {} : { style: this.style.chosen() });
-    this.looks = cards({
-      flag: "randomize", label: t("light and room"), value: held.looks ?? "", onchange: changed,
-      options: ["", "frame", "episode"].map((one) => ({ value: one, label: t(`looks ${one || "plain"}`), about: t(`about looks ${one || "plain"}`) })),
-    });
+    this.place.append(this.where.place, this.forms);
+    this.makeForm();
+  }
+
+  makeForm() {
+    const Fields = this.where.chosen() === "record" ? Simulated : OnArm;
+    this.fields = new Fields(this.all, held, () => this.changed());
     this.form = new Form({
-      program: "record", first: [this.task, this.name, this.count, this.style, this.looks], start: t("start recording"),
-      onstart: () => this.jobs.begun(),
+      program: this.fields.program, first: this.fields.fields, start: t("start recording"), onstart: () => this.jobs.begun(),
     });
-    this.place.append(this.form.element);
+    this.forms.replaceChildren(this.form.element);
     this.changed();
   }
 
   changed() {
-    if (!this.isNamed) this.name.input.value = this.usualName();
-    held = {
-      task: this.task.chosen(), name: this.isNamed ? this.name.input.value : undefined, count: this.count.input.value,
-      style: this.style.chosen(), looks: this.looks.chosen(),
-    };
-    this.about();
+    this.fields.update(this.all);
+    held = { ...held, ...this.fields.held(), where: this.where.chosen() };
     this.form.changed();
-    this.takes.update(this.all, `${this.all.places.data}/${this.name.input.value.trim()}`);
+    this.look();
   }
 
-  usualName() {
-    const words = [this.task.chosen()];
-    if (this.style.chosen() === "human") words.push("human");
-    if (this.looks.chosen()) words.push("looks");
-    return words.join("_");
-  }
-
-  about() {
-    const dataset = this.all.datasets.find((one) => one.name === this.name.input.value.trim());
-    say(this.name.note, dataset ? t("{n} episodes are there already; they count", { n: number(dataset.episodes) }) : "");
-    const task = this.all.tasks.find((one) => one.name === this.task.chosen());
-    if (task) say(this.task.note, t("about task", { steps: number(task.steps), seconds: number(task.steps / task.fps, 1), cameras: task.cameras.join(", ") }));
+  // What is recorded now, or else what the form names.
+  look() {
+    const job = this.all.jobs.find((one) => one.number === this.seat.desk?.job);
+    const path = job?.values.dataset_dir ?? this.fields.dataset();
+    this.takes.update(this.all, this.all.datasets.find((one) => one.path === path));
   }
 
   after(job) {
@@ -103,5 +79,9 @@ export class Record {
       h("a", { href: `#train?dataset=${encodeURIComponent(dataset.path)}` }, t("train on it")),
       h("a", { href: `#data?dataset=${encodeURIComponent(dataset.path)}` }, t("look at it")),
     ];
+  }
+
+  close() {
+    this.seat.close();
   }
 }

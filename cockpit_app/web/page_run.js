@@ -1,13 +1,16 @@
-// Evaluate and run: a checkpoint in simulation or on the twin, with its films as they come.
+// Evaluate and run: a checkpoint in simulation, on the twin or the arm, with its films as they come.
 
 import { get, post, view } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { cards, line, picker } from "./field.js";
+import { whereCards } from "./fields_record.js";
 import { Form } from "./form.js";
 import { JobList, isRunning } from "./jobs.js";
+import { Seat } from "./seat.js";
+import { Takes } from "./takes.js";
 import { ago, number, t } from "./texts.js";
 
-const PROGRAMS = ["evaluate", "twin"];
+const PROGRAMS = ["evaluate", "twin", "arm_run"];
 const FILMS_EVERY = 2500; // ms
 let held = {};
 
@@ -18,20 +21,23 @@ export class Run {
       h("p", {}, t("there is no trained policy yet")),
       h("p", { class: "actions" }, h("a", { class: "button primary", href: "#train" }, t("train one"))));
     this.place = h("section", { class: "card" }, h("h2", {}, t("a policy at work")));
+    this.seat = new Seat(["arm_run"], () => true);
+    this.takes = new Takes();
     this.jobs = new JobList({ programs: [...PROGRAMS, "page"], empty: t("nothing was run from here yet") });
     this.arm = new ArmFilms(this);
     this.noFilms = h("p", { class: "soft empty" }, t("no evaluation of this run yet"));
     this.list = h("div", { class: "jobs" });
     this.films = new Keyed(this.list, (one) => one.name, (one) => new Evaluation(one));
-    this.element = h("div", { class: "columns" }, h("div", {}, this.none, this.place),
-      h("section", {}, h("h2", {}, t("at work")), this.jobs.element, h("h2", {}, t("evaluations and films")), this.arm.element, this.noFilms, this.list));
+    this.element = h("div", {}, this.seat.element, h("div", { class: "columns" }, h("div", {}, this.none, this.place),
+      h("section", {}, this.takes.element, h("h2", {}, t("at work")), this.jobs.element, h("h2", {}, t("evaluations and films")), this.arm.element, this.noFilms, this.list)));
   }
 
   update(all) {
     this.all = all;
     const runs = this.runs();
     this.none.hidden = runs.length > 0;
-    this.place.hidden = runs.length === 0;
+    this.seat.update(all);
+    this.place.hidden = runs.length === 0 || Boolean(this.seat.desk);
     const chosen = this.picked?.chosen();
     const isOurs = (job) => job.title.startsWith(`${all.places.runs}/`) && (isRunning(job) || `${job.title}/`.startsWith(`${chosen}/`));
     this.jobs.update(all.jobs.filter(isOurs));
@@ -45,7 +51,8 @@ export class Run {
   }
 
   runs() {
-    return this.all.runs.filter((run) => run.checkpoints.length && this.taskOf(run));
+    const isKnown = (run) => (this.all.arm.robot === "twin" ? this.taskOf(run) : run.task);
+    return this.all.runs.filter((run) => run.checkpoints.length && isKnown(run));
   }
 
   taskOf(run) {
@@ -60,19 +67,25 @@ export class Run {
     this.checkpoint = picker({
       label: t("checkpoint"), flags: ["ckpt_name"], onchange: changed, values: (name) => (name ? { ckpt_name: name } : {}),
     });
-    this.where = cards({
-      flag: "", label: t("where"), value: held.where ?? "evaluate", onchange: () => this.changed(true),
-      options: PROGRAMS.map((one) => ({ value: one, label: t(`where ${one}`), about: t(`about where ${one}`) })),
+    const onArm = this.all.arm.robot;
+    const options = ["evaluate", ...(onArm === "twin" ? [] : ["twin"])].map((one) => ({ value: one, label: t(`where ${one}`), about: t(`about where ${one}`) }));
+    options.push({ value: "arm_run", label: t(`where ${onArm}`), about: t(`about run ${onArm}`) });
+    this.where = whereCards({ value: held.where, options, onchange: () => this.changed(true) });
+    this.attended = cards({
+      flag: "unattended", label: t("who watches"), value: held.attended ?? "", onchange: changed,
+      options: ["", "yes"].map((one) => ({ value: one, label: t(`attended ${one || "no"}`), about: t(`about attended ${one || "no"}`) })),
     });
+    this.attended.values = () => (this.attended.chosen() ? { unattended: true } : {});
     this.count = line({ flag: "num_rollouts", label: t("attempts"), isNumber: true, value: held.count ?? "10", onchange: changed });
     this.forms = h("div");
-    this.place.append(h("div", { class: "form" }, this.where.element), this.forms);
+    this.place.append(this.where.place, this.forms);
     this.makeForm();
   }
 
   makeForm() {
     this.form = new Form({
-      program: this.where.chosen(), first: [this.picked, this.checkpoint, this.count], start: t("start"),
+      program: this.where.chosen(), start: t("start"),
+      first: [this.picked, this.checkpoint, this.count, ...(this.where.chosen() === "arm_run" ? [this.attended] : [])],
       onstart: () => this.jobs.begun(),
     });
     this.forms.replaceChildren(this.form.element);
@@ -80,7 +93,7 @@ export class Run {
 
   named(path) {
     const run = this.all.runs.find((one) => one.path === path);
-    const dirs = this.where.chosen() === "twin" ? [path] : path;
+    const dirs = this.where.chosen() === "evaluate" ? path : [path];
     return run ? { ckpt_dir: dirs, task_name: run.task } : {};
   }
 
@@ -88,25 +101,29 @@ export class Run {
     const run = this.all.runs.find((one) => one.path === this.picked.chosen());
     const usual = { value: "", label: t("the usual one") };
     this.checkpoint.fill([usual, ...(run?.checkpoints ?? []).map((name) => ({ value: name, label: name }))]);
-    const canTwin = Boolean(run && this.taskOf(run).twin);
-    const [, twin] = this.where.inputs;
-    twin.disabled = !canTwin;
-    if (!canTwin && twin.checked) {
-      this.where.inputs[0].checked = true;
+    const task = run && this.taskOf(run);
+    const can = { evaluate: Boolean(task), twin: Boolean(task?.twin), arm_run: this.all.arm.robot !== "twin" || Boolean(task?.twin) };
+    for (const input of this.where.inputs) input.disabled = !can[input.value];
+    if (this.where.inputs.some((input) => input.checked && input.disabled)) {
+      this.where.inputs.find((input) => !input.disabled).checked = true;
       isElsewhere = true;
     }
     if (isElsewhere) this.makeForm();
     if (run) say(this.picked.note, t("task {task}, {policy}, step {step}", { task: run.task, policy: run.policy, step: number(run.step) }));
-    held = { where: this.where.chosen(), count: this.count.input.value, run: this.picked.chosen() };
+    held = { where: this.where.chosen(), count: this.count.input.value, attended: this.attended.chosen(), run: this.picked.chosen() };
     this.form.changed();
     this.asked = 0;
     this.show();
   }
 
+  close() {
+    this.seat.close();
+  }
+
   // The films of the chosen run; asked for often only while something is at work.
   async show() {
     const path = this.picked.chosen();
-    const isBusy = this.all.jobs.some((job) => isRunning(job));
+    const isBusy = this.seat.desk || this.all.jobs.some((job) => isRunning(job));
     const age = Date.now() - (this.asked ?? 0);
     if (age < FILMS_EVERY || (!isBusy && age < 4 * FILMS_EVERY)) return;
     this.asked = Date.now();
@@ -115,6 +132,7 @@ export class Run {
       if (path !== this.picked.chosen()) return;
       show(this.noFilms, run.evaluations.length === 0);
       this.arm.update(run.arm);
+      this.takes.update(this.all, run.arm);
       this.films.update(run.evaluations);
     } catch (error) {
       say(this.noFilms, error.message);

@@ -1,11 +1,14 @@
 // Train: a dataset, a preset, a name; then progress, losses, stop and go on.
 
-import { h, say } from "./dom.js";
-import { cards, line, picker } from "./field.js";
+import { get } from "./api.js";
+import { RunsChart } from "./chart.js";
+import { h, say, show } from "./dom.js";
+import { cards, line, picker, several } from "./field.js";
 import { Form } from "./form.js";
 import { JobList, fileLink } from "./jobs.js";
 import { has, number, t } from "./texts.js";
 
+const MOST_BESIDE = 12; // runs to choose from, the newest
 const PAPER = "none"; // no preset: as in the paper
 let held = {}; // what the page's own fields held when it was left
 
@@ -20,8 +23,9 @@ export class Train {
     this.jobs = new JobList({
       programs: ["train"], empty: t("no training yet"), after: (job) => this.after(job),
     });
+    this.beside = new Beside();
     this.element = h("div", { class: "columns" }, h("div", {}, this.none, this.place),
-      h("section", {}, h("h2", {}, t("trainings")), this.jobs.element));
+      h("section", {}, h("h2", {}, t("trainings")), this.jobs.element, this.beside.element));
   }
 
   update(all) {
@@ -31,6 +35,7 @@ export class Train {
     if (!this.form && all.datasets.length) this.make(all);
     if (this.form) this.fill(all);
     this.jobs.update(all.jobs);
+    this.beside.update(all.runs);
   }
 
   make(all) {
@@ -113,4 +118,36 @@ function about(preset) {
   const words = has(`preset ${preset.name}`) ? t(`preset ${preset.name}`) : "";
   const steps = preset.num_steps ? t("{policy}, {n} steps", { policy: preset.policy_class ?? "ACT", n: number(preset.num_steps) }) : "";
   return [words, steps].filter(Boolean).join(" ");
+}
+
+// Several runs side by side: the validation losses of those that are chosen.
+class Beside {
+  constructor() {
+    this.runs = several({ flag: "", label: t("runs"), onchange: () => this.draw() });
+    this.chart = new RunsChart();
+    this.figure = h("div", { hidden: true }, h("p", { class: "soft" }, t("validation losses")), this.chart.element);
+    this.element = h("section", { class: "card beside", hidden: true }, h("h2", {}, t("side by side")), this.figure, this.runs.element);
+  }
+
+  update(runs) {
+    const trained = runs.filter((run) => run.step > 0);
+    show(this.element, trained.length > 1);
+    this.runs.fill(trained.slice(0, MOST_BESIDE).map((run) => ({ value: run.path, label: run.name })));
+    this.about = new Map(trained.map((run) => [run.path, run]));
+    this.draw();
+  }
+
+  async draw() {
+    const chosen = this.runs.chosen().filter((path) => this.about.has(path));
+    show(this.figure, chosen.length > 0);
+    const state = chosen.map((path) => `${path} ${this.about.get(path).step}`).join();
+    if (state === this.state || !chosen.length) return;
+    this.state = state;
+    try {
+      const told = await Promise.all(chosen.map((path) => get("run", { path })));
+      if (state === this.state) this.chart.update(told);
+    } catch {
+      this.state = ""; // asked again with the next news
+    }
+  }
 }

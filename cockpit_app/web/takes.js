@@ -10,9 +10,10 @@ const outcome = (one) => ({ true: t("success"), false: t("failure") })[one.succe
 const name = (one) => (one.number === null ? one.name : t("episode {n}", { n: number(one.number) }));
 
 export class Takes {
-  // viewer: shows pages; replay(take): more to do with a take, null where there is nothing
-  constructor(viewer, replay = null) {
-    Object.assign(this, { viewer, replay, path: null, chosen: null, asked: "" });
+  // viewer: shows pages, none where nothing is suggested; replay(take): more to do with a take
+  constructor(viewer = null, replay = null) {
+    const aside = replay ? [] : ASIDE; // a page with replays lists these jobs by itself
+    Object.assign(this, { viewer, replay, aside, path: null, chosen: null, asked: "" });
     this.title = h("h2");
     this.facts = h("p", { class: "soft" });
     this.words = h("figcaption");
@@ -36,10 +37,10 @@ export class Takes {
       h("div", { class: "actions" }, this.check, this.next, this.map), this.place);
   }
 
-  // path: of the dataset that is looked at
-  update(all, path) {
-    this.all = all;
-    this.dataset = all.datasets.find((one) => one.path === path);
+  // dataset: that is looked at: name, path, episodes, changed, coverage
+  update(all, dataset) {
+    const path = dataset?.path;
+    this.dataset = dataset;
     show(this.element, Boolean(this.dataset));
     if (!this.dataset) {
       this.asked = "";
@@ -48,9 +49,10 @@ export class Takes {
     if (path !== this.path) this.chosen = null;
     this.path = path;
     sayName(this.title, this.dataset.name);
-    show(this.map, Boolean(this.dataset.coverage));
-    const about = all.jobs.filter((job) => job.title === path && ASIDE.includes(job.program));
-    const newest = ASIDE.map((program) => about.find((job) => job.program === program)).filter(Boolean);
+    show(this.next, Boolean(this.viewer));
+    show(this.map, Boolean(this.viewer && this.dataset.coverage));
+    const about = all.jobs.filter((job) => job.title === path && this.aside.includes(job.program));
+    const newest = this.aside.map((program) => about.find((job) => job.program === program)).filter(Boolean);
     this.cards.update(newest);
     this.check.disabled = newest.some((job) => job.program === "check" && isRunning(job));
     this.next.disabled = newest.some((job) => job.program === "report" && isRunning(job));
