@@ -36,7 +36,7 @@ export class Data {
     this.jobs.update(all.jobs.filter((job) => job.title.startsWith(`${all.places.data}/`)));
     this.seat.update(all);
     this.opened = this.wanted ?? this.opened;
-    this.takes.update(all, all.datasets.find((one) => one.path === this.opened));
+    this.showTakes();
     if (this.wanted) document.getElementById(anchor(this.wanted))?.scrollIntoView({ block: "center" });
     this.wanted = undefined;
   }
@@ -48,6 +48,13 @@ export class Data {
 
   look(dataset) {
     this.viewer.look(dataset.name, dataset.page);
+  }
+
+  // Replays are of the arm's own tasks, and of those that are not in the simulation.
+  showTakes() {
+    const dataset = this.all.datasets.find((one) => one.path === this.opened);
+    const task = this.all.tasks.find((one) => one.name === dataset?.task);
+    this.takes.update(this.all, dataset && { ...dataset, replays: task?.twin ?? true });
   }
 
   // An episode once more, on the arm or its twin.
@@ -62,7 +69,7 @@ export class Data {
   // The episodes of one dataset, beside the list.
   open(dataset) {
     this.opened = dataset.path;
-    this.takes.update(this.all, dataset);
+    this.showTakes();
     this.takes.element.scrollIntoView({ block: "nearest" });
   }
 }

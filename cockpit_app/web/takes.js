@@ -126,6 +126,7 @@ class Row {
     this.one = one;
     const length = one.problem ?? t("{n} s", { n: number(one.seconds, 1) });
     [length, outcome(one), one.style || "–"].forEach((words, place) => say(this.cells[place], words));
+    if (this.replay) show(this.replay, this.list.dataset.replays);
     this.cells[1].classList.toggle("problem", one.success === false);
   }
 
