@@ -17,9 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cockpit_app import FOLDER, ArmDefaults, Cockpit, Places, keep_token
-from cockpit_app.jobs import Job
-from cockpit_app.relay import DESK, has_desk
+from cockpit_app import DESK, FOLDER, ArmDefaults, Cockpit, Job, Places, has_desk, keep_token
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("home", "arm", "record", "data", "train", "run", "results")

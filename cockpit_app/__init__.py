@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "arm": ("ArmDefaults",),
+        "jobs": ("Job",),
         "network": ("keep_token",),
         "places": ("Places",),
+        "relay": ("DESK", "has_desk"),
         "server": ("FOLDER", "Cockpit"),
     },
 )
