@@ -62,7 +62,7 @@ export class Data {
     this.takes.start("arm_replay", { dataset_path: `${this.opened}/${take.name}.hdf5` });
   }
 
-  close() {
+  leave() {
     this.seat.close();
   }
 

@@ -55,7 +55,7 @@ export class Home {
     told.forEach((one, place) => this.steps[place].update(one, place === 0 || told[place - 1].isDone, all.jobs));
   }
 
-  close() {
+  leave() {
     this.seat.close();
   }
 }

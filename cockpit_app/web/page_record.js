@@ -81,7 +81,7 @@ export class Record {
     ];
   }
 
-  close() {
+  leave() {
     this.seat.close();
   }
 }

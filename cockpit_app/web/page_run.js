@@ -116,7 +116,7 @@ export class Run {
     this.show();
   }
 
-  close() {
+  leave() {
     this.seat.close();
   }
 

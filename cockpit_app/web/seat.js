@@ -20,13 +20,13 @@ export class Seat {
 
   open(job) {
     this.close();
-    this.desk = new Desk({ job: job.number, jog: this.jog(job), onended: () => this.leave() });
+    this.desk = new Desk({ job: job.number, jog: this.jog(job), onended: () => this.empty() });
     this.element.replaceChildren(h("h2", {}, t(`program ${job.program}`)), this.desk.element);
     show(this.element, true);
     this.element.scrollIntoView();
   }
 
-  leave() {
+  empty() {
     this.desk = null;
     show(this.element, false);
     this.element.replaceChildren();

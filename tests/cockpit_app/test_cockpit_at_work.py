@@ -1,5 +1,7 @@
 """Pages on which the arm or its twin is at work: its desk is there, and what it made is shown."""
 
+import time
+
 import pytest
 from browser import chromium, require_chromium, wait_until
 from fake_desk import FakeDesk
@@ -69,6 +71,10 @@ def test_what_the_arm_asks_is_answered_on_the_page_of_its_work(driver, cockpit, 
         assert [(one["question"], one["key"]) for one in desk.answers] == [(3, "k")]
         driver.execute_script("location.hash = 'train'")  # a page that is left lets go
         wait_until(driver, "!document.querySelector('.seat')")
+        time.sleep(0.5)  # beats that were on their way
+        count = len(desk.beats)
+        time.sleep(0.5)
+        assert len(desk.beats) == count
     finally:
         desk.close()
 
