@@ -6,14 +6,14 @@ import base64
 import functools
 import math
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cockpit_app.places import ROOT
 from cockpit_app.shapes import box, cylinder, ellipsoid, swept
 
-ASSET = Path(__file__).resolve().parents[1] / "assets/mycobot320.xml"
+ASSET = ROOT / "assets/mycobot320.xml"
 SEEN = ("shell", "cap", "dark", "pad")  # classes of the geoms that are drawn
 
 

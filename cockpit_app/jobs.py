@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cockpit_app.places import ROOT
 from cockpit_app.runner import END, ENDED, JOB, OUTPUT, STARTED, STOP, write_json
 from common import PYTHON, began
 
-ROOT = Path(__file__).resolve().parents[1]
 TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
 KEPT = 200  # ended jobs; older ones are forgotten

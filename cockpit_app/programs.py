@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cockpit_app.arm import DEVICES, ArmDefaults, check_devices
-from cockpit_app.places import Places
+from cockpit_app.asking import output_of
+from cockpit_app.places import ROOT, Places
 from common import ToldFlag, choose, told_flags
 
-ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 120.0  # s for a script to tell its flags; a busy machine is slow
 ASKED = ("config", "policy_class")  # flags on which other flags depend: a script is asked with them
 
 
@@ -211,19 +208,5 @@ def _changed(words: Sequence[str], here: Path) -> list[int]:
 
 
 def _run_for_flags(words: Sequence[str], here: Path) -> dict[str, Any]:
-    command = [sys.executable, str(ROOT / words[0]), *words[1:], "--help"]
     environment = {**os.environ, "ACT_HELP": "json", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command,
-        cwd=here,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no answer"]
-        raise ValueError(lines[-1].removeprefix("error: "))
-    return json.loads(done.stdout)
+    return json.loads(output_of([str(ROOT / words[0]), *words[1:], "--help"], here, environment))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import threading
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from cockpit_app.places import Places
+from cockpit_app.asking import PATIENCE, output_of
+from cockpit_app.places import ROOT, Places
 from common import Refused
 
-ROOT = Path(__file__).resolve().parents[1]
 MOST_TAKES = 200  # of a dataset that are listed, the last ones
 MOST_FILMS = 200  # that are kept
-PATIENCE = 120.0  # s for a film; a busy machine is slow
 _known: dict[tuple[str, int], dict[str, Any]] = {}  # what episodes say, by path and time of change
 
 
@@ -82,23 +80,12 @@ class Films:
 
     def _make(self, episode: Path, film: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "cockpit_app.film", str(episode.resolve()), str(film.resolve())]
         try:
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                timeout=PATIENCE,
-            )
+            output_of(["-m", "cockpit_app.film", str(episode.resolve()), str(film.resolve())], ROOT)
         except subprocess.TimeoutExpired:
             raise Refused(HTTPStatus.BAD_GATEWAY, f"no film of {episode.name} in {PATIENCE:.0f} s") from None
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no answer"]
-            why = f"no film of {episode.name}: {lines[-1].removeprefix('error: ')[:300]}"
-            raise Refused(HTTPStatus.NOT_FOUND, why)
+        except ValueError as error:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no film of {episode.name}: {str(error)[:300]}") from None
         films = sorted(self._folder.glob("*.mp4"), key=lambda path: -path.stat().st_mtime)
         for old in films[MOST_FILMS:]:
             old.unlink(missing_ok=True)

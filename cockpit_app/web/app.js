@@ -4,7 +4,7 @@ import { connection, get, post } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { LANGUAGES, language, load, t } from "./texts.js";
 import { stopDesk } from "./desk.js";
-import { isRunning } from "./jobs.js";
+import { isAtArm, isRunning } from "./jobs.js";
 import { Home } from "./page_home.js";
 import { Arm } from "./page_arm.js";
 import { Record } from "./page_record.js";
@@ -95,8 +95,8 @@ function announce(now) {
 }
 
 // While something may move the arm or the twin, a button that stops it is in view on every page.
-const isAtArm = (job) => job.program === "twin" || job.program === "drive" || job.program.startsWith("arm_");
-const moving = () => all?.jobs.filter((job) => isAtArm(job) && isRunning(job)) ?? [];
+const mayMove = (job) => isRunning(job) && (job.program === "twin" || isAtArm(job));
+const moving = () => all?.jobs.filter(mayMove) ?? [];
 
 function stopper() {
   const place = document.getElementById("stop");

@@ -11,6 +11,20 @@ const LOSSES = /^step \d+: training loss/; // which the chart shows
 const LOSSES_EVERY = 3000; // ms
 
 export const isRunning = (job) => RUNNING.includes(job.state);
+export const isAtArm = (job) => job.program === "drive" || job.program.startsWith("arm_");
+
+const changed = () => document.dispatchEvent(new Event("cockpit:changed"));
+
+// Start a program; the element `problem` says what is wrong with its values.
+export async function startJob(program, values, problem, begun = changed) {
+  try {
+    const answer = await post("start", { program, values });
+    say(problem, Object.values(answer.problems).join("\n"));
+    begun();
+  } catch (error) {
+    say(problem, error.message);
+  }
+}
 
 const isRehearsal = (job) => job.program.startsWith("change_") && job.values.dry_run === true;
 
@@ -26,7 +40,7 @@ export class JobList {
 
   // After a start: on a small screen the list lies below the form.
   begun() {
-    document.dispatchEvent(new Event("cockpit:changed"));
+    changed();
     const { top } = this.element.getBoundingClientRect();
     if (top > window.innerHeight * 0.8) this.element.scrollIntoView({ block: "start" });
   }
@@ -133,7 +147,7 @@ export class JobCard {
   async act(action) {
     try {
       await post(action, { job: this.job.number });
-      document.dispatchEvent(new Event("cockpit:changed"));
+      changed();
     } catch (error) {
       say(this.last, error.message);
       this.last.classList.add("problem");

@@ -5,7 +5,7 @@ import { Desk } from "./desk.js";
 import { h, show } from "./dom.js";
 import { line, picker } from "./field.js";
 import { Form } from "./form.js";
-import { JobList, isRunning } from "./jobs.js";
+import { JobList, isAtArm, isRunning } from "./jobs.js";
 import { Meters } from "./meters.js";
 import { Solid } from "./solid.js";
 import { t } from "./texts.js";
@@ -13,7 +13,7 @@ import { t } from "./texts.js";
 const PROGRAMS = ["drive", "arm_check", "arm_calibrate", "arm_against"];
 const held = {};
 
-const isAtArm = (job) => (job.program === "drive" || job.program.startsWith("arm_")) && isRunning(job);
+const hasArm = (job) => isAtArm(job) && isRunning(job);
 
 export class Arm {
   constructor() {
@@ -29,13 +29,13 @@ export class Arm {
   update(all) {
     this.all = all;
     if (!this.form) this.make(all);
-    const job = all.jobs.find(isAtArm);
+    const job = all.jobs.find(hasArm);
     if (job && job.number !== this.desk?.job) this.sit(job);
     this.desk?.update(all);
     show(this.place, !this.desk);
     this.form.update(all.jobs);
     this.checks.update(all, Boolean(job && job.program !== "drive"));
-    this.jobs.update(all.jobs.filter((one) => !isAtArm(one)).slice(0, 6));
+    this.jobs.update(all.jobs.filter((one) => !hasArm(one)).slice(0, 6));
   }
 
   make(all) {

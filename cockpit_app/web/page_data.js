@@ -1,9 +1,8 @@
 // Data: the datasets that are there, what is wrong with them, and the page of each.
 
-import { post } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { Changes } from "./changes.js";
-import { JobList, isRunning } from "./jobs.js";
+import { JobList, isRunning, startJob } from "./jobs.js";
 import { Seat } from "./seat.js";
 import { Takes } from "./takes.js";
 import { ago, number, t } from "./texts.js";
@@ -104,13 +103,7 @@ class Dataset {
     this.check.disabled = isBusy("check");
   }
 
-  async start(program) {
-    try {
-      const answer = await post("start", { program, values: { dataset_dir: this.one.path } });
-      say(this.problem, Object.values(answer.problems).join("\n"));
-      document.dispatchEvent(new Event("cockpit:changed"));
-    } catch (error) {
-      say(this.problem, error.message);
-    }
+  start(program) {
+    return startJob(program, { dataset_dir: this.one.path }, this.problem);
   }
 }

@@ -1,9 +1,8 @@
 // First contact: an empty folder leads through record, train and run, by one button each.
 // Of a cockpit of the twin (--robot twin), recording and running are watched on the twin.
 
-import { post } from "./api.js";
 import { h, say, show } from "./dom.js";
-import { JobCard, isRunning } from "./jobs.js";
+import { JobCard, isRunning, startJob } from "./jobs.js";
 import { Seat } from "./seat.js";
 import { number, t } from "./texts.js";
 
@@ -101,12 +100,7 @@ class Step {
 
   async start() {
     this.isAsking = this.button.disabled = true;
-    try {
-      const answer = await post("start", { program: this.one.program, values: this.one.values });
-      say(this.problem, Object.values(answer.problems).join("\n"));
-    } catch (error) {
-      say(this.problem, error.message);
-    }
+    await startJob(this.one.program, this.one.values, this.problem, () => {});
     this.isAsking = false;
     document.dispatchEvent(new Event("cockpit:changed"));
   }

@@ -1,8 +1,7 @@
 // Results: all runs side by side, their reports, and a comparison of those that are chosen.
 
-import { post } from "./api.js";
-import { Keyed, h, say, sayName, show } from "./dom.js";
-import { JobList } from "./jobs.js";
+import { Keyed, h, sayName, show } from "./dom.js";
+import { JobList, startJob } from "./jobs.js";
 import { ago, number, t } from "./texts.js";
 import { Viewer } from "./viewer.js";
 
@@ -52,14 +51,8 @@ export class Results {
     this.start({ runs: this.chosen(), output: `${this.all.places.runs}/${COMPARISON}` });
   }
 
-  async start(values) {
-    try {
-      const answer = await post("start", { program: "report", values });
-      say(this.problem, Object.values(answer.problems).join("\n"));
-      document.dispatchEvent(new Event("cockpit:changed"));
-    } catch (error) {
-      say(this.problem, error.message);
-    }
+  start(values) {
+    return startJob("report", values, this.problem);
   }
 }
 

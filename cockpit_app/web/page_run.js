@@ -1,11 +1,11 @@
 // Evaluate and run: a checkpoint in simulation, on the twin or the arm, with its films as they come.
 
-import { get, post, view } from "./api.js";
+import { get, view } from "./api.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { cards, line, picker } from "./field.js";
 import { whereCards } from "./fields_record.js";
 import { Form } from "./form.js";
-import { JobList, isRunning } from "./jobs.js";
+import { JobList, isRunning, startJob } from "./jobs.js";
 import { Seat } from "./seat.js";
 import { Takes } from "./takes.js";
 import { ago, number, t } from "./texts.js";
@@ -162,14 +162,8 @@ class ArmFilms {
     this.make.disabled = this.page.all.jobs.some((job) => job.title === arm.path && isRunning(job));
   }
 
-  async start() {
-    try {
-      const answer = await post("start", { program: "page", values: { dataset_dir: this.about.path } });
-      say(this.problem, Object.values(answer.problems).join("\n"));
-      this.page.jobs.begun();
-    } catch (error) {
-      say(this.problem, error.message);
-    }
+  start() {
+    return startJob("page", { dataset_dir: this.about.path }, this.problem, () => this.page.jobs.begun());
   }
 }
 

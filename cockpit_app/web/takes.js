@@ -1,8 +1,8 @@
 // The episodes of a dataset: the last one as a film at once, a list, what the doctor says, what to record next.
 
-import { get, post, view } from "./api.js";
+import { get, view } from "./api.js";
 import { h, say, sayName, show, Keyed } from "./dom.js";
-import { JobCard, isRunning } from "./jobs.js";
+import { JobCard, isRunning, startJob } from "./jobs.js";
 import { number, t } from "./texts.js";
 
 const ASIDE = ["check", "report"]; // programs whose newest job about the dataset is shown
@@ -97,14 +97,8 @@ export class Takes {
     say(this.words, isThere ? about : t("there is no film of it: {name}", { name: one.problem ?? name(one) }));
   }
 
-  async start(program, values) {
-    try {
-      const answer = await post("start", { program, values });
-      say(this.problem, Object.values(answer.problems).join("\n"));
-      document.dispatchEvent(new Event("cockpit:changed"));
-    } catch (error) {
-      say(this.problem, error.message);
-    }
+  start(program, values) {
+    return startJob(program, values, this.problem);
   }
 }
 

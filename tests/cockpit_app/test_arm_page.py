@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from browser import chromium, require_chromium, wait_until
+from browser import wait_until
 from fake_desk import FakeDesk
 
 from cockpit_app.arm import ArmDefaults
@@ -13,13 +13,6 @@ from cockpit_app.places import Places
 from cockpit_app.server import Cockpit
 
 NUMBERS = "[...document.querySelectorAll('.meters .row b')].map((one) => one.textContent)"
-
-
-@pytest.fixture(scope="module")
-def driver():
-    require_chromium()
-    with chromium(width=1400, height=1000) as driver:
-        yield driver
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from browser import chromium, require_chromium, wait_until
+from browser import wait_until
 from fake_desk import FakeDesk
 from synthetic import make_dataset
 
@@ -11,13 +11,6 @@ from cockpit_app.arm import ArmDefaults
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit
-
-
-@pytest.fixture(scope="module")
-def driver():
-    require_chromium()
-    with chromium(width=1400, height=900) as driver:
-        yield driver
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 import time
 
 import pytest
-from browser import chromium, require_chromium, wait_until
+from browser import wait_until
 from synthetic import make_dataset
 
 from cockpit_app.network import keep_token
@@ -23,13 +23,6 @@ return [...document.querySelectorAll(controls)]
     || one.title || one.placeholder))
   .map((one) => one.outerHTML.slice(0, 200));
 """
-
-
-@pytest.fixture(scope="module")
-def driver():
-    require_chromium()
-    with chromium(width=1400, height=900) as driver:
-        yield driver
 
 
 @pytest.fixture

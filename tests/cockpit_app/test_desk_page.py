@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import chromium, require_chromium, wait_until
+from browser import wait_until
 from fake_desk import FakeDesk
 
 from cockpit_app.network import keep_token
@@ -20,13 +20,6 @@ import("/web/desk.js").then(({ Desk }) => {
   done();
 });
 """
-
-
-@pytest.fixture(scope="module")
-def driver():
-    require_chromium()
-    with chromium(width=1400, height=1000) as driver:
-        yield driver
 
 
 @pytest.fixture
