@@ -27,8 +27,8 @@ from mycobot_scripts.demos import (
     as_long_as,
     find_task,
     is_own,
-    load_policies,
     make_execution,
+    open_actors,
     own_note,
     speed_limits,
     trained_fps,
@@ -46,8 +46,8 @@ from mycobot_scripts.robot import (
 from tasks import Task
 from viewers import note_command, refresh_report
 
-if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
-    from policies import Policy
+if TYPE_CHECKING:
+    from actors import Actor
 
 
 def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Reference]:
@@ -61,38 +61,38 @@ def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Referen
 
 
 def part_lengths(
-    config: ModelRunsConfig, policies: Sequence[Policy], task: Task, fps: float, lost: int = 0
+    config: ModelRunsConfig, actors: Sequence[Actor], task: Task, fps: float, lost: int = 0
 ) -> list[int]:
-    """Steps that each policy has, the last one `lost` more; as many as the flags say, if they do."""
+    """Steps that each actor has, the last one `lost` more; as many as the flags say, if they do."""
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
-    if len(policies) == 1:
+    if len(actors) == 1:
         from evaluation import rollout_steps
 
-        return [rollout_steps(task, policies[0], lost)]
-    *before, last = [policy.interface.episode_len or task.episode_len for policy in policies]
+        return [rollout_steps(task, actors[0], lost)]
+    *before, last = [actor.interface.episode_len or task.episode_len for actor in actors]
     return [*before, last + lost]
 
 
 def run_all(
-    config: ModelRunsConfig, setup: Setup, policies: Sequence[Policy], task: Task, keys: Keys
+    config: ModelRunsConfig, setup: Setup, actors: Sequence[Actor], task: Task, keys: Keys
 ) -> tuple[Summary | None, str | None]:
     """Do the runs. Returns their summary, which is written after each of them, or None if there was none; and
     why the next one was refused.
     """
-    fps = config.fps or trained_fps(policies, task)
-    executions = [make_execution(policy, config, fps) for policy in policies]
+    fps = config.fps or trained_fps(actors, task)
+    executions = [make_execution(actor, config, fps) for actor in actors]
     lost = config.knock_loose + executions[-1].query_every if config.knock_loose else 0
-    steps = part_lengths(config, policies, task, fps, lost)
+    steps = part_lengths(config, actors, task, fps, lost)
     task = replace(task, fps=fps, episode_len=sum(steps))
     for execution in executions:
         execution.warm_up()
-    settings = config.settings(setup, policies, task)
+    settings = config.settings(setup, actors, task)
     references = reference_pictures(config, task)
     checkpoints = " + ".join(map(str, config.checkpoints))
     outcomes: list[Outcome] = []
     summary, has_looks = None, changes_look(read_set(config.disturb))
-    actions, limits = action_range(policies, task.dim), speed_limits(policies, config.speed_margin)
+    actions, limits = action_range(actors, task.dim), speed_limits(actors, config.speed_margin)
     if limits is None and config.speed_margin:
         print(f"{checkpoints} does not know its demonstrations' speeds: they are not limited")
     with (
@@ -128,17 +128,12 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
-    from common import pick_device
-    from policies import ready_to_act
-
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))
-    device = pick_device(config.device)
-    loaded = load_policies(config.checkpoints, task, device, config.camera_names)
-    policies = [ready_to_act(policy, config.amp) for policy in loaded]
+    actors = open_actors(config.checkpoints, task, config, config.camera_names)
     if is_own(task):
-        task = as_long_as(task, [policy.interface.episode_len for policy in policies], config.seconds)
+        task = as_long_as(task, [actor.interface.episode_len for actor in actors], config.seconds)
     if setup.config.robot != "twin":
         camera_sources(setup, task)  # a missing one is reported before anything is written
     check_folder(config.folder, "output_dir")
@@ -146,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
     with open_person(setup, "model_runs", task.name) as keys:
-        summary, refused = run_all(config, setup, policies, task, keys)
+        summary, refused = run_all(config, setup, actors, task, keys)
     if summary is not None:
         tell(summary, folder)
     elif not refused:

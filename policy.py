@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from actors import Interface
 from common import write_torch
 from policies import (
     FORMAT_VERSION,
     POLICIES,
-    Interface,
     Policy,
     Stored,
     count_cameras,

@@ -11,10 +11,9 @@ import numpy as np
 from moved_cameras import draw
 
 from constants import Stream, get_task
-from evaluation import ChunkedExecution, Execution, Steps, rollout, rollout_steps
+from evaluation import ChunkedExecution, Execution, Steps, open_actor, rollout, rollout_steps
 from mycobot_scripts.demos import PlacedCameras, PlacementConfig
-from policies import checkpoint_references, ready_to_act
-from policy import load_policy
+from policies import checkpoint_references
 from sim_env import SimEnv, make_sim_env
 
 CAMERA = "top"
@@ -51,18 +50,18 @@ class Player:
     @classmethod
     def of(cls, checkpoint: Path, known_by: Path) -> Player:
         """A checkpoint's policy, with the reference of the camera that another knows (ValueError if not)."""
-        policy = ready_to_act(load_policy(checkpoint, "cpu"))
+        actor = open_actor(checkpoint, "cpu")
         reference = checkpoint_references(known_by).get(CAMERA)
         if reference is None:
             raise ValueError(
                 f"{known_by} has no reference picture of the camera {CAMERA}, as those have whose "
                 "demonstrations look and begin alike; --reference names another checkpoint"
             )
-        task = get_task(policy.interface.task)
+        task = get_task(actor.interface.task)
         config = PlacementConfig(rectify=True, ignore_moved=True)
         placed = PlacedCameras({CAMERA: reference}, config, say=lambda line: None)
-        steps = rollout_steps(task, policy)
-        return cls(ChunkedExecution(policy), make_sim_env(task, randomize=True), placed, steps)
+        steps = rollout_steps(task, actor)
+        return cls(ChunkedExecution(actor), make_sim_env(task, randomize=True), placed, steps)
 
     def succeeds(self, index: int, millimetres: float, way: str) -> bool:
         """Whether a rollout does; its start and the direction of the move depend on `index` alone."""

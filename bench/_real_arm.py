@@ -27,7 +27,6 @@ from evaluation import (
     rollout_steps,
     run_script,
 )
-from policies import ready_to_act
 from tasks import LEVELS, LookPlan, to_pixels
 
 TWIN, REAL = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
@@ -134,10 +133,10 @@ class Player:
 
         task = get_task(TWIN)
         job = EvalJob(checkpoint, task)
-        policy = ready_to_act(job.load("cpu"))
+        actor = job.load("cpu")
         env = make_sim_env(task, randomize=True)
         env.set_looks(look(room))
-        return cls(job.execute(policy), env, rollout_steps(task, policy))
+        return cls(job.execute(actor), env, rollout_steps(task, actor))
 
     def succeeds(self, index: int) -> bool:
         """Whether a rollout does; its start depends on `index` alone."""

@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from typing import Any
 
 import numpy as np
-import torch
 from _harness import machine, make_parser, parse, report
 from tqdm import tqdm
 
+from actors import Actor, Observation, Rest, Seen
 from constants import get_task
 from evaluation import BackgroundExecution, ChunkedExecution
 from mycobot_scripts.robot import ArmFile, MyCobotRobot, open_cameras, start_twin
@@ -36,25 +35,24 @@ WAYS = {
 WIRES = {"pseudo-terminal": {}, "TCP": {"tcp": "127.0.0.1:0"}}
 
 
-class Thinker:
+class Thinker(Actor):
     """Swings two joints, after some thought."""
 
     chunk_size = execution_horizon = 20
     observation_horizon = 1
-    device = torch.device("cpu")
 
     def __init__(self, start: np.ndarray, seconds: float) -> None:
         self._start, self._seconds, self._asked = start, seconds, 0
 
-    def observe(self, observations: list[dict[str, Any]], device: Any) -> dict[str, Any]:
+    def observe(self, observation: Observation) -> Seen:
         return {}
 
-    def act(self, observation: dict[str, Any], generator: Any = None) -> torch.Tensor:
+    def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:
         time.sleep(self._seconds)
         phase = 2 * math.pi * (time.monotonic() % 4.0 + np.arange(self.chunk_size) / 10) / 4
         chunk = np.tile(self._start, (self.chunk_size, 1))
         chunk[:, [0, 5]] += SWING * np.sin(phase)[:, None]
-        return torch.from_numpy(chunk)[None]
+        return chunk
 
 
 def measure(way: str, seconds: float, thought: float) -> list[str]:
@@ -63,9 +61,9 @@ def measure(way: str, seconds: float, thought: float) -> list[str]:
     with start_twin(TASK, **WAYS[way]) as twin:
         servo = Servo(twin.port, Guard(Limits())).start()
         with MyCobotRobot(task, servo, open_cameras(twin.cameras), arm.home) as robot:
-            policy = Thinker(robot.start, thought)
+            actor = Thinker(robot.start, thought)
             is_sync = "--sync" in way
-            execute = ChunkedExecution(policy) if is_sync else BackgroundExecution(policy, task.fps)
+            execute = ChunkedExecution(actor) if is_sync else BackgroundExecution(actor, task.fps)
             step = robot.reset()
             for _ in tqdm(range(round(seconds * task.fps)), desc=way, unit="step"):
                 if step.last():

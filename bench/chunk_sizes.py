@@ -20,7 +20,7 @@ from _runs import CHOOSE, LAST, ONE_CAMERA, TRANSFER, Row, Runs, make_runs_parse
 from common import curves_plot, keep_freed_memory
 from constants import IMAGE_SIZE
 from evaluation import ChunkedExecution, wilson_interval
-from policies import Policy
+from policies import Policy, TorchActor
 from policy import load_policy
 from training import Run, TrainConfig
 
@@ -46,7 +46,7 @@ HEADER = (
 def thinker(policy: Policy) -> partial:
     """One chunk for one observation."""
     images = {name: np.zeros((*IMAGE_SIZE, 3), np.uint8) for name in policy.interface.cameras}
-    execute = ChunkedExecution(policy, query_every=1)
+    execute = ChunkedExecution(TorchActor(policy), query_every=1)
     return partial(execute, {"qpos": np.zeros(policy.interface.state_dim), "images": images})
 
 

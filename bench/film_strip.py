@@ -27,8 +27,8 @@ ROWS = (  # folder of the checkpoint, task, number of the start, camera, steps t
 def run_policy(checkpoint: Path, task_name: str, index: int) -> tuple[np.ndarray, np.ndarray, int | None]:
     """What a policy does from an unseen start: actions (T, D), where the props were, and the case."""
     job = EvalJob(checkpoint, get_task(task_name))
-    policy, task = job.load("cpu"), job.task
-    env, execute = make_sim_env(task, job.quality(policy)), job.execute(policy)
+    actor, task = job.load("cpu"), job.task
+    env, execute = make_sim_env(task, job.quality(actor)), job.execute(actor)
     execute.reset([0, Stream.ACT, index])
     case = task.case_number(index) if task.cases else None
     start = env.reset(np.random.default_rng([0, job.stream, index]), case=case)

@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 from _harness import TASK, machine, make_parser, parse, report
 
+from actors import Interface
 from common import Workers
 from constants import get_task
 from episodes import Stats
 from evaluation import JOINS, EvalConfig, EvalJob, Summary, difference_interval, evaluate
-from policies import LAST, POLICIES, Interface
+from policies import LAST, POLICIES
 from policy import make_policy, save_policy
 
 COUNTS = (10, 20, 50, 100)  # actions

@@ -21,9 +21,10 @@ from _harness import alternate, machine, make_parser, parse, report, timed
 from _published import PublishedACT
 from torch import nn
 
+from actors import Interface
 from common import autocast, keep_freed_memory, pick_device
 from episodes import Stats
-from policies import POLICIES, Interface, Policy, ready_to_act
+from policies import POLICIES, Policy, ready_to_act
 from policy import make_policy
 
 PUBLISHED, PUBLISHED_CHUNK = "ACT++'s network", 100

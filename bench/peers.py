@@ -75,18 +75,17 @@ def ours(image: tuple[int, int], sizes: Sizes) -> Calls:
     import numpy as np
     from training_step import StepSize, make_batch, make_run
 
-    from evaluation import ChunkedExecution
-    from policies import ready_to_act
-    from policy import load_policy, save_policy
+    from evaluation import ChunkedExecution, open_actor
+    from policy import save_policy
 
     size = StepSize(batch=sizes.batch, image=image, **sizes.network)
     run, batch = make_run(size), make_batch(size)
     with tempfile.TemporaryDirectory() as folder:
         save_policy(Path(folder) / "policy.ckpt", run.policy)
-        policy = ready_to_act(load_policy(Path(folder) / "policy.ckpt"))
-    execution = ChunkedExecution(policy, query_every=1)
+        actor = open_actor(Path(folder) / "policy.ckpt")
+    execution = ChunkedExecution(actor, query_every=1)
     frame = np.random.default_rng(0).integers(0, 256, (*image, 3), np.uint8)
-    seen = {"qpos": np.zeros(DIM), "images": dict.fromkeys(policy.interface.cameras, frame)}
+    seen = {"qpos": np.zeros(DIM), "images": dict.fromkeys(actor.interface.cameras, frame)}
     return lambda: run.update([batch]), lambda: execution(seen)
 
 

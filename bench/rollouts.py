@@ -32,10 +32,11 @@ from _harness import (
     serve,
 )
 
+from actors import Interface
 from constants import Stream, get_task
 from episodes import Stats
 from evaluation import EvalConfig, EvalJob, evaluate
-from policies import ACTConfig, ACTPolicy, Interface, Policy
+from policies import ACTConfig, ACTPolicy, Policy
 from policy import save_policy
 from tasks import Task
 

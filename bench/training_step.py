@@ -35,9 +35,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.flop_counter import FlopCounterMode
 
+from actors import Interface
 from common import computes_bf16, keep_freed_memory
 from episodes import Stats
-from policies import ACTConfig, ACTPolicy, Interface, make_policy
+from policies import ACTConfig, ACTPolicy, make_policy
 from training import Run, TrainConfig
 from utils import Batch
 

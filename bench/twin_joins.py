@@ -14,11 +14,11 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
-import torch
 from _harness import machine, make_parser, parse, report
 from _stepped_arm import SteppedBody, link_to
 from tqdm import tqdm
 
+from actors import Actor, Observation, Rest, Seen
 from constants import MYCOBOT
 from evaluation import BackgroundExecution, Join
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
@@ -42,30 +42,29 @@ def motion(steps: np.ndarray) -> np.ndarray:
     return START + np.column_stack([SWING * (1 - np.cos(angles)) / 2, np.zeros(len(steps))])
 
 
-class Thinker:
-    """A policy of the motion that takes `seconds` for a chunk.
+class Thinker(Actor):
+    """Knows the motion; takes `seconds` for a chunk.
 
     Each chunk begins off by an offset of the deviation `error` (rad), and goes off as far again in a second.
     """
 
     chunk_size = execution_horizon = CHUNK
     observation_horizon = 1
-    device = torch.device("cpu")
 
     def __init__(self, seconds: float, error: float, seed: int) -> None:
         self._seconds, self._error, self._rng = seconds, error, np.random.default_rng(seed)
         self.work: Callable[[float], None] = lambda seconds: None  # told how long it thinks
 
-    def observe(self, observations: list[dict[str, Any]], device: Any) -> dict[str, torch.Tensor]:
-        return {"step": torch.tensor([observation["step"] for observation in observations])}
+    def observe(self, observation: Observation) -> Seen:
+        return {"step": np.array(observation["step"])}
 
-    def act(self, observation: dict[str, torch.Tensor], generator: Any = None) -> torch.Tensor:
+    def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:
         self.work(self._seconds)
         offset, drift = self._rng.normal(0, self._error, (2, 1, JOINTS))
         ahead = np.arange(CHUNK)
-        chunk = motion(int(observation["step"][0]) + ahead)
+        chunk = motion(int(seen["step"]) + ahead)
         chunk[:, :JOINTS] += offset + drift * ahead[:, None] / FPS
-        return torch.from_numpy(chunk)[None]
+        return chunk
 
 
 class SimulatedThread(Executor):

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
-import torch
 
+from actors import Actor, Observation, Rest, Seen
 from evaluation.ensembling import Predictions
 from evaluation.execution import Execution, checked_count
 from evaluation.flags import ACT_DECAY
 from evaluation.joins import Join
-from policies import Known, Observation, Policy
-from utils import Batch
 
 QUICK = 0.05  # of a step: a chunk that takes less is waited for
 MARGIN = 0.5  # steps that a chunk may take longer than the last ones did
@@ -28,9 +26,8 @@ class _Background(Execution):
     """Asks for chunks in a thread of its own, one at a time.
 
     Args:
-        policy: gives the chunks.
+        actor: gives the chunks.
         fps: calls a second.
-        amp: as for `Execution`.
         executor: runs what is computed; a thread if not given.
         now: clock, s.
         join: as for `Execution`.
@@ -38,9 +35,8 @@ class _Background(Execution):
 
     def __init__(
         self,
-        policy: Policy,
+        actor: Actor,
         fps: float,
-        amp: str = "auto",
         executor: Executor | None = None,
         now: Callable[[], float] = time.monotonic,
         join: Join | None = None,
@@ -48,7 +44,7 @@ class _Background(Execution):
         self._fps = fps
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="policy")
         self._pending: Future[np.ndarray] | None = None
-        super().__init__(policy, amp, join)
+        super().__init__(actor, join)
         self._now = now
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -73,7 +69,7 @@ class _Background(Execution):
         """Ask for a chunk on the observations up to now, unless one is still to come."""
         if self._pending is None:
             self._asked = self._step
-            self._pending = self._executor.submit(self._predict, self._gather(), self._known())
+            self._pending = self._executor.submit(self._predict, self._gather(), self._rest_for_next())
 
     def _collect(self, wait: bool) -> np.ndarray | None:
         """The chunk (n, A) that was asked for last; None if it has not come and `wait` is False."""
@@ -82,8 +78,8 @@ class _Background(Execution):
         pending, self._pending = self._pending, None
         return pending.result()
 
-    def _compute(self, observations: Batch, known: Known | None) -> np.ndarray:
-        return self._executor.submit(self._predict, observations, known).result()
+    def _compute(self, seen: Seen, rest: Rest | None) -> np.ndarray:
+        return self._executor.submit(self._predict, seen, rest).result()
 
     def _hold(self) -> np.ndarray:
         self.held += 1
@@ -100,15 +96,15 @@ class BackgroundExecution(_Background):
     took, and enters the new chunk at the action of the present step.
 
     Args:
-        policy: gives the chunks.
+        actor: gives the chunks.
         fps: calls a second.
         query_every: actions of each that are executed, if it has as many left when it is entered.
         options: of `_Background`.
     """
 
-    def __init__(self, policy: Policy, fps: float, query_every: int | None = None, **options) -> None:
-        self.query_every = checked_count(policy, query_every)
-        super().__init__(policy, fps, **options)
+    def __init__(self, actor: Actor, fps: float, query_every: int | None = None, **options) -> None:
+        self.query_every = checked_count(actor, query_every)
+        super().__init__(actor, fps, **options)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
@@ -120,19 +116,18 @@ class BackgroundExecution(_Background):
     def remaining(self) -> int:
         return max(0, self._end - self._step - 1)
 
-    def _known(self) -> Known | None:
+    def _rest_for_next(self) -> Rest | None:
         if self._chunk is None:
             return None
         return self._overlap(self._chunk[self._step - self._first :], max(0, self._end - self._step))
 
-    @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); the last one again while a chunk is late."""
         self._step += 1
         if self._step >= self._end:
             self._enter(self._collect(wait=False))
         is_time = self._step >= self._end - self.lead and self._pending is None
-        if is_time or self.policy.observation_horizon > 1:
+        if is_time or self.actor.observation_horizon > 1:
             self._observe(observation)
         if is_time:
             self._submit()
@@ -157,24 +152,23 @@ class BackgroundEnsemble(_Background):
     """`TemporalEnsemble` that never pauses: it asks for a chunk whenever the last one has come.
 
     Args:
-        policy: gives the chunks.
+        actor: gives the chunks.
         fps: calls a second.
         decay, most: as for `TemporalEnsemble`.
         options: of `_Background`; joins wherever a chunk comes.
     """
 
     def __init__(
-        self, policy: Policy, fps: float, decay: float = ACT_DECAY, most: float | None = None, **options
+        self, actor: Actor, fps: float, decay: float = ACT_DECAY, most: float | None = None, **options
     ) -> None:
-        self._predictions = Predictions.of(policy, decay, most)
-        super().__init__(policy, fps, **options)
+        self._predictions = Predictions.of(actor, decay, most)
+        super().__init__(actor, fps, **options)
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         super().reset(key)
         self._predictions.clear()
         self._came = -1  # step at which the last chunk came
 
-    @torch.inference_mode()
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); the last one again where there is no prediction."""
         self._step += 1

@@ -10,7 +10,7 @@ from evaluation.flags import ACT_DECAY
 from evaluation.joins import Join, joints_of
 
 if TYPE_CHECKING:
-    from policies import Policy
+    from actors import Actor
 
 
 class Predictions:
@@ -34,11 +34,11 @@ class Predictions:
         self.clear()
 
     @classmethod
-    def of(cls, policy: Policy, decay: float, most: float | None) -> Predictions:
-        """Those of a policy; if any are dropped, by its joints and their spread in its training."""
+    def of(cls, actor: Actor, decay: float, most: float | None) -> Predictions:
+        """Those of an actor; if any are dropped, by its joints and their spread in its training."""
         if most is None:
             return cls(decay)
-        return cls(decay, most, np.where(joints_of(policy), policy.action_std.cpu().numpy(), np.inf))
+        return cls(decay, most, np.where(joints_of(actor), actor.traits.action_std, np.inf))
 
     def clear(self) -> None:
         """Forget all chunks."""

@@ -12,6 +12,7 @@ from disturbances import HELP, SWEEP_HELP, check_words
 from tasks import LEVELS
 
 if TYPE_CHECKING:
+    from actors import Actor
     from policies import PolicyConfig
 
 MOST_STEPS = 100_000
@@ -121,7 +122,7 @@ class ExecutionConfig(ComputeConfig):
                 "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
             )
 
-    def check_policy(self, policy: PolicyConfig) -> None:
+    def check_policy(self, policy: PolicyConfig | Actor) -> None:
         """ValueError if chunks of a policy cannot be joined as the flags say."""
         if self.join == "inpaint" and not policy.inpaints:
             raise ValueError(

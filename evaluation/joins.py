@@ -12,8 +12,8 @@ from episodes import entries_of
 from evaluation.flags import LEAST_JOIN
 
 if TYPE_CHECKING:
+    from actors import Actor
     from evaluation.flags import ExecutionConfig
-    from policies import Policy
 
 
 class Join:
@@ -34,11 +34,11 @@ class Join:
         self.reset()
 
     @classmethod
-    def of(cls, policy: Policy, flags: ExecutionConfig, fps: float) -> Join:
-        """As flags say, for a policy that gives `fps` actions a second; ValueError if it is none for them."""
-        flags.check_policy(policy.config)
+    def of(cls, actor: Actor, flags: ExecutionConfig, fps: float) -> Join:
+        """As flags say, for an actor that gives `fps` actions a second; ValueError if it is none for them."""
+        flags.check_policy(actor)
         steps = 0 if flags.join == "none" else max(LEAST_JOIN, round(flags.join_seconds * fps))
-        return cls(steps, joints_of(policy), flags.join == "inpaint")
+        return cls(steps, joints_of(actor), flags.join == "inpaint")
 
     def reset(self) -> None:
         """Forget what was executed: the first chunk of an episode comes as it is."""
@@ -74,11 +74,11 @@ class Join:
         return self._past[-1]
 
 
-def joints_of(policy: Policy) -> np.ndarray:
-    """(A,) True for the joints among a policy's actions: no gripper, and nothing that a state does not have,
+def joints_of(actor: Actor) -> np.ndarray:
+    """(A,) True for the joints among an actor's actions: no gripper, and nothing that a state does not have,
     as a mobile base.
     """
-    interface = policy.interface
+    interface = actor.interface
     names = entries_of(interface.task, interface.state_dim)[: interface.action_dim]
     joints = np.zeros(interface.action_dim, bool)
     joints[: len(names)] = [not entry.is_gripper for entry in names]

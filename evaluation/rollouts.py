@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common import Workers, captioned, joint_plot, pick_device, spread, tile, write_video
+from actors import Actor
+from common import Workers, captioned, joint_plot, spread, tile, write_video
 from constants import Stream
 from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
 from episodes import Episode, JpegFrames
@@ -20,10 +21,10 @@ from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.joins import Join
+from evaluation.opening import open_actor
 from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import content_version
 from evaluation.settings import Settings
-from policies import Policy, ready_to_act
 from policy import load_policy
 from tasks import LEVELS, LookPlan, Task
 
@@ -45,34 +46,34 @@ class EvalJob:
     cameras: tuple[str, ...] | None = None  # for `load_policy`
     version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
 
-    def settings(self, indices: Sequence[int], policy: Policy | None = None) -> Settings:
-        """How the rollouts of these indices are made, with what only the policy tells, if it is given."""
+    def settings(self, indices: Sequence[int], actor: Actor | None = None) -> Settings:
+        """How the rollouts of these indices are made, with what only the actor tells, if it is given."""
         return Settings.of(
             self.flags,
-            () if policy is None else (policy,),
+            () if actor is None else (actor,),
             checkpoints=(self.checkpoint.name,),
-            version="" if policy is None else content_version([self.checkpoint]),
+            version="" if actor is None else content_version([self.checkpoint]),
             first=min(indices, default=0),
             count=len(indices),
-            render_quality=self.quality(policy),
+            render_quality=self.quality(actor),
             randomize=self.flags.randomize is not None,
             drift=self.flags.randomize == "drift",
         )
 
-    def load(self, device: str | torch.device) -> Policy:
-        """The policy."""
-        return load_policy(self.checkpoint, device, self.cameras)
+    def load(self, device: str = "auto") -> Actor:
+        """What acts."""
+        return open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
 
-    def execute(self, policy: Policy) -> Execution:
+    def execute(self, actor: Actor) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""
-        flags, join = self.flags, Join.of(policy, self.flags, self.task.fps)
+        flags, join = self.flags, Join.of(actor, self.flags, self.task.fps)
         if flags.temporal_agg:
-            return TemporalEnsemble(policy, flags.ensemble_decay, flags.amp, join, flags.ensemble_drop)
-        return ChunkedExecution(policy, flags.query_every, flags.amp, join)
+            return TemporalEnsemble(actor, flags.ensemble_decay, join, flags.ensemble_drop)
+        return ChunkedExecution(actor, flags.query_every, join)
 
-    def quality(self, policy: Policy | None) -> str:
+    def quality(self, actor: Actor | None) -> str:
         """How the simulation is rendered: as it was for training, if not given."""
-        return self.render_quality or (policy and policy.interface.render_quality) or "fast"
+        return self.render_quality or (actor and actor.interface.render_quality) or "fast"
 
 
 class Film:
@@ -118,11 +119,11 @@ class _Player:
 _players: dict[EvalJob, _Player] = {}
 
 
-def rollout_steps(task: Task, policy: Policy, lost: int = 0) -> int:
+def rollout_steps(task: Task, actor: Actor, lost: int = 0) -> int:
     """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and `lost`
     ones.
     """
-    return max(task.episode_len, policy.interface.episode_len or 0) + lost
+    return max(task.episode_len, actor.interface.episode_len or 0) + lost
 
 
 def _player(job: EvalJob) -> _Player:
@@ -134,13 +135,13 @@ def _player(job: EvalJob) -> _Player:
         close_players()  # a worker outlives an evaluation
         from sim_env import make_sim_env  # opens OpenGL: only in the processes that render
 
-        policy = ready_to_act(job.load(pick_device(job.flags.device)), job.flags.amp)
-        execute = job.execute(policy)
+        actor = job.load(job.flags.device)
+        execute = job.execute(actor)
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
-        task = replace(job.task, episode_len=rollout_steps(job.task, policy, lost))
+        task = replace(job.task, episode_len=rollout_steps(job.task, actor, lost))
         randomize = is_scene_disturbed or job.flags.randomize is not None
-        env = make_sim_env(task, job.quality(policy), randomize=randomize)
+        env = make_sim_env(task, job.quality(actor), randomize=randomize)
         _players[job] = _Player(execute, env, task)
     return _players[job]
 
@@ -270,7 +271,10 @@ def placed(job: EvalJob, workers: Workers) -> tuple[EvalJob, Workers]:
     """
     if job.flags.device != "auto" or not torch.cuda.is_available():
         return job, workers
-    is_small = sum(parameter.numel() for parameter in job.load("cpu").parameters()) < SMALL
+    is_small = (
+        sum(parameter.numel() for parameter in load_policy(job.checkpoint, "cpu", job.cameras).parameters())
+        < SMALL
+    )
     if not is_small and workers.num_workers is None and workers.cluster_address is None:
         workers = Workers(min(GPU_WORKERS, os.cpu_count() or 1), workers.backend)
     return replace(job, flags=replace(job.flags, device="cpu" if is_small else "cuda")), workers

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from disturbances import read_set
 from evaluation.flags import ACT_DECAY, JOIN_SECONDS, LEAST_JOIN
 
-if TYPE_CHECKING:  # torch
-    from policies import Policy
+if TYPE_CHECKING:
+    from actors import Actor
 
 SIMULATION = "simulation"  # the robot of rollouts without an arm
 
@@ -47,13 +47,13 @@ class Settings:
     steps: int | None = None  # of a run, on an arm
 
     @classmethod
-    def of(cls, flags: Any, policies: Sequence[Policy] = (), **further: Any) -> Settings:
-        """From the flags of the same names, what only the policies tell, and further fields."""
+    def of(cls, flags: Any, actors: Sequence[Actor] = (), **further: Any) -> Settings:
+        """From the flags of the same names, what only the actors tell, and further fields."""
         names = {field.name for field in fields(cls)} & {field.name for field in fields(flags)}
         values = {name: getattr(flags, name) for name in names} | further
-        values["cameras"] = tuple(dict.fromkeys(c for policy in policies for c in policy.interface.cameras))
-        if policies and policies[-1].interface.recovers and not flags.temporal_agg:
-            values["query_every"] = flags.query_every or policies[-1].execution_horizon
+        values["cameras"] = tuple(dict.fromkeys(c for actor in actors for c in actor.interface.cameras))
+        if actors and actors[-1].interface.recovers and not flags.temporal_agg:
+            values["query_every"] = flags.query_every or actors[-1].execution_horizon
         return cls(**values | {"disturb": tuple(map(str, read_set(values.get("disturb"))))})
 
     @property

@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "act": ("ACTPolicy",),
+        "actor": ("TorchActor",),
         "augment": ("AUGMENTATIONS", "CHANGES", "GROUPS", "AugmentConfig", "Augmentation"),
-        "base": ("Interface", "Known", "Observation", "Policy"),
+        "base": ("Known", "Policy"),
         "checkpoints": (
             "BEST",
             "LAST",
@@ -21,9 +22,8 @@ __getattr__, __dir__, __all__ = open_door(
             "tell",
         ),
         "configs": ("ACTConfig", "PolicyConfig"),
-        "drawing": ("overlap_weights",),
         "plain_changes": ("centre_crop",),
-        "ready": ("black_observation", "ready_to_act"),
+        "ready": ("ready_to_act",),
         "registry": ("POLICIES",),
         "stored": (
             "FORMAT_VERSION",

@@ -5,49 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from actors import Interface, Observation
 from constants import IMAGENET_MEAN, IMAGENET_STD
-from episodes import Stats, View, resize_image
+from episodes import Stats
 from policies.configs import PolicyConfig
 from policies.plain_changes import centre_crop
 from utils import Batch, Demonstrations
 
-Observation = Mapping[str, Any]  # qpos (D,) and images {camera: (H, W, 3) uint8 RGB}
-
 LOOK_AGAIN = 0.5  # s after which a policy that can recover asks anew, if it is not told otherwise
-
-
-@dataclass(frozen=True)
-class Interface:
-    """What a policy is connected to: stored with it, so that one file is enough to run it."""
-
-    state_dim: int
-    action_dim: int
-    cameras: tuple[str, ...]
-    image_size: tuple[int, int]  # height, width (pixels) that it sees; larger frames are scaled down
-    task: str = ""
-    render_quality: str = ""  # of the simulated images it was trained on
-    # of the cameras that it does not see whole
-    views: dict[str, View] = dataclasses.field(default_factory=dict)
-    augmentations: tuple[str, ...] = ()  # of the images in training
-    fps: float = 0.0  # steps a second of the demonstrations; 0: not known
-    episode_len: int = 0  # steps of the longest of them; 0: not known
-    recovers: bool = False  # some of them begin in the middle of an attempt
-    # top speed of each action in them, a second, and its top change, a second each second; (): not known
-    velocity: tuple[float, ...] = ()
-    acceleration: tuple[float, ...] = ()
-
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Interface:
-        """From the dict that `dataclasses.asdict` made of one."""
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        views = {camera: View.from_plain(view) for camera, view in values.get("views", {}).items()}
-        return cls(**{**values, "views": views})
 
 
 @dataclass(frozen=True)
@@ -209,11 +180,7 @@ class Policy(nn.Module):
         `device`, the policy's if not given.
         """
         device = self.device if device is None else device
-        size, views = self.interface.image_size, self.interface.views
-        images = [
-            [views.get(c, resize_image)(o["images"][c], size) for c in self.interface.cameras]
-            for o in observations
-        ]
+        images = [self.interface.viewed(o["images"]) for o in observations]
         qpos = np.stack([o["qpos"] for o in observations]).astype(np.float32)
         shown = torch.from_numpy(np.array(images)).to(device)
         return {

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from actors import Interface
 from detr import CNNMLP
 from episodes import Stats
-from policies.base import Interface, Policy
+from policies.base import Policy
 from policies.configs import CNNMLPConfig
 from policies.vision import make_backbones
 from utils import Batch

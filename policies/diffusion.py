@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actors import Interface
 from episodes import Stats
-from policies.base import Interface
 from policies.configs import DiffusionConfig
 from policies.drawing import DrawingPolicy
 from utils import Batch

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from actors import Interface
 from detr import CameraEncoder, ConditionalUNet
 from episodes import Stats
-from policies.base import Interface, Known, Policy
+from policies.base import Known, Policy
 from policies.configs import DrawingConfig
 from policies.vision import make_backbones
 from utils import Batch, hold_last

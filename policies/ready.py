@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import torch
 from torch import nn
 
 from common import autocast, computes_bf16
 from detr import ACT, ActingACT, ActingKeypoints, acting_backbone
-from policies.base import Observation, Policy
+from policies.base import Policy
 
 DTYPE = torch.bfloat16
 # layers whose weights autocast casts
@@ -65,7 +64,8 @@ def _cast(policy: Policy, amp: str) -> None:
     if not layers:
         return
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    batch, horizon = policy.observe([black_observation(policy)]), policy.observation_horizon
+    black = policy.interface.black_observation(policy.qpos_mean.cpu().numpy())
+    batch, horizon = policy.observe([black]), policy.observation_horizon
     if horizon > 1:
         batch = {name: torch.stack([tensor] * horizon, dim=1) for name, tensor in batch.items()}
     with autocast(amp, policy.device):
@@ -76,10 +76,3 @@ def _cast(policy: Policy, amp: str) -> None:
         if casts:
             for name, weight in layer.named_parameters(recurse=False):
                 setattr(layer, name, nn.Parameter(weight.to(DTYPE), requires_grad=False))
-
-
-def black_observation(policy: Policy) -> Observation:
-    """What an environment might give: black pictures of the size that the policy sees, the mean state."""
-    black = np.zeros((*policy.interface.image_size, 3), np.uint8)
-    images = dict.fromkeys(policy.interface.cameras, black)
-    return {"qpos": policy.qpos_mean.cpu().numpy(), "images": images}

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from actors import Interface
 from common import Losses, choose
 from episodes import Stats, View
-from policies.base import Interface, Policy
+from policies.base import Policy
 from policies.checkpoints import LAST, check_optimiser, check_run, check_weights, described, without_prefixes
 from policies.registry import POLICIES
 

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from actors import Interface
 from detr import Memory, errors_by_k
 from episodes import Stats
-from policies.base import Choice, Interface, Policy
+from policies.base import Choice, Policy
 from policies.byol import NUMBERS, changed_view, make_learner, update_target
 from policies.configs import POLICY, VINNConfig
 from policies.plain_changes import centre_crop

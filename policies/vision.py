@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from actors import Interface
 from detr import WEIGHTS, build_backbone, init_backbone
-from policies.base import Interface
 from policies.checkpoints import read_checkpoint, read_weights
 from policies.configs import VisionConfig, check_weights_source
 from policies.stored import Stored

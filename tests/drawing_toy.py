@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from actors import Interface
 from episodes.stats import Stats
-from policies.base import Interface
 from policies.drawing import DrawingPolicy
 from utils import Batch
 

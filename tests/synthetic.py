@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from actors import Interface
 from common import cli
 from episodes.episode import Episode
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
 from episodes.stats import Stats
-from policies.base import Interface, Policy
+from policies.base import Policy
 from policies.registry import POLICIES
 from policy import make_policy
 from utils import Batch

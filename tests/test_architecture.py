@@ -15,7 +15,7 @@ FLOORS = {  # of rooms and of files at the root; imports point strictly downward
     **dict.fromkeys(("detr", "tasks"), 2),
     **dict.fromkeys(("constants", "scripted_policy"), 3),
     **dict.fromkeys(("episodes", "sim_env"), 4),
-    **dict.fromkeys(("cameras", "readers", "utils", "ee_sim_env", "gym_env"), 5),
+    **dict.fromkeys(("actors", "cameras", "readers", "utils", "ee_sim_env", "gym_env"), 5),
     **dict.fromkeys(("doctor", "policies", "teleop"), 6),
     **dict.fromkeys(("policy", "disturbances"), 7),
     "evaluation": 8,

@@ -164,9 +164,9 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     flags, has_sweep = EvalConfig.of(config), is_sweep(config.disturb)
     job = EvalJob(checkpoint, task, replace(flags, disturb=None) if has_sweep else flags, cameras=cameras)
     indices = config.indices(config.num_rollouts)
-    policy = job.load("cpu")
-    job.execute(policy)
-    settings = job.settings(indices, policy)
+    actor = job.load("cpu")
+    job.execute(actor)
+    settings = job.settings(indices, actor)
     note_command(folder, f"evaluation of {checkpoint.name}")
     if has_sweep:
         sweep_run(config, job, settings, view)

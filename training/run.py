@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from actors import Interface
 from common import Background, Losses, check_room, copied, write_torch
-from policies import FORMAT_VERSION, Interface, Policy, Stored, first_line, read_checkpoint, stored_training
+from policies import FORMAT_VERSION, Policy, Stored, first_line, read_checkpoint, stored_training
 from policy import policy_content
 from training.flags import TrainConfig
 from training.optimisation import AverageWeights, learning_rate_factor, make_optimiser

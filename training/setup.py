@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from actors import Interface
 from common import cli, complete_file
-from policies import Interface, Policy, PolicyConfig
+from policies import Policy, PolicyConfig
 from policy import make_policy
 from tasks import Task
 from training.feeding import Data

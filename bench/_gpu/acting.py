@@ -18,7 +18,7 @@ from _gpu.building import FROZEN, LITTLE_IMAGE, Make, Preset, able_to_act, build
 from _gpu.session import Session
 from _gpu.timing import launches, synchronise
 from evaluation import ChunkedExecution
-from policies import ready_to_act
+from policies import TorchActor, ready_to_act
 from policy import load_policy
 from training import Run, TrainConfig
 
@@ -44,7 +44,7 @@ def latency(session: Session) -> None:
 def thinking(session: Session, make: Make, amp: str = "auto") -> dict[str, Any]:
     """Milliseconds from the camera's frame to a chunk in the host's memory: the median, and the slowest."""
     policy = ready_to_act(able_to_act(make().to(session.device)), amp)
-    execution = ChunkedExecution(policy, query_every=1, amp=amp)
+    execution = ChunkedExecution(TorchActor(policy, amp), query_every=1)
     frame, seconds = seen(policy), 0.0 if session.tiny else 0.8
 
     def think() -> object:
@@ -120,6 +120,6 @@ def first_chunk(path: Path, device: str, answers: Any) -> None:
     torch.set_num_threads(1)
     began = time.perf_counter()
     policy = ready_to_act(load_policy(path, device))
-    ChunkedExecution(policy)(seen(policy))
+    ChunkedExecution(TorchActor(policy))(seen(policy))
     synchronise(policy.device)
     answers.put(time.perf_counter() - began)

@@ -13,8 +13,9 @@ import torch
 from _harness import ROOT
 from training_step import QUICK, STATE_DIM, StepSize, make_batch
 
+from actors import Interface
 from episodes import Stats
-from policies import POLICIES, Interface, Policy, make_policy
+from policies import POLICIES, Policy, make_policy
 from training import TrainConfig
 from utils import Batch
 

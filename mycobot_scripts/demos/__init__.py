@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = open_door(
             "own_task",
         ),
         "placed_cameras": ("PlacedCameras", "PlacementConfig"),
-        "policy_runs": ("action_range", "load_policies", "speed_limits", "trained_fps"),
+        "policy_runs": ("action_range", "open_actors", "speed_limits", "trained_fps"),
         "recorder": ("GivenStart", "RecordArmConfig", "Recorder"),
         "recovery": ("FOLDER", "clear_empty", "discard", "recover"),
         "run_flags": ("ModelRunsConfig",),

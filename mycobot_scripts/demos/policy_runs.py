@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from common import LiveView, named, panel
-from evaluation import Act
+from evaluation import Act, open_actor
 from mycobot_scripts.kinematics import JOINTS, to_degrees
 from tasks import Task
 
 if TYPE_CHECKING:
-    import torch
-
-    from policies import Policy
+    from actors import Actor
+    from common import ComputeConfig
 
 VIEW_EVERY = 0.2  # s between pictures of the live view
 
@@ -167,19 +166,20 @@ class RunView:
         self._window.close()
 
 
-def load_policies(
-    paths: Sequence[Path], task: Task, device: torch.device, cameras: Sequence[str] | None = None
-) -> list[Policy]:
-    """The checkpoints' policies; ValueError unless each fits the arm and the task's cameras.
+def open_actors(
+    paths: Sequence[Path], task: Task, compute: ComputeConfig, cameras: Sequence[str] | None = None
+) -> list[Actor]:
+    """What the checkpoints' policies act with; ValueError unless each fits the arm and the task's cameras.
 
     `cameras` are those of checkpoints that name none, if a person says so.
     """
-    from policy import choose_cameras, load_policy
+    from policy import choose_cameras
 
-    policies = []
+    actors = []
     for path in paths:
-        policy = load_policy(path, device, choose_cameras(path, cameras, task.cameras))
-        interface = policy.interface
+        named = choose_cameras(path, cameras, task.cameras)
+        actor = open_actor(path, compute.device, compute.amp, named)
+        interface = actor.interface
         unknown = [name for name in interface.cameras if name not in task.cameras]
         if unknown:
             raise ValueError(f"{path} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
@@ -188,23 +188,23 @@ def load_policies(
                 f"{path} has states of {interface.state_dim} numbers and actions of {interface.action_dim}; "
                 f"the arm has {task.dim}"
             )
-        policies.append(policy)
-    return policies
+        actors.append(actor)
+    return actors
 
 
-def trained_fps(policies: Sequence[Policy], task: Task) -> float:
+def trained_fps(actors: Sequence[Actor], task: Task) -> float:
     """Steps a second that all of them were trained at; ValueError if they disagree."""
-    rates = {policy.interface.fps or float(task.fps) for policy in policies}
+    rates = {actor.interface.fps or float(task.fps) for actor in actors}
     if len(rates) > 1:
         raise ValueError(f"the checkpoints were trained at {sorted(rates)} steps a second; choose by --fps")
     return rates.pop()
 
 
-def speed_limits(policies: Sequence[Policy], margin: float) -> tuple[np.ndarray, np.ndarray] | None:
+def speed_limits(actors: Sequence[Actor], margin: float) -> tuple[np.ndarray, np.ndarray] | None:
     """Velocity (6,), rad/s, and acceleration (6,), rad/s^2, of the joints: `margin` times the most in the
-    training of any of the policies. None if one of them does not know, or the margin is 0.
+    training of any of the actors. None if one of them does not know, or the margin is 0.
     """
-    interfaces = [policy.interface for policy in policies]
+    interfaces = [actor.interface for actor in actors]
     if not margin or not all(interface.velocity and interface.acceleration for interface in interfaces):
         return None
     both = ([each.velocity for each in interfaces], [each.acceleration for each in interfaces])
@@ -212,8 +212,8 @@ def speed_limits(policies: Sequence[Policy], margin: float) -> tuple[np.ndarray,
     return velocity, acceleration
 
 
-def action_range(policies: Sequence[Policy], dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest action (dim,) each of all that the policies were trained on."""
-    low = np.min([policy.action_min[:dim].cpu().numpy() for policy in policies], axis=0)
-    high = np.max([policy.action_max[:dim].cpu().numpy() for policy in policies], axis=0)
+def action_range(actors: Sequence[Actor], dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest action (dim,) each of all that the actors were trained on."""
+    low = np.min([actor.traits.action_min[:dim] for actor in actors], axis=0)
+    high = np.max([actor.traits.action_max[:dim] for actor in actors], axis=0)
     return low, high

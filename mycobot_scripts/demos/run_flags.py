@@ -16,7 +16,7 @@ from mycobot_scripts.robot import Setup
 from tasks import Task
 
 if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
-    from policies import Policy
+    from actors import Actor
 
 
 @dataclass(frozen=True)
@@ -106,18 +106,18 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
 
         return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
 
-    def settings(self, setup: Setup, policies: Sequence[Policy], task: Task) -> Settings:
+    def settings(self, setup: Setup, actors: Sequence[Actor], task: Task) -> Settings:
         """How the runs are made; `task` has their steps a second and length."""
         return Settings.of(
             self,
-            policies,
+            actors,
             checkpoints=tuple(path.name for path in self.checkpoints),
             version=content_version(self.checkpoints),
             robot=setup.config.robot,
             first=self.first_rollout,
             count=self.num_rollouts,
             fps=float(task.fps),
-            speed_margin=self.speed_margin if speed_limits(policies, self.speed_margin) else None,
+            speed_margin=self.speed_margin if speed_limits(actors, self.speed_margin) else None,
             pace=setup.config.pace,
             steps=task.episode_len,
         )

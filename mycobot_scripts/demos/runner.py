@@ -23,7 +23,8 @@ from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for, make
 from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock
 
-if TYPE_CHECKING:  # torch
+if TYPE_CHECKING:
+    from actors import Actor
     from evaluation import Execution
 
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
@@ -32,19 +33,19 @@ HELPED = ", with your help: it does not count as the policy's"
 RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 
-def make_execution(policy: Any, config: ModelRunsConfig, fps: float) -> Execution:
-    """How a policy's chunks are executed."""
+def make_execution(actor: Actor, config: ModelRunsConfig, fps: float) -> Execution:
+    """How an actor's chunks are executed."""
     from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Join, TemporalEnsemble
 
-    join, decay, most = Join.of(policy, config, fps), config.ensemble_decay, config.ensemble_drop
-    background = {"amp": config.amp, "now": clock.now, "join": join}
+    join, decay, most = Join.of(actor, config, fps), config.ensemble_decay, config.ensemble_drop
+    background = {"now": clock.now, "join": join}
     if config.temporal_agg:
         if config.sync:
-            return TemporalEnsemble(policy, decay, config.amp, join, most)
-        return BackgroundEnsemble(policy, fps, decay, most, **background)
+            return TemporalEnsemble(actor, decay, join, most)
+        return BackgroundEnsemble(actor, fps, decay, most, **background)
     if config.sync:
-        return ChunkedExecution(policy, config.query_every, config.amp, join)
-    return BackgroundExecution(policy, fps, config.query_every, **background)
+        return ChunkedExecution(actor, config.query_every, join)
+    return BackgroundExecution(actor, fps, config.query_every, **background)
 
 
 class Runner:
@@ -76,7 +77,7 @@ class Runner:
 
             rehearsal = Rehearsal(self._task, session.setup.limits)
             for execution in executions:
-                execution.policy = Rehearsed(execution.policy, rehearsal, robot.request_stop)
+                execution.actor = Rehearsed(execution.actor, rehearsal, robot.request_stop)
         self._parts = Parts(executions, lengths)
         self._corrections = Corrections(
             self._folder / "corrections",

@@ -7,13 +7,12 @@ are, so they are left out; the table, what is fixed to it, and the arm itself ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from actors import Actor, Observation, Rest, Seen
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits, SafetyStop
@@ -81,27 +80,34 @@ class Rehearsal:
         return number == top
 
 
-class Rehearsed:
-    """A policy whose every chunk is rehearsed.
+class Rehearsed(Actor):
+    """An actor whose every chunk is rehearsed.
 
     Args:
-        policy: the policy.
+        actor: the actor.
         rehearsal: what it is played on.
         refuse: called with the reason when a chunk is refused: stops the arm before it moves.
     """
 
-    def __init__(self, policy: Any, rehearsal: Rehearsal, refuse: Callable[[str], None]) -> None:
-        self._policy, self._rehearsal, self._refuse = policy, rehearsal, refuse
+    def __init__(self, actor: Actor, rehearsal: Rehearsal, refuse: Callable[[str], None]) -> None:
+        self._actor, self._rehearsal, self._refuse = actor, rehearsal, refuse
+        self.interface, self.traits = actor.interface, actor.traits
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._policy, name)
+    def reset(self, key: Sequence[int]) -> None:
+        self._actor.reset(key)
 
-    def act(self, obs: dict[str, Tensor], generator: Any = None) -> Tensor:
-        """The policy's chunk (1, n, A), for an observation of one environment."""
-        chunk = self._policy.act(obs, generator)
-        qpos = obs["qpos"].reshape(-1, obs["qpos"].shape[-1])[-1]
+    def close(self) -> None:
+        self._actor.close()
+
+    def observe(self, observation: Observation) -> Seen:
+        return self._actor.observe(observation)
+
+    def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:
+        """The actor's chunk (n, A)."""
+        chunk = self._actor.act(seen, rest)
+        qpos = seen["qpos"].reshape(-1, seen["qpos"].shape[-1])[-1]
         try:
-            self._rehearsal.check(chunk[0].cpu().numpy(), qpos.cpu().numpy())
+            self._rehearsal.check(chunk, qpos)
         except SafetyStop as stop:
             self._refuse(str(stop))
         return chunk

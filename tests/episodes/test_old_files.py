@@ -13,6 +13,7 @@ from repository import REFERENCE
 
 from episodes.episode import Episode
 from evaluation.execution import ChunkedExecution
+from policies import TorchActor
 from policy import load_policy
 
 FOLDER = REFERENCE / "files_of_692477a"
@@ -36,7 +37,7 @@ def test_an_old_checkpoint_acts_as_it_did(name, episode, tmp_path):
     path.write_bytes(lzma.decompress((FOLDER / f"{name}.ckpt.xz").read_bytes()))
     with np.load(FOLDER / "actions.npz") as arrays:
         expected = arrays[name]  # (3, 4, 14): by moment and step of the chunk
-    execute = ChunkedExecution(load_policy(path, "cpu"), None, "no")
+    execute = ChunkedExecution(TorchActor(load_policy(path, "cpu"), "no"))
     for moment, actions in zip(MOMENTS, expected, strict=True):
         images = {"top": episode.images["top"][moment]}
         observation = {"qpos": episode.qpos[moment], "qvel": episode.qvel[moment], "images": images}

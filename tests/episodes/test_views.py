@@ -7,11 +7,11 @@ import pytest
 import torch
 from synthetic import make_episode, make_stats
 
+from actors import Interface
 from episodes.folders import episode_path
 from episodes.frames import resize_image
 from episodes.views import ROI_WEIGHT, View, ViewConfig
 from policies.act import ACTPolicy
-from policies.base import Interface
 from policies.configs import ACTConfig
 from policy import load_policy, save_policy
 from utils import Demonstrations

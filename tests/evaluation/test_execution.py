@@ -10,6 +10,7 @@ from synthetic import make_act
 
 from evaluation.background import BackgroundEnsemble, BackgroundExecution
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
+from policies import TorchActor
 
 FPS = 10
 
@@ -104,7 +105,7 @@ def simulated(kind, seconds, **flags):
     policy = Policy(
         seconds=seconds, clock=clock, **{name: flags.pop(name) for name in names if name in flags}
     )
-    execute = kind(policy, FPS, executor=Later(clock), now=clock, **flags)
+    execute = kind(TorchActor(policy), FPS, executor=Later(clock), now=clock, **flags)
     return execute, policy, clock
 
 
@@ -116,7 +117,7 @@ def simulated(kind, seconds, **flags):
 def test_without_latency_chunks_are_those_of_the_plain_execution(query_every, horizon):
     plain = Policy(horizon=horizon)
     execute, policy, clock = simulated(BackgroundExecution, [0.0], horizon=horizon, query_every=query_every)
-    expected = ChunkedExecution(plain, query_every)
+    expected = ChunkedExecution(TorchActor(plain), query_every)
     for key in ([0, 1], [0, 2]):
         expected.reset(key)
         execute.reset(key)
@@ -129,7 +130,7 @@ def test_without_latency_chunks_are_those_of_the_plain_execution(query_every, ho
 def test_without_latency_the_ensemble_is_the_plain_one(horizon):
     plain = Policy(horizon=horizon)
     execute, policy, clock = simulated(BackgroundEnsemble, [0.0], horizon=horizon, decay=0.3)
-    expected = TemporalEnsemble(plain, 0.3)
+    expected = TemporalEnsemble(TorchActor(plain), 0.3)
     for key in ([0, 1], [0, 2]):
         expected.reset(key)
         execute.reset(key)
@@ -140,8 +141,10 @@ def test_without_latency_the_ensemble_is_the_plain_one(horizon):
 @pytest.mark.parametrize("kind", [BackgroundExecution, BackgroundEnsemble])
 def test_a_quick_policy_in_a_real_thread_is_waited_for(kind):
     plain, policy = Policy(), Policy()
-    execute = kind(policy, 0.01)  # a step takes so long that any machine is quick
-    expected = {BackgroundExecution: ChunkedExecution, BackgroundEnsemble: TemporalEnsemble}[kind](plain)
+    execute = kind(TorchActor(policy), 0.01)  # a step takes so long that any machine is quick
+    expected = {BackgroundExecution: ChunkedExecution, BackgroundEnsemble: TemporalEnsemble}[kind](
+        TorchActor(plain)
+    )
     try:
         np.testing.assert_allclose(run(execute, 30), run(expected, 30), rtol=1e-12)
     finally:
@@ -228,7 +231,7 @@ def test_a_new_episode_waits_for_what_is_being_computed():
             return super().act(obs, generator)
 
     policy = Slow(chunk=4)
-    execute = BackgroundExecution(policy, FPS)
+    execute = BackgroundExecution(TorchActor(policy), FPS)
     execute.latencies.append(0.2)  # so that it is asked in advance
     run(execute, 3)
     assert started.wait(10)
@@ -243,7 +246,7 @@ def test_an_error_of_the_policy_reaches_the_caller():
         def act(self, obs, generator=None):
             raise ValueError("no weights")
 
-    execute = BackgroundExecution(Broken(), FPS)
+    execute = BackgroundExecution(TorchActor(Broken()), FPS)
     with pytest.raises(ValueError, match="no weights"):
         run(execute, 1)
     execute.reset()
@@ -260,7 +263,7 @@ def test_warming_up_acts_as_a_run_does_and_leaves_no_trace(kind, monkeypatch):
         return act(obs, generator)
 
     monkeypatch.setattr(policy, "act", noted)
-    execute = kind(policy, amp="bf16", **({} if kind is ChunkedExecution else {"fps": FPS}))
+    execute = kind(TorchActor(policy, "bf16"), **({} if kind is ChunkedExecution else {"fps": FPS}))
     state = torch.get_rng_state()
     execute.warm_up()
     assert len(calls) == 3 and execute.latencies == [] and execute.held == 0
@@ -274,4 +277,4 @@ def test_warming_up_acts_as_a_run_does_and_leaves_no_trace(kind, monkeypatch):
 
 def test_how_many_actions_a_chunk_has_is_checked():
     with pytest.raises(ValueError, match="query_every is 9; the policy's chunks have 1 to 8"):
-        BackgroundExecution(Policy(), FPS, 9)
+        BackgroundExecution(TorchActor(Policy()), FPS, 9)

@@ -10,6 +10,7 @@ from evaluation.background import BackgroundExecution
 from evaluation.execution import ChunkedExecution
 from evaluation.flags import EvalConfig
 from evaluation.joins import Join
+from policies import TorchActor
 from policies.drawing import overlap_weights
 
 INPAINT, FPS, CHUNK = EvalConfig(join="inpaint"), 50, 10
@@ -20,6 +21,7 @@ class Told:
 
     def __init__(self, policy):
         self.policy, self.chunks, self.known = policy.eval(), [], []
+        self.actor = TorchActor(policy, "no")
         self.act, self.act_given = policy.act, policy.act_given
         policy.act = lambda obs, generator: self.keep(self.act(obs, generator), None)
         policy.act_given = lambda obs, known, generator: self.keep(
@@ -67,7 +69,7 @@ def run(execute, steps):
 @pytest.mark.parametrize("query_every", [4, CHUNK])
 def test_a_chunk_is_told_what_is_left_of_the_one_before(query_every):
     told = Told(make_flow())
-    execute = ChunkedExecution(told.policy, query_every, "no", Join.of(told.policy, INPAINT, FPS))
+    execute = ChunkedExecution(told.actor, query_every, Join.of(told.actor, INPAINT, FPS))
     run(execute, 3 * query_every)
     assert len(told.known) == 3 and told.known[0] is None
     for before, known in zip(told.chunks, told.known[1:], strict=False):
@@ -83,7 +85,7 @@ def test_a_chunk_is_told_what_is_left_of_the_one_before(query_every):
 
 def test_in_the_background_what_is_executed_meanwhile_is_settled():
     told = Told(make_flow())
-    execute = Ahead(told.policy, FPS, 6, amp="no", executor=AtOnce(), join=Join(inpaints=True))
+    execute = Ahead(told.actor, FPS, 6, executor=AtOnce(), join=Join(inpaints=True))
     run(execute, 14)
     first, second, third = told.chunks
     assert told.known[0] is None
@@ -97,20 +99,20 @@ def test_in_the_background_what_is_executed_meanwhile_is_settled():
 
 def test_warming_up_warms_what_is_used():
     told = Told(make_flow())
-    execute = ChunkedExecution(told.policy, 4, "no", Join(inpaints=True))
+    execute = ChunkedExecution(told.actor, 4, Join(inpaints=True))
     execute.warm_up()
     assert [known is None for known in told.known] == [True, False, False]
 
 
 def test_other_joins_tell_nothing():
     told = Told(make_flow())
-    run(ChunkedExecution(told.policy, 4, "no", Join.of(told.policy, EvalConfig(), FPS)), 12)
+    run(ChunkedExecution(told.actor, 4, Join.of(told.actor, EvalConfig(), FPS)), 12)
     assert told.known == [None] * 3
 
 
 def test_a_policy_that_does_not_draw_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="--join inpaint is for policies that draw"):
-        Join.of(make_act(), INPAINT, FPS)
+        Join.of(TorchActor(make_act()), INPAINT, FPS)
     words = f"x --task_name any --ckpt_dir {tmp_path / 'run'} --join inpaint"
     monkeypatch.setattr("sys.argv", words.split())
     with pytest.raises(ValueError, match="--join inpaint is for policies that draw"):

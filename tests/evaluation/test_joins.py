@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from actors import Interface
 from evaluation.background import BackgroundEnsemble, BackgroundExecution
 from evaluation.ensembling import Predictions
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
 from evaluation.joins import Join, joints_of
-from policies.base import Interface
+from policies import TorchActor
 
 FPS, WIDTH = 10, 3  # actions: two joints and a gripper
 JOINTS = np.array([True, True, False])
@@ -109,17 +110,17 @@ def random_chunks(rng, count, length=CHUNK):
 @pytest.mark.parametrize("steps", [0, 1, 2, 4, 30])
 def test_chunks_are_joined_as_by_brute_force(query_every, steps):
     chunks = random_chunks(np.random.default_rng(0), 60)
-    execute = ChunkedExecution(Policy(chunks), query_every, join=Join(steps, JOINTS))
+    execute = ChunkedExecution(TorchActor(Policy(chunks)), query_every, join=Join(steps, JOINTS))
     expected = brute_force([chunk[:query_every] for chunk in chunks], steps, JOINTS)
     for _ in range(2):  # a new episode knows nothing of the last
         execute.reset()
-        execute.policy.calls = 0
+        execute.actor.policy.calls = 0
         np.testing.assert_allclose(run(execute, 50), expected[:50], rtol=0, atol=1e-12)
 
 
 def test_an_offset_is_gone_when_the_chunk_ends_and_the_gripper_never_has_one():
     chunks = [np.zeros((CHUNK, WIDTH)), np.ones((CHUNK, WIDTH))]
-    actions = run(ChunkedExecution(Policy(chunks), join=Join(100, JOINTS)), 2 * CHUNK)
+    actions = run(ChunkedExecution(TorchActor(Policy(chunks)), join=Join(100, JOINTS)), 2 * CHUNK)
     assert np.all(np.diff(actions[CHUNK:, 0]) > 0) and actions[-1].tolist() == [1, 1, 1]
     assert np.abs(np.diff(actions[:, 0])).max() < 0.2, "where the policy jumps by 1"
     assert actions[:, 2].tolist() == [0] * CHUNK + [1] * CHUNK
@@ -131,13 +132,13 @@ def test_where_chunks_agree_nothing_is_changed_and_nothing_lags(kind):
     path = np.arange(400)[:, None] * np.array([0.25, -0.125, 0.5])
     clock = AtOnce(0.3 if kind.startswith("background") else 0.0)
     make = {
-        "chunks": lambda policy, join: ChunkedExecution(policy, 5, join=join),
+        "chunks": lambda policy, join: ChunkedExecution(TorchActor(policy), 5, join=join),
         "background": lambda policy, join: BackgroundExecution(
-            policy, FPS, 5, executor=clock, now=clock.now, join=join
+            TorchActor(policy), FPS, 5, executor=clock, now=clock.now, join=join
         ),
-        "ensemble": lambda policy, join: TemporalEnsemble(policy, join=join),
+        "ensemble": lambda policy, join: TemporalEnsemble(TorchActor(policy), join=join),
         "background ensemble": lambda policy, join: BackgroundEnsemble(
-            policy, FPS, executor=clock, now=clock.now, join=join
+            TorchActor(policy), FPS, executor=clock, now=clock.now, join=join
         ),
     }[kind]
 
@@ -173,9 +174,8 @@ def test_in_the_background_a_chunk_joins_at_the_action_of_the_step_it_is_needed_
     results = []
     for steps in (0, 6):
         clock.time = 0.0
-        execute = BackgroundExecution(
-            policy(), FPS, 8, executor=clock, now=clock.now, join=Join(steps, JOINTS)
-        )
+        actor, join = TorchActor(policy()), Join(steps, JOINTS)
+        execute = BackgroundExecution(actor, FPS, 8, executor=clock, now=clock.now, join=join)
         results.append(run(execute, 60, clock))
     plain, joined = results
     rows = [np.flatnonzero((chunk == action).all(axis=1)) for action in plain for chunk in chunks]
@@ -231,14 +231,14 @@ def acts_ensembling(chunks, steps, k=0.01):
 def test_ensembling_is_acts(decay, join):
     """Joined or not: there is nothing to join."""
     chunks = random_chunks(np.random.default_rng(2), 40)
-    execute = TemporalEnsemble(Policy(chunks), decay, join=join)
+    execute = TemporalEnsemble(TorchActor(Policy(chunks)), decay, join=join)
     np.testing.assert_allclose(run(execute, 40), acts_ensembling(chunks, 40, decay), rtol=0, atol=1e-12)
 
 
 def test_the_default_decay_is_acts():
     chunks = random_chunks(np.random.default_rng(3), 30)
     np.testing.assert_allclose(
-        run(TemporalEnsemble(Policy(chunks)), 30), acts_ensembling(chunks, 30), rtol=0, atol=1e-12
+        run(TemporalEnsemble(TorchActor(Policy(chunks))), 30), acts_ensembling(chunks, 30), rtol=0, atol=1e-12
     )
 
 
@@ -274,8 +274,9 @@ def test_where_chunks_are_dropped_the_jump_is_joined():
     results = []
     for steps in (0, 10):
         policy = Policy(chunks)
-        policy.action_std = spread
-        execute = TemporalEnsemble(policy, join=Join(steps, joints_of(policy)), most=1.0)
+        actor = TorchActor(policy)
+        actor.traits = SimpleNamespace(action_std=spread)
+        execute = TemporalEnsemble(actor, join=Join(steps, joints_of(actor)), most=1.0)
         results.append(run(execute, 30))
     plain, joined = results
     assert plain[4, 0] == 0 and plain[5, 0] == 1, "forgotten at once"

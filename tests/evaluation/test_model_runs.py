@@ -16,6 +16,8 @@ from repository import ROOT
 from synthetic import make_act
 
 import model_runs
+from actors import Actor, Interface, Traits
+from common import ComputeConfig
 from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import list_episodes
@@ -25,39 +27,34 @@ from evaluation.settings import Settings
 from model_runs import part_lengths
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from mycobot_scripts.demos.journal import free_episode, list_journals
-from mycobot_scripts.demos.policy_runs import Parts, RunView, load_policies, speed_limits, trained_fps
+from mycobot_scripts.demos.policy_runs import Parts, RunView, open_actors, speed_limits, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
-from policies.base import Interface
-from policies.configs import ACTConfig
 from policy import save_policy
 
 TASK = TASKS["mycobot320_move_cube"]
 STEPS = 12
 
 
-class Nods:
-    """A policy that moves one joint back and forth, by chunks of 4; `at[n]` replaces the n-th answer."""
+class Nods(Actor):
+    """Moves one joint back and forth, by chunks of 4; `at[n]` replaces the n-th answer."""
 
-    chunk_size = execution_horizon = 4
-    observation_horizon = 1
-    device = torch.device("cpu")
     interface = Interface(7, 7, TASK.cameras, (48, 64), TASK.name)
-    config = ACTConfig()
+    traits = Traits(4, 4, 1, False, (0.0,) * 7, (1.0,) * 7, (-9.0,) * 7, (9.0,) * 7)
 
     def __init__(self, start: np.ndarray, joint: int = 5, at: dict | None = None, takes: float = 0.0) -> None:
         self.start, self.joint, self.at, self.takes = start, joint, at or {}, takes
         self.asked = 0
 
-    def observe(self, observations, device):
-        return {"qpos": torch.from_numpy(np.stack([o["qpos"] for o in observations]))}
+    def observe(self, observation):
+        return {"qpos": observation["qpos"]}
 
-    def act(self, obs, generator=None):
+    def act(self, seen, rest=None):
         time.sleep(self.takes)
         chunk = np.tile(self.start, (4, 1))
         chunk[:, self.joint] += 0.1 * (-1) ** self.asked
         chunk = self.at.get(self.asked, lambda actions: actions)(chunk)
         self.asked += 1
-        return torch.from_numpy(chunk)[None]
+        return chunk
 
 
 def fails(_):
@@ -78,7 +75,7 @@ def run(tmp_path, person: Person, policies=None, steps=(STEPS,), limits=LIMITS, 
     settings = config(tmp_path, **flags)
     with make_rig(person, limits, episode_len=sum(steps)) as rig:
         made = [make(rig.session.robot.start) for make in policies or [Nods]]
-        executions = [make_execution(policy, settings, rig.session.task.fps) for policy in made]
+        executions = [make_execution(actor, settings, rig.session.task.fps) for actor in made]
         runner = Runner(rig.session, settings, executions, steps)
         try:
             return [runner.run(index) for index in range(runs)], tmp_path / "arm"
@@ -154,8 +151,8 @@ def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
 def test_speeds_are_limited_to_those_shown(tmp_path, capsys, limits):
     """The policy jumps by 0.2 rad between chunks; 0.04 a step is allowed."""
     with make_rig(Person("enter", "y"), episode_len=STEPS, pace=SLOW) as rig:
-        policy = Nods(rig.session.robot.start)
-        execution = make_execution(policy, config(tmp_path), rig.session.task.fps)
+        actor = Nods(rig.session.robot.start)
+        execution = make_execution(actor, config(tmp_path), rig.session.task.fps)
         runner = Runner(rig.session, config(tmp_path), [execution], (STEPS,), limits=limits)
         try:
             runner.run(0)
@@ -329,20 +326,20 @@ def saved(folder: Path, dim: int = 7, cameras=("top",), **changes) -> Path:
 
 
 def test_policies_must_fit_the_arm_and_one_another(tmp_path):
-    cpu = torch.device("cpu")
-    fitting = load_policies([saved(tmp_path / "a", fps=10.0, episode_len=30)], TASK, cpu)
+    cpu = ComputeConfig(device="cpu")
+    fitting = open_actors([saved(tmp_path / "a", fps=10.0, episode_len=30)], TASK, cpu)
     assert trained_fps(fitting, TASK) == 10
     assert part_lengths(config(tmp_path), fitting * 2, TASK, 10) == [30, 30], "each as it was shown"
     assert part_lengths(config(tmp_path), fitting * 2, TASK, 10, lost=7) == [30, 37]
     assert part_lengths(config(tmp_path, seconds=(1.5,)), fitting, TASK, 10) == [15]
     with pytest.raises(ValueError, match=r"states of 14 numbers and actions of 14; the arm has 7"):
-        load_policies([saved(tmp_path / "b", dim=14)], TASK, cpu)
+        open_actors([saved(tmp_path / "b", dim=14)], TASK, cpu)
     with pytest.raises(ValueError, match=r"sees with 'angle'; mycobot320_move_cube has top, right_wrist"):
-        load_policies([saved(tmp_path / "c", cameras=("angle",))], TASK, cpu)
-    slow = load_policies([saved(tmp_path / "d", fps=5.0)], TASK, cpu)
+        open_actors([saved(tmp_path / "c", cameras=("angle",))], TASK, cpu)
+    slow = open_actors([saved(tmp_path / "d", fps=5.0)], TASK, cpu)
     with pytest.raises(ValueError, match=r"trained at \[5.0, 10.0\] steps a second; choose by --fps"):
         trained_fps([*fitting, *slow], TASK)
-    old = load_policies([saved(tmp_path / "e")], TASK, cpu)  # of a version that stored neither
+    old = open_actors([saved(tmp_path / "e")], TASK, cpu)  # of a version that stored neither
     assert trained_fps(old, TASK) == 10 and part_lengths(config(tmp_path), old, TASK, 10) == [115]
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from emulated import START, WIDE
 from test_mycobot_twin import ABOVE_B1, ABOVE_B2, B1, B2, users_frames
 
+from actors import Actor, Traits
 from constants import get_task
 from mycobot_scripts.safety.limits import Limits, SafetyStop
 from mycobot_scripts.safety.rehearsal import Rehearsal, Rehearsed
@@ -80,25 +80,27 @@ def test_a_gripper_that_closes_is_no_collision(task):
     Rehearsal(task, Limits()).check(chunk, START)
 
 
-class Sender:
-    """A policy that always sends the same chunk."""
+class Sender(Actor):
+    """Always sends the same chunk."""
 
-    chunk_size = 30
+    interface, traits = None, Traits(30, 20, 1, False, (), (), (), ())
 
     def __init__(self, chunk):
-        self.chunk = torch.from_numpy(chunk)[None]
+        self.chunk = chunk
 
-    def act(self, obs, generator=None):
+    def observe(self, observation):
+        return observation
+
+    def act(self, seen, rest=None):
         return self.chunk
 
 
 def test_a_policys_chunks_are_rehearsed(task):
     reasons, rehearsal = [], Rehearsal(task, FREE)
-    obs = {"qpos": torch.from_numpy(START)[None]}
     for chunk, refused in ((path_to([0, 40, 30, 0, -90, 0]), 0), (path_to([0, 95, 20, 0, -90, 0]), 1)):
-        policy = Rehearsed(Sender(chunk), rehearsal, reasons.append)
-        assert policy.chunk_size == 30, "in all else it is the policy"
-        assert torch.equal(policy.act(obs), policy._policy.chunk) and len(reasons) == refused
-    history = {"qpos": torch.from_numpy(np.stack([START + 1.0, START]))[None]}
+        actor = Rehearsed(Sender(chunk), rehearsal, reasons.append)
+        assert (actor.chunk_size, actor.execution_horizon) == (30, 20), "in all else it is the actor"
+        assert actor.act({"qpos": START}) is chunk and len(reasons) == refused
+    history = {"qpos": np.stack([START + 1.0, START])}
     Rehearsed(Sender(path_to([0, 40, 30, 0, -90, 0])), rehearsal, reasons.append).act(history)
     assert len(reasons) == 1, "of several observations the newest counts"

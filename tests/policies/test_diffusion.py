@@ -12,6 +12,7 @@ from synthetic import make_batch, make_dataset, make_diffusion
 
 import imitate_episodes
 from evaluation.execution import ChunkedExecution
+from policies import TorchActor
 from policies.configs import DiffusionConfig
 from policies.diffusion import DiffusionPolicy
 from policy import load_policy, read_checkpoint, save_policy
@@ -157,7 +158,7 @@ def test_so_many_actions_are_executed_as_the_flag_says():
     policy = make_diffusion(observation_horizon=2, action_horizon=3).eval()
     asked, act = [], policy.act
     policy.act = lambda obs, generator: asked.append(len(asked)) or act(obs, generator)
-    execute = ChunkedExecution(policy)
+    execute = ChunkedExecution(TorchActor(policy))
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     actions = [execute({"qpos": rng.random(14), "images": {"top": image}}) for _ in range(7)]

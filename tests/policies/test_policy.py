@@ -9,8 +9,9 @@ import torch
 from repository import REFERENCE
 from synthetic import SMALL, make_act, make_batch, make_small, make_stats, reference_weight
 
+from actors import Interface
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
-from policies.base import Interface
+from policies import TorchActor
 from policies.registry import POLICIES
 from policy import choose_cameras, load_policy, make_policy, read_checkpoint, save_policy
 
@@ -152,7 +153,7 @@ class CountingPolicy:
 
 def test_chunks_are_executed_whole():
     policy = CountingPolicy()
-    execute = ChunkedExecution(policy)
+    execute = ChunkedExecution(TorchActor(policy))
     values = [execute(t)[0] for t in range(9)]
     assert values == [100, 101, 102, 103, 200, 201, 202, 203, 300] and policy.calls == 3
     execute.reset()
@@ -161,19 +162,19 @@ def test_chunks_are_executed_whole():
 
 @pytest.mark.parametrize(("policy", "query_every"), [({"executed": 2}, None), ({}, 2)])
 def test_a_part_of_each_chunk_is_executed(policy, query_every):
-    execute = ChunkedExecution(CountingPolicy(**policy), query_every)
+    execute = ChunkedExecution(TorchActor(CountingPolicy(**policy)), query_every)
     assert [execute(t)[0] for t in range(5)] == [100, 101, 200, 201, 300]
 
 
 def test_chunks_are_asked_for_as_often_as_they_can_be():
     with pytest.raises(ValueError, match="query_every is 5; the policy's chunks have 1 to 4"):
-        ChunkedExecution(CountingPolicy(), 5)
+        ChunkedExecution(TorchActor(CountingPolicy()), 5)
 
 
 @pytest.mark.parametrize("query_every", [1, 2, 3, 4])
 def test_the_newest_observations_are_kept(query_every):
     policy = CountingPolicy(horizon=3)
-    execute = ChunkedExecution(policy, query_every)
+    execute = ChunkedExecution(TorchActor(policy), query_every)
     for episode in range(2):
         for t in range(9):
             execute(10 * episode + t)
@@ -187,7 +188,7 @@ def test_only_observations_that_count_are_looked_at():
     policy = CountingPolicy(chunk=8, horizon=2)
     looked = []
     policy.observe = lambda observations, device: looked.append(observations[0]) or {"qpos": torch.zeros(1)}
-    execute = ChunkedExecution(policy)
+    execute = ChunkedExecution(TorchActor(policy))
     for t in range(17):
         execute(t)
     assert looked == [0, 7, 8, 15, 16]
@@ -196,7 +197,7 @@ def test_only_observations_that_count_are_looked_at():
 @pytest.mark.parametrize("kind", [ChunkedExecution, TemporalEnsemble])
 def test_what_a_policy_draws_depends_on_the_key_alone(kind):
     policy = CountingPolicy(chunk=1)
-    execute = kind(policy)
+    execute = kind(TorchActor(policy))
     for key in ([0, 1], [0, 2], [0, 1]):
         execute.reset(key)
         execute(0), execute(0)
@@ -215,7 +216,7 @@ def test_temporal_ensemble_equals_brute_force():
             s = next(made)
             return torch.from_numpy(table[s, s : s + chunk])[None]
 
-    execute = TemporalEnsemble(Table(), decay)
+    execute = TemporalEnsemble(TorchActor(Table()), decay)
     for t in range(steps):
         predictions = [table[s, t] for s in range(max(0, t - chunk + 1), t + 1)]  # oldest first
         weights = [np.exp(-decay * i) for i in range(len(predictions))]
@@ -231,7 +232,7 @@ def test_ensemble_counts_zero_predictions():
             self.calls += 1
             return torch.full((1, 4, 2), 0.0 if self.calls == 1 else 1.0)
 
-    execute = TemporalEnsemble(Zero(), decay=0.0)
+    execute = TemporalEnsemble(TorchActor(Zero()), decay=0.0)
     assert [execute(t)[0] for t in range(3)] == pytest.approx([0, 1 / 2, 2 / 3])
 
 

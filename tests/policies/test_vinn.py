@@ -11,9 +11,10 @@ from synthetic import make_act, make_batch, make_dataset, make_small, make_stats
 from torch import nn
 
 import imitate_episodes
+from actors import Interface
 from detr.neighbours import MAX_WIDTH, Memory, errors_by_k, nearest, principal_directions, usual_distance
 from episodes.folders import list_episodes
-from policies.base import Interface, Policy
+from policies.base import Policy
 from policies.byol import NUMBERS, changed_view
 from policies.configs import VisionConfig
 from policies.registry import POLICIES

@@ -1,0 +1,11 @@
+"""What acts: gives chunks of actions for observations. A policy in torch is one (`policies.TorchActor`)."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "actor": ("Actor", "Rest", "Seen", "Traits"),
+        "interface": ("Interface", "Observation"),
+    },
+)
