@@ -28,7 +28,7 @@ def gpu(monkeypatch):
 def test_small_policies_think_on_the_cpu_and_few_large_ones_share_the_gpu(
     monkeypatch, policy, asked, device, workers
 ):
-    monkeypatch.setattr(EvalJob, "load", lambda job, device: policy)
+    monkeypatch.setattr("evaluation.rollouts.load_policy", lambda path, device, cameras: policy)
     job, chosen = placed(JOB, Workers(asked))
     assert (job.flags.device, chosen.num_workers) == (device, workers)
 
