@@ -44,6 +44,7 @@ from mycobot_scripts.robot import (
     read_setup,
 )
 from tasks import Task
+from teleop import check_device
 from viewers import note_command, refresh_report
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, ModelRunsConfig)
-    add_robot_flags(parser)
+    add_robot_flags(parser, is_driven=True)
     setup = read_setup(parser, argv)
     config = cli.from_flags(ModelRunsConfig, setup.args)
     config.check_robot(setup.config.robot)
@@ -128,6 +129,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[ModelRunsConfig, Set
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
+    check_device(config.take_over, setup.teleop)
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))

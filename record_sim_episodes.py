@@ -36,12 +36,13 @@ from evaluation import (
     run_script,
 )
 from tasks import LEVELS, LookPlan, StylePlan, Task, beside, is_beside, read_starts
+from teleop import DEVICES, TeleopConfig, check_device
 
 MAX_ATTEMPTS = 10  # per episode, before the script counts as broken
 
 
 @dataclass(frozen=True)
-class RecordConfig(Workers):
+class RecordConfig(TeleopConfig, Workers):
     """Flags of this script."""
 
     task_name: str = cli.flag(None, "simulated task, e.g. sim_transfer_cube_scripted", required=True)
@@ -56,7 +57,7 @@ class RecordConfig(Workers):
         None, "cameras to record; the task's own if not given", distinct=True
     )
     teleop: str | None = cli.flag(
-        None, "drive by hand instead of by script, with the keyboard or a gamepad", ("keyboard", "gamepad")
+        None, "drive by hand instead of by script, with the keyboard or what is held beside it", DEVICES
     )
     seed: int = cli.flag(0, "seed of the starts", least=0, most=cli.MOST_SEED)
     render_quality: str = quality_flag()
@@ -200,7 +201,7 @@ def record_by_hand(config: RecordConfig, task: Task, missing: Sequence[int]) -> 
     from teleop import make_pilot
 
     env = _environment(config, task)
-    pilot = make_pilot(config.teleop, env, config.camera_names)
+    pilot = make_pilot(config.teleop, env, config.camera_names, config)
     recorded, successes = config.num_episodes - len(missing), 0
     for done, index in enumerate(missing):
         rng = np.random.default_rng([config.seed, Stream.RECORD, index])
@@ -355,6 +356,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> RecordConfig:
 def main() -> None:
     config, task = complete(parse_flags())
     check_scene(task, config.camera_names)
+    check_device(config.teleop, config)
     try:
         with hold(config.dataset_dir):
             record(config, task)

@@ -60,6 +60,7 @@ _ARM = (
     "unattended",
 )  # of the real one
 _DESK = ("robot", "desk", "view", "take_over")
+_LED = ("teleop_scale", "leader_port", "leader_file")  # of what is held beside the keys
 _TIDY, _CHECKS = ("recover", "discard"), ("calibrate", "against")
 _CLUSTER = ("cluster_address", "backend")
 PROGRAMS = {
@@ -69,16 +70,16 @@ PROGRAMS = {
     "evaluate": Program(
         "imitate_episodes.py", ("--eval",), ("ckpt_dir",), (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
     ),
-    "record": Program("record_sim_episodes.py", (), ("dataset_dir",), (*_SCREEN, "teleop", *_CLUSTER)),
-    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, *_ARM)),
+    "record": Program("record_sim_episodes.py", (), ("dataset_dir",), (*_SCREEN, "teleop", *_LED, *_CLUSTER)),
+    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, *_ARM, *_LED)),
     "check": Program("edit_episodes.py", ("check",), ("dataset_dir",), _CLUSTER),
     "page": Program("visualize_episodes.py", ("--html",), ("dataset_dir",), (*_CLUSTER, "rerun", "html")),
     "report": Program("report.py", (), ("runs",)),
-    "drive": Program("mycobot_scripts/drive_arm.py", (), ("task_name",), (*_DESK, "jog"), is_arm=True),
+    "drive": Program("mycobot_scripts/drive_arm.py", (), ("task_name",), (*_DESK, "jog", *_LED), is_arm=True),
     "arm_record": Program(
         "mycobot_scripts/record_episodes.py", (), ("dataset_dir", "task_name"), (*_DESK, *_TIDY), is_arm=True
     ),
-    "arm_run": Program("model_runs.py", (), ("ckpt_dir",), _DESK, is_arm=True),
+    "arm_run": Program("model_runs.py", (), ("ckpt_dir",), (*_DESK, *_LED), is_arm=True),
     "arm_check": Program(
         "mycobot_scripts/check_arm.py",
         (),

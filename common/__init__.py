@@ -5,7 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "addresses": ("masked", "shown", "split_login"),
+        "addresses": ("listen_address", "masked", "shown", "split_login", "tcp_address"),
         "background": ("Background",),
         "cli": ("cli", "flag"),
         "compute_flags": ("ComputeConfig", "DeviceConfig", "SeedConfig"),

@@ -24,12 +24,12 @@ from mycobot_scripts.desk import open_person
 from mycobot_scripts.robot import (
     Setup,
     add_robot_flags,
-    make_device,
     open_session,
     parse_cameras,
     read_setup,
 )
 from tasks import Task
+from teleop import DEVICES, check_device
 
 TWIN_TASK = "sim_mycobot320_move_cube_scripted"
 
@@ -39,7 +39,7 @@ class DriveArmConfig:
     """Flags of this script."""
 
     task_name: str | None = cli.flag(None, f"scene of the twin; {TWIN_TASK} if not given")
-    jog: str = cli.flag("keyboard", "what you drive it with", ("keyboard", "gamepad"))
+    jog: str = cli.flag("keyboard", "what you drive it with", DEVICES, alias="teleop")
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
 
 
@@ -54,7 +54,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[DriveArmConfig, Setu
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, DriveArmConfig)
-    add_robot_flags(parser)
+    add_robot_flags(parser, is_driven=True)
     setup = read_setup(parser, argv)
     return cli.from_flags(DriveArmConfig, setup.args), setup
 
@@ -62,8 +62,9 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[DriveArmConfig, Setu
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
     task = task_of(config, setup)
+    check_device(config.jog, setup.teleop)
     with open_person(setup, "drive_arm", task.name) as keys, open_session(setup, task, keys) as session:
-        Driver(session, make_device(config.jog, keys), config.seed).run()
+        Driver(session, session.device(config.jog), config.seed).run()
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from mycobot_scripts.demos import (
 from mycobot_scripts.desk import open_person
 from mycobot_scripts.robot import Setup, add_robot_flags, open_session, read_setup
 from tasks import Task
+from teleop import check_device
 
 
 def complete(config: RecordArmConfig, setup: Setup) -> tuple[RecordArmConfig, Task]:
@@ -191,7 +192,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[RecordArmConfig, Set
     """This script's flags, and those of the arm."""
     parser = cli.make_parser(__doc__)
     cli.add_flags(parser, RecordArmConfig)
-    add_robot_flags(parser)
+    add_robot_flags(parser, is_driven=True)
     setup = read_setup(parser, argv)
     return cli.from_flags(RecordArmConfig, setup.args), setup
 
@@ -206,6 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tidy(Path(config.dataset_dir or data_dir(config.task_name)))
         return
     config, task = complete(config, setup)
+    check_device(config.jog, setup.teleop)
     with hold(config.dataset_dir):
         record(setup, config, task)
 

@@ -24,7 +24,9 @@ from common import (
     PYTHON,  # noqa: E402
     LocalServer,  # noqa: E402
     cli,  # noqa: E402
+    listen_address,  # noqa: E402
     open_page,  # noqa: E402
+    tcp_address,  # noqa: E402
 )
 from constants import TASKS, get_task, is_mycobot  # noqa: E402
 from mycobot_scripts.stand_in import (
@@ -34,7 +36,6 @@ from mycobot_scripts.stand_in import (
 from mycobot_scripts.wire import (
     SLOWEST,  # noqa: E402
     clock,  # noqa: E402
-    tcp_address,  # noqa: E402
 )
 from tasks import Task  # noqa: E402
 
@@ -94,12 +95,7 @@ def check(config: TwinConfig) -> Task:
 def tcp_of(config: TwinConfig) -> tuple[str, int] | None:
     """Host and number of the TCP port to serve; None for a pseudo-terminal. ValueError for another form."""
     text = config.tcp or (None if hasattr(os, "openpty") else "127.0.0.1:0")
-    if text is None:
-        return None
-    host, _, number = text.rpartition(":")
-    if not host or not number.isdecimal() or int(number) > 65_535:
-        raise ValueError(f"--tcp is {text!r}; it must be HOST:PORT, e.g. 127.0.0.1:9000")
-    return host, int(number)
+    return None if text is None else listen_address(text)
 
 
 def check_cameras(faults: Faults, cameras: list[str]) -> None:

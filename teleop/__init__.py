@@ -1,4 +1,4 @@
-"""Driving by hand in simulation: keyboards and gamepads become motions of the arms."""
+"""Driving by hand: what a person holds (keys, gamepad, leader arm, phone), and what simulated arms do."""
 
 from common.door import open_door
 
@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "devices": (
             "Device",
+            "Hand",
             "Gamepad",
             "Input",
             "Keyboard",
@@ -19,6 +20,11 @@ __getattr__, __dir__, __all__ = open_door(
             "DEAD_ZONE",
             "explain",
         ),
+        "feetech": ("feetech",),
+        "leader": ("SO101", "open_bus"),
         "pilot": ("make_pilot",),
+        "registry": ("DEVICES", "LeaderConfig", "TeleopConfig", "check_device", "open_device"),
+        "retarget": ("Retarget", "Tool"),
+        "so101": ("so101",),
     },
 )

@@ -1,4 +1,4 @@
-"""What a person holds and looks at when driving by hand: keyboard, gamepad, window.
+"""What a person holds and looks at when driving by hand: keyboard, gamepad, window; and what they ask for.
 
 Bindings are tables, from which `explain` makes what the window says. No device knows what its rates move.
 """
@@ -28,7 +28,8 @@ KEY_RATES = {
 }  # fmt: skip
 ARROW_KEYS = "dwr"  # those that drive along x, y and z
 KEY_COMMANDS = {
-    "tab": "other arm", "t": "other arm", "enter": "keep", "backspace": "redo", "escape": "quit"
+    "tab": "other arm", "t": "other arm", "enter": "keep", "backspace": "redo", "escape": "quit",
+    "e": "clutch",
 }  # fmt: skip
 SLOW_KEY, SLOW = "x", 0.25  # held, it leaves this share of the speed
 RELEASE_DELAY = 0.04  # s; a held key that repeats is released and pressed again at once: no release at all
@@ -41,24 +42,45 @@ PAD_COMMANDS = {"Y": "other arm", "A": "keep", "B": "redo", "BACK": "quit"}
 DEAD_ZONE = 0.15  # of a stick's travel
 
 
+@dataclass(frozen=True, eq=False)
+class Hand:
+    """Where a hand is that leads the tool: x to the right, y away and z up, as the person sees it."""
+
+    grip: int  # how often it took hold so far: each time begins anew (`retarget.Retarget`)
+    position: np.ndarray  # (3,) m
+    orientation: np.ndarray  # (3, 3)
+    gripper: float | None = None  # 0 closed to 1 open; None: it says nothing about it
+
+
 @dataclass(frozen=True)
 class Input:
     """What a person asks for at one moment."""
 
     rates: np.ndarray = field(default_factory=lambda: np.zeros(len(RATES)))  # each in [-1, 1], see RATES
     commands: frozenset[str] = frozenset()  # of KEY_COMMANDS' values, once each time
+    hand: Hand | None = None  # while one leads the tool; rates but the gripper's do not count then
 
     def __or__(self, other: Input) -> Input:
-        return Input(np.clip(self.rates + other.rates, -1, 1), self.commands | other.commands)
+        rates = np.clip(self.rates + other.rates, -1, 1)
+        return Input(rates, self.commands | other.commands, self.hand if other.hand is None else other.hand)
+
+    @property
+    def moves(self) -> bool:
+        """Whether something is asked to move, or may be at any moment."""
+        return self.hand is not None or bool(self.rates.any())
 
 
 class Device(Protocol):
     """Something that a person holds."""
 
     layouts: tuple[Mapping[str, Any], ...]  # for each thing that is held, what each of its keys does
+    commands: Mapping[str, str]  # that count only with this device, and the words for them
 
     def read(self, now: float) -> Input:
         """What is asked for at a time (s)."""
+
+    def close(self) -> None:
+        """Let go of ports and threads, if there are any."""
 
 
 def _rates(pressed: Iterable[tuple[tuple[str, int], float]]) -> np.ndarray:
@@ -95,6 +117,7 @@ class Keyboard:
     """The keys of a window, from their press and release events."""
 
     layouts: tuple[Mapping[str, Any], ...] = ({**KEY_RATES, SLOW_KEY: "slow", **KEY_COMMANDS},)
+    commands: Mapping[str, str] = {}
 
     def __init__(self, poll: Callable[[], Iterable[tuple[str, bool]]]) -> None:
         """`poll` gives the events since it was last called: key, and whether it went down."""
@@ -112,11 +135,15 @@ class Keyboard:
         rates = _rates((KEY_RATES[key], share) for key in self._until if key in KEY_RATES)
         return Input(rates, frozenset(KEY_COMMANDS[key] for key in pressed if key in KEY_COMMANDS))
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 class Gamepad:
     """A game controller, through pygame; sticks and buttons by their names on an Xbox controller."""
 
     layouts: tuple[Mapping[str, Any], ...] = ({**PAD_AXES, **PAD_RATES, **PAD_COMMANDS},)
+    commands: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # the window is matplotlib's
@@ -146,6 +173,9 @@ class Gamepad:
         shares += [(PAD_RATES[name], 1.0) for name in PAD_RATES if name in down]
         pressed, self._down = down - self._down, down
         return Input(_rates(shares), frozenset(PAD_COMMANDS[n] for n in pressed if n in PAD_COMMANDS))
+
+    def close(self) -> None:
+        """pygame closes what it opened."""
 
 
 class Window(Protocol):

@@ -17,7 +17,9 @@ from pyquaternion import Quaternion
 from common import named, panel
 from ee_sim_env import EndEffectorEnv
 from tasks import camera_matrix, camera_pose, draw_axes, picture_axes
-from teleop.devices import ARROW_KEYS, Device, Gamepad, Input, Keyboard, KeyWindow, Window, explain
+from teleop.devices import ARROW_KEYS, Device, Hand, Input, Keyboard, KeyWindow, Window, explain
+from teleop.registry import TeleopConfig, open_device
+from teleop.retarget import Retarget, Tool
 
 SPEEDS = np.array(
     [0.2, 0.2, 0.2, 1.0, 1.0, 1.0, 2.0]
@@ -32,12 +34,16 @@ COMMANDS = {"keep": "done, keep", "redo": "redo", "quit": "quit", "slow": "slow"
 class Teleop:
     """End-effector targets of all arms, one of which is driven at a time."""
 
-    def __init__(self, labels: Sequence[str], start: np.ndarray, axes: np.ndarray | None = None) -> None:
+    def __init__(
+        self, labels: Sequence[str], start: np.ndarray, axes: np.ndarray | None = None, scale: float = 1.0
+    ) -> None:
         """`labels` of the arms, the last of which is driven first; `start` (8 an arm): where they are;
-        `axes` (3, 3): x, y and z of the rates as columns in the world; the world's own if not given.
+        `axes` (3, 3): x, y and z of the rates as columns in the world; the world's own if not given;
+        `scale`: how far a target goes for the hand that leads it.
         """
         self._labels = list(labels)
         self._axes = np.eye(3) if axes is None else axes
+        self._retarget = Retarget(scale, self._axes)
         self._targets = start.reshape(-1, 8).copy()
         self._driven = len(labels) - 1
 
@@ -58,21 +64,34 @@ class Teleop:
     def switch(self) -> None:
         """Drive the next arm."""
         self._driven = (self._driven + 1) % len(self._labels)
+        self._retarget.begin()
 
-    def step(self, rates: np.ndarray, dt: float, present: np.ndarray) -> np.ndarray:
-        """The action (8 an arm: xyz in m, quaternion wxyz, gripper) after `dt` seconds at `rates` (7,).
+    def step(self, rates: np.ndarray, dt: float, present: np.ndarray, hand: Hand | None = None) -> np.ndarray:
+        """The action (8 an arm: xyz in m, quaternion wxyz, gripper) after `dt` seconds at `rates` (7,), or
+        where a `hand` leads.
 
         `present` (8 an arm) is where the arms are. A target that leaves its arm behind, because the table is
         in the way or its reach ends, waits for it.
         """
+        target, pose = self._targets[self._driven], present.reshape(-1, 8)[self._driven]
         change = rates * SPEEDS * dt
         change[:3], change[3:6] = self._axes @ change[:3], self._axes @ change[3:6]
-        target, pose = self._targets[self._driven], present.reshape(-1, 8)[self._driven]
+        if hand is not None:
+            change = np.append(np.zeros(6), change[6]) + self._towards(hand, target)
         lead = target[:3] + change[:3] - pose[:3]
         target[:3] = pose[:3] + lead * min(1.0, MAX_LEAD / max(np.linalg.norm(lead), 1e-9))
         target[3:7] = self._turned(Quaternion(target[3:7]), change[3:6], Quaternion(pose[3:7])).elements
         target[7] = np.clip(target[7] + change[6], 0.0, 1.0)
         return self._targets.ravel().copy()
+
+    def _towards(self, hand: Hand, target: np.ndarray) -> np.ndarray:
+        """From a target (8,) to where a hand leads: (7,) m, rad about the world's axes, and the gripper."""
+        present = Quaternion(target[3:7])
+        goal = self._retarget.goal(hand, Tool(target[:3], present.rotation_matrix, target[7]))
+        turn = Quaternion(matrix=goal.orientation) * present.inverse
+        return np.concatenate(
+            [goal.position - target[:3], turn.radians * turn.axis, [goal.gripper - target[7]]]
+        )
 
     @staticmethod
     def _turned(target: Quaternion, change: np.ndarray, present: Quaternion) -> Quaternion:
@@ -126,15 +145,19 @@ class Pilot:
         window: Window,
         cameras: Sequence[str],
         pacer: Pacer,
+        scale: float = 1.0,
     ) -> None:
-        """`cameras` come first in the window, before others of the scene if they are few."""
+        """`cameras` come first in the window, before others of the scene if they are few.
+
+        `scale`: see `Teleop`.
+        """
         self._env, self._devices, self._window, self._pacer = env, devices, window, pacer
         self._sim = env.env
         further = [name for name in self._sim.cameras if name not in cameras]
         self._cameras = [*cameras, *further[: max(0, VIEW_CAMERAS - len(cameras))]]
-        self._task = env.spec
+        self._task, self._scale = env.spec, scale
         switch = {"other arm": "other arm"} if len(self._task.arms) > 1 else {}
-        self._help = [explain(device, COMMANDS | switch) for device in devices]
+        self._help = [explain(device, {**COMMANDS, **switch, **device.commands}) for device in devices]
         self._shown = -np.inf  # s; when the window was last refreshed
         self.command: str | None = None  # what ended the episode early
 
@@ -144,13 +167,14 @@ class Pilot:
         `progress` is shown in the status line.
         """
         self._axes = picture_axes(camera_pose(self._sim.physics, self._cameras[0]))
-        self._teleop = Teleop([arm.label for arm in self._task.arms], self._env.present(), self._axes)
+        labels = [arm.label for arm in self._task.arms]
+        self._teleop = Teleop(labels, self._env.present(), self._axes, self._scale)
         self._progress = progress
         self.command = None
         while True:
             request = self._read()
             self.command = _choice(request, DRIVING)
-            if self.command or request.rates.any():
+            if self.command or request.moves:
                 break
             self._refresh(0, "move to begin")
             self._pacer.wait()
@@ -166,7 +190,7 @@ class Pilot:
             return None
         self._refresh(t, "driving")
         return self._env.joint_action(
-            self._teleop.step(request.rates, self._pacer.period, self._env.present())
+            self._teleop.step(request.rates, self._pacer.period, self._env.present(), request.hand)
         )
 
     def decide(self, outcome: str) -> str:
@@ -212,8 +236,8 @@ def _choice(request: Input, choices: Sequence[str]) -> str | None:
     return next((name for name in choices if name in request.commands), None)
 
 
-def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str]) -> Pilot:
-    """A person at this machine's screen with a "keyboard", or with a "gamepad" and the keyboard."""
-    pads = [Gamepad()] if device == "gamepad" else []
+def make_pilot(device: str, env: EndEffectorEnv, cameras: Sequence[str], config: TeleopConfig) -> Pilot:
+    """A person at this machine's screen with a device of `registry.DEVICES`, and the keyboard."""
     window = KeyWindow(f"{env.spec.name} by hand")
-    return Pilot(env, [*pads, Keyboard(window.poll)], window, cameras, Pacer(env.spec.fps))
+    held = open_device(device, Keyboard(window.poll), config)
+    return Pilot(env, [held], window, cameras, Pacer(env.spec.fps), config.teleop_scale)

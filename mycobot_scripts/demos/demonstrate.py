@@ -45,16 +45,24 @@ class Jogging:
     wish: str | None = None  # one of WISHES, once it was pressed
     _first: Input | None = None  # the input with which the episode began
 
+    @property
+    def commands(self) -> dict[str, str]:
+        """What keys do meanwhile."""
+        return {**JOGGING, **self.device.commands}
+
     def begin(self, target: np.ndarray, robot: MyCobotRobot) -> TimeStep:
         """Begin at the last command (7,) as soon as the person moves; returns what is seen then."""
         self.wish = self._first = None
         self.jog.begin(target)
-        print(explain(self.device, JOGGING))
+        print(explain(self.device, self.commands))
         print(f"\r{'move to begin':<78}", end="", flush=True)
+        earlier = self._read()
+        held = None if "clutch" in earlier.commands else earlier.hand  # from before: it begins nothing
         while not (self.wish or self._first):
             clock.sleep(1 / self.fps)
             pressed = self._read()
-            self._first = pressed if pressed.rates.any() else None
+            is_new = pressed.hand is None or held is None or pressed.hand.grip != held.grip
+            self._first = pressed if pressed.moves and is_new else None
         return robot.look()
 
     def _read(self) -> Input:
@@ -70,7 +78,7 @@ class Jogging:
             pressed = self._read()
         if self.wish:
             return None
-        action = self.jog.step(pressed.rates, 1 / self.fps, observation["qpos"])
+        action = self.jog.step(pressed.rates, 1 / self.fps, observation["qpos"], pressed.hand)
         waits = f"   waits for {self.jog.waits_for}" if self.jog.waits_for else ""
         line = f"\r{self.jog.mode} space   step {t} of {self.length}   gripper {action[JOINTS]:.2f}{waits}"
         print(f"{line:<78}", end="", flush=True)

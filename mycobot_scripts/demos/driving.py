@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mycobot_scripts.robot import COMMON, TO_GUIDE, Session, keys_for, start_rng
@@ -27,7 +29,8 @@ class Driver:
         self._robot, self._servo, self._operator = session.robot, session.servo, session.operator
         self._operator.listens = False  # the device reads the keys
         self._jog = session.jog()
-        self._commands = {**COMMANDS, **(OF_TWIN if session.is_twin else {}), "stop": "quit"}
+        of_twin = OF_TWIN if session.is_twin else {}
+        self._commands = {**COMMANDS, **of_twin, **device.commands, "stop": "quit"}
         self._moved = -np.inf  # when something was held down last, s
         self._count = 0  # of starts and knocks
         self._is_done = False
@@ -58,8 +61,9 @@ class Driver:
             self._tell(pressed)
             qpos = np.asarray(step.observation["qpos"], dtype=float)
             is_guided = self._servo.released
+            period = self._robot.period
             step = self._robot.step(
-                qpos if is_guided else self._jog.step(pressed.rates, self._robot.period, qpos)
+                qpos if is_guided else self._jog.step(pressed.rates, period, qpos, pressed.hand)
             )
             pressed = self._device.read(clock.now())
 
@@ -68,10 +72,10 @@ class Driver:
 
         What was pressed before counts no more, and what is held down only once it was let go.
         """
-        pressed = Input(self._device.read(clock.now()).rates)
+        pressed = replace(self._device.read(clock.now()), commands=frozenset())
         is_held = True
-        while not (self._is_done or pressed.commands or (pressed.rates.any() and not is_held)):
-            is_held = is_held and bool(pressed.rates.any())
+        while not (self._is_done or pressed.commands or (pressed.moves and not is_held)):
+            is_held = is_held and pressed.moves
             if self._operator.asked_to_stop():
                 self._robot.begin()  # it stops once more, and says so
             clock.sleep(self._robot.period)
@@ -115,7 +119,7 @@ class Driver:
     def _tell(self, pressed: Input) -> None:
         """Show what the arm does, and in a terminal where it is."""
         now = clock.now()
-        self._moved = now if pressed.rates.any() else self._moved
+        self._moved = now if pressed.moves else self._moved
         if self._robot.stopped is None:
             is_moving = now - self._moved < IDLE
             doing = "guide" if self._servo.released else "jog" if is_moving else "idle"

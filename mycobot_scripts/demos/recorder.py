@@ -12,7 +12,7 @@ import numpy as np
 from common import cli
 from episodes import episode_path
 from evaluation import Act, follow, rollout
-from mycobot_scripts.demos.demonstrate import JOGGING, Guiding, Jogging, scripted_actions
+from mycobot_scripts.demos.demonstrate import Guiding, Jogging, scripted_actions
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.recovery import FOLDER
 from mycobot_scripts.demos.waypoints import Motion, motion_through
@@ -23,11 +23,11 @@ from mycobot_scripts.robot import (
     Session,
     as_recorded,
     keys_for,
-    make_device,
     start_rng,
 )
 from mycobot_scripts.wire import clock
 from tasks import beside, nearest_case, sample_start
+from teleop import DEVICES
 
 MAX_LATE = 5  # extra attempts at an episode because of late states
 CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
@@ -51,7 +51,7 @@ class RecordArmConfig:
     guide_speed: float = cli.flag(
         20.0, "speed at which guided poses are played, degrees a second", above=0, most=180
     )
-    jog: str | None = cli.flag(None, "drive the arm", ("keyboard", "gamepad"))
+    jog: str | None = cli.flag(None, "drive the arm", DEVICES, alias="teleop")
     episode_len: int | None = cli.flag(
         None,
         "steps of an episode, at most; as the task or the waypoints say if not given",
@@ -113,8 +113,7 @@ class Recorder:
             if self._motion is None:
                 return False
         if config.jog:
-            device = make_device(config.jog, session.keys)
-            self._jogging = Jogging(device, session.jog(), self._task.fps, self._length)
+            self._jogging = Jogging(session.device(config.jog), session.jog(), self._task.fps, self._length)
         if self._motion is not None:
             self._length = min(config.episode_len or len(self._motion), len(self._motion))
             self._start = self._motion.poses[0].qpos
@@ -237,7 +236,7 @@ class Recorder:
             step = session.robot.reset(start=self._start)
             if jogging is not None and not step.last():
                 session.operator.listens = False  # from here on the device reads the keys
-                session.operator.show(doing="jog", jog=jogging.jog, keys=keys_for(JOGGING))
+                session.operator.show(doing="jog", jog=jogging.jog, keys=keys_for(jogging.commands))
                 step = jogging.begin(session.servo.latest.target, session.robot)
             rollout(session.robot, step, act, self._length, recording)
         stopped = session.robot.stopped
@@ -259,8 +258,8 @@ class Recorder:
     def _decide(self, recording: Recording, index: int) -> str:
         """Keep the episode or not: by what the twin says, or the person."""
         wish = self._jogging.wish if self._jogging else None
-        if wish in ("redo", "quit"):
-            return self._end(recording, wish)
+        if wish in ("redo", "quit") or not len(recording):
+            return self._end(recording, "quit" if wish == "quit" else "redo")
         success, trouble = self._twin_success() if self._session.is_twin else None, self._trouble()
         if self._is_automatic:
             if trouble:

@@ -14,6 +14,7 @@ from mycobot_scripts.demos.placed_cameras import PlacementConfig
 from mycobot_scripts.demos.policy_runs import speed_limits
 from mycobot_scripts.robot import Setup
 from tasks import Task
+from teleop import DEVICES
 
 if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
     from actors import Actor
@@ -72,7 +73,7 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
     )
     view: bool = cli.flag(False, "show cameras, state and progress in a window")
     take_over: str = cli.flag(
-        "keyboard", "what drives the arm when you take it over", ("keyboard", "gamepad")
+        "keyboard", "what drives the arm when you take it over", DEVICES, alias="teleop"
     )
 
     def check(self) -> None:

@@ -19,7 +19,7 @@ from mycobot_scripts.demos.policy_runs import Guarded, Parts, RunView
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.run_flags import ModelRunsConfig
 from mycobot_scripts.demos.takeover import OF_POLICY, Corrections, TakeOver, WithCorrections
-from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for, make_device
+from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for
 from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock
 
@@ -86,7 +86,7 @@ class Runner:
         )
         self._take_over = TakeOver(
             self._parts,
-            make_device(config.take_over, session.keys),
+            session.device(config.take_over),
             session.jog(),
             *(robot, session.operator, self._corrections),
         )

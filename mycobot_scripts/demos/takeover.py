@@ -20,7 +20,7 @@ from mycobot_scripts.demos.journal import free_episode
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, keys_for, legend
 from mycobot_scripts.wire import clock
-from teleop import Device, explain
+from teleop import Device, Input, explain
 
 MIN_STEPS = 5  # a shorter correction is not kept
 OF_POLICY = {"take over": "take over", "next": "next part", "stop": "stop"}
@@ -113,7 +113,7 @@ class TakeOver:
         """What the terminal's keys do now."""
         if self.mode == "policy":
             return f"{legend(keys_for(OF_POLICY))}   (in the terminal)"
-        return f"{explain(self._device, COMMANDS)}   (in the terminal)"
+        return f"{explain(self._device, {**COMMANDS, **self._device.commands})}   (in the terminal)"
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
         """A new episode begins, under the policy; see `Execution.reset`."""
@@ -138,18 +138,20 @@ class TakeOver:
         if "other arm" in pressed.commands and self.mode == "jog":
             self._jog.switch()
             self._operator.say(f"driving in {self._jog.mode} space")
-        self._last = self._action(observation, qpos, pressed.rates)
+        self._last = self._action(observation, qpos, pressed)
         return self._last
 
-    def _action(self, observation: Mapping[str, Any], qpos: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def _action(self, observation: Mapping[str, Any], qpos: np.ndarray, pressed: Input) -> np.ndarray:
         if self.mode == "policy":
             return np.asarray(self._execution(observation))[: len(qpos)]
-        return qpos if self.mode == "guide" else self._jog.step(rates, self._robot.period, qpos)
+        if self.mode == "guide":
+            return qpos
+        return self._jog.step(pressed.rates, self._robot.period, qpos, pressed.hand)
 
     def _set_mode(self, mode: str) -> None:
         """Who moves the arm from here on, and by which keys; shows it."""
         self.mode = mode
-        commands = OF_POLICY if mode == "policy" else COMMANDS
+        commands = OF_POLICY if mode == "policy" else {**COMMANDS, **self._device.commands}
         jog, doing = (self._jog, mode) if mode == "jog" else (None, "guide" if mode == "guide" else "episode")
         self._operator.show(doing=doing, jog=jog, keys=keys_for(commands))
 

@@ -28,25 +28,30 @@ def solve(
     bounds: tuple[np.ndarray, np.ndarray],
     offset: float = OFFSET,
     iterations: int = 100,
+    nearest: bool = False,
 ) -> np.ndarray | None:
     """Joints (6,) in rad that bring the flange to `position` (3,) in m and `orientation` (3, 3).
 
-    Damped least squares from the joints `near` (6,), within `bounds`, low and high (6,); None if that fails.
+    Damped least squares from the joints `near` (6,), within `bounds`, low and high (6,). If that fails, None,
+    or with `nearest` as near as it came (0.2 m count as a rad).
     """
     joints = np.clip(near, *bounds)
+    best, least = joints, np.inf
     for _ in range(iterations):
         error = _error(joints, position, orientation, offset)
         if np.linalg.norm(error[:3]) < POSITION_TOLERANCE and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE:
             return joints
         jacobian = _jacobian(joints, offset)
         error[3:] *= 0.2  # m for a rad: lengths and angles weigh alike
+        if np.linalg.norm(error) < least:
+            best, least = joints, np.linalg.norm(error)
         jacobian[3:] *= 0.2
         size = min(1.0, np.linalg.norm(error) / 0.02)  # less damping where the goal is near
         square = jacobian @ jacobian.T + (DAMPING * size) ** 2 * np.eye(6)
         step = jacobian.T @ np.linalg.solve(square, error)
         step *= min(1.0, MAX_STEP / max(np.abs(step).max(), 1e-12))
         joints = np.clip(joints + step, *bounds)
-    return None
+    return best if nearest else None
 
 
 def _error(joints: np.ndarray, position: np.ndarray, orientation: np.ndarray, offset: float) -> np.ndarray:

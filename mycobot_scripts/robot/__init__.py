@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = open_door(
             "same_pictures",
             "size_text",
         ),
-        "jog": ("COMMON", "Jog", "keys_for", "make_device"),
+        "jog": ("COMMON", "Jog", "keys_for"),
         "keys": ("Keys", "Look", "check_question", "legend", "open_keys"),
         "ending": ("ends_in_order",),
         "person": ("BY_HAND", "LOST", "Operator", "PRESSED_Q", "STOP", "STOP_KEY", "TO_GUIDE", "YES_NO"),

@@ -13,26 +13,27 @@ import argparse
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common import cli, masked
+from common import cli, masked, tcp_address
 from constants import MYCOBOT, TASKS, Stream, is_mycobot
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.robot.cameras import Camera, cameras_text, close_cameras, open_cameras
-from mycobot_scripts.robot.jog import SIDES, Jog, axes_from
+from mycobot_scripts.robot.jog import SIDES, Jog, TerminalPad, axes_from
 from mycobot_scripts.robot.keys import Keys
 from mycobot_scripts.robot.person import Operator
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.twin_client import TwinHandle, start_twin
 from mycobot_scripts.robot.twin_scene import TwinScene, axes_in_picture
 from mycobot_scripts.safety import Guard, Limits
-from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock, tcp_address
+from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock
 from tasks import Task
+from teleop import Device, Retarget, TeleopConfig, open_device
 
 ROBOTS = ("mycobot320", "twin")
 BUSY = (
@@ -96,11 +97,14 @@ class Setup:
     servo: ServoConfig
     arm: ArmFile
     args: argparse.Namespace  # all flags of the script
+    teleop: TeleopConfig = TeleopConfig()  # of scripts in which a person drives
 
 
-def add_robot_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of the arm, of its servo loop, and of its limits."""
+def add_robot_flags(parser: argparse.ArgumentParser, is_driven: bool = False) -> None:
+    """Flags of the arm, of its servo loop, of its limits, and of what a person drives it with."""
     cli.add_flags(parser, RobotConfig, "the arm")
+    if is_driven:
+        cli.add_flags(parser, TeleopConfig)
     cli.add_flags(parser, ServoConfig, "talking to the arm")
     cli.add_flags(parser, Limits, "safety: what the arm may do")
 
@@ -125,7 +129,11 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
         raise ValueError(f"--desk is {config.desk}; its folder is not there")
     tcp_address(config.port)
     parse_cameras(config.cameras)  # refused before anything is written or opened
-    return Setup(config, limits, servo, arm, args)
+    is_driven = hasattr(args, "teleop_scale")
+    return Setup(
+        *(config, limits, servo, arm, args),
+        cli.from_flags(TeleopConfig, args) if is_driven else TeleopConfig(),
+    )
 
 
 def twin_flags(config: RobotConfig) -> dict[str, Any]:
@@ -185,6 +193,7 @@ class Session:
     operator: Operator
     twin: TwinHandle | None = None
     scene: TwinScene | None = None
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # what ends with the session
 
     @property
     def task(self) -> Task:
@@ -207,7 +216,17 @@ class Session:
         side = self.setup.config.seen_from
         is_pictured = side is None and self.is_twin
         axes = axes_in_picture(self.task) if is_pictured else axes_from(side or "behind")
-        return Jog("tool", self.setup.limits.tool_length, axes)
+        limits, bottom = self.setup.limits, self.setup.limits.table_height
+        low = np.array([limits.box_x[0], limits.box_y[0], bottom + limits.clearance])
+        high = np.array([limits.box_x[1], limits.box_y[1], bottom + limits.max_height])
+        retarget = Retarget(self.setup.teleop.teleop_scale, axes, (low, high))
+        return Jog("tool", limits.tool_length, axes, retarget)
+
+    def device(self, name: str) -> Device:
+        """What the person drives with (`teleop.DEVICES`), the keys beside it; closed with the session."""
+        device = open_device(name, TerminalPad(self.keys), self.setup.teleop)
+        self.closing.callback(device.close)
+        return device
 
 
 @contextlib.contextmanager
@@ -256,7 +275,7 @@ def open_session(
         if setup.config.desk is not None:
             _show_others(keys, {name: there[name] for name in there if name not in sources}, stack)
         keys.meet(robot)
-        yield Session(setup, robot, operator, twin, scene)
+        yield Session(setup, robot, operator, twin, scene, stack)
 
 
 def _show_others(keys: Keys, sources: dict[str, str], stack: contextlib.ExitStack) -> None:

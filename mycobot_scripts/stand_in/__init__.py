@@ -1,4 +1,4 @@
-"""The stand-in arm: emulated firmware on a serial port, and behind it a body, with MuJoCo or without."""
+"""The stand-ins: of the arm, emulated firmware on a serial port and a body behind it; of a leader arm."""
 
 from common.door import open_door
 
@@ -8,10 +8,12 @@ __getattr__, __dir__, __all__ = open_door(
         "body": ("ALL_JOINTS", "BodyState"),
         "faults": ("Faults",),
         "firmware": ("Firmware", "serve_port"),
+        "leader": ("Motion", "StandInLeader"),
         "motion": ("SPEED_AT_20",),
         "served_port": ("READ_TIME", "WRITE_TIME"),
         "simulated_arm": ("SimulatedArm",),
         "twin_http": ("TwinServer",),
+        "wires": ("PtyWire", "TcpWire"),
         "world": ("TwinWorld",),
     },
 )

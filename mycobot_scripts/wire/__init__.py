@@ -8,7 +8,6 @@ __getattr__, __dir__, __all__ = open_door(
         "arm": ("LinkedArm", "ServoConfig"),
         "clock": ("SLOWEST", "clock"),
         "link": ("Link",),
-        "over_tcp": ("tcp_address",),
         "protocol": (
             "Command",
             "ENCODER_ZERO",

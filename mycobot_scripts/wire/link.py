@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from common import hold_name, who_opened
+from common import hold_name, tcp_address, who_opened
 from mycobot_scripts.wire import clock
-from mycobot_scripts.wire.over_tcp import arm_over_tcp, tcp_address
+from mycobot_scripts.wire.over_tcp import arm_over_tcp
 from mycobot_scripts.wire.protocol import Command, FrameParser, encode
 
 BAUD = 115200

@@ -5,29 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from typing import Any
-from urllib.parse import urlsplit
-
-SCHEME = "socket"
-
-
-def tcp_address(port: str) -> tuple[str, int] | None:
-    """Host and number of a port like `socket://127.0.0.1:9000`; None for a serial port's name.
-
-    ValueError for any other address.
-    """
-    if "://" not in port:
-        return None
-    try:
-        parts = urlsplit(port)
-        is_right = parts.scheme == SCHEME and parts.hostname and parts.port and not parts.path + parts.query
-    except ValueError:  # a number beyond 65535
-        is_right = False
-    if not is_right:
-        raise ValueError(
-            f"--port is {port!r}; it must be a serial port's name, or socket://HOST:PORT, e.g. "
-            f"{SCHEME}://127.0.0.1:9000"
-        )
-    return parts.hostname, parts.port
 
 
 def arm_over_tcp(port: str, timeout: float) -> Any:

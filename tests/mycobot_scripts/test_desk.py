@@ -30,7 +30,7 @@ from mycobot_scripts.desk.said import Said
 from mycobot_scripts.desk.server import DeskServer
 from mycobot_scripts.desk.state import describe
 from mycobot_scripts.robot.arm_file import ArmFile
-from mycobot_scripts.robot.jog import make_device
+from mycobot_scripts.robot.jog import TerminalPad
 from mycobot_scripts.robot.person import LOST, STOP, YES_NO
 from mycobot_scripts.robot.session import RobotConfig, Setup
 from mycobot_scripts.safety.guard import Guard
@@ -364,7 +364,7 @@ def test_the_arm_waits_for_its_page_before_it_moves(monkeypatch):
 def test_a_page_drives_the_arm_and_stops_it_by_going():
     with a_desk() as desk:
         session, page = desk.session, desk.page
-        driver = Driver(session, make_device("keyboard", desk))
+        driver = Driver(session, TerminalPad(desk))
         drives = in_thread(driver.run)
 
         def press_until(key, holds):

@@ -11,10 +11,10 @@ from emulated import START, emulated, eventually, make_guard
 from pymycobot import MyCobot320Socket
 from test_watchdog import drive, is_gone, stops
 
+from common import tcp_address
 from mycobot_scripts import check_arm, twin
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.wire.link import Link
-from mycobot_scripts.wire.over_tcp import tcp_address
 from mycobot_scripts.wire.protocol import Command
 from mycobot_scripts.wire.servo import Servo
 

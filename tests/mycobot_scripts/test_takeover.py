@@ -44,6 +44,7 @@ class Person:
     """What is pressed at each call, by its number."""
 
     layouts = ({"w": ("y", 1), "g": "guide"},)
+    commands: dict[str, str] = {}
 
     def __init__(self, commands: dict[int, str], rates: dict[int, np.ndarray] | None = None) -> None:
         self._commands, self._rates, self._call = commands, rates or {}, -1

@@ -91,9 +91,10 @@ def test_every_rate_has_both_directions_and_every_key_is_explained():
         assert len(set(bindings.values())) == len(bindings)
     assert set(KEY_RATES.values()) == {(name, sign) for name in RATES for sign in (-1, 1)}
     assert {name for name, _ in PAD_AXES.values()} | {name for name, _ in PAD_RATES.values()} == set(RATES)
-    assert set(KEY_COMMANDS.values()) == set(PAD_COMMANDS.values()) == {"other arm", "keep", "redo", "quit"}
+    assert set(PAD_COMMANDS.values()) == {"other arm", "keep", "redo", "quit"}
+    assert set(KEY_COMMANDS.values()) == {*PAD_COMMANDS.values(), "clutch"}
     assert not KEY_RATES.keys() & {*KEY_COMMANDS, devices.SLOW_KEY}
-    everything = {name: name for name in ("other arm", "keep", "redo", "quit", "slow")}
+    everything = {name: name for name in (*KEY_COMMANDS.values(), "slow")}
     for device, keys in (
         (Keyboard, {*KEY_RATES, *KEY_COMMANDS, devices.SLOW_KEY}),
         (Gamepad, {*PAD_AXES, *PAD_RATES, *PAD_COMMANDS}),
