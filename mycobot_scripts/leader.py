@@ -27,7 +27,8 @@ from common import PYTHON, check_folder, cli, listen_address
 from teleop import LeaderConfig, feetech, open_bus, so101
 
 SHIPPED = Path(__file__).resolve().parent / "stand_in"
-MOTION, CALIBRATION = SHIPPED / "pick_and_place.json", SHIPPED / "so101.json"
+SHIPPED_MOTION = "pick_and_place"
+MOTION, CALIBRATION = SHIPPED / f"{SHIPPED_MOTION}.json", SHIPPED / "so101.json"
 LOOKS, STILL = 15, 2.0  # readings of a pose, and degrees that they may differ by
 EXAMPLE = "--robot twin --task_name sim_mycobot320_move_cube_scripted --num_episodes 1 --teleop_scale 2"
 
@@ -38,7 +39,9 @@ class LeaderScriptConfig(LeaderConfig):
 
     calibrate: bool = cli.flag(False, "hold the leader in two poses, and write --leader_file")
     stand_in: str | None = cli.flag(
-        None, "serve a stand-in that plays this motion of a leader; the shipped one if none", bare=str(MOTION)
+        None,
+        f"serve a stand-in that plays this recorded motion of a leader; {SHIPPED_MOTION} is shipped",
+        bare=SHIPPED_MOTION,
     )
     tcp: str | None = cli.flag(
         None, "serve the stand-in at HOST:PORT, not on a pseudo-terminal", bare="127.0.0.1:9101"
@@ -99,7 +102,7 @@ def serve(config: LeaderScriptConfig) -> None:
     """Serve the stand-in, until Ctrl-C."""
     from mycobot_scripts.stand_in import Motion, PtyWire, StandInLeader, TcpWire
 
-    motion = Motion.load(config.stand_in)
+    motion = Motion.load(MOTION if config.stand_in == SHIPPED_MOTION else config.stand_in)
     has_terminals = hasattr(os, "openpty")
     address = listen_address(config.tcp) if config.tcp else None if has_terminals else ("127.0.0.1", 0)
     wire = PtyWire() if address is None else TcpWire(*address)
@@ -117,12 +120,18 @@ def serve(config: LeaderScriptConfig) -> None:
         leader.close()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parse_flags(argv: Sequence[str] | None = None) -> LeaderScriptConfig:
+    """This script's flags."""
     config = cli.parse(LeaderScriptConfig, __doc__, argv)
     if config.calibrate and config.stand_in:
         raise ValueError("--calibrate does not go with --stand_in; leave one of them out")
     if config.tcp and not config.stand_in:
         raise ValueError("--tcp is for --stand_in; give --leader_port socket://HOST:PORT to reach one")
+    return config
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    config = parse_flags(argv)
     (calibrate if config.calibrate else serve if config.stand_in else show)(config)
 
 
