@@ -149,18 +149,26 @@ class BackgroundExecution(_Background):
 
 
 class BackgroundEnsemble(_Background):
-    """`TemporalEnsemble` that never pauses: it asks for a chunk whenever the last one has come.
+    """`TemporalEnsemble` that never pauses: it asks for a chunk when the last one has come, and is as old as
+    `query_every` steps.
 
     Args:
         actor: gives the chunks.
         fps: calls a second.
-        decay, most: as for `TemporalEnsemble`.
+        decay, most, query_every: as for `TemporalEnsemble`.
         options: of `_Background`; joins wherever a chunk comes.
     """
 
     def __init__(
-        self, actor: Actor, fps: float, decay: float = ACT_DECAY, most: float | None = None, **options
+        self,
+        actor: Actor,
+        fps: float,
+        decay: float = ACT_DECAY,
+        most: float | None = None,
+        query_every: int = 1,
+        **options,
     ) -> None:
+        self.query_every = checked_count(actor, query_every)
         self._predictions = Predictions.of(actor, decay, most)
         super().__init__(actor, fps, **options)
 
@@ -172,9 +180,12 @@ class BackgroundEnsemble(_Background):
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); the last one again where there is no prediction."""
         self._step += 1
-        self._observe(observation)
         self._take(wait=False)
-        self._submit()
+        is_due = self._came < 0 or self._step - self._asked >= self.query_every
+        if is_due or self.actor.observation_horizon > 1:
+            self._observe(observation)
+        if is_due:
+            self._submit()
         self._take(wait=self._came < 0 or self.lead == 0)
         action = self._predictions.at(self._step)
         return self._hold() if action is None else self._join(action)

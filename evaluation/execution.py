@@ -25,7 +25,7 @@ class Execution:
         join: how a chunk is joined to what was executed; not at all if not given.
     """
 
-    query_every = 1  # steps from one chunk to the next
+    query_every: int  # steps from one chunk to the next
 
     def __init__(self, actor: Actor, join: Join | None = None) -> None:
         self.actor, self._join = actor, join or Join()
@@ -148,13 +148,18 @@ def checked_count(actor: Actor, query_every: int | None) -> int:
 
 
 class TemporalEnsemble(Execution):
-    """Asks for a chunk at every step; averages all predictions for the present one (`Predictions`).
+    """Asks for a chunk every few steps; averages all predictions for the present one (`Predictions`).
 
     Args:
         actor: gives the chunks.
         decay: of the predictions' weights.
-        join: as for `Execution`; joins where predictions are dropped.
+        join: as for `Execution`; joins where a chunk comes, if not each step has one, and where predictions
+            are dropped.
         most: predictions further than this from the newest are dropped (`Predictions`).
+        query_every: steps from one chunk to the next.
+
+    Raises:
+        ValueError: a chunk is not that long.
     """
 
     def __init__(
@@ -163,7 +168,9 @@ class TemporalEnsemble(Execution):
         decay: float = ACT_DECAY,
         join: Join | None = None,
         most: float | None = None,
+        query_every: int = 1,
     ) -> None:
+        self.query_every = checked_count(actor, query_every)
         self._predictions = Predictions.of(actor, decay, most)
         super().__init__(actor, join)
 
@@ -175,6 +182,10 @@ class TemporalEnsemble(Execution):
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,)."""
         self._step += 1
-        self._observe(observation)
-        self._predictions.join_in((self._step, self._ask()), self._step, self._join, 1)
+        to_wait = -self._step % self.query_every
+        if to_wait < self.actor.observation_horizon:
+            self._observe(observation)
+        if to_wait == 0:
+            newest = (self._step, self._ask())
+            self._predictions.join_in(newest, self._step, self._join, self.query_every)
         return self._join(self._predictions.at(self._step))

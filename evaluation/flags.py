@@ -72,10 +72,15 @@ class ExecutionConfig(ComputeConfig):
 
     TITLE: ClassVar[str] = "execution"
 
-    temporal_agg: bool = cli.flag(False, "temporal ensembling: average the predictions of all past chunks")
+    temporal_agg: bool = cli.flag(
+        False,
+        "temporal ensembling: average the predictions of all past chunks; one is asked for at every step, or "
+        "as --query_every says",
+    )
     query_every: int | None = cli.flag(
         None,
-        "actions of a chunk that are executed before the next is asked for; the policy's own if not given",
+        "actions of a chunk that are executed before the next is asked for; the policy's own if not given, 1 "
+        "with --temporal_agg",
         least=1,
         most=MOST_STEPS,
     )
@@ -117,10 +122,6 @@ class ExecutionConfig(ComputeConfig):
         for name, unused in (("ensemble_decay", ACT_DECAY), ("ensemble_drop", None)):
             if getattr(self, name) != unused and not self.temporal_agg:
                 raise ValueError(f"--{name} is {getattr(self, name):g}; it needs --temporal_agg")
-        if self.query_every is not None and self.temporal_agg:
-            raise ValueError(
-                "--query_every does not go with --temporal_agg, which asks at every step; leave one out"
-            )
 
     def check_policy(self, policy: PolicyConfig | Actor) -> None:
         """ValueError if chunks of a policy cannot be joined as the flags say."""

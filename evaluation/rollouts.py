@@ -68,7 +68,9 @@ class EvalJob:
         """How its chunks are executed; ValueError if they are too short for that."""
         flags, join = self.flags, Join.of(actor, self.flags, self.task.fps)
         if flags.temporal_agg:
-            return TemporalEnsemble(actor, flags.ensemble_decay, join, flags.ensemble_drop)
+            return TemporalEnsemble(
+                actor, flags.ensemble_decay, join, flags.ensemble_drop, flags.query_every or 1
+            )
         return ChunkedExecution(actor, flags.query_every, join)
 
     def quality(self, actor: Actor | None) -> str:

@@ -60,7 +60,9 @@ class Settings:
     def execution(self) -> str:
         """How chunks are executed and what is in their way, for the reader."""
         way = f"{self.query_every} actions of each chunk" if self.query_every else "one chunk after another"
-        way = "temporal ensembling" if self.temporal_agg else way
+        if self.temporal_agg:
+            every = f" of chunks {self.query_every} steps apart" if self.query_every else ""
+            way = f"temporal ensembling{every}"
         way += f" with decay {self.ensemble_decay:g}" if self.ensemble_decay != ACT_DECAY else ""
         way += f", dropping beyond {self.ensemble_drop:g}" if self.ensemble_drop is not None else ""
         way += ", drawn given the rest of the last" if self.join == "inpaint" else ""

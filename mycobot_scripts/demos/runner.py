@@ -40,9 +40,10 @@ def make_execution(actor: Actor, config: ModelRunsConfig, fps: float) -> Executi
     join, decay, most = Join.of(actor, config, fps), config.ensemble_decay, config.ensemble_drop
     background = {"now": clock.now, "join": join}
     if config.temporal_agg:
+        every = config.query_every or 1
         if config.sync:
-            return TemporalEnsemble(actor, decay, join, most)
-        return BackgroundEnsemble(actor, fps, decay, most, **background)
+            return TemporalEnsemble(actor, decay, join, most, every)
+        return BackgroundEnsemble(actor, fps, decay, most, every, **background)
     if config.sync:
         return ChunkedExecution(actor, config.query_every, join)
     return BackgroundExecution(actor, fps, config.query_every, **background)

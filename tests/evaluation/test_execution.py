@@ -126,11 +126,13 @@ def test_without_latency_chunks_are_those_of_the_plain_execution(query_every, ho
     assert execute.held == 0 and execute.lead == 0
 
 
+@pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("horizon", [1, 3])
-def test_without_latency_the_ensemble_is_the_plain_one(horizon):
+def test_without_latency_the_ensemble_is_the_plain_one(horizon, every):
     plain = Policy(horizon=horizon)
-    execute, policy, clock = simulated(BackgroundEnsemble, [0.0], horizon=horizon, decay=0.3)
-    expected = TemporalEnsemble(TorchActor(plain), 0.3)
+    flags = {"horizon": horizon, "decay": 0.3, "query_every": every}
+    execute, policy, clock = simulated(BackgroundEnsemble, [0.0], **flags)
+    expected = TemporalEnsemble(TorchActor(plain), 0.3, query_every=every)
     for key in ([0, 1], [0, 2]):
         expected.reset(key)
         execute.reset(key)

@@ -129,7 +129,7 @@ def test_a_run_that_a_person_helped_in_is_not_the_policys_success(tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    "flags", [{}, {"sync": True}, {"temporal_agg": True}, {"query_every": 2, "join": "fade"}]
+    "flags", [{}, {"sync": True}, {"temporal_agg": True}, {"temporal_agg": True, "query_every": 2}, {"query_every": 2}]
 )
 def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     outcomes, folder = run(tmp_path, Person("enter", "y", "enter", "n"), runs=2, **flags)
@@ -364,7 +364,6 @@ def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown
             ["--ckpt_dir", "x", "y", "--task_name", "t", "--seconds", "1"],
             "--seconds has 1 values; --ckpt_dir has 2",
         ),
-        (["--ckpt_dir", "x", "--task_name", "t", "--temporal_agg", "--query_every", "3"], "does not go with"),
         (["--ckpt_dir", "x", "--task_name", "t", "--disturb", "nose=mild"], "did you mean 'noise'"),
         (["--ckpt_dir", "x", "--task_name", "t", "--disturb", "noise"], "it takes a strength too"),
         (

@@ -40,6 +40,7 @@ PLAIN = Settings(checkpoints=("policy_last.ckpt",), version="0123abcd", count=3)
     [
         {"temporal_agg": True},
         {"query_every": 5},
+        {"temporal_agg": True, "query_every": 5},
         {"join": "fade"},
         {"join": "fade", "join_seconds": 0.3},
         {"temporal_agg": True, "ensemble_decay": -0.1},

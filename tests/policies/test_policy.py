@@ -205,21 +205,23 @@ def test_what_a_policy_draws_depends_on_the_key_alone(kind):
     assert first == again and len({*first, *second}) == 4
 
 
-def test_temporal_ensemble_equals_brute_force():
+@pytest.mark.parametrize("every", [1, 2, 6])
+def test_temporal_ensemble_equals_brute_force(every):
     rng = np.random.default_rng(0)
     steps, chunk, decay = 15, 6, 0.3
     table = rng.standard_normal((steps, steps + chunk, 3))  # prediction of step t, made at step s
-    made = iter(range(steps))
+    made = iter(range(0, steps, every))
 
     class Table(CountingPolicy):
         def act(self, obs, generator=None):
             s = next(made)
             return torch.from_numpy(table[s, s : s + chunk])[None]
 
-    execute = TemporalEnsemble(TorchActor(Table()), decay)
+    execute = TemporalEnsemble(TorchActor(Table(chunk=chunk)), decay, query_every=every)
     for t in range(steps):
-        predictions = [table[s, t] for s in range(max(0, t - chunk + 1), t + 1)]  # oldest first
-        weights = [np.exp(-decay * i) for i in range(len(predictions))]
+        asked = [s for s in range(0, t + 1, every) if s + chunk > t]  # oldest first
+        predictions = [table[s, t] for s in asked]
+        weights = [np.exp(-decay * (s - asked[0])) for s in asked]
         expected = sum(w * p for w, p in zip(weights, predictions, strict=True)) / sum(weights)
         np.testing.assert_allclose(execute(t), expected)
 
