@@ -35,6 +35,7 @@ VINN_ON = "--policy_class VINN --image_size 120 160 --features policy --features
 VINN = f"{VINN_ON} {{policies}}/transfer/{LAST}"
 HUMAN, KL = "--style human", (1, 10, 100)
 NEAR = "--crop top=200,190,440,370"  # where the parts of the insertion lie, and are put together
+WIDE = "--crop top=160,160,480,400 --image_size 150 200"  # the same, wherever the camera looks
 WRIST = f"{SMALL} --camera_names right_wrist"
 HURRY = f"{SMALL} --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2"  # as in `make demo`
 FEW = f"{SMALL} --num_steps 3000"  # 200 episodes are more to learn than 50
@@ -42,6 +43,7 @@ KNOCKED = {TRANSFER: 200, CHOOSE: 32}  # step at which the cube is in the air, a
 RECOVERY, TRANSFER_RECOVERY = "choose, top, recovery", "transfer, recovery"
 VARIED = "--randomize --looks real"  # demonstrations in rooms that change from frame to frame
 LOOKS = {"mild": "--randomize", "real": "--randomize --looks real", "drift": "--randomize drift --looks real"}
+EXACT = "--temporal_agg --query_every 20"  # the mean of five chunks
 WAYS = {"": "", ", query every 20": "--query_every 20", ", ensembling": "--temporal_agg"}
 RECOVERY_WAYS = {
     **WAYS,
@@ -78,16 +80,34 @@ def recovery_rows() -> dict[str, Row]:
     }
 
 
-def look_rows(label: str, task: str) -> dict[str, Row]:
+def look_rows(label: str, row: Row) -> dict[str, Row]:
     """A row's policy where looks vary."""
-    return {f"{label}, looks {way}": Row(task, evaluate=flags, policy=label) for way, flags in LOOKS.items()}
+    flags = {way: f"{looks} {row.evaluate}" for way, looks in LOOKS.items()}
+    return {
+        f"{label}, looks {way}": Row(row.task, evaluate=each, policy=row.policy or label)
+        for way, each in flags.items()
+    }
+
+
+def exact_rows(rows: dict[str, Row]) -> dict[str, Row]:
+    """The same policies, whose actions are the mean of five predictions."""
+    return {
+        f"{label}, ensembling": Row(row.task, evaluate=EXACT, policy=label, rollouts=row.rollouts)
+        for label, row in rows.items()
+    }
 
 
 def robust_rows() -> dict[str, Row]:
     """Policies that were trained to bear other rooms, there and undisturbed."""
-    near = f"{ROBUST} --camera_names top {NEAR}"
     two_cameras = f"{ROBUST} --num_steps 3000"  # as long as 5500 steps with one
     more = f"--num_episodes 100 {VARIED}"
+    insertion = Row(
+        INSERTION,
+        f"{ROBUST} --camera_names top {WIDE} --num_steps 7000",
+        record=f"--camera_names top {VARIED}",
+        multiply=more,
+        episodes=200,
+    )
     rows = {
         "transfer, robust": Row(TRANSFER, ROBUST, record=VARIED),
         "transfer, robust, multiplied, 5500 steps": Row(TRANSFER, ROBUST, record=VARIED, multiply=more),
@@ -96,12 +116,13 @@ def robust_rows() -> dict[str, Row]:
         ),
         "twin move, robust": Row(TWIN_MOVE, two_cameras, record=VARIED),
         "choose, robust": Row(CHOOSE, two_cameras, record=VARIED),
-        "insertion, robust": Row(INSERTION, near, record=f"--camera_names top {VARIED}", episodes=200),
+        "insertion, robust": insertion,
     }
+    rows |= exact_rows({"insertion, robust": insertion})
     return {
         name: each
         for label, row in rows.items()
-        for name, each in ((label, row), *look_rows(label, row.task).items())
+        for name, each in ((label, row), *look_rows(label, row).items())
     }
 
 
@@ -134,7 +155,7 @@ def human_rows() -> dict[str, Row]:
             task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count
         )
     rows["transfer, human, aligned"] = Row(TRANSFER, record=HUMAN, edit="align")
-    return rows
+    return {**rows, **exact_rows(rows)}
 
 
 def few_rows() -> dict[str, Row]:
@@ -152,7 +173,7 @@ def few_rows() -> dict[str, Row]:
         rows[f"{label}, {count} demonstrations"] = few
         rows[f"{label}, {count} demonstrations, multiplied"] = replace(few, multiply=more)
         rows[f"{label}, 200 by script"] = replace(few, episodes=200)
-    return rows
+    return {**rows, **exact_rows(rows)}
 
 
 def timing_rows() -> dict[str, Row]:
@@ -192,7 +213,7 @@ ROWS = {
     "choose, top, masked to the box": Row(CHOOSE, f"{ONE_CAMERA} --mask_outside top=328,232,400,308"),
     "transfer, 400 steps": Row(TRANSFER, f"{SMALL} --num_steps 400"),
     **timing_rows(),
-    **look_rows("transfer", TRANSFER),
+    **look_rows("transfer", Row(TRANSFER)),
     **robust_rows(),
     **human_rows(),
     **few_rows(),
