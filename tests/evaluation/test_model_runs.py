@@ -129,7 +129,14 @@ def test_a_run_that_a_person_helped_in_is_not_the_policys_success(tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    "flags", [{}, {"sync": True}, {"temporal_agg": True}, {"temporal_agg": True, "query_every": 2}, {"query_every": 2}]
+    "flags",
+    [
+        {},
+        {"sync": True},
+        {"temporal_agg": True},
+        {"temporal_agg": True, "query_every": 2},
+        {"query_every": 2},
+    ],
 )
 def test_a_run_is_saved_as_an_episode(tmp_path, capsys, flags):
     outcomes, folder = run(tmp_path, Person("enter", "y", "enter", "n"), runs=2, **flags)
