@@ -14,7 +14,7 @@ from cockpit_app.jobs import Job
 from common import LocalHandler, Refused
 
 DESK = "desk.json"  # in a job's folder: where its desk is (mycobot_scripts/desk)
-NAMES = ("beat", "answer", "own", "stop")  # what pages ask of one
+NAMES = ("beat", "answer", "own", "leave", "stop")  # what pages ask of one
 PATIENCE = 15.0  # s; the arm's line may take ten to tell that it is gone
 BLOCK = 1 << 16  # bytes
 _URL = re.compile(r"http://127\.0\.0\.1:(\d{1,5})", re.ASCII)

@@ -67,6 +67,8 @@ class FakeDesk(LocalServer):
                 self.state["question"] = None
             elif name == "own":
                 self.state["owner"] = body["client"]
+            elif name == "leave":
+                self.state["owner"] = None if self.state["owner"] == body["client"] else self.state["owner"]
             elif name == "stop":
                 self.stops += 1
                 self.state.update(stopped="you stopped it", jog=None)

@@ -32,10 +32,16 @@ export function get(question, values = {}) {
   return ask(`/api/${question}${query ? `?${query}` : ""}`);
 }
 
+const posted = (body) => ({ method: "POST", headers: { "Content-Type": "application/json", "X-Token": TOKEN }, body: JSON.stringify(body) });
+
 // patience: ms after which no answer counts as none
 export function post(action, body, patience) {
-  const headers = { "Content-Type": "application/json", "X-Token": TOKEN };
-  return ask(`/api/${action}`, { method: "POST", headers, body: JSON.stringify(body) }, patience);
+  return ask(`/api/${action}`, posted(body), patience);
+}
+
+// Said by a page that goes: it outlives the page, and nobody waits for the answer.
+export function postLast(action, body) {
+  fetch(`/api/${action}`, { ...posted(body), keepalive: true }).catch(() => {});
 }
 
 // The address of a file of the data or runs folder.

@@ -4,7 +4,7 @@
 import { Keyed, h } from "./dom.js";
 import { has, t } from "./texts.js";
 
-const EVERY = 100, AGAIN = 1000; // ms between pictures; after one that did not come
+const EVERY = 66, AGAIN = 1000; // ms between pictures; after one that did not come
 
 export class Cameras {
   constructor(job) {
@@ -48,7 +48,8 @@ class Camera {
 
   come(isThere) {
     this.element.classList.toggle("live", isThere);
-    const wait = isThere ? Math.max(0, EVERY - (performance.now() - this.at)) : AGAIN;
+    const took = performance.now() - this.at; // a slow browser rests as long as a picture takes it
+    const wait = isThere ? Math.max(took, EVERY - took) : AGAIN;
     clearTimeout(this.timer);
     if (!this.isClosed) this.timer = setTimeout(() => this.next(), wait);
   }

@@ -1,6 +1,6 @@
 // The line to the desk of a job: it beats ten times a second, and brings back the desk's state.
 
-import { post } from "./api.js";
+import { post, postLast } from "./api.js";
 
 const EVERY = 100, PATIENCE = 1500; // ms
 const AGAIN = 1000; // ms, where nobody answers
@@ -23,6 +23,8 @@ export class Link {
   // hands: what is held down, {rates(), slow}, read at each beat; onstate(state); onsilence(why)
   constructor(job, { hands, onstate, onsilence }) {
     Object.assign(this, { job, hands, onstate, onsilence, keys: [], waiting: 0, seen: 0, state: null, isClosed: false });
+    this.onhide = () => this.leave();
+    addEventListener("pagehide", this.onhide);
   }
 
   // The desk is there by now: begin to beat.
@@ -77,6 +79,11 @@ export class Link {
     return this.tell("own");
   }
 
+  // The page goes: whoever comes next need not wait until it is forgotten.
+  leave() {
+    if (this.state) postLast("desk", { job: this.job, name: "leave", body: { client: CLIENT } });
+  }
+
   async tell(name, body) {
     const mine = ++number;
     try {
@@ -87,6 +94,7 @@ export class Link {
   }
 
   close() {
+    removeEventListener("pagehide", this.onhide);
     clearInterval(this.timer);
     if (this.state && !this.pause) this.beat(); // with nothing held any more
     this.isClosed = true;

@@ -17,6 +17,7 @@ void main() {
 const GROUND = 0.4, LINE = 0.1; // m: half of its side, between its lines
 const LOOKS_AT = [-0.08, 0, 0.17], FAR = 1.15; // m
 const STEP = 0.12; // rad of a key
+const REST = 4; // times what a picture took
 
 let asked = null;
 const model = () => {
@@ -69,6 +70,8 @@ export class Solid {
   constructor() {
     this.around = 2.4; // rad: where the eye is, and how high
     this.up = 0.42;
+    this.rest = 0; // ms before the next picture
+    this.pixel = new Uint8Array(4);
     this.canvas = h("canvas", {
       class: "solid", tabindex: "0", role: "img", "aria-label": t("the arm, drawn; arrow keys turn the view"),
       onkeydown: (event) => this.key(event), onpointerdown: (event) => this.grasp(event), onpointermove: (event) => this.drag(event),
@@ -137,14 +140,18 @@ export class Solid {
     this.draw();
   }
 
-  // At the next moment in which the browser draws.
+  // At the next moment in which the browser draws; one without a GPU, which takes long for it, rests in between.
   draw() {
     if (this.isAsked) return;
     this.isAsked = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => requestAnimationFrame(() => {
       this.isAsked = false;
-      if (this.gl && this.canvas.isConnected) this.paint(this.gl);
-    });
+      if (!this.gl || !this.canvas.isConnected) return;
+      const began = performance.now();
+      this.paint(this.gl);
+      this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, this.pixel); // until it is drawn
+      this.rest = REST * (performance.now() - began);
+    }), this.rest);
   }
 
   view() {

@@ -134,6 +134,8 @@ class Guiding:
         degrees, percent = to_degrees(here)
         angles = " ".join(f"{angle:7.2f}" for angle in degrees)
         print(f"\r{len(self.poses):>3} captured   {angles} deg   gripper {percent:>3}", end="", flush=True)
+        if self._operator.keys.stop_asked():
+            return "q"
         for key in self._operator.keys.poll():
             if key == "space":
                 self.poses.append(here)

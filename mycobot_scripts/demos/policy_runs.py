@@ -54,12 +54,17 @@ class Parts:
         """Steps of all of them."""
         return sum(self._lengths)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._executions)
+
     def describe(self) -> dict[str, int]:
         """How far it is, for a page: chunk in steps, and what is to come of it and of the part."""
         execution = self._executions[self.part]
         return {
             "part": self.part,
-            "parts": len(self._executions),
+            "parts": self.count,
             "remaining": execution.remaining,
             "chunk": execution.query_every,
             "left": self.left,
@@ -96,14 +101,14 @@ class Parts:
 
     def advance(self) -> None:
         """The present part is done; the last one stays."""
-        if self.part + 1 < len(self._executions):
+        if self.part + 1 < self.count:
             self._begin(self.part + 1)
 
     def _begin(self, part: int) -> None:
         self.part, self._step, self._end = part, 0, self._lengths[part]
         self._executions[part].reset((*self._key, part) if part else self._key)
         if part:
-            self._say(f"part {part + 1} of {len(self._executions)}")
+            self._say(f"part {part + 1} of {self.count}")
 
     def close(self) -> None:
         for execution in self._executions:

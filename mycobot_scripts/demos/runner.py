@@ -18,7 +18,7 @@ from mycobot_scripts.demos.placed_cameras import PlacedCameras
 from mycobot_scripts.demos.policy_runs import Guarded, Parts, RunView
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.run_flags import ModelRunsConfig
-from mycobot_scripts.demos.takeover import OF_POLICY, Corrections, TakeOver, WithCorrections
+from mycobot_scripts.demos.takeover import Corrections, TakeOver, WithCorrections
 from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for
 from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock
@@ -125,7 +125,7 @@ class Runner:
             if self._speed is not None:
                 self._speed.begin(session.servo.sent)
             session.operator.listens = False  # from here on whoever may take over reads the keys
-            session.operator.show(policy=self._at_work, keys=keys_for(OF_POLICY))
+            session.operator.show(policy=self._at_work, keys=keys_for(self._take_over.of_policy))
             recording = self._begin_recording()
             try:
                 act = Guarded(self._act, session.robot.request_stop)

@@ -23,12 +23,15 @@ from mycobot_scripts.wire import clock
 from teleop import Device, Input, explain
 
 MIN_STEPS = 5  # a shorter correction is not kept
-OF_POLICY = {"take over": "take over", "next": "next part", "stop": "stop"}
+OF_POLICY = {"take over": "take over", "stop": "stop"}
+OF_PARTS = {"take over": "take over", "next": "next part", "stop": "stop"}
 COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "stop": "stop"}
 
 
 class InParts(Protocol):
     """As `policy_runs.Parts`."""
+
+    count: int
 
     def reset(self, key: Sequence[int] = (0,)) -> None: ...
     def look_anew(self, key: Sequence[int]) -> None: ...
@@ -109,10 +112,15 @@ class TakeOver:
         self.takeovers = 0
 
     @property
+    def of_policy(self) -> dict[str, str]:
+        """What keys do while the policy acts, by command."""
+        return OF_PARTS if self._execution.count > 1 else OF_POLICY
+
+    @property
     def help(self) -> str:
         """What the terminal's keys do now."""
         if self.mode == "policy":
-            return f"{legend(keys_for(OF_POLICY))}   (in the terminal)"
+            return f"{legend(keys_for(self.of_policy))}   (in the terminal)"
         return f"{explain(self._device, {**COMMANDS, **self._device.commands})}   (in the terminal)"
 
     def reset(self, key: Sequence[int] = (0,)) -> None:
@@ -151,7 +159,7 @@ class TakeOver:
     def _set_mode(self, mode: str) -> None:
         """Who moves the arm from here on, and by which keys; shows it."""
         self.mode = mode
-        commands = OF_POLICY if mode == "policy" else {**COMMANDS, **self._device.commands}
+        commands = self.of_policy if mode == "policy" else {**COMMANDS, **self._device.commands}
         jog, doing = (self._jog, mode) if mode == "jog" else (None, "guide" if mode == "guide" else "episode")
         self._operator.show(doing=doing, jog=jog, keys=keys_for(commands))
 

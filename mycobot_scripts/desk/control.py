@@ -74,6 +74,14 @@ class Control:
         with self._lock:
             self._give(client)
 
+    def leave(self, client: str) -> None:
+        """A client goes: if it has the control, it counts as lost at once, and the next one that is heard
+        gets it.
+        """
+        with self._lock:
+            if self.owner == client:
+                self._keys, self._heard = [], self._now() - FORGOTTEN - QUIET
+
     def is_owner(self, client: str) -> bool:
         """Whether a client has the control; it gets it if nobody has."""
         with self._lock:

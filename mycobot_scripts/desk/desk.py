@@ -154,6 +154,8 @@ class Desk(Keys):
         if robot is not None:
             robot.request_stop(reason)
             with contextlib.suppress(RuntimeError, OSError):  # whoever drives the arm reports the line
+                if robot.servo.released:  # guided by hand: it must not drop when the person lets go
+                    robot.servo.focus()
                 robot.servo.hold()
 
     def _go_on(self, reason: str | None) -> None:

@@ -3,6 +3,7 @@
 POST /beat    {"client", "number", "keys": [...], "rates": [7] or null, "slow"}: about ten times a second
 POST /answer  {"client", "question": id, "key": "k" or "line": "text"}: of the owner
 POST /own     {"client"}: takes the control over
+POST /leave   {"client"}: the page goes; the arm holds, and the next page that is heard has the control
 POST /stop    {"client"}: of anybody
 GET /state, /<camera> (MJPEG), /<camera>.jpg
 
@@ -53,7 +54,7 @@ class _Handler(LocalHandler):
             raise Refused(HTTPStatus.NOT_FOUND, f"no {name!r:.60} here; there is {listed}")
 
     def post(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        actions = {"beat": _beat, "answer": _answer, "own": _own, "stop": _stop}
+        actions = {"beat": _beat, "answer": _answer, "own": _own, "leave": _leave, "stop": _stop}
         actions[choose("request", name, actions)](self.server.desk, body)
         return describe(self.server.desk)
 
@@ -72,6 +73,10 @@ def _beat(desk: Desk, body: dict[str, Any]) -> None:
 
 def _own(desk: Desk, body: dict[str, Any]) -> None:
     desk.control.take(as_client(body.get("client")))
+
+
+def _leave(desk: Desk, body: dict[str, Any]) -> None:
+    desk.control.leave(as_client(body.get("client")))
 
 
 def _stop(desk: Desk, body: dict[str, Any]) -> None:

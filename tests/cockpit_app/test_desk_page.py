@@ -153,6 +153,12 @@ def test_who_has_no_control_watches_until_it_is_taken(driver, desk):
     until(driver, lambda: desk.keys == ["h"])
 
 
+def test_a_page_that_goes_gives_the_control_up(driver, desk):
+    until(driver, lambda: desk.state["owner"])
+    driver.get("about:blank")
+    until(driver, lambda: desk.state["owner"] is None)
+
+
 def test_the_stop_bar_is_in_view_and_a_closed_desk_is_silent(driver, desk):
     try:
         size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}

@@ -98,6 +98,17 @@ def test_what_is_held_down_ends_with_the_page_and_the_control_is_anybodys_later(
     assert control.owner == "two" and not control.is_lost
 
 
+def test_a_page_that_goes_is_lost_at_once_and_the_next_one_need_not_wait():
+    control = Control(Clock())
+    control.hear(Beat("one", 0, ("a",), tuple(UP)))
+    control.leave("two")
+    assert control.rates.any() and not control.is_lost
+    control.leave("one")
+    assert not control.rates.any() and control.poll() == [] and control.is_lost
+    control.hear(Beat("two", 0, (), tuple(UP)))
+    assert control.owner == "two" and control.rates.any() and not control.is_lost
+
+
 def test_numbers_of_many_clients_are_forgotten():
     control = Control(Clock())
     for n in range(300):
@@ -420,6 +431,19 @@ def test_guiding_is_shown_with_its_keys():
         desk.page.beat("space", "space", "enter")
         leads.join(PATIENCE)
         assert len(captured[0]) == 2 and desk.facts["doing"] == "idle"
+
+
+def test_stop_while_the_arm_is_guided_makes_it_hold_itself():
+    with a_desk() as desk:
+        captured, servo = [], desk.session.servo
+        guiding = Guiding(servo, desk.session.operator, 0.7)
+        leads = in_thread(lambda: captured.append(guiding.capture()))
+        desk.page.answer("enter")
+        until(lambda: servo.released)
+        desk.stop()
+        until(lambda: not servo.released)
+        leads.join(PATIENCE)
+        assert captured == [None] and not leads.is_alive()
 
 
 def test_the_state_is_json_and_as_agreed():

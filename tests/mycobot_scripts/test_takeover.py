@@ -24,7 +24,7 @@ class Execution:
     """Sends the arm a bit further at each call; counts since it was last reset."""
 
     def __init__(self) -> None:
-        self.resets, self.calls = [], 0
+        self.resets, self.calls, self.count = [], 0, 1
 
     def reset(self, key=(0,)) -> None:
         self.resets.append(tuple(key))
@@ -101,6 +101,13 @@ def run(person: Person, steps: int, tmp_path, robot: Robot | None = None, answer
     start = TimeStep(observation(0), time=0.0)
     rollout(robot, start, act, steps, WithCorrections(Steps(TASK.cameras), corrections))
     return np.array(actions), takeover, execution, corrections, said
+
+
+def test_the_next_part_is_offered_where_there_is_one(tmp_path):
+    _, takeover, execution, *_ = run(Person({}), 1, tmp_path)
+    assert "next part" not in takeover.help
+    execution.count = 2
+    assert "next part" in takeover.help
 
 
 def test_without_a_key_it_is_the_policy(tmp_path):
