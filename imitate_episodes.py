@@ -75,7 +75,7 @@ def main() -> None:
 
     with (
         join_world(pick_device(training.device)) as world,
-        hold(config.ckpt_dir) if world.is_first else contextlib.nullcontext(),
+        hold(config.ckpt_dir, make=not config.dry_run) if world.is_first else contextlib.nullcontext(),
     ):
         train(config, training, policy_config, task, world)
 

@@ -202,6 +202,12 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
     no_check: bool = cli.flag(
         False, "do not look for what is wrong with the episodes before training", group="training"
     )
+    dry_run: bool = cli.flag(
+        False,
+        "load everything, take a few steps, say how much memory and time the training takes, and end; "
+        "nothing is written",
+        group="training",
+    )
     chunk_seconds: float | None = cli.flag(
         None, "length of a chunk in seconds, instead of in steps", above=0, most=3600, group="training"
     )
@@ -211,6 +217,8 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
         self.check_workers(self.onscreen_render)
         self.check_augment()
         self.check_evaluation()
+        if self.dry_run and self.eval:
+            raise ValueError("--dry_run is for training; leave it out with --eval")
         super().check()
 
     def chunk_steps(self, fps: int) -> int:

@@ -27,7 +27,7 @@ from policy import choose_cameras, finish_policies, save_policy
 from tasks import Task
 from training.feeding import Data, load_data, make_feed
 from training.flags import TrainConfig, TrainingRunConfig
-from training.loop import Run, fit
+from training.loop import Run, fit, rehearse
 from training.places import PlaceLoss, varying
 from training.setup import build_policy, write_config
 from training.trained_tasks import run_command
@@ -63,6 +63,9 @@ def train(
     if run and resume:
         run.restore(last)
         say(f"goes on from step {run.step} of {total}")
+    if config.dry_run:
+        say(rehearse(run, feed) if run else f"dry run: {config.policy_class} is not trained in steps")
+        return
     ckpt_dir.mkdir(parents=True, exist_ok=True)  # not before it is clear that the run can go on
     if world.is_first:
         note_command(ckpt_dir, "training, continued" if resume else "training")

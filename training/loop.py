@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ from utils import Batch
 NOISE, DROPOUT = 2, 3  # sub-streams of Stream.TRAIN; the samplers have 0 and 1
 LOOK_EVERY = 2.0  # s between looks at the losses; fetching them waits for the device
 LEAST_BETWEEN = 10  # steps from a validation to the next, if --validate_every does not say other
+UNTIMED, MOST_TRIED = 3, 40  # steps of a dry run: the first are slow
+LONG_ENOUGH = 8.0  # s of it
 ASK_EVERY = 10  # steps after which the processes ask each other whether one was told to stop
 FLAT = (
     "the validation loss has been flat for a while. On real data, ACT's authors advise to train on for three "
@@ -178,6 +181,34 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
     print(memory_line(run, next(iter(feed.validation.values()))[0]))
     with keep(run, ckpt_dir) as keeper:
         return _train(run, feed, ckpt_dir, keeper, evaluate)
+
+
+def rehearse(run: Run, feed: Feed) -> str:
+    """Take a few steps of a run; returns what the rest takes, in one line. Nothing is written."""
+    keep_freed_memory()
+    run.policy.train()
+    memory = memory_line(run, next(iter(feed.validation.values()))[0])
+    left = run.total - run.step
+    steps = range(run.step, run.step + min(left, UNTIMED + MOST_TRIED))
+    took: list[float] = []
+    with contextlib.closing(feed.train(steps)) as source, tqdm(total=len(steps), unit="step") as bar:
+        began = time.monotonic()
+        for batches, _ in _timed_steps(source, run.config.accumulate):
+            losses = run.update(batches, feed.prepare)
+            losses["loss"].item()  # until it is done
+            took.append(time.monotonic() - began)
+            began = time.monotonic()
+            bar.update()
+            if len(took) > UNTIMED and sum(took[UNTIMED:]) > LONG_ENOUGH:
+                break
+    if not took:
+        return f"dry run: the run has all of its {run.total} steps; nothing was written"
+    each = median(took[UNTIMED:] or took)
+    minutes = left * each / 60
+    return (
+        f"dry run: {memory}; {1 / each:.1f} steps a second: {left} steps take about {minutes:.0f} min, "
+        "validations come on top; nothing was written"
+    )
 
 
 def _train(

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, say } from "./dom.js";
 import { line, picker, several } from "./field.js";
-import { Form } from "./form.js";
+import { DRY_RUN, Form } from "./form.js";
 import { number, t } from "./texts.js";
 
 const LOOK_EVERY = 5000; // ms
@@ -37,9 +37,8 @@ export class Changes {
       },
     });
     this.isNamed = false;
-    const silent = { flags: ["dry_run"], element: null, values: () => ({}) };
     this.form = new Form({
-      program: `change_${name}`, first: [this.from, this.to, silent], start: t("do it"), rehearse: true,
+      program: `change_${name}`, first: [this.from, this.to, DRY_RUN], start: t("do it"), rehearse: true,
       onstart: () => this.jobs.begun(),
     });
     this.place.replaceChildren(this.form.element);

@@ -7,12 +7,14 @@ import { t } from "./texts.js";
 
 const PAUSE = 200; // ms after the last key before the command is asked for
 const ASKED = ["config", "policy_class"]; // on which the other flags depend
+export const DRY_RUN = { flags: ["dry_run"], element: null, values: () => ({}) }; // a button's, no field
 const remembered = new Map(); // what forms held when their page was left
 
 export class Form {
   // program: of the server's list; first: fields that the page makes, {element, flags, values(), focus()};
-  // start: the words on the button; onstart(job); rehearse: what it would do has to be shown before it can be done
-  constructor({ program, first, start, onstart, rehearse = false }) {
+  // start: the words on the button; onstart(job); rehearse: what it would do has to be shown before it can be done;
+  // trial: words on a button that only tries
+  constructor({ program, first, start, onstart, rehearse = false, trial = "" }) {
     Object.assign(this, { program, first, onstart, rehearse, values: remembered.get(program) ?? {}, fields: new Map() });
     remembered.set(program, this.values);
     this.flags = [];
@@ -22,6 +24,7 @@ export class Form {
     this.copied = h("button", { type: "button", class: "quiet small", onclick: () => this.copy() }, t("copy"));
     this.button = h("button", { type: "submit", class: rehearse ? "quiet" : "primary" }, rehearse ? t("show what it would do") : start);
     this.real = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.start(false) }, start);
+    this.trial = trial ? h("button", { type: "button", class: "quiet", onclick: () => this.start(true) }, trial) : null;
     this.search = h("input", {
       type: "search", id: `search_${program}`, placeholder: t("find a flag"), "aria-label": t("find a flag"),
       oninput: () => this.filter(),
@@ -33,7 +36,7 @@ export class Form {
       h("details", { class: "all", open: rehearse }, h("summary", {}, t("all flags"), " ", this.count), this.search, this.rest),
       h("div", { class: "command" }, this.command, this.copied),
       this.problem,
-      h("div", { class: "actions" }, this.button, rehearse ? this.real : null));
+      h("div", { class: "actions" }, this.button, rehearse ? this.real : this.trial));
     say(this.command, t("reading the flags ..."));
     this.load();
   }

@@ -26,7 +26,7 @@ export async function startJob(program, values, problem, begun = changed) {
   }
 }
 
-const isRehearsal = (job) => job.program.startsWith("change_") && job.values.dry_run === true;
+const isRehearsal = (job) => job.values.dry_run === true;
 
 // A list of jobs, newest first; `after(job)` may give a line of links for one that has ended.
 export class JobList {
@@ -75,7 +75,7 @@ export class JobCard {
     sayCommand(code, job.shown);
     this.details = h("details", { open: job.program === "check" || isRehearsal(job), ontoggle: () => this.read() }, h("summary", {}, t("output and command")),
       h("div", { class: "command" }, code, command), this.output);
-    this.chart = job.program === "train" ? new LossChart() : null;
+    this.chart = job.program === "train" && !isRehearsal(job) ? new LossChart() : null;
     this.element = h("article", { class: "job card" },
       h("header", {}, this.title, this.state),
       h("div", { class: "far" }, this.bar, h("p", {}, this.amount, " ", this.rest)),

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { RunsChart } from "./chart.js";
 import { h, say, show } from "./dom.js";
 import { cards, line, picker, several } from "./field.js";
-import { Form } from "./form.js";
+import { DRY_RUN, Form } from "./form.js";
 import { JobList, fileLink } from "./jobs.js";
 import { has, number, t } from "./texts.js";
 
@@ -62,7 +62,8 @@ export class Train {
       onchange: changed,
     });
     this.form = new Form({
-      program: "train", first: [this.dataset, this.preset, this.name, this.steps], start: t("start training"),
+      program: "train", first: [this.dataset, this.preset, this.name, this.steps, DRY_RUN],
+      start: t("start training"), trial: t("memory and time it takes"),
       onstart: () => this.jobs.begun(),
     });
     this.place.append(this.form.element);

@@ -229,6 +229,18 @@ def test_ctrl_c_saves_and_resume_goes_on(dataset, tmp_path, monkeypatch):
     assert read_checkpoint(run / "policy_last.ckpt")["step"] == step + 3
 
 
+def test_a_dry_run_tells_what_it_takes_and_writes_nothing(dataset, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    call(dataset, run, "--num_steps", "6", "--dry_run", monkeypatch=monkeypatch)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("dry run: memory: about ") and ": 6 steps take about 0 min" in said
+    assert not run.exists()
+    call(dataset, run, "--num_steps", "6", monkeypatch=monkeypatch)
+    before = files_in(run)
+    call(dataset, run, "--num_steps", "9", "--dry_run", "--resume", monkeypatch=monkeypatch)
+    assert ": 3 steps take about 0 min" in capsys.readouterr().out and files_in(run) == before
+
+
 def test_a_run_is_not_overwritten_unasked(dataset, tmp_path, monkeypatch):
     call(dataset, tmp_path / "run", "--num_steps", "2", monkeypatch=monkeypatch)
     with pytest.raises(ValueError, match="--resume to go on with it, or --overwrite to begin anew"):
