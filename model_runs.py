@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cameras import Reference
 from common import check_folder, cli
 from disturbances import changes_look, read_set
-from evaluation import Outcome, Summary, open_evaluation, write_summary
+from evaluation import Outcome, Summary, open_evaluation, rollout_steps, write_summary
 from mycobot_scripts.demos import (
     ModelRunsConfig,
     Runner,
@@ -28,7 +27,7 @@ from mycobot_scripts.demos import (
     find_task,
     is_own,
     make_execution,
-    open_actors,
+    open_policies,
     own_note,
     speed_limits,
     trained_fps,
@@ -49,16 +48,15 @@ from viewers import note_command, refresh_report
 
 if TYPE_CHECKING:
     from actors import Actor
+    from cameras import Reference
+    from mycobot_scripts.demos import RunPolicies
 
 
-def reference_pictures(config: ModelRunsConfig, task: Task) -> dict[str, Reference]:
-    """What the task's cameras show where the demonstrations of the first checkpoint begin, if it knows."""
-    from policies import checkpoint_references
-
-    references = checkpoint_references(config.checkpoints[0])
-    if not references:
-        print(f"{config.checkpoints[0]} knows no reference pictures: moved cameras will not be noticed")
-    return {name: reference for name, reference in references.items() if name in task.cameras}
+def reference_pictures(policies: RunPolicies, task: Task) -> dict[str, Reference]:
+    """What the task's cameras show where the demonstrations of the first policy begin, if it knows."""
+    if not policies.references:
+        print(f"{policies.title} knows no reference pictures: moved cameras will not be noticed")
+    return {name: reference for name, reference in policies.references.items() if name in task.cameras}
 
 
 def part_lengths(
@@ -68,19 +66,18 @@ def part_lengths(
     if config.seconds is not None:
         return [max(1, round(seconds * fps)) for seconds in config.seconds]
     if len(actors) == 1:
-        from evaluation import rollout_steps
-
         return [rollout_steps(task, actors[0], lost)]
     *before, last = [actor.interface.episode_len or task.episode_len for actor in actors]
     return [*before, last + lost]
 
 
 def run_all(
-    config: ModelRunsConfig, setup: Setup, actors: Sequence[Actor], task: Task, keys: Keys
+    config: ModelRunsConfig, setup: Setup, policies: RunPolicies, task: Task, keys: Keys
 ) -> tuple[Summary | None, str | None]:
     """Do the runs. Returns their summary, which is written after each of them, or None if there was none; and
     why the next one was refused.
     """
+    actors = policies.actors
     fps = config.fps or trained_fps(actors, task)
     executions = [make_execution(actor, config, fps) for actor in actors]
     lost = config.knock_loose + executions[-1].query_every if config.knock_loose else 0
@@ -88,14 +85,13 @@ def run_all(
     task = replace(task, fps=fps, episode_len=sum(steps))
     for execution in executions:
         execution.warm_up()
-    settings = config.settings(setup, actors, task)
-    references = reference_pictures(config, task)
-    checkpoints = " + ".join(map(str, config.checkpoints))
+    settings = policies.settings(config, setup, task)
+    references = reference_pictures(policies, task)
     outcomes: list[Outcome] = []
     summary, has_looks = None, changes_look(read_set(config.disturb))
     actions, limits = action_range(actors, task.dim), speed_limits(actors, config.speed_margin)
     if limits is None and config.speed_margin:
-        print(f"{checkpoints} does not know its demonstrations' speeds: they are not limited")
+        print(f"{policies.title} does not know its demonstrations' speeds: they are not limited")
     with (
         open_evaluation(config.folder, settings) as folder,
         open_session(setup, task, keys, actions, has_looks) as session,
@@ -107,7 +103,7 @@ def run_all(
                 if outcome is None:
                     break
                 outcomes.append(outcome)
-                summary = Summary.of(task, checkpoints, settings, outcomes)
+                summary = Summary.of(task, policies.title, settings, outcomes)
                 write_summary(summary, folder)
                 if outcome.stopped in BY_HAND:
                     break
@@ -133,9 +129,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = find_task(config.task_name, setup)
     if is_own(task):
         print(own_note(task))
-    actors = open_actors(config.checkpoints, task, config, config.camera_names)
+    policies = open_policies(config, setup, task)
     if is_own(task):
-        task = as_long_as(task, [actor.interface.episode_len for actor in actors], config.seconds)
+        task = as_long_as(task, [actor.interface.episode_len for actor in policies.actors], config.seconds)
     if setup.config.robot != "twin":
         camera_sources(setup, task)  # a missing one is reported before anything is written
     check_folder(config.folder, "output_dir")
@@ -143,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
     with open_person(setup, "model_runs", task.name) as keys:
-        summary, refused = run_all(config, setup, actors, task, keys)
+        summary, refused = run_all(config, setup, policies, task, keys)
     if summary is not None:
         tell(summary, folder)
     elif not refused:

@@ -7,5 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "actor": ("Actor", "Rest", "Seen", "Traits"),
         "interface": ("Interface", "Observation"),
+        "remote": ("DEFAULT_PORT", "RemoteActor"),
+        "serving": ("Served", "PolicyServer", "checked_token", "needs_token"),
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,16 @@ class Actor(ABC):
     @abstractmethod
     def observe(self, observation: Observation) -> Seen:
         """An observation as it is kept until a chunk is asked for; this renders its images."""
+
+    def finish(self, seen: Seen) -> Seen:
+        """What `observe` gives, of the state (D,) float32 and the pictures as the interface views them
+        (cameras, H, W, 3) uint8: for who cannot send whole observations.
+        """
+        return seen
+
+    def another(self) -> Actor:
+        """One more that asks the same policy, and draws for itself: `reset` it first."""
+        return copy.copy(self)
 
     @abstractmethod
     def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:

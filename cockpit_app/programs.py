@@ -61,6 +61,7 @@ _ARM = (
 )  # of the real one
 _DESK = ("robot", "desk", "view", "take_over")
 _LED = ("teleop_scale", "leader_port", "leader_file")  # of what is held beside the keys
+_FAR = ("server", "token")  # of a policy on another machine
 _TIDY, _CHECKS = ("recover", "discard"), ("calibrate", "against")
 _CLUSTER = ("cluster_address", "backend")
 PROGRAMS = {
@@ -71,7 +72,7 @@ PROGRAMS = {
         "imitate_episodes.py", ("--eval",), ("ckpt_dir",), (*_SCREEN, *_TRAIN_ALONE, *_CLUSTER, "wandb")
     ),
     "record": Program("record_sim_episodes.py", (), ("dataset_dir",), (*_SCREEN, "teleop", *_LED, *_CLUSTER)),
-    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, *_ARM, *_LED)),
+    "twin": Program("model_runs.py", ("--robot", "twin"), ("ckpt_dir",), (*_SCREEN, *_ARM, *_LED, *_FAR)),
     "check": Program("edit_episodes.py", ("check",), ("dataset_dir",), _CLUSTER),
     "page": Program("visualize_episodes.py", ("--html",), ("dataset_dir",), (*_CLUSTER, "rerun", "html")),
     "report": Program("report.py", (), ("runs",)),
@@ -79,7 +80,7 @@ PROGRAMS = {
     "arm_record": Program(
         "mycobot_scripts/record_episodes.py", (), ("dataset_dir", "task_name"), (*_DESK, *_TIDY), is_arm=True
     ),
-    "arm_run": Program("model_runs.py", (), ("ckpt_dir",), (*_DESK, *_LED), is_arm=True),
+    "arm_run": Program("model_runs.py", (), ("ckpt_dir",), (*_DESK, *_LED, *_FAR), is_arm=True),
     "arm_check": Program(
         "mycobot_scripts/check_arm.py",
         (),

@@ -5,10 +5,17 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "addresses": ("listen_address", "masked", "shown", "split_login", "tcp_address"),
+        "addresses": (
+            "listen_address",
+            "masked",
+            "shown",
+            "shown_command",
+            "split_login",
+            "tcp_address",
+        ),
         "background": ("Background",),
         "cli": ("cli", "flag"),
-        "compute_flags": ("ComputeConfig", "DeviceConfig", "SeedConfig"),
+        "compute_flags": ("ComputeConfig", "DeviceConfig", "PrecisionConfig", "SeedConfig"),
         "curves": (
             "BLUE",
             "COLORS",

@@ -27,8 +27,8 @@ class SeedConfig:
 
 
 @dataclass(frozen=True)
-class ComputeConfig(DeviceConfig, SeedConfig):
-    """Device, seed and precision."""
+class PrecisionConfig(DeviceConfig):
+    """Device and precision."""
 
     TITLE: ClassVar[str] = "machine"
 
@@ -37,3 +37,10 @@ class ComputeConfig(DeviceConfig, SeedConfig):
         "mixed precision: bf16 or no; auto: bf16 where the machine computes in it",
         ("auto", "bf16", "no"),
     )
+
+
+@dataclass(frozen=True)
+class ComputeConfig(PrecisionConfig, SeedConfig):
+    """Device, precision and seed."""
+
+    TITLE: ClassVar[str] = "machine"

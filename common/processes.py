@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import psutil
+
+from common.addresses import shown_command
 
 PYTHON = "python" if sys.platform == "win32" else "python3"  # as a person types it
 LOOK_EVERY = 0.2  # s between two checks whether a command still runs
@@ -72,8 +73,8 @@ def has_ended(pid: int, place: str, changed: float) -> bool:
 
 
 def this_command() -> str:
-    """The command line of this process, as a person would give it."""
-    return f"{PYTHON} {shlex.join(sys.argv)}"
+    """The command line of this process, as a person would give it, without passwords."""
+    return f"{PYTHON} {shown_command(sys.argv)}"
 
 
 _watched: set[int] = set()
@@ -139,7 +140,7 @@ def who_opened(path: str | Path) -> str:
             handles = list(Path(f"/proc/{process.pid}/fd").iterdir())
             if process.pid != os.getpid() and any(os.path.realpath(handle) == target for handle in handles):
                 since = time.strftime("%H:%M:%S", time.localtime(process.create_time()))
-                holders.append(f"process {process.pid}, {shlex.join(process.cmdline())}, since {since}")
+                holders.append(f"process {process.pid}, {shown_command(process.cmdline())}, since {since}")
         except (psutil.Error, OSError):
             continue
     return "; ".join(holders)

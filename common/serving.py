@@ -23,7 +23,7 @@ import threading
 import time
 import urllib.parse
 import webbrowser
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -135,6 +135,9 @@ class LocalHandler(BaseHTTPRequestHandler):
     server: LocalServer
     server_version, sys_version = "local", ""
     request_time = REQUEST_TIME
+    max_body = MAX_BODY
+    body_type = "application/json"
+    no_token = "a POST needs the token of the address that was printed, as X-Token or ?token="
 
     def get(self, name: str) -> None:
         """Send what stands at a path (no slashes at its ends): `send`, `send_json`, or `begin` a stream."""
@@ -194,7 +197,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         self.rfile = io.BufferedReader(self._received)
 
     def parse_request(self) -> bool:
-        self._is_unread = True
+        self._is_unread, self._is_answered = True, False
         is_request = super().parse_request()
         if is_request:
             self._is_unread = bool(
@@ -203,14 +206,15 @@ class LocalHandler(BaseHTTPRequestHandler):
         return is_request
 
     def do_GET(self) -> None:
-        self._answer(lambda name: self.get(name))
+        self.answer(lambda name: self.get(name))
 
     def do_POST(self) -> None:
-        self._answer(lambda name: self.send_json(self.post(name, self._body())))
+        self.answer(lambda name: self.send_json(self.post(name, self._body())))
 
-    def _answer(self, act: Any) -> None:
+    def answer(self, act: Callable[[str], None]) -> None:
+        """Have `act` answer what is asked for, by its name; an error of it is answered as one."""
         try:
-            self._check_sender()
+            self.check_sender()
             target = urllib.parse.urlsplit(self.path)
             self.query = dict(urllib.parse.parse_qsl(target.query))
             act(target.path.strip("/"))
@@ -228,6 +232,7 @@ class LocalHandler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, error)
 
     def _refuse(self, status: HTTPStatus, error: Exception) -> None:
+        self.close_connection = self.close_connection or self._is_unread
         if not self._is_answered:
             why = " ".join(str(error).split()) or type(error).__name__
             self.send_json({"error": why[:LONGEST_ERROR]}, status)
@@ -241,7 +246,8 @@ class LocalHandler(BaseHTTPRequestHandler):
         """Whether a page of an origin may ask: one of this server's own."""
         return origin.lower() in {f"http://{host}" for host in self.server.hosts}
 
-    def _check_sender(self) -> None:
+    def check_sender(self) -> None:
+        """`Refused` unless the request is for this server, and from where it may come."""
         hosts, origins = (self.headers.get_all(name) or [] for name in ("Host", "Origin"))
         if len(hosts) != 1 or hosts[0].lower() not in self.server.hosts:
             raise Refused(
@@ -253,23 +259,30 @@ class LocalHandler(BaseHTTPRequestHandler):
             )
 
     def _body(self) -> dict[str, Any]:
+        """A POST's JSON."""
+        body = json.loads(self.read_body() or b"{}", parse_constant=_refuse_constant, parse_float=_finite)
+        if not isinstance(body, dict):
+            raise ValueError(f"the body is a {type(body).__name__}; it must be a JSON object")
+        return body
+
+    def read_body(self) -> bytes:
         """A POST's body, once it is clear that it may be read."""
-        token = self.headers.get("X-Token") or self.query.get("token") or ""
-        if not hmac.compare_digest(token.encode(), self.server.token.encode()):
-            why = "a POST needs the token of the address that was printed, as X-Token or ?token="
-            raise Refused(HTTPStatus.FORBIDDEN, why)
-        if self.headers.get("Content-Type") is None or self.headers.get_content_type() != "application/json":
-            why = f"Content-Type is {self.headers.get('Content-Type')}; it must be application/json"
+        self.check_token()
+        if self.headers.get("Content-Type") is None or self.headers.get_content_type() != self.body_type:
+            why = f"Content-Type is {self.headers.get('Content-Type')}; it must be {self.body_type}"
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, why)
         length = self._length()
         data = self.rfile.read(length)
         if len(data) < length:
             raise ValueError(f"the body ends after {len(data)} of {length} bytes")
         self._is_unread = False
-        body = json.loads(data or b"{}", parse_constant=_refuse_constant, parse_float=_finite)
-        if not isinstance(body, dict):
-            raise ValueError(f"the body is a {type(body).__name__}; it must be a JSON object")
-        return body
+        return data
+
+    def check_token(self) -> None:
+        """`Refused` unless the request brings the server's token."""
+        token = self.headers.get("X-Token") or self.query.get("token") or ""
+        if not hmac.compare_digest(token.encode(), self.server.token.encode()):
+            raise Refused(HTTPStatus.FORBIDDEN, self.no_token)
 
     def _length(self) -> int:
         """Bytes of the body."""
@@ -277,9 +290,9 @@ class LocalHandler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "a body must have a Content-Length")
         lengths = self.headers.get_all("Content-Length") or ["0"]
         if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-            raise ValueError(f"Content-Length is {', '.join(lengths)}; it must be 0 to {MAX_BODY}")
-        if len(lengths[0]) > len(str(MAX_BODY)) or int(lengths[0]) > MAX_BODY:
-            why = f"a body must have {MAX_BODY} bytes at most; this has {lengths[0]}"
+            raise ValueError(f"Content-Length is {', '.join(lengths)}; it must be 0 to {self.max_body}")
+        if len(lengths[0]) > len(str(self.max_body)) or int(lengths[0]) > self.max_body:
+            why = f"a body must have {self.max_body} bytes at most; this has {lengths[0]}"
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, why)
         return int(lengths[0])
 

@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = open_door(
             "MOST_PIXELS",
             "encode_jpeg",
             "jpeg_quality",
+            "jpeg_size",
         ),
         "hdf5": ("READ_ERRORS", "children", "datasets_below", "listed", "open_hdf5", "read_numbers"),
         "look_windows": ("starts_in_one_look",),

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
             "run_episode",
             "run_script",
         ),
-        "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout"),
+        "episode_loop": ("Act", "Keeper", "Step", "Steps", "follow", "rollout", "rollout_steps"),
         "execution": (
             "ChunkedExecution",
             "Execution",
@@ -38,7 +38,7 @@ __getattr__, __dir__, __all__ = open_door(
         "opening": ("open_actor",),
         "outcomes": ("Outcome", "Summary", "write_summary"),
         "results": ("ARM", "content_version", "list_results", "open_evaluation", "read_result"),
-        "rollouts": ("EvalJob", "evaluate", "rollout_steps"),
+        "rollouts": ("EvalJob", "evaluate"),
         "settings": ("Settings",),
         "sweep": ("evaluate_sweep",),
         "sweep_results": ("Score", "Sweep", "list_sweeps", "write_sweep"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from episodes import Episode, JpegFrames
 from tasks import Task, TimeStep
+
+if TYPE_CHECKING:
+    from actors import Actor
 
 # from the step's number and the observation to the action (D,), or None to end the episode
 Act = Callable[[int, Mapping[str, Any]], np.ndarray | None]
@@ -39,6 +42,13 @@ class Keeper(Protocol):
     cameras: Sequence[str]  # whose images it wants; no others are rendered
 
     def append(self, step: Step) -> None: ...
+
+
+def rollout_steps(task: Task, actor: Actor, lost: int = 0) -> int:
+    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and `lost`
+    ones.
+    """
+    return max(task.episode_len, actor.interface.episode_len or 0) + lost
 
 
 def rollout(env: Environment, start: TimeStep, act: Act, length: int, keeper: Keeper) -> TimeStep:

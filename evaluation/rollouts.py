@@ -17,7 +17,7 @@ from common import Workers, captioned, joint_plot, spread, tile, write_video
 from constants import Stream
 from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
 from episodes import Episode, JpegFrames
-from evaluation.episode_loop import Step, Steps, by_policy, rollout, watched
+from evaluation.episode_loop import Step, Steps, by_policy, rollout, rollout_steps, watched
 from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
 from evaluation.flags import EvalConfig
 from evaluation.joins import Join
@@ -119,13 +119,6 @@ class _Player:
 
 
 _players: dict[EvalJob, _Player] = {}
-
-
-def rollout_steps(task: Task, actor: Actor, lost: int = 0) -> int:
-    """Steps of a rollout: as many as the task has, or the longest demonstration if it took longer, and `lost`
-    ones.
-    """
-    return max(task.episode_len, actor.interface.episode_len or 0) + lost
 
 
 def _player(job: EvalJob) -> _Player:

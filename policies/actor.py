@@ -12,6 +12,7 @@ from actors import Actor, Interface, Observation, Rest, Seen, Traits
 from common import autocast
 from policies.base import Known, Policy
 from policies.drawing import overlap_weights
+from policies.plain_changes import centre_crop
 
 
 class TorchActor(Actor):
@@ -62,6 +63,10 @@ class TorchActor(Actor):
         """It stays on the CPU: a copy to the device would wait for what the policy computes there."""
         batch = self.policy.observe([observation], "cpu")
         return {name: tensor[0].numpy() for name, tensor in batch.items()}
+
+    def finish(self, seen: Seen) -> Seen:
+        pictures = torch.tensor(seen["images"])
+        return {**seen, "images": centre_crop(pictures, self.interface.augmentations).numpy()}
 
     @torch.inference_mode()  # holds for the calling thread alone
     def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from common import complete_file, from_plain, hold_briefly, masked
+from common import complete_file, from_plain, hold_briefly, shown_command
 
 FILE = "commands.json"
 PACKAGES = (
@@ -41,7 +40,7 @@ class NotedCommand:
 
 
 def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> None:
-    """Add a command to the folder's list; passwords in its addresses are masked.
+    """Add a command to the folder's list; passwords and tokens are masked.
 
     Args:
         folder: the run's.
@@ -49,7 +48,7 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
         argv: the command; the one that is running if not given.
     """
     when = datetime.now().astimezone().isoformat(timespec="seconds")
-    line = f"python3 {shlex.join(map(masked, sys.argv if argv is None else argv))}"
+    line = f"python3 {shown_command(sys.argv if argv is None else argv)}"
     entry = asdict(NotedCommand(what, when, line, versions()))
     with hold_briefly(folder / FILE):
         entries = [*read_commands(folder), entry]

@@ -183,18 +183,22 @@ def open_actors(
     actors = []
     for path in paths:
         named = choose_cameras(path, cameras, task.cameras)
-        actor = open_actor(path, compute.device, compute.amp, named)
-        interface = actor.interface
-        unknown = [name for name in interface.cameras if name not in task.cameras]
-        if unknown:
-            raise ValueError(f"{path} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
-        if interface.state_dim != task.dim or interface.action_dim < task.dim:
-            raise ValueError(
-                f"{path} has states of {interface.state_dim} numbers and actions of {interface.action_dim}; "
-                f"the arm has {task.dim}"
-            )
-        actors.append(actor)
+        actors.append(open_actor(path, compute.device, compute.amp, named))
+        check_fit(actors[-1], task, str(path))
     return actors
+
+
+def check_fit(actor: Actor, task: Task, name: str) -> None:
+    """ValueError, with the policy's `name`, unless it fits the arm and the task's cameras."""
+    interface = actor.interface
+    unknown = [camera for camera in interface.cameras if camera not in task.cameras]
+    if unknown:
+        raise ValueError(f"{name} sees with {unknown[0]!r}; {task.name} has {', '.join(task.cameras)}")
+    if interface.state_dim != task.dim or interface.action_dim < task.dim:
+        raise ValueError(
+            f"{name} has states of {interface.state_dim} numbers and actions of {interface.action_dim}; "
+            f"the arm has {task.dim}"
+        )
 
 
 def trained_fps(actors: Sequence[Actor], task: Task) -> float:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common import cli
 from disturbances import HELP, read_set
-from evaluation import ARM, MOST_STEPS, ExecutionConfig, Settings, content_version
+from evaluation import ARM, MOST_STEPS, ExecutionConfig
 from mycobot_scripts.demos.placed_cameras import PlacementConfig
-from mycobot_scripts.demos.policy_runs import speed_limits
-from mycobot_scripts.robot import Setup
-from tasks import Task
 from teleop import DEVICES
-
-if TYPE_CHECKING:  # torch: seconds, which --help and a bad flag need not wait for
-    from actors import Actor
 
 
 @dataclass(frozen=True)
 class ModelRunsConfig(PlacementConfig, ExecutionConfig):
     """Flags of model_runs.py; those of the arm come on top."""
 
-    ckpt_dir: tuple[str, ...] = cli.flag(
-        None, "folder of the checkpoint; several run one after the other", required=True
+    ckpt_dir: tuple[str, ...] | None = cli.flag(
+        None, "folder of the checkpoint; several run one after the other"
     )
+    server: str | None = cli.flag(
+        None, "instead of --ckpt_dir: HOST or HOST:PORT of policy_server.py on another machine"
+    )
+    token: str | None = cli.flag(None, "what that server printed, if it did")
     task_name: str = cli.flag(
         None, "task, e.g. mycobot320_choose, or a simulated one of the twin", required=True
     )
@@ -80,10 +76,27 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
         """ValueError for the first value that makes no sense."""
         self.check_execution()
         read_set(self.disturb)
-        if self.seconds is not None and len(self.seconds) != len(self.ckpt_dir):
-            raise ValueError(
-                f"--seconds has {len(self.seconds)} values; --ckpt_dir has {len(self.ckpt_dir)}, one each"
-            )
+        self._check_source()
+        count = len(self.ckpt_dir or [self.server])
+        if self.seconds is not None and len(self.seconds) != count:
+            where = "--server" if self.server else "--ckpt_dir"
+            raise ValueError(f"--seconds has {len(self.seconds)} values; {where} has {count}, one each")
+
+    def _check_source(self) -> None:
+        """ValueError unless it is clear where the policy is."""
+        if self.ckpt_dir is None and self.server is None:
+            raise ValueError("--ckpt_dir is missing; give the checkpoint's folder, or --server HOST:PORT")
+        if self.server is None:
+            if self.token is not None:
+                raise ValueError("--token is for --server; leave it out")
+            return
+        if self.ckpt_dir is not None:
+            raise ValueError("--ckpt_dir and --server both say where the policy is; leave one out")
+        if self.output_dir is None:
+            raise ValueError("--server needs --output_dir, the folder for the runs' episodes")
+        unused = [name for name in ("ckpt_name", "camera_names") if getattr(self, name) is not None]
+        if unused:
+            raise ValueError(f"--{unused[0]} is for --ckpt_dir; give it to policy_server.py")
 
     def check_robot(self, robot: str) -> None:
         """ValueError for a disturbance that cannot be had on a robot."""
@@ -106,19 +119,3 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
         from policies import run_checkpoint
 
         return [run_checkpoint(folder, self.ckpt_name) for folder in self.ckpt_dir]
-
-    def settings(self, setup: Setup, actors: Sequence[Actor], task: Task) -> Settings:
-        """How the runs are made; `task` has their steps a second and length."""
-        return Settings.of(
-            self,
-            actors,
-            checkpoints=tuple(path.name for path in self.checkpoints),
-            version=content_version(self.checkpoints),
-            robot=setup.config.robot,
-            first=self.first_rollout,
-            count=self.num_rollouts,
-            fps=float(task.fps),
-            speed_margin=self.speed_margin if speed_limits(actors, self.speed_margin) else None,
-            pace=setup.config.pace,
-            steps=task.episode_len,
-        )

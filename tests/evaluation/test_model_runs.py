@@ -360,7 +360,8 @@ def test_a_run_takes_as_many_steps_as_a_rollout_of_an_evaluation(tmp_path, shown
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ([], "--ckpt_dir is missing"),
+        ([], "--task_name is missing"),
+        (["--task_name", "t"], "--ckpt_dir is missing; give the checkpoint's folder, or --server"),
         (["--ckpt_dir", "x", "--task_name", "mycobot320_mov_cube"], "did you mean 'mycobot320_move_cube'"),
         (["--ckpt_dir", "x", "--task_name", "mycobot320_choose", "--robot", "twin"], "the twin plays sim_"),
         (["--ckpt_dir", "x", "--task_name", "mycobot320_choose"], "no checkpoint x/policy_best.ckpt"),
