@@ -7,6 +7,7 @@ There is no fast retransmission, so that a loss costs here at least what it cost
 from __future__ import annotations
 
 import contextlib
+import queue
 import random
 import socket
 import threading
@@ -59,10 +60,24 @@ class FarLink:
             self._start(self._pass, far, near)
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        """Take what a side sends; it goes on in a thread of its own, as a line holds many segments."""
+        sent: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        self._start(self._deliver, sent, source, target)
+        data = b"?"
+        while data:
+            try:
+                data = source.recv(SEGMENT)
+            except OSError:
+                data = b""
+            sent.put((time.monotonic(), data))
+
+    def _deliver(
+        self, sent: queue.SimpleQueue[tuple[float, bytes]], source: socket.socket, target: socket.socket
+    ) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(SEGMENT):
-                self._travel(time.monotonic(), 2 * self.delay + LEAST_WAIT)
-                target.sendall(data)
+            while (segment := sent.get())[1]:
+                self._travel(segment[0], 2 * self.delay + LEAST_WAIT)
+                target.sendall(segment[1])
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -91,6 +106,14 @@ class FarLink:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
+
+
+def travel_time(delay: float, loss: float, draws: random.Random) -> float:
+    """s that a segment takes one way, as a `FarLink` has it, on a line that is alive."""
+    wait, taken = 2 * delay + LEAST_WAIT, delay
+    while draws.random() < loss:
+        taken, wait = taken + wait, 2 * wait
+    return taken
 
 
 def _sleep_until(moment: float) -> None:

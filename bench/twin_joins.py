@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
 from _harness import machine, make_parser, parse, report
+from _simulated_thread import SimulatedThread
 from _stepped_arm import SteppedBody, link_to
 from tqdm import tqdm
 
@@ -67,25 +67,6 @@ class Thinker(Actor):
         return chunk
 
 
-class SimulatedThread(Executor):
-    """Has results when the body's time has gone on by the work that they took."""
-
-    def __init__(self, body: SteppedBody) -> None:
-        self.body, self._work = body, 0.0
-
-    def work(self, seconds: float) -> None:
-        """What runs now takes so long."""
-        self._work += seconds
-
-    def now(self) -> float:
-        return self.body.time + self._work
-
-    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        value = function(*args, **kwargs)
-        due, self._work = self.now(), 0.0
-        return Due(self.body, value, due)
-
-
 class Recorder:
     """Looks at the body every `SAMPLE` s; stands where `SteppedBody` measures its shapes."""
 
@@ -97,21 +78,6 @@ class Recorder:
         if self._steps % self._every == 0:
             self.joints.append(self._index.state(data)[0][:JOINTS].copy())
         self._steps += 1
-
-
-class Due(Future):
-    """What will be there at a time (s)."""
-
-    def __init__(self, body: SteppedBody, value: Any, due: float) -> None:
-        super().__init__()
-        self._body, self._value, self._due = body, value, due
-
-    def done(self) -> bool:
-        return self._body.time >= self._due
-
-    def result(self, timeout: float | None = None) -> Any:
-        self._body.time = max(self._body.time, self._due)
-        return self._value
 
 
 def measure(way: str, thought: float, seconds: float, error: float, seed: int) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from arm_rig import Person, make_rig
 from repository import ROOT
 from synthetic import make_act, make_diffusion, make_flow
 
@@ -25,8 +26,9 @@ from actors.serving import PolicyServer, Served, needs_token
 from bench._far_link import FarLink
 from cameras import Reference, stored_references
 from common.addresses import shown_command
-from episodes import View, encode_jpeg
+from episodes import Episode, View, encode_jpeg, list_episodes
 from evaluation.background import BackgroundExecution
+from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from policies import TorchActor
 from policy import save_policy
 
@@ -346,6 +348,37 @@ def test_an_arm_holds_and_then_stops_if_the_line_stays_dead(far):
         assert execute.held > 0
     finally:
         execute.close()
+
+
+def test_the_run_then_ends_and_its_episode_is_kept(tmp_path, serve, capsys):
+    with make_rig(Person("enter", "n"), episode_len=400) as rig:
+        start, began = rig.session.robot.start, []
+
+        class Stays(Counts):
+            def act(self, seen, rest=None):
+                return np.tile(start, (20, 1))
+
+        link = FarLink(port_of(serve(Stays())))
+        asking = RemoteActor(f"127.0.0.1:{link.port}")
+
+        def press():
+            began.append(time.monotonic())
+            link.is_dead = began[-1] - began[0] > 1.5
+            return []
+
+        rig.person.press = press
+        config = ModelRunsConfig(server=asking.place, output_dir=str(tmp_path), task_name="t", query_every=5)
+        execution = make_execution(asking, config, rig.session.task.fps)
+        execution.warm_up()
+        runner = Runner(rig.session, config, [execution], (400,))
+        try:
+            outcome = runner.run(0)
+        finally:
+            runner.close()
+            link.close()
+    assert "the policy failed: ConnectionError: no answer from the policy server at" in outcome.stopped
+    (path,) = list_episodes(tmp_path)
+    assert 5 < len(Episode.load(path)) < 400 and "the arm holds its pose" in capsys.readouterr().out
 
 
 # --- who may ask, and what
