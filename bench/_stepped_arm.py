@@ -6,20 +6,26 @@ holds the arm back.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import mujoco
 import numpy as np
+from tqdm import tqdm
 
 from constants import MYCOBOT, get_task
-from mycobot_scripts.safety import Limits
+from mycobot_scripts.kinematics import on_the_wire
+from mycobot_scripts.safety import Guard, Limits, SafetyStop
 from mycobot_scripts.stand_in import ALL_JOINTS, READ_TIME, WRITE_TIME, BodyState, Firmware, SimulatedArm
-from mycobot_scripts.wire import FrameParser, Link, encode
+from mycobot_scripts.wire import FrameParser, Link, LinkedArm, ServoConfig, encode
 from tasks import ArmIndex, LinkedJoints, build_model
 
 TASK = get_task("sim_mycobot320_move_cube_scripted")
+START = on_the_wire(np.append(MYCOBOT.start, 0.7))
+PERIOD = 0.1  # s, between commands
 POLL = 0.02  # s that a read of the port waits
 REACHING = ("gripper_base", "left", "right")  # bodies about the tool point; the camera hangs on link6
 ROOT = ("base", "link1", "link2")  # not checked against the table; link2's far end is link3's near one
@@ -185,3 +191,47 @@ def link_to(body: SteppedBody, acks: bool = True) -> Link:
 
     wire = Wire(Firmware(body, acks=acks), body)
     return Link("simulated", now=body.now, sleep=sleep, arm=SimpleNamespace(_serial_port=wire))
+
+
+Targets = Iterator[np.ndarray]
+Attack = Callable[[np.random.Generator, Callable[[], np.ndarray]], Targets]  # with where the arm is (7,)
+
+
+def attacked(
+    attack: Attack, limits: Limits, settings: dict[str, Any], commands: int, seed: int, name: str
+) -> dict[str, Any]:
+    """An attack through servo, wire, firmware and body: how far outside the arm was (m), and the time (s).
+
+    `settings` are the servo's.
+    """
+    rng = np.random.default_rng([seed, len(name)])
+    body, guard = SteppedBody(START, limits), Guard(limits)
+    arm = LinkedArm(link_to(body), guard, ServoConfig(**settings))
+    targets, stops, seconds = attack(rng, lambda: arm.state.qpos), 0, []
+    guard.clamp = clocked(guard.clamp, seconds)
+    for _ in tqdm(range(commands), desc=name, leave=False):
+        deadline = body.time + PERIOD * rng.uniform(0.9, 1.1)
+        arm.command(next(targets))
+        arm.update(deadline - body.time)
+        try:
+            guard.check_state(arm.state.time, arm.state.qpos, body.time)
+        except SafetyStop:
+            stops += 1
+            arm.stop()
+            guard.reset()
+        body.time = max(body.time, deadline)
+        body.advance(body.time)
+    return {**body.measure.worst, "stops": stops, "clamps": seconds}
+
+
+def clocked(clamp: Callable, seconds: list[float]) -> Callable:
+    """A function whose calls note the CPU time (s) that they take."""
+
+    def call(*args):
+        began = time.thread_time()
+        try:
+            return clamp(*args)
+        finally:
+            seconds.append(time.thread_time() - began)
+
+    return call

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from _harness import machine, make_parser, parse, report
-from _stepped_arm import SteppedBody, link_to
+from _stepped_arm import START, Attack, Targets, attacked, clocked
 from tqdm import tqdm
 
-from constants import MYCOBOT
-from mycobot_scripts.kinematics import frames, on_the_wire
-from mycobot_scripts.safety import HARD_LIMITS, Guard, Limits, SafetyStop
-from mycobot_scripts.wire import LinkedArm, ServoConfig
+from mycobot_scripts.kinematics import frames
+from mycobot_scripts.safety import HARD_LIMITS, Guard, Limits
 
-START = on_the_wire(np.append(MYCOBOT.start, 0.7))
 LOW = np.append(np.radians([0, 90, 20, 0, -90, 0]), 0.7)  # the tool point is far below the table
 SIDEWAYS = np.append(np.radians([0, 80, 40, 60, 0, 90]), 1.0)  # the open gripper lies beside the table
-PERIOD = 0.1  # s
-Targets = Iterator[np.ndarray]
-Attack = Callable[[np.random.Generator, Callable[[], np.ndarray]], Targets]  # with where the arm is (7,)
 
 
 def sides(rng: np.random.Generator, where: Callable[[], np.ndarray]) -> Targets:
@@ -127,35 +120,7 @@ Row = dict[str, float]
 def on_the_line(name: str, commands: int, seed: int) -> Row:
     """An attack through servo, wire, firmware and body: how far outside the arm was (m), and the time (s)."""
     attack, limits, settings = ATTACKS[name]
-    rng, limits = np.random.default_rng([seed, len(name)]), Limits(**limits)
-    body, guard = SteppedBody(START, limits), Guard(limits)
-    arm = LinkedArm(link_to(body), guard, ServoConfig(**settings))
-    targets, stops, seconds = attack(rng, lambda: arm.state.qpos), 0, []
-    guard.clamp = _clocked(guard.clamp, seconds)
-    for _ in tqdm(range(commands), desc=name, leave=False):
-        deadline = body.time + PERIOD * rng.uniform(0.9, 1.1)
-        arm.command(next(targets))
-        arm.update(deadline - body.time)
-        try:
-            guard.check_state(arm.state.time, arm.state.qpos, body.time)
-        except SafetyStop:
-            stops += 1
-            arm.stop()
-            guard.reset()
-        body.time = max(body.time, deadline)
-        body.advance(body.time)
-    return {**body.measure.worst, "stops": stops, "clamps": seconds}
-
-
-def _clocked(clamp: Callable, seconds: list[float]) -> Callable:
-    def call(*args):
-        began = time.thread_time()
-        try:
-            return clamp(*args)
-        finally:
-            seconds.append(time.thread_time() - began)
-
-    return call
+    return attacked(attack, Limits(**limits), settings, commands, seed, name)
 
 
 def directly(name: str, commands: int, seed: int) -> Row:
@@ -165,7 +130,7 @@ def directly(name: str, commands: int, seed: int) -> Row:
     guard, pose, seconds = Guard(limits), START, []
     begun, _ = guard.outside(START[:6], START[6])
     targets, worst = attack(rng, lambda: pose), 0.0
-    clamp = _clocked(guard.clamp, seconds)
+    clamp = clocked(guard.clamp, seconds)
     for _ in tqdm(range(commands), desc=f"{name}, directly", leave=False):
         pose = clamp(next(targets), pose)
         worst = max(worst, guard.outside(pose[:6], pose[6])[0] - begun)

@@ -60,7 +60,13 @@ _ARM = (
     "unattended",
 )  # of the real one
 _DESK = ("robot", "desk", "view", "take_over")
-_LED = ("teleop_scale", "leader_port", "leader_file")  # of what is held beside the keys
+_LED = (
+    "teleop_scale",
+    "leader_port",
+    "leader_file",
+    "phone_host",
+    "phone_port",
+)  # of what is held beside the keys
 _FAR = ("server", "token")  # of a policy on another machine
 _TIDY, _CHECKS = ("recover", "discard"), ("calibrate", "against")
 _CLUSTER = ("cluster_address", "backend")

@@ -27,11 +27,10 @@ from cockpit_app import arm, arm_model, found, relay
 from cockpit_app.arm import ArmDefaults
 from cockpit_app.files import send_file, view_key
 from cockpit_app.jobs import Jobs, shown
-from cockpit_app.network import addresses, outer_address
 from cockpit_app.places import Places
 from cockpit_app.programs import CHANGES, PROGRAMS, Programs
 from cockpit_app.takes import Films, takes
-from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, choose
+from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, addresses_of, choose, outer_address
 
 WEB = Path(__file__).parent / "web"
 FOLDER = ".cockpit"  # in the folder of runs: jobs and token
@@ -69,7 +68,7 @@ class Cockpit(LocalServer):
         self.films = Films(places.runs / FOLDER / "films")
         self.view_key = view_key(token)
         try:
-            super().__init__(_Handler, port, host, token, addresses(host))
+            super().__init__(_Handler, port, host, token, addresses_of(host))
         except OSError as error:
             why = f"--port {port} at --host {host} cannot be had ({error.strerror}); give another --port"
             raise ValueError(why) from None

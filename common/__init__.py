@@ -64,6 +64,7 @@ __getattr__, __dir__, __all__ = open_door(
             "training_bytes",
         ),
         "naming": ("choose", "did_you_mean"),
+        "network": ("addresses_of", "outer_address"),
         "panels": ("captioned", "labelled", "named", "panel", "tile", "write"),
         "parallel": ("Workers", "spread"),
         "pickles": ("read_pickle",),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from common import flag
 from teleop.devices import Device, Gamepad, Input
 from teleop.leader import SO101, Led
+from teleop.phone import Phone
 from teleop.so101 import DEFAULT_FILE, Calibration
 
 
@@ -36,6 +37,10 @@ class TeleopConfig(LeaderConfig):
     teleop_scale: float = flag(
         1.0, "how far the tool goes for the leader's or the finger's motion", least=0.05, most=3
     )
+    phone_host: str = flag(
+        "0.0.0.0", "address at which the phone's page is served; 127.0.0.1 is this machine alone, as by USB"
+    )
+    phone_port: int = flag(8030, "its port; 0: any that is free", least=0, most=65_535)
 
 
 class Both:
@@ -65,6 +70,7 @@ DEVICES: dict[str, Opener] = {
     "keyboard": lambda keys, config: keys,
     "gamepad": lambda keys, config: Both(Gamepad(), keys),
     "so101": _so101,
+    "phone": lambda keys, config: Phone(config.phone_host, config.phone_port, keys),
 }
 
 

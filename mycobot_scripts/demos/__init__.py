@@ -5,7 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "demonstrate": ("Guiding",),
+        "demonstrate": ("Guiding", "scripted_actions"),
         "driving": ("Driver",),
         "journal": ("list_journals",),
         "own_tasks": (

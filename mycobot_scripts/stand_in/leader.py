@@ -92,6 +92,11 @@ class StandInLeader:
         self._began = time.perf_counter()
 
     @property
+    def began(self) -> float:
+        """When `play` was called last (s, `time.perf_counter`); `inf` before."""
+        return np.inf if self._began is None else self._began
+
+    @property
     def elapsed(self) -> float:
         """Seconds since `play`; 0 before."""
         return 0.0 if self._began is None else time.perf_counter() - self._began

@@ -12,10 +12,10 @@ import pytest
 
 from cockpit_app import jobs as jobs_module
 from cockpit_app.files import byte_range
-from cockpit_app.network import addresses, keep_token
+from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit
-from common import cli
+from common import addresses_of, cli
 from common.serving import Refused
 from edit_episodes import COMMANDS
 
@@ -128,8 +128,8 @@ def test_the_token_is_kept_for_its_user_alone(tmp_path):
 
 
 def test_a_network_reaches_it_by_its_own_names_alone():
-    assert addresses("127.0.0.1") == []
-    assert "127.0.0.1" in addresses("0.0.0.0") and socket.gethostname().lower() in addresses("0.0.0.0")
+    assert addresses_of("127.0.0.1") == []
+    assert "127.0.0.1" in addresses_of("0.0.0.0") and socket.gethostname().lower() in addresses_of("0.0.0.0")
 
 
 def test_a_port_that_is_taken_is_said(cockpit, tmp_path):
