@@ -53,7 +53,8 @@ class Retarget:
     def goal(self, hand: Hand, tool: Tool) -> Tool:
         """Where the tool is to go; `tool` is its last target."""
         if self._hand is None or hand.grip != self._hand.grip:
-            self._hand, self._tool = hand, tool
+            self._hand = hand
+            self._tool = replace(tool, position=tool.position.copy(), orientation=tool.orientation.copy())
             self._above = hand.gripper is not None and hand.gripper > tool.gripper
         shift = self._axes @ (hand.position - self._hand.position)
         position = self._tool.position + self._scale * shift

@@ -9,12 +9,14 @@ from teleop import feetech
 from teleop.devices import Hand, Input
 from teleop.feetech import StatusParser, encode
 from teleop.leader import MOST_TURN, Led, Reading, Readings
+from teleop.pilot import MAX_LEAD, MAX_TURN_LEAD, Teleop
 from teleop.registry import TeleopConfig, check_device
 from teleop.retarget import Retarget, Tool
 from teleop.so101 import HIGH, IDS, JOINTS, LOW, NAMES, SIGNS, Calibration, forward
 
 PLAIN = Calibration(np.full(5, 2048.0), np.ones(5), (1800.0, 2400.0))
 QUARTER = feetech.STEPS // 4
+ZERO = np.zeros(7)
 
 
 # --- bytes
@@ -284,6 +286,32 @@ def test_a_leader_that_is_not_heard_opens_the_clutch_for_good():
     leader.newest = None
     keys.press("clutch")
     assert led.read(0.3).hand is None and "stays open" in said[-1]
+
+
+# --- in simulation
+
+
+def test_an_end_effector_target_goes_as_the_hand():
+    start = np.array([0.1, 0.2, 0.3, 1.0, 0, 0, 0, 0.5])
+    teleop = Teleop(["left", "right"], np.tile(start, 2), scale=2.0)
+    present = np.tile(start, 2)
+    teleop.step(ZERO, 0.02, present, hand(gripper=0.5))
+    target = teleop.step(ZERO, 0.02, present, hand((0.01, 0, -0.02), turn=0.1, gripper=0.2))
+    np.testing.assert_array_equal(target[:8], start), "the other arm stays"
+    np.testing.assert_allclose(target[8:11], start[:3] + [0.02, 0, -0.04])
+    np.testing.assert_allclose(target[11:15], [np.cos(0.05), 0, 0, np.sin(0.05)])
+    assert target[15] == pytest.approx(0.2)
+    back = teleop.step(ZERO, 0.02, present, hand(gripper=0.5))
+    np.testing.assert_allclose(back[8:], start, atol=1e-9)
+
+
+def test_a_target_does_not_leave_an_arm_behind_that_is_led():
+    start = np.array([0.1, 0.2, 0.3, 1.0, 0, 0, 0, 0.5])
+    teleop = Teleop(["right"], start)
+    teleop.step(ZERO, 0.02, start, hand())
+    target = teleop.step(ZERO, 0.02, start, hand((1, 0, 0), turn=3.0))
+    assert np.linalg.norm(target[:3] - start[:3]) <= MAX_LEAD + 1e-9
+    assert 2 * np.arccos(target[3]) <= MAX_TURN_LEAD + 1e-9
 
 
 # --- what is no leader

@@ -234,26 +234,36 @@ pad.dispatchEvent(new PointerEvent(type, { pointerId: 1, clientX: x, clientY: y,
 """
 
 
+def led_to(phone):
+    """Where the finger is (3,), m; None while nothing is led."""
+    hand = phone.finger.take().hand
+    return None if hand is None else [round(x, 6) for x in hand.position.tolist()]
+
+
+def eventually(condition):
+    deadline = time.monotonic() + WAIT
+    while not (is_true := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return is_true
+
+
 def test_the_page_leads_while_a_finger_is_down(phone):
-    with chromium(390, 844) as driver:
+    with chromium() as driver:
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get(phone.server.address)
         wait_until(driver, "document.getElementById('state').textContent.startsWith('Hold a finger')")
-        wide = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-        assert wide[0] <= wide[1], "nothing sticks out to the side"
+        assert driver.execute_script("return document.documentElement.scrollWidth") == 390
+        assert driver.execute_script("return document.documentElement.scrollHeight") <= 844
         driver.execute_script(DRAG, "pad", "pointerdown", 100, 300)
         driver.execute_script(DRAG, "pad", "pointermove", 150, 200)
         wait_until(driver, "document.getElementById('state').textContent === 'The arm follows'")
-        hand = phone.finger.take().hand
-        np.testing.assert_allclose(hand.position, [0.02, 0.04, 0])
+        assert eventually(lambda: led_to(phone) == [0.02, 0.04, 0])
         driver.execute_script(DRAG, "pad", "pointerup", 150, 200)
         wait_until(driver, "document.getElementById('state').textContent.startsWith('Hold a finger')")
-        assert phone.finger.take().hand is None
+        assert led_to(phone) is None
         driver.execute_script("document.getElementById('stop').click()")
-        commands, deadline = set(), time.monotonic() + WAIT
-        while not commands and time.monotonic() < deadline:
-            commands |= phone.finger.take().commands
-            time.sleep(0.05)
-        assert commands == {"stop", "quit"}
+        assert eventually(lambda: phone.finger.take().commands == {"stop", "quit"})
         driver.execute_script("document.getElementById('language').click()")
         wait_until(driver, "document.documentElement.lang === 'ko'")
         assert driver.execute_script("return document.getElementById('open').textContent") == "열기"
