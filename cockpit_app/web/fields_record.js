@@ -98,7 +98,7 @@ export class OnArm extends Fields {
     const isTwin = all.arm.robot === "twin";
     this.task = isTwin ? this.tasks(all.tasks.filter((task) => task.twin), held.task)
       : line({ flag: "task_name", label: t("task"), help: t("help own task"), value: held.own ?? "", onchange });
-    const ways = [...(isTwin ? ["script"] : []), "jog", "guide", "sequence"];
+    const ways = [...(isTwin ? ["script"] : []), "jog", "so101", "phone", "guide", "sequence"];
     this.way = cards({
       flag: "jog", label: t("who moves the arm"), value: ways.includes(held.way) ? held.way : ways[0], onchange,
       options: ways.map((one) => ({ value: one, label: t(`way ${one}`), about: t(`about way ${one}`) })),
@@ -106,7 +106,7 @@ export class OnArm extends Fields {
     this.way.flags = ["jog", "guide", "sequence"];
     this.sequence = line({ flag: "sequence", label: t("waypoints"), help: t("help sequence"), value: held.sequence ?? SEQUENCE, onchange });
     this.way.values = () => ({
-      jog: { jog: "keyboard" }, guide: { guide: true }, sequence: { sequence: this.sequence.input.value.trim() }, script: {},
+      jog: { jog: "keyboard" }, so101: { jog: "so101" }, phone: { jog: "phone" }, guide: { guide: true }, sequence: { sequence: this.sequence.input.value.trim() }, script: {},
     })[this.way.chosen()];
     this.sequence.values = () => ({});
     this.suggest = picker({
@@ -126,7 +126,7 @@ export class OnArm extends Fields {
   }
 
   canSuggest() {
-    return ["jog", "script"].includes(this.way.chosen());
+    return ["jog", "so101", "phone", "script"].includes(this.way.chosen());
   }
 
   held() {
