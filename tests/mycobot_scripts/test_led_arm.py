@@ -11,12 +11,13 @@ from constants import MYCOBOT
 from episodes import Episode
 from mycobot_scripts import leader, record_episodes
 from mycobot_scripts.demos import Recorder
+from mycobot_scripts.demos.demonstrate import Jogging
 from mycobot_scripts.kinematics import forward, tool_point
 from mycobot_scripts.robot import Jog, Keys, open_session
 from mycobot_scripts.stand_in.leader import Motion, StandInLeader
 from mycobot_scripts.stand_in.wires import PtyWire, TcpWire
 from teleop import so101
-from teleop.devices import Hand
+from teleop.devices import Hand, Input
 from teleop.leader import SO101, check_servos, open_bus
 from teleop.retarget import Retarget
 
@@ -83,6 +84,53 @@ def test_a_new_beginning_joins_hand_and_tool_anew():
     jog.begin(HOME)
     target = jog.step(ZERO, 0.1, HOME, hand((0.05, 0, 0)))
     np.testing.assert_allclose(target, HOME, atol=1e-3)
+
+
+# --- an episode begins
+
+
+class Hands:
+    """A device that gives these inputs, the last one for good."""
+
+    layouts, commands = ({"e": "clutch"},), {"clutch": "take hold, let go"}
+
+    def __init__(self, *inputs: Input) -> None:
+        self.inputs = list(inputs)
+
+    def read(self, now):
+        return self.inputs.pop(0) if len(self.inputs) > 1 else self.inputs[0]
+
+
+class Looks:
+    """A robot that is looked at."""
+
+    looked = False
+
+    def look(self):
+        self.looked = True
+
+
+PRESSED = frozenset({"clutch"})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "grip"),
+    [
+        ([Input(), Input(), Input(hand=hand((0, 0, 0), 1), commands=PRESSED)], 1),
+        ([Input(hand=hand((0, 0, 0), 1), commands=PRESSED), Input(hand=hand((0, 0, 0), 1))], 1),
+        ([Input(hand=hand((9, 9, 9), 3))] * 4 + [Input(), Input(hand=hand((0, 0, 0), 4))], 4),
+    ],
+    ids=["it waits", "pressed at once", "closed since before"],
+)
+def test_an_episode_begins_as_the_person_takes_hold(inputs, grip):
+    device, robot = Hands(*inputs), Looks()
+    jogging = Jogging(device, Jog(), fps=200.0, length=10)
+    jogging.begin(HOME, robot)
+    assert robot.looked and len(device.inputs) == 1
+    target = jogging.act(0, {"qpos": HOME})
+    np.testing.assert_allclose(target, HOME, atol=1e-3)
+    assert jogging.commands["clutch"] == "take hold, let go"
+    assert device.read(0.0).hand.grip == grip
 
 
 # --- the stand-in
