@@ -26,6 +26,13 @@ FLAGS = {
     "chunk_sizes.py": ["--rows", CHUNK],
 }  # a row each, for time
 BENCH = ROOT / "bench"
+HOSTILE = [
+    "jumps from corner to corner",
+    "swings",
+    "presses down, scale 3",
+    "shakes",
+    "swings, and grips anew",
+]
 ROWS = {
     "recording.py": [
         "ACT's way: two passes, full quality, raw",
@@ -90,6 +97,11 @@ ROWS = {
     "loader.py": ["--cache none", "--cache jpeg", "--cache decoded"],
     "physics.py": [task.name for task in TASKS.values() if task.script],
     "guard.py": GUARD_ROWS,
+    "leader.py": [
+        *(f"hostile hand, 0.0 min: {name}" for name in HOSTILE),
+        "lag, leader to wire",
+        "pick and place, led",
+    ],
     "rollouts.py": [
         "ACT's way: full network, every step rendered",
         "ours: small network, one frame a chunk",
