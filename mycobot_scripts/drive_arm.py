@@ -12,26 +12,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common import cli
-from mycobot_scripts.demos import Driver, find_task, own_task
+from mycobot_scripts.demos import TWIN_TASK, Driver, task_to_drive
 from mycobot_scripts.desk import open_person
 from mycobot_scripts.robot import (
     Setup,
     add_robot_flags,
     open_session,
-    parse_cameras,
     read_setup,
 )
-from tasks import Task
 from teleop import DEVICES, check_device
-
-TWIN_TASK = "sim_mycobot320_move_cube_scripted"
 
 
 @dataclass(frozen=True)
@@ -41,13 +37,6 @@ class DriveArmConfig:
     task_name: str | None = cli.flag(None, f"scene of the twin; {TWIN_TASK} if not given")
     jog: str = cli.flag("keyboard", "what you drive it with", DEVICES, alias="teleop")
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
-
-
-def task_of(config: DriveArmConfig, setup: Setup) -> Task:
-    """The twin's task; of the real arm, one with the cameras that there are."""
-    if setup.config.robot == "twin":
-        return find_task(config.task_name or TWIN_TASK, setup)
-    return replace(own_task(config.task_name or "drive"), cameras=tuple(parse_cameras(setup.config.cameras)))
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[DriveArmConfig, Setup]:
@@ -61,7 +50,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[DriveArmConfig, Setu
 
 def main(argv: Sequence[str] | None = None) -> None:
     config, setup = parse_flags(argv)
-    task = task_of(config, setup)
+    task = task_to_drive(config.task_name, setup)
     check_device(config.jog, setup.teleop)
     with open_person(setup, "drive_arm", task.name) as keys, open_session(setup, task, keys) as session:
         Driver(session, session.device(config.jog), config.seed).run()

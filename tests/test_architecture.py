@@ -200,9 +200,16 @@ def test_rooms_are_entered_by_their_doors(name):
     assert entries(FILES[name], room_of(name)) == []
 
 
-def test_benchmarks_enter_by_the_doors_too():
-    paths = (ROOT / "bench").rglob("*.py")
+@pytest.mark.parametrize("folder", ["bench", "plugins"])
+def test_benchmarks_and_plugins_enter_by_the_doors_too(folder):
+    paths = list((ROOT / folder).rglob("*.py"))
+    assert paths
     assert {path.name: wrong for path in paths if (wrong := entries(path, None))} == {}
+
+
+def test_nothing_knows_a_plugin():
+    plugins = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert {name for name in FILES if packages_of(name) & (plugins | {"lerobot", "plugins"})} == set()
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if OFFERS[room]])

@@ -18,6 +18,7 @@ from mycobot_scripts.robot import Setup, cameras_text, check_task, parse_cameras
 from tasks import Task
 
 FPS = 10  # steps a second, if nothing says otherwise: the pace of the tasks of constants.py
+TWIN_TASK = "sim_mycobot320_move_cube_scripted"  # that the twin plays, if none is named
 SECONDS = 60  # length of an episode, if nothing says otherwise
 
 
@@ -52,6 +53,13 @@ def find_task(name: str, setup: Setup) -> Task:
     if not cameras:
         raise ValueError(f"{own_note(task)}; say what it sees with, e.g. --cameras top=1; {cameras_text()}")
     return replace(task, cameras=cameras)
+
+
+def task_to_drive(name: str | None, setup: Setup) -> Task:
+    """What an arm without a task of its own does: the twin's scene, or a task with the cameras there are."""
+    if setup.config.robot == "twin":
+        return find_task(name or TWIN_TASK, setup)
+    return replace(own_task(name or "drive"), cameras=tuple(parse_cameras(setup.config.cameras)))
 
 
 def own_task(name: str) -> Task:

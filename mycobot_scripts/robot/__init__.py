@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = open_door(
         "jog": ("COMMON", "Jog", "keys_for"),
         "keys": ("Keys", "Look", "check_question", "legend", "open_keys"),
         "ending": ("ends_in_order",),
+        "outer_loop": ("FEATURES", "Nobody", "OuterLoop", "as_named"),
         "person": ("BY_HAND", "LOST", "Operator", "PRESSED_Q", "STOP", "STOP_KEY", "TO_GUIDE", "YES_NO"),
         "robot": ("MyCobotRobot",),
         "session": (

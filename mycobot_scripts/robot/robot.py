@@ -119,7 +119,7 @@ class MyCobotRobot:
 
     def begin(self) -> TimeStep:
         """Begin where the arm is; the step is `last()` if it may not move."""
-        return self._begin(self._check, "idle", "idle")
+        return self._begin(self.check, "idle", "idle")
 
     def _begin(self, prepare: Callable[[], None], before: str, after: str) -> TimeStep:
         """Forget what was, prepare, and look; the step is `last()` if that fails.
@@ -135,9 +135,9 @@ class MyCobotRobot:
         try:
             prepare()
         except (SafetyStop, RuntimeError, OSError) as error:
-            return self._stop(error)
+            return self.stop(error)
         except KeyboardInterrupt:
-            return self._stop("Ctrl-C")
+            return self.stop("Ctrl-C")
         self._has_begun = False
         self._operator.show(doing=after)
         return self.look()
@@ -157,16 +157,16 @@ class MyCobotRobot:
         if self.stopped is not None:
             return self._see(self.servo.sent, is_last=True)
         try:
-            self._check()
+            self.check()
             if not self._has_begun:  # time begins with the first action, however long that took
                 self._deadline, self._has_begun = clock.now(), True
-            self._send(action)
+            self.send(action)
             self._wait()
-            self._check()
+            self.check()
         except (SafetyStop, RuntimeError, OSError) as error:
-            return self._stop(error)
+            return self.stop(error)
         except KeyboardInterrupt:
-            return self._stop("Ctrl-C")
+            return self.stop("Ctrl-C")
         return self._see(on_the_wire(action) if self.servo.released else self.servo.sent)
 
     def is_fresh(self, patience: float = 0.0) -> bool:
@@ -225,11 +225,19 @@ class MyCobotRobot:
 
     # --- parts of a step
 
-    def _send(self, action: np.ndarray) -> None:
+    def send(self, action: np.ndarray) -> None:
+        """Send an action (7,) without waiting. SafetyStop if it is not finite, or far outside training's."""
         if self.servo.released:
             return  # a hand guides the arm
         self.guard.check_action(action)
         self.servo.send(action)
+
+    def until_sent(self) -> None:
+        """Wait until the last target was sent; as `check` if the run must not go on."""
+        self.check()
+        while not self.servo.is_up_to_date:
+            time.sleep(POLL)
+            self.check()
 
     def _wait(self) -> None:
         """Wait until the next deadline; skip those that have passed already."""
@@ -241,8 +249,8 @@ class MyCobotRobot:
             self.timing.missed += missed
         self._stop_event.wait(clock.real(max(0.0, self._deadline - clock.now())))
 
-    def _check(self) -> None:
-        """SafetyStop or RuntimeError if the run must not go on."""
+    def check(self) -> None:
+        """SafetyStop, RuntimeError or OSError if the run must not go on."""
         reason = self._operator.asked_to_stop()
         if reason:
             raise SafetyStop(reason)
@@ -273,7 +281,7 @@ class MyCobotRobot:
         deadline = clock.now() + self.guard.limits.stale
         while any(self.cameras[name].count < count + 2 for name, count in counts.items()):
             if clock.now() > deadline:
-                return  # `_check` names the camera
+                return  # `check` names the camera
             time.sleep(POLL)
 
     def _moved(self, since: float) -> float:
@@ -295,8 +303,8 @@ class MyCobotRobot:
         reward = None if self._scene is None else self._scene.reward
         return TimeStep(observation, reward, is_last, sent, now)
 
-    def _stop(self, error: Exception | str) -> TimeStep:
-        """Hold, and say why."""
+    def stop(self, error: Exception | str) -> TimeStep:
+        """Hold, and say why; the step is the last one."""
         self.stopped, self.was_late = str(error), isinstance(error, LateStop)
         try:
             self.servo.hold()
@@ -315,7 +323,7 @@ class MyCobotRobot:
         """
         pose = np.asarray(self.start if start is None else start, dtype=float)
         self.guard.check_start(pose)
-        self._check()
+        self.check()
         start = on_the_wire(pose)
         path = path_to(start, self.servo, self.period)
         far = np.degrees(np.abs(path[-1] - self.servo.latest.qpos)[:JOINTS].max())
@@ -330,7 +338,4 @@ class MyCobotRobot:
         """Send a command; wait for its deadline, and until it was sent, however busy the computer is."""
         self.servo.send(target)
         self._wait()
-        self._check()
-        while not self.servo.is_up_to_date:
-            time.sleep(POLL)
-            self._check()
+        self.until_sent()
