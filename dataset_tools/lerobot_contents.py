@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from constants import TASKS
+from constants import MYCOBOT, TASKS
 from episodes import BASE, Episode, EpisodeError, entries_of
 from readers import lerobot_format as lerobot
+from tasks import Entry
 
 EpisodeStats = Mapping[str, lerobot.Stats]  # by feature
 
@@ -79,9 +80,10 @@ class Contents:
     @property
     def info(self) -> dict[str, Any]:
         """What meta/info.json says in every version."""
-        task = TASKS.get(self.sources[0].header.task)
+        header = self.sources[0].header
+        task = TASKS.get(header.task)
         return {
-            "robot_type": self.robot_type or (task.arms[0].model if task else None),
+            "robot_type": self.robot_type or (task.arms[0].model if task else header.robot or None),
             "total_episodes": len(self.sources),
             "total_frames": sum(self.lengths),
             "total_tasks": len(self.tasks),
@@ -191,8 +193,14 @@ def features(source: ExportedEpisode, tells_success: bool) -> dict[str, Any]:
 
 
 def _names(episode: Episode, feature: str, width: int) -> list[str]:
-    own = BASE if feature == lerobot.BASE else entries_of(episode.task, width)
+    own = BASE if feature == lerobot.BASE else entries_in(episode, width)
     return [entry.name for entry in own]
+
+
+def entries_in(episode: Episode, width: int) -> Sequence[Entry]:
+    """The entries of its state or action; a person's own task on the myCobot has those of the arm."""
+    is_mycobots = episode.robot == MYCOBOT.name and width == len(MYCOBOT.entries)
+    return MYCOBOT.entries if is_mycobots else entries_of(episode.task, width)
 
 
 def _extras(source: ExportedEpisode) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from common import Workers, cli, complete_file, empty_folder, hold, replace_file, spread
@@ -17,7 +18,7 @@ from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.lerobot_contents import Contents, ExportedEpisode, Writer, check_alike
 from dataset_tools.lerobot_v21 import WriterV21
 from dataset_tools.lerobot_v30 import WriterV30
-from episodes import Episode, frame_size, gathered_notes, list_episodes
+from episodes import Episode, Images, frame_size, gathered_notes, list_episodes, resize_image
 from readers import lerobot_format as lerobot
 
 WRITERS: dict[str, type[Writer]] = {writer.version: writer for writer in (WriterV30, WriterV21)}
@@ -36,6 +37,9 @@ class ExportFlags(FolderFlags, Workers):
     )
     task_text: str | None = cli.flag(None, "the task in words; its name if not given")
     robot_type: str | None = cli.flag(None, "the robot's name; that of the task's arm if not given")
+    image_size: tuple[int, int] | None = cli.flag(
+        None, "height and width of the pictures, pixels; as recorded if not given", least=16, most=4096
+    )
     crf: int = cli.flag(18, "loss of the videos: 0 is exact, 23 usual, 51 worst", least=0, most=51)
     dry_run: bool = cli.flag(False, "say what would be done, and write nothing")
 
@@ -46,7 +50,7 @@ def export_lerobot(flags: ExportFlags) -> None:
     target = Path(flags.output_dir)
     if target.exists():
         raise FileExistsError(f"{target} exists already; choose another --output_dir")
-    sources = [_open(path) for path in list_episodes(flags.dataset_dir)]
+    sources = [_open(path, flags.image_size) for path in list_episodes(flags.dataset_dir)]
     check_alike(sources)
     contents = Contents(sources, flags.task_text, flags.robot_type)
     steps, cameras = sum(contents.lengths), ", ".join(contents.cameras) or "none"
@@ -72,9 +76,23 @@ def export_lerobot(flags: ExportFlags) -> None:
     print(f"load it: LeRobotDataset('{target.name}', root='{target}')")
 
 
-def _open(path: Path) -> ExportedEpisode:
+@dataclass(frozen=True)
+class Resized:
+    """Frames of an episode at another size: height, width (pixels)."""
+
+    frames: Images
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, t: int) -> np.ndarray:
+        return resize_image(self.frames[t], self.size)
+
+
+def _open(path: Path, size: tuple[int, int] | None) -> ExportedEpisode:
     episode = Episode.load(path, in_memory=False)
-    sizes = {camera: tuple(frame_size(frames)) for camera, frames in sorted(episode.images.items())}
+    sizes = {camera: size or tuple(frame_size(frames)) for camera, frames in sorted(episode.images.items())}
     return ExportedEpisode(path, replace(load_header(path), notes=episode.notes), sizes)
 
 
@@ -82,7 +100,7 @@ def _encode(writer: Writer, flags: ExportFlags) -> list[dict[str, lerobot.Stats]
     """Write the videos of all episodes, and return the statistics of each episode, by feature."""
     contents = writer.contents
     calls = [
-        (i, source.path, {camera: writer.video(camera, i) for camera in contents.cameras}, flags.crf)
+        (i, source, {camera: writer.video(camera, i) for camera in contents.cameras}, flags.crf)
         for i, source in enumerate(contents.sources)
     ]
     ordered: list[dict[str, lerobot.Stats]] = [{}] * len(calls)
@@ -95,12 +113,13 @@ def _encode(writer: Writer, flags: ExportFlags) -> list[dict[str, lerobot.Stats]
 
 
 def encode_episode(
-    i: int, path: Path, videos: Mapping[str, Path], crf: int
+    i: int, source: ExportedEpisode, videos: Mapping[str, Path], crf: int
 ) -> tuple[int, dict[str, lerobot.Stats]]:
     """Write the videos of one episode, by camera; returns its number and their statistics, by feature."""
-    episode = Episode.load(path, tuple(videos), in_memory=False)
+    episode = Episode.load(source.path, tuple(videos), in_memory=False)
+    images = {camera: Resized(episode.images[camera], source.sizes[camera]) for camera in videos}
     for camera, video in videos.items():
         video.parent.mkdir(parents=True, exist_ok=True)
         with complete_file(video) as part:
-            lerobot.encode_video(part, episode.images[camera], episode.fps, crf)
-    return i, {f"{lerobot.IMAGES}{c}": lerobot.image_stats(episode.images[c]) for c in videos}
+            lerobot.encode_video(part, images[camera], episode.fps, crf)
+    return i, {f"{lerobot.IMAGES}{camera}": lerobot.image_stats(images[camera]) for camera in videos}

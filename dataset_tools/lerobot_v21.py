@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from common import complete_file
-from dataset_tools.lerobot_contents import EpisodeStats, Writer, arrow_table
-from episodes import BASE, entries_of
+from dataset_tools.lerobot_contents import EpisodeStats, Writer, arrow_table, entries_in
+from episodes import BASE
 from readers import lerobot_format as lerobot
 from tasks import Entry
 
@@ -65,7 +65,7 @@ class WriterV21(Writer):
         episode = self.contents.sources[0].header
         widths = {"state": (lerobot.STATE, episode.qpos), "action": (lerobot.ACTION, episode.action)}
         parts = {
-            name: parts_of(entries_of(episode.task, rows.shape[1]), feature)
+            name: parts_of(entries_in(episode, rows.shape[1]), feature)
             for name, (feature, rows) in widths.items()
         }
         if episode.base_action is not None:

@@ -38,6 +38,7 @@ from dataset_tools.lerobot_export import WRITERS  # noqa: E402
 from dataset_tools.lerobot_v21 import parts_of  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
 from episodes.folders import episode_path, list_episodes  # noqa: E402
+from episodes.frames import frame_size, resize_image  # noqa: E402
 from readers import lerobot_format as lerobot  # noqa: E402
 
 CAMERAS = ("top", "wrist")
@@ -265,3 +266,28 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=120)
     assert running.returncode == 130 and os.listdir(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize("version", WRITERS)
+def test_a_persons_own_task_on_the_mycobot_has_the_names_of_its_joints(tmp_path, version):
+    rows = {name: np.zeros((4, 7), np.float32) for name in ("qpos", "qvel", "action")}
+    values = {"task": "my_own_task", "robot": "mycobot320", "env_state": None}
+    make_episode(0, 4, **rows, **values).save(episode_path(tmp_path / "data", 0))
+    root = export(tmp_path / "data", tmp_path / "lr", version=version)
+    info = json.loads((root / "meta/info.json").read_text())
+    names = [f"right_joint_{n}" for n in range(1, 7)] + ["right_gripper"]
+    assert info["robot_type"] == "mycobot320" and info["features"]["action"]["names"] == names
+
+
+@pytest.mark.parametrize("version", WRITERS)
+def test_pictures_of_another_size(tmp_path, version):
+    source = make_dataset(tmp_path / "data")
+    root = export(source, tmp_path / "lr", version=version, image_size=(24, 32))
+    info = json.loads((root / "meta/info.json").read_text())
+    assert info["features"]["observation.images.top"]["shape"] == [24, 32, 3]
+    back = read_back(root, tmp_path / "back")
+    for path, episode in zip(list_episodes(source), back, strict=True):
+        frames = Episode.load(path).images["top"]
+        small = [resize_image(frames[t], (24, 32)) for t in range(len(frames))]
+        assert frame_size(episode.images["top"]) == (24, 32)
+        assert_close(episode.images["top"], small, most=6.0)

@@ -1,14 +1,5 @@
-"""LeRobot's own code reads what `export_lerobot` writes, and trains on it.
+"""LeRobot's own code reads what `export_lerobot` writes, and trains on it (their_lerobot.py: where it is)."""
 
-LEROBOT_PYTHON names its interpreter, or several, separated as in PATH: one with lerobot 0.3.3 for format
-v2.1, one with the newest lerobot for v3.0. Each needs lerobot's packages for datasets and training, and PyAV:
-
-    LEROBOT_PYTHON=/path/to/lerobot33/bin/python:/path/to/lerobot/bin/python make test-slow
-"""
-
-import functools
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +9,7 @@ pytest.importorskip("pyarrow", reason="needs pip install pyarrow")
 pytest.importorskip("av", reason="needs pip install av")
 
 from test_lerobot_format import LENGTHS, assert_close, export, make_dataset  # noqa: E402
+from their_lerobot import interpreters, run_theirs  # noqa: E402
 
 from dataset_tools.lerobot_export import WRITERS  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
@@ -47,40 +39,12 @@ TINY_ACT = {
 }
 
 
-@functools.cache
-def interpreters() -> dict[str, str]:
-    """By version of the format: the interpreter of the LeRobot that reads it."""
-    ask = "from importlib.metadata import version; print(version('lerobot'))"
-    pythons = {}
-    for python in filter(None, os.environ.get("LEROBOT_PYTHON", "").split(os.pathsep)):
-        answer = subprocess.run([python, "-c", ask], capture_output=True, text=True)
-        assert answer.returncode == 0, f"LEROBOT_PYTHON: {python} has no lerobot: {answer.stderr}"
-        number = tuple(map(int, answer.stdout.split(".")[:2]))
-        pythons["3.0" if number >= (0, 4) else "2.1"] = python
-    return pythons
-
-
 @pytest.fixture(params=WRITERS)
 def version(request) -> str:
     if request.param not in interpreters():
         wanted = WRITERS[request.param].readers.split(",")[0]
         pytest.skip(f"LEROBOT_PYTHON names no interpreter of {wanted}, for v{request.param}; see this file")
     return request.param
-
-
-def run_theirs(version: str, home: Path, *words: object) -> str:
-    """What LeRobot's interpreter prints; it reaches no hub, and keeps its caches in `home`."""
-    offline = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "HF_HOME": str(home)}
-    done = subprocess.run(
-        [interpreters()[version], *map(str, words)],
-        env=os.environ | offline,
-        capture_output=True,
-        text=True,
-    )
-    printed = done.stdout + done.stderr
-    assert done.returncode == 0, printed
-    print(printed)
-    return printed
 
 
 def joined(episodes: list[Episode], name: str) -> np.ndarray:
