@@ -50,7 +50,7 @@ class MyCobot320JogConfig(TeleoperatorConfig):
     """A person drives the arm or its twin.
 
     Args:
-        device: keyboard (of the terminal) or gamepad.
+        device: keyboard (of the terminal), gamepad, or so101, a leader whose flags are the robot's `options`.
     """
 
     device: str = "keyboard"

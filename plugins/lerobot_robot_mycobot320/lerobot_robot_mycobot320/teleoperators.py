@@ -12,7 +12,6 @@ from lerobot.teleoperators import Teleoperator
 from lerobot_robot_mycobot320 import checkout, mycobot320
 from lerobot_robot_mycobot320.config_mycobot320 import MyCobot320JogConfig, MyCobot320ScriptConfig
 
-DEVICES = ("keyboard", "gamepad")
 COMMANDS = {
     "start pose": "to the start pose", "next": "other props (twin)", "other arm": "tool or joint space",
     "slow": "slow, fast", "stop": "stop the arm",
@@ -74,7 +73,7 @@ class _OfTheArm(Teleoperator):
 
 
 class MyCobot320Jog(_OfTheArm):
-    """Keys or a gamepad, as drive_arm.py: h to the start pose, n other props on the twin, q stops the arm."""
+    """What drive_arm.py is driven with: h to the start pose, n other props on the twin, q stops the arm."""
 
     config_class = MyCobot320JogConfig
     name = "mycobot320_jog"
@@ -82,19 +81,18 @@ class MyCobot320Jog(_OfTheArm):
     def __init__(self, config: MyCobot320JogConfig) -> None:
         super().__init__(config)
         self._stack = contextlib.ExitStack()
-        self._jog: Any = None
+        self._device: Any = None  # from the first action on: the robot is connected then
         self._time, self._count = 0.0, 0  # of the last action (s); of starts of the props
         with mycobot320.in_one_line():
-            if config.device not in DEVICES:
-                raise ValueError(f"--teleop.device is {config.device}; choose from {', '.join(DEVICES)}")
+            from common import choose
+            from teleop import DEVICES
+
+            choose("--teleop.device", config.device, tuple(DEVICES))
 
     def connect(self, calibrate: bool = True) -> None:
-        from mycobot_scripts.robot import make_device, open_keys
-        from teleop import explain
+        from mycobot_scripts.robot import open_keys
 
-        with mycobot320.in_one_line():
-            self._device = make_device(self.config.device, self._stack.enter_context(open_keys()))
-        print(explain(self._device, COMMANDS), flush=True)
+        self._keys = self._stack.enter_context(open_keys())
         super().connect()
 
     def get_action(self) -> dict[str, float]:
@@ -102,16 +100,27 @@ class MyCobot320Jog(_OfTheArm):
         from mycobot_scripts.robot import as_named
         from mycobot_scripts.wire import clock
 
-        session, now = self.session, clock.now()
-        pressed = self._device.read(now)
-        if self._jog is None:
-            self._jog = session.jog()
-            self._jog.begin(session.servo.sent)
+        session = self.session
+        if self._device is None:
+            self._begin(session)
+        pressed = self._device.read(clock.now())
         if self._do(pressed.commands):
             self._jog.begin(session.servo.sent)
-            now = clock.now()
+        now = clock.now()
         passed, self._time = min(now - self._time, LONGEST), now
-        return as_named(self._jog.step(pressed.rates, passed, session.servo.latest.qpos))
+        qpos = session.servo.latest.qpos
+        return as_named(self._jog.step(pressed.rates, passed, qpos, pressed.hand))
+
+    def _begin(self, session: Any) -> None:
+        """Open the device, and show what it does."""
+        from teleop import explain
+
+        session.operator.keys, session.operator.listens = self._keys, False  # the device reads them
+        with mycobot320.in_one_line():
+            self._device = session.device(self.config.device)
+        print(explain(self._device, COMMANDS | self._device.commands), flush=True)
+        self._jog = session.jog()
+        self._jog.begin(session.servo.sent)
 
     def _do(self, commands: Collection[str]) -> bool:
         """Do what a key asks for; returns whether the arm has moved meanwhile."""
