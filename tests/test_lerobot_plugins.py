@@ -75,13 +75,62 @@ def test_records_the_script_replays_it_and_we_read_it(lerobot, tmp_path):
     assert "nothing is wrong" in ours("edit_episodes.py", "check", "--dataset_dir", tmp_path / "in")
 
 
-def test_replays_ours(lerobot, tmp_path):
-    words = ("--task_name", TASK, "--num_episodes", 2)
-    ours("record_sim_episodes.py", *words, "--dataset_dir", tmp_path / "sim")
-    words = ("export_lerobot", "--dataset_dir", tmp_path / "sim", "--output_dir", tmp_path / "lr")
-    ours("edit_episodes.py", *words)
-    flags = TWIN | {"robot.episode": 1} | dataset(tmp_path / "lr", episode=1) | QUIET
+SMALL = {"observation_height": 48, "observation_width": 64}
+ENV = {"env.type": "act_toolkit", "env.task": "Mycobot320MoveCube-v0"}
+TINY_ACT = {
+    "type": "act",
+    "device": "cpu",
+    "push_to_hub": "false",
+    "pretrained_backbone_weights": "null",
+    **dict.fromkeys(("chunk_size", "n_action_steps"), 20),
+    **{"dim_model": 32, "dim_feedforward": 64, "n_heads": 2, "n_encoder_layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Two episodes of ours; and as a dataset of LeRobot, with small pictures."""
+    folder = tmp_path_factory.mktemp("recorded")
+    words = ("--task_name", TASK, "--num_episodes", 2, "--dataset_dir", folder / "sim")
+    ours("record_sim_episodes.py", *words)
+    words = ("--dataset_dir", folder / "sim", "--output_dir", folder / "lr", "--image_size", 48, 64)
+    ours("edit_episodes.py", "export_lerobot", *words)
+    return folder
+
+
+def test_replays_ours(lerobot, recorded):
+    flags = TWIN | {"robot.episode": 1} | dataset(recorded / "lr", episode=1) | QUIET
     assert "the twin: success, reward 3 of 3" in lerobot("replay", flags)
+
+
+def test_trains_and_evaluates_theirs_on_our_task_and_runs_it_on_the_twin(lerobot, recorded, tmp_path):
+    flags = ENV | {f"env.{name}": value for name, value in SMALL.items()}
+    flags |= dataset(recorded / "lr", video_backend="pyav")
+    flags |= {f"policy.{name}": value for name, value in TINY_ACT.items()}
+    flags |= {"batch_size": 2, "num_workers": 0, "steps": 2, "log_freq": 1, "output_dir": tmp_path / "run"}
+    flags |= {"env_eval_freq": 2, "eval.n_episodes": 2, "eval.batch_size": 2, "eval.use_async_envs": "true"}
+    printed = lerobot("train", flags)
+    assert "End of training" in printed and "'n_episodes': 2" in printed
+    flags = TWIN | {"robot.image_height": 48, "robot.image_width": 64, "fps": 10, "duration": 3}
+    flags |= {"policy.path": tmp_path / "run/checkpoints/last/pretrained_model", "strategy.type": "base"}
+    printed = lerobot("rollout", flags | QUIET)
+    assert "Rollout finished" in printed and "the twin: no success" in printed
+
+
+def test_evaluates_ours_and_runs_it_on_the_twin(lerobot, recorded, tmp_path):
+    words = ("--task_name", TASK, "--dataset_dir", recorded / "sim", "--ckpt_dir", tmp_path / "run")
+    ours("imitate_episodes.py", *words, "--config", "presets/small.json", "--num_steps", 2)
+    policy = {"policy.type": "act_toolkit", "policy.device": "cpu"}
+    policy["policy.ckpt"] = tmp_path / "run/policy_last.ckpt"
+    counts = {"eval.n_episodes": 2, "eval.batch_size": 2, "eval.use_async_envs": "false"}
+    assert "'n_episodes': 2" in lerobot("eval", ENV | policy | counts)
+    flags = TWIN | policy | {"fps": 10, "duration": 3, "strategy.type": "base"} | QUIET
+    printed = lerobot("rollout", flags)
+    assert "Rollout finished" in printed and "the twin: no success" in printed
+    wrong = ENV | policy | counts | {"env.task": "TransferCube-v0"}
+    assert "needs observation.images.right_wrist" in lerobot("eval", wrong, fails=True)
+    wrong = ENV | policy | counts | {"policy.ckpt": tmp_path / "none.ckpt"}
+    assert "none.ckpt" in lerobot("eval", wrong, fails=True).splitlines()[-1]
 
 
 def test_a_person_drives_the_twin_by_keys_and_quits(lerobot, tmp_path):

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from constants import MYCOBOT
+from constants import IMAGE_SIZE, MYCOBOT
+from episodes import resize_image
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
 from mycobot_scripts.robot.keys import Keys
 from mycobot_scripts.robot.robot import MyCobotRobot
@@ -42,17 +43,23 @@ class Nobody(Keys):
 
 
 class OuterLoop:
-    """See the file; `robot` is ready."""
+    """See the file.
 
-    def __init__(self, robot: MyCobotRobot) -> None:
-        self._robot = robot
+    Args:
+        robot: the arm, which is ready.
+        size: height and width of the pictures that `observe` gives (pixels).
+    """
+
+    def __init__(self, robot: MyCobotRobot, size: tuple[int, int] = IMAGE_SIZE) -> None:
+        self._robot, self._size = robot, size
 
     def observe(self) -> dict[str, Any]:
         """The state by FEATURES, and the newest picture (H, W, 3) uint8 RGB of each camera by its name."""
         with self._stopping():
             self._robot.check()
         seen = self._robot.look().observation
-        return {**as_named(seen["qpos"]), **seen["images"]}
+        images = {name: resize_image(image, self._size) for name, image in seen["images"].items()}
+        return {**as_named(seen["qpos"]), **images}
 
     def send(self, action: Mapping[str, Any]) -> dict[str, float]:
         """Send an action by FEATURES, or by the names of an exported dataset; returns what was sent.

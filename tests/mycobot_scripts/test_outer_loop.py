@@ -46,7 +46,8 @@ def test_observes_state_and_pictures_at_once(rig):
     assert list(seen) == [*FEATURES, *rig.session.task.cameras]
     assert all(type(seen[name]) is float for name in FEATURES)
     np.testing.assert_allclose([seen[name] for name in FEATURES], rig.session.servo.latest.qpos, atol=0.01)
-    assert seen["top"].dtype == np.uint8 and seen["top"].ndim == 3
+    assert seen["top"].dtype == np.uint8 and seen["top"].shape == (480, 640, 3)
+    assert OuterLoop(rig.session.robot, (30, 40)).observe()["top"].shape == (30, 40, 3)
 
 
 def test_returns_what_the_guard_let_pass(rig):

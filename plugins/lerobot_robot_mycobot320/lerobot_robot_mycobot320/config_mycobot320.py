@@ -17,11 +17,14 @@ class MyCobot320Config(RobotConfig):
         port: serial port, or socket://HOST:PORT; auto looks for it. The arm's own file says it if None.
         cameras: by name, as our scripts take them: top=1,right_wrist=0. The arm's own file says them if None.
         options: further flags of drive_arm.py, such as "--max_step 10 --table_height 0.01".
+        image_height, image_width: of the pictures that LeRobot gets (pixels).
     """
 
     port: str | None = None
     cameras: str | None = None
     options: str = ""
+    image_height: int = 480
+    image_width: int = 640
 
     def __post_init__(self) -> None:
         """LeRobot's own check is for its own cameras."""
@@ -35,13 +38,15 @@ class MyCobot320TwinConfig(RobotConfig):
     Args:
         task_name: the simulated task that it plays; moving the cube if None.
         seed, episode: its props start as those of this episode that our scripts record with this seed.
-        options: further flags of drive_arm.py.
+        options, image_height, image_width: as for the real arm.
     """
 
     task_name: str | None = None
     seed: int = 0
     episode: int = 0
     options: str = ""
+    image_height: int = 480
+    image_width: int = 640
 
 
 @TeleoperatorConfig.register_subclass("mycobot320_jog")

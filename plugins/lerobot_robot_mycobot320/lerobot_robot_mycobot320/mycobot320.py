@@ -34,6 +34,7 @@ class MyCobot320(Robot):
     def __init__(self, config: MyCobot320Config) -> None:
         super().__init__(config)
         self.config = config
+        self._size = config.image_height, config.image_width
         self._stack = contextlib.ExitStack()
         self._loop: Any = None
         self.session: Any = None  # the toolkit's, while the robot is connected
@@ -47,6 +48,8 @@ class MyCobot320(Robot):
         from mycobot_scripts.demos import task_to_drive
         from mycobot_scripts.robot import add_robot_flags, camera_sources, read_setup
 
+        if min(self._size) < 8:
+            raise ValueError(f"pictures of {self._size[0]}x{self._size[1]} are too small; at least 8x8")
         parser = cli.make_parser(f"{self.name} in LeRobot")
         add_robot_flags(parser)
         self._setup = read_setup(parser, [*self._words(), *shlex.split(self.config.options)])
@@ -65,9 +68,7 @@ class MyCobot320(Robot):
 
     @property
     def observation_features(self) -> dict[str, type | tuple[int, int, int]]:
-        from constants import IMAGE_SIZE
-
-        return {**self.action_features, **dict.fromkeys(self._task.cameras, (*IMAGE_SIZE, 3))}
+        return {**self.action_features, **dict.fromkeys(self._task.cameras, (*self._size, 3))}
 
     @property
     def action_features(self) -> dict[str, type]:
@@ -100,7 +101,7 @@ class MyCobot320(Robot):
             stack.callback(self._report)
             self._begin()
             self._stack = stack.pop_all()
-        self._loop = OuterLoop(self.session.robot)
+        self._loop = OuterLoop(self.session.robot, self._size)
         connected[:] = [self]
 
     def _begin(self) -> None:
