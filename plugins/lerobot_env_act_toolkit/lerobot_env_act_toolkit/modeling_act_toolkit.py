@@ -22,12 +22,11 @@ class ActToolkitPolicy(PreTrainedPolicy):
     def __init__(self, config: ActToolkitConfig, **_: Any) -> None:
         super().__init__(config)
         checkout.enter()
-        from policies import ready_to_act
-        from policy import load_policy
+        from evaluation import open_actor
 
         if not config.ckpt:
             raise ValueError("--policy.ckpt is missing; give a checkpoint, e.g. runs/demo/policy_last.ckpt")
-        self.policy = ready_to_act(load_policy(config.ckpt, config.device))
+        self.actor = open_actor(config.ckpt, config.device)
         self.reset()
 
     @classmethod
@@ -43,8 +42,8 @@ class ActToolkitPolicy(PreTrainedPolicy):
     def _execution(self, i: int) -> Any:
         from evaluation import ChunkedExecution, ExecutionConfig, Join
 
-        join = Join.of(self.policy, ExecutionConfig(), self.policy.interface.fps)
-        execution = ChunkedExecution(self.policy, self.config.query_every, join=join)
+        join = Join.of(self.actor, ExecutionConfig(), self.actor.interface.fps)
+        execution = ChunkedExecution(self.actor, self.config.query_every, join)
         execution.reset((self._episode, i))
         return execution
 
@@ -57,14 +56,12 @@ class ActToolkitPolicy(PreTrainedPolicy):
         return torch.from_numpy(np.stack(acted))
 
     def predict_action_chunk(self, batch: dict[str, torch.Tensor], **_: Any) -> torch.Tensor:
-        """Chunks (B, n, A), as the policy gives them."""
-        return self.policy.act(
-            self.policy.observe(self._observations(batch)), torch.Generator(self.policy.device)
-        )
+        """Chunks are joined and executed here."""
+        raise NotImplementedError("policies of type act_toolkit give actions; leave --inference.type at sync")
 
     def _observations(self, batch: dict[str, torch.Tensor]) -> list[dict[str, Any]]:
         """As this toolkit's environments give them, one of each environment."""
-        keys = {camera: f"{OBS_IMAGES}.{camera}" for camera in self.policy.interface.cameras}
+        keys = {camera: f"{OBS_IMAGES}.{camera}" for camera in self.actor.interface.cameras}
         if missing := [key for key in (OBS_STATE, *keys.values()) if key not in batch]:
             raise ValueError(f"{self.config.ckpt} needs {', '.join(missing)}, which is not observed")
         states = batch[OBS_STATE].cpu().numpy()
