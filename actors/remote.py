@@ -52,14 +52,13 @@ class _Line:
         self._headers = {"Content-Type": CONTENT_TYPE, "X-Token": token}
 
     def ask(self, name: str, message: bytes, seconds: float) -> bytes:
-        """The answer to a message, in so many seconds of silence at most; `_Lost` if none comes, RuntimeError
-        if it is an error.
-        """
-        connection = self._connection
-        connection.timeout = seconds
+        """The answer to a message; `_Lost` if none comes in so many s, RuntimeError if it is an error."""
+        connection, ends = self._connection, time.monotonic() + seconds
         try:
-            if connection.sock is not None:
-                connection.sock.settimeout(seconds)
+            if connection.sock is None:
+                connection.timeout = seconds
+                connection.connect()
+            connection.sock.settimeout(max(ends - time.monotonic(), 1e-3))
             connection.request("POST", f"/{name}", message, self._headers)
             answer = connection.getresponse()
             content = answer.read(MOST_BYTES)

@@ -193,6 +193,22 @@ def test_prints_its_table(script, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # it is a real-time loop for 4 s a row, and simulates rollouts of the twin's task
+def test_a_policy_far_away_is_tried_by_line(tmp_path):
+    task = get_task("sim_mycobot320_move_cube_scripted")
+    policy = make_small("ACT", dim=task.dim, cameras=task.cameras, chunk_size=30)
+    policy.interface = replace(policy.interface, task=task.name)
+    save_policy(tmp_path / "policy_best.ckpt", policy, step=1)
+    command = [sys.executable, str(BENCH / "far.py"), "--quick", "--ckpt_dir", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr
+    names = [cells(line)[0] for line in done.stdout.splitlines() if line.startswith("| ")]
+    lines = ["this machine", *(f"{ms} ms, 1 % lost" for ms in (50, 150, 400))]
+    dead = [f"50 ms, 1 % lost, dead for {seconds} s" for seconds in ("0.5", "2")]
+    rows = [name for name in names if not name.startswith(("the policy", "---"))]
+    assert rows == [*lines, *dead, *lines]
+
+
 @pytest.mark.slow  # it simulates rollouts of the twin's task
 def test_moved_cameras_cost_success_by_policy_size_and_way(tmp_path):
     task = get_task("sim_mycobot320_move_cube_scripted")
