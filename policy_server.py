@@ -14,8 +14,11 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from actors import DEFAULT_PORT, PolicyServer, Served, checked_token, needs_token
+import numpy as np
+
+from actors import DEFAULT_PORT, Actor, PolicyServer, Served, checked_token, needs_token
 from common import PYTHON, PrecisionConfig, cli
 
 
@@ -60,6 +63,7 @@ def open_server(config: PolicyServerConfig) -> PolicyServer:
 
     path = run_checkpoint(config.ckpt_dir, config.ckpt_name)
     actor = open_actor(path, config.device, config.amp, config.camera_names)
+    check_served(actor, path)
     references = {name: each.plain() for name, each in checkpoint_references(path).items()}
     ChunkedExecution(actor).warm_up()
     about = Served(path.name, content_version([path]))
@@ -71,6 +75,15 @@ def open_server(config: PolicyServerConfig) -> PolicyServer:
         raise OSError(
             f"cannot listen at {config.host}:{config.port}: {error.strerror}; choose --port"
         ) from None
+
+
+def check_served(actor: Actor, path: Path) -> None:
+    """ValueError unless it can act on what arms send: pictures as its interface views them."""
+    interface = actor.interface
+    black = interface.black_observation(np.array(actor.traits.qpos_mean))
+    sent = {"qpos": black["qpos"].astype(np.float32), "images": interface.viewed(black["images"])}
+    if actor.observe(black).keys() != actor.finish(sent).keys():
+        raise ValueError(f"{path} looks at whole pictures; serve the checkpoint that it was made of")
 
 
 def tell_of_arm(address: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -578,6 +579,16 @@ def test_a_server_that_cannot_be_ends_in_one_line(tmp_path, monkeypatch, flags, 
     with pytest.raises((ValueError, OSError), match=said) as error:
         policy_server.main(flags)
     assert "\n" not in str(error.value)
+
+
+def test_what_looks_at_whole_pictures_is_not_served():
+    class Whole(Counts):
+        def observe(self, observation):
+            return {"qpos": observation["qpos"], "picture of top": observation["images"]["top"]}
+
+    with pytest.raises(ValueError, match="policy.onnx looks at whole pictures; serve the checkpoint"):
+        policy_server.check_served(Whole(), Path("policy.onnx"))
+    policy_server.check_served(TorchActor(make_act()), Path("policy_best.ckpt"))
 
 
 def test_a_port_that_is_taken_is_named(tmp_path, serve):
