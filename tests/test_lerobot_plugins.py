@@ -11,6 +11,8 @@ import pytest
 from repository import ROOT
 from their_lerobot import interpreters, run_theirs
 
+from mycobot_scripts.robot.twin_client import start_twin
+
 pytestmark = pytest.mark.slow
 
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -73,6 +75,16 @@ def test_records_the_script_replays_it_and_we_read_it(lerobot, tmp_path):
     words = ("--from", tmp_path / "lr", "--output_dir", tmp_path / "in", "--task_name", TASK)
     assert "1 episodes" in ours("edit_episodes.py", "import", *words)
     assert "nothing is wrong" in ours("edit_episodes.py", "check", "--dataset_dir", tmp_path / "in")
+
+
+def test_the_real_arms_robot_works_with_a_port_and_cameras(lerobot, recorded):
+    with start_twin(TASK) as twin:
+        cameras = ",".join(f"{name}={address}" for name, address in twin.cameras.items())
+        flags = {"robot.type": "mycobot320", "robot.port": twin.port, "robot.cameras": cameras}
+        flags |= {"robot.options": CALM} | dataset(recorded / "lr", episode=0) | QUIET
+        printed = lerobot("replay", flags)
+        assert "clamped: none" in printed and "the arm holds its pose" in printed
+        assert not twin.state()["released"]
 
 
 SMALL = {"observation_height": 48, "observation_width": 64}
