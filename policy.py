@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from actors import Interface
+from actors import Interface, stored_interface
 from common import write_torch
 from policies import (
     FORMAT_VERSION,
@@ -21,7 +21,6 @@ from policies import (
     name_cameras,
     read_checkpoint,
     read_upstream,
-    stored_interface,
     tell,
 )
 from policies import make_policy as make_policy

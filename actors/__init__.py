@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = open_door(
         "interface": ("Interface", "Observation"),
         "remote": ("DEFAULT_PORT", "RemoteActor"),
         "serving": ("Served", "PolicyServer", "checked_token", "needs_token"),
+        "stored": ("described", "stored_interface", "stored_values"),
     },
 )

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from actors import described
 from cameras import Reference, stored_references
-from common import cli, read_torch
+from common import read_torch
 
-BEST, LAST = "policy_best.ckpt", "policy_last.ckpt"  # of the lowest validation loss; of the last step
 # names of the entry that holds the weights in other programs' checkpoints
 ENTRIES = (
     "model_state_dict",
@@ -29,18 +29,6 @@ ENTRIES = (
 # what DataParallel, torch.compile and AveragedModel put before the names of weights
 PREFIXES = ("module.", "_orig_mod.", "model.module.", "model._orig_mod.")
 COUNTER = "n_averaged"  # of torch's AveragedModel
-
-
-def run_checkpoint(ckpt_dir: str | Path, name: str | None = None) -> Path:
-    """Path of a checkpoint in a run's folder.
-
-    Without a name, the one that the run's flags (config.json) name, or else the best.
-    """
-    folder = Path(ckpt_dir)
-    flags = folder / "config.json"
-    if name is None and flags.is_file():
-        name = cli.read_flags(str(flags)).get("ckpt_name")
-    return folder / (name or BEST)
 
 
 def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
@@ -69,14 +57,6 @@ def checkpoint_references(path: str | Path) -> dict[str, Reference]:
     Errors as those of `read_checkpoint`.
     """
     return stored_references(read_checkpoint(path, mmap=True).get("references"), f"{path}: its references")
-
-
-def described(value: Any) -> str:
-    """A value from a file, for a message: always short."""
-    if value is None or type(value) in (bool, int, float, str, bytes):
-        text = ascii(value)
-        return text if len(text) <= 60 else f"{text[:60]}..."
-    return f"a {type(value).__name__}"
 
 
 def find_weights(content: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], str]:

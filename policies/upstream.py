@@ -10,11 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
+from actors import described
 from common import read_pickle
 from constants import IMAGE_SIZE
 from detr import CodeLatent, convert_upstream
 from episodes import Stats
-from policies.checkpoints import check_weights, described, find_weights
+from policies.checkpoints import check_weights, find_weights
 from policies.stored import stored_stats
 
 
