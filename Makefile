@@ -48,7 +48,10 @@ lock: setup ## pin every package anew, after a change in pyproject.toml
 		pyproject.toml -o $(LOCKED)
 	sed -i.old -n '/^#/p' requirements-cpu.txt && grep -Ev '$(CUDA)' $(LOCKED) >> requirements-cpu.txt
 	sed -i.old -n '/^#/p;/^-r/p' requirements.txt && grep -E '$(CUDA)' $(LOCKED) >> requirements.txt
-	rm requirements.txt.old requirements-cpu.txt.old
+	$(BIN)/uv pip compile --universal --python-version 3.10 --group arm --no-annotate --no-header \
+		-c requirements-cpu.txt -o $(LOCKED)
+	sed -i.old -n '/^#/p' requirements-arm.txt && cat $(LOCKED) >> requirements-arm.txt
+	rm requirements*.txt.old
 
 clean: ## remove the environment
 	rm -rf $(VENV)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from common import check_folder, check_wandb, choose, cli, hold
-from policies import POLICIES
+from policies import POLICIES, run_folder
 from training import TrainConfig, TrainingRunConfig, simulated_task, training_task
 
 ONCE = ("config", "resume", "overwrite", "eval", "chunk_seconds")  # flags of a single command, not of the run
@@ -57,7 +57,7 @@ def check_chunk_flags(name: str, argv: Sequence[str]) -> None:
 
 def main() -> None:
     config, training, policy_config = parse_flags()
-    check_folder(config.ckpt_dir, "ckpt_dir")
+    check_folder(run_folder(config.ckpt_dir) if config.eval else config.ckpt_dir, "ckpt_dir")
     if config.eval:
         from training import (
             evaluate_run,

@@ -58,8 +58,8 @@ class PolicyServerConfig(PrecisionConfig):
 
 def open_server(config: PolicyServerConfig) -> PolicyServer:
     """The server, ready to answer; OSError for a port that is taken, or the errors of the checkpoint."""
-    from evaluation import ChunkedExecution, content_version, open_actor
-    from policies import checkpoint_references, run_checkpoint
+    from evaluation import ChunkedExecution, checkpoint_references, content_version, open_actor
+    from policies import run_checkpoint
 
     path = run_checkpoint(config.ckpt_dir, config.ckpt_name)
     actor = open_actor(path, config.device, config.amp, config.camera_names)

@@ -46,6 +46,8 @@ class Interface:
         return np.array([self.views.get(c, resize_image)(images[c], size) for c in self.cameras])
 
     def black_observation(self, qpos: np.ndarray) -> Observation:
-        """What an environment might give: black pictures of the size that is seen, and a state (D,)."""
-        black = np.zeros((*self.image_size, 3), np.uint8)
-        return {"qpos": qpos, "images": dict.fromkeys(self.cameras, black)}
+        """What an environment might give: black pictures, and a state (D,)."""
+        whole = View(frame_size=self.image_size)
+        sizes = {name: self.views.get(name, whole).frame_size or self.image_size for name in self.cameras}
+        black = {name: np.zeros((*size, 3), np.uint8) for name, size in sizes.items()}
+        return {"qpos": qpos, "images": black}

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from actors.actor import Traits
 from actors.interface import Interface
 from episodes import View
 
@@ -114,3 +115,23 @@ def stored_interface(values: Any, where: str) -> Interface:
 def _is_limit(values: tuple[float, ...], action_dim: int) -> bool:
     """Whether each action has a limit, or none has."""
     return len(values) in (0, action_dim) and all(value >= 0 for value in values)
+
+
+def stored_traits(values: Any, interface: Interface, where: str) -> Traits:
+    """How an actor with that interface is asked, as it was stored; ValueError if it is not sound."""
+    traits = Traits(**stored_values(Traits, values, where))
+    chunk, executed = traits.chunk_size, traits.execution_horizon
+    counts = ("chunk_size", "execution_horizon", "observation_horizon")
+    wide = {"qpos_mean": interface.state_dim}
+    wide |= dict.fromkeys(("action_std", "action_min", "action_max"), interface.action_dim)
+    for name in counts:
+        if getattr(traits, name) < 1:
+            raise ValueError(f"{where} has {name} {getattr(traits, name)}; it should be at least 1")
+    if executed > chunk:
+        raise ValueError(f"{where} has execution_horizon {executed}; it should be at most {chunk}")
+    for name, width in wide.items():
+        if len(getattr(traits, name)) != width:
+            raise ValueError(
+                f"{where} has {len(getattr(traits, name))} numbers in {name}; it should be {width}"
+            )
+    return traits

@@ -43,14 +43,16 @@ class LatentPrior(nn.Module):
         """Mean cross entropy (nats per code) of codes (B, classes)."""
         return nn.functional.cross_entropy(self(codes[:, :-1]).transpose(1, 2), codes)
 
-    def generate(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """What `generate` needs, (samples, classes): uniform numbers."""
+        return torch.rand((samples, self.classes), generator=generator, device=self.place.device)
+
+    def generate(self, noise: Tensor) -> Tensor:
         """Draw codes (samples, classes), without dropout.
 
         Each goes through the blocks once: the keys and values of those before it are kept.
         """
-        device = self.place.device
-        noise = torch.rand((samples, self.classes), generator=generator, device=device)
-        code = torch.full((samples, 1), self.values, device=device)  # the start
+        code = torch.full((len(noise), 1), self.values, device=noise.device)  # the start
         codes: list[Tensor] = []
         kept: dict[int, Tensor] = {}  # by block
         for number in range(self.classes):

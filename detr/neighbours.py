@@ -70,9 +70,11 @@ class Memory(nn.Module):
         """Euclidean distances (B, N) from all frames, of features (B, cameras, f) and of states (B, D)."""
         query = (features - self.mean).flatten(1) @ self.basis  # (B, P)
         squares = query.square().sum(dim=1, keepdim=True) + self.squares - 2 * query @ self.features.T
+        states = states * self.state_scale
+        if len(states) == 1:  # by operators that a graph can hold
+            return squares.clamp_min(0).sqrt(), (self.states - states).square().sum(dim=1).sqrt()[None]
         exact = "donot_use_mm_for_euclid_dist"
-        from_states = torch.cdist(states * self.state_scale, self.states, compute_mode=exact)
-        return squares.clamp_min(0).sqrt(), from_states
+        return squares.clamp_min(0).sqrt(), torch.cdist(states, self.states, compute_mode=exact)
 
     def chunks(self, frames: Tensor, chunk_size: int) -> Tensor:
         """The actions from each of the frames (...) on: (..., chunk, A); past its episode's end, the last."""

@@ -41,6 +41,6 @@ __getattr__, __dir__, __all__ = open_door(
         "splits": ("list_datasets", "split_datasets"),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),
-        "views": ("Box", "View", "ViewConfig", "black_outside", "check_box"),
+        "views": ("Box", "View", "ViewConfig", "black_outside", "check_box", "contrast_table"),
     },
 )

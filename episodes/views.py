@@ -69,13 +69,16 @@ def weight_outside(image: np.ndarray, box: Box, weight: float) -> np.ndarray:
     normalised image by a map, 1 inside the box and `weight` outside (as a user's fork of ACT++ does, with 1.5
     and 0.5).
     """
-    mean = 255 * np.array(IMAGENET_MEAN)  # (3,)
-    values = np.arange(256)[:, None]
-    table = np.rint(mean + weight * (values - mean)).astype(np.uint8)  # (256, 3): by value, by channel
-    weighted = cv2.LUT(image, table[None])
+    weighted = cv2.LUT(image, contrast_table(weight)[None])
     x0, y0, x1, y1 = box
     weighted[y0:y1, x0:x1] = image[y0:y1, x0:x1]
     return weighted
+
+
+def contrast_table(weight: float) -> np.ndarray:
+    """(256, 3) uint8, by value and channel: each colour with `weight` times its contrast."""
+    mean = 255 * np.array(IMAGENET_MEAN)  # (3,)
+    return np.rint(mean + weight * (np.arange(256)[:, None] - mean)).astype(np.uint8)
 
 
 @dataclass(frozen=True)

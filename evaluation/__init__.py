@@ -35,7 +35,7 @@ __getattr__, __dir__, __all__ = open_door(
         "held_out": ("held_out_errors",),
         "intervals": ("NORMAL_95", "difference_interval", "wilson_interval"),
         "joins": ("Join",),
-        "opening": ("open_actor",),
+        "opening": ("checkpoint_references", "choose_cameras", "open_actor"),
         "outcomes": ("Outcome", "Summary", "write_summary"),
         "results": ("ARM", "content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate"),

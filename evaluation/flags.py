@@ -127,8 +127,8 @@ class ExecutionConfig(ComputeConfig):
         """ValueError if chunks of a policy cannot be joined as the flags say."""
         if self.join == "inpaint" and not policy.inpaints:
             raise ValueError(
-                "--join inpaint is for policies that draw their actions from noise, as Diffusion and Flow; "
-                "leave it out, or give --join fade"
+                "--join inpaint is for policies that draw their actions from noise, as Diffusion and Flow, "
+                "and not for .onnx files; leave it out, or give --join fade"
             )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from actors import Actor
+from actors import Actor, is_onnx
 from common import Workers, captioned, joint_plot, spread, tile, write_video
 from constants import Stream
 from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
@@ -266,7 +266,7 @@ def placed(job: EvalJob, workers: Workers) -> tuple[EvalJob, Workers]:
     """
     if job.flags.device != "auto" or not torch.cuda.is_available():
         return job, workers
-    is_small = (
+    is_small = is_onnx(job.checkpoint) or (
         sum(parameter.numel() for parameter in load_policy(job.checkpoint, "cpu", job.cameras).parameters())
         < SMALL
     )

@@ -19,10 +19,11 @@ __getattr__, __dir__, __all__ = open_door(
             "tell",
         ),
         "configs": ("ACTConfig", "PolicyConfig"),
+        "export": ("export_policy",),
         "plain_changes": ("centre_crop",),
         "ready": ("ready_to_act",),
         "registry": ("POLICIES",),
-        "run_files": ("BEST", "LAST", "run_checkpoint"),
+        "run_files": ("BEST", "LAST", "run_checkpoint", "run_folder"),
         "stored": (
             "FORMAT_VERSION",
             "Stored",

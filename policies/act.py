@@ -80,10 +80,16 @@ class ACTPolicy(Policy):
         if self._acts_by_prior:
             self.trust_prior(False)  # it was trained on codes that mean something else now
 
+    def draw_to_act(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        return {"uniform": self.prior.draw_noise(samples, generator)} if self._acts_by_prior else {}
+
     def act(self, obs: Batch, generator: torch.Generator | None = None) -> Tensor:
+        return self.act_on(obs, self.draw_to_act(len(obs["qpos"]), generator))
+
+    def act_on(self, obs: Batch, drawn: Batch) -> Tensor:
         latent = None
         if self._acts_by_prior:
-            latent = self.network.latent.one_hot(self.prior.generate(len(obs["qpos"]), generator))
+            latent = self.network.latent.one_hot(self.prior.generate(drawn["uniform"]))
         images = self.normalise_images(obs["images"])
         actions, _ = self.network(self.normalise_qpos(obs["qpos"]), images, latent=latent)
         return self.denormalise_actions(actions.float())

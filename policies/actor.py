@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from actors import Actor, Interface, Observation, Rest, Seen, Traits
+from actors import Actor, Interface, Observation, Rest, Seen, Traits, first_seed
 from common import autocast
 from policies.base import Known, Policy
 from policies.drawing import overlap_weights
@@ -56,8 +56,7 @@ class TorchActor(Actor):
         )
 
     def reset(self, key: Sequence[int]) -> None:
-        seed = np.random.SeedSequence(list(key)).generate_state(1, np.uint64)[0]
-        self._generator = torch.Generator(self.policy.device).manual_seed(int(seed))
+        self._generator = torch.Generator(self.policy.device).manual_seed(first_seed(key))
 
     def observe(self, observation: Observation) -> Seen:
         """It stays on the CPU: a copy to the device would wait for what the policy computes there."""

@@ -124,6 +124,18 @@ class Policy(nn.Module):
         """
         raise NotImplementedError
 
+    def draw_to_act(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        """The random numbers that `act` takes, one row for each sample, by their distribution, `normal` or
+        `uniform`; none if it takes none.
+
+        ValueError if they are not known before it acts.
+        """
+        return {}
+
+    def act_on(self, obs: Batch, drawn: Batch) -> Tensor:
+        """As `act`, given what `draw_to_act` returned."""
+        return self.act(obs)
+
     def act_given(self, obs: Batch, known: Known, generator: torch.Generator | None = None) -> Tensor:
         """As `act`, for a chunk whose beginning is known.
 

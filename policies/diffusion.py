@@ -31,6 +31,8 @@ class DiffusionPolicy(DrawingPolicy):
     def __init__(self, config: DiffusionConfig, interface: Interface, stats: Stats) -> None:
         super().__init__(config, interface, stats)
         self.scheduler = make_scheduler(config)
+        self.scheduler.set_timesteps(config.num_inference_timesteps)
+        self._steps: list[int] = self.scheduler.timesteps.tolist()
         # by diffusion step: the share of the variance that is not noise yet
         self.register_buffer("signal", self.scheduler.alphas_cumprod.clone(), persistent=False)
 
@@ -52,8 +54,12 @@ class DiffusionPolicy(DrawingPolicy):
         """The scheduler's; with ddim the noise at the beginning is all that is random, ddpm draws more at
         each.
         """
-        self.scheduler.set_timesteps(self.config.num_inference_timesteps)
-        return self.scheduler.timesteps.tolist()
+        return self._steps
+
+    def draw_to_act(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        if self.config.scheduler == "ddpm":
+            raise ValueError("--scheduler ddpm draws at every step; only ddim draws all before the first one")
+        return super().draw_to_act(samples, generator)
 
     def time(self, step: int) -> int:
         return step

@@ -125,6 +125,12 @@ class DrawingPolicy(Policy):
         cond = self.condition(obs)
         return self.denoise(self.noise(len(cond), generator), cond, generator)
 
+    def draw_to_act(self, samples: int, generator: torch.Generator | None = None) -> Batch:
+        return {"normal": self.noise(samples, generator)}
+
+    def act_on(self, obs: Batch, drawn: Batch) -> Tensor:
+        return self.denoise(drawn["normal"], self.condition(obs))
+
     def act_given(self, obs: Batch, known: Known, generator: torch.Generator | None = None) -> Tensor:
         """As `act`, for a chunk whose beginning is known (inpainting). Where a weight is 1, the chunk has the
         known action, to the bit.

@@ -22,7 +22,8 @@ BRIGHTNESS, CONTRAST, SATURATION = 0.3, 0.4, 0.5  # colour jitter, either way of
 SHIFT = 0.04  # of each side, either way
 
 
-def _cropped(height: int, width: int) -> tuple[int, int]:
+def cropped_size(height: int, width: int) -> tuple[int, int]:
+    """What `crop` keeps of a picture of a size."""
     return int(CROP * height), int(CROP * width)
 
 
@@ -43,7 +44,7 @@ def centre_crop(images: Tensor, names: Sequence[str]) -> Tensor:
     from torchvision.transforms import v2
 
     height, width = images.shape[-3:-1]
-    middle = v2.CenterCrop(_cropped(height, width))(images.movedim(-1, -3)).movedim(-3, -1)
+    middle = v2.CenterCrop(cropped_size(height, width))(images.movedim(-1, -3)).movedim(-3, -1)
     return _resized(middle, height, width)
 
 
@@ -69,13 +70,13 @@ def _cut(images: Tensor, numbers: Numbers, height: int, width: int) -> Tensor:
 
 
 def _draw_crop(height: int, width: int, _: Random) -> list[float]:
-    cropped = _cropped(height, width)
+    cropped = cropped_size(height, width)
     return [_below(whole - part + 1) for whole, part in zip((height, width), cropped, strict=True)]
 
 
 def _crop(images: Tensor, numbers: Numbers) -> Tensor:
     height, width = images.shape[-3:-1]
-    return _resized(_cut(images, numbers, *_cropped(height, width)), height, width)
+    return _resized(_cut(images, numbers, *cropped_size(height, width)), height, width)
 
 
 def _draw_rotation(height: int, width: int, _: Random) -> list[float]:

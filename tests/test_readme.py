@@ -196,6 +196,20 @@ def test_the_list_without_cuda_is_the_whole_list_but_cuda():
     assert not re.search("nvidia|cuda-|triton", cpu) and "://" not in whole + cpu
 
 
+def test_the_list_for_the_arm_is_a_part_of_the_whole():
+    arm, whole = (
+        [
+            line
+            for line in (ROOT / f"requirements-{name}.txt").read_text(encoding="utf-8").splitlines()
+            if "==" in line
+        ]
+        for name in ("arm", "cpu")
+    )
+    pins = {line.partition(" ")[0] for line in whole}
+    assert {line.partition(" ")[0] for line in arm} <= pins and "onnxruntime" in str(arm)
+    assert not re.search("torch|mujoco|matplotlib|scipy", str(arm))
+
+
 def test_make_demo_trains_and_evaluates_the_same_policy(monkeypatch):
     monkeypatch.chdir(ROOT)
     record, train, evaluate = make_commands("demo")

@@ -170,7 +170,11 @@ class RunConfig(FeedConfig, ComputeConfig):
         "task, e.g. sim_transfer_cube_scripted; any other name with --dataset_dir: what lies there",
         required=True,
     )
-    ckpt_dir: str = cli.flag(None, "folder for checkpoints, plots, videos and results", required=True)
+    ckpt_dir: str = cli.flag(
+        None,
+        "folder for checkpoints, plots, videos and results; with --eval also a policy.onnx",
+        required=True,
+    )
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
 
 
@@ -188,7 +192,8 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
     eval: bool = cli.flag(False, "evaluate a checkpoint (--ckpt_name) in simulation", group="evaluation")
     ckpt_name: str | None = cli.flag(
         None,
-        "checkpoint to evaluate; the one that the run's flags name, else policy_best.ckpt, if not given",
+        "checkpoint to evaluate, or policy.onnx; the one that the run's flags name, else policy_best.ckpt, "
+        "if not given",
         group="evaluation",
     )
     place_loss: float = cli.flag(

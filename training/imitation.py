@@ -18,12 +18,13 @@ from evaluation import (
     EvalJob,
     Settings,
     Summary,
+    choose_cameras,
     evaluate,
     evaluate_sweep,
     open_evaluation,
 )
-from policies import BEST, LAST, POLICIES, Policy, run_checkpoint
-from policy import choose_cameras, finish_policies, save_policy
+from policies import BEST, LAST, POLICIES, Policy, run_checkpoint, run_folder
+from policy import finish_policies, save_policy
 from tasks import Task
 from training.feeding import Data, load_data, make_feed
 from training.flags import TrainConfig, TrainingRunConfig
@@ -160,7 +161,7 @@ def open_view(config: TrainingRunConfig) -> LiveView | None:
 
 def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     """Evaluate a run's checkpoint in simulation; print the report and where everything is."""
-    folder, checkpoint = Path(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
+    folder, checkpoint = run_folder(config.ckpt_dir), run_checkpoint(config.ckpt_dir, config.ckpt_name)
     pick_device(config.device)  # a bad flag ends it before anything is written
     cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
     view = open_view(config)
@@ -184,7 +185,7 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
 
 def sweep_run(config: TrainingRunConfig, job: EvalJob, settings: Settings, view: LiveView | None) -> None:
     """Evaluate a run's checkpoint along the axes of a sweep; print the table and where everything is."""
-    folder = Path(config.ckpt_dir)
+    folder = run_folder(config.ckpt_dir)
     cells = read_sweep(config.disturb)
     result, kept = evaluate_sweep(job, cells, settings, folder, config, view)
     page = refresh_report(folder)

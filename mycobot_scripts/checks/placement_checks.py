@@ -22,7 +22,8 @@ def find_references(source: str | Path) -> dict[str, Reference]:
         FileNotFoundError: there is no such thing.
         ValueError: it has no references, or is damaged; one line.
     """
-    from policies import checkpoint_references, run_checkpoint  # torch: seconds
+    from evaluation import checkpoint_references
+    from policies import run_checkpoint
 
     path = Path(source)
     if path.suffix == ".json":

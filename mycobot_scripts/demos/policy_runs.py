@@ -178,7 +178,7 @@ def open_actors(
 
     `cameras` are those of checkpoints that name none, if a person says so.
     """
-    from policy import choose_cameras
+    from evaluation import choose_cameras
 
     actors = []
     for path in paths:

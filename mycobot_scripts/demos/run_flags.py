@@ -17,7 +17,7 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
     """Flags of model_runs.py; those of the arm come on top."""
 
     ckpt_dir: tuple[str, ...] | None = cli.flag(
-        None, "folder of the checkpoint; several run one after the other"
+        None, "folder of the checkpoint, or a policy.onnx; several run one after the other"
     )
     server: str | None = cli.flag(
         None, "instead of --ckpt_dir: HOST or HOST:PORT of policy_server.py on another machine"
@@ -112,7 +112,9 @@ class ModelRunsConfig(PlacementConfig, ExecutionConfig):
     @property
     def folder(self) -> Path:
         """Where the runs' episodes go."""
-        return Path(self.output_dir or Path(self.ckpt_dir[0]) / ARM).resolve()
+        from policies import run_folder
+
+        return Path(self.output_dir or run_folder(self.ckpt_dir[0]) / ARM).resolve()
 
     @property
     def checkpoints(self) -> list[Path]:

@@ -53,7 +53,7 @@ def open_policies(config: ModelRunsConfig, setup: Setup, task: Task) -> RunPolic
         check_fit(actor, task, title)
         references = stored_references(actor.references, f"{title}: its references")
         return RunPolicies([actor], title, (actor.about.name,), actor.about.version, references)
-    from policies import checkpoint_references
+    from evaluation import checkpoint_references
 
     paths = config.checkpoints
     return RunPolicies(
