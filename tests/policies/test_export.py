@@ -12,9 +12,11 @@ from repository import ROOT
 from synthetic import SMALL, make_small
 
 import export_policy as script
+import policy_server
 from actors import Numbers, is_onnx, open_onnx
 from actors.onnx_actor import DRAWN
 from actors.onnx_file import ENTRY, VERSION
+from cameras import Reference
 from episodes.views import View
 from evaluation import checkpoint_references, open_actor
 from evaluation.execution import ChunkedExecution
@@ -38,6 +40,7 @@ def observation(seed: int, cameras=("top",), size=FRAME, dim: int = 14) -> dict:
 
 def exported(tmp_path, name: str, **flags):
     """A small policy and what its ONNX file acts with."""
+    tmp_path.mkdir(exist_ok=True)
     policy = make_small(name, **{**FLAGS.get(name, {}), **flags}).eval()
     if policy.config.__dict__.get("use_vq"):
         policy.trust_prior(True)
@@ -162,8 +165,6 @@ def call(tmp_path, *flags) -> str:
 
 def test_the_script(tmp_path, capsys):
     policy = make_small("CNNMLP").eval()
-    from cameras import Reference
-
     picture = Reference(np.full((60, 80, 3), 90, np.uint8), np.ones((60, 80), bool))
     save_policy(tmp_path / "policy_best.ckpt", policy, step=1, references={"top": picture.plain()})
     output = tmp_path / "small" / "policy.onnx"
@@ -180,8 +181,31 @@ def test_the_script(tmp_path, capsys):
     assert is_onnx(output) and run_checkpoint(output) == output
     with pytest.raises(ValueError, match="--ckpt_name is a.ckpt; --ckpt_dir is a file already"):
         run_checkpoint(output, "a.ckpt")
+    with pytest.raises(ValueError, match="runs at the arm; to serve a policy, give its checkpoint's folder"):
+        policy_server.open_server(policy_server.parse_flags(["--ckpt_dir", str(output)]))
     assert "must end in .onnx" in call(tmp_path, "--ckpt", "policy_best.ckpt", "--output", "policy.pt")
     assert "no checkpoint none.ckpt" in call(tmp_path, "--ckpt", "none.ckpt")
+
+
+@pytest.mark.slow
+def test_an_evaluation_in_simulation(tmp_path):
+    exported(tmp_path / "run", "CNNMLP")
+    flags = (
+        "--task_name",
+        "sim_transfer_cube_scripted",
+        "--eval",
+        "--num_rollouts",
+        "1",
+        "--num_videos",
+        "1",
+    )
+    for where in (("--ckpt_dir", "run/policy.onnx"), ("--ckpt_dir", "run", "--ckpt_name", "policy.onnx")):
+        command = [sys.executable, ROOT / "imitate_episodes.py", *flags, *where]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0 and "of 1 rollouts succeeded" in done.stdout, done.stderr
+    run = tmp_path / "run"
+    assert (run / "result_policy.json").is_file() and (run / "report.html").is_file()
+    assert len(list((run / "evaluations").iterdir())) == 2
 
 
 class TestFiles:
