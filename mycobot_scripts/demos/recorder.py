@@ -33,6 +33,8 @@ MAX_LATE = 5  # extra attempts at an episode because of late states
 CALM_PATIENCE = 60.0  # s that the recorder waits for a line that is late
 MAX_ATTEMPTS = 10  # at an episode on the twin, before the script is taken to be broken
 JOG_TIME = 60  # s that a person drives at most; enter ends it
+# of a motion's steps: so many may be clamped or left out where the twin succeeds; what was sent is recorded
+ROUGH = 0.1
 SETTLING = 1.0  # s after the last step in which the twin may still find a success: arm and gripper lag
 ANSWERS = {"k": "keep", "f": "failure", "r": "redo", "q": "quit"}
 
@@ -262,21 +264,25 @@ class Recorder:
             return self._end(recording, "quit" if wish == "quit" else "redo")
         success, trouble = self._twin_success() if self._session.is_twin else None, self._trouble()
         if self._is_automatic:
-            if trouble:
+            is_rough = self._changed() > ROUGH * len(recording)
+            if is_rough:
                 print(f"episode {index}: {trouble}")
-            return self._end(recording, "keep" if success and not trouble else "redo", success)
+            return self._end(recording, "keep" if success and not is_rough else "redo", success)
         facts = "" if success is None else f"{'success' if success else 'no success'}; "
         facts += f"{trouble}; " if trouble else ""
         question = f"episode {index}: {facts}[k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
         return self._end(recording, self._session.keys.ask(question, ANSWERS), success)
 
     def _trouble(self) -> str:
-        """Why a motion that was played is a bad demonstration; empty if it is not."""
-        robot = self._session.robot
-        clamped, missed = robot.guard.clamped.total(), robot.timing.missed
-        if self._jogging is not None or not clamped + missed:
+        """Why a motion that was played may be a bad demonstration; empty if it is not."""
+        if self._jogging is not None or not self._changed():
             return ""
+        clamped, missed = self._session.robot.guard.clamped.total(), self._session.robot.timing.missed
         return f"{clamped} commands were clamped, {missed} steps left out: a bad demonstration"
+
+    def _changed(self) -> int:
+        """Steps of the motion that were clamped or left out."""
+        return self._session.robot.guard.clamped.total() + self._session.robot.timing.missed
 
     def _stopped(self, recording: Recording) -> str:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""

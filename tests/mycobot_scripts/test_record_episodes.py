@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +72,20 @@ def test_a_motion_that_the_limits_change_is_said_to_be_a_bad_demonstration(tmp_p
     with make_rig(Person("enter", "k"), replace(LIMITS, max_step=20.0)) as rig:
         assert recorded(rig, config(tmp_path, sequence=str(tmp_path / "jump.json"))) == [True]
     assert "commands were clamped" in rig.person.questions[-1]
+
+
+@pytest.mark.parametrize(("clamped", "verdict"), [(0, "keep"), (10, "keep"), (11, "redo")])
+def test_a_few_clamped_commands_do_not_spoil_what_succeeds_on_the_twin(monkeypatch, capsys, clamped, verdict):
+    robot = SimpleNamespace(
+        guard=SimpleNamespace(clamped=Counter(gripper=clamped)), timing=SimpleNamespace(missed=0)
+    )
+    recorder = Recorder.__new__(Recorder)
+    recorder._session = SimpleNamespace(robot=robot, is_twin=True)
+    recorder._config, recorder._jogging = SimpleNamespace(ask=False, guide=False, jog=None), None
+    monkeypatch.setattr(Recorder, "_twin_success", lambda self: True)
+    monkeypatch.setattr(Recorder, "_end", lambda self, recording, wish, success: wish)
+    assert recorder._decide(range(100), 3) == verdict
+    assert ("episode 3: 11 commands were clamped" in capsys.readouterr().out) == (verdict == "redo")
 
 
 def test_waypoints_are_played_and_recorded_as_sent(tmp_path, sequence, capsys):
