@@ -8,6 +8,7 @@ import pytest
 from browser import wait_until
 from synthetic import make_dataset
 
+from cockpit_app.arm import ArmDefaults
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, WEB, Cockpit
@@ -26,9 +27,10 @@ return [...document.querySelectorAll(controls)]
 
 
 @pytest.fixture
-def cockpit(driver, tmp_path):
+def cockpit(driver, tmp_path, request):
     (tmp_path / "runs").mkdir()
-    cockpit = Cockpit(Places.of("data", "runs", tmp_path), keep_token(tmp_path / "runs" / FOLDER))
+    arm = ArmDefaults(getattr(request, "param", "mycobot320"))
+    cockpit = Cockpit(Places.of("data", "runs", tmp_path), keep_token(tmp_path / "runs" / FOLDER), arm=arm)
     yield cockpit
     driver.get("about:blank")  # a page that finds nobody complains
     cockpit.close()
@@ -243,6 +245,43 @@ def test_from_an_empty_folder_to_a_policy_that_runs_by_clicks_alone(driver, cock
     wait_long(driver, f"document.querySelector('.job') && {done}")
     wait_until(driver, "document.querySelector('.films video')?.readyState > 0")
     assert (cockpit.places.runs / "few/policy_last.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cockpit", ["twin"], indirect=True)
+def test_from_an_empty_folder_to_a_policy_on_the_twin_by_clicks_alone(driver, cockpit):
+    done = "document.querySelector('.job')?.dataset.state === 'done'"
+    open_page(driver, cockpit, "record")
+    choose(driver, "arm_record")
+    write(driver, "Name of the dataset", "few")
+    write(driver, "Episodes", "2")
+    press(driver, "Start recording")
+    wait_until(driver, "document.querySelector('.seat .camera.live')")
+    wait_long(driver, f"!document.querySelector('.seat .desk') && {done}")
+    assert all(Episode.load(cockpit.places.data / f"few/episode_{i}.hdf5").success for i in range(2))
+    driver.execute_script("location.hash = 'train'")
+    write(driver, "Steps", "20")
+    write(driver, "Name of the run", "few")
+    press(driver, "Memory and time it takes")
+    wait_long(driver, f"{done} && document.querySelector('.job pre').textContent.includes('dry run: memory')")
+    press(driver, "Start training")
+    wait_long(driver, f"document.querySelectorAll('.job').length === 2 && {done}")
+    driver.execute_script("location.hash = 'run'")
+    choose(driver, "arm_run")
+    write(driver, "Attempts", "1")
+    press(driver, "Start")
+    wait_until(driver, "document.querySelector('.seat .camera.live')")
+    wait_long(driver, f"!document.querySelector('.seat .desk') && {done}")
+    assert Episode.load(cockpit.places.runs / "few/arm/episode_0.hdf5").success is False, (
+        "20 steps teach nothing"
+    )
+
+
+def choose(driver, value):
+    """Choose the card of a value."""
+    find = f"document.querySelector('input[type=radio][value={value}]')"
+    wait_until(driver, f"{find} && !{find}.disabled")
+    driver.execute_script(f"{find}.click()")
 
 
 def wait_long(driver, condition):
