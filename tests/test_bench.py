@@ -81,6 +81,14 @@ ROWS = {
         "1 camera once more",
     ],
     "peers.py": ["a training step, 48x64", "a chunk, 48x64"],
+    "onnx_latency.py": [
+        "torch",
+        "torch, compiled",
+        "ready to act",
+        "onnxruntime",
+        "onnxruntime, int8",
+        "OpenVINO",
+    ],
     "latency.py": [
         "ACT++'s network",
         *POLICIES,
