@@ -275,6 +275,7 @@ def test_from_an_empty_folder_to_a_policy_on_the_twin_by_clicks_alone(driver, co
     assert Episode.load(cockpit.places.runs / "few/arm/episode_0.hdf5").success is False, (
         "20 steps teach nothing"
     )
+    driver.get_log("browser")  # pages ask a moment longer than a desk is there
 
 
 def choose(driver, value):
