@@ -97,7 +97,7 @@ def _check_packages() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"to export a policy, install onnx and onnxscript: pip install ({error})"
+            f"to export a policy, onnx and onnxscript are needed: {INSTALL} ({error})"
         ) from error
 
 
