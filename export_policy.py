@@ -1,11 +1,11 @@
 """Write a trained policy as an ONNX file, which runs without PyTorch.
 
-    python3 export_policy.py --ckpt runs/demo/policy_best.ckpt --output policy.onnx
-    python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir policy.onnx --eval
-    python3 model_runs.py --robot twin --ckpt_dir policy.onnx --task_name sim_mycobot320_choose_scripted
+    python3 export_policy.py --ckpt runs/demo/policy_last.ckpt
+    python3 export_policy.py --ckpt runs/demo_twin/policy_last.ckpt --output arm.onnx --int8
 
-The file takes the arm's state and the cameras' pictures as they are, and gives a chunk of actions. To run it,
-requirements-arm.txt is enough.
+The file takes the arm's state and the cameras' pictures as they are, and gives a chunk of actions.
+imitate_episodes.py --eval and model_runs.py take it as --ckpt_dir. To run it on an arm, requirements-arm.txt
+is enough.
 """
 
 from __future__ import annotations

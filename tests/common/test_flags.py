@@ -23,7 +23,11 @@ SCRIPTS = [
     for path in PATHS
     if "cli.run(" in path.read_text(encoding="utf-8")
 ]
-BASE = {"replay_episodes": ["--dataset_dir", "d"], "mycobot_scripts.replay_episode": ["--dataset_dir", "d"]}
+BASE = {
+    "replay_episodes": ["--dataset_dir", "d"],
+    "mycobot_scripts.replay_episode": ["--dataset_dir", "d"],
+    "model_runs": ["--ckpt_dir", "d"],
+}
 NO_NUMBERS = ("nan", "inf", "-inf", "1e400", "", " ", "many", "٣", "1_000", "５", "0x10", "9" * 5000)
 NUMBERS = ("0", "-1", "-0.5", "1e-9", "1.5", "99999999999", "1e308", "-99999999999999999999999")
 NO_TEXTS = ("", "  ", "a\nb", "\x00")
@@ -106,7 +110,9 @@ def value_of(made, name):
     """The value of a flag among the configs that a parser made."""
     configs = made if isinstance(made, tuple) else (made,)
     parts = [
-        part for c in configs for part in (c, *(getattr(c, n, None) for n in ("limits", "servo", "config")))
+        part
+        for c in configs
+        for part in (c, *(getattr(c, n, None) for n in ("limits", "servo", "config", "teleop")))
     ]
     return next(getattr(part, name) for part in parts if hasattr(part, name))
 
@@ -175,7 +181,7 @@ SENSELESS = {  # by script, separated by bars
         "99999999999 | --accumulate 99999999999 | --batch_size 99999999999 | --first_rollout 99999999999 "
         "| --num_videos ٣ | --resume --overwrite | --task_name '' | --dataset_dir '' | --seed "
         "9223372036854775808 | --hidden_dim 12 --nheads 5 | --hidden_dim 6 --nheads 2 | --no_encoder "
-        "--use_vq | --config '' | --query_every 3 --temporal_agg"
+        "--use_vq | --config '' | --query_every 0"
     ),
     "record_sim_episodes": (
         "--num_episodes 99999999999 | --hesitate 99999999999 | --noise 1e308 | --seed -1"
@@ -201,7 +207,7 @@ def test_what_makes_no_sense_is_refused_before_anything_else(script, monkeypatch
     capsys.readouterr()
     needed = [word for name, good in line.needed.items() for word in (f"--{name}", good)]
     for words in SENSELESS[script].split(" | "):
-        made, text = outcome(line.parse, [*needed, *shlex.split(words)], capsys)
+        made, text = outcome(line.parse, [*line.first, *needed, *shlex.split(words)], capsys)
         assert made is None and "--" in text, words
 
 

@@ -11,6 +11,7 @@ from episodes.frames import JpegFrames
 from episodes.sampling import Shares, StartSampler
 from episodes.stats import dataset_stats
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
+from policies.actor import TorchActor
 from policies.base import Policy
 from policies.registry import POLICIES
 from training.flags import TrainConfig
@@ -64,7 +65,7 @@ def test_one_and_two_arms_up_to_three_cameras_chunks_longer_than_the_episode(nam
 def test_every_policy_is_executed_either_way(name, kind):
     """As an environment shows it one observation after the other; an episode can be repeated exactly."""
     flags = {"observation_horizon": 2, "action_horizon": 4} if can_look_back(name) else {}
-    execute = kind(make_small(name, **flags).eval())
+    execute = kind(TorchActor(make_small(name, **flags).eval()))
     rng = np.random.default_rng(0)
     shown = [
         {"qpos": rng.random(14), "images": {"top": rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)}}
