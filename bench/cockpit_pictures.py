@@ -51,8 +51,10 @@ def sheet(driver, cockpit: Cockpit, page: str) -> np.ndarray:
     )
 
 
-def connect(cockpit: Cockpit) -> Job:
-    """Drive the twin, whose desk the page then shows."""
+def connect(driver, cockpit: Cockpit) -> Job:
+    """Drive the twin, whose desk the page then shows; without a page it would not begin."""
+    driver.get(cockpit.address)
+    driver.get(f"{cockpit.url}/?again#arm")
     words, _ = cockpit.programs.command("drive", {})
     job = cockpit.jobs.start("drive", words, "", {}, cockpit.places.here, {"desk": DESK})
     while not has_desk(job):
@@ -76,7 +78,7 @@ def main() -> None:
         for program in ("record", "train", "evaluate", "change_delete"):
             cockpit.programs.told(program, {})  # so that no picture waits for it
         for page in PAGES:
-            job = connect(cockpit) if page == "arm" else None
+            job = connect(driver, cockpit) if page == "arm" else None
             path = DOCS / f"cockpit_{page}.jpg"
             cv2.imwrite(str(path), sheet(driver, cockpit, page), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             print(path)
