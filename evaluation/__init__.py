@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = open_door(
             "ChunkedExecution",
             "Execution",
             "TemporalEnsemble",
+            "waiting_execution",
         ),
         "flags": (
             "JOINS",

@@ -13,7 +13,7 @@ import numpy as np
 
 from actors import Actor, Observation, Rest, Seen
 from evaluation.ensembling import Predictions
-from evaluation.flags import ACT_DECAY
+from evaluation.flags import ACT_DECAY, ExecutionConfig
 from evaluation.joins import Join
 
 
@@ -189,3 +189,12 @@ class TemporalEnsemble(Execution):
             newest = (self._step, self._ask())
             self._predictions.join_in(newest, self._step, self._join, self.query_every)
         return self._join(self._predictions.at(self._step))
+
+
+def waiting_execution(actor: Actor, flags: ExecutionConfig, fps: float) -> Execution:
+    """How chunks are executed where the world waits for each; ValueError if they are too short for that."""
+    join = Join.of(actor, flags, fps)
+    if flags.temporal_agg:
+        every = flags.query_every or 1
+        return TemporalEnsemble(actor, flags.ensemble_decay, join, flags.ensemble_drop, every)
+    return ChunkedExecution(actor, flags.query_every, join)

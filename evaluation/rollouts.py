@@ -18,9 +18,8 @@ from constants import Stream
 from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
 from episodes import Episode, JpegFrames
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, rollout_steps, watched
-from evaluation.execution import ChunkedExecution, Execution, TemporalEnsemble
+from evaluation.execution import Execution, waiting_execution
 from evaluation.flags import EvalConfig
-from evaluation.joins import Join
 from evaluation.opening import open_actor
 from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import content_version
@@ -66,12 +65,7 @@ class EvalJob:
 
     def execute(self, actor: Actor) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""
-        flags, join = self.flags, Join.of(actor, self.flags, self.task.fps)
-        if flags.temporal_agg:
-            return TemporalEnsemble(
-                actor, flags.ensemble_decay, join, flags.ensemble_drop, flags.query_every or 1
-            )
-        return ChunkedExecution(actor, flags.query_every, join)
+        return waiting_execution(actor, self.flags, self.task.fps)
 
     def quality(self, actor: Actor | None) -> str:
         """How the simulation is rendered: as it was for training, if not given."""

@@ -35,17 +35,14 @@ RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
 
 def make_execution(actor: Actor, config: ModelRunsConfig, fps: float) -> Execution:
     """How an actor's chunks are executed."""
-    from evaluation import BackgroundEnsemble, BackgroundExecution, ChunkedExecution, Join, TemporalEnsemble
+    from evaluation import BackgroundEnsemble, BackgroundExecution, Join, waiting_execution
 
-    join, decay, most = Join.of(actor, config, fps), config.ensemble_decay, config.ensemble_drop
-    background = {"now": clock.now, "join": join}
-    if config.temporal_agg:
-        every = config.query_every or 1
-        if config.sync:
-            return TemporalEnsemble(actor, decay, join, most, every)
-        return BackgroundEnsemble(actor, fps, decay, most, every, **background)
     if config.sync:
-        return ChunkedExecution(actor, config.query_every, join)
+        return waiting_execution(actor, config, fps)
+    background = {"now": clock.now, "join": Join.of(actor, config, fps)}
+    if config.temporal_agg:
+        decay, most, every = config.ensemble_decay, config.ensemble_drop, config.query_every or 1
+        return BackgroundEnsemble(actor, fps, decay, most, every, **background)
     return BackgroundExecution(actor, fps, config.query_every, **background)
 
 
