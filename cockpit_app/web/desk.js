@@ -177,6 +177,11 @@ class Now {
   }
 }
 
+// A line that was said; the twin's own page in it, which is served by this machine alone, can be followed.
+const TWIN_PAGE = /(http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]+)/;
+const withLink = (text) => text.split(TWIN_PAGE).map((part) => (
+  TWIN_PAGE.test(part) ? h("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
+
 // How far it is, what the policy does, what was said.
 class Report {
   constructor() {
@@ -188,7 +193,7 @@ class Report {
     this.chunk = h("div", { class: "far", hidden: true }, this.chunkBar, this.chunkText);
     this.outcome = h("p", { class: "amount" });
     this.list = h("ol", { class: "said", role: "log", "aria-label": t("what was said"), tabindex: "0" });
-    this.lines = new Keyed(this.list, (one) => one.n, (one) => ({ element: h("li", {}, one.text) }));
+    this.lines = new Keyed(this.list, (one) => one.n, (one) => ({ element: h("li", {}, ...withLink(one.text)) }));
     this.empty = h("p", { class: "soft" }, t("nothing was said yet"));
     this.element = h("section", { class: "card report" }, this.steps, this.chunk, this.outcome, this.empty, this.list);
   }

@@ -3,10 +3,11 @@
 import { get, view } from "./api.js";
 import { h, say, sayName, show, Keyed } from "./dom.js";
 import { JobCard, isRunning, startJob } from "./jobs.js";
-import { number, t } from "./texts.js";
+import { has, number, t } from "./texts.js";
 
 const ASIDE = ["check", "report"]; // programs whose newest job about the dataset is shown
 const outcome = (one) => ({ true: t("success"), false: t("failure") })[one.success] ?? "–";
+const style = (one) => (has(`moved as ${one.style}`) ? t(`moved as ${one.style}`) : one.style || "–");
 const name = (one) => (one.number === null ? one.name : t("episode {n}", { n: number(one.number) }));
 
 export class Takes {
@@ -119,7 +120,7 @@ class Row {
   update(one) {
     this.one = one;
     const length = one.problem ?? t("{n} s", { n: number(one.seconds, 1) });
-    [length, outcome(one), one.style || "–"].forEach((words, place) => say(this.cells[place], words));
+    [length, outcome(one), style(one)].forEach((words, place) => say(this.cells[place], words));
     if (this.replay) show(this.replay, this.list.dataset.replays);
     this.cells[1].classList.toggle("problem", one.success === false);
   }

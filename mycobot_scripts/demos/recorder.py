@@ -124,7 +124,10 @@ class Recorder:
     def _guided(self) -> Motion | None:
         session = self._session
         if session.robot.reset().last():
-            return None
+            reason = session.robot.stopped or PRESSED_Q
+            if reason in BY_HAND:
+                return None
+            raise RuntimeError(f"the arm is not at its start pose, where guiding begins: {reason}")
         if session.is_twin:
             print(f"lead the arm in a browser: {session.twin.page}")
         poses = Guiding(session.servo, session.operator, float(session.robot.start[-1])).capture()

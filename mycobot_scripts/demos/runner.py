@@ -80,7 +80,7 @@ class Runner:
         self._corrections = Corrections(
             self._folder / "corrections",
             self._task.cameras,
-            as_recorded(self._task, session.is_twin, config.disturb),
+            as_recorded(self._task, session.is_twin, "person", config.disturb),
         )
         self._take_over = TakeOver(
             self._parts,
@@ -161,7 +161,7 @@ class Runner:
         return self._session.keys.ask(question, {"enter": True, "q": False})
 
     def _begin_recording(self) -> Recording:
-        facts = as_recorded(self._task, self._session.is_twin, self._config.disturb)
+        facts = as_recorded(self._task, self._session.is_twin, "policy", self._config.disturb)
         if self._session.is_twin:
             facts |= {
                 "seed": self._config.seed,

@@ -305,8 +305,17 @@ def start_rng(seed: int, episode: int) -> np.random.Generator:
     return np.random.default_rng([seed, Stream.RECORD, episode])
 
 
-def as_recorded(task: Task, is_twin: bool, disturb: Sequence[str] | None = None) -> dict[str, object]:
-    """Facts that a recorded episode's file holds (`demos.Recording`); `disturb` are words of `--disturb`."""
+def as_recorded(
+    task: Task, is_twin: bool, style: str = "script", disturb: Sequence[str] | None = None
+) -> dict[str, object]:
+    """Facts that a recorded episode's file holds (`demos.Recording`).
+
+    Args:
+        task: what was done.
+        is_twin: whether the twin did it.
+        style: how the arm was moved: as a script, a person or a policy does it.
+        disturb: words of `--disturb`.
+    """
     of_twin = {"render_quality": "fast", "pace": clock.pace()} if is_twin else {}
     fps = max(1, round(task.fps))  # a run's may be a fraction; a file holds whole steps
     words = " ".join(disturb or ())
@@ -315,6 +324,7 @@ def as_recorded(task: Task, is_twin: bool, disturb: Sequence[str] | None = None)
         "fps": fps,
         "sim": is_twin,
         "robot": MYCOBOT.name,
+        "style": style,
         "disturbed": words,
         **of_twin,
     }

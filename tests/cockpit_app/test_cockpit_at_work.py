@@ -86,6 +86,8 @@ def test_episodes_are_listed_with_a_film_of_the_last(driver, cockpit):
     show(driver, cockpit, "data")
     press(driver, "Episodes")
     wait_until(driver, "document.querySelectorAll('.takes tbody tr').length === 2")
+    style = "return document.querySelector('.takes td[data-head=Style]').textContent"
+    assert driver.execute_script(style) == "as the script"
     wait_until(driver, "document.querySelector('.take video').readyState > 0")
     wait_until(driver, "document.querySelector('.take figcaption').textContent.startsWith('Episode 1')")
 

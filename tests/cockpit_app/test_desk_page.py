@@ -140,6 +140,21 @@ def test_a_question_is_answered_by_button_or_key(driver, desk):
     assert desk.answers[-1]["line"] == "a b" and desk.stops == 0
 
 
+def test_only_the_twins_own_page_is_a_link(driver, desk):
+    address = "http://127.0.0.1:4000/?token=Ab-9_x"
+    lines = [
+        f"look at it: {address} in a browser",
+        "http://127.0.0.1.evil.org:1/?token=a",
+        "javascript:1 <a>",
+    ]
+    desk.state["said"] = [{"n": n, "text": text} for n, text in enumerate(lines, start=2)]
+    wait_until(driver, "document.querySelectorAll('.said li').length === 3")
+    said = "[...document.querySelectorAll('.said li')].map((one) => one.textContent)"
+    assert driver.execute_script(f"return {said}") == lines
+    links = "[...document.querySelectorAll('.said a')].map((one) => [one.href, one.target, one.rel])"
+    assert driver.execute_script(f"return {links}") == [[address, "_blank", "noopener noreferrer"]]
+
+
 def test_who_has_no_control_watches_until_it_is_taken(driver, desk):
     desk.state["owner"] = "somebody"
     wait_until(driver, "document.querySelector('.others').checkVisibility()")

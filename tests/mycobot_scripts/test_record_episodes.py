@@ -27,6 +27,7 @@ from mycobot_scripts.demos.recorder import RecordArmConfig, Recorder
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.waypoints import Motion, Pose, names
 from mycobot_scripts.kinematics.units import on_the_wire
+from mycobot_scripts.robot.person import PRESSED_Q
 from mycobot_scripts.robot.session import Setup, add_robot_flags, read_setup
 from tasks.starts import distance_from, sample_start
 
@@ -298,6 +299,19 @@ def test_servos_are_released_only_after_a_yes(tmp_path):
     with make_rig(Person("n")) as rig:
         assert not Recorder(rig.session, config(tmp_path, guide=True)).prepare()
         assert not rig.session.servo.released
+
+
+def test_guiding_does_not_begin_elsewhere(tmp_path):
+    """A fault on the way to the start pose is an error; a person's wish is none."""
+    with make_rig(Person()) as rig:
+        robot = rig.session.robot
+        robot.reset = lambda: SimpleNamespace(last=lambda: True)
+        recorder = Recorder(rig.session, config(tmp_path, guide=True))
+        robot.stopped = PRESSED_Q
+        assert not recorder.prepare()
+        robot.stopped = "the arm's state is 0.81 s old"
+        with pytest.raises(RuntimeError, match="not at its start pose.*0.81 s old"):
+            recorder.prepare()
 
 
 def test_jogging(tmp_path):
