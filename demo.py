@@ -22,7 +22,7 @@ if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None
     how = ROOT / "docs" / "install.md"
     sys.exit(f"error: {sys.executable} has no package {missing[0]}; enter the environment, or make it: {how}")
 
-from common import PYTHON, cli  # noqa: E402
+from common import cli, command_line  # noqa: E402
 
 # Small images, and a small network that learns from scratch, in half of the preset's samples: docs/train.md.
 BRIEF = "--config presets/small.json --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2"
@@ -78,7 +78,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> DemoConfig:
 def main() -> None:
     config = parse_flags()
     for command in commands(config.twin):
-        print(f"{PYTHON} {command}", flush=True)
+        print(command_line(command), flush=True)
         if not config.dry_run:
             run(command.split())
 

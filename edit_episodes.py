@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import Workers, cli, hold, read_plan
+from common import Workers, cli, command_line, hold, read_plan
 from dataset_tools import (
     AlignFlags,
     CheckFlags,
@@ -113,7 +113,8 @@ def _example(name: str, command: SubCommand) -> str:
     words = {"dataset_dir": "data/mine", "output_dir": "data/new", "steps": "300", "fps": "25"}
     words["from"] = "downloads/demo.hdf5"
     needed = [flag.name for flag in cli.flags_of_type(command.flags) if flag.rule.required]
-    return " ".join([f"python3 edit_episodes.py {name}", *(f"--{flag} {words[flag]}" for flag in needed)])
+    given = [f"--{flag} {words[flag]}" for flag in needed]
+    return command_line(" ".join(["edit_episodes.py", name, *given]))
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[str, Any]:

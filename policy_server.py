@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from actors import DEFAULT_PORT, Actor, PolicyServer, Served, checked_token, needs_token
-from common import PYTHON, PrecisionConfig, cli
+from common import PrecisionConfig, cli, command_line
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def tell(server: PolicyServer) -> None:
     token = "" if server.is_open else f" --token {server.token}"
     print(f"serving {server.about.name} at {host}:{port}; on the arm's machine:")
     print(
-        f"  {PYTHON} model_runs.py --server {name}:{port}{token} --output_dir ... --task_name ...", flush=True
+        f"  {command_line('model_runs.py')} --server {name}:{port}{token} --output_dir ... --task_name ...",
+        flush=True,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, check_folder, check_whole, cli, hold, remove_unfinished, spread
+from common import Workers, check_folder, check_whole, cli, command_line, hold, remove_unfinished, spread
 from constants import STYLES, Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header, read_start
 from evaluation import (
@@ -261,7 +261,7 @@ def complete(config: RecordConfig) -> tuple[RecordConfig, Task]:
     if task.scene is None:
         raise ValueError(
             f"task {task.name!r} belongs to a real arm, and has no scene to simulate; record it with: "
-            f"python3 mycobot_scripts/record_episodes.py --task_name {task.name}"
+            f"{command_line('mycobot_scripts/record_episodes.py')} --task_name {task.name}"
         )
     if config.teleop:
         task = human_task(task)
@@ -303,7 +303,7 @@ def record(config: RecordConfig, task: Task) -> None:
     else:
         record_scripted(config, task, missing)
     if episode_path(folder, 0).exists():
-        print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+        print(f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {folder} --episode_idx 0")
 
 
 def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ from actors.actor import Actor, Rest, Seen, Traits
 from actors.interface import Interface, Observation
 from actors.messages import ACT, CONTENT_TYPE, GREET, MOST_BYTES, PROTOCOL, pack, unpack
 from actors.serving import Ask, Served, checked_token
-from common import from_plain
+from common import command_line, from_plain
 from episodes import encode_jpeg
 
 DEFAULT_PORT = 8020
@@ -122,7 +122,8 @@ class RemoteActor(Actor):
             values, pictures = unpack(self._line.ask(GREET, pack({"protocol": PROTOCOL}), GREETING_TIME))
         except _Lost as lost:
             raise ConnectionError(
-                f"no policy server answers at {place} ({lost}); start one there: python3 policy_server.py"
+                f"no policy server answers at {place} ({lost}); start one there: "
+                + command_line("policy_server.py")
             ) from None
         about = values.get("about")
         spoken = about.get("protocol") if isinstance(about, Mapping) else None

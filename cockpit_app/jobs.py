@@ -23,7 +23,7 @@ from typing import Any
 
 from cockpit_app.places import ROOT
 from cockpit_app.runner import END, ENDED, JOB, OUTPUT, STARTED, STOP, write_json
-from common import PYTHON, began
+from common import began, command_line
 
 TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
@@ -248,7 +248,7 @@ class Jobs:
 def shown(command: list[str], place: Path) -> str:
     """A command as a person would type it in a folder."""
     script = command[0] if place == ROOT else str(ROOT / command[0])
-    return f"{PYTHON} {shlex.join([script, *command[1:]])}"
+    return command_line(shlex.join([script, *command[1:]]))
 
 
 def _launch(folder: Path) -> None:

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "background": ("Background",),
         "cli": ("cli", "flag"),
+        "commands": ("PYTHON", "command_line", "this_command"),
         "compute_flags": ("ComputeConfig", "DeviceConfig", "PrecisionConfig", "SeedConfig"),
         "curves": (
             "BLUE",
@@ -82,7 +83,7 @@ __getattr__, __dir__, __all__ = open_door(
             "write_png",
             "write_video",
         ),
-        "processes": ("PYTHON", "began", "this_command", "who_opened"),
+        "processes": ("began", "who_opened"),
         "serving": ("LocalHandler", "LocalServer", "PAGE_STYLE", "Refused", "open_page"),
         "torch_files": ("check_room", "copied", "read_torch", "write_torch"),
     },

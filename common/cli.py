@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.commands import command_line
 from common.flag_json import flags_as_json
 from common.flag_values import MOST_SEED as MOST_SEED
 from common.flag_values import Flag, Kind, Rule, shown
 from common.flag_values import check as check
 from common.flag_values import flags_of_type as flags_of_type
-from common.processes import PYTHON
 
 Config = TypeVar("Config")
 
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
             if each.rule.required and name == each.name
         )
         command = " COMMAND" if self._subparsers else ""
-        self.usage = f"{PYTHON} {self.prog}{command}{needed} [options]"
+        self.usage = command_line(f"{self.prog}{command}{needed} [options]")
         return super().format_help()
 
     def error(self, message: str) -> Any:
@@ -136,7 +136,8 @@ def make_parser(description: str, titles: Sequence[str] = ()) -> Parser:
     """
     examples = re.findall(r"^ *(python3 .*(?:\\\n.*)*)$", description, re.MULTILINE)
     script = re.match(r"python3 (\S+\.py)", examples[0]) if examples else None
-    epilog = "\n".join(f"  {PYTHON}{re.sub(' +', ' ', example)[7:]}" for example in examples)
+    lines = (command_line(re.sub(" +", " ", example).removeprefix("python3 ")) for example in examples)
+    epilog = "\n".join(f"  {line}" for line in lines)
     parser = Parser(
         prog=script[1] if script else None,
         description=description.strip().splitlines()[0],

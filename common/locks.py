@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.processes import began, this_command
+from common.commands import this_command
+from common.processes import began
 
 if sys.platform == "win32":
     import msvcrt

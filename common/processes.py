@@ -15,7 +15,6 @@ import psutil
 
 from common.addresses import shown_command
 
-PYTHON = "python" if sys.platform == "win32" else "python3"  # as a person types it
 LOOK_EVERY = 0.2  # s between two checks whether a command still runs
 CLOCK_STEP = 3600.0  # s by which the clock may be moved while a file is written
 _SHARED_MEMORY = (
@@ -70,11 +69,6 @@ def has_ended(pid: int, place: str, changed: float) -> bool:
         return psutil.Process(pid).create_time() > changed + CLOCK_STEP  # another process has the number now
     except psutil.Error:
         return False
-
-
-def this_command() -> str:
-    """The command line of this process, as a person would give it, without passwords."""
-    return f"{PYTHON} {shown_command(sys.argv)}"
 
 
 _watched: set[int] = set()

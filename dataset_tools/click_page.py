@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import check_folder, cli
+from common import check_folder, cli, command_line
 from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
 from dataset_tools.placing import SightFlags, pictures_of, scene_task
 from tasks import Task, in_sight
@@ -56,8 +56,8 @@ def write_click_page(
             {"name": path.stem, "image": picture_url(image, QUALITY)} for path, image in pictures.items()
         ],
     }
-    words = ["python3", "edit_episodes.py", "places", "--dataset_dir", flags.dataset_dir]
+    words = ["edit_episodes.py", "places", "--dataset_dir", flags.dataset_dir]
     words += ["--output_dir", f"{flags.dataset_dir.rstrip('/')}_placed", "--task_name", task.name]
-    command = shlex.join([*words, "--clicks", "clicks.json"])
+    command = command_line(shlex.join([*words, "--clicks", "clicks.json"]))
     title = Path(flags.dataset_dir).name
     write_page(page, "clicks", shared="picture", title=title, command=command, data=script_json(data))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from common import command_line
 from doctor.survey import Examined, Survey
 from doctor.symptoms import JOINTS, LEAVE_OUT, Sign, symptom
 
@@ -40,7 +41,9 @@ def _copies(survey: Survey, later: int) -> list[Examined]:
     "action_is_state",
     JOINTS,
     "the policy learns to stand still",
-    "python3 edit_episodes.py shift_actions --dataset_dir {folder} --output_dir NEW --action next_state",
+    command_line(
+        "edit_episodes.py shift_actions --dataset_dir {folder} --output_dir NEW --action next_state"
+    ),
 )
 def action_is_state(survey: Survey) -> Iterator[Sign]:
     """Commands are the states of the same step."""
@@ -54,8 +57,8 @@ def action_is_state(survey: Survey) -> Iterator[Sign]:
     JOINTS,
     "it was guided by hand, so commands do not lead: an arm that lags behind its commands is too slow, and "
     "a gripper does not press",
-    "if the arm lags N steps: python3 edit_episodes.py shift_actions --dataset_dir {folder} "
-    "--output_dir NEW --steps N",
+    "if the arm lags N steps: "
+    + command_line("edit_episodes.py shift_actions --dataset_dir {folder} --output_dir NEW --steps N"),
 )
 def action_is_next_state(survey: Survey) -> Iterator[Sign]:
     """Commands are the states of the next step."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from common import command_line
 from constants import TASKS
 from doctor.survey import Examined, Survey
 from doctor.symptoms import JOINTS, LEAVE_OUT, Sign, symptom
@@ -134,7 +135,7 @@ def _are_same(one: Examined, other: Examined, apart: float) -> bool:
     "clustered_starts",
     JOINTS,
     "the policy guesses between the places it was shown, and beyond them",
-    "python3 report.py --runs {folder} --coverage says where to record next",
+    command_line("report.py --runs {folder} --coverage") + " says where to record next",
 )
 def clustered_starts(survey: Survey) -> Iterator[Sign]:
     """Objects start at few places, with gaps between them."""
@@ -221,8 +222,8 @@ def few_of_a_case(survey: Survey) -> Iterator[Sign]:
     "clock_drift",
     JOINTS,
     "the policy is run at the rate the files name, so it moves faster or slower than it was shown",
-    "record at a rate that computer and cameras hold; python3 edit_episodes.py relabel --fps sets what the "
-    "files say",
+    f"record at a rate that computer and cameras hold; {command_line('edit_episodes.py relabel --fps')} sets "
+    "what the files say",
 )
 def clock_drift(survey: Survey) -> Iterator[Sign]:
     """The clock of the steps goes faster or slower than the rate in the files."""

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cameras import PlacementLimits, Reference, judge_placement
+from common import command_line
 from doctor.survey import OVER_EXPOSED, WHITE, Examined, Survey, Usual
 from doctor.symptoms import LEAVE_OUT, PICTURES, WITHOUT_THEM, Sign, symptom
 
@@ -114,7 +115,7 @@ def _tints(picture: np.ndarray) -> np.ndarray:
     "exchanged_colors",
     PICTURES,
     "the policy does not know objects by their colour again",
-    "python3 edit_episodes.py recolor --dataset_dir {folder} --output_dir NEW --episodes {episodes}",
+    command_line("edit_episodes.py recolor --dataset_dir {folder} --output_dir NEW --episodes {episodes}"),
 )
 def exchanged_colors(survey: Survey) -> Iterator[Sign]:
     """Red and blue are exchanged in some episodes."""
@@ -130,7 +131,8 @@ def exchanged_colors(survey: Survey) -> Iterator[Sign]:
     "moved_camera",
     PICTURES,
     "the policy takes what is at one place for another, by as much as the camera moved",
-    "python3 edit_episodes.py split puts the episodes from before and after it apart; or " + LEAVE_OUT,
+    command_line("edit_episodes.py split")
+    + f" puts the episodes from before and after it apart; or {LEAVE_OUT}",
 )
 def moved_camera(survey: Survey) -> Iterator[Sign]:
     """A camera that stands still within episodes stood elsewhere in some of them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from common import command_line
 from doctor.survey import Examined, Survey
 from doctor.symptoms import JOINTS, Sign, symptom
 from episodes import listed
@@ -24,7 +25,7 @@ OTHER_UNIT = 20.0  # times: as much as commands and states may differ in size
     "stuck_joint",
     JOINTS,
     "its sensor or its motor is stuck, or a column is missing: the policy never sees what it commands",
-    "look at the joint's plot: python3 visualize_episodes.py --dataset_dir {folder}",
+    "look at the joint's plot: " + command_line("visualize_episodes.py --dataset_dir {folder}"),
 )
 def stuck_joint(survey: Survey) -> Iterator[Sign]:
     """A joint's state stands still while its command moves."""
@@ -73,8 +74,9 @@ def joint_never_moves(survey: Survey) -> Iterator[Sign]:
     "units",
     JOINTS,
     "limits, mirroring and the arm take radians, and grippers from 0 (closed) to 1 (open)",
-    "import the recordings with their units: python3 edit_episodes.py import --from {folder} "
-    "--output_dir NEW --joint_unit {unit} --gripper_range {closed} {opened}",
+    "import the recordings with their units: "
+    + command_line("edit_episodes.py import --from {folder} --output_dir NEW --joint_unit {unit} ")
+    + "--gripper_range {closed} {opened}",
 )
 def units(survey: Survey) -> Iterator[Sign]:
     """Joints are in no radians, grippers not between 0 and 1, or states and commands differ in unit."""

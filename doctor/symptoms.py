@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from common import command_line
 from doctor.survey import Examined, Survey
 
 JOINTS, PICTURES = "joints", "pictures"  # what a symptom looks at; joints come with the header
 LISTED = 6  # episodes that a line names
-WITHOUT_THEM = (
-    "to leave them out: python3 edit_episodes.py delete --dataset_dir {folder} --output_dir NEW "
-    "--episodes {episodes}"
+WITHOUT_THEM = "to leave them out: " + command_line(
+    "edit_episodes.py delete --dataset_dir {folder} --output_dir NEW --episodes {episodes}"
 )
 LEAVE_OUT = f"look at them; {WITHOUT_THEM}"
 

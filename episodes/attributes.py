@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from common import command_line
 from episodes.errors import EpisodeError
 from episodes.hdf5 import READ_ERRORS
 
@@ -100,7 +101,8 @@ class Attributes:
         rate = whole_rate(value)
         if rate is None:
             problem = (
-                f"must be a whole number from 1 to {MOST_FPS}; python3 edit_episodes.py relabel --fps sets it"
+                f"must be a whole number from 1 to {MOST_FPS}; "
+                f"{command_line('edit_episodes.py relabel --fps')} sets it"
             )
             raise self._error(name, _shown(value), problem)
         if rate != value:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common import check_whole
+from common import check_whole, command_line
 from episodes.hdf5 import listed
 
 SUFFIX = ".hdf5"
@@ -126,15 +126,15 @@ def _hdf5_names(folder: Path) -> list[str]:
 def _problem(folder: Path) -> str:
     """Why a folder has no episodes, and what to do."""
     place = shlex.quote(str(folder))
-    record = f"python3 record_sim_episodes.py --task_name NAME --dataset_dir {place} --num_episodes 50"
+    record = command_line(f"record_sim_episodes.py --task_name NAME --dataset_dir {place} --num_episodes 50")
     if folder.is_file():
         return f"is a file; give the folder that it lies in: {folder.parent}"
     if not folder.is_dir():
         return f"is no folder; record some first: {record}"
     if (folder / LEROBOT).is_file():
         return (
-            "is a LeRobot dataset; make episodes of it: python3 edit_episodes.py import_lerobot "
-            f"--dataset_dir {place} --output_dir NEW"
+            "is a LeRobot dataset; make episodes of it: "
+            f"{command_line('edit_episodes.py import_lerobot')} --dataset_dir {place} --output_dir NEW"
         )
     renamable = [name for name in _hdf5_names(folder) if is_episode_name(f"{Path(name).stem}{SUFFIX}")]
     if renamable:

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from common import command_line
 from episodes.attributes import Attributes
 from episodes.errors import EpisodeError
 from episodes.facts import FPS, read_facts
@@ -168,7 +169,8 @@ def _content(root: h5py.File) -> str:
     if demos and find(root, f"data/{demos[0]}/actions") is not None:
         return (
             f"it is a robomimic file of {len(demos)} demonstrations (data/{demos[0]} ...); make episodes of "
-            f"them: python3 edit_episodes.py import --from {shlex.quote(root.filename)} --output_dir NEW"
+            f"them: {command_line('edit_episodes.py import')} --from {shlex.quote(root.filename)} "
+            "--output_dir NEW"
         )
     names: list[str] = []
 

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import numpy as np
 from tqdm import tqdm
 
-from common import cli, hold
+from common import cli, command_line, hold
 from constants import MYCOBOT, TASKS
 from episodes import Episode, EpisodeError, Images, JpegFrames, data_dir, episode_path, list_episodes
 from mycobot_scripts.demos import own_note, own_task
@@ -122,7 +122,7 @@ def import_all(config: ImportConfig, task: Task) -> None:
         recorded = Episode.load(source, cameras=task.cameras, in_memory=False)
         convert(recorded, task, config.fps, config.rgb).save(target, config.overwrite)
     print(f"{len(sources)} recordings of {config.source_dir} are episodes in {folder}, in the same order")
-    print(f"look at one: python3 visualize_episodes.py --dataset_dir {folder} --episode_idx 0")
+    print(f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {folder} --episode_idx 0")
     if not config.rgb:
         print("if red is blue there: the same command with --rgb --overwrite")
 

@@ -23,7 +23,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from common import PYTHON, check_folder, cli, listen_address
+from common import check_folder, cli, command_line, listen_address
 from teleop import LeaderConfig, feetech, open_bus, so101
 
 SHIPPED = Path(__file__).resolve().parent / "stand_in"
@@ -79,7 +79,7 @@ def calibrate(config: LeaderScriptConfig) -> None:
                 raise RuntimeError("nobody can answer: standard input is closed") from None
             poses.append(steady_reading(bus))
     so101.Calibration.of(*poses).save(config.leader_file)
-    print(f"saved {config.leader_file}; look at it: {PYTHON} mycobot_scripts/leader.py")
+    print(f"saved {config.leader_file}; look at it: {command_line('mycobot_scripts/leader.py')}")
 
 
 def show(config: LeaderScriptConfig) -> None:
@@ -110,7 +110,7 @@ def serve(config: LeaderScriptConfig) -> None:
     try:
         print(f"leader port={leader.port} file={CALIBRATION}", flush=True)
         given = f"--teleop so101 --leader_port {leader.port} --leader_file {CALIBRATION}"
-        print(f"try it: {PYTHON} mycobot_scripts/record_episodes.py {EXAMPLE} {given}")
+        print(f"try it: {command_line('mycobot_scripts/record_episodes.py')} {EXAMPLE} {given}")
         print("there e closes the clutch; here Enter begins the motion, at the same moment. Ctrl-C ends it.")
         while sys.stdin.readline():
             leader.play()

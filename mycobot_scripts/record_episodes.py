@@ -24,7 +24,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import check_folder, check_whole, cli, hold
+from common import check_folder, check_whole, cli, command_line, hold
 from episodes import data_dir, missing_numbers
 from mycobot_scripts.demos import (
     FOLDER,
@@ -118,9 +118,11 @@ def recover_all(folder: Path) -> None:
             print(f"{result.path}: {result.steps} steps{torn}; whether it succeeded is not known")
     if is_cut_off:
         print(
-            f"what was cut off does not count as a demonstration, and is not trained on. Look at it: python3 "
-            f"visualize_episodes.py --dataset_dir {folder / FOLDER}\nTo put what is good among the others: "
-            f"python3 edit_episodes.py merge --dataset_dir {folder} {folder / FOLDER} --output_dir NEW"
+            "what was cut off does not count as a demonstration, and is not trained on. Look at it: "
+            f"{command_line('visualize_episodes.py')} --dataset_dir {folder / FOLDER}\n"
+            "To put what is good among the others: "
+            f"{command_line('edit_episodes.py merge')} --dataset_dir {folder} {folder / FOLDER} "
+            "--output_dir NEW"
         )
     if problems:
         raise ValueError("; ".join(problems))
@@ -184,7 +186,8 @@ def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
         print("the same command goes on from there")
     if present + done:
         print(
-            f"look at one: python3 visualize_episodes.py --dataset_dir {config.dataset_dir} --episode_idx 0"
+            f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {config.dataset_dir} "
+            "--episode_idx 0"
         )
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from common import command_line
 from tasks.inverse_kinematics import GripPointIK
 from tasks.parts import Prop
 from tasks.schema import Task
@@ -127,7 +128,7 @@ def _explained(task: Task, worst: Arrival, start: np.ndarray) -> str:
     return (
         f"{waypoint_name(worst.number, point)} is out of reach: it is at {_point(worst.wanted)} m"
         f"{' with ' + ', '.join(places) if places else ''}, and the arm ends {1000 * worst.off:.0f} mm off; "
-        f"python3 show_task.py --task_name {task.name} draws it"
+        f"{command_line('show_task.py')} --task_name {task.name} draws it"
     )
 
 

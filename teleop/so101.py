@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import complete_file
+from common import command_line, complete_file
 from teleop.feetech import STEPS
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
@@ -145,7 +145,7 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         """Read it; ValueError, in one line, if there is none or it is none."""
-        advice = "make one: python3 mycobot_scripts/leader.py --calibrate"
+        advice = f"make one: {command_line('mycobot_scripts/leader.py --calibrate')}"
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:

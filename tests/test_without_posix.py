@@ -69,6 +69,13 @@ def test_the_mask_holds(tmp_path):
     assert " ".join(said.split()) == "no fcntl no termios no pty no resource held"
 
 
+def test_commands_are_as_windows_has_them(tmp_path):
+    for words in (["edit_episodes"], ["edit_episodes", "delete"], ["mycobot_scripts/check_arm"]):
+        said = script(tmp_path, *words, "--help")
+        assert said.startswith(f"usage: python {words[0]}.py") and "python3" not in said
+        assert f"  python {words[0]}.py" in said.partition("example")[2]
+
+
 def test_the_loop_of_the_arm_and_its_watchdog(tmp_path):
     said = run_code(
         tmp_path,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import did_you_mean
+from common import command_line, did_you_mean
 from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, data_dir, list_episodes, whole_action
 from tasks import Task
 
-RUN = "python3 model_runs.py"
+RUN = command_line("model_runs.py")
 
 
 def training_task(name: str, dataset_dir: Sequence[str] | None, cameras: Sequence[str] | None = None) -> Task:

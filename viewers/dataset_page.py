@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, complete_file, remove_unfinished, spread, write_video
+from common import Workers, command_line, complete_file, remove_unfinished, spread, write_video
 from constants import TASKS
 from episodes import Episode, frame_size
 from tasks import case_of
@@ -51,6 +51,7 @@ def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> P
         "name": paths[0].resolve().parent.name,
         "episodes": [entries[path.stem] for path in paths],
         "folder": shlex.quote(str(paths[0].parent)),
+        "edit": command_line("edit_episodes.py"),
         "tasks": {name: [stage.label for stage in task.stages] for name, task in TASKS.items()},
     }
     page = output_dir / "index.html"

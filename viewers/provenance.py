@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from common import complete_file, from_plain, hold_briefly, shown_command
+from common import complete_file, from_plain, hold_briefly, this_command
 
 FILE = "commands.json"
 PACKAGES = (
@@ -48,7 +48,7 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
         argv: the command; the one that is running if not given.
     """
     when = datetime.now().astimezone().isoformat(timespec="seconds")
-    line = f"python3 {shown_command(sys.argv if argv is None else argv)}"
+    line = this_command(argv)
     entry = asdict(NotedCommand(what, when, line, versions()))
     with hold_briefly(folder / FILE):
         entries = [*read_commands(folder), entry]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cameras import Reference
+from common import command_line
 from constants import Stream
 from disturbances import LOOK, MODEL, Disturbed, read_set
 from evaluation import Outcome, rollout
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 SETTLING = 0.3  # s after the last step in which the twin may still succeed: commands take as long on the line
 VERDICTS = {True: "success", False: "no success", None: "nobody knows how it ended"}
 HELPED = ", with your help: it does not count as the policy's"
-RECOVER = "python3 mycobot_scripts/record_episodes.py --recover --dataset_dir"
+RECOVER = command_line("mycobot_scripts/record_episodes.py --recover --dataset_dir")
 
 
 def make_execution(actor: Actor, config: ModelRunsConfig, fps: float) -> Execution:

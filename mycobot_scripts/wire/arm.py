@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common import check, flag
+from common import check, command_line, flag
 from mycobot_scripts.kinematics import JOINTS, on_the_wire, to_degrees, to_state
 from mycobot_scripts.safety import Course, Guard, jumps, top_speed
 from mycobot_scripts.wire.link import SERVICE, Link
@@ -119,7 +119,7 @@ class LinkedArm:
         if angles is None:
             raise RuntimeError(
                 f"nothing answers on {link.port}; is the arm on, and its screen on Transponder? "
-                "python3 mycobot_scripts/check_arm.py says more"
+                f"{command_line('mycobot_scripts/check_arm.py')} says more"
             )
         # 1: the latest target wins, none is queued
         replies = (link.request(Command.SET_FRESH_MODE, b"\x01", DETECTION) for _ in range(DETECTIONS))

@@ -194,7 +194,7 @@ function toggleMark() {
 function tellMarked() {
   const words = dataset.episodes.filter((entry) => marked.has(entry.name)).map((entry) => entry.word);
   $("edit").hidden = !words.length;
-  $("command").textContent = `python3 edit_episodes.py ${$("change").value} --dataset_dir ${dataset.folder} `
+  $("command").textContent = `${dataset.edit} ${$("change").value} --dataset_dir ${dataset.folder} `
     + `--episodes ${words.join(" ")} --in_place`;
   remember();
   mark();
