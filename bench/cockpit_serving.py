@@ -1,7 +1,7 @@
 """How soon the cockpit shows its first page, how fast it answers, and whether its memory stays flat.
 
 The command is started anew each round, in an empty folder. Twenty clients ask side by side for the page and
-for the jobs, as open pages do every second.
+for the jobs, as open pages do every second. With --minutes, they do so at people's pace, for so long.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from _harness import ROOT, Result, alternate, machine, make_parser, medians, par
 
 CLIENTS = 20
 WARM = 100  # requests before memory is looked at
+LOADS = 2000  # of all clients together
 
 
 def started(folder: str) -> tuple[subprocess.Popen, str, float]:
@@ -31,12 +32,13 @@ def started(folder: str) -> tuple[subprocess.Popen, str, float]:
     return process, url, time.perf_counter() - began
 
 
-def ask(url: str, count: int) -> None:
-    """Ask for the page and for the jobs in turn."""
-    for number in range(count):
-        address = url if number % 2 else url.replace("/?", "/api/jobs?")
+def ask(url: str, count: int, pause: float = 0.0, jobs: int = 1) -> None:
+    """Ask for the jobs (so many times) and for the page in turn, `count` requests, with pauses (s)."""
+    for number in range(1, count + 1):
+        address = url.replace("/?", "/api/jobs?") if number % (jobs + 1) else url
         with urllib.request.urlopen(address) as answer:
             answer.read()
+        time.sleep(pause)
 
 
 def first_page() -> Result:
@@ -49,13 +51,14 @@ def first_page() -> Result:
     return {"seconds": seconds, "requests/s": 1 / seconds, "MB": megabytes, "MB more": 0.0}
 
 
-def many_clients(loads: int) -> Result:
+def many_clients(count: int, pause: float = 0.0, jobs: int = 1) -> Result:
     """So many requests of all clients together."""
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:
         process, url, _ = started(folder)
         ask(url, WARM)
         before = psutil.Process(process.pid).memory_info().rss / 1e6
-        threads = [threading.Thread(target=ask, args=(url, loads // CLIENTS)) for _ in range(CLIENTS)]
+        asked = (url, count // CLIENTS, pause, jobs)
+        threads = [threading.Thread(target=ask, args=asked) for _ in range(CLIENTS)]
         began = time.perf_counter()
         for thread in threads:
             thread.start()
@@ -65,18 +68,31 @@ def many_clients(loads: int) -> Result:
         after = psutil.Process(process.pid).memory_info().rss / 1e6
         process.terminate()
         process.communicate()
-    return {"seconds": seconds, "requests/s": loads / seconds, "MB": after, "MB more": after - before}
+    return {"seconds": seconds, "requests/s": count / seconds, "MB": after, "MB more": after - before}
+
+
+def soak(minutes: float, loads: int) -> Result:
+    """Page loads spread over so many minutes; in between, each client asks for the jobs every second."""
+    jobs = max(1, round(60 * minutes * CLIENTS / loads) - 1)  # between two loads of a client
+    return many_clients(loads * (jobs + 1), pause=1.0, jobs=jobs)
 
 
 def main() -> None:
-    args = parse(make_parser(__doc__, repeats=3))
-    loads = 2 * CLIENTS if args.quick else 2000
+    parser = make_parser(__doc__, repeats=3)
+    parser.add_argument("--minutes", type=float, help="spread the page loads over so long, once")
+    args = parse(parser)
+    loads = 2 * CLIENTS if args.quick else LOADS
     contenders = {
         "command to first page": first_page,
         f"{loads} requests, {CLIENTS} clients": lambda: many_clients(loads),
     }
+    if args.minutes:
+        contenders = {f"{loads} page loads in {args.minutes:g} minutes": lambda: soak(args.minutes, loads)}
     facts = machine()
-    results = {name: medians(result) for name, result in alternate(contenders, args.repeats).items()}
+    results = {
+        name: medians(result)
+        for name, result in alternate(contenders, 1 if args.minutes else args.repeats).items()
+    }
     columns = {"s": ".2f", "requests/s": ".0f", "MB": ".1f", "MB more": ".1f"}
     rows = [
         (name, *(f"{one['seconds' if column == 's' else column]:{form}}" for column, form in columns.items()))
