@@ -149,13 +149,15 @@ def human_rows() -> dict[str, Row]:
         longest = "--num_steps 10000" if task == INSERTION else "--num_steps 5000"
         plain = Row(task, f"{SMALL}{near} {longest}", record=record, episodes=count)
         rows[f"{label}, human, longer"] = plain
-        rows[f"{label}, human, multiplied"] = replace(plain, multiply="--num_episodes 200")
+        many = f"{label}, human, multiplied"
+        rows[many] = replace(plain, multiply="--num_episodes 200")
+        rows[f"{many}, query every 50"] = Row(task, evaluate="--query_every 50", policy=many)
         features = f"{{policies}}/{slug(f'{label}, human')}/{LAST}"
         rows[f"{label}, human, VINN"] = Row(
             task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count
         )
     rows["transfer, human, aligned"] = Row(TRANSFER, record=HUMAN, edit="align")
-    return {**rows, **exact_rows(rows)}
+    return {**rows, **exact_rows({name: row for name, row in rows.items() if row.policy is None})}
 
 
 def few_rows() -> dict[str, Row]:
