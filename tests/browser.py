@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-WAIT = 30  # s; far more than is needed
+WAIT = 120  # s; far more than is needed, also where a page starts a script on a busy machine
 
 
 def require_chromium():
@@ -41,8 +41,8 @@ def chromium(width=1400, height=900, complaints=False):
 
 
 def wait_until(driver, condition):
-    """Wait until a JavaScript expression is true."""
+    """Wait until a JavaScript expression is true; one that fails, as of what is not there yet, is not."""
     deadline = time.monotonic() + WAIT
-    while not driver.execute_script(f"return {condition}"):
+    while not driver.execute_script(f"try {{ return Boolean({condition}) }} catch {{ return false }}"):
         assert time.monotonic() < deadline, f"{condition} did not come true in {WAIT} s"
         time.sleep(0.05)

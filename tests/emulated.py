@@ -103,7 +103,7 @@ def fake_cameras(names):
             camera.close()
 
 
-def eventually(condition, seconds=10.0):
+def eventually(condition, seconds=60.0):
     """Whether it comes true, on a machine however busy."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

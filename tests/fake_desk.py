@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -54,6 +55,12 @@ class FakeDesk(LocalServer):
         write_json(folder / STARTED, {"runner": {"pid": os.getpid(), "began": began(os.getpid())}})
         write_json(folder / "desk.json", {"url": self.url, "token": self.token, "pid": os.getpid()})
         return folder.name
+
+    def is_left_alone(self, seconds=0.5):
+        """Whether no page says that it is there, over a while; beats that were on their way do not count."""
+        count = len(self.beats)
+        time.sleep(seconds)
+        return len(self.beats) == count
 
     def told(self, name, body):
         """What the real one does with a POST."""

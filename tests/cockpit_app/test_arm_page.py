@@ -5,6 +5,7 @@ import time
 
 import pytest
 from browser import wait_until
+from emulated import eventually
 from fake_desk import FakeDesk
 
 from cockpit_app.arm import ArmDefaults
@@ -58,20 +59,17 @@ def test_it_shows_a_desk_its_numbers_and_its_findings(driver, cockpit):
         number = desk.job(cockpit)
         open_page(driver, cockpit)
         wait_until(driver, f"{NUMBERS}[0] === '28.6°'")
-        assert driver.execute_script(f"return {NUMBERS}[6]") == "25 %"
+        wait_until(driver, f"{NUMBERS}[6] === '25 %'")
         wait_until(driver, "document.querySelectorAll('.camera.live').length === 2")
-        assert not driver.execute_script("return document.querySelector('.connect').checkVisibility()")
+        wait_until(driver, "!document.querySelector('.connect').checkVisibility()")
         wait_until(driver, "document.querySelector('.findings li')?.textContent.includes('plug it in')")
         assert driver.execute_script("return document.querySelector('.findings li').dataset.level") == "bad"
         shown = "['.solid', '.drawn p'].filter((one) => document.querySelector(one).checkVisibility()).length"
-        assert driver.execute_script(f"return {shown}") == 1  # the solid, or a word where none can be drawn
+        wait_until(driver, f"{shown} === 1")  # the solid, or a word where none can be drawn
         driver.execute_script("location.hash = 'data'")
         wait_until(driver, "!document.getElementById('stop').hidden && !document.querySelector('.desk')")
         driver.execute_script("document.querySelector('#stop button').click()")
-        deadline = time.monotonic() + 30
-        while desk.stops == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert eventually(lambda: desk.stops)
         driver.execute_script("location.hash = 'arm'")
         wait_until(driver, "document.querySelector('.status')?.textContent === 'Stopped: you stopped it'")
         (cockpit.jobs.get(number).folder / "ended.json").write_text('{"status": 0, "at": 1.0}')

@@ -1,9 +1,8 @@
 """Pages on which the arm or its twin is at work: its desk is there, and what it made is shown."""
 
-import time
-
 import pytest
 from browser import wait_until
+from emulated import eventually
 from fake_desk import FakeDesk
 from synthetic import make_dataset
 
@@ -61,13 +60,11 @@ def test_what_the_arm_asks_is_answered_on_the_page_of_its_work(driver, cockpit, 
         desk.state["owner"] = None  # the page that was there first is gone
         press(driver, "Keep")
         wait_until(driver, "document.querySelector('.seat .asked').textContent === ''")
+        eventually(lambda: desk.answers)  # the page tells first, the desk hears after
         assert [(one["question"], one["key"]) for one in desk.answers] == [(3, "k")]
         driver.execute_script("location.hash = 'train'")  # a page that is left lets go
         wait_until(driver, "!document.querySelector('.seat')")
-        time.sleep(0.5)  # beats that were on their way
-        count = len(desk.beats)
-        time.sleep(0.5)
-        assert len(desk.beats) == count
+        assert eventually(desk.is_left_alone)
     finally:
         desk.close()
 

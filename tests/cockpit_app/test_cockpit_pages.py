@@ -88,7 +88,8 @@ def test_it_is_used_by_keyboard_alone(driver, cockpit):
     open_page(driver, cockpit)
     body = driver.find_element("tag name", "body")
     body.send_keys("5")
-    wait_until(driver, "location.hash === '#train'")
+    wait_until(driver, "location.hash === '#train' && document.querySelector('h1').textContent === 'Train'")
+    wait_until(driver, "[...document.querySelectorAll('.nothing a')].some((one) => one.checkVisibility())")
     driver.execute_script("document.getElementById('skip').focus()")
     seen = set()
     for _ in range(14):
@@ -116,7 +117,7 @@ def test_a_narrow_screen_needs_no_scrolling_aside(driver, cockpit):
         for name in PAGES:
             driver.execute_script(f"location.hash = '{name}'")
             wait_until(driver, f"location.hash === '#{name}' && document.querySelector('main > div')")
-            assert driver.execute_script("return document.documentElement.scrollWidth") == 390, name
+            wait_until(driver, "document.documentElement.scrollWidth === 390")
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from browser import wait_until
+from browser import WAIT, wait_until
 from fake_desk import FakeDesk
 
 from cockpit_app.network import keep_token
@@ -47,7 +47,7 @@ def until(driver, condition):
     """Wait for something that the desk was told."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(driver, 30, 0.02).until(lambda _: condition())
+    WebDriverWait(driver, WAIT, 0.02).until(lambda _: condition())
 
 
 def rates(desk):
@@ -65,7 +65,7 @@ def test_keys_are_rates_while_they_are_held(driver, desk):
     press(driver, "keydown", "d", "KeyD")
     press(driver, "keydown", "ㄱ", "KeyR")
     until(driver, lambda: rates(desk) == {"x": 1, "z": 1})
-    assert driver.execute_script("return document.querySelectorAll('.hold.held').length") >= 1
+    wait_until(driver, "document.querySelector('.hold.held')")
     press(driver, "keyup", "D", "KeyD")
     until(driver, lambda: rates(desk) == {"z": 1})
     driver.execute_script("window.dispatchEvent(new Event('blur'))")
@@ -190,7 +190,4 @@ def test_the_stop_bar_is_in_view_and_a_closed_desk_is_silent(driver, desk):
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_script("desk.close()")
-    until(driver, lambda: rates(desk) is None)
-    count = len(desk.beats)
-    driver.execute_async_script("setTimeout(arguments[0], 400)")
-    assert len(desk.beats) <= count + 1
+    until(driver, desk.is_left_alone)

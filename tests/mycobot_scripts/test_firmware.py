@@ -75,7 +75,7 @@ def arm_with(delays=False, acks=True, **faults):
     return MyCobot320(port.port), port, firmware
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=60.0):
     """Wait for what is bound to happen."""
     deadline = time.monotonic() + seconds
     while not condition():

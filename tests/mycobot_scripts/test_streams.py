@@ -62,7 +62,7 @@ class Maker:
 @pytest.fixture
 def maker(monkeypatch):
     monkeypatch.setattr(cameras_module, "RETRY", 0.02)
-    monkeypatch.setattr(module, "PICTURE_TIME", 0.6)
+    monkeypatch.setattr(module, "PICTURE_TIME", 30.0)  # s; the machine may be busy
     made = []
 
     def make(answer):
@@ -235,7 +235,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("answer", "why"), BROKEN.values(), ids=BROKEN)
-def test_a_camera_outlives_whatever_it_is_sent_and_opens_again(maker, answer, why):
+def test_a_camera_outlives_whatever_it_is_sent_and_opens_again(maker, monkeypatch, answer, why):
+    monkeypatch.setattr(module, "PICTURE_TIME", 0.6)
     well = threading.Event()
 
     def first_broken(connection, request, n):
@@ -244,7 +245,7 @@ def test_a_camera_outlives_whatever_it_is_sent_and_opens_again(maker, answer, wh
     served = maker(first_broken)
     camera = Camera("top", served.url)
     try:
-        assert eventually(lambda: camera.lost >= 2, 20)
+        assert eventually(lambda: camera.lost >= 2)
         with pytest.raises(
             RuntimeError, match=r"camera 'top' \(http://127.0.0.1.* gives no picture: "
         ) as caught:
@@ -253,7 +254,7 @@ def test_a_camera_outlives_whatever_it_is_sent_and_opens_again(maker, answer, wh
         assert any(word in said for word in why.split("|")) and "silent" not in said
         assert "\n" not in said and len(said) < 500
         well.set()
-        assert eventually(lambda: camera.count > 3, 20) and camera.error is None
+        assert eventually(lambda: camera.count > 3 and camera.error is None)
     finally:
         camera.close()
     assert our_threads() == []
@@ -277,7 +278,7 @@ def test_an_address_that_is_none_is_told(url, monkeypatch):
     monkeypatch.setattr(cameras_module, "RETRY", 0.02)
     camera = Camera("top", url)
     try:
-        assert eventually(lambda: camera.lost >= 2, 20)
+        assert eventually(lambda: camera.lost >= 2)
         with pytest.raises(RuntimeError, match="cannot be opened") as caught:
             camera.wait(0.1)
         assert "secret" not in str(caught.value) and "\n" not in str(caught.value)

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from browser import chromium, wait_until
+from emulated import eventually
 
 from constants import MYCOBOT, Stream, get_task
 from mycobot_scripts.kinematics.geometry import forward
@@ -196,15 +196,12 @@ def test_the_page_holds_a_released_arm_and_leads_it(twin):
         wait_until(driver, "document.querySelector('#moves button').disabled")
         twin.world.state = replace(STATE, qpos=HOME, released=True)
         wait_until(driver, "!document.querySelector('#moves button').disabled")
-        deadline = time.monotonic() + 10
-        while not twin.world.asked and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert eventually(lambda: twin.world.asked)
         np.testing.assert_allclose(twin.world.asked[0][1], HOME[:6])
         driver.execute_script("dispatchEvent(new KeyboardEvent('keydown', {key: 'r'}))")
-        while len(twin.world.asked) < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        higher = forward(np.array(HOME[:6]))[0][2] + 0.004
+        assert eventually(lambda: forward(twin.world.asked[-1][1])[0][2] > higher)
         driver.execute_script("dispatchEvent(new KeyboardEvent('keyup', {key: 'r'}))")
-        assert forward(twin.world.asked[-1][1])[0][2] > forward(np.array(HOME[:6]))[0][2] + 0.004
 
 
 class Elsewhere(BaseHTTPRequestHandler):

@@ -266,4 +266,4 @@ def test_the_page_leads_while_a_finger_is_down(phone):
         assert eventually(lambda: phone.finger.take().commands == {"stop", "quit"})
         driver.execute_script("document.getElementById('language').click()")
         wait_until(driver, "document.documentElement.lang === 'ko'")
-        assert driver.execute_script("return document.getElementById('open').textContent") == "열기"
+        wait_until(driver, "document.getElementById('open').textContent === '열기'")
