@@ -1,6 +1,7 @@
 """The house: what stands at the root, the floor of each room, and that rooms are entered by their doors."""
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -52,14 +53,21 @@ def source_files() -> dict[str, Path]:
 FILES = source_files()
 
 
+@functools.cache
 def is_script(name: str) -> bool:
     return "cli.run(" in FILES[name].read_text(encoding="utf-8")
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imported(path: Path) -> list[tuple[str, str | None]]:
     """(module, name or None) of every import, wherever in the file."""
     found: list[tuple[str, str | None]] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -70,7 +78,7 @@ def imported(path: Path) -> list[tuple[str, str | None]]:
 
 def offers(room: str) -> dict[str, str]:
     """Name to the file of the room that it comes from, as its door says; empty where there is no table."""
-    for node in ast.walk(ast.parse(FILES[room].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(FILES[room])):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "open_door":
             return {name: file for file, names in ast.literal_eval(node.args[1]).items() for name in names}
     return {}
@@ -268,9 +276,7 @@ def closure(name: str) -> set[str]:
 
 
 def defines_policy(name: str) -> bool:
-    classes = [
-        node for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))) if isinstance(node, ast.ClassDef)
-    ]
+    classes = [node for node in ast.walk(tree_of(FILES[name])) if isinstance(node, ast.ClassDef)]
     return any("Policy" in map(ast.unparse, node.bases) for node in classes)
 
 

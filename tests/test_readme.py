@@ -2,6 +2,7 @@
 docs/flags.md is what the scripts say. So are the user's own commands ("Example Usages" of ACT++).
 """
 
+import functools
 import importlib
 import json
 import re
@@ -40,6 +41,7 @@ def named(value: object) -> str:
     return value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)
 
 
+@functools.cache
 def text_of(path: Path) -> str:
     """A page, with each command in one line."""
     return re.sub(r" *\\\n\s*", " ", path.read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 from browser import chromium, require_chromium, wait_until
+from pairs import pairs
 from synthetic import make_dataset, make_episode
 
 import edit_episodes as script
@@ -499,13 +500,11 @@ def killed(edit, monkeypatch, *flags, at, dataset):
         edit(*flags)
 
 
-MOMENTS = (0, 2, "before the history", "before it is told", "before the plan is forgotten")
+MOMENTS = [2, 0, "before the history", "before it is told", "before the plan is forgotten"]
+STOPPED = ["relabel", "recolor", "mirror", "truncate", "align", "delete", "compress"]
 
 
-@pytest.mark.parametrize(
-    "command", ["recolor", "mirror", "relabel", "truncate", "align", "delete", "compress"]
-)
-@pytest.mark.parametrize("at", MOMENTS)
+@pytest.mark.parametrize(("command", "at"), pairs(STOPPED, MOMENTS))
 def test_killed_at_its_end_the_same_command_finishes_and_does_nothing_twice(
     edit, dataset, tmp_path, monkeypatch, command, at
 ):

@@ -1,3 +1,4 @@
+import functools
 import itertools
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from scripted_policy import ScriptedPolicy
 from tasks import inverse_kinematics
 from tasks.scene import build_model
 
-MODELS = {task.name: build_model(task) for task in SIMULATED}
+model_of = functools.cache(lambda name: build_model(TASKS[name]))
 ARMS = [(task, arm) for task in SIMULATED for arm in task.arms]
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 
@@ -22,7 +23,7 @@ IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 def arm(request):
     """(solver, arm)."""
     task, arm = request.param
-    return GripPointIK(MODELS[task.name], arm), arm
+    return GripPointIK(model_of(task.name), arm), arm
 
 
 @pytest.fixture(scope="module", params=SIMULATED, ids=[task.name for task in SIMULATED])
@@ -158,14 +159,14 @@ def test_identity_is_the_orientation_at_the_zero_pose(arm):
 def test_arms_face_each_other_at_the_zero_pose():
     task = TASKS["sim_transfer_cube_scripted"]
     for arm, forwards in zip(task.arms, ([1, 0, 0], [-1, 0, 0]), strict=True):
-        _, quat = GripPointIK(MODELS[task.name], arm).forward(np.zeros(6))
+        _, quat = GripPointIK(model_of(task.name), arm).forward(np.zeros(6))
         assert np.allclose(Quaternion(quat).rotate([1, 0, 0]), forwards, atol=1e-4)
 
 
 def test_turns_are_about_the_worlds_axes():
     """Turned by -60 degrees about y the right gripper, which looks along -x, looks down."""
     task = TASKS["sim_transfer_cube_scripted"]
-    solver, start = GripPointIK(MODELS[task.name], task.arms[1]), np.array(task.arms[1].start)
+    solver, start = GripPointIK(model_of(task.name), task.arms[1]), np.array(task.arms[1].start)
     turn = Quaternion(axis=[0, 1, 0], degrees=-60).elements
     joints = start
     for _ in range(5):

@@ -1,5 +1,6 @@
 """Checkpoints that are damaged, of other programs, or made to do harm."""
 
+import functools
 import pickle
 import subprocess
 import sys
@@ -203,7 +204,9 @@ def test_a_folder_says_what_it_holds(tmp_path):
 # --- of ACT
 
 
+@functools.cache
 def act_weights() -> dict[str, Tensor]:
+    """Shared by all tests: do not change them."""
     data = np.load(REFERENCE / "act_upstream.npz")
     shapes = [tuple(map(int, s.split(","))) if s else () for s in map(str, data["shapes"])]
     names = map(str, data["names"])
@@ -253,8 +256,14 @@ def test_a_backbone_for_each_camera_tells_how_many(act_run):
     assert load_policy(act_run, cameras=["a", "b", "c"]).interface.cameras == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
-@pytest.mark.parametrize("entry", [None, "model_state_dict", "state_dict", "model", "policy"])
+@pytest.mark.parametrize(
+    ("prefix", "entry"),
+    [
+        *((prefix, None) for prefix in ("", "module.", "_orig_mod.", "module._orig_mod.")),
+        *(("", entry) for entry in ("model_state_dict", "state_dict", "model", "policy")),
+        ("module._orig_mod.", "state_dict"),
+    ],
+)
 def test_wrapped_weights_of_act_are_opened_and_told(act_run, capsys, prefix, entry):
     weights = {prefix + name: value for name, value in act_weights().items()}
     write(act_run, weights if entry is None else {"epoch": 3, entry: weights, "loss": 0.1})

@@ -39,7 +39,7 @@ def observation(seed: int, cameras=("top",), size=FRAME, dim: int = 14) -> dict:
 
 
 def exported(tmp_path, name: str, **flags):
-    """A small policy and what its ONNX file acts with."""
+    """A small policy and what its ONNX file acts with. To export one takes seconds."""
     tmp_path.mkdir(exist_ok=True)
     policy = make_small(name, **{**FLAGS.get(name, {}), **flags}).eval()
     if policy.config.__dict__.get("use_vq"):
@@ -62,9 +62,23 @@ def assert_acts_alike(policy, actor, cameras=("top",)):
     return chunks
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_every_policy_acts_as_its_checkpoint(name, tmp_path):
-    policy, actor = exported(tmp_path, name)
+@pytest.fixture(scope="module")
+def cnnmlp(tmp_path_factory):
+    """The policy that is exported soonest, and its file."""
+    folder = tmp_path_factory.mktemp("whole")
+    return exported(folder, "CNNMLP")[0], folder / "policy.onnx"
+
+
+@pytest.mark.parametrize(
+    "name",  # Diffusion shares network and loop with Flow
+    [pytest.param(name, marks=[pytest.mark.slow] if name == "Diffusion" else []) for name in POLICIES],
+)
+def test_every_policy_acts_as_its_checkpoint(name, tmp_path, request):
+    if name == "CNNMLP":
+        policy, path = request.getfixturevalue("cnnmlp")
+        actor = open_onnx(path)
+    else:
+        policy, actor = exported(tmp_path, name)
     before = {key: value.clone() for key, value in policy.state_dict().items()}
     chunks = assert_acts_alike(policy, actor)
     assert np.array_equal(chunks[0], chunks[3]) is not policy.config.inpaints  # those draw
@@ -124,14 +138,18 @@ def test_the_graph_sees_what_the_policy_sees(view, size, wanted, names):
     assert torch.equal(seen, expected.float())
 
 
-@pytest.mark.parametrize("view", [VIEWS[2][0], VIEWS[8][0], VIEWS[10][0]])
-def test_pictures_pass_through_the_graph_as_they_do_in_torch(view, tmp_path):
-    policy = make_small("CNNMLP")
-    seen = dataclasses.replace(view, frame_size=FRAME)
-    policy.interface = dataclasses.replace(policy.interface, views={"top": seen}, augmentations=("crop",))
+def test_pictures_pass_through_the_graph_as_they_do_in_torch(tmp_path):
+    """As whole ones, cropped, and with a region that is drawn larger."""
+    cameras = ("top", "front", "left")
+    policy = make_small("CNNMLP", cameras)
+    views = {
+        camera: dataclasses.replace(VIEWS[n][0], frame_size=FRAME)
+        for camera, n in zip(cameras, (2, 8, 10), strict=True)
+    }
+    policy.interface = dataclasses.replace(policy.interface, views=views, augmentations=("crop",))
     policy = policy.eval()
     export_policy(policy, tmp_path / "policy.onnx")
-    assert_acts_alike(policy, open_onnx(tmp_path / "policy.onnx"))
+    assert_acts_alike(policy, open_onnx(tmp_path / "policy.onnx"), cameras)
 
 
 @pytest.mark.parametrize("count", [16, 1000, 1001, 1400, 23])
@@ -209,11 +227,9 @@ def test_an_evaluation_in_simulation(tmp_path):
 
 
 class TestFiles:
-    @pytest.fixture(scope="class")
-    def whole(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("whole")
-        exported(folder, "CNNMLP")
-        return folder / "policy.onnx"
+    @pytest.fixture
+    def whole(self, cnnmlp):
+        return cnnmlp[1]
 
     @staticmethod
     def changed(whole, path, change):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from backbone_names import needs_timm
+from pairs import pairs
 from repository import ROOT
 from synthetic import SMALL, can_look_back, make_dataset, make_episode, make_small
 from torch import nn
@@ -26,7 +27,6 @@ BACKBONES = [
     "keypoints_wide",
     "resnet18",
     "residual_attention_18",
-    pytest.param("timm:test_resnet", marks=needs_timm),
 ]
 
 
@@ -86,8 +86,10 @@ def test_attention_of_a_policy_is_what_its_decoder_computes():
 # --- what it sees
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [*pairs(list(SMALL), BACKBONES), pytest.param("ACT", "timm:test_resnet", marks=needs_timm)],
+)
 def test_every_policy_with_every_backbone(name, backbone, tmp_path):
     more = {"observation_horizon": 2} if can_look_back(name) else {}
     policy = small(name, backbone, **more)
