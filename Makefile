@@ -19,8 +19,9 @@ demo: setup ## record 50 demonstrations, train on them, evaluate from 50 unseen 
 demo-twin: setup ## teach a myCobot 320 where to put a cube, and run it on a stand-in of the real arm
 	$(RUN) demo.py --twin
 
+# A worker more than the usual two cores: tests of the arm wait for real time, a quarter of the whole.
 test: setup lint ## lint and tests
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 3
 
 test-slow: setup ## the tests that take minutes each
 	$(RUN) -m pytest -m slow -o faulthandler_timeout=3600

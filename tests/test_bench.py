@@ -157,8 +157,8 @@ def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-# the others start many processes
-SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "growth.py", "peers.py", "joins.py", "twin_joins.py"}
+# the others start many processes, or take long
+SLOW = set(ROWS) - {"physics.py", "vinn_query.py", "twin_joins.py"}
 
 
 @pytest.mark.parametrize(
