@@ -496,11 +496,12 @@ def test_the_whole_script_on_the_twin(tmp_path, sequence):
     """From any folder, keys from standard input: the twin is started, moves, is asked, and ends."""
     flags = ["--robot", "twin", "--task_name", "sim_mycobot320_move_cube_scripted", "--num_episodes", "1"]
     flags += ["--dataset_dir", str(tmp_path / "data"), "--sequence", sequence, "--stale", "20", "--ask"]
+    flags += ["--pace", "0.3"]  # for a busy machine
     command = [sys.executable, str(ROOT / "mycobot_scripts" / "record_episodes.py"), *flags]
     with subprocess.Popen(
         command, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        timer = threading.Timer(120, process.kill)
+        timer = threading.Timer(300, process.kill)
         timer.start()
         said = []
         while "[k]eep" not in "".join(said[-40:]):

@@ -24,6 +24,7 @@ from mycobot_scripts.robot.timing import Timing
 from mycobot_scripts.robot.twin_client import start_twin
 from mycobot_scripts.robot.twin_scene import TwinScene
 from mycobot_scripts.stand_in.faults import Faults
+from mycobot_scripts.wire import clock
 from mycobot_scripts.wire.arm import ServoConfig
 from mycobot_scripts.wire.protocol import Command, decode_angles, encode_angles, int16s
 from mycobot_scripts.wire.servo import Servo
@@ -545,7 +546,8 @@ def test_a_rollout_on_the_twin():
     task = replace(get_task("sim_mycobot320_move_cube_scripted"), episode_len=15)
     guard = make_guard(**CALM)
     with contextlib.ExitStack() as stack:
-        twin = stack.enter_context(start_twin(task.name, camera_fps=10))
+        stack.enter_context(clock.slowed(0.3))  # for a busy machine
+        twin = stack.enter_context(start_twin(task.name, camera_fps=10, pace=0.3))
         scene = TwinScene(twin, task)
         stack.callback(scene.close)
         servo = stack.enter_context(Servo(twin.port, guard, ServoConfig(speed=60, reply_window=1000.0)))
