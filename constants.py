@@ -52,6 +52,7 @@ class Stream(IntEnum):
     STYLE = 10  # how a demonstration by script differs from the script (`--style`)
     MULTIPLY = 11  # starts of episodes that are made from others
     MULTIPLY_LOOKS = 12
+    MULTIPLY_MIDWAY = 13  # which of them begin in the middle of an attempt that failed, and where
 
 
 STYLES = {  # of demonstrations by script (`--style`)

@@ -16,6 +16,7 @@ from moved_cameras import moved_matrix
 
 from common import complete_file
 from constants import IMAGE_SIZE, Stream, get_task
+from disturbances import room_look
 from episodes import Episode, episode_path, list_episodes, missing_numbers
 from evaluation import (
     EvalJob,
@@ -27,7 +28,7 @@ from evaluation import (
     rollout_steps,
     run_script,
 )
-from tasks import LEVELS, LookPlan, to_pixels
+from tasks import Task, to_pixels
 
 TWIN, REAL = "sim_mycobot320_move_cube_scripted", "mycobot320_move_cube"
 CAMERA = "top"
@@ -38,9 +39,17 @@ PICKED = 0.012  # m from the cube's middle, where its colours are picked
 DARKER, LIGHTER = 0.7, 1.3  # times the colours that were picked
 
 
-def look(room: int) -> LookPlan:
-    """How a room looks, in every episode."""
-    return LookPlan((room, Stream.DISTURB), LEVELS["real"])
+def room_camera(task: Task, room: int) -> np.ndarray:
+    """Matrix (3, 4) of the camera where it stands in a room, for pictures as they are recorded."""
+    from sim_env import make_sim_env  # opens OpenGL
+
+    env = make_sim_env(task, randomize=True)
+    try:
+        env.set_looks(room_look(room))
+        env.reset(0)
+        return moved_matrix(env.physics, CAMERA, IMAGE_SIZE, env.task.looks.camera_moves[CAMERA])
+    finally:
+        env.close()
 
 
 def record(folder: Path, room: int, count: int) -> None:
@@ -49,11 +58,8 @@ def record(folder: Path, room: int, count: int) -> None:
     if not missing:
         return
     env = environment(task, "fast", True, True)
-    env.set_looks(look(room))
-    env.reset(0)
-    move = env.env.task.looks.camera_moves[CAMERA]
-    matrix = moved_matrix(env.env.physics, CAMERA, IMAGE_SIZE, move)
-    _write(folder.with_name("camera.json"), matrix.tolist())
+    env.set_looks(room_look(room))
+    _write(folder.with_name("camera.json"), room_camera(task, room).tolist())
     for number in missing:
         rng = np.random.default_rng([room, Stream.RECORD, number])
         episode = run_script(env, task, rng, task.cameras)
@@ -135,7 +141,7 @@ class Player:
         job = EvalJob(checkpoint, task)
         actor = job.load("cpu")
         env = make_sim_env(task, randomize=True)
-        env.set_looks(look(room))
+        env.set_looks(room_look(room))
         return cls(job.execute(actor), env, rollout_steps(task, actor))
 
     def succeeds(self, index: int) -> bool:

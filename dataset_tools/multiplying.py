@@ -31,7 +31,7 @@ from common import (
 from constants import Stream
 from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
 from dataset_tools.plans import HISTORY
-from dataset_tools.retold import distance, retell
+from dataset_tools.retold import arms_midway, distance, retell
 from dataset_tools.source_checks import check_sources
 from dataset_tools.sources import Source, read_source
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
@@ -72,6 +72,13 @@ class MultiplyFlags(FolderFlags, Workers):
         least=1,
         most=1000,
     )
+    begin_midway: float = cli.flag(
+        0.0,
+        "chance of each new episode to begin with the arms somewhere on the way of another attempt; they go "
+        "back and do the task, as after a prop was lost",
+        least=0,
+        most=1,
+    )
     render_quality: str = quality_flag()
     randomize: str | None = randomize_flag()
     looks: str = looks_flag()
@@ -107,6 +114,18 @@ class Job:
         fitting = [source for source in self.sources if source.case == case]
         return sorted(fitting, key=lambda source: distance(source.start, start))[: self.flags.attempts]
 
+    def midway(self, index: int) -> np.ndarray | None:
+        """Where the arms (D,) begin a new episode, if that is in the middle of another attempt."""
+        rng = np.random.default_rng([self.flags.seed, Stream.MULTIPLY_MIDWAY, index])
+        if rng.random() >= self.flags.begin_midway:
+            return None
+        for _ in range(MAX_STARTS):
+            source = self.sources[rng.integers(len(self.sources))]
+            state = arms_midway(self.environment(), self.task, source, rng)
+            if state is not None:
+                return state
+        raise RuntimeError(f"no demonstration succeeded from {MAX_STARTS} starts running; give more of them")
+
 
 @dataclass(frozen=True)
 class Made:
@@ -123,14 +142,15 @@ def make_episode(job: Job, index: int) -> Made:
         seeds = (flags.seed, Stream.MULTIPLY_LOOKS, index)
         env.set_looks(LookPlan(seeds, LEVELS[flags.looks], job.looks_hold))
     rng, case, tried = np.random.default_rng([flags.seed, Stream.MULTIPLY, index]), job.case(index), []
+    midway = job.midway(index)
     for _ in range(MAX_STARTS):
         start = sample_start(task, rng, case)
         for source in job.nearest(start, case):
-            driven = retell(env, task, source, start)
+            driven = retell(env, task, source, start, midway)
             tried.append((source.name, driven is not None))
             if driven is not None:
                 made = Made(tuple(tried), bool(env.strict_success))
-                save(job, index, source, driven)
+                save(job, index, source, driven, midway)
                 return made
     raise RuntimeError(
         f"no demonstration succeeded from {MAX_STARTS} starts running at episode {index} of {task.name}; "
@@ -138,11 +158,12 @@ def make_episode(job: Job, index: int) -> Made:
     )
 
 
-def save(job: Job, index: int, source: Source, driven: Episode) -> None:
+def save(job: Job, index: int, source: Source, driven: Episode, midway: np.ndarray | None) -> None:
     """Save an episode that succeeded; its pictures are rendered now, by repeating its actions."""
     env, flags, episode = job.environment(), job.flags, driven
     if job.cameras:
-        start = env.reset(env_state=driven.env_state, state=source.state)
+        state = source.state if midway is None else midway
+        start = env.reset(env_state=driven.env_state, state=state)
         task = replace(job.task, episode_len=len(driven))
         episode = run_episode(env.env, task, start, follow(driven.action), job.cameras)
     facts = {
@@ -153,6 +174,7 @@ def save(job: Job, index: int, source: Source, driven: Episode) -> None:
         "randomized": flags.randomize is not None,
         "looks": flags.looks,
         "looks_hold": job.looks_hold,
+        "recovers": midway is not None or source.state is not None,
     }
     replace(episode, **facts).save(episode_path(flags.output_dir, index))
 
@@ -285,6 +307,7 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
+    no_matter |= {"begin_midway"} if not flags.begin_midway else set()  # folders of before the flag go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
     sources = {str(path): file_identity(path) for path in paths}
     return json.loads(json.dumps({"command": "multiply", "flags": own, "sources": sources}))

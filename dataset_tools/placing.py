@@ -58,6 +58,7 @@ class PlacesFlags(SightFlags, EditFlags):
     )
     points_height: float = cli.flag(0.0, "height of these points (m)", least=-1, most=1)
     min_area: int = cli.flag(30, "pixels; smaller parts of a colour count as noise", least=1)
+    anew: bool = cli.flag(False, "find them anew in files that say where they were, as those of the twin do")
     case: str | None = cli.flag(None, "case that the episodes show, for a task with cases")
 
 
@@ -81,9 +82,9 @@ def places(flags: PlacesFlags) -> Plan:
             start = finder(image, path.stem)
         except EpisodeError as error:
             raise named_error(path, error) from error
-        if headers[path].env_state is None:
+        if flags.anew or headers[path].env_state is None:
             edits[path] = partial(placed, start=start, how=f"{finder.how(path.stem)}, {stands}")
-        notes.append(_note(path, finder, start, headers[path].env_state))
+        notes.append(_note(path, finder, start, headers[path].env_state, flags.anew))
     plan = plan_edits(flags, edits.get)
     return replace(plan, notes=(*plan.notes, *notes))
 
@@ -200,8 +201,9 @@ def _measured(
         env.close()
 
 
-def _note(path: Path, finder: Finder, start: np.ndarray, true: np.ndarray | None) -> str:
+def _note(path: Path, finder: Finder, start: np.ndarray, true: np.ndarray | None, is_replaced: bool) -> str:
     """Where the props of an episode are, and how far that is from what its file says."""
+    becomes = "said" if is_replaced else "says, which stays"
     words = []
     for i, prop in enumerate(finder.task.props):
         if prop.name in finder.sought:
@@ -209,5 +211,5 @@ def _note(path: Path, finder: Finder, start: np.ndarray, true: np.ndarray | None
             words.append(f"{prop.name} at ({x:.3f}, {y:.3f}) m")
             if true is not None:
                 off = 1000 * np.linalg.norm(start[7 * i : 7 * i + 2] - true[7 * i : 7 * i + 2])
-                words[-1] += f", {off:.1f} mm from where the file says, which stays"
+                words[-1] += f", {off:.1f} mm from where the file {becomes}"
     return f"{path.name}: {'; '.join(words)}"

@@ -11,8 +11,8 @@ from pyquaternion import Quaternion
 
 from dataset_tools.sources import Part, Source, Watch
 from episodes import Episode
-from evaluation import run_episode
-from tasks import RADIAN, Task
+from evaluation import RETURN_SECONDS, run_episode
+from tasks import RADIAN, Task, sample_start
 
 if TYPE_CHECKING:  # they open OpenGL
     from ee_sim_env import EndEffectorEnv
@@ -147,14 +147,24 @@ class Retold:
         return step, actions
 
 
-def retell(env: EndEffectorEnv, task: Task, source: Source, env_state: np.ndarray) -> Episode | None:
-    """Try a source's demonstration from another start (P * 7,), without images; None unless it succeeds."""
-    start = env.reset(env_state=env_state, state=source.state)
-    task = replace(task, episode_len=LONGEST * len(source.watched.commands))
+def retell(
+    env: EndEffectorEnv,
+    task: Task,
+    source: Source,
+    env_state: np.ndarray,
+    midway: np.ndarray | None = None,
+) -> Episode | None:
+    """Try a source's demonstration from another start (P * 7,), without images; None unless it succeeds.
+
+    If the arms begin `midway` (D,), they first go back to where the source begins.
+    """
+    start = env.reset(env_state=env_state, state=source.state if midway is None else midway)
+    back = [] if midway is None else way_back(env, source, round(RETURN_SECONDS * task.fps))
+    task = replace(task, episode_len=len(back) + LONGEST * len(source.watched.commands))
     retold = Retold(source, Watch(env).props)
 
-    def act(_: int, observation: Mapping[str, Any]) -> np.ndarray | None:
-        action = retold()
+    def act(t: int, observation: Mapping[str, Any]) -> np.ndarray | None:
+        action = back[t] if t < len(back) else retold()
         return None if action is None else env.joint_action(action)
 
     try:
@@ -162,3 +172,21 @@ def retell(env: EndEffectorEnv, task: Task, source: Source, env_state: np.ndarra
     except RuntimeError:  # unstable
         return None
     return episode if episode.success else None
+
+
+def way_back(env: EndEffectorEnv, source: Source, steps: int) -> list[np.ndarray]:
+    """End-effector actions (8 per arm) from where the arms are now to where a source begins."""
+    first = source.watched.commands[0]
+    here = env.present().reshape(first.shape)
+    pairs = list(zip(here, first, strict=True))
+    return [np.concatenate([blended(*pair, step / steps) for pair in pairs]) for step in range(steps)]
+
+
+def arms_midway(
+    env: EndEffectorEnv, task: Task, source: Source, rng: np.random.Generator
+) -> np.ndarray | None:
+    """State (D,) of the arms at a random moment of a source's demonstration from a start that is drawn; None
+    if it does not succeed from there.
+    """
+    driven = retell(env, task, source, sample_start(task, rng, source.case))
+    return None if driven is None else driven.action[rng.integers(len(driven))]

@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = open_door(
             "PICTURE",
             "STRENGTHS",
         ),
-        "scene": ("changes_look", "look_of"),
+        "scene": ("changes_look", "look_of", "room_look"),
         "words": ("AXES", "Cell", "HELP", "SWEEP_HELP", "check_words", "is_sweep", "read_set", "read_sweep"),
     },
 )

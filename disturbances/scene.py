@@ -15,6 +15,7 @@ from constants import Stream
 from disturbances.registry import LOOK, Applied, register
 from tasks import (
     CLOTHS,
+    LEVELS,
     TABLE_TOPS,
     CableRanges,
     CameraRanges,
@@ -78,10 +79,24 @@ def changes_look(applied: Sequence[Applied]) -> bool:
     return any(each.kind == LOOK for each in applied)
 
 
-def look_of(applied: Sequence[Applied], seed: int, rollout: int) -> LookPlan | None:
-    """The look that a rollout has under the disturbances among `applied` that concern it; None: the usual
-    one.
+def room_look(number: int) -> LookPlan:
+    """How a room looks, in every episode: one of the `real` looks, by its number."""
+    return LookPlan((number, Stream.DISTURB), LEVELS["real"])
+
+
+def look_of(
+    applied: Sequence[Applied],
+    seed: int,
+    rollout: int,
+    room: LookPlan | None = None,
+    drift_fps: float = 0.0,
+) -> LookPlan | None:
+    """The look that a rollout has under the disturbances among `applied` that concern it, in a room that has
+    a look of its own or none; None: the usual one. Light drifts if `drift_fps`, the steps a second, is given.
     """
     looks = [each for each in applied if each.kind == LOOK]
     parts = {each.disturbance.name: each.disturbance.apply(each.strength) for each in looks}
-    return LookPlan((seed, Stream.DISTURB, rollout), replace(Ranges(), **parts)) if parts else None
+    if not parts and not drift_fps:
+        return room
+    ranges = replace(Ranges(), **parts, drift=LEVELS["real"].drift)
+    return LookPlan((seed, Stream.DISTURB, rollout), ranges, drift_fps=drift_fps, room=room)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "background": ("BackgroundEnsemble", "BackgroundExecution"),
         "demonstrations": (
+            "RETURN_SECONDS",
             "Demonstration",
             "check_scene",
             "close_environments",

@@ -9,6 +9,8 @@ plays the user's waypoints and records them; `--guide` has you lead the arm by h
 
     python3 mycobot_scripts/record_episodes.py --robot twin --task_name sim_mycobot320_move_cube_scripted
 
+With `--style human` it does so as people do, each time in another way (docs/record.md).
+
 With `--suggest` it says before each episode where to put things, so that it helps most (docs/record.md).
 
 After each episode: k keeps it, f keeps it as a failure, r does it again, q quits. The twin knows by itself.
@@ -82,6 +84,9 @@ def check_ways(config: RecordArmConfig, task: Task) -> None:
             raise ValueError(
                 f"--suggest does not go with --{name}, which moves the arm always alike; use --jog"
             )
+    if config.style != "script" and (ways or not task.script):
+        how = f"--{ways[0]}" if ways else f"{task.name}, which has none"
+        raise ValueError(f"--style {config.style} is how a script is followed; it does not go with {how}")
     if not ways and not task.script:
         what = f"{own_note(task)}, and has" if is_own(task) else f"{task.name} has"
         raise ValueError(f"{what} no script; say how to move: --sequence, --guide or --jog")

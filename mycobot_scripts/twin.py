@@ -78,6 +78,14 @@ class TwinConfig:
         most=1.0,
     )
     randomize: bool = cli.flag(False, "let a reset change how the scene looks (model_runs.py --disturb)")
+    room: int | None = cli.flag(
+        None,
+        "number of a room that it stands in: other light, table, walls and things beside the work, and "
+        "cameras that stand a little elsewhere, as with --randomize --looks real; its own scene if not given",
+        least=0,
+        most=cli.MOST_SEED,
+    )
+    drift: bool = cli.flag(False, "let light and exposure change slowly, as by a cloud or a lamp")
     seed: int = cli.flag(0, "seed of the first start", least=0, most=cli.MOST_SEED)
     end_with_stdin: bool = cli.flag(False, "end when standard input is closed, not to outlive the parent")
 
@@ -117,6 +125,8 @@ def serve(config: TwinConfig, faults: Faults, task: Task) -> None:
         config.render_quality,
         seed=config.seed,
         randomize=config.randomize,
+        room=config.room,
+        drift=config.drift,
     )
     try:
         check_cameras(faults, list(world.feeds))

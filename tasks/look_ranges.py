@@ -174,6 +174,7 @@ class LookPlan:
     ranges: Ranges = MILD
     hold: int = 0  # steps that a look lasts; 0: the whole episode
     drift_fps: float = 0.0  # control steps a second, if light drifts while a look lasts; 0: it does not
+    room: LookPlan | None = None  # what it changes further, all episodes alike; None: the scene's own look
 
     def number(self, step: int) -> int:
         """Of the look that a step of the episode has."""

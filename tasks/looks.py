@@ -38,6 +38,7 @@ FLOOR_DEPTH = 0.71  # m below the table's top
 WALL_DISTANCE = (1.1, 2.2)  # m from the table's middle
 WALL_HEIGHT = 2.6  # m
 PALE = 0.5  # times the saturation of a table: floors and walls have less
+Move = tuple[np.ndarray, np.ndarray]  # of a camera, in its own frame: shift (m), and turn (rad)
 
 
 class Looks:
@@ -80,7 +81,8 @@ class Looks:
         self._cameras = {model.camera(i).name: bool(carried[i]) for i in range(model.ncam)}
         self._plan: LookPlan | None = None
         self._number = 0  # of the plan's look that the scene has
-        self.camera_moves: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # shift (m), turn (rad), own frame
+        self.camera_moves: dict[str, Move] = {}  # of the look
+        self.bumps: dict[str, Move] = {}  # from where the look has the cameras; a new look leaves them
         self._eyes: dict[str, Eye] = {}  # of cameras, when they last drew
         self._patches: list[Patch] = []
         self._tones: dict[str, Tones] = {}  # of cameras
@@ -118,7 +120,10 @@ class Looks:
 
     def _take(self, plan: LookPlan, number: int) -> None:
         rng = plan.rng(number)
-        self.draw(rng, plan.ranges)
+        self.restore()
+        if plan.room is not None:
+            self._draw(plan.room.rng(0), plan.room.ranges)
+        self._draw(rng, plan.ranges)
         self._plan, self._number = plan, number
         if plan.drift_fps:
             self._drift = Drift(rng, plan.ranges.drift, self._model.nlight)
@@ -151,6 +156,10 @@ class Looks:
     def draw(self, rng: np.random.Generator, ranges: Ranges = MILD) -> None:
         """Draw a new look, which replaces the last. Geoms and lights move with the next reset."""
         self.restore()
+        self._draw(rng, ranges)
+
+    def _draw(self, rng: np.random.Generator, ranges: Ranges) -> None:
+        """Change the present look further."""
         for draw_part, part in (  # in this order, so that a seed always gives the same look
             (self._draw_lights, ranges.light),
             (self._draw_colours, ranges.colours),
@@ -231,7 +240,8 @@ class Looks:
         for name, is_carried in self._cameras.items():
             share = ranges.on_arm if is_carried else 1.0
             shift, tilt = share * ranges.shift, share * ranges.tilt
-            self.camera_moves[name] = rng.uniform(-shift, shift, 3), rng.uniform(-tilt, tilt, 3)
+            move = rng.uniform(-shift, shift, 3), rng.uniform(-tilt, tilt, 3)
+            self.camera_moves[name] = moved_further(self.camera_moves.get(name), move)
 
     def _draw_room(self, rng: np.random.Generator, ranges: RoomRanges) -> None:
         """A floor, and a wall on each side."""
@@ -265,8 +275,11 @@ class Looks:
 
     def move_camera(self, name: str, scene: mujoco.MjvScene) -> None:
         """Move a camera just before it draws `scene`: if it follows a body, it has no pose in the model."""
-        if name in self.camera_moves:
-            shift, turn = self.camera_moves[name]
+        move = self.camera_moves.get(name)
+        if name in self.bumps:
+            move = moved_further(move, self.bumps[name])
+        if move is not None:
+            shift, turn = move
             for eye in scene.camera:
                 axes = np.column_stack([np.cross(eye.forward, eye.up), eye.up, -eye.forward])
                 turned = axes @ _rotation(turn)
@@ -284,6 +297,17 @@ class Looks:
         if self._light is not None:
             tones = (tones or Tones()).exposed(self._light.exposure)
         return developed(image, shades, tones)
+
+
+def moved_further(move: Move | None, further: Move) -> Move:
+    """Both moves of a camera, one after the other; None is none."""
+    if move is None:
+        return further
+    (shift, turn), quat, both = move, np.array([1.0, 0, 0, 0]), np.zeros(3)
+    for each in (turn, further[1]):
+        mujoco.mju_quatIntegrate(quat, each, 1.0)
+    mujoco.mju_quat2Vel(both, quat, 1.0)
+    return shift + _rotation(turn) @ further[0], both
 
 
 def _rotation(turn: np.ndarray) -> np.ndarray:

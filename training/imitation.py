@@ -105,8 +105,10 @@ def place_loss(weight: float, policy: Policy, data: Data, say: Callable[[str], o
 def plain_references(
     data: Data, cameras: Sequence[str], say: Callable[[str], object]
 ) -> dict[str, dict[str, bytes]]:
-    """What each camera shows where the demonstrations begin, for the checkpoints."""
-    references, missing = dataset_references(data.train.paths, cameras)
+    """What each camera shows where the demonstrations of the first folder begin, for the checkpoints: others
+    may be multiplied, with other looks.
+    """
+    references, missing = dataset_references(data.train.paths[: data.sizes[0]], cameras)
     for camera, why in missing.items():
         say(f"note: camera {camera} has no reference picture for its checkpoints: {why}")
     return {camera: reference.plain() for camera, reference in references.items()}

@@ -12,12 +12,16 @@ import numpy as np
 from mycobot_scripts.kinematics import JOINTS, to_degrees
 from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, legend
 from mycobot_scripts.wire import Servo, clock
-from tasks import Task, TimeStep
+from tasks import StylePlan, Task, TimeStep
 from teleop import Device, Input, explain
 
 
-def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray:
-    """(T, 7) of a simulated task's script, for props that start at `env_state` (P * 7,)."""
+def scripted_actions(
+    task: Task, env_state: np.ndarray, case: int, style: StylePlan | None = None
+) -> np.ndarray:
+    """(T, 7) of a simulated task's script, for props that start at `env_state` (P * 7,), followed to the
+    letter or as a take of a style does.
+    """
     from ee_sim_env import make_ee_sim_env  # opens OpenGL, and needs MuJoCo
     from scripted_policy import ScriptedPolicy
 
@@ -25,7 +29,8 @@ def scripted_actions(task: Task, env_state: np.ndarray, case: int) -> np.ndarray
     try:
         env.reset(env_state=env_state)
         script = ScriptedPolicy(task.variants[case], env.start_xyz(), env_state)
-        return np.array([env.joint_action(script(t)) for t in range(task.episode_len)], np.float32)
+        length = script.take(style) if style else task.episode_len
+        return np.array([env.joint_action(script(t)) for t in range(length)], np.float32)
     finally:
         env.close()
 

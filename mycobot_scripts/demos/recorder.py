@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common import cli
+from constants import STYLES, Stream
 from episodes import episode_path
 from evaluation import Act, follow, rollout
 from mycobot_scripts.demos.demonstrate import Guiding, Jogging, scripted_actions
@@ -26,7 +27,7 @@ from mycobot_scripts.robot import (
     start_rng,
 )
 from mycobot_scripts.wire import clock
-from tasks import beside, nearest_case, sample_start
+from tasks import StylePlan, beside, nearest_case, sample_start
 from teleop import DEVICES
 
 MAX_LATE = 5  # extra attempts at an episode because of late states
@@ -71,6 +72,11 @@ class RecordArmConfig:
         "a run (--ckpt_dir) or a folder of episodes: say before each episode where to put things, so that "
         "it helps most; the twin puts them there",
     )
+    style: str = cli.flag(
+        "script",
+        "how the twin follows its task's script: to the letter, or each time in another way, as people do",
+        tuple(STYLES),
+    )
     seed: int = cli.flag(0, "seed of the twin's starts", least=0, most=cli.MOST_SEED)
     ask: bool = cli.flag(False, "ask after each episode on the twin too")
     recover: bool = cli.flag(
@@ -100,7 +106,7 @@ class Recorder:
         self, session: Session, config: RecordArmConfig, starts: Mapping[int, GivenStart] | None = None
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
-        self._starts, self._tried = starts or {}, -1
+        self._starts, self._tried, self._takes = starts or {}, -1, 0
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None
         self._start: np.ndarray | None = None  # (7,) where episodes begin, if not as usual
@@ -148,7 +154,7 @@ class Recorder:
     def record(self, index: int) -> bool:
         """Record episode `index`, as often as it takes; False if the person quits."""
         rng = start_rng(self._config.seed, index)
-        attempt = late = 0
+        attempt = late = self._takes = 0
         while attempt < MAX_ATTEMPTS:
             self._wait_until_calm()
             verdict = self._attempt(index, rng)
@@ -178,6 +184,11 @@ class Recorder:
             )
 
     @property
+    def _style(self) -> str:
+        """In which the script is followed, if it is."""
+        return "script" if self._motion or self._jogging else self._config.style
+
+    @property
     def _is_automatic(self) -> bool:
         return self._session.is_twin and not (self._config.ask or self._config.guide or self._config.jog)
 
@@ -186,7 +197,7 @@ class Recorder:
         session, facts = self._session, as_recorded(self._task, self._session.is_twin)
         act = self._act(rng, index)
         if session.is_twin:
-            facts |= {"seed": self._config.seed, "env_state": session.scene.start}
+            facts |= {"seed": self._config.seed, "env_state": session.scene.start, "style": self._style}
         elif not self._is_ready(index):
             return "quit"
         recording = Recording(episode_path(self._config.dataset_dir, index), self._task.cameras, **facts)
@@ -221,7 +232,11 @@ class Recorder:
             return self._jogging.act
         if motion is not None:
             return follow(motion.actions())
-        return follow(scripted_actions(task, scene.start, case))
+        self._takes += 1
+        take = StylePlan(STYLES[self._config.style], (self._config.seed, Stream.STYLE, index, self._takes))
+        actions = scripted_actions(task, scene.start, case, take)
+        self._length = min(self._config.episode_len or len(actions), len(actions))
+        return follow(actions)
 
     def _given(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """The start (P * 7,) that an episode is given; a little beside it after a failed attempt."""
@@ -284,8 +299,9 @@ class Recorder:
         return f"{clamped} commands were clamped, {missed} steps left out: a bad demonstration"
 
     def _changed(self) -> int:
-        """Steps of the motion that were clamped or left out."""
-        return self._session.robot.guard.clamped.total() + self._session.robot.timing.missed
+        """Steps of the motion that were clamped or left out; a gripper may well close more slowly."""
+        clamped = self._session.robot.guard.clamped
+        return clamped.total() - clamped["gripper step"] + self._session.robot.timing.missed
 
     def _stopped(self, recording: Recording) -> str:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""

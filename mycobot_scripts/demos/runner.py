@@ -150,7 +150,7 @@ class Runner:
         """The robot, with what disturbs a run; the twin itself changes its physics and its look."""
         robot, seed = self._session.robot, self._config.seed
         words = [str(each) for each in self._applied if each.kind in (MODEL, LOOK)]
-        if words:
+        if words or self._session.setup.config.drift:
             self._session.scene.disturb = {"words": words, "seed": seed, "rollout": index}
         return Disturbed(robot, self._task, self._applied, seed, index) if self._applied else robot
 

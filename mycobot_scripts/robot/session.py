@@ -77,6 +77,14 @@ class RobotConfig:
     move_after: float = cli.flag(
         0.0, "seconds from a camera's first picture until it is moved so, as by a bump", least=0
     )
+    room: int | None = cli.flag(
+        None,
+        "number of a room that the twin stands in, with a look and camera places of its own, as --looks real "
+        "has them; the plain scene if not given",
+        least=0,
+        most=cli.MOST_SEED,
+    )
+    drift: bool = cli.flag(False, "let light and exposure of the twin's room change slowly, as by a cloud")
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
     desk: str | None = cli.flag(
@@ -123,6 +131,9 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
         raise ValueError(f"--pace is {config.pace}; the real arm has no slow motion, --robot twin has")
     if config.move_camera and config.robot != "twin":
         raise ValueError("--move_camera moves the twin's cameras; give --robot twin, or move yours by hand")
+    for name in ("room", "drift"):
+        if getattr(config, name) not in (None, False) and config.robot != "twin":
+            raise ValueError(f"--{name} is for --robot twin; the real arm stands in a room of its own")
     if config.unattended and config.desk is None:
         raise ValueError("--unattended goes with --desk, which asks pages; a terminal is never lost")
     if config.desk is not None and not Path(config.desk).absolute().parent.is_dir():
@@ -138,7 +149,8 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
 
 def twin_flags(config: RobotConfig) -> dict[str, Any]:
     """What `start_twin` is told of the flags."""
-    return {"pace": config.pace, "move_camera": config.move_camera, "move_after": config.move_after}
+    names = ("pace", "move_camera", "move_after", "room", "drift")
+    return {name: getattr(config, name) for name in names}
 
 
 def parse_cameras(text: str | None) -> dict[str, str]:

@@ -110,7 +110,7 @@ class TwinHandle:
         self.close()
 
     def state(self) -> dict[str, Any]:
-        """How the episode stands: reward, success, case, choice, qpos and so on (`world.TwinState`)."""
+        """How the episode stands: reward, success, case, choice, qpos and so on (`twin_state.TwinState`)."""
         return self._request("state")
 
     def reset(self, **start: Any) -> dict[str, Any]:

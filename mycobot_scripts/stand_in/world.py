@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from constants import IMAGE_SIZE
-from disturbances import Applied, changed, look_of
+from disturbances import changed, look_of, room_look
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
+from mycobot_scripts.stand_in.twin_state import UNCHANGED, Changes, TwinState
 from mycobot_scripts.wire import clock
 from sim_env import make_sim_env
 from tasks import Task, mujoco
@@ -42,37 +42,6 @@ BROKEN = (
 )
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How an episode's physics and look differ from the scene's own."""
-
-    applied: tuple[Applied, ...] = ()
-    seed: int = 0
-    rollout: int = 0
-
-
-@dataclass(frozen=True)
-class TwinState:
-    """The state of the twin and its episode."""
-
-    reward: int
-    highest_reward: int
-    max_reward: int
-    success: bool
-    strict_success: bool | None
-    case: int
-    case_label: str | None
-    choice: str | None
-    qpos: list[float]  # (7,) rad, and the gripper as last commanded
-    gripper: float  # as it is
-    released: bool  # whether a motor is off, so that a hand may lead the arm
-    env_state: list[float]
-    time: float  # s, simulated since the reset
-    lag: float  # s, behind the wall clock
-    slipped: float  # s, given up since the start
-    unstable: int  # times that the simulation broke, and began anew
-
-
 class TwinWorld:
     """A simulated task that runs by itself; `run` in the thread that made it, everything else in any.
 
@@ -83,6 +52,8 @@ class TwinWorld:
         render_quality: as for `make_sim_env`.
         seed: of the start.
         randomize: whether a reset can change how the scene looks.
+        room: number of a room that it stands in, with a look of its own (`disturbances.room_look`).
+        drift: whether light and exposure change slowly.
     """
 
     def __init__(
@@ -94,11 +65,15 @@ class TwinWorld:
         image_size: tuple[int, int] = IMAGE_SIZE,
         seed: int = 0,
         randomize: bool = False,
+        room: int | None = None,
+        drift: bool = False,
     ) -> None:
         self.task = task
+        self._room = None if room is None else room_look(room)
+        self._drift_fps = task.fps if drift else 0.0
         faults = faults or Faults()
         self._moves = {name: _pose(move) for name, move in (faults.move_camera or {}).items()}
-        has_looks = randomize or bool(self._moves)
+        has_looks = randomize or drift or room is not None or bool(self._moves)
         self._env = make_sim_env(task, render_quality, image_size, randomize=has_looks)
         self._sim = self._env.task
         self._physics = self._env.physics
@@ -113,10 +88,17 @@ class TwinWorld:
         self.slipped, self._broken = 0.0, 0
         self.feeds = {name: CameraFeed(name, camera_fps, faults) for name in self._sim.cameras}
         self._stopped, self._runs = threading.Event(), False
+        self._look_as(UNCHANGED)
         for camera in self.feeds:  # the first picture of each takes a second
             self._sim.render(self._physics, camera)
         self._rng = np.random.default_rng(seed)
         self._put(self._sim.sample_start(self._rng), arm=True)
+
+    def _look_as(self, changes: Changes) -> None:
+        """Let the scene look, from its next reset on, as in its room under an episode's changes."""
+        if self.has_looks:
+            key = changes.seed, changes.rollout
+            self._env.set_looks(look_of(changes.applied, *key, self._room, self._drift_fps))
 
     # --- the thread that runs it
 
@@ -143,7 +125,7 @@ class TwinWorld:
 
     def _picture(self, feed: CameraFeed) -> np.ndarray:
         if feed.is_moved:
-            self._sim.looks.camera_moves[feed.name] = self._moves[feed.name]
+            self._sim.looks.bumps[feed.name] = self._moves[feed.name]
         return self._sim.render(self._physics, feed.name)
 
     def stop(self) -> None:
@@ -278,15 +260,14 @@ class TwinWorld:
         case: int | None,
         rng: np.random.Generator,
         arm: bool,
-        changes: Changes = Changes(),
+        changes: Changes = UNCHANGED,
     ) -> TwinState:
         """Begin an episode: props where `start` (P * 7,) says, or drawn from `rng` in a case or in any."""
 
         def command() -> TwinState:
             with self._arm.at_full_gains():
                 self._changes.close()
-                if self.has_looks:
-                    self._env.set_looks(look_of(changes.applied, changes.seed, changes.rollout))
+                self._look_as(changes)
                 physics = changed(self._model, self.task, changes.applied, changes.seed, changes.rollout)
                 self._changes.enter_context(physics)
             self._put(self._sim.sample_start(rng, case) if start is None else start, arm)
@@ -356,8 +337,3 @@ class TwinWorld:
 def _pose(move: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Shift (3,) in m and turn (3,) in rad, in the camera's own frame, of `Faults.move_camera`."""
     return np.array(move[:3]) / 1000, np.radians(move[3:])
-
-
-def as_json(state: TwinState) -> dict[str, Any]:
-    """A state for `json.dumps`."""
-    return asdict(state)

@@ -27,7 +27,8 @@ from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.kinematics.units import to_degrees
 from mycobot_scripts.robot.twin_client import TWIN, start_twin
 from mycobot_scripts.safety.limits import Limits
-from mycobot_scripts.stand_in.world import Changes, TwinWorld
+from mycobot_scripts.stand_in.twin_state import Changes
+from mycobot_scripts.stand_in.world import TwinWorld
 from sim_env import make_sim_env
 from teleop.pilot import Pacer
 
