@@ -344,6 +344,25 @@ def test_what_the_new_episodes_say(multiply, twin, tmp_path):
     assert entry["command"] == "multiply" and len(entry["sources"]) == 2
 
 
+def test_new_episodes_begin_midway_go_back_and_succeed(multiply, twin, tmp_path):
+    multiply("--begin_midway", 1, episodes=2)
+    multiply(output="usual", episodes=2)
+    midway, usual = ([Episode.load(path) for path in list_episodes(tmp_path / o)] for o in ("new", "usual"))
+    home = usual[0].qpos[0]
+    for one, other in zip(midway, usual, strict=True):
+        assert one.recovers and one.success and not other.recovers
+        assert np.abs(one.qpos[0] - home).max() > 0.1
+        assert len(one) >= 2 * TWIN.fps + 80
+        at_home = np.abs(one.qpos[2 * TWIN.fps, :6] - home[:6]).max()
+        assert at_home < np.abs(one.qpos[0, :6] - home[:6]).max()
+    assert not np.array_equal(midway[0].qpos[0], midway[1].qpos[0])
+    again = read_source(simulation(TWIN), TWIN, episode_path(tmp_path / "new", 0), midway[0])
+    assert again is not None and again.state is not None
+    some = multiply("--begin_midway", 0.5, output="half", episodes=4)
+    told = [Episode.load(path).recovers for path in list_episodes(tmp_path / "half")]
+    assert len(set(told)) == 2, some
+
+
 def test_pictures_belong_to_the_moment(twin, tmp_path):
     """The saved pictures are those of a replay of the saved actions."""
     path = list_episodes(twin)[0]

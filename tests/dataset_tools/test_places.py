@@ -158,6 +158,16 @@ def test_files_get_their_places(find, scene, recorded, tmp_path):
     assert stays.places == ""
 
 
+def test_what_a_file_says_is_found_anew_if_asked_for(find, scene, recorded, tmp_path):
+    known, (_, true) = Episode.load(episode_path(recorded, 1)), scene[1][1]
+    wrong = true + np.array([0.02, 0, 0, 0, 0, 0, 0])
+    replace(known, env_state=wrong).save(episode_path(recorded, 1), overwrite=True)
+    said = find("--anew")
+    assert "mm from where the file said" in said and "stays" not in said
+    found = Episode.load(episode_path(tmp_path / "placed", 1))
+    assert np.linalg.norm(found.env_state - true) < 0.002 and found.places
+
+
 def test_points_in_place_of_the_scenes_camera(find, scene, tmp_path):
     corners = zip(pixels_of(scene[0], CORNERS), CORNERS, strict=True)
     find("--points", *(f"{px:.1f},{py:.1f}={x},{y}" for (px, py), (x, y) in corners))

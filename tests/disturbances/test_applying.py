@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from constants import TASKS
-from disturbances import AXES, LOOK, Disturbed, KnockedLoose, changed, look_of, read_set
+from disturbances import AXES, LOOK, Disturbed, KnockedLoose, changed, look_of, read_set, room_look
 from sim_env import make_sim_env
 from tasks import LookPlan
 
@@ -156,3 +156,14 @@ def test_it_goes_with_a_prop_that_is_knocked_loose(env):
         step = environment.step(np.array(TASK.arms[0].start_state))
     assert step.observation["images"]["top"].shape == (48, 64, 3) and "top" in step.observation["images"]
     assert len(step.observation["images"]) == len(env.cameras)
+
+
+def test_the_look_of_a_rollout_in_a_room():
+    room, lamp = room_look(5), read_set(["light=middle"])
+    assert room != room_look(6) and room_look(5) == room
+    assert look_of((), 0, 3) is None and look_of((), 0, 3, room) is room
+    lit = look_of(lamp, 0, 3, room)
+    assert lit.room is room and lit.drift_fps == 0 and lit != look_of(lamp, 0, 4, room)
+    drifting = look_of((), 0, 3, room, 10.0)
+    assert drifting.room is room and drifting.drift_fps == 10 and drifting.ranges.drift.light > 0
+    assert look_of((), 0, 3, None, 10.0).room is None

@@ -243,6 +243,11 @@ def test_the_twins_cameras_are_moved_by_a_flag():
     config = RobotConfig(robot="twin", move_camera={"top": (5.0, 0.0, 0.0, 0.0, 0.0, 1.0)})
     words = ["--pace", "1.0", "--move_camera", "top=5.0,0.0,0.0,0.0,0.0,1.0", "--move_after", "0.0"]
     assert _as_words(twin_flags(config)) == words
+    told = _as_words(twin_flags(dataclasses.replace(config, room=5, drift=True)))
+    assert told == [*words, "--room", "5", "--drift"]
+    for flag in (["--room", "5"], ["--drift"]):
+        with pytest.raises(ValueError, match=f"{flag[0]} is for --robot twin"):
+            check_arm.parse_flags(flag)
     with pytest.raises(ValueError, match="--move_camera moves the twin's cameras; give --robot twin"):
         check_arm.parse_flags(["--move_camera", "top=5,0,0,0,0,1"])
 

@@ -18,10 +18,11 @@ from repository import ROOT
 
 from common import cli
 from common.locks import Held, hold
-from constants import get_task
+from constants import STYLES, get_task
 from episodes.episode import Episode
 from episodes.folders import episode_path, missing_numbers
 from mycobot_scripts import record_episodes
+from mycobot_scripts.demos.demonstrate import scripted_actions
 from mycobot_scripts.demos.journal import Step, journal_path, list_journals
 from mycobot_scripts.demos.recorder import RecordArmConfig, Recorder
 from mycobot_scripts.demos.recording import Recording
@@ -29,6 +30,7 @@ from mycobot_scripts.demos.waypoints import Motion, Pose, names
 from mycobot_scripts.kinematics.units import on_the_wire
 from mycobot_scripts.robot.person import PRESSED_Q
 from mycobot_scripts.robot.session import Setup, add_robot_flags, read_setup
+from tasks import StylePlan
 from tasks.starts import distance_from, sample_start
 
 HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
@@ -75,11 +77,12 @@ def test_a_motion_that_the_limits_change_is_said_to_be_a_bad_demonstration(tmp_p
     assert "commands were clamped" in rig.person.questions[-1]
 
 
-@pytest.mark.parametrize(("clamped", "verdict"), [(0, "keep"), (10, "keep"), (11, "redo")])
+@pytest.mark.parametrize(
+    ("clamped", "verdict"),
+    [({}, "keep"), ({"step": 10}, "keep"), ({"step": 11}, "redo"), ({"gripper step": 50}, "keep")],
+)
 def test_a_few_clamped_commands_do_not_spoil_what_succeeds_on_the_twin(monkeypatch, capsys, clamped, verdict):
-    robot = SimpleNamespace(
-        guard=SimpleNamespace(clamped=Counter(gripper=clamped)), timing=SimpleNamespace(missed=0)
-    )
+    robot = SimpleNamespace(guard=SimpleNamespace(clamped=Counter(clamped)), timing=SimpleNamespace(missed=0))
     recorder = Recorder.__new__(Recorder)
     recorder._session = SimpleNamespace(robot=robot, is_twin=True)
     recorder._config, recorder._jogging = SimpleNamespace(ask=False, guide=False, jog=None), None
@@ -87,6 +90,31 @@ def test_a_few_clamped_commands_do_not_spoil_what_succeeds_on_the_twin(monkeypat
     monkeypatch.setattr(Recorder, "_end", lambda self, recording, wish, success: wish)
     assert recorder._decide(range(100), 3) == verdict
     assert ("episode 3: 11 commands were clamped" in capsys.readouterr().out) == (verdict == "redo")
+
+
+def test_a_take_of_a_style_is_the_same_again_and_no_two_are():
+    task = get_task("sim_mycobot320_move_cube_scripted")
+    start = sample_start(task, np.random.default_rng(0))
+    takes = [StylePlan(STYLES[style], (0, i)) for style, i in (("human", 1), ("human", 1), ("human", 2))]
+    actions = [scripted_actions(task, start, 0, take) for take in takes]
+    np.testing.assert_array_equal(actions[0], actions[1])
+    assert not np.array_equal(actions[0][:50], actions[2][:50])
+    script = scripted_actions(task, start, 0, StylePlan(STYLES["script"], (0, 1)))
+    np.testing.assert_array_equal(script, scripted_actions(task, start, 0))
+    assert len(script) == task.episode_len
+
+
+@pytest.mark.parametrize(
+    ("flags", "task"),
+    [
+        ({"guide": True}, "sim_mycobot320_move_cube_scripted"),
+        ({"sequence": "pickandmove"}, "sim_mycobot320_move_cube_scripted"),
+        ({}, "mycobot320_move_cube"),
+    ],
+)
+def test_only_a_script_is_followed_in_a_style(tmp_path, flags, task):
+    with pytest.raises(ValueError, match="--style human is how a script is followed; it does not go with"):
+        record_episodes.check_ways(config(tmp_path, style="human", **flags), get_task(task))
 
 
 def test_waypoints_are_played_and_recorded_as_sent(tmp_path, sequence, capsys):

@@ -27,6 +27,7 @@ from mycobot_scripts.kinematics import geometry as kinematics
 from mycobot_scripts.kinematics.units import to_degrees
 from mycobot_scripts.robot.twin_client import TWIN, start_twin
 from mycobot_scripts.safety.limits import Limits
+from mycobot_scripts.stand_in.faults import Faults
 from mycobot_scripts.stand_in.twin_state import Changes
 from mycobot_scripts.stand_in.world import TwinWorld
 from sim_env import make_sim_env
@@ -335,6 +336,36 @@ def test_a_reset_changes_how_an_episode_looks_and_the_next_one_undoes_it():
         world.stop()
         runner.join()
         world.close()
+
+
+@pytest.fixture
+def in_a_room():
+    """A twin in a room, in which light drifts and a camera was bumped."""
+    faults = Faults(move_camera={"top": (30.0, 0, 0, 0, 0, 0)})
+    world = TwinWorld(TASK, faults, image_size=(48, 64), room=5, drift=True)
+    runner = threading.Thread(target=world.run)
+    runner.start()
+    yield world
+    world.stop()
+    runner.join()
+    world.close()
+
+
+def test_a_room_stays_whatever_changes_in_it(in_a_room):
+    def seen() -> tuple[dict, np.ndarray, np.ndarray]:
+        looks, model = in_a_room._sim.looks, in_a_room._model
+        looks.show(in_a_room._sim.steps, in_a_room._data)
+        return dict(looks.camera_moves), model.geom_rgba.copy(), model.light_diffuse.copy()
+
+    began = in_a_room._ask(seen)
+    assert set(began[0]) == set(in_a_room.feeds) and in_a_room.has_looks
+    until(lambda: not np.array_equal(in_a_room._ask(seen)[2], began[2]))  # it drifts
+    for words in ((), ("light=middle",)):
+        in_a_room.reset(None, 0, np.random.default_rng(0), True, Changes(read_set(words), 0, 1))
+        cameras, colours, _ = in_a_room._ask(seen)
+        np.testing.assert_equal(cameras, began[0])
+        assert np.array_equal(colours, began[1])
+    assert in_a_room._sim.looks.bumps["top"][0][0] == pytest.approx(0.03)
 
 
 def test_a_hand_takes_the_cube_and_only_what_happens_then_counts():

@@ -1,5 +1,6 @@
 """Contracts of `--randomize` over every simulated task: what is seen changes, what happens does not."""
 
+import cv2
 import mujoco
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tasks.look_covers import COVERS, TEXTURE_PIXELS
 from tasks.look_drift import Drift
 from tasks.look_pictures import Eye, Patch, Tones, developed, shade
 from tasks.look_ranges import LEVELS, MILD, PARTS, DriftRanges, Ranges
+from tasks.looks import moved_further
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels
@@ -218,6 +220,53 @@ def test_a_look_lasts_as_long_as_the_plan_says_and_is_that_of_its_number(varied)
     for number in range(3):
         varied.set_looks([3, 1, number])
         assert is_same(scene_of(varied), scenes[2 * number])
+
+
+def test_a_look_changes_its_room_further(varied):
+    """The room is the same in all episodes; what is drawn upon it leaves the rest of it."""
+    room = LookPlan((7,), LEVELS["real"])
+    varied.set_looks(room)
+    alone, cameras = scene_of(varied), dict(varied.task.looks.camera_moves)
+    lamps = [LookPlan((seed,), only("light", "mild"), room=room) for seed in (1, 2)]
+    scenes = []
+    for plan in lamps:
+        varied.set_looks(plan)
+        scenes.append(scene_of(varied))
+    assert not is_same(scenes[0], scenes[1])
+    for name in ("geom_rgba", "geom_matid", "geom_pos", "geom_size"):
+        assert np.array_equal(scenes[0][name], alone[name]), name
+    np.testing.assert_equal(varied.task.looks.camera_moves, cameras)
+    varied.set_looks(LookPlan((1,), only("camera", "mild"), room=room))
+    for name, (shift, _) in varied.task.looks.camera_moves.items():
+        way = np.linalg.norm(shift - cameras[name][0])
+        assert 0 < way <= np.sqrt(3) * LEVELS["mild"].camera.shift + 1e-9
+    varied.set_looks(room)
+    assert is_same(scene_of(varied), alone)
+
+
+def test_two_moves_of_a_camera_are_one():
+    rng = np.random.default_rng(0)
+    first, second = ((rng.normal(size=3), rng.normal(0, 0.5, 3)) for _ in range(2))
+    shift, turn = moved_further(first, second)
+    turns = [cv2.Rodrigues(each)[0] for each in (first[1], second[1], turn)]
+    np.testing.assert_allclose(turns[0] @ turns[1], turns[2], atol=1e-9)
+    np.testing.assert_allclose(shift, first[0] + turns[0] @ second[0])
+    assert moved_further(None, second) is second
+
+
+def test_a_camera_that_was_bumped_stays_so_whatever_the_look(varied):
+    camera, looks = varied.cameras[0], varied.task.looks
+    room = LookPlan((7,), LEVELS["real"])
+    seen = []
+    for bumps in ({}, {camera: (np.array([0.03, 0, 0]), np.zeros(3))}):
+        looks.bumps.clear()
+        looks.bumps.update(bumps)
+        for _ in range(2):
+            varied.set_looks(room)
+            seen.append(varied.reset(0).observation["images"][camera].astype(int))
+    looks.bumps.clear()
+    assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[2], seen[3])
+    assert np.abs(seen[0] - seen[2]).mean() > 1
 
 
 def test_a_look_does_not_depend_on_what_was_seen_before(varied):

@@ -15,13 +15,16 @@ from training.imitation import plain_references
 from training.run import RunState
 
 
-def make_data(folder, pictures):
+def make_data(folder, pictures, multiplied=()):
+    pictures = [*pictures, *multiplied]
     paths = [episode_path(folder, i) for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         frames, zeros = JpegFrames(95), np.zeros((1, 7), np.float32)
         frames.append(picture)
         Episode(zeros, zeros, {"top": frames}).save(path)
-    return SimpleNamespace(train=SimpleNamespace(paths=paths))
+    return SimpleNamespace(
+        train=SimpleNamespace(paths=paths), sizes=(len(paths) - len(multiplied), len(multiplied))
+    )
 
 
 def test_references_are_in_the_checkpoints(tmp_path):
@@ -43,3 +46,9 @@ def test_episodes_of_different_places_have_none_and_that_is_said(tmp_path):
         "note: camera top has no reference picture for its checkpoints: the first pictures of its episodes "
         "differ: camera, table or light changed"
     ]
+
+
+def test_what_was_multiplied_in_other_looks_does_not_hide_where_cameras_stood(tmp_path):
+    said: list[str] = []
+    data = make_data(tmp_path, [make_scene()] * 2, [make_scene(i) for i in range(1, 9)])
+    assert list(plain_references(data, ["top"], said.append)) == ["top"] and said == []
