@@ -24,6 +24,7 @@ from tasks import in_sight, nearest_case, to_pixels
 
 TASKS = {"move": (TWIN_MOVE, "mycobot320_move_cube"), "choose": (CHOOSE, "mycobot320_choose")}
 FIRST = 1000  # of the starts that are tried
+STEPS = 2400  # of training: 20 minutes of a processor
 KNOCKED = 45  # step at which the cube is in the air
 BUMP = 10.0, 2.0  # mm and degrees by which somebody bumps into the tripod
 HUMAN = ("--style", "human")
@@ -38,7 +39,7 @@ class Size:
     more: int = 5  # of them where they are suggested
     multiplied: int = 150
     recovering: float = 0.4  # share of these that begin midway
-    steps: int | None = None  # of training; as the preset says if not given
+    steps: int | None = None  # of training; STEPS, or of a plain evening the preset's, if not given
     runs: int = 10  # of each block
     workers: int | None = None  # processes; one per core if not given
 
@@ -160,7 +161,8 @@ class Evening:
 
     def train(self, preset: str, *folders: str) -> Step:
         """Train a policy; it goes on where it was stopped."""
-        steps = () if self.size.steps is None else ("--num_steps", self.size.steps)
+        count = self.size.steps or (None if self.is_plain else STEPS)
+        steps = () if count is None else ("--num_steps", count)
         what = ("--task_name", TASKS[self.task][1], "--ckpt_dir", "run", "--dataset_dir", *folders)
         flags = ("--config", ROOT / "presets" / preset, *steps, "--seed", self.seed, "--resume")
         return Step("train", "imitate_episodes.py", (*what, *flags), is_training=True)

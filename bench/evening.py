@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from _evening_steps import TASKS, Evening, Listed, Size, Step
+from _evening_steps import STEPS, TASKS, Evening, Listed, Size, Step
 from _harness import ROOT, machine, make_parser, parse, table
 from _runs import slug
 from tqdm import tqdm
@@ -156,7 +156,9 @@ def make_flags() -> argparse.ArgumentParser:
     parser.add_argument("--more", type=int, default=size.more, help="of them where they are suggested")
     parser.add_argument("--multiplied", type=int, default=size.multiplied, help="episodes made of these")
     parser.add_argument("--recovering", type=float, default=size.recovering, help="share that begins midway")
-    parser.add_argument("--steps", type=int, help="of training; as the preset says if not given")
+    parser.add_argument(
+        "--steps", type=int, help=f"of training; {STEPS}, or with --plain its preset's, if not given"
+    )
     parser.add_argument("--runs", type=int, default=size.runs, help="of each block")
     parser.add_argument("--film", help="write a film of the evening, an MP4 of two minutes")
     return parser

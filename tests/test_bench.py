@@ -233,3 +233,22 @@ def test_moved_cameras_cost_success_by_policy_size_and_way(tmp_path):
     assert done.returncode == 0, done.stderr
     (row,) = (cells(line) for line in done.stdout.splitlines() if line.startswith("| small"))
     assert row == ["small", "20 mm, 4 degrees", "0% (0%-79%)", "0% (0%-79%)"]
+
+
+@pytest.mark.slow  # it plays a whole evening on the twin, of one demonstration and one run each
+@pytest.mark.parametrize("ways", [[], ["--plain"]], ids=["helped", "plain"])
+def test_an_evening_goes_from_a_demonstration_to_runs_and_goes_on(ways, tmp_path):
+    out, film = tmp_path / "evening", tmp_path / "evening.mp4"
+    flags = ["--quick", "--pace", "0.5", "--out", str(out), "--film", str(film), *ways]
+    command = [sys.executable, str(BENCH / "evening.py"), *flags]
+    for _ in range(2):  # the second time, all is done
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=1500)
+        assert done.returncode == 0, done.stderr
+        table = [cells(line) for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    rows = {name: rest for name, *rest in table}
+    blocks = ["as it was", "lamp moved, exposure drifts", "camera bumped", "cube knocked out of the gripper"]
+    assert [name for name in rows if " of 1 (" in rows[name][2] and name != "record demonstrations"] == blocks
+    assert rows["in all"][2].split(" (")[0] in {f"{n} of 4" for n in range(5)}
+    assert ("multiply" in rows) == (not ways) and float(rows["in all"][0]) > 0
+    assert all(rows[name][-1].startswith("model_runs.py --robot twin") for name in blocks)
+    assert 10_000 < film.stat().st_size < 3_000_000

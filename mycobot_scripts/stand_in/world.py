@@ -126,6 +126,7 @@ class TwinWorld:
     def _picture(self, feed: CameraFeed) -> np.ndarray:
         if feed.is_moved:
             self._sim.looks.bumps[feed.name] = self._moves[feed.name]
+        self._sim.steps = int(self._data.time * self.task.fps)  # light drifts also while nothing is commanded
         return self._sim.render(self._physics, feed.name)
 
     def stop(self) -> None:
