@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _evening_steps import Evening
 
 FPS = 12
+COARSE = 28  # of the encoder
 SECONDS = {"shown": 20, "map": 6, "many": 12, "block": 18}  # of film, for each part
 SIZE = (180, 240)  # height, width (pixels) of each camera's picture
 MARGIN, LINE = 30, 20  # pixels: around the map, and of the caption
@@ -25,7 +26,7 @@ DARK, LIGHT, RED, GREEN = (24, 24, 28), (235, 235, 235), (220, 70, 60), (60, 170
 
 def write_film(evening: Evening, path: Path) -> None:
     """Write it."""
-    write_video(path, frames(evening), FPS)
+    write_video(path, frames(evening), FPS, quality=COARSE)
 
 
 def frames(evening: Evening) -> Iterator[np.ndarray]:
@@ -50,7 +51,9 @@ def clips(folder: Path, title: str, seconds: float) -> Iterator[np.ndarray]:
         shown = np.linspace(0, len(episode) - 1, count).round().astype(int)
         outcome = {True: "success", False: "no success", None: ""}[episode.success]
         for step in shown:
-            pictures = [np.asarray(images[step]) for images in episode.images.values()]
+            pictures = [
+                np.asarray(images[step]) for _, images in sorted(episode.images.items(), reverse=True)
+            ]
             words = outcome if step == shown[-1] else ""
             yield captioned(pictures, f"{title}: {number + 1} of {len(paths)}", words)
 
@@ -76,11 +79,11 @@ def place_map(folder: Path) -> Iterator[np.ndarray]:
     groups = [starts(folder / name) for name in ("many", "shown", "more")]
     low, high = (pick(np.concatenate(groups), axis=0) for pick in (np.min, np.max))
     picture = np.full((SIZE[0] + LINE, 2 * SIZE[1], 3), DARK, np.uint8)
-    scale = (min(SIZE[0], 2 * SIZE[1]) - 2 * MARGIN) / (high - low + SPREAD).max()
+    scale = ((np.array([2 * SIZE[1], SIZE[0]]) - 2 * MARGIN) / (high - low + SPREAD)).min()
     looks = ((110, 110, 120), 2, "multiplied"), (GREEN, 4, "shown"), (RED, 4, "suggested")
     for (colour, radius, words), places, line in zip(looks, groups, range(3), strict=True):
         for x, y in places:
-            at = np.array([x - low[0], high[1] - y]) * scale + MARGIN
+            at = np.array([x - low[0] + SPREAD / 2, high[1] - y + SPREAD / 2]) * scale + MARGIN
             cv2.circle(picture, tuple(at.round().astype(int).tolist()), radius, colour, -1, cv2.LINE_AA)
         text(picture, f"{len(places)} {words}", (2 * SIZE[1] - 130, 20 + 16 * line), colour)
     text(picture, "where the cube lay, as its clicks in the pictures tell", (6, SIZE[0] + 14), LIGHT)

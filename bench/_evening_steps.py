@@ -130,7 +130,7 @@ class Evening:
             "check",
             "--dataset_dir",
             folder,
-            finds=r"^(.*episodes.*)$",
+            finds=r"^(\w.*)$",
             may_fail=True,
         )
         yield self.edit(f"a page to click on: {folder}", "clicks", "--dataset_dir", folder, "--step", 0)

@@ -107,7 +107,8 @@ def came_of(step: Step, folder: Path) -> str:
     if step.runs:
         return share(successes(step, folder), step.runs)
     log = folder / "log" / f"{slug(step.name)}.txt"
-    matches = re.findall(step.finds, log.read_text(encoding="utf-8"), re.MULTILINE) if step.finds else []
+    said = log.read_text(encoding="utf-8") if log.is_file() else ""
+    matches = re.findall(step.finds, said, re.MULTILINE) if step.finds else []
     if matches and matches[0].endswith(" mm"):
         return f"{max(float(match.split()[0]) for match in matches)} mm off at most"
     return matches[-1] if matches else ""

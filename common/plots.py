@@ -27,7 +27,11 @@ MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint lo
 
 
 def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, key_every: int | None = None
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    key_every: int | None = None,
+    quality: int = 20,
 ) -> None:
     """Write an MP4 that browsers play (H.264, yuv420p, index first).
 
@@ -37,6 +41,7 @@ def write_video(
         fps: frames a second.
         key_every: frames from one key frame to the next, for players that jump about; the encoder's choice
             if not given.
+        quality: the encoder's constant rate factor: larger is coarser, and takes less space.
 
     Raises:
         ValueError: there are no frames, or one differs from the first.
@@ -47,7 +52,7 @@ def write_video(
     if first is None:
         raise ValueError(f"{path}: no frames; a video needs at least one")
     with complete_file(path) as part:
-        command = _ffmpeg_command(part, first.shape[:2], fps, key_every)
+        command = _ffmpeg_command(part, first.shape[:2], fps, key_every, quality)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as encoder:
             try:
                 _feed(encoder.stdin, chain([first], frames), first.shape)
@@ -58,7 +63,9 @@ def write_video(
             raise RuntimeError(f"{path}: ffmpeg failed: {' '.join(log.decode(errors='replace').split())}")
 
 
-def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float, key_every: int | None) -> list[str]:
+def _ffmpeg_command(
+    path: Path, size: tuple[int, int], fps: float, key_every: int | None, quality: int
+) -> list[str]:
     import imageio_ffmpeg
 
     keys = ("-g", str(key_every), "-bf", "0") if key_every else ()  # no frame refers to a later one
@@ -69,7 +76,7 @@ def _ffmpeg_command(path: Path, size: tuple[int, int], fps: float, key_every: in
         *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}", "-i", "-"),
         *("-vf", f"{even},scale=out_color_matrix=bt709", *tags),
-        *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", *keys),
+        *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-pix_fmt", "yuv420p", *keys),
         *("-movflags", "+faststart", "-f", "mp4", str(path)),
     ]
 

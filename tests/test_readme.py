@@ -26,7 +26,19 @@ PAGES = [*FRONT, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("ko/*.md"))]
 EDITIONS = [(FRONT[0], FRONT[1]), *((DOCS / path.name, path) for path in sorted(DOCS.glob("ko/*.md")))]
 # of every script, of TensorBoard, of Dask, of the scripts in bench/, and (as far as `-` or `.`) of pip, uv,
 # LeRobot
-OTHERS = {"--help", "--logdir", "--nthreads", "--out", "--rows", "--rollouts", "--steps"}
+OTHERS = {
+    "--help",
+    "--logdir",
+    "--nthreads",
+    "--out",
+    "--rows",
+    "--rollouts",
+    "--steps",
+    "--task",
+    "--quick",
+    "--plain",
+    "--film",
+}
 OTHERS |= {"--index", "--no", "--torch", "--env", "--policy"}
 TRAIN = (
     "python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir <ckpt dir> "
