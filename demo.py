@@ -3,7 +3,8 @@
 python3 demo.py
 python3 demo.py --twin
 
-Both go on where they were cut off. What they make is in data/ and runs/, beside this file.
+Both go on where they were cut off. What they make is in data/ and runs/, beside this file; where this is an
+installed package, in the folder that you are in.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 NEEDED = ("torch", "mujoco", "psutil", "tqdm")
 if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-    how = ROOT / "docs" / "install.md"
+    page = ROOT / "docs" / "install.md"
+    how = page if page.is_file() else "see docs/install.md in the source"
     sys.exit(f"error: {sys.executable} has no package {missing[0]}; enter the environment, or make it: {how}")
 
-from common import cli, command_line  # noqa: E402
+from common import cli, command_line, is_installed  # noqa: E402
 
 # Small images, and a small network that learns from scratch, in half of the preset's samples: docs/train.md.
 BRIEF = "--config presets/small.json --batch_size 16 --num_steps 1400 --beta2 0.98 --early_share 0.2"
@@ -59,8 +61,10 @@ def run(script: list[str]) -> None:
     A terminal sends Ctrl-C to both: the script ends in its own time, and then this does.
     """
     received: list[int] = []
+    name, *flags = script
     signal.signal(signal.SIGINT, lambda number, _: received.append(number))  # a child inherits SIG_IGN
-    process = subprocess.Popen([sys.executable, *script], cwd=ROOT)
+    path, folder = (str(ROOT / name), None) if is_installed() else (name, ROOT)
+    process = subprocess.Popen([sys.executable, path, *flags], cwd=folder)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     status = process.wait()
     signal.signal(signal.SIGINT, signal.default_int_handler)

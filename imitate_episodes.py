@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from common import check_folder, check_wandb, choose, cli, hold
+from common import ROOT, check_folder, check_wandb, choose, cli, hold
 from policies import POLICIES, run_folder
 from training import TrainConfig, TrainingRunConfig, simulated_task, training_task
 
@@ -25,9 +25,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
     first.add_argument("--policy_class")
     first.add_argument("--config")
     early = first.parse_known_args(argv)[0]
-    if early.config is not None and not os.path.exists(early.config.strip()):
-        raise FileNotFoundError(f"--config is {early.config!r}; there is no such file")
-    defaults = cli.read_flags(early.config, without=ONCE) if early.config else {}
+    path = None if early.config is None else config_file(early.config)
+    defaults = cli.read_flags(path, without=ONCE) if path else {}
     name = early.policy_class or defaults.get("policy_class", "ACT")
     policy_flags = POLICIES.config(choose("policy class", name, POLICIES))
     parser = cli.make_parser(__doc__, ("what", "evaluation", "execution", "data", "picture"))
@@ -35,7 +34,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
     cli.add_flags(parser, TrainConfig, "training")
     cli.add_flags(parser, policy_flags, f"policy {name}")
     parser.set_defaults(**policy_flags.training_defaults)
-    cli.set_defaults(parser, defaults, early.config)
+    cli.set_defaults(parser, defaults, path)
     args = parser.parse_args(argv)
     for field in set(policy_flags.within_chunk) - cli.spelt(argv) - set(defaults):
         setattr(args, field, max(1, min(getattr(args, field), getattr(args, policy_flags.chunk_flag()))))
@@ -44,6 +43,14 @@ def parse_flags(argv: Sequence[str] | None = None) -> tuple[TrainingRunConfig, T
         check_chunk_flags(name, argv)
     check_wandb(training.wandb)
     return config, training, cli.from_flags(policy_flags, args)
+
+
+def config_file(name: str) -> str:
+    """The file that --config names: from the present folder, or a preset of ours (`presets/small.json`)."""
+    for path in (name.strip(), str(ROOT / name.strip())):
+        if os.path.exists(path) and name.strip():
+            return path
+    raise FileNotFoundError(f"--config is {name!r}; there is no such file")
 
 
 def check_chunk_flags(name: str, argv: Sequence[str]) -> None:

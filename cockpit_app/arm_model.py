@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cockpit_app.places import ROOT
 from cockpit_app.shapes import box, cylinder, ellipsoid, swept
+from common import ROOT
 
 ASSET = ROOT / "assets/mycobot320.xml"
 SEEN = ("shell", "cap", "dark", "pad")  # classes of the geoms that are drawn

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cockpit_app.places import ROOT
 from cockpit_app.runner import END, ENDED, JOB, OUTPUT, STARTED, STOP, write_json
-from common import began, command_line
+from common import ROOT, began, command_line, is_installed
 
 TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
@@ -247,7 +246,7 @@ class Jobs:
 
 def shown(command: list[str], place: Path) -> str:
     """A command as a person would type it in a folder."""
-    script = command[0] if place == ROOT else str(ROOT / command[0])
+    script = command[0] if place == ROOT or is_installed() else str(ROOT / command[0])
     return command_line(shlex.join([script, *command[1:]]))
 
 

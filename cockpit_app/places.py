@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from common import ROOT
+
 PRESETS = ROOT / "presets"
 DEPTH = 3  # folders below one of data or runs in which datasets and runs are looked for
 MOST_FOLDERS = 2000  # that are looked at

@@ -12,8 +12,8 @@ from typing import Any
 
 from cockpit_app.arm import DEVICES, ArmDefaults, check_devices
 from cockpit_app.asking import output_of
-from cockpit_app.places import ROOT, Places
-from common import ToldFlag, choose, told_flags
+from cockpit_app.places import Places
+from common import ROOT, ToldFlag, choose, told_flags
 
 ASKED = ("config", "policy_class")  # flags on which other flags depend: a script is asked with them
 

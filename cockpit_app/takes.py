@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cockpit_app.asking import PATIENCE, output_of
-from cockpit_app.places import ROOT, Places
-from common import Refused
+from cockpit_app.places import Places
+from common import ROOT, Refused
 
 MOST_TAKES = 200  # of a dataset that are listed, the last ones
 MOST_FILMS = 200  # that are kept

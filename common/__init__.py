@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "background": ("Background",),
         "cli": ("cli", "flag"),
-        "commands": ("PYTHON", "command_line", "this_command"),
+        "commands": ("COMMANDS", "PYTHON", "ROOT", "command_line", "is_installed", "this_command"),
         "compute_flags": ("ComputeConfig", "DeviceConfig", "PrecisionConfig", "SeedConfig"),
         "curves": (
             "BLUE",

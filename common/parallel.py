@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -23,10 +22,11 @@ import joblib
 from tqdm import tqdm
 
 from common import cli
+from common.commands import ROOT
 from common.processes import began, end_with, sweep_shared_memory
 
-ROOT = str(Path(__file__).resolve().parents[1])
 PACKAGES = {"loky": "joblib", "ray": "ray", "dask": "distributed"}  # what each backend imports
+INSTALL = {"ray": "ray", "dask": "'dask[distributed]'"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -63,8 +63,8 @@ class Workers:
             raise ValueError(f"--backend is {self.backend}; --onscreen_render shows what this process does")
         if importlib.util.find_spec(PACKAGES[self.backend]) is None:
             raise ImportError(
-                f"--backend {self.backend} needs the package {PACKAGES[self.backend]}, the extra "
-                f"{self.backend!r}: pip install '{ROOT}[{self.backend}]'"
+                f"--backend {self.backend} needs the package {PACKAGES[self.backend]}: "
+                f"pip install {INSTALL[self.backend]}"
             )
 
 
@@ -158,7 +158,7 @@ def _dask(address: str | None, processes: int) -> Iterator[tuple[int, dict[str, 
                 f"the Dask workers of {address} have several threads each; start them with one: "
                 "dask worker --nthreads 1 --nworkers <processes>"
             )
-        root = ROOT  # a lambda is sent whole; named functions can be imported only after it has run
+        root = str(ROOT)  # a lambda is sent whole; named functions can be imported only after it has run
         client.register_worker_callbacks(lambda: root in sys.path or sys.path.insert(0, root))
         yield -1, {"client": client}
 

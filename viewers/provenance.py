@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from common import complete_file, from_plain, hold_briefly, this_command
+from common import ROOT, complete_file, from_plain, hold_briefly, is_installed, this_command
 
 FILE = "commands.json"
 PACKAGES = (
@@ -83,16 +83,10 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of this code; with `-dirty` if files were changed since."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).resolve().parents[1]),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    """The commit of this code, with `-dirty` if files were changed since; of a wheel its version."""
+    if is_installed():  # a repository around it would be the user's
+        return f"act-toolkit {version('act-toolkit')}"
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
