@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from repository import ROOT
@@ -70,8 +71,12 @@ def test_the_checkout_is_where_it_is_installed_from_or_is_named(tmp_path, monkey
     copy = tmp_path / "site-packages/a_plugin/checkout/__init__.py"
     copy.parent.mkdir(parents=True)
     shutil.copy(source, copy)
+    monkeypatch.setitem(sys.modules, "act_toolkit", None)  # the wheel is not installed
     with pytest.raises(ValueError, match=r"checkout is not known; set ACT_TOOLKIT to its folder, or install"):
         load_checkout(copy).find()
+    monkeypatch.setitem(sys.modules, "act_toolkit", SimpleNamespace(ROOT=ROOT))
+    assert load_checkout(copy).find() == ROOT
+    monkeypatch.delitem(sys.modules, "act_toolkit")
     monkeypatch.setenv("ACT_TOOLKIT", str(tmp_path))
     with pytest.raises(ValueError, match=r"ACT_TOOLKIT is .*, where the toolkit is not; set"):
         load_checkout(copy).find()

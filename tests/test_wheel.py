@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -103,6 +104,11 @@ def test_every_script_is_a_command(site):
     scripts = [*ROOT.glob("*.py"), *ROOT.glob("mycobot_scripts/*.py")]
     runnable = {path for path in scripts if "cli.run(" in path.read_text(encoding="utf-8")}
     assert {ROOT / script for script in COMMANDS.values()} == runnable
+
+
+def test_the_page_lists_the_commands():
+    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"`(act-[\w-]+)` \| `([\w/]+\.py)`", page)) == COMMANDS
 
 
 def test_every_command_tells_its_flags_in_an_empty_folder(site, tmp_path):
