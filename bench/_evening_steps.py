@@ -219,12 +219,19 @@ class Evening:
             pixels = np.round(to_pixels(self._matrix, start[:, :3])).tolist()
             pairs = zip(task.variants[case].props, pixels, strict=True)
             props[path.stem] = {prop.name: pixel for prop, pixel in pairs if in_sight(prop)}
-        corners = zip(
-            np.round(to_pixels(self._matrix, CORNERS)).tolist(), CORNERS[:, :2].tolist(), strict=True
-        )
-        points = [{"pixel": pixel, "place": place} for pixel, place in corners]
         _write(cases, numbers)
-        _write(clicks, {"camera": CAMERA, "size": IMAGE_SIZE, "points": points, "props": props})
+        _write(clicks, {"camera": CAMERA, "size": IMAGE_SIZE, "points": self._points(), "props": props})
+
+    def _points(self) -> list[dict[str, list[float]]]:
+        """Four points of the table, as far from each other as the picture shows."""
+        middle, (height, width) = CORNERS.mean(axis=0), IMAGE_SIZE
+        for share in np.linspace(1, 0.5, 11):
+            corners = middle + share * (CORNERS - middle)
+            pixels = np.round(to_pixels(self._matrix, corners))
+            if (pixels >= 0).all() and (pixels < (width, height)).all():
+                pairs = zip(pixels.tolist(), corners[:, :2].tolist(), strict=True)
+                return [{"pixel": pixel, "place": place} for pixel, place in pairs]
+        raise RuntimeError(f"in room {self.room}, {CAMERA} shows too little of the table")
 
 
 @dataclass(frozen=True)
