@@ -226,12 +226,13 @@ ROWS = {
 }
 
 
-def cells(name: str, row: Row, result: dict[str, Any]) -> tuple[str, ...]:
+def cells(name: str, result: dict[str, Any]) -> tuple[str, ...]:
     """A row of the table."""
+    episodes = ROWS[ROWS[name].policy or name].episodes
     n, successes, strict = (result[key] for key in ("rollouts", "successes", "strict_success_rate"))
     low, high = wilson_interval(successes, n)
     rates = (f"{successes / n:.1%}", f"{low:.1%} to {high:.1%}", "-" if strict is None else f"{strict:.1%}")
-    return name, *rates, str(n), str(row.episodes), str(result["steps"]), f"{result['seconds'] / 60:.1f}"
+    return name, *rates, str(n), str(episodes), str(result["steps"]), f"{result['seconds'] / 60:.1f}"
 
 
 HEADER = (
@@ -252,7 +253,7 @@ def main() -> None:
     with runs_of(ROWS, args) as runs:
         results = {name: runs.evaluate(name) for name in args.rows}
     starts = "starts 0 to 99, to choose by" if args.choosing else "starts from 1000 on"
-    rows = [cells(name, ROWS[name], result) for name, result in results.items()]
+    rows = [cells(name, result) for name, result in results.items()]
     report(f"seed {args.seed}, {starts}", facts, HEADER, rows)
 
 
