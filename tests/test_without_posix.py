@@ -18,17 +18,18 @@ TWIN = "sim_mycobot320_move_cube_scripted"
 NAMES = set('<>:"|?*')  # characters that Windows has in no file's name
 
 
+def masked(folder, words) -> dict:
+    """A script that is masked, as options of `subprocess`. To open text without an encoding is an error."""
+    changed = {"PYTHONPATH": os.pathsep.join(map(str, (HERE / "no_posix", ROOT, HERE)))}
+    changed |= {"NO_POSIX_FILES": str(folder), "PYTHONWARNDEFAULTENCODING": "1", "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-c", RUN, *map(str, words)]
+    options = {"cwd": folder, "env": {**os.environ, **changed}, "stdin": subprocess.DEVNULL}
+    return {"args": command, **options}
+
+
 def run(folder, *words) -> str:
-    """What a masked script prints; it has to succeed. To open text without an encoding is an error."""
-    masked = {"PYTHONPATH": os.pathsep.join(map(str, (HERE / "no_posix", ROOT, HERE)))}
-    masked |= {"NO_POSIX_FILES": str(folder), "PYTHONWARNDEFAULTENCODING": "1", "PYTHONIOENCODING": "cp1252"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *map(str, words)],
-        cwd=folder,
-        env={**os.environ, **masked},
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    )
+    """What a masked script prints; it has to succeed."""
+    done = subprocess.run(**masked(folder, words), capture_output=True)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
     assert not [path for path in folder.rglob("*") if NAMES & set(path.name)]
     return done.stdout.decode("cp1252")

@@ -113,6 +113,12 @@ def popen(command, *args, **options):
     return subprocess.Popen(command, *args, start_new_session=bool(alone), **options)
 
 
+def kill(process, number):
+    """`os.kill`, which tells all that share a console of Ctrl-C: here, a group of processes."""
+    is_ctrl_c = (process, number) == (0, 0)
+    os.kill(process, signal.SIGINT if is_ctrl_c else number)
+
+
 def select_sockets(*waits):
     """`select.select`, which takes sockets only on Windows."""
     for each in (each for wait in waits[:3] for each in wait):
@@ -139,7 +145,7 @@ msvcrt = types.ModuleType("msvcrt")
 msvcrt.__dict__.update(locking=locking, LK_NBLCK=2, LK_UNLCK=0, kbhit=lambda: False, getwch=lambda: "\r")
 SEEN = {
     "sys": Windows(sys, platform="win32"),
-    "os": Windows(os, name="nt", open=open_no_folders),
+    "os": Windows(os, name="nt", open=open_no_folders, kill=kill),
     "signal": Windows(signal, SIGBREAK=signal.SIGUSR1, CTRL_C_EVENT=0, CTRL_BREAK_EVENT=1),
     "select": Windows(select, select=select_sockets),
     "subprocess": Windows(
