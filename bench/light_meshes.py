@@ -1,4 +1,4 @@
-"""Make assets/light_meshes.npz, what `tasks/light_meshes.py` draws, from the arm's own meshes.
+"""Make assets/light_meshes.npz, what `tasks/scene/light_meshes.py` draws, from the arm's own meshes.
 
 pip install meshoptimizer && python3 -m bench.light_meshes
 

@@ -1,6 +1,6 @@
 """Disturbances of how a simulated scene looks: each says how far one part of its look may go in a rollout.
 
-They are the parts of `--randomize` (tasks/look_ranges.py), each by itself, and drawn uniformly within its
+They are the parts of `--randomize` (tasks/looks/ranges.py), each by itself, and drawn uniformly within its
 range. z1050297972-spec/act-vision-dynamic has none of them.
 """
 

@@ -88,9 +88,9 @@ class EpisodeFacts:
     style: str = _fact("script", _TEXT, "as a {} does it".format)
     # it begins in the middle of an attempt, with the arms as in the first state
     recovers: bool = _fact(False, _FLAG, "begins in the middle of an attempt".format)
-    # its looks were drawn at random (tasks/looks.py)
+    # its looks were drawn at random (tasks/looks/looks.py)
     randomized: bool = _fact(False, _FLAG, "randomized looks".format)
-    # how far they go: a level of tasks/look_ranges.py
+    # how far they go: a level of tasks/looks/ranges.py
     looks: str = _fact("mild", _TEXT, "{} ones".format)
     # steps that each of them lasts; 0: the whole episode
     looks_hold: int = _fact(

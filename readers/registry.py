@@ -7,7 +7,7 @@ from pathlib import Path
 from episodes import listed
 from readers.act_files import ActFiles
 from readers.base import Reader
-from readers.lerobot.reader import LeRobot
+from readers.lerobot import LeRobot
 from readers.robomimic_files import RobomimicFiles
 from readers.tables import Tables
 from readers.text_logs import TextLogs

@@ -9,7 +9,7 @@ import numpy as np
 
 from episodes import EpisodeError, JpegFrames
 from readers.base import one_line
-from readers.lerobot.lerobot_format import import_packages
+from readers.lerobot import import_packages
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 

@@ -96,8 +96,22 @@ def room_of(name: str) -> str | None:
     return parts[0] if (ROOT / parts[0]).is_dir() else None
 
 
+def inner_room_of(name: str) -> str | None:
+    """The inner room, a folder of a room, that a module is in; None if it is in the room itself."""
+    folder = name if FILES[name].name == "__init__.py" else name.rpartition(".")[0]
+    return folder if folder != room_of(name) and room_of(name) in ROOMS else None
+
+
 ROOMS = sorted({room for name in FILES if (room := room_of(name))})
+INNER_ROOMS = sorted({room for name in FILES if (room := inner_room_of(name))})
+ROOMS += INNER_ROOMS
 OFFERS = {room: offers(room) for room in ROOMS}
+
+
+def behind(room: str, name: str) -> str:
+    """The module that a door's name comes from, through the doors of inner rooms."""
+    file = f"{room}.{OFFERS[room][name]}"
+    return behind(file, name) if name in OFFERS.get(file, {}) else file
 
 
 def targets(name: str) -> set[str]:
@@ -108,7 +122,7 @@ def targets(name: str) -> set[str]:
         if inner in FILES:
             found.add(inner)
         elif attribute in OFFERS.get(module, {}):
-            found.add(f"{module}.{OFFERS[module][attribute]}")
+            found.add(behind(module, attribute))
         elif module in FILES:
             found.add(module)
     return found - {name}
@@ -206,6 +220,16 @@ def entries(path: Path, room: str | None) -> list[str]:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_rooms_are_entered_by_their_doors(name):
     assert entries(FILES[name], room_of(name)) == []
+
+
+def test_inner_rooms_are_entered_by_their_doors():
+    wrong = []
+    for name in FILES:
+        for module, attribute in imported(FILES[name]):
+            inner = inner_room_of(module) if module in FILES else None
+            if inner and inner != inner_room_of(name) and (module != inner or attribute not in OFFERS[inner]):
+                wrong.append(f"{name}: from {module} import {attribute}")
+    assert wrong == [] and {"tasks.looks.looks", "readers.lerobot"} <= set(INNER_ROOMS)
 
 
 @pytest.mark.parametrize("folder", ["bench", "plugins"])

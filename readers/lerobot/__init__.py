@@ -2,4 +2,6 @@
 
 from common.door import open_door
 
-__getattr__, __dir__, __all__ = open_door(__name__, {"lerobot_format": ("lerobot_format",)})
+__getattr__, __dir__, __all__ = open_door(
+    __name__, {"lerobot_format": ("import_packages", "lerobot_format"), "reader": ("LeRobot",)}
+)

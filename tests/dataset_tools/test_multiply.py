@@ -27,7 +27,7 @@ from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
 from evaluation import demonstrations
 from evaluation.demonstrations import Demonstration, environment, run_script
-from tasks.starts import pose_of, sample_start
+from tasks.starts.sampling import pose_of, sample_start
 
 TWIN = get_task("sim_mycobot320_move_cube_scripted")
 TRANSFER = get_task("sim_transfer_cube_scripted")

@@ -11,8 +11,8 @@ from simulated_tasks import SIMULATED
 from constants import TASKS
 from ee_sim_env import GripPointIK, make_ee_sim_env
 from scripted_policy import ScriptedPolicy
-from tasks import inverse_kinematics
-from tasks.scene import build_model
+from tasks.scene import inverse_kinematics
+from tasks.scene.building import build_model
 
 model_of = functools.cache(lambda name: build_model(TASKS[name]))
 ARMS = [(task, arm) for task in SIMULATED for arm in task.arms]

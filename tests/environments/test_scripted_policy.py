@@ -10,8 +10,8 @@ from ee_sim_env import GripPointIK, make_ee_sim_env
 from evaluation.demonstrations import Demonstration, run_script
 from scripted_policy import ScriptedPolicy
 from tasks.parts import Waypoint
-from tasks.scene import build_model
-from tasks.starts import pose_of
+from tasks.scene.building import build_model
+from tasks.starts.sampling import pose_of
 
 SCRIPTED = [variant for task in TASKS.values() for variant in task.variants if variant.script]
 AXES = {"x": [1, 0, 0], "y": [0, 1, 0], "z": [0, 0, 1]}

@@ -16,9 +16,9 @@ from constants import IMAGE_SIZE, get_task
 from ee_sim_env import make_ee_sim_env
 from evaluation.demonstrations import run_script
 from sim_env import SimTask, make_sim_env
-from tasks import scene
 from tasks.parts import Stage
-from tasks.scene import build_model
+from tasks.scene import building
+from tasks.scene.building import build_model
 
 TRANSFER, INSERTION = get_task("sim_transfer_cube_scripted"), get_task("sim_insertion_scripted")
 MOVE = get_task("sim_move_cube_scripted")
@@ -303,7 +303,7 @@ def test_unknown_camera_names_the_choices(env):
 
 def test_full_quality_adds_shadows_and_smooth_edges():
     image = {}
-    for quality in scene.QUALITIES:
+    for quality in building.QUALITIES:
         env = make_sim_env(TRANSFER, quality, (120, 160))
         image[quality] = env.reset(0).observation["images"]["top"].astype(int)
         assert image[quality].shape == (120, 160, 3) == env.observation_spec()["images"]["top"].shape

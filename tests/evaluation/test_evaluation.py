@@ -21,7 +21,7 @@ from evaluation.rollouts import EvalJob, evaluate, run_one
 from policies.act import ACTPolicy
 from policy import save_policy
 from sim_env import SimEnv
-from tasks.look_ranges import LEVELS, LookPlan
+from tasks.looks.ranges import LEVELS, LookPlan
 from tasks.timestep import TimeStep
 
 TASK = TASKS["sim_transfer_cube_scripted"]

@@ -12,7 +12,7 @@ LIMITS = np.radians([168, 135, 145, 145, 168, 180])
 def test_agrees_with_the_twin():
     import mujoco
 
-    from tasks.scene import build_model
+    from tasks.scene.building import build_model
 
     model = build_model(get_task("sim_mycobot320_move_cube_scripted"))
     data = mujoco.MjData(model)

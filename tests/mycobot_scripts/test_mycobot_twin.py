@@ -10,7 +10,7 @@ from scipy.optimize import curve_fit
 
 from constants import MYCOBOT, get_task
 from sim_env import make_sim_env
-from tasks.scene import PHYSICS_DT, build_model
+from tasks.scene.building import PHYSICS_DT, build_model
 
 TASK = get_task("sim_mycobot320_move_cube_scripted")
 MODEL = build_model(TASK)

@@ -31,7 +31,7 @@ from mycobot_scripts.kinematics.units import on_the_wire
 from mycobot_scripts.robot.person import PRESSED_Q
 from mycobot_scripts.robot.session import Setup, add_robot_flags, read_setup
 from tasks import StylePlan
-from tasks.starts import distance_from, sample_start
+from tasks.starts.sampling import distance_from, sample_start
 
 HOME = (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)
 THERE = (2.0, 30.0, 38.0, 4.0, -85.0, -10.0)

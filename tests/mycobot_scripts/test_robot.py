@@ -28,7 +28,7 @@ from mycobot_scripts.wire import clock
 from mycobot_scripts.wire.arm import ServoConfig
 from mycobot_scripts.wire.protocol import Command, decode_angles, encode_angles, int16s
 from mycobot_scripts.wire.servo import Servo
-from tasks.starts import sample_start
+from tasks.starts.sampling import sample_start
 
 TASK = get_task("mycobot320_move_cube")
 CALM = {

@@ -17,8 +17,8 @@ from mycobot_scripts.safety.limits import HARD_LIMITS, SafetyStop
 from mycobot_scripts.wire.arm import LinkedArm, ServoConfig
 from mycobot_scripts.wire.link import Link
 from scripted_policy import ScriptedPolicy
-from tasks.arm_index import ArmIndex, LinkedJoints
-from tasks.scene import build_model
+from tasks.scene.arm_index import ArmIndex, LinkedJoints
+from tasks.scene.building import build_model
 
 LOW = np.radians([0, 90, 20, 0, -90, 0])  # where the tool point is below the table
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]

@@ -27,10 +27,10 @@ from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
 from evaluation import demonstrations
 from sim_env import SimEnv, make_sim_env
-from tasks.look_ranges import LookPlan
+from tasks.looks.ranges import LookPlan
 from tasks.parts import Stage
-from tasks.start_files import write_starts
-from tasks.starts import pose_of, sample_start
+from tasks.starts.files import write_starts
+from tasks.starts.sampling import pose_of, sample_start
 
 TRANSFER = get_task("sim_transfer_cube_scripted")
 IN_THE_AIR = Stage("in the air", touch=(), clear=(("red_box", "table"),))  # the cube starts above the table

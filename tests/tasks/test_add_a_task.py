@@ -21,7 +21,7 @@ from ee_sim_env import make_ee_sim_env
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from evaluation.demonstrations import run_script
-from tasks import scene
+from tasks.scene import building
 from tasks.schema import Task
 
 PAGES = [ROOT / "docs" / "add_a_task.md", ROOT / "docs" / "ko" / "add_a_task.md"]
@@ -43,10 +43,10 @@ def test_both_editions_show_the_same():
 def added(tmp_path, monkeypatch) -> dict[str, Task]:
     """The page's tasks by name, added to a copy of the scenes and to all tasks as long as the test runs."""
     assets = tmp_path / "assets"
-    shutil.copytree(scene.ASSETS, assets)
+    shutil.copytree(building.ASSETS, assets)
     (xml,) = blocks(PAGES[0], "xml")
     (assets / "stack_cubes.xml").write_text(xml, encoding="utf-8")
-    monkeypatch.setattr(scene, "ASSETS", assets)
+    monkeypatch.setattr(building, "ASSETS", assets)
     names = vars(constants).copy()
     for code in blocks(PAGES[0], "python"):
         exec(code, names)  # as it would run in constants.py

@@ -201,7 +201,7 @@ def test_script(task):
 
 @every_simulated
 def test_everything_named_is_in_the_scene(task):
-    from tasks.scene import build_model
+    from tasks.scene.building import build_model
 
     assert (ASSETS / f"{task.scene}.xml").is_file()
     model = build_model(task)

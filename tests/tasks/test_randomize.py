@@ -9,12 +9,12 @@ from simulated_tasks import SCENES, SIMULATED
 
 from sim_env import make_sim_env
 from tasks import LookPlan, only
-from tasks.look_cable import SEGMENT, SEGMENTS, cable_path
-from tasks.look_covers import COVERS, TEXTURE_PIXELS
-from tasks.look_drift import Drift
-from tasks.look_pictures import Eye, Patch, Tones, developed, shade
-from tasks.look_ranges import LEVELS, MILD, PARTS, DriftRanges, Ranges
-from tasks.looks import moved_further
+from tasks.looks.cable import SEGMENT, SEGMENTS, cable_path
+from tasks.looks.covers import COVERS, TEXTURE_PIXELS
+from tasks.looks.drift import Drift
+from tasks.looks.looks import moved_further
+from tasks.looks.pictures import Eye, Patch, Tones, developed, shade
+from tasks.looks.ranges import LEVELS, MILD, PARTS, DriftRanges, Ranges
 
 SEEDS = range(8)
 SMALL = (120, 160)  # pixels

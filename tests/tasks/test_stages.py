@@ -10,7 +10,7 @@ from simulated_tasks import SIMULATED
 
 from constants import get_task
 from tasks.parts import Stage
-from tasks.scene import build_model
+from tasks.scene.building import build_model
 from tasks.schema import mirrored
 from tasks.stages import Judge, places_of
 

@@ -8,9 +8,9 @@ import pytest
 
 from constants import TASKS, get_task
 from tasks.parts import Prop
-from tasks.start_files import read_starts, write_starts
-from tasks.start_space import NUDGE, Evidence, StartSpace, beside, is_beside, suggest
-from tasks.starts import RADIAN, case_of, distance_from, pose_of, sample_start
+from tasks.starts.files import read_starts, write_starts
+from tasks.starts.sampling import RADIAN, case_of, distance_from, pose_of, sample_start
+from tasks.starts.space import NUDGE, Evidence, StartSpace, beside, is_beside, suggest
 
 TRANSFER, CHOOSE = get_task("sim_transfer_cube_scripted"), get_task("sim_mycobot320_choose_scripted")
 TURNED = replace(TRANSFER, props=(Prop("red_box", (0.0, 0.4, 0.05), (0.2, 0.6, 0.05), yaw=(-180.0, 180.0)),))

@@ -12,7 +12,7 @@ from scripted_policy import ScriptedPolicy
 from sim_env import make_sim_env
 from tasks.parts import Case, Prop
 from tasks.schema import mirrored
-from tasks.starts import distance_from, pose_of, sample_prop, sample_start
+from tasks.starts.sampling import distance_from, pose_of, sample_prop, sample_start
 
 REFERENCE = json.loads((REFERENCE / "starts.json").read_text(encoding="utf-8"))
 every_reference = pytest.mark.parametrize("name", REFERENCE)

@@ -11,11 +11,11 @@ from ee_sim_env import make_ee_sim_env
 from evaluation.demonstrations import Demonstration, run_script
 from scripted_policy import ScriptedPolicy
 from tasks import GripPointIK, Style, StylePlan, Waypoint, build_model
-from tasks.arm_index import ArmIndex
 from tasks.opengl import mujoco
-from tasks.script_paths import along, lay_paths
-from tasks.style_paths import PARTS, smooth, styled, tremor
-from tasks.style_take import Role, Take, roles_of
+from tasks.paths.script_paths import along, lay_paths
+from tasks.paths.style_paths import PARTS, smooth, styled, tremor
+from tasks.paths.style_take import Role, Take, roles_of
+from tasks.scene.arm_index import ArmIndex
 
 HUMAN = STYLES["human"]
 SCRIPTED = [variant for task in TASKS.values() for variant in task.variants if variant.script]

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from constants import RIGHT, get_task
-from tasks import scene
-from tasks.inverse_kinematics import GripPointIK
 from tasks.parts import Case, Prop, Stage, Waypoint
-from tasks.reach import check_reach
-from tasks.scene import build_model
+from tasks.paths.reach import check_reach
+from tasks.scene import building
+from tasks.scene.building import build_model
+from tasks.scene.inverse_kinematics import GripPointIK
 from tasks.schema import Task
 
 MOVE = get_task("sim_move_cube_scripted")
@@ -106,7 +106,7 @@ def test_what_the_scene_lacks_is_an_error_when_it_is_built(changes, said):
 
 def test_a_scene_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "broken.xml").write_text("<mujoco><worldbody><geom/></mujoco>")
-    monkeypatch.setattr(scene, "ASSETS", tmp_path)
+    monkeypatch.setattr(building, "ASSETS", tmp_path)
     with pytest.raises(ValueError, match="task 'mine': .*broken.xml is no scene") as error:
         build_model(replace(MOVE, name="mine", scene="broken"))
     assert "\n" not in str(error.value)

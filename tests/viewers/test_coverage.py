@@ -23,9 +23,9 @@ from evaluation.settings import Settings
 from policy import save_policy
 from sim_env import make_sim_env
 from tasks.projection import camera_matrix, to_pixels
-from tasks.scene_cameras import still_cameras
-from tasks.start_files import read_starts
-from tasks.starts import distance_from, pose_of, sample_start
+from tasks.scene.cameras import still_cameras
+from tasks.starts.files import read_starts
+from tasks.starts.sampling import distance_from, pose_of, sample_start
 from viewers.coverage import read_coverage
 from viewers.coverage_map import failure_rates, numbered
 from viewers.coverage_page import write_coverage

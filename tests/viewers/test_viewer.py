@@ -19,7 +19,7 @@ from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from tasks.starts import sample_start
+from tasks.starts.sampling import sample_start
 from viewers import dataset_page as viewer
 from viewers.dataset_page import write_viewer
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from common import complete_file
 from tasks.schema import Task
-from tasks.starts import ROUNDING, nearest_case, pose_of
+from tasks.starts.sampling import ROUNDING, nearest_case, pose_of
 
 DIGITS = 5  # of m and degrees; as fine as a case's area is told
 FORM = '{"task": NAME, "starts": [{PROP: [x, y, z], ...}, ...]}'

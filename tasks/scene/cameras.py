@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.opengl import mujoco
 from tasks.projection import matrix_of
-from tasks.scene import build_model
+from tasks.scene.building import build_model
 from tasks.schema import Task
 
 

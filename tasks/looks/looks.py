@@ -11,11 +11,11 @@ import colorsys
 
 import numpy as np
 
-from tasks.look_cable import COLOURS, SEGMENT, cable_path, edge_up
-from tasks.look_covers import COVERS, material_name
-from tasks.look_drift import Drift, Light
-from tasks.look_pictures import Eye, Patch, Tones, developed, draw_patches, shade
-from tasks.look_ranges import (
+from tasks.looks.cable import COLOURS, SEGMENT, cable_path, edge_up
+from tasks.looks.covers import COVERS, material_name
+from tasks.looks.drift import Drift, Light
+from tasks.looks.pictures import Eye, Patch, Tones, developed, draw_patches, shade
+from tasks.looks.ranges import (
     MILD,
     CableRanges,
     CameraRanges,
@@ -29,7 +29,7 @@ from tasks.look_ranges import (
     ShadeRanges,
     TableRanges,
 )
-from tasks.look_things import FreeSpots, draw_things, worked_colours
+from tasks.looks.things import FreeSpots, draw_things, worked_colours
 from tasks.opengl import mujoco
 from tasks.schema import Task
 

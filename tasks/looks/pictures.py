@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from tasks.look_ranges import PictureRanges, ShadeRanges
+from tasks.looks.ranges import PictureRanges, ShadeRanges
 from tasks.opengl import mujoco
 
 COARSE = 16  # pixels of the picture to one at which shade is computed: its edges are soft

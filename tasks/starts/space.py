@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.parts import Prop
 from tasks.schema import Task
-from tasks.starts import RADIAN, ROUNDING, in_sight, nearest_case, pose_of
+from tasks.starts.sampling import RADIAN, ROUNDING, in_sight, nearest_case, pose_of
 
 LEAST_RANGE = 1e-4  # m; what may vary less is always the same
 CANDIDATES = 3000  # starts of each case among which the next are chosen

@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 
 from common import command_line
-from tasks.inverse_kinematics import GripPointIK
 from tasks.parts import Prop
+from tasks.paths.script_paths import along, lay_paths
+from tasks.scene import GripPointIK
 from tasks.schema import Task
-from tasks.script_paths import along, lay_paths
 from tasks.starts import pose_of
 from tasks.task_check import waypoint_name
 

@@ -17,7 +17,7 @@ from tasks.opengl import mujoco
 if TYPE_CHECKING:  # it opens OpenGL
     from dm_control import mujoco as dm_mujoco
 
-LIGHT_MESHES = Path(__file__).resolve().parents[1] / "assets/light_meshes.npz"
+LIGHT_MESHES = Path(__file__).resolve().parents[2] / "assets/light_meshes.npz"
 
 
 def light_name(model: mujoco.MjModel, mesh: int) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.look_ranges import DriftRanges
+from tasks.looks.ranges import DriftRanges
 
 WAVES = 3  # sines that are added up
 PERIODS = (3.0, 15.0)  # s, of them

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tasks.look_ranges import DistractorRanges, Range
+from tasks.looks.ranges import DistractorRanges, Range
 from tasks.opengl import mujoco
 from tasks.schema import Task
 

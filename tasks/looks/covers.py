@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.look_ranges import Range
+from tasks.looks.ranges import Range
 from tasks.opengl import mujoco
 
 TEXTURE_PIXELS = 256

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from common import choose, did_you_mean
-from tasks.look_assets import add_assets
+from tasks.looks import add_assets
 from tasks.opengl import mujoco
 from tasks.parts import Arm
 from tasks.schema import Task
 from tasks.stages import Judge, places_of
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 PHYSICS_DT = 0.002  # s; ACT's
 QUALITIES = ("fast", "full")  # fast: no shadows, no multisampling, fewer faces; ten times faster in software
 STACKS = 4  # rings of round shapes in fast quality; MuJoCo draws 16, in half as much time again

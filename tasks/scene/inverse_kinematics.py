@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.arm_index import ArmIndex
 from tasks.opengl import mujoco
 from tasks.parts import Arm
+from tasks.scene.arm_index import ArmIndex
 
 DAMPING = 0.02  # of the least squares; keeps steps small near singular poses
 POSTURE = 0.03  # weight of 1 rad off the arm's posture, against 1 rad off the orientation

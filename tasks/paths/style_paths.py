@@ -12,10 +12,8 @@ from dataclasses import replace
 import numpy as np
 from pyquaternion import Quaternion
 
-from tasks.ranges import Range
-from tasks.schema import Task
-from tasks.script_paths import Knot, along
-from tasks.style_ranges import (
+from tasks.paths.script_paths import Knot, along
+from tasks.paths.style_ranges import (
     ApproachRanges,
     GripRanges,
     MissRanges,
@@ -27,7 +25,9 @@ from tasks.style_ranges import (
     TempoRanges,
     TremorRanges,
 )
-from tasks.style_take import HOLDING, TO_GRASP, Role, Stop, Take
+from tasks.paths.style_take import HOLDING, TO_GRASP, Role, Stop, Take
+from tasks.ranges import Range
+from tasks.schema import Task
 
 UP = np.array([0.0, 0.0, 1.0])
 LONG = 0.08  # m; a longer way is one through the air

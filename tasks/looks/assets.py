@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.look_cable import SEGMENT, SEGMENTS
-from tasks.look_covers import add_materials
-from tasks.look_things import MOST_THINGS
+from tasks.looks.cable import SEGMENT, SEGMENTS
+from tasks.looks.covers import add_materials
+from tasks.looks.things import MOST_THINGS
 from tasks.opengl import mujoco
 
 WALLS = 4

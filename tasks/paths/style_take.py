@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from tasks.paths.script_paths import Knot, along
 from tasks.schema import Task
-from tasks.script_paths import Knot, along
 
 GRIPS = 0.25  # change of a gripper (0 closed, 1 open) between two waypoints from which it closes or opens
 SAME_PLACE = 0.01  # m

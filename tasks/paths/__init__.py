@@ -1,0 +1,34 @@
+"""Where arms go in a demonstration: the script's waypoints, its styles, and whether arms reach them."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "reach": (
+            "Arrival",
+            "arrivals",
+            "check_reach",
+            "missed_waypoints",
+        ),
+        "script_paths": (
+            "Knot",
+            "along",
+            "lay_paths",
+        ),
+        "style_paths": ("styled",),
+        "style_ranges": (
+            "ApproachRanges",
+            "GripRanges",
+            "MissRanges",
+            "OrderRanges",
+            "OvershootRanges",
+            "PauseRanges",
+            "ReleaseRanges",
+            "Style",
+            "StylePlan",
+            "TempoRanges",
+            "TremorRanges",
+        ),
+    },
+)
