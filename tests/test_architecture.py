@@ -229,7 +229,7 @@ def test_inner_rooms_are_entered_by_their_doors():
             inner = inner_room_of(module) if module in FILES else None
             if inner and inner != inner_room_of(name) and (module != inner or attribute not in OFFERS[inner]):
                 wrong.append(f"{name}: from {module} import {attribute}")
-    assert wrong == [] and {"tasks.looks.looks", "readers.lerobot"} <= set(INNER_ROOMS)
+    assert wrong == [] and {"tasks.looks", "readers.lerobot"} <= set(INNER_ROOMS)
 
 
 @pytest.mark.parametrize("folder", ["bench", "plugins"])
