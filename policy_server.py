@@ -14,11 +14,8 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from actors import DEFAULT_PORT, Actor, PolicyServer, Served, checked_token, needs_token
+from actors import DEFAULT_PORT, OnnxActor, PolicyServer, Served, checked_token, needs_token
 from common import PrecisionConfig, cli, command_line
 
 
@@ -26,7 +23,7 @@ from common import PrecisionConfig, cli, command_line
 class PolicyServerConfig(PrecisionConfig):
     """Flags of this script."""
 
-    ckpt_dir: str = cli.flag(None, "folder of the checkpoint", required=True)
+    ckpt_dir: str = cli.flag(None, "folder of the checkpoint, or a policy.onnx", required=True)
     ckpt_name: str | None = cli.flag(
         None,
         "checkpoint in the folder; the one that the run's flags name, else policy_best.ckpt, if not given",
@@ -63,7 +60,8 @@ def open_server(config: PolicyServerConfig) -> PolicyServer:
 
     path = run_checkpoint(config.ckpt_dir, config.ckpt_name)
     actor = open_actor(path, config.device, config.amp, config.camera_names)
-    check_served(actor, path)
+    if isinstance(actor, OnnxActor):
+        actor = actor.served()
     references = {name: each.plain() for name, each in checkpoint_references(path).items()}
     ChunkedExecution(actor).warm_up()
     about = Served(path.name, content_version([path]))
@@ -75,15 +73,6 @@ def open_server(config: PolicyServerConfig) -> PolicyServer:
         raise OSError(
             f"cannot listen at {config.host}:{config.port}: {error.strerror}; choose --port"
         ) from None
-
-
-def check_served(actor: Actor, path: Path) -> None:
-    """ValueError unless it can act on what arms send: pictures as its interface views them."""
-    interface = actor.interface
-    black = interface.black_observation(np.array(actor.traits.qpos_mean))
-    sent = {"qpos": black["qpos"].astype(np.float32), "images": interface.viewed(black["images"])}
-    if actor.observe(black).keys() != actor.finish(sent).keys():
-        raise ValueError(f"{path} looks at whole pictures; serve the checkpoint that it was made of")
 
 
 def tell_of_arm(address: str) -> None:

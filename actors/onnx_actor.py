@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from actors.actor import Actor, Rest, Seen, Traits
 from actors.interface import Interface, Observation
 from actors.numbers import Numbers
 from actors.onnx_file import ENTRY, About, picture_name
+from episodes import View
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -63,6 +65,27 @@ class OnnxActor(Actor):
                 )
             seen[picture_name(camera)] = picture
         return seen
+
+    def finish(self, seen: Seen) -> Seen:
+        """Of whole pictures: for an actor that `served` made."""
+        pictures = zip(self.interface.cameras, seen["images"], strict=True)
+        return {QPOS: seen[QPOS], **{picture_name(camera): picture for camera, picture in pictures}}
+
+    def served(self) -> OnnxActor:
+        """The same for a policy server: its interface views pictures whole, so that arms send them so.
+
+        ValueError if its cameras' pictures differ in size.
+        """
+        sizes = set(self._sizes.values())
+        if len(sizes) != 1:
+            listed = ", ".join(f"{name} {size[0]}x{size[1]}" for name, size in self._sizes.items())
+            raise ValueError(
+                f"its cameras' pictures differ in size ({listed}); serve the checkpoint that it was made of"
+            )
+        (size,) = sizes
+        views = {camera: View(frame_size=size) for camera in self.interface.cameras}
+        interface = replace(self.interface, image_size=size, views=views)
+        return OnnxActor(self._session, replace(self.about, interface=interface))
 
     def act(self, seen: Seen, rest: Rest | None = None) -> np.ndarray:
         if rest is not None:

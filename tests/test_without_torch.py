@@ -119,3 +119,17 @@ runpy.run_path({str(ROOT / "model_runs.py")!r}, run_name="__main__")
     done = masked(tmp_path, code, *flags, tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert "PyTorch" in done.stderr and list(tmp_path.iterdir()) == []
+
+
+SERVE = """
+import policy_server
+server = policy_server.open_server(policy_server.parse_flags(["--ckpt_dir", sys.argv[1], "--port", "0"]))
+print("serves", server.about.name, server.actor.interface.image_size)
+server.close()
+"""
+
+
+def test_a_policy_server(policy_file, tmp_path):
+    done = masked(tmp_path, SERVE, policy_file)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"serves policy.onnx {SIZE}\n"

@@ -1,5 +1,6 @@
 """A policy on another machine: the same chunks as here, whatever the line does; and nothing for strangers."""
 
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -9,18 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from arm_rig import Person, make_rig
 from repository import ROOT
-from synthetic import make_act, make_diffusion, make_flow
+from synthetic import make_act, make_diffusion, make_flow, make_small
 
 import model_runs
 import policy_server
-from actors import Actor, Interface, Rest, Traits, messages, remote, serving
+from actors import Actor, Interface, OnnxActor, Rest, Traits, messages, open_onnx, remote, serving
 from actors.messages import CONTENT_TYPE, pack, unpack
 from actors.remote import RemoteActor, split_address
 from actors.serving import PolicyServer, Served, needs_token
@@ -31,6 +31,7 @@ from episodes import Episode, View, encode_jpeg, list_episodes
 from evaluation.background import BackgroundExecution
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from policies import TorchActor
+from policies.export import export_policy
 from policy import save_policy
 
 ABOUT = Served("policy_best.ckpt", "0123abcd")
@@ -581,14 +582,32 @@ def test_a_server_that_cannot_be_ends_in_one_line(tmp_path, monkeypatch, flags, 
     assert "\n" not in str(error.value)
 
 
-def test_what_looks_at_whole_pictures_is_not_served():
-    class Whole(Counts):
-        def observe(self, observation):
-            return {"qpos": observation["qpos"], "picture of top": observation["images"]["top"]}
+def test_an_onnx_file_is_served(tmp_path, serve):
+    path = tmp_path / "policy.onnx"
+    export_policy(make_small("CNNMLP").eval(), path)
+    config = policy_server.PolicyServerConfig(ckpt_dir=str(path), port=0)
+    with contextlib.closing(policy_server.open_server(config)) as server:
+        far, near = RemoteActor(place(server)), open_onnx(path)
+        height, width = far.interface.image_size
+        for seed in (1, 2):
+            whole = cv2.resize(picture(seed), (width, height))
+            sent = cv2.imdecode(encode_jpeg(whole), cv2.IMREAD_COLOR)  # as the server reads it
+            qpos = np.random.default_rng(seed).random(near.interface.state_dim)
+            chunks = [
+                actor.act(actor.observe({"qpos": qpos, "images": {"top": image}}))
+                for actor, image in ((far, whole), (near, sent))
+            ]
+            np.testing.assert_allclose(*chunks, atol=1e-6)
+        with pytest.raises(ValueError, match="a frame is 10x10"):
+            far.observe({"qpos": qpos, "images": {"top": np.zeros((10, 10, 3), np.uint8)}})
+        far.close()
 
-    with pytest.raises(ValueError, match="policy.onnx looks at whole pictures; serve the checkpoint"):
-        policy_server.check_served(Whole(), Path("policy.onnx"))
-    policy_server.check_served(TorchActor(make_act()), Path("policy_best.ckpt"))
+
+def test_an_onnx_file_whose_cameras_differ_in_size_is_not_served():
+    actor = object.__new__(OnnxActor)
+    actor._sizes = {"top": (480, 640), "wrist": (240, 320)}
+    with pytest.raises(ValueError, match="differ in size .top 480x640, wrist 240x320.; serve the checkpoint"):
+        actor.served()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path, serve):
