@@ -185,8 +185,10 @@ class Recorder:
 
     @property
     def _style(self) -> str:
-        """In which the script is followed, if it is."""
-        return "script" if self._motion or self._jogging else self._config.style
+        """Who moves the arm, or how a script is followed, as the episode tells it."""
+        if self._jogging or self._config.guide:
+            return "person"
+        return "script" if self._motion else self._config.style
 
     @property
     def _is_automatic(self) -> bool:
@@ -194,10 +196,10 @@ class Recorder:
 
     def _attempt(self, index: int, rng: np.random.Generator) -> str:
         """Record episode `index` once, and decide: keep, failure, redo or quit."""
-        session, facts = self._session, as_recorded(self._task, self._session.is_twin)
+        session, facts = self._session, as_recorded(self._task, self._session.is_twin, self._style)
         act = self._act(rng, index)
         if session.is_twin:
-            facts |= {"seed": self._config.seed, "env_state": session.scene.start, "style": self._style}
+            facts |= {"seed": self._config.seed, "env_state": session.scene.start}
         elif not self._is_ready(index):
             return "quit"
         recording = Recording(episode_path(self._config.dataset_dir, index), self._task.cameras, **facts)

@@ -350,7 +350,7 @@ def test_jogging(tmp_path):
         person.press = lambda: [] if rig.session.operator.listens else next(script, [])
         assert recorded(rig, config(tmp_path, jog="keyboard", episode_len=60)) == [True]
     episode = Episode.load(episode_path(tmp_path / "data", 0))
-    assert 10 <= len(episode) < 60
+    assert 10 <= len(episode) < 60 and episode.style == "person"
     moved = np.degrees(episode.action[-1] - episode.action[0])
     assert moved[0] > 5 and np.abs(moved[1:6]).max() < 0.02
 
