@@ -5,7 +5,7 @@ GET /web/<file>              scripts, styles, texts
 GET /view/<key>/<file>       a file, `data/...` or `runs/...`; film/<file>: a film of an episode file
 GET /desk/<job>/<camera>     MJPEG of the desk of a job that drives an arm; <camera>.jpg: one picture
 GET /api/<question>          JSON: `_QUESTIONS`
-POST /api/<action>           JSON: `_ACTIONS`; brings the token, as all POSTs (common/serving.py)
+POST /api/<action>           JSON: `_ACTIONS`; brings the token, as all POSTs (common/web/serving.py)
 
 Unlike other local servers, reading needs the token too: other accounts of this machine, and with `--host` the
 network, could look otherwise.

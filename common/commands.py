@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.addresses import shown_command
+from common.web import shown_command
 
 ROOT = Path(__file__).resolve().parents[1]  # the repository, or what a wheel has of it
 PYTHON = "python" if sys.platform == "win32" else "python3"

@@ -14,8 +14,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common import pickles
-from common.pickles import read_pickle
+from common.storage import pickles
+from common.storage.pickles import read_pickle
 
 MEMORY = 4 * 2**30  # bytes of address space; the interpreter with numpy has a part of it
 NAMES = [

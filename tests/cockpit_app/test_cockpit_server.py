@@ -16,7 +16,7 @@ from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit
 from common import addresses_of, cli
-from common.serving import Refused
+from common.web.serving import Refused
 from edit_episodes import COMMANDS
 
 NASTY = "<img src=x onerror=alert(1)>"

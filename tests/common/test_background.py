@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from common import Background
-from common.background import MOST_WAITING
+from common.work.background import MOST_WAITING
 
 
 def test_jobs_are_done_in_order_and_finished_at_the_end():

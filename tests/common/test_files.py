@@ -15,9 +15,9 @@ import torch
 from repository import ROOT
 from synthetic import make_act, make_episode
 
-from common import files, torch_files
-from common.files import DiskFull, PatientFile, complete_file, remove_unfinished, told_if_full
 from common.processes import here
+from common.storage import files, torch_files
+from common.storage.files import DiskFull, PatientFile, complete_file, remove_unfinished, told_if_full
 from episodes import episode
 from episodes.folders import list_episodes
 from policy import save_policy

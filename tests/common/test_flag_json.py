@@ -8,7 +8,7 @@ import pytest
 import imitate_episodes
 import record_sim_episodes
 from bench.flags_page import parser_of
-from common.flag_json import flags_as_json, told_flags
+from common.flags.flag_json import flags_as_json, told_flags
 
 SCRIPTS = {"imitate_episodes": (), "record_sim_episodes": (), "model_runs": (), "edit_episodes": ("check",)}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-from common import locks
-from common.locks import Held, hold, hold_briefly, hold_name
+from common.storage import locks
+from common.storage.locks import Held, hold, hold_briefly, hold_name
 
 HOLDER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from common.locks import hold
+from common.storage.locks import hold
 with hold(sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)

@@ -10,8 +10,8 @@ import pytest
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from common import parallel
-from common.parallel import PACKAGES, Workers, spread
+from common.work import parallel
+from common.work.parallel import PACKAGES, Workers, spread
 
 
 @pytest.fixture(params=[("loky", 1), ("loky", 2), ("ray", 2), ("dask", 2)], ids=lambda p: f"{p[0]}-{p[1]}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from repository import ROOT
 
-from common.pickles import check_depth, read_pickle
+from common.storage.pickles import check_depth, read_pickle
 
 FUZZER = ROOT / "tests" / "fuzz_pickles.py"
 SHARED = np.arange(14, dtype=np.float32)
@@ -148,7 +148,7 @@ def test_files_that_attack_or_are_damaged_are_refused_or_harmless(tmp_path, data
     code = (
         f"import sys; sys.path.insert(0, {str(FUZZER.parents[1])!r})\n"
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))\n"
-        "from common.pickles import read_pickle\n"
+        "from common.storage.pickles import read_pickle\n"
         f"try: print('read', read_pickle({str(path)!r}) is None)\n"
         "except ValueError as error: print('refused', error)\n"
     )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from repository import ROOT
 
-from common import plots
-from common.live_view import LiveView
-from common.losses import Losses
-from common.panels import captioned, tile
+from common.drawing import plots, videos
+from common.drawing.live_view import LiveView
+from common.drawing.losses import Losses
+from common.drawing.panels import captioned, tile
 from tasks.parts import GRIPPER, Entry
 
 
@@ -31,7 +31,7 @@ def assert_picture(path, least_colours=20):
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 63)])
 def test_video_plays_in_a_browser(tmp_path, height, width):
     path = tmp_path / "v.mp4"
-    plots.write_video(path, frames(25, height, width), fps=50)
+    videos.write_video(path, frames(25, height, width), fps=50)
     reader = imageio_ffmpeg.read_frames(str(path))
     facts = next(reader)
     decoded = [np.frombuffer(one, np.uint8).reshape(48, 64, 3) for one in reader]
@@ -45,26 +45,26 @@ def test_video_plays_in_a_browser(tmp_path, height, width):
 
 def test_bad_frames_leave_no_video(tmp_path):
     with pytest.raises(ValueError, match="no frames"):
-        plots.write_video(tmp_path / "v.mp4", [], 50)
+        videos.write_video(tmp_path / "v.mp4", [], 50)
     with pytest.raises(ValueError, match=r"frame 1 is uint8 \(10, 10, 3\); all must be"):
-        plots.write_video(
+        videos.write_video(
             tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8), np.zeros((10, 10, 3), np.uint8)], 50
         )
     with pytest.raises(ValueError, match="frame 0 is float64"):
-        plots.write_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3))], 50)
+        videos.write_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3))], 50)
 
     def interrupted():
         yield from frames(3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        plots.write_video(tmp_path / "v.mp4", interrupted(), 50)
+        videos.write_video(tmp_path / "v.mp4", interrupted(), 50)
     assert os.listdir(tmp_path) == []
 
 
 def test_ffmpeg_message_is_passed_on(tmp_path):
     with pytest.raises(RuntimeError, match=r"v\.mp4: ffmpeg failed: .+") as caught:
-        plots.write_video(tmp_path / "v.mp4", frames(2000), fps=-1)
+        videos.write_video(tmp_path / "v.mp4", frames(2000), fps=-1)
     assert "\n" not in str(caught.value) and os.listdir(tmp_path) == []
 
 
@@ -140,7 +140,7 @@ def test_curves_plot(tmp_path):
 
 
 def test_plots_need_no_pyplot(tmp_path):
-    code = "import sys; from common import plots\nfrom common.losses import Losses\n"
+    code = "import sys; from common.drawing import plots\nfrom common.drawing.losses import Losses\n"
     code += "plots.loss_plot(sys.argv[1], [Losses(0, {'l1': 1})])"
     code += "; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "l.png")], cwd=ROOT, check=True)

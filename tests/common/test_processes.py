@@ -19,7 +19,7 @@ MAIN = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from tqdm import tqdm
-from common.parallel import Workers, spread
+from common.work.parallel import Workers, spread
 calls = [(float(sys.argv[2]),)] * 8
 with tqdm(total=8, disable=True) as bar, spread(time.sleep, calls, Workers(2), bar) as results:
     print("working", flush=True)

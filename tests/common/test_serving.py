@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import pytest
 
-from common.serving import MAX_BODY, LocalHandler, LocalServer, Refused
+from common.web.serving import MAX_BODY, LocalHandler, LocalServer, Refused
 
 
 class Handler(LocalHandler):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from repository import ROOT
 
-from common.torch_files import read_torch, write_torch
+from common.storage.torch_files import read_torch, write_torch
 
 CONTENT = {
     "step": 3,
@@ -171,7 +171,7 @@ def test_a_pickle_that_would_end_the_process_is_refused(tmp_path, is_old):
         torch.save(CONTENT, tmp_path / "a.ckpt")
         packed_anew(tmp_path / "a.ckpt", path, lambda name, data: deep if "data.pkl" in name else data)
     code = (
-        "from common.torch_files import read_torch\n"
+        "from common.storage.torch_files import read_torch\n"
         f"try: read_torch({str(path)!r})\nexcept ValueError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -22,7 +22,7 @@ from synthetic import make_dataset, make_episode
 import edit_episodes as script
 import imitate_episodes
 from common import cli
-from common.locks import hold
+from common.storage.locks import hold
 from dataset_tools import plans
 from dataset_tools.transforms import changed
 from episodes.episode import Episode

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from common.files import complete_file
+from common.storage.files import complete_file
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
@@ -295,7 +295,8 @@ def test_existing_file_is_kept_unless_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["episodes.episode._write_frames", "common.files.os.fsync", "common.files.os.replace"]
+    "target",
+    ["episodes.episode._write_frames", "common.storage.files.os.fsync", "common.storage.files.os.replace"],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch, target, error):

@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_written_to_is_no_obstacle(tmp_path, monkeypatch
     def refuse(*args):
         raise PermissionError
 
-    monkeypatch.setattr("common.files.os.replace", refuse)
+    monkeypatch.setattr("common.storage.files.os.replace", refuse)
     dataset_stats([list_episodes(tmp_path)])
     assert {path.suffix for path in tmp_path.iterdir()} == {".hdf5"}
 

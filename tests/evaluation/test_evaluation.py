@@ -10,7 +10,7 @@ import pytest
 import torch
 from synthetic import make_act
 
-from common.parallel import PACKAGES, Workers
+from common.work.parallel import PACKAGES, Workers
 from constants import TASKS, Stream
 from evaluation import rollouts as evaluation
 from evaluation.episode_loop import rollout

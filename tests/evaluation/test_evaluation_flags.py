@@ -7,7 +7,7 @@ import pytest
 from synthetic import make_act
 
 import imitate_episodes
-from common.machine import World
+from common.work.machine import World
 from constants import TASKS
 from evaluation import rollouts as evaluation
 from evaluation.flags import EvalConfig

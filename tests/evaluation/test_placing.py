@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from common.parallel import Workers
+from common.work.parallel import Workers
 from evaluation.flags import EvalConfig
 from evaluation.rollouts import EvalJob, placed
 

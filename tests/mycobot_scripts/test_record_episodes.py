@@ -17,7 +17,7 @@ from arm_rig import LIMITS, SLOW, Person, make_rig
 from repository import ROOT
 
 from common import cli
-from common.locks import Held, hold
+from common.storage.locks import Held, hold
 from constants import STYLES, get_task
 from episodes.episode import Episode
 from episodes.folders import episode_path, missing_numbers

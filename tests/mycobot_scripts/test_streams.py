@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from emulated import eventually, our_threads
 
-from common.addresses import masked, split_login
+from common.web.addresses import masked, split_login
 from mycobot_scripts.robot import cameras as cameras_module
 from mycobot_scripts.robot import streams as module
 from mycobot_scripts.robot.cameras import Camera

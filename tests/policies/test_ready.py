@@ -6,7 +6,7 @@ import pytest
 import torch
 from synthetic import SMALL, make_batch, make_small
 
-from common.machine import autocast, computes_bf16
+from common.work.machine import autocast, computes_bf16
 from detr.norms import NORMS
 from policies.ready import ready_to_act
 from policies.registry import POLICIES

@@ -18,9 +18,10 @@ from repository import ROOT
 
 import constants
 import record_sim_episodes as script
-from common import cli, parallel
-from common.locks import hold
-from common.parallel import PACKAGES
+from common import cli
+from common.storage.locks import hold
+from common.work import parallel
+from common.work.parallel import PACKAGES
 from constants import IMAGE_SIZE, Stream, get_task
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
@@ -396,7 +397,7 @@ def test_onscreen_render_shows_every_step(record, monkeypatch):
             assert words.startswith("step ")
             shown.append(image.shape)
 
-    monkeypatch.setattr("common.live_view.LiveView", View)
+    monkeypatch.setattr("common.drawing.live_view.LiveView", View)
     record("--onscreen_render", workers=2)  # one after the other all the same
     assert shown == [(*IMAGE_SIZE, 3)] * (2 * SHORT.episode_len)
 

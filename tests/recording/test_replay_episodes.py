@@ -194,7 +194,7 @@ def test_onscreen_render_shows_every_step(replay, folder, monkeypatch):
             assert words.startswith("step ")
             shown.append(image.shape)
 
-    monkeypatch.setattr("common.live_view.LiveView", View)
+    monkeypatch.setattr("common.drawing.live_view.LiveView", View)
     replay("--dataset_dir", folder, "--episode_idx", 0, "--onscreen_render")
     assert shown == [(480, 640, 3)] * 8
 

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 import pytest
 from repository import ROOT
 
-from common.naming import choose
+from common.flags.naming import choose
 from constants import TASKS, Stream, get_task
 from tasks.schema import mirrored
 

@@ -13,7 +13,7 @@ import constants
 import record_sim_episodes as script
 import replay_episodes
 from common import LiveView, cli
-from common.panels import HEIGHT, panel
+from common.drawing.panels import HEIGHT, panel
 from constants import Stream, get_task
 from ee_sim_env import make_ee_sim_env
 from episodes.episode import Episode
@@ -529,7 +529,7 @@ def test_an_arm_alone_has_no_other_arm_and_cameras_are_named(monkeypatch):
             env, [Keyboard(window.poll)], window, task.cameras, Pacer(50, Clock().now, Clock().sleep)
         )
         written = []
-        monkeypatch.setattr("common.panels.write", lambda image, text, place: written.append(text))
+        monkeypatch.setattr("common.drawing.panels.write", lambda image, text, place: written.append(text))
         monkeypatch.setattr(teleop, "panel", lambda images, lines: lines)
         pilot.begin("")
         pilot.act(0, None)

@@ -10,7 +10,7 @@ from fake_cuda import Watch, batch_on_cuda, fake_cuda, module_on_cuda, nodes_off
 from synthetic import make_act, make_batch, make_small
 from torch import nn
 
-from common.machine import FIRST_ALONE, World, choose_kernels, join_world
+from common.work.machine import FIRST_ALONE, World, choose_kernels, join_world
 from training.flags import TrainConfig
 from training.loop import Run
 

@@ -17,8 +17,9 @@ from repository import ROOT
 from synthetic import SMALL_FLAGS, make_act, make_dataset, make_episode
 
 import imitate_episodes
-from common import files, logs
-from common.locks import Held, hold
+from common.drawing import logs
+from common.storage import files
+from common.storage.locks import Held, hold
 from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes

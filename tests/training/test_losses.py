@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.losses import Losses
+from common.drawing.losses import Losses
 
 ROWS = [
     {"step": 5, "train/loss": 1.0, "train/l1": 0.5, "val/loss": 2.0, "val/l1": 1.5, "val/loss start": 3.0},

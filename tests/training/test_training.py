@@ -19,10 +19,11 @@ from repository import ROOT
 from synthetic import SMALL_FLAGS, make_act, make_batch, make_dataset
 from tqdm import tqdm
 
-from common import cli, machine
-from common.logs import RunLog, is_flat
-from common.losses import Losses
-from common.machine import pick_device
+from common import cli
+from common.drawing.logs import RunLog, is_flat
+from common.drawing.losses import Losses
+from common.work import machine
+from common.work.machine import pick_device
 from policies.act import ACTPolicy
 from policies.configs import ACTConfig
 from policy import load_policy, read_checkpoint

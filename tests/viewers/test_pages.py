@@ -15,8 +15,8 @@ import pytest
 from browser import chromium, require_chromium
 from repository import ROOT
 
-from common.logs import write_csv
-from common.parallel import Workers
+from common.drawing.logs import write_csv
+from common.work.parallel import Workers
 from constants import get_task
 from dataset_tools.click_page import ClicksFlags, write_click_page
 from dataset_tools.region_report import Survey, write_region_page

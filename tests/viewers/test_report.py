@@ -15,11 +15,11 @@ import pytest
 from browser import chromium, require_chromium, wait_until
 from repository import ROOT
 
-from common import curves, plots
-from common.curves import Line
-from common.logs import write_csv
-from common.losses import Losses
-from common.plots import write_video
+from common.drawing import curves, plots
+from common.drawing.curves import Line
+from common.drawing.logs import write_csv
+from common.drawing.losses import Losses
+from common.drawing.videos import write_video
 from constants import TASKS
 from evaluation.intervals import wilson_interval
 from evaluation.outcomes import Outcome, Summary, write_summary

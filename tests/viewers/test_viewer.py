@@ -14,7 +14,7 @@ import pytest
 from browser import WAIT, chromium, require_chromium, wait_until
 
 import edit_episodes
-from common.parallel import Workers
+from common.work.parallel import Workers
 from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes

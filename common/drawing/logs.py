@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.files import complete_file, told_if_full
-from common.losses import Losses
-from common.plots import loss_plot
+from common.drawing.losses import Losses
+from common.drawing.plots import loss_plot
+from common.storage import complete_file, told_if_full
 
 Row = dict[str, float]  # one row of a table: values by column
 

@@ -29,7 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-PAGE_STYLE = Path(__file__).parent / "web/page.css"  # what all pages look like
+PAGE_STYLE = Path(__file__).parent / "page.css"  # what all pages look like
 MAX_BODY = 100_000  # bytes
 REQUEST_TIME = 10.0  # s that a client may take to send its request, head and body
 LINGER = 1.0  # s for which a refused request is still read, so that the answer arrives

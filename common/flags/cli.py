@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.commands import command_line
-from common.flag_json import flags_as_json
-from common.flag_values import MOST_SEED as MOST_SEED
-from common.flag_values import Flag, Kind, Rule, shown
-from common.flag_values import check as check
-from common.flag_values import flags_of_type as flags_of_type
+from common.flags.flag_json import flags_as_json
+from common.flags.flag_values import MOST_SEED as MOST_SEED
+from common.flags.flag_values import Flag, Kind, Rule, shown
+from common.flags.flag_values import check as check
+from common.flags.flag_values import flags_of_type as flags_of_type
 
 Config = TypeVar("Config")
 

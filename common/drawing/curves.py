@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from common.losses import Losses
+from common.drawing.losses import Losses
 
 # Blue and orange are state and command in all plots of joints, training and validation here.
 COLORS = ("#1f6fd0", "#d9730d", "#1a8754", "#9a4fc4", "#c43d3d", "#0f8f9c", "#8a7326", "#c2548f")

@@ -13,8 +13,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from common import pickles
-from common.files import PatientFile, complete_file
+from common.storage import pickles
+from common.storage.files import PatientFile, complete_file
 
 SEAL = b"sha256:"  # then 64 digits: the zip file's comment, at its end, a checksum of all bytes before it
 SEALED = re.compile(rb"sha256:[0-9a-f]{64}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.flag_values import Flag, Kind, Rule, is_number
+from common.flags.flag_values import Flag, Kind, Rule, is_number
 
 _ITEMS = {item.__name__: item for item in (bool, int, float, str, Path)}
 _FORMS = {form.__name__: form for form in (tuple, dict)}

@@ -1,0 +1,28 @@
+"""Pages that a program serves to a browser, and the addresses at which it is found."""
+
+from common.door import open_door
+
+__getattr__, __dir__, __all__ = open_door(
+    __name__,
+    {
+        "addresses": (
+            "listen_address",
+            "masked",
+            "shown",
+            "shown_command",
+            "split_login",
+            "tcp_address",
+        ),
+        "network": (
+            "addresses_of",
+            "outer_address",
+        ),
+        "serving": (
+            "LocalHandler",
+            "LocalServer",
+            "PAGE_STYLE",
+            "Refused",
+            "open_page",
+        ),
+    },
+)
