@@ -5,7 +5,6 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "click_page": ("ClicksFlags", "clicks"),
         "edits": (
             "AlignFlags",
             "RelabelFlags",
@@ -30,13 +29,27 @@ __getattr__, __dir__, __all__ = open_door(
             "mirror",
             "recolor",
         ),
-        "lerobot_export": ("ExportFlags", "export_lerobot"),
         "importing": ("import_recordings",),
-        "lerobot_import": ("ImportLeRobotFlags", "import_lerobot"),
-        "multiplying": ("MultiplyFlags", "multiply"),
-        "placing": ("PlacesFlags", "places"),
-        "plans": ("HISTORY", "Plan", "carry_out", "finish_earlier"),
-        "rearranging": ("DeleteFlags", "MergeFlags", "SplitFlags", "delete", "merge", "split"),
+        "lerobot": (
+            "ExportFlags",
+            "ImportLeRobotFlags",
+            "export_lerobot",
+            "import_lerobot",
+        ),
+        "multiplied": (
+            "MultiplyFlags",
+            "Source",
+            "distance",
+            "multiply",
+            "read_source",
+            "retell",
+        ),
+        "plans": (
+            "HISTORY",
+            "Plan",
+            "carry_out",
+            "finish_earlier",
+        ),
         "queries": (
             "CheckFlags",
             "InfoFlags",
@@ -47,7 +60,19 @@ __getattr__, __dir__, __all__ = open_door(
             "region",
             "show_stats",
         ),
-        "retold": ("distance", "retell"),
-        "sources": ("Source", "read_source"),
+        "rearranging": (
+            "DeleteFlags",
+            "MergeFlags",
+            "SplitFlags",
+            "delete",
+            "merge",
+            "split",
+        ),
+        "regions": (
+            "ClicksFlags",
+            "PlacesFlags",
+            "clicks",
+            "places",
+        ),
     },
 )

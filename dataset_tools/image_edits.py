@@ -13,7 +13,7 @@ from common import cli
 from constants import JPEG_QUALITY
 from dataset_tools.edits import EditFlags, plan_edits
 from dataset_tools.plans import Plan
-from dataset_tools.region_search import ColorMask
+from dataset_tools.regions import ColorMask
 from dataset_tools.transforms import compressed, decompressed, masked, mirrored, recolored
 from episodes import MIRROR, Box, Episode, JpegFrames, black_outside, check_box, frame_size
 

@@ -25,7 +25,7 @@ from dataset_tools.inspection import (
     read_facts,
     sort_by_kind,
 )
-from dataset_tools.region_search import steps_in_step
+from dataset_tools.regions import steps_in_step
 from doctor import Finding, cases, diagnose, jump_limits, survey_folder
 from episodes import (
     Episode,
@@ -247,7 +247,7 @@ class RegionFlags(Workers):
 
 def region(flags: RegionFlags) -> None:
     """Find where in the picture kinds of episodes differ, and propose boxes for --crop and --mask_outside."""
-    from dataset_tools.region_report import Compared, flag_lines, survey, write_survey  # imports matplotlib
+    from dataset_tools.regions import Compared, flag_lines, survey, write_survey  # imports matplotlib
 
     groups = [(name, _evenly(own, flags.max_episodes)) for name, own in _groups(flags)]
     empty = _evenly(list_episodes(flags.background), flags.max_episodes) if flags.background else []

@@ -17,11 +17,11 @@ from simulated_tasks import SIMULATED
 import edit_episodes as script
 from common import cli
 from constants import TASKS, Stream, get_task
-from dataset_tools import multiplying, sources
-from dataset_tools.multiplying import Job, MultiplyFlags, make_missing
+from dataset_tools.multiplied import multiplying, sources
+from dataset_tools.multiplied.multiplying import Job, MultiplyFlags, make_missing
+from dataset_tools.multiplied.retold import Move, Retold, distance, retell
+from dataset_tools.multiplied.sources import Part, Source, Watched, cut, read_source
 from dataset_tools.plans import HISTORY
-from dataset_tools.retold import Move, Retold, distance, retell
-from dataset_tools.sources import Part, Source, Watched, cut, read_source
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames

@@ -14,8 +14,8 @@ from browser import chromium, require_chromium, wait_until
 import edit_episodes as script
 from common import cli
 from constants import IMAGE_SIZE, get_task
-from dataset_tools.click_file import read_clicks
-from dataset_tools.finding import Finder, matrix_from_points, middles, on_plane
+from dataset_tools.regions.click_file import read_clicks
+from dataset_tools.regions.finding import Finder, matrix_from_points, middles, on_plane
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dataset_tools import region_search
-from dataset_tools.region_search import (
+from dataset_tools.regions import region_search
+from dataset_tools.regions.region_search import (
     ColorMask,
     Region,
     clusters,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from constants import TASKS
-from dataset_tools.lerobot_contents import ExportedEpisode, features
+from dataset_tools.lerobot.contents import ExportedEpisode, features
 from dataset_tools.transforms import gripper_columns
 from episodes.episode import Episode
 from episodes.state_entries import action_entries, entries

@@ -9,8 +9,8 @@ import pytest
 from foreign import T, motion, pictures
 from test_lerobot_format import make_dataset, published
 
-from dataset_tools.lerobot_export import ExportFlags, export_lerobot
-from dataset_tools.lerobot_import import ImportLeRobotFlags, import_lerobot
+from dataset_tools.lerobot.export import ExportFlags, export_lerobot
+from dataset_tools.lerobot.importing import ImportLeRobotFlags, import_lerobot
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from readers import writing as module

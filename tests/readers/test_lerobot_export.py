@@ -34,8 +34,8 @@ from test_lerobot_format import (  # noqa: E402
 )
 
 from constants import TASKS  # noqa: E402
-from dataset_tools.lerobot_export import WRITERS  # noqa: E402
-from dataset_tools.lerobot_v21 import parts_of  # noqa: E402
+from dataset_tools.lerobot.export import WRITERS  # noqa: E402
+from dataset_tools.lerobot.v21 import parts_of  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
 from episodes.folders import episode_path, list_episodes  # noqa: E402
 from episodes.frames import frame_size, resize_image  # noqa: E402

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq  # noqa: E402
 
 import edit_episodes  # noqa: E402
 from constants import TASKS  # noqa: E402
-from dataset_tools.lerobot_export import ExportFlags, export_lerobot  # noqa: E402
-from dataset_tools.lerobot_import import ImportLeRobotFlags, import_lerobot  # noqa: E402
+from dataset_tools.lerobot.export import ExportFlags, export_lerobot  # noqa: E402
+from dataset_tools.lerobot.importing import ImportLeRobotFlags, import_lerobot  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
 from episodes.errors import EpisodeError  # noqa: E402
 from episodes.folders import episode_path, list_episodes  # noqa: E402

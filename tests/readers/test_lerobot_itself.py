@@ -11,7 +11,7 @@ pytest.importorskip("av", reason="needs pip install av")
 from test_lerobot_format import LENGTHS, assert_close, export, make_dataset  # noqa: E402
 from their_lerobot import interpreters, run_theirs  # noqa: E402
 
-from dataset_tools.lerobot_export import WRITERS  # noqa: E402
+from dataset_tools.lerobot.export import WRITERS  # noqa: E402
 from episodes.episode import Episode  # noqa: E402
 from episodes.folders import list_episodes  # noqa: E402
 

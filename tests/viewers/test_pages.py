@@ -18,9 +18,9 @@ from repository import ROOT
 from common.drawing.logs import write_csv
 from common.work.parallel import Workers
 from constants import get_task
-from dataset_tools.click_page import ClicksFlags, write_click_page
-from dataset_tools.region_report import Survey, write_region_page
-from dataset_tools.region_search import STILL, Region, Sight
+from dataset_tools.regions.click_page import ClicksFlags, write_click_page
+from dataset_tools.regions.region_report import Survey, write_region_page
+from dataset_tools.regions.region_search import STILL, Region, Sight
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common import complete_file
-from dataset_tools.lerobot_contents import EpisodeStats, Writer, arrow_table, entries_in
+from dataset_tools.lerobot.contents import EpisodeStats, Writer, arrow_table, entries_in
 from episodes import BASE
 from readers import lerobot_format as lerobot
 from tasks import Entry

@@ -12,10 +12,10 @@ import numpy as np
 
 from common import choose, cli
 from constants import get_task
-from dataset_tools.click_file import POINTS, Clicks, read_clicks
 from dataset_tools.edits import EditFlags, load_header, named_error, plan_edits
-from dataset_tools.finding import Colour, Finder, matrix_from_points
 from dataset_tools.plans import Plan
+from dataset_tools.regions.click_file import POINTS, Clicks, read_clicks
+from dataset_tools.regions.finding import Colour, Finder, matrix_from_points
 from episodes import Episode, EpisodeError, list_episodes
 from tasks import Task
 

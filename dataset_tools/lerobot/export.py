@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from common import Workers, cli, complete_file, empty_folder, hold, replace_file, spread
 from dataset_tools.edits import FolderFlags, load_header
-from dataset_tools.lerobot_contents import Contents, ExportedEpisode, Writer, check_alike
-from dataset_tools.lerobot_v21 import WriterV21
-from dataset_tools.lerobot_v30 import WriterV30
+from dataset_tools.lerobot.contents import Contents, ExportedEpisode, Writer, check_alike
+from dataset_tools.lerobot.v21 import WriterV21
+from dataset_tools.lerobot.v30 import WriterV30
 from episodes import Episode, Images, frame_size, gathered_notes, list_episodes, resize_image
 from readers import lerobot_format as lerobot
 

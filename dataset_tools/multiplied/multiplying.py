@@ -30,10 +30,10 @@ from common import (
 )
 from constants import Stream
 from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
+from dataset_tools.multiplied.retold import arms_midway, distance, retell
+from dataset_tools.multiplied.source_checks import check_sources
+from dataset_tools.multiplied.sources import Source, read_source
 from dataset_tools.plans import HISTORY
-from dataset_tools.retold import arms_midway, distance, retell
-from dataset_tools.source_checks import check_sources
-from dataset_tools.sources import Source, read_source
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
 from evaluation import (
     check_looks,

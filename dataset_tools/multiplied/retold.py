@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyquaternion import Quaternion
 
-from dataset_tools.sources import Part, Source, Watch
+from dataset_tools.multiplied.sources import Part, Source, Watch
 from episodes import Episode
 from evaluation import RETURN_SECONDS, run_episode
 from tasks import RADIAN, Task, sample_start

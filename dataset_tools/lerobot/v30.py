@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools.lerobot_contents import EpisodeStats, Writer, arrow_table
+from dataset_tools.lerobot.contents import EpisodeStats, Writer, arrow_table
 from readers import lerobot_format as lerobot
 
 PARTS = "parts"  # folder of the videos of single episodes, until they are joined

@@ -11,7 +11,7 @@ import numpy as np
 
 from common import check_folder, cli, command_line
 from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
-from dataset_tools.placing import SightFlags, pictures_of, scene_task
+from dataset_tools.regions.placing import SightFlags, pictures_of, scene_task
 from tasks import Task, in_sight
 from viewers import picture_url, script_json, write_page
 

@@ -14,7 +14,16 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from common import Workers, complete_file, new_figure, spread, write_png
-from dataset_tools.region_search import NOISE, Region, Sight, around, coarse, differing, see, standing_out
+from dataset_tools.regions.region_search import (
+    NOISE,
+    Region,
+    Sight,
+    around,
+    coarse,
+    differing,
+    see,
+    standing_out,
+)
 from episodes import Box, Episode
 from viewers import picture_url, script_json, write_page
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from dataset_tools.click_file import Pixel
-from dataset_tools.region_search import coloured_parts
+from dataset_tools.regions.click_file import Pixel
+from dataset_tools.regions.region_search import coloured_parts
 from episodes import EpisodeError
 from tasks import Task, pose_of
 
