@@ -51,7 +51,7 @@ def test_the_mask_holds(tmp_path):
         tmp_path,
         """
         import os, signal, subprocess, sys
-        from common import locks
+        from common.storage import locks
         for module in (sys.modules["__main__"], locks):
             assert module.os.name == "nt" and module.sys.platform == "win32" and locks.msvcrt
         assert not hasattr(os, "fork") and not hasattr(signal, "SIGHUP")
