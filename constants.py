@@ -1,34 +1,17 @@
-"""Facts: the numbers of the arms and of all tasks. Standard library only.
+"""Facts: the numbers of all tasks, and names for those of arms and styles (tasks/). Standard library only.
 
 To add a task, add one entry to `TASKS` (and its scene to `assets/`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from enum import IntEnum
 
 from common import choose
-from tasks import (
-    ApproachRanges,
-    Arm,
-    Case,
-    GripRanges,
-    MissRanges,
-    OrderRanges,
-    OvershootRanges,
-    PauseRanges,
-    Prop,
-    ReleaseRanges,
-    Stage,
-    Style,
-    Task,
-    TempoRanges,
-    TremorRanges,
-    Waypoint,
-    mirrored,
-)
+from tasks import LEFT, MYCOBOT, RIGHT, Case, Prop, Stage, Task, Waypoint, mirrored
+from tasks import STYLES as STYLES  # by its name here
+from tasks import is_mycobot as is_mycobot
 
 IMAGE_SIZE = (480, 640)  # height, width (pixels) of every recorded frame
 JPEG_QUALITY = 90
@@ -55,65 +38,6 @@ class Stream(IntEnum):
     MULTIPLY_MIDWAY = 13  # which of them begin in the middle of an attempt that failed, and where
 
 
-STYLES = {  # of demonstrations by script (`--style`)
-    "script": Style(),
-    "human": Style(
-        ApproachRanges(height=(0.85, 1.8), arc=(0.1, 0.4), lift=(0.0, 0.25), beside=(0.01, 0.03)),
-        GripRanges(offset=(0.004, 0.013), turn=(8, 30), slant=(0.005, 0.03)),
-        OrderRanges(lead=(0.3, 1.5)),
-        MissRanges(share=0.25, height=(0.03, 0.05), seconds=(0.2, 0.6)),
-        OvershootRanges(share=0.35, distance=(0.01, 0.04), seconds=(0.2, 0.5)),
-        PauseRanges(share=0.1, seconds=(0.1, 0.8)),
-        ReleaseRanges(early=(0.03, 0.2), late=(0.1, 0.6)),
-        TempoRanges(pace=(0.65, 1.3), change=(0.8, 1.25), ease=(0.2, 0.9), rounding=(0.06, 0.2)),
-        TremorRanges(shift=(0.001, 0.005), tilt=(0.5, 3.0)),
-    ),
-}
-
-
-def _viperx(label: str) -> Arm:
-    """A ViperX 300 as ALOHA sets it up (ACT: constants.py; finger travel and start pose)."""
-    return Arm(
-        name=f"vx300s_{label}",
-        model="vx300s",
-        label=label,
-        joints=("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate"),
-        start=(0.0, -0.96, 1.16, 0.0, -0.3, 0.0),
-        fingers=(("left_finger", 1.0), ("right_finger", -1.0)),
-        opening=(0.01844, 0.05800),
-        start_opening=0.02239,
-        posture=(("forearm_roll", 0.0),),
-        mirror=(-1, 1, 1, -1, 1, -1, 1),  # ACT++: postprocess_episodes.py
-    )
-
-
-MYCOBOT = Arm(
-    name="mycobot320",
-    model="mycobot320",
-    label="right",
-    joints=tuple(f"joint{n + 1}_to_joint{n}" for n in range(1, 6)) + ("joint6output_to_joint6",),
-    joint_labels=tuple(f"joint_{n}" for n in range(1, 7)),
-    start=tuple(math.radians(d) for d in (-3.07, 33.39, 32.78, 6.94, -88.33, -1.58)),
-    fingers=(("gripper_controller", 1.0),),
-    opening=(-0.7, 0.0766),  # rad; 0 and 90 mm between the pads
-    start_opening=-0.7 + 0.7 * 0.7766,
-    # On a real 320 (zoskek8/mycobot320_M5_control_test) a 15 degree step looks like 0.23 s of delay, then an
-    # approach at a time constant of 0.1 s; run-up and speed limit add to both, so these values are lower.
-    # Peak speeds in act-plus-plus_one's logs, at speed 20 of 100, are 55 to 80 degrees a second.
-    delay=0.205,
-    time_constant=0.08,
-    max_speed=math.radians(75),
-    closing=(1, 0, 0),
-    reports_command=True,
-)
-
-
-def is_mycobot(task: Task) -> bool:
-    """Whether a task is for one myCobot 320, real or simulated."""
-    return task.arms == (MYCOBOT,)
-
-
-LEFT, RIGHT = _viperx("left"), _viperx("right")
 RED_BOX = Prop("red_box", low=(0.0, 0.4, 0.05), high=(0.2, 0.6, 0.05))
 RED_PEG = Prop("red_peg", low=(0.1, 0.4, 0.05), high=(0.2, 0.6, 0.05))
 BLUE_SOCKET = Prop("blue_socket", low=(-0.2, 0.4, 0.05), high=(-0.1, 0.6, 0.05))

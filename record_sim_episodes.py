@@ -24,6 +24,7 @@ from constants import STYLES, Stream, get_task
 from episodes import Episode, data_dir, episode_path, missing_numbers, read_header, read_start
 from evaluation import (
     Demonstration,
+    Recorded,
     check_looks,
     check_scene,
     close_environments,
@@ -33,6 +34,7 @@ from evaluation import (
     looks_flag,
     quality_flag,
     randomize_flag,
+    recorded_words,
     run_script,
 )
 from tasks import LEVELS, LookPlan, StylePlan, Task, beside, is_beside, read_starts
@@ -103,15 +105,6 @@ class RecordConfig(TeleopConfig, Workers):
     )
     keep_failures: bool = cli.flag(False, "keep every first attempt, also where the script fails")
     overwrite: bool = cli.flag(False, "record anew what is there already")
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What recording one episode took."""
-
-    attempts: int
-    success: bool
-    strict_success: bool
 
 
 def _environment(config: RecordConfig, task: Task):
@@ -326,26 +319,8 @@ def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) ->
         raise
     megabytes = sum(episode_path(folder, index).stat().st_size for index in missing) / 1e6
     seconds = time.perf_counter() - began
-    print(
-        f"{outcome(config, task, done)}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, "
-        f"in {folder}"
-    )
-
-
-def outcome(config: RecordConfig, task: Task, done: list[Recorded]) -> str:
-    """How often the script succeeded, in words."""
-    if config.no_props:
-        return "recorded without props"
-    attempts = sum(one.attempts for one in done)
-    successes = sum(one.success for one in done)
-    text = f"scripted success {successes}/{attempts} ({successes / attempts:.0%})"
-    if config.style != "script":
-        first = sum(one.success and one.attempts == 1 for one in done)
-        text += f", style {config.style}, {first} of {len(done)} at the first attempt"
-    if task.strict_label:
-        strict = sum(one.strict_success for one in done)
-        text = f"{task.strict_label}: {strict} of the {len(done)} kept\n{text}"
-    return text
+    words = "recorded without props" if config.no_props else recorded_words(task, config.style, done)
+    print(f"{words}; {len(missing)} episodes, {megabytes:.0f} MB, {seconds:.0f} s, in {folder}")
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> RecordConfig:

@@ -6,8 +6,8 @@ The physics is ALOHA's as ACT simulates it (ACT: sim_env.py), on current MuJoCo.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from constants import IMAGE_SIZE
 from tasks import (
     ArmIndex,
     Judge,
+    LazyImages,
     LinkedJoints,
     Past,
     Places,
@@ -41,35 +42,6 @@ with opengl_explained():
     from tasks import LookPlan, Looks
 
 
-class LazyImages(Mapping):
-    """Images of one step by camera name, rendered when they are first asked for."""
-
-    def __init__(self, sim: SimTask, physics: dm_mujoco.Physics) -> None:
-        self._sim, self._physics = sim, physics
-        self._moment = sim.moment
-        self._past = Past(physics.data.ptr, sim.steps) if sim.remembers else None
-        self._frames: dict[str, np.ndarray] = {}
-
-    def __getitem__(self, camera: str) -> np.ndarray:
-        """Image (H, W, 3) uint8 RGB. RuntimeError once the simulation has moved on, unless it remembers."""
-        if camera not in self._frames:
-            is_past = self._moment != self._sim.moment
-            if is_past and self._past is None:
-                raise RuntimeError(f"camera {camera!r} was first asked for after the simulation had moved on")
-            with self._sim.rewound(self._physics, self._past) if is_past else nullcontext():
-                self._frames[camera] = self._sim.render(self._physics, camera)
-        return self._frames[camera]
-
-    def __contains__(self, camera: object) -> bool:
-        return camera in self._sim.cameras  # the default would render it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sim.cameras)
-
-    def __len__(self) -> int:
-        return len(self._sim.cameras)
-
-
 class SimTask(control.Task):
     """dm_control task for any `tasks.Task`: control, observation and staged reward, all by name."""
 
@@ -92,7 +64,6 @@ class SimTask(control.Task):
         self.steps = 0  # control steps of this episode so far
         self.is_look_steady = False  # whether each episode keeps its first look
         self.remembers = False  # whether pictures of earlier states can be asked for
-        self.rng: np.random.Generator | None = None
         self.start: np.ndarray | None = None
         self.start_state: np.ndarray | None = None  # of the arms; None: their start poses
         self._arms = [ArmIndex(model, arm) for arm in task.arms]
@@ -162,20 +133,12 @@ class SimTask(control.Task):
 
     def get_observation(self, physics: dm_mujoco.Physics) -> dict:
         """`qpos` (D,), `qvel` (D,), and `images` {camera: (H, W, 3)}, rendered when asked for."""
-        states = [self._state(*each, physics.data.ptr) for each in self._split(self._command)]
+        states = [index.told(physics.data.ptr, sent) for index, sent in self._split(self._command)]
         return {
             "qpos": np.concatenate([position for position, _ in states]),
             "qvel": np.concatenate([velocity for _, velocity in states]),
             "images": LazyImages(self, physics),
         }
-
-    @staticmethod
-    def _state(index: ArmIndex, command: np.ndarray, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
-        """State and velocity (D,) of an arm; an unreadable gripper counts as at rest where it was sent."""
-        position, velocity = index.state(data)
-        if index.arm.reports_command:
-            position[-1], velocity[-1] = np.clip(command[-1], 0.0, 1.0), 0.0
-        return position, velocity
 
     def after_step(self, physics: dm_mujoco.Physics) -> None:
         data = physics.data.ptr
@@ -188,12 +151,7 @@ class SimTask(control.Task):
 
     def action_spec(self, physics: dm_mujoco.Physics) -> specs.BoundedArray:
         """Bounds of an action (D,): each joint's range (rad), and [0, 1] for the gripper."""
-        bounds = physics.model.ptr.actuator_ctrlrange
-        low, high = [], []
-        for index in self._arms:
-            joints = index.motors[: len(index.arm.joints)]
-            low += [*bounds[joints, 0], 0.0]
-            high += [*bounds[joints, 1], 1.0]
+        low, high = np.concatenate([index.bounds(physics.model.ptr) for index in self._arms]).T
         return specs.BoundedArray((self.spec.dim,), float, minimum=low, maximum=high, name="action")
 
     def observation_spec(self, physics: dm_mujoco.Physics) -> dict:
@@ -223,20 +181,14 @@ class SimTask(control.Task):
         return image.copy() if self.looks is None else self.looks.develop(camera, image)
 
     def _renderer(self, physics: dm_mujoco.Physics, camera: str) -> dm_mujoco.Camera:
-        height, width = self.image_size
+        before = self.looks and (lambda _, scene: self.looks.move_camera(camera, scene))
         with rendering():
-            renderer = dm_mujoco.Camera(
-                physics, height, width, camera_id=camera, scene_callback=self._move_camera(camera)
-            )
+            renderer = dm_mujoco.Camera(physics, *self.image_size, camera_id=camera, scene_callback=before)
         if self.render_quality == "fast":
             renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             if not self.renderers:
                 draw_light(physics)
         return renderer
-
-    def _move_camera(self, camera: str) -> Callable | None:
-        """The function that dm_control calls before it draws; None if looks do not vary."""
-        return self.looks and (lambda _, scene: self.looks.move_camera(camera, scene))
 
 
 class SimEnv(control.Environment):

@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = open_door(
         "joins": ("Join",),
         "opening": ("checkpoint_references", "choose_cameras", "open_actor"),
         "outcomes": ("Outcome", "Summary", "write_summary"),
+        "recorded": ("Recorded", "recorded_words"),
         "results": ("ARM", "content_version", "list_results", "open_evaluation", "read_result"),
         "rollouts": ("EvalJob", "evaluate"),
         "settings": ("Settings",),

@@ -5,6 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "arms": ("LEFT", "MYCOBOT", "RIGHT", "is_mycobot"),
         "looks": (
             "CLOTHS",
             "CableRanges",
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = open_door(
             "OvershootRanges",
             "PauseRanges",
             "ReleaseRanges",
+            "STYLES",
             "Style",
             "StylePlan",
             "TempoRanges",
@@ -69,6 +71,7 @@ __getattr__, __dir__, __all__ = open_door(
             "ArmIndex",
             "GripPointIK",
             "LIGHT_MESHES",
+            "LazyImages",
             "LinkedJoints",
             "Places",
             "build_model",

@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,12 @@ ARM_FLOORS = {  # of the rooms in mycobot_scripts
     "stand_in": 5,
     "demos": 6,
     "checks": 7,
+}
+LONGEST = 350  # lines of a file
+MOST_FILES = 12  # of a room, beside its door
+CROWDED = {  # rooms that have more, until they have inner rooms
+    *("cockpit_app", "detr", "episodes", "evaluation", "policies", "readers", "training", "viewers"),
+    *("mycobot_scripts.demos", "mycobot_scripts.robot", "mycobot_scripts.stand_in"),
 }
 OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm", "zarr"}  # packages of the extras
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
@@ -162,6 +169,14 @@ def test_every_room_says_what_it_is_for():
     for room in [*ROOMS, "mycobot_scripts"]:
         first = FILES[room].read_text(encoding="utf-8").splitlines()[0]
         assert re.match(r'"""[A-Z].{20,}\.', first) or first.endswith('."""'), room
+
+
+def test_files_are_short_and_rooms_hold_few():
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in FILES.items()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+    doors = {name for name in FILES if FILES[name].name == "__init__.py"}
+    counts = Counter(name.rpartition(".")[0] for name in FILES if name not in doors)
+    assert {room for room in doors if counts[room] > MOST_FILES} == CROWDED
 
 
 # --- floors

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = open_door(
             "lay_paths",
         ),
         "style_paths": ("styled",),
+        "styles": ("STYLES",),
         "style_ranges": (
             "ApproachRanges",
             "GripRanges",

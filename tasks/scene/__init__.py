@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "cameras": ("still_cameras",),
         "inverse_kinematics": ("GripPointIK",),
+        "lazy_images": ("LazyImages",),
         "light_meshes": (
             "LIGHT_MESHES",
             "draw_light",

@@ -34,6 +34,18 @@ class ArmIndex:
         velocity[-1] *= sign / self.arm.travel
         return position, velocity
 
+    def told(self, data: mujoco.MjData, command: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `state`; a gripper that cannot be read counts as at rest where a command (D,) sent it."""
+        position, velocity = self.state(data)
+        if self.arm.reports_command:
+            position[-1], velocity[-1] = np.clip(command[-1], 0.0, 1.0), 0.0
+        return position, velocity
+
+    def bounds(self, model: mujoco.MjModel) -> np.ndarray:
+        """Least and most (D, 2) of an action: the joints' ranges (rad), and 0 and 1 of the gripper."""
+        joints = model.actuator_ctrlrange[self.motors[: len(self.arm.joints)]]
+        return np.vstack([joints, (0.0, 1.0)])
+
     def targets(self, action: np.ndarray) -> np.ndarray:
         """Joint and finger positions (J + F,) for an action or a state (D,)."""
         return np.concatenate([action[:-1], self._signs * self.arm.travel_at(action[-1])])
