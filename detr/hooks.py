@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detr import keypoints
-from detr.transformer import Attention
+from detr.act import Attention
+from detr.backbones import keypoints
 
 Take = Callable[[nn.Module, tuple, Any], Any]  # of a module, its inputs and its output: what is kept
 Hooks = Mapping[Any, tuple[nn.Module, Take]]

@@ -31,7 +31,7 @@ def read_upstream(
 
     Returns:
         values of `ACTConfig`, values of `Interface`, statistics (`Stats.completed` fills in ranges that the
-        file lacks), weights of our `detr.act.ACT`, and a note on how they were changed ("" if not at all).
+        file lacks), weights of our `detr.ACT`, and a note on how they were changed ("" if not at all).
 
     Raises:
         ValueError: these are no weights of ACT, or the cameras are unknown or do not fit them.

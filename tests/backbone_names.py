@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from detr.backbone import BACKBONES
+from detr.backbones.backbone import BACKBONES
 
 MEMBERS = {"timm:NAME": "timm:test_resnet"}
 NAMES = [MEMBERS.get(name, name) for name in BACKBONES]

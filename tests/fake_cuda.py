@@ -12,7 +12,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from detr import position_encoding
+from detr.act import position_encoding
 from policies.camera_changes import jpeg_matrices, noise_bank
 from utils import Batch
 

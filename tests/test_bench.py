@@ -11,7 +11,7 @@ from synthetic import make_small
 
 from cameras.reference import make_reference
 from constants import TASKS, get_task
-from detr.backbone import BACKBONES
+from detr.backbones.backbone import BACKBONES
 from policies.registry import POLICIES
 from policy import save_policy
 from sim_env import make_sim_env

@@ -46,7 +46,7 @@ ROOMS = """
 import sys, torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
-from detr.fused import fused
+from detr.acting.fused import fused
 from evaluation import evaluate
 from training import fit
 from training.optimisation import uncompiled

@@ -1,8 +1,8 @@
 """The training of every policy: its loop, `fit`, and its step, `Run.update`. It knows no policy by name.
 
 The way of a step: `utils.Loader` makes the batches; `Run.update` changes them at random and adds noise; the
-policy's `loss` normalises them (policies/base.py) and runs the network (policies/act.py, detr/act.py); the
-optimiser (training/run.py) moves the weights.
+policy's `loss` normalises them (policies/base.py) and runs the network (policies/act.py,
+detr/act/network.py); the optimiser (training/run.py) moves the weights.
 
 Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
 generator's state to go on exactly as an uninterrupted one: bit for bit on a CPU; on a GPU the order of some

@@ -13,13 +13,14 @@ from backbone_names import LARGE, MEMBERS, NAMES, each_backbone, needs_timm
 from synthetic import make_act, make_batch
 from torch import nn
 
-from detr import ActingKeypoints, acting_backbone, timm_models
-from detr.act import ACT, ACTSizes
-from detr.backbone import BACKBONES, build_backbone, init_backbone, register_backbone
-from detr.keypoints import SpatialSoftmax, cell_centres
-from detr.norms import NORMS, group_norm
-from detr.residual_attention import AttentionModule, Hourglass, ResidualAttention
-from detr.residual_forms import FORMS
+from detr import ActingKeypoints, acting_backbone
+from detr.act.network import ACT, ACTSizes
+from detr.backbones import timm_models
+from detr.backbones.backbone import BACKBONES, build_backbone, init_backbone, register_backbone
+from detr.backbones.keypoints import SpatialSoftmax, cell_centres
+from detr.backbones.norms import NORMS, group_norm
+from detr.backbones.residual_attention import AttentionModule, Hourglass, ResidualAttention
+from detr.backbones.residual_forms import FORMS
 from policies.vision import start_backbones
 from policy import load_policy, save_policy
 
@@ -431,7 +432,7 @@ def test_without_network_imagenet_falls_back(monkeypatch, tmp_path, weights):
 def test_a_silent_server_does_not_hold_us_up(monkeypatch, tmp_path):
     """A server that accepts and never answers, as a firewall may look."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("detr.backbone.DOWNLOAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("detr.backbones.backbone.DOWNLOAD_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/resnet18-f37072fd.pth"
         monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -447,14 +448,14 @@ def test_a_silent_server_does_not_hold_us_up(monkeypatch, tmp_path):
 
 def test_imagenet_weights_are_used_when_they_are_there(monkeypatch):
     state = torchvision.models.resnet18().state_dict()
-    monkeypatch.setattr("detr.backbone._imagenet_weights", lambda name: state)
+    monkeypatch.setattr("detr.backbones.backbone._imagenet_weights", lambda name: state)
     backbone = init_backbone("resnet18")
     assert (backbone.norm, backbone.pretrained) == ("frozen_bn", True)
     assert torch.equal(backbone.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
 
 
 def test_random_weights_need_no_download(monkeypatch):
-    monkeypatch.setattr("detr.backbone._imagenet_weights", lambda name: pytest.fail("downloads"))
+    monkeypatch.setattr("detr.backbones.backbone._imagenet_weights", lambda name: pytest.fail("downloads"))
     for name, weights, norm in (
         ("resnet18", "none", "group_norm"),
         ("keypoints", "none", "batch_norm"),
@@ -496,7 +497,7 @@ def test_unknown_names_show_the_choices():
 
 
 def test_one_registered_function_is_a_backbone(monkeypatch):
-    monkeypatch.setattr("detr.backbone.BACKBONES", dict(BACKBONES))
+    monkeypatch.setattr("detr.backbones.backbone.BACKBONES", dict(BACKBONES))
 
     @register_backbone("patches")
     def patches(name: str, norm: str) -> nn.Module:

@@ -62,7 +62,7 @@ def test_it_overfits_a_batch():
 
 
 def test_pretrained_backbones_learn_at_their_own_rate(tmp_path):
-    from detr.backbone import build_backbone
+    from detr.backbones.backbone import build_backbone
 
     torch.save(build_backbone("resnet18", "frozen_bn").state_dict(), tmp_path / "weights.pth")
     policy = make_cnnmlp(backbone="resnet18", backbone_weights=str(tmp_path / "weights.pth"))

@@ -11,13 +11,13 @@ from synthetic import reference_weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr import position_encoding
-from detr.act import ACT, ACTSizes
-from detr.backbone import build_backbone
-from detr.latent import CodeLatent, GaussianLatent
-from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import FEW_KEYS, Attention, Decoder, Dropout, Encoder
-from detr.upstream import convert_upstream
+from detr.act import position_encoding
+from detr.act.latent import CodeLatent, GaussianLatent
+from detr.act.network import ACT, ACTSizes
+from detr.act.position_encoding import sine_position_2d, sinusoid_table
+from detr.act.transformer import FEW_KEYS, Attention, Decoder, Dropout, Encoder
+from detr.act.upstream import convert_upstream
+from detr.backbones.backbone import build_backbone
 
 REFERENCE = REFERENCE / "act_upstream.npz"
 VQ_REFERENCE = REFERENCE.with_name("act_upstream_vq.npz")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from detr.latent import CodeLatent, draw_codes, kl_divergence, sample_gaussian
-from detr.latent_prior import LatentPrior
+from detr.act.latent import CodeLatent, draw_codes, kl_divergence, sample_gaussian
+from detr.act.latent_prior import LatentPrior
 
 LATENT = 4
 

@@ -8,8 +8,8 @@ import torch
 from repository import ROOT
 from torch import nn
 
-from detr.backbone import build_backbone, init_backbone
-from detr.spatial import CameraEncoder
+from detr.backbones.backbone import build_backbone, init_backbone
+from detr.backbones.spatial import CameraEncoder
 
 
 class Blob(nn.Module):
@@ -70,9 +70,9 @@ def test_robomimics_resnet_is_the_resnet_in_other_names():
 
 def test_robomimic_is_imported_late_and_silently():
     code = (
-        "import sys, detr.backbone, policy\n"
+        "import sys, detr.backbones.backbone, policy\n"
         "assert not any(name.startswith(('robomimic', 'diffusers')) for name in sys.modules)\n"
-        "detr.backbone.build_backbone('robomimic_resnet18')\n"
+        "detr.backbones.backbone.build_backbone('robomimic_resnet18')\n"
         "assert 'robomimic' in sys.modules and 'robomimic.algo' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

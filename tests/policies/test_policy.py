@@ -120,7 +120,7 @@ def test_act_loss_is_the_mean_over_steps_that_exist():
 
 
 def test_act_uses_pretrained_backbones_at_their_own_rate_and_rebuilds_them(tmp_path):
-    from detr.backbone import build_backbone
+    from detr.backbones.backbone import build_backbone
 
     torch.save(build_backbone("resnet18", "frozen_bn").state_dict(), tmp_path / "weights.pth")
     policy = make_act(backbone="resnet18", backbone_weights=str(tmp_path / "weights.pth"))

@@ -7,7 +7,7 @@ import torch
 from synthetic import SMALL, make_batch, make_small
 
 from common.work.machine import autocast, computes_bf16
-from detr.norms import NORMS
+from detr.backbones.norms import NORMS
 from policies.ready import ready_to_act
 from policies.registry import POLICIES
 from policy import load_policy, save_policy

@@ -14,8 +14,8 @@ from torch import nn
 
 import train_backbone
 from common import cli
-from detr.backbone import BACKBONES, init_backbone, register_backbone
-from detr.norms import NORMS
+from detr.backbones.backbone import BACKBONES, init_backbone, register_backbone
+from detr.backbones.norms import NORMS
 from policy import load_policy, save_policy
 from training import backbone, classification
 from training.classification import (
@@ -33,7 +33,7 @@ from training.classifier_run import ClassifierConfig, ClassifierRun, rate_factor
 @pytest.fixture(autouse=True)
 def tiny_backbone(monkeypatch):
     """A backbone that learns within seconds, with dropout, whose random numbers a resumed run must repeat."""
-    monkeypatch.setattr("detr.backbone.BACKBONES", dict(BACKBONES))
+    monkeypatch.setattr("detr.backbones.backbone.BACKBONES", dict(BACKBONES))
 
     @register_backbone("tiny")
     def tiny(name: str, norm: str) -> nn.Module:

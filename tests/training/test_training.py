@@ -242,7 +242,7 @@ def test_schedule():
 
 
 def test_pretrained_backbones_have_their_own_learning_rate(tmp_path):
-    from detr.backbone import build_backbone
+    from detr.backbones.backbone import build_backbone
 
     torch.save(build_backbone("resnet18", "frozen_bn").state_dict(), tmp_path / "weights.pth")
     policy = make_act(backbone="resnet18", backbone_weights=str(tmp_path / "weights.pth"))

@@ -15,8 +15,8 @@ from torch import nn
 
 import visualize_features
 from detr import hooks
-from detr.backbone import build_backbone
-from detr.transformer import Attention
+from detr.act.transformer import Attention
+from detr.backbones.backbone import build_backbone
 from policy import save_policy
 from viewers import feature_plots
 from viewers.features import Inspector

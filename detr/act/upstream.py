@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from detr.latent import CodeLatent, GaussianLatent
+from detr.act.latent import CodeLatent, GaussianLatent
 
 # What upstream stores and we do not need. It computes seven decoder layers and takes `hs[0]`, the output of
 # the first (after decoder.norm), as the answer (detr_vae.py, forward); the others and is_pad_head learned

@@ -7,7 +7,7 @@ one code after another, whatever is observed. Differs in that its blocks are tor
 import torch
 from torch import Tensor, nn
 
-from detr.latent import draw_codes
+from detr.act.latent import draw_codes
 
 
 class LatentPrior(nn.Module):

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detr.latent import CodeLatent, GaussianLatent
-from detr.position_encoding import sine_position_2d, sinusoid_table
-from detr.transformer import Encoder, Transformer
+from detr.act.latent import CodeLatent, GaussianLatent
+from detr.act.position_encoding import sine_position_2d, sinusoid_table
+from detr.act.transformer import Encoder, Transformer
 
 
 @dataclass(frozen=True)

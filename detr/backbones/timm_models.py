@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detr.backbones.norms import group_norm, replace_batch_norm
 from detr.names import TIMM
-from detr.norms import group_norm, replace_batch_norm
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # as timm asks the hub for them
 PROBE = (96, 128)  # height and width (pixels) that no model is made for: models of a fixed size refuse it

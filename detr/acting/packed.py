@@ -51,8 +51,8 @@ class PackedLinear(nn.Module):
 
 
 class PackedConv(nn.Module):
-    """A convolution with a norm that was measured before (`detr.fused`), then an addition, then a ReLU, as
-    far as there are any.
+    """A convolution with a norm that was measured before (`detr.acting.fused`), then an addition, then a
+    ReLU, as far as there are any.
 
     Args:
         conv: the convolution; its padding is in numbers, with zeros.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.norms import Norm
-from detr.residual_forms import Form
+from detr.backbones.norms import Norm
+from detr.backbones.residual_forms import Form
 
 P, T, R = 1, 2, 1  # units before and after an attention module, in its trunk, between two poolings
 

@@ -9,11 +9,19 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from detr.act import ACT, camera_maps, map_positions, map_tokens
-from detr.fused import fused
-from detr.keypoints import Keypoints, cell_centres
-from detr.packed import PackedLinear
-from detr.transformer import Attention, DecoderLayer, EncoderLayer, attend
+from detr.act import (
+    ACT,
+    Attention,
+    DecoderLayer,
+    EncoderLayer,
+    attend,
+    camera_maps,
+    map_positions,
+    map_tokens,
+)
+from detr.acting.fused import fused
+from detr.acting.packed import PackedLinear
+from detr.backbones import Keypoints, cell_centres
 
 PLAIN_KEYS = 1024  # up to which plain products are faster on a CPU than the fused kernel, at batch 1
 

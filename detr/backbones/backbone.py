@@ -18,9 +18,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from detr.backbones.norms import NORMS, replace_batch_norm
+from detr.backbones.residual_forms import FORMS
 from detr.names import TIMM
-from detr.norms import NORMS, replace_batch_norm
-from detr.residual_forms import FORMS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,7 +74,7 @@ def keypoints(name: str, norm: str) -> nn.Module:
     """
     if norm != "batch_norm":
         raise ValueError(f"backbone {name!r} has batch_norm, not {norm!r}")
-    from detr.keypoints import Keypoints, WideKeypoints
+    from detr.backbones.keypoints import Keypoints, WideKeypoints
 
     return WideKeypoints() if name == "keypoints_wide" else Keypoints()
 
@@ -82,7 +82,7 @@ def keypoints(name: str, norm: str) -> nn.Module:
 @register_backbone("robomimic_resnet18")
 def robomimic_resnet18(name: str, norm: str) -> nn.Module:
     """robomimic's ResNet18Conv, the image encoder of ACT++'s Diffusion Policy; stride 32."""
-    from detr.spatial import robomimic_nets
+    from detr.backbones.spatial import robomimic_nets
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it calls torchvision in a deprecated way
@@ -95,7 +95,7 @@ def robomimic_resnet18(name: str, norm: str) -> nn.Module:
 @register_backbone(*FORMS)
 def residual_attention(name: str, norm: str) -> nn.Module:
     """Features that pass through masks of their own making (Wang et al. 2017)."""
-    from detr.residual_attention import ResidualAttention
+    from detr.backbones.residual_attention import ResidualAttention
 
     return ResidualAttention(FORMS[name], NORMS[norm])
 
@@ -103,7 +103,7 @@ def residual_attention(name: str, norm: str) -> nn.Module:
 @register_backbone(f"{TIMM}NAME")
 def timm_model(name: str, norm: str) -> nn.Module:
     """Any model of the package timm that has feature maps; those without batch norm keep what they have."""
-    from detr import timm_models
+    from detr.backbones import timm_models
 
     return timm_models.build(name, norm)
 
@@ -178,7 +178,7 @@ def init_backbone(
 
 def _has_imagenet_weights(name: str) -> bool:
     if name.startswith(TIMM):
-        from detr import timm_models
+        from detr.backbones import timm_models
 
         return timm_models.has_weights(name)
     return _find_builder(name).in_torchvision
@@ -186,7 +186,7 @@ def _has_imagenet_weights(name: str) -> bool:
 
 def _imagenet_weights(name: str) -> Mapping[str, Tensor]:
     if name.startswith(TIMM):
-        from detr import timm_models
+        from detr.backbones import timm_models
 
         return timm_models.fetch_weights(name, DOWNLOAD_TIMEOUT)
     import torchvision

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from detr.norms import is_frozen_batch_norm
-from detr.packed import PackedConv
+from detr.acting.packed import PackedConv
+from detr.backbones import is_frozen_batch_norm
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (nn.functional.relu, torch.relu, torch.relu_, "relu", "relu_")
