@@ -39,7 +39,7 @@ OTHERS = {
     "--plain",
     "--film",
 }
-OTHERS |= {"--index", "--no", "--overrides", "--torch", "--env", "--policy"}
+OTHERS |= {"--index", "--no", "--minutes", "--overrides", "--torch", "--env", "--policy"}
 TRAIN = (
     "python3 imitate_episodes.py --task_name sim_transfer_cube_scripted --ckpt_dir <ckpt dir> "
     "--policy_class ACT --kl_weight 10 --chunk_size 100 --hidden_dim 512 --batch_size 8 "
