@@ -21,7 +21,7 @@ demo-twin: setup ## teach a myCobot 320 where to put a cube, and run it on a sta
 
 # A worker more than the usual two cores: tests of the arm wait for real time, a quarter of the whole.
 test: setup lint ## lint and tests
-	$(RUN) -m pytest -n 3
+	$(RUN) -m pytest -n 2
 
 test-slow: setup ## the tests that take minutes each
 	$(RUN) -m pytest -m slow -o faulthandler_timeout=3600

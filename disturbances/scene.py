@@ -98,5 +98,7 @@ def look_of(
     parts = {each.disturbance.name: each.disturbance.apply(each.strength) for each in looks}
     if not parts and not drift_fps:
         return room
-    ranges = replace(Ranges(), **parts, drift=LEVELS["real"].drift)
+    if drift_fps:
+        parts["drift"] = LEVELS["real"].drift
+    ranges = replace(Ranges(), **parts)
     return LookPlan((seed, Stream.DISTURB, rollout), ranges, drift_fps=drift_fps, room=room)

@@ -121,7 +121,8 @@ def test_a_file_is_replaced_once_its_reader_is_done(tmp_path):
         """
         import threading, time
         from pathlib import Path
-        from common import Held, complete_file, files, hold
+        from common import Held, complete_file, hold
+        from common.storage import files
 
         path = Path("result.json")
         path.write_text("old", encoding="utf-8")

@@ -158,7 +158,7 @@ def make_episode(job: Job, index: int) -> Made:
     )
 
 
-def save(job: Job, index: int, source: Source, driven: Episode, midway: np.ndarray | None) -> None:
+def save(job: Job, index: int, source: Source, driven: Episode, midway: np.ndarray | None = None) -> None:
     """Save an episode that succeeded; its pictures are rendered now, by repeating its actions."""
     env, flags, episode = job.environment(), job.flags, driven
     if job.cameras:

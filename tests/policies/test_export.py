@@ -12,7 +12,6 @@ from repository import ROOT
 from synthetic import SMALL, make_small
 
 import export_policy as script
-import policy_server
 from actors import Numbers, is_onnx, open_onnx
 from actors.onnx_actor import DRAWN
 from actors.onnx_file import ENTRY, VERSION
@@ -199,8 +198,6 @@ def test_the_script(tmp_path, capsys):
     assert is_onnx(output) and run_checkpoint(output) == output
     with pytest.raises(ValueError, match="--ckpt_name is a.ckpt; --ckpt_dir is a file already"):
         run_checkpoint(output, "a.ckpt")
-    with pytest.raises(ValueError, match="looks at whole pictures; serve the checkpoint"):
-        policy_server.open_server(policy_server.parse_flags(["--ckpt_dir", str(output)]))
     assert "must end in .onnx" in call(tmp_path, "--ckpt", "policy_best.ckpt", "--output", "policy.pt")
     assert "no checkpoint none.ckpt" in call(tmp_path, "--ckpt", "none.ckpt")
 

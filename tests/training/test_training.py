@@ -505,13 +505,16 @@ def test_a_run_that_is_killed_at_any_moment_can_be_resumed(tmp_path):
         assert done.returncode == 0, done.stdout
         return
     rng, last = np.random.default_rng(0), tmp_path / "killed" / "policy_last.ckpt"
-    for _ in range(8):
+    for number in range(8):
         child = os.fork()
         if child == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             tqdm.set_lock(threading.RLock())  # its own is shared with this process, and dies locked
             train(last.parent, 100_000, resume=last.is_file(), validate_every=1)
             os._exit(1)
+        deadline = time.monotonic() + 60 * (number > 3)  # a busy machine gets to its first file later
+        while not last.is_file() and time.monotonic() < deadline:
+            time.sleep(0.02)
         time.sleep(rng.uniform(0.3, 1.0))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
