@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors import DEFAULT_PORT, OnnxActor, PolicyServer, Served, checked_token, needs_token
+from actors import DEFAULT_PORT, PolicyServer, Served, checked_token, needs_token
 from common import PrecisionConfig, cli, command_line
 
 
@@ -59,9 +59,7 @@ def open_server(config: PolicyServerConfig) -> PolicyServer:
     from policies import run_checkpoint
 
     path = run_checkpoint(config.ckpt_dir, config.ckpt_name)
-    actor = open_actor(path, config.device, config.amp, config.camera_names)
-    if isinstance(actor, OnnxActor):
-        actor = actor.served()
+    actor = open_actor(path, config.device, config.amp, config.camera_names).served()
     references = {name: each.plain() for name, each in checkpoint_references(path).items()}
     ChunkedExecution(actor).warm_up()
     about = Served(path.name, content_version([path]))

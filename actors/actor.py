@@ -77,6 +77,10 @@ class Actor(ABC):
         """
         return seen
 
+    def served(self) -> Actor:
+        """The same for a policy server: it can `finish` what arms send. ValueError if none can be."""
+        return self
+
     def another(self) -> Actor:
         """One more that asks the same policy, and draws for itself: `reset` it first."""
         return copy.copy(self)

@@ -29,6 +29,7 @@ from common import (
     tcp_address,  # noqa: E402
 )
 from constants import TASKS, get_task, is_mycobot  # noqa: E402
+from mycobot_scripts.robot import drift_flag, room_flag  # noqa: E402
 from mycobot_scripts.stand_in import (
     SPEED_AT_20,  # noqa: E402
     Faults,  # noqa: E402
@@ -78,14 +79,8 @@ class TwinConfig:
         most=1.0,
     )
     randomize: bool = cli.flag(False, "let a reset change how the scene looks (model_runs.py --disturb)")
-    room: int | None = cli.flag(
-        None,
-        "number of a room that it stands in: other light, table, walls and things beside the work, and "
-        "cameras that stand a little elsewhere, as with --randomize --looks real; its own scene if not given",
-        least=0,
-        most=cli.MOST_SEED,
-    )
-    drift: bool = cli.flag(False, "let light and exposure change slowly, as by a cloud or a lamp")
+    room: int | None = room_flag()
+    drift: bool = drift_flag()
     seed: int = cli.flag(0, "seed of the first start", least=0, most=cli.MOST_SEED)
     end_with_stdin: bool = cli.flag(False, "end when standard input is closed, not to outlive the parent")
 

@@ -2,7 +2,7 @@
 // A stream for each would take the few connections that a browser has for one host, and the beats would starve.
 
 import { Keyed, h } from "./dom.js";
-import { has, t } from "./texts.js";
+import { known, t } from "./texts.js";
 
 const EVERY = 66, AGAIN = 1000; // ms between pictures; after one that did not come
 
@@ -28,7 +28,7 @@ export class Cameras {
 class Camera {
   constructor(job, name) {
     this.address = `/desk/${job}/${encodeURIComponent(name)}.jpg`;
-    const words = has(`camera ${name}`) ? t(`camera ${name}`) : name;
+    const words = known(`camera ${name}`, name);
     this.picture = h("img", { alt: t("camera {name}, live", { name: words }), width: "640", height: "480" });
     this.picture.addEventListener("load", () => this.come(true));
     this.picture.addEventListener("error", () => this.come(false));

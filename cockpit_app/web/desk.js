@@ -7,7 +7,7 @@ import { Hands, controls, keyName } from "./hands.js";
 import { JogPanel } from "./jog.js";
 import { Link } from "./link.js";
 import { isRunning } from "./jobs.js";
-import { has, number, t } from "./texts.js";
+import { known, number, t } from "./texts.js";
 
 const TYPED = "textarea, select, input:not([type=checkbox], [type=radio], [type=range])";
 const ALIASES = { tab: "t" }; // a key that moves the focus: the other one that means the same
@@ -17,7 +17,7 @@ const SILENCE = 1500; // ms without an answer that are worth a word
 
 export { stopDesk } from "./link.js";
 
-const word = (text) => (has(`word ${text}`) ? t(`word ${text}`) : text);
+const word = (text) => known(`word ${text}`, text);
 
 export class Desk {
   // job: its number; jog: whether the arm is driven here; beside: more to look at; onended(job); onstate(state)
@@ -121,7 +121,7 @@ export class Desk {
 
 function keyShown(key) {
   const name = ALIASES[key] ?? key;
-  return FRAME_KEYS.includes(name) ? null : h("kbd", {}, has(`key ${name}`) ? t(`key ${name}`) : name);
+  return FRAME_KEYS.includes(name) ? null : h("kbd", {}, known(`key ${name}`, name));
 }
 
 

@@ -4,7 +4,7 @@ import { get, post, view } from "./api.js";
 import { LossChart } from "./chart.js";
 import { Keyed, h, say, show } from "./dom.js";
 import { copy, sayCommand } from "./form.js";
-import { ago, duration, has, number, t } from "./texts.js";
+import { ago, duration, known, number, t } from "./texts.js";
 
 const RUNNING = ["running", "stopping"];
 const LOSSES = /^step \d+: training loss/; // which the chart shows
@@ -57,7 +57,7 @@ export class JobCard {
     Object.assign(this, { job, after, start: 0, text: "" });
     const button = (act, words, kind = "quiet small") =>
       h("button", { type: "button", class: kind, onclick: () => this.act(act) }, words);
-    this.title = h("h3", {}, isRehearsal(job) ? t("{name}, only looked", { name: job.title }) : job.title || (has(`program ${job.program}`) ? t(`program ${job.program}`) : job.shown));
+    this.title = h("h3", {}, isRehearsal(job) ? t("{name}, only looked", { name: job.title }) : job.title || known(`program ${job.program}`, job.shown));
     this.state = h("span", { class: "state" });
     this.bar = h("progress", { max: 1, "aria-label": t("progress") });
     this.amount = h("b", { class: "amount" });

@@ -6,7 +6,7 @@ import { h, say, show } from "./dom.js";
 import { cards, line, picker, several } from "./field.js";
 import { DRY_RUN, Form } from "./form.js";
 import { JobList, fileLink } from "./jobs.js";
-import { has, number, t } from "./texts.js";
+import { known, number, t } from "./texts.js";
 
 const MOST_BESIDE = 12; // runs to choose from, the newest
 const PAPER = "none"; // no preset: as in the paper
@@ -116,7 +116,7 @@ export class Train {
 }
 
 function about(preset) {
-  const words = has(`preset ${preset.name}`) ? t(`preset ${preset.name}`) : "";
+  const words = known(`preset ${preset.name}`, "");
   const steps = preset.num_steps ? t("{policy}, {n} steps", { policy: preset.policy_class ?? "ACT", n: number(preset.num_steps) }) : "";
   return [words, steps].filter(Boolean).join(" ");
 }

@@ -3,11 +3,11 @@
 import { get, view } from "./api.js";
 import { h, say, sayName, show, Keyed } from "./dom.js";
 import { JobCard, isRunning, startJob } from "./jobs.js";
-import { has, number, t } from "./texts.js";
+import { known, number, t } from "./texts.js";
 
 const ASIDE = ["check", "report"]; // programs whose newest job about the dataset is shown
 const outcome = (one) => ({ true: t("success"), false: t("failure") })[one.success] ?? "–";
-const style = (one) => (has(`moved as ${one.style}`) ? t(`moved as ${one.style}`) : one.style || "–");
+const style = (one) => known(`moved as ${one.style}`, one.style || "–");
 const name = (one) => (one.number === null ? one.name : t("episode {n}", { n: number(one.number) }));
 
 export class Takes {

@@ -20,8 +20,9 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-export function has(key) {
-  return key in texts;
+// A text by its key, or something else where there is none: of names that a page may not know.
+export function known(key, otherwise) {
+  return key in texts ? t(key) : otherwise;
 }
 
 export function number(value, digits = 0) {

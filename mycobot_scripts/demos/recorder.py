@@ -106,7 +106,7 @@ class Recorder:
         self, session: Session, config: RecordArmConfig, starts: Mapping[int, GivenStart] | None = None
     ) -> None:
         self._session, self._config, self._task = session, config, session.task
-        self._starts, self._tried, self._takes = starts or {}, -1, 0
+        self._starts, self._tried = starts or {}, -1
         self._motion = Motion.load(config.sequence) if config.sequence else None
         self._jogging: Jogging | None = None
         self._start: np.ndarray | None = None  # (7,) where episodes begin, if not as usual
@@ -123,15 +123,19 @@ class Recorder:
         if config.jog:
             self._jogging = Jogging(session.device(config.jog), session.jog(), self._task.fps, self._length)
         if self._motion is not None:
-            self._length = min(config.episode_len or len(self._motion), len(self._motion))
+            self._last(len(self._motion))
             self._start = self._motion.poses[0].qpos
         return True
+
+    def _last(self, steps: int) -> None:
+        """Let an episode last as long as its motion, or as --episode_len says if that is less."""
+        self._length = min(self._config.episode_len or steps, steps)
 
     def _guided(self) -> Motion | None:
         session = self._session
         if session.robot.reset().last():
-            reason = session.robot.stopped or PRESSED_Q
-            if reason in BY_HAND:
+            reason, is_wish = self._why_stopped()
+            if is_wish:
                 return None
             raise RuntimeError(f"the arm is not at its start pose, where guiding begins: {reason}")
         if session.is_twin:
@@ -154,10 +158,10 @@ class Recorder:
     def record(self, index: int) -> bool:
         """Record episode `index`, as often as it takes; False if the person quits."""
         rng = start_rng(self._config.seed, index)
-        attempt = late = self._takes = 0
+        attempt = late = 0
         while attempt < MAX_ATTEMPTS:
             self._wait_until_calm()
-            verdict = self._attempt(index, rng)
+            verdict = self._attempt(index, rng, attempt + late + 1)
             if verdict == "redo" and self._session.robot.was_late and late < MAX_LATE:
                 late += 1  # the computer's fault, and no attempt
                 continue
@@ -194,10 +198,10 @@ class Recorder:
     def _is_automatic(self) -> bool:
         return self._session.is_twin and not (self._config.ask or self._config.guide or self._config.jog)
 
-    def _attempt(self, index: int, rng: np.random.Generator) -> str:
-        """Record episode `index` once, and decide: keep, failure, redo or quit."""
+    def _attempt(self, index: int, rng: np.random.Generator, take: int) -> str:
+        """Record episode `index` once, the `take`th time, and decide: keep, failure, redo or quit."""
         session, facts = self._session, as_recorded(self._task, self._session.is_twin, self._style)
-        act = self._act(rng, index)
+        act = self._act(rng, index, take)
         if session.is_twin:
             facts |= {"seed": self._config.seed, "env_state": session.scene.start}
         elif not self._is_ready(index):
@@ -221,7 +225,7 @@ class Recorder:
         question = f"episode {index}: {put}, then press enter (q: quit)"
         return self._session.keys.ask(question, {"enter": True, "q": False})
 
-    def _act(self, rng: np.random.Generator, index: int) -> Act:
+    def _act(self, rng: np.random.Generator, index: int, take: int) -> Act:
         """What moves the arm; on the twin, first set where the props start."""
         scene, task, motion = self._session.scene, self._task, self._motion
         case = task.case_number(index)
@@ -234,10 +238,9 @@ class Recorder:
             return self._jogging.act
         if motion is not None:
             return follow(motion.actions())
-        self._takes += 1
-        take = StylePlan(STYLES[self._config.style], (self._config.seed, Stream.STYLE, index, self._takes))
-        actions = scripted_actions(task, scene.start, case, take)
-        self._length = min(self._config.episode_len or len(actions), len(actions))
+        style = StylePlan(STYLES[self._config.style], (self._config.seed, Stream.STYLE, index, take))
+        actions = scripted_actions(task, scene.start, case, style)
+        self._last(len(actions))
         return follow(actions)
 
     def _given(self, index: int, rng: np.random.Generator) -> np.ndarray:
@@ -305,10 +308,14 @@ class Recorder:
         clamped = self._session.robot.guard.clamped
         return clamped.total() - clamped["gripper step"] + self._session.robot.timing.missed
 
+    def _why_stopped(self) -> tuple[str, bool]:
+        """Why the robot was stopped, and whether a person wished it."""
+        reason = self._session.robot.stopped or PRESSED_Q
+        return reason, reason in BY_HAND
+
     def _stopped(self, recording: Recording) -> str:
         """The run was stopped: what was recorded may be kept all the same, if a person says so."""
-        reason = self._session.robot.stopped or PRESSED_Q
-        is_wish = reason in BY_HAND
+        reason, is_wish = self._why_stopped()
         if self._is_automatic or not len(recording):
             verdict = self._end(recording, "quit" if is_wish else "redo")
             if is_wish or (self._is_automatic and self._session.servo.error is None):

@@ -38,7 +38,7 @@ __getattr__, __dir__, __all__ = open_door(
             "tasks_of",
             "twin_flags",
         ),
-        "twin_client": ("start_twin",),
+        "twin_client": ("drift_flag", "room_flag", "start_twin"),
         "twin_scene": ("axes_in_picture",),
     },
 )

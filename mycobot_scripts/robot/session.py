@@ -28,7 +28,7 @@ from mycobot_scripts.robot.jog import SIDES, Jog, TerminalPad, axes_from
 from mycobot_scripts.robot.keys import Keys
 from mycobot_scripts.robot.person import Operator
 from mycobot_scripts.robot.robot import MyCobotRobot
-from mycobot_scripts.robot.twin_client import TwinHandle, start_twin
+from mycobot_scripts.robot.twin_client import TwinHandle, drift_flag, room_flag, start_twin
 from mycobot_scripts.robot.twin_scene import TwinScene, axes_in_picture
 from mycobot_scripts.safety import Guard, Limits
 from mycobot_scripts.wire import FIRMWARE, SLOWEST, Servo, ServoConfig, beyond_limits, clock
@@ -77,14 +77,8 @@ class RobotConfig:
     move_after: float = cli.flag(
         0.0, "seconds from a camera's first picture until it is moved so, as by a bump", least=0
     )
-    room: int | None = cli.flag(
-        None,
-        "number of a room that the twin stands in, with a look and camera places of its own, as --looks real "
-        "has them; the plain scene if not given",
-        least=0,
-        most=cli.MOST_SEED,
-    )
-    drift: bool = cli.flag(False, "let light and exposure of the twin's room change slowly, as by a cloud")
+    room: int | None = room_flag()
+    drift: bool = drift_flag()
     confirm: bool = cli.flag(False, "ask before the first motion")
     release: bool = cli.flag(False, "let go of the arm at the end, after asking you to hold it")
     desk: str | None = cli.flag(

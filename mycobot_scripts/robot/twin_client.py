@@ -15,12 +15,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common import cli
 from mycobot_scripts.wire import ALONE
 
 TWIN = Path(__file__).resolve().parents[1] / "twin.py"
 START_TIMEOUT, END_TIMEOUT, HTTP_TIMEOUT = 120.0, 30.0, 30.0  # s
 _NEAR = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a twin is behind no proxy
 _READY = re.compile(r"twin port=(\S+) cameras=(\S+) page=((\S+?)/\?token=(\S+))")
+
+
+def room_flag() -> Any:
+    """The flag that puts a twin into a room."""
+    return cli.flag(
+        None,
+        "number of a room that the twin stands in: other light, table, walls and things beside the work, and "
+        "cameras that stand a little elsewhere, as with --looks real; the plain scene if not given",
+        least=0,
+        most=cli.MOST_SEED,
+    )
+
+
+def drift_flag() -> Any:
+    """The flag that lets a twin's light change."""
+    return cli.flag(False, "let light and exposure of the twin's room change slowly, as by a cloud or a lamp")
 
 
 def start_twin(task_name: str, **flags: Any) -> TwinHandle:

@@ -15,7 +15,7 @@ def used():
     """Keys that scripts name, and beginnings of those that they put together."""
     keys, beginnings = set(), set()
     for text in SCRIPTS.values():
-        for call in re.findall(r"\b(?:t|has)\(((?:[^()]|\([^()]*\))*)\)", text):
+        for call in re.findall(r"\b(?:t|known)\(((?:[^()]|\([^()]*\))*)\)", text):
             keys |= set(re.findall(r'"([^"]+)"', call.split(", {")[0]))
             beginnings |= {part for part in re.findall(r"`([^`$]+)\$\{", call) if part}
     return keys, beginnings

@@ -390,13 +390,14 @@ def test_the_recorder_waits_until_a_busy_computer_is_calm(tmp_path, monkeypatch,
     late = [True] * 3 + [False]  # of the attempts, those that a late state ends
     with make_rig(Person()) as rig:
         recorder, robot = Recorder(rig.session, config(tmp_path)), rig.session.robot
-        waits = []
+        waits, takes = [], []
 
         def is_fresh(patience=0.0):
             waits.extend([patience] if patience else [])
             return bool(patience)
 
-        def attempt(index, rng):
+        def attempt(index, rng, take):
+            takes.append(take)
             robot.was_late = late.pop(0)
             return "redo" if robot.was_late else "keep"
 
@@ -404,6 +405,7 @@ def test_the_recorder_waits_until_a_busy_computer_is_calm(tmp_path, monkeypatch,
         monkeypatch.setattr(recorder, "_attempt", attempt)
         monkeypatch.setattr("mycobot_scripts.demos.recorder.MAX_ATTEMPTS", 1)
         assert recorder.record(0) and len(waits) == 4, "late attempts do not count"
+        assert takes == [1, 2, 3, 4], "each is another take"
         assert "waiting until the line is fresh" in capsys.readouterr().out
         monkeypatch.setattr(robot, "is_fresh", lambda patience=0.0: False)
         with pytest.raises(RuntimeError, match="stayed late for 60 s: look at cable"):
