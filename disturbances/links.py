@@ -91,17 +91,17 @@ def delay(strength: float, rng: np.random.Generator, joints: np.ndarray, fps: fl
 
 @dynamics("play in the gears: a joint that turns back first does nothing", "degrees", (0.5, 1, 2))
 def backlash(strength: float, rng: np.random.Generator, joints: np.ndarray, fps: float) -> Link:
-    """So much play in each joint."""
+    """This much play in each joint."""
     return Play(np.radians(strength) * joints)
 
 
 @arm("a badly calibrated zero of each joint, either way", "degrees", (0.5, 1, 2))
 def joint_offset(strength: float, rng: np.random.Generator, joints: np.ndarray, fps: float) -> Link:
-    """Each joint is off by so much, to one side or the other; what it reports is off as well."""
+    """Each joint is off by this much, to one side or the other; what it reports is off as well."""
     return Offset(np.radians(strength) * joints * rng.choice([-1.0, 1.0], len(joints)))
 
 
 @arm("worn grippers, which no longer close", "of their opening", (0.05, 0.1, 0.2))
 def gripper_wear(strength: float, rng: np.random.Generator, joints: np.ndarray, fps: float) -> Link:
-    """So much of their opening is left where they should be closed."""
+    """This share of their opening is left where they should be closed."""
     return Wear(~joints, strength)

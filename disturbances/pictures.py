@@ -40,8 +40,8 @@ def _curve(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 @picture("grain on each pixel, anew in each picture", "of 255", (10, 25, 40), holds=False)
 def noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of so large a standard deviation. Theirs: mild 4 to 10, moderate 10 to 20, severe 20 to
-    35; so mild here is between their mild and moderate, middle is their severe.
+    """Gaussian noise of this standard deviation. Theirs: mild 4 to 10, moderate 10 to 20, severe 20 to 35;
+    so mild here is between their mild and moderate, middle is their severe.
     """
     grain = rng.standard_normal(image.shape, dtype=np.float32)
     return _bytes(image + np.float32(strength) * grain)
@@ -49,7 +49,7 @@ def noise(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.nd
 
 @picture("out of focus", "px", (2, 4, 8))
 def blur(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian blur of so large a standard deviation. Theirs has none."""
+    """Gaussian blur of this standard deviation. Theirs has none."""
     return cv2.GaussianBlur(image, (0, 0), _scaled(image, strength))
 
 

@@ -70,7 +70,7 @@ def cable(strength: float) -> CableRanges:
 
 @scene("floor and walls around the table", "of white, at most", (0.2, 0.5, 1))
 def room(strength: float) -> RoomRanges:
-    """Each so bright at most. Theirs has none."""
+    """Each is this bright at most. Theirs has none."""
     return RoomRanges(share=1.0, floor=(0.0, strength), wall=(0.0, strength))
 
 

@@ -25,7 +25,7 @@ def dropped_frames(moment: int, strength: float, rng: np.random.Generator, fps: 
 
 @timing(f"all cameras stand still for a time, once in {EVERY:g} s", "s", (0.5, 1, 2))
 def frozen_pictures(moment: int, strength: float, rng: np.random.Generator, fps: float) -> int:
-    """At a random moment of each 4 seconds, the picture stays for so long. Theirs has none."""
+    """At a random moment of each 4 seconds, the picture stands still for this long. Theirs has none."""
     stretch, still = steps(EVERY, fps), steps(strength, fps)
     number = moment // stretch
     begins = number * stretch + int(rng.random(number + 1)[-1] * (stretch - still))
@@ -34,5 +34,5 @@ def frozen_pictures(moment: int, strength: float, rng: np.random.Generator, fps:
 
 @timing("pictures arrive late", "s", (0.1, 0.2, 0.4))
 def late_pictures(moment: int, strength: float, rng: np.random.Generator, fps: float) -> int:
-    """The picture of so long ago; the first until there is one. Theirs has none."""
+    """The picture of this long ago; the first one until there is such. Theirs has none."""
     return max(0, moment - steps(strength, fps))
