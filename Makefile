@@ -16,7 +16,7 @@ help: ## this list
 demo: setup ## record 50 demonstrations, train on them, evaluate from 50 unseen starts
 	$(RUN) demo.py
 
-demo-twin: setup ## teach a myCobot 320 where to put a cube, and run it on a stand-in of the real arm
+demo-twin: setup ## teach a myCobot 320 where to put a cube, and run it on the arm's twin
 	$(RUN) demo.py --twin
 
 # A worker more than the usual two cores: tests of the arm wait for real time, a quarter of the whole.

@@ -30,7 +30,7 @@ class CockpitConfig:
         "if it knows the token",
     )
     port: int = cli.flag(8010, "port to listen at; 0: any that is free", least=0, most=65_535)
-    robot: str = cli.flag("mycobot320", "the real arm, or its stand-in", ("mycobot320", "twin"))
+    robot: str = cli.flag("mycobot320", "the real arm, or its twin", ("mycobot320", "twin"))
     arm_port: str | None = cli.flag(None, "serial port of the arm; looked for if not given")
     cameras: str | None = cli.flag(
         None, "the arm's cameras by name, e.g. top=1,right_wrist=0; those of its own file if not given"

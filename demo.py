@@ -35,9 +35,7 @@ TRANSFER, CHOOSE = "sim_transfer_cube_scripted", "sim_mycobot320_choose_scripted
 class DemoConfig:
     """Flags of this script."""
 
-    twin: bool = cli.flag(
-        False, "teach a myCobot 320 where to put a cube, and run it on a stand-in of the real arm"
-    )
+    twin: bool = cli.flag(False, "teach a myCobot 320 where to put a cube, and run it on the arm's twin")
     dry_run: bool = cli.flag(False, "show the commands only")
 
 

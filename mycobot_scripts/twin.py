@@ -1,4 +1,4 @@
-"""The stand-in arm: a myCobot 320 task in MuJoCo, in real time, with a serial port and cameras.
+"""The twin of the arm: a myCobot 320 task in MuJoCo, in real time, with a serial port and cameras.
 
 Connect to its port as to the arm (`pymycobot.MyCobot320(port)`; with --tcp `MyCobot320Socket(host, number)`)
 and to its cameras as to any IP camera (`cv2.VideoCapture(url)`). The first line of its output names both, and

@@ -26,7 +26,7 @@ from common.commands import ROOT
 from common.processes import began, end_with, sweep_shared_memory
 
 PACKAGES = {"loky": "joblib", "ray": "ray", "dask": "distributed"}  # what each backend imports
-INSTALL = {"ray": "ray", "dask": "'dask[distributed]'"}
+INSTALL = {"ray": "ray", "dask": '"dask[distributed]"'}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

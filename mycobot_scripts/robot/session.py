@@ -46,7 +46,9 @@ BUSY = (
 class RobotConfig:
     """Which arm, and how a person controls it."""
 
-    robot: str = cli.flag("mycobot320", "the real arm, or the stand-in, which is started for you", ROBOTS)
+    robot: str = cli.flag(
+        "mycobot320", "the real arm, or its twin, a simulation that is started for you", ROBOTS
+    )
     port: str = cli.flag("auto", "serial port of the arm, or socket://HOST:PORT; auto looks for it")
     cameras: str | None = cli.flag(
         None, "cameras by name: numbers, paths or URLs, e.g. top=1,right_wrist=/dev/v4l/by-id/NAME"

@@ -2,7 +2,7 @@
 
 There is a part for each, and a style has all of them. Every number is drawn uniformly from its range. A
 part's default is what the script does: `only` leaves all other parts there. The styles themselves are in
-constants.py. Standard library only.
+styles.py. Standard library only.
 """
 
 from __future__ import annotations
