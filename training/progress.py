@@ -19,7 +19,7 @@ from utils import Batch
 
 LONG = 2.0  # hours; a run on a CPU that takes longer says so
 RATE_STEPS, RATE_SECONDS = 5, 10.0  # over which its rate is measured, whichever ends later
-FULL_SIZE = 10e6  # parameters; presets/small.json has a few hundred thousand
+FULL_SIZE = 10e6  # parameters; presets/small.json has 1.6 million
 LINE = 119  # columns of the bar at most
 SHOWN = {"loss": ".4f", "val": ".4f", "data wait": ".0%", "success": ".0%"}  # what the bar has room for
 
