@@ -49,7 +49,9 @@ class VisualizeConfig(Workers):
     rerun: bool = cli.flag(
         False, "write <episode>.rrd instead, for the Rerun viewer: cameras, joints, and the arms in 3-D"
     )
-    disturb: tuple[str, ...] | None = cli.flag(None, f"{HELP}; of recorded episodes only pictures can be")
+    disturb: tuple[str, ...] | None = cli.flag(
+        None, f"{HELP}; recorded episodes take those of pictures alone"
+    )
 
     def check(self) -> None:
         """ValueError for the first value that makes no sense."""

@@ -244,7 +244,8 @@ class LatentModelConfig(DeviceConfig, SeedConfig):
         None, "folder of the policy's run; its config.json tells where the episodes are", required=True
     )
     ckpt_name: str | None = cli.flag(
-        None, "checkpoint that gets the prior: as the run was trained with, policy_best.ckpt if with none"
+        None,
+        "checkpoint that gets the prior; if not given, the one of the run's flags, else policy_best.ckpt",
     )
     dataset_dir: tuple[str, ...] | None = cli.flag(
         None, "folders of the episodes; the run's if not given", distinct=True
