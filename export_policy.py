@@ -24,7 +24,7 @@ class ExportConfig:
     ckpt: str = cli.flag(None, "checkpoint of the policy, e.g. runs/demo/policy_best.ckpt", required=True)
     output: str = cli.flag("policy.onnx", "file to write, *.onnx")
     int8: bool = cli.flag(
-        False, "hold the weights of matrix products in 8 bits: a smaller file, and slightly other actions"
+        False, "hold the weights of matrix products in 8 bits: a smaller file, and slightly different actions"
     )
     camera_names: tuple[str, ...] | None = cli.flag(
         None, "cameras of a checkpoint of ACT, which names none, in the order of its training", distinct=True
