@@ -21,7 +21,16 @@ from tqdm import tqdm
 
 from common import DeviceConfig, cli, write_video
 from episodes import Episode, action_entries, find_episode, list_episodes, whole_action
-from viewers import feature_plots, write_features_page
+from viewers import (
+    attention_plot,
+    chunks_plot,
+    comparison_plot,
+    look_plot,
+    maps_plot,
+    percent,
+    video_frame,
+    write_features_page,
+)
 
 if TYPE_CHECKING:  # they import torch
     from viewers import Comparison, Inspector
@@ -150,14 +159,14 @@ def show(
     occlusion = inspector.occlusion(obs, config.patches) if config.patches else {}
     stem = folder / moment.stem
     written = [Path(f"{stem}_look.png")]
-    feature_plots.look_plot(written[0], look, saliency, occlusion, moment.name)
+    look_plot(written[0], look, saliency, occlusion, moment.name)
     for camera, seen in look.cameras.items():
         written.append(Path(f"{stem}_maps_{camera}.png"))
-        feature_plots.maps_plot(written[-1], seen, f"{moment.name}, {camera}: maps of the backbone")
+        maps_plot(written[-1], seen, f"{moment.name}, {camera}: maps of the backbone")
     if look.shares:
         written.append(Path(f"{stem}_attention.png"))
         title = f"{moment.name}: attention of the decoder, for actions of the chunk"
-        feature_plots.attention_plot(written[-1], look, steps, title)
+        attention_plot(written[-1], look, steps, title)
     written.append(Path(f"{stem}_actions.png"))
     _plot_chunks(written[-1], {"chunk": (moment, look.chunk)}, moment.name)
     return written
@@ -165,7 +174,7 @@ def show(
 
 def _plot_chunks(path: Path, chunks: dict[str, tuple[Moment, np.ndarray]], title: str) -> None:
     first, chunk = next(iter(chunks.values()))
-    feature_plots.chunks_plot(
+    chunks_plot(
         path,
         {name: chunk for name, (_, chunk) in chunks.items()},
         {name: moment.demonstrated(len(chunk)) for name, (moment, chunk) in chunks.items()},
@@ -187,7 +196,7 @@ def compare(
     title = f"A: {one.name}; B: {other.name}"
     written = [Path(f"{stem}.png"), Path(f"{stem}_actions.png")]
     names = [moment.name for moment in pair]
-    feature_plots.comparison_plot(written[0], names, looks, comparison, title)
+    comparison_plot(written[0], names, looks, comparison, title)
     chunks = {letter: (moment, look.chunk) for letter, moment, look in zip("AB", pair, looks, strict=True)}
     _plot_chunks(written[1], chunks, title)
     return written, describe(comparison)
@@ -199,7 +208,7 @@ def describe(comparison: Comparison) -> str:
         return "A and B get the same chunk of actions"
     parts = sorted(comparison.forward.items(), key=lambda part: -part[1])
     causes = ", ".join(
-        f"{'state' if n == 'state' else f'image of {n}'} {feature_plots.percent(share)}" for n, share in parts
+        f"{'state' if n == 'state' else f'image of {n}'} {percent(share)}" for n, share in parts
     )
     return (
         f"the chunks of A and B differ by {comparison.distance:.2f} standard deviations of an action; of the "
@@ -218,7 +227,7 @@ def film(moment: Moment, inspector: Inspector, every: int | None, folder: Path) 
         for step in steps:
             obs = inspector.observe(moment.episode, step)
             saliency = inspector.saliency(obs, copies=VIDEO_COPIES)
-            yield feature_plots.video_frame(inspector.look(obs), saliency, f"step {step}")
+            yield video_frame(inspector.look(obs), saliency, f"step {step}")
 
     write_video(path, frames(), moment.episode.fps / every)
     return path

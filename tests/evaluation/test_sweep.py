@@ -178,7 +178,7 @@ def test_a_file_that_is_no_sweep_is_named_in_the_report(run, calls, capsys):
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="cannot be"):
         Sweep.read(path)
-    from viewers.report import write_report
+    from viewers.reports.page import write_report
 
     assert "disturbances.json cannot be read" in write_report([run]).read_text()
 

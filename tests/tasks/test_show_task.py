@@ -88,7 +88,7 @@ def test_takes_of_a_style_are_drawn_or_filmed(show, tmp_path, brief):
 
 
 def test_the_words_beside_the_picture():
-    from viewers.task_picture import CasePicture, legend
+    from viewers.scenes.task_picture import CasePicture, legend
 
     anchored = Waypoint("right", 100, ("world", "red_box", "red_box"), (-0.02, 0, 0.1), 1)
     near = Stage("at the goal", near=("red_box", (0, 0.5), 0.04))

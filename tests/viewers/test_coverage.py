@@ -26,11 +26,11 @@ from tasks.projection import camera_matrix, to_pixels
 from tasks.scene.cameras import still_cameras
 from tasks.starts.files import read_starts
 from tasks.starts.sampling import distance_from, pose_of, sample_start
-from viewers.coverage import read_coverage
-from viewers.coverage_map import failure_rates, numbered
-from viewers.coverage_page import write_coverage
-from viewers.coverage_picture import picture_of, sees
-from viewers.report import write_report
+from viewers.coverage.analysis import read_coverage
+from viewers.coverage.maps import failure_rates, numbered
+from viewers.coverage.page import write_coverage
+from viewers.coverage.picture import picture_of, sees
+from viewers.reports.page import write_report
 
 TASK = get_task("sim_transfer_cube_scripted")
 COUNT = 20  # episodes

@@ -28,10 +28,10 @@ from evaluation.outcomes import Outcome, Summary, write_summary
 from evaluation.results import open_evaluation
 from evaluation.settings import Settings
 from viewers.dataset_page import write_viewer
-from viewers.features_page import write_features_page
+from viewers.features.page import write_features_page
 from viewers.pages import Html, element, joined, script_json, text
 from viewers.provenance import FILE, NotedCommand
-from viewers.report import write_report
+from viewers.reports.page import write_report
 
 EVIL = "</script></title><img src=x onerror=\"document.title='out'\">'&{{style}}<!--"
 
@@ -234,7 +234,7 @@ def test_only_elements_are_markup():
 
 
 def test_nothing_but_the_mechanism_declares_text_to_be_markup():
-    for path in (ROOT / "viewers").glob("*.py"):
+    for path in (ROOT / "viewers").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Html"]
         assert path.name == "pages.py" or not any(call.args for call in calls), path.name

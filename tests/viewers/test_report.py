@@ -27,7 +27,7 @@ from evaluation.results import content_version, open_evaluation
 from evaluation.settings import Settings
 from utils import PHASES
 from viewers.provenance import note_command, read_commands
-from viewers.report import refresh_report, write_report
+from viewers.reports.page import refresh_report, write_report
 from viewers.run_folder import read_run
 from viewers.svg import line_chart
 

@@ -67,7 +67,7 @@ def test_an_episode_from_elsewhere_has_no_scene(tmp_path, rerun_program):
 
 def test_pictures_have_their_colours():
     pytest.importorskip("rerun", reason="rerun-sdk is not installed: pip install rerun-sdk")
-    from viewers.rerun_file import plain_jpeg
+    from viewers.scenes.rerun_file import plain_jpeg
 
     jpeg = np.frombuffer(plain_jpeg(make_episode().images["top"][0]), np.uint8)
     blue, _, red = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[20, 20]

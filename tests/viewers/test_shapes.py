@@ -9,7 +9,7 @@ import pytest
 from constants import TASKS
 from episodes.episode import Episode
 from sim_env import make_sim_env
-from viewers import shapes
+from viewers.scenes import shapes
 
 MYCOBOT = TASKS["sim_mycobot320_choose_scripted"]
 PRIMITIVES = """

@@ -18,8 +18,8 @@ from detr import hooks
 from detr.act.transformer import Attention
 from detr.backbones.backbone import build_backbone
 from policy import save_policy
-from viewers import feature_plots
-from viewers.features import Inspector
+from viewers.features.inspector import Inspector
+from viewers.features.plots import maps_plot, overlay, signed_overlay
 
 CAMERAS = ("top", "wrist")
 BACKBONES = [
@@ -121,7 +121,7 @@ def test_every_policy_with_every_backbone(name, backbone, tmp_path):
     assert ("keypoints: none" in notes) != has_keypoints and ("attention: none" in notes) != has_attention
     comparison = inspector.compare(one, other, rows=0)
     assert list(comparison.forward) == ["state", *CAMERAS] and not comparison.patches
-    feature_plots.maps_plot(tmp_path / "m.png", look.cameras["top"], "maps")
+    maps_plot(tmp_path / "m.png", look.cameras["top"], "maps")
     assert cv2.imread(str(tmp_path / "m.png")).std() > 1
 
 
@@ -272,13 +272,13 @@ def test_overlays():
     image = np.full((40, 60, 3), 100, np.uint8)
     heat = np.zeros((4, 6))
     heat[1, 2] = 5
-    made = feature_plots.overlay(image, heat)
+    made = overlay(image, heat)
     assert made.shape == image.shape and (made[-1, -1] == 100).all()
     red, _, blue = made[14, 24].astype(int)
     assert red > 100 and blue < 40
-    signed = feature_plots.signed_overlay(image, np.array([[1.0, -1.0]]))
+    signed = signed_overlay(image, np.array([[1.0, -1.0]]))
     assert signed[0, 0, 0] > signed[0, 0, 2] and signed[0, -1, 2] > signed[0, -1, 0]
-    assert (feature_plots.overlay(image, np.zeros((2, 2)), 0, 0) == 100).all()
+    assert (overlay(image, np.zeros((2, 2)), 0, 0) == 100).all()
 
 
 def run_script(*flags):

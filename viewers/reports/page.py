@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from evaluation import ARM
 from viewers.pages import write_page
-from viewers.report_parts import body, headline
+from viewers.reports.parts import body, headline
 from viewers.run_folder import PAGE, is_run, read_run, run_name
 
 FILE = PAGE

@@ -1,4 +1,4 @@
-"""The results of evaluations, as parts of a report (report.py): success, stages, choices, rollouts."""
+"""The results of evaluations, as parts of a report (page.py): success, stages, choices, rollouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what a policy looks at (`features`)."""
+"""Pictures of what a policy looks at (inspector.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-    from viewers.features import CameraLook, Comparison, Look, Saliency  # they import torch
+    from viewers.features.inspector import CameraLook, Comparison, Look, Saliency  # they import torch
 
 CHANNELS = (2, 8)  # rows and columns of a stage's channels
 HEAT = 0.75  # opacity of the strongest heat

@@ -1,4 +1,4 @@
-"""The sweeps over disturbances, as a part of a report (report.py)."""
+"""The sweeps over disturbances, as a part of a report (page.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from disturbances import GROUPS, STRENGTHS
 from evaluation import Score
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft
-from viewers.report_results import Link, percent
+from viewers.reports.results import Link, percent
 from viewers.run_folder import KeptSweep, RunFolder
 
 NOTE = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks import Prop, StartSpace, to_pixels
-from viewers.coverage_map import Starts, mapped_props, number_mark
+from viewers.coverage.maps import Starts, mapped_props, number_mark
 from viewers.pages import Html, element, picture_url
 
 PICTURE = (160, 120)  # least width and height (pixels) of what is shown of a picture

@@ -14,8 +14,8 @@ import rerun.blueprint as rrb
 
 from common import complete_file
 from episodes import Episode, encode_jpeg
+from viewers.scenes.shapes import BodyPoses, Scene3D, Shape, scene_3d
 from viewers.series import camera_order, series_of
-from viewers.shapes import BodyPoses, Scene3D, Shape, scene_3d
 
 STATE, COMMAND = (31, 111, 208), (217, 115, 13)  # RGB, as in the page (web/viewer.css)
 EYE = np.array([0.6, -0.9, 0.6])  # m, the first viewpoint, from the middle of the arms

@@ -9,9 +9,17 @@ import numpy as np
 
 from episodes import Episode, EpisodeError, frame_size
 from tasks import write_starts
-from viewers.coverage import START, Attempt, Coverage, Region, ShownStart, read_coverage, run_coverage
-from viewers.coverage_map import Starts, legend, mapped_props, numbered, start_map
-from viewers.coverage_picture import picture_of, sees
+from viewers.coverage.analysis import (
+    START,
+    Attempt,
+    Coverage,
+    Region,
+    ShownStart,
+    read_coverage,
+    run_coverage,
+)
+from viewers.coverage.maps import Starts, legend, mapped_props, numbered, start_map
+from viewers.coverage.picture import picture_of, sees
 from viewers.pages import Html, element, joined, write_page
 from viewers.report_layout import section, soft, table
 from viewers.run_folder import RunFolder

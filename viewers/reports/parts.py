@@ -1,4 +1,4 @@
-"""The parts of a report (report.py), as HTML; evaluations have theirs in report_results.py."""
+"""The parts of a report (page.py), as HTML; evaluations have theirs in results.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 
 from common import COLORS, PHASES, Line, loss_lines, loss_names, loss_points, meaning, points_of
-from viewers import report_disturbances, report_results
-from viewers.coverage_page import next_places
+from viewers.coverage import next_places
 from viewers.pages import Html, element, joined
 from viewers.report_layout import section, soft, table
-from viewers.report_results import Link
+from viewers.reports import disturbances, results
+from viewers.reports.results import Link
 from viewers.run_folder import RunFolder, labels
 from viewers.svg import line_chart
 
@@ -27,14 +27,14 @@ def body(runs: Sequence[RunFolder], link: Link) -> Html:
     parts = [
         _problems(runs),
         _related(runs, link),
-        Html() if has_only_sweeps else report_results.success(named),
-        report_results.stages(named),
-        report_results.choices(named),
-        report_disturbances.disturbances(runs, link),
+        Html() if has_only_sweeps else results.success(named),
+        results.stages(named),
+        results.choices(named),
+        disturbances.disturbances(runs, link),
         next_places(runs[0]) if len(runs) == 1 else Html(),
         _losses(runs),
         _pictures(runs, link),
-        report_results.rollouts(named, link),
+        results.rollouts(named, link),
         _commands(runs),
         _flags(runs),
         _versions(runs),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks import Evidence, Prop, StartSpace, in_sight, relative
-from viewers.coverage import START, Attempt, Coverage
+from viewers.coverage.analysis import START, Attempt, Coverage
 from viewers.pages import Html, element, joined
 from viewers.svg import BOTTOM, LEFT, RIGHT, TOP, Axis
 
