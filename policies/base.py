@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from actors import Interface, Observation
 from constants import IMAGENET_MEAN, IMAGENET_STD
 from episodes import Stats
+from policies.augmentation import centre_crop
 from policies.configs import PolicyConfig
-from policies.plain_changes import centre_crop
 from utils import Batch, Demonstrations
 
 LOOK_AGAIN = 0.5  # s after which a policy that can recover asks anew, if it is not told otherwise

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from policies.plain_changes import BRIGHTNESS, CONTRAST, SATURATION
+from policies.augmentation import BRIGHTNESS, CONTRAST, SATURATION
 
 if TYPE_CHECKING:
     from byol_pytorch import BYOL

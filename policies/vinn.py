@@ -17,10 +17,10 @@ from tqdm import tqdm
 from actors import Interface
 from detr import Memory, errors_by_k
 from episodes import Stats
+from policies.augmentation import centre_crop
 from policies.base import Choice, Policy
 from policies.byol import NUMBERS, changed_view, make_learner, update_target
 from policies.configs import POLICY, VINNConfig
-from policies.plain_changes import centre_crop
 from policies.vision import make_backbones, trained_backbones
 from utils import PHASES, Batch, Demonstrations, hold_last
 

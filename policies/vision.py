@@ -11,9 +11,8 @@ from torch import nn
 
 from actors import Interface
 from detr import WEIGHTS, build_backbone, init_backbone
-from policies.checkpoints import read_checkpoint, read_weights
+from policies.checkpoints import Stored, read_checkpoint, read_weights
 from policies.configs import VisionConfig, check_weights_source
-from policies.stored import Stored
 
 
 def make_backbones(config: VisionConfig, cameras: Sequence[str]) -> list[nn.Module]:

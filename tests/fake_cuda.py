@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from detr.act import position_encoding
-from policies.camera_changes import jpeg_matrices, noise_bank
+from policies.augmentation.camera import jpeg_matrices, noise_bank
 from utils import Batch
 
 TABLES = (

@@ -17,7 +17,7 @@ from cameras import Reference
 from constants import MYCOBOT, TASKS
 from episodes.stats import Stats
 from episodes.views import View
-from policies.export import export_policy
+from policies.acting.onnx_export import export_policy
 from policies.registry import POLICIES
 from policy import make_policy
 

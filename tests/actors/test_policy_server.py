@@ -31,7 +31,7 @@ from episodes import Episode, View, encode_jpeg, list_episodes
 from evaluation.background import BackgroundExecution
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from policies import TorchActor
-from policies.export import export_policy
+from policies.acting.onnx_export import export_policy
 from policy import save_policy
 
 ABOUT = Served("policy_best.ckpt", "0123abcd")

@@ -10,7 +10,7 @@ from cameras.reference import dataset_references, make_reference, stored_referen
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from policies.checkpoints import checkpoint_references
+from policies.checkpoints.files import checkpoint_references
 from policy import change_policy, save_policy
 
 

@@ -6,8 +6,8 @@ import torch
 from synthetic import make_act, make_batch
 from torchvision.transforms import v2
 
-from policies.augment import AUGMENTATIONS, Augmentation, AugmentConfig
-from policies.plain_changes import BRIGHTNESS, CONTRAST, DEGREES, PLAIN_CHANGES, SATURATION, centre_crop
+from policies.augmentation.batches import AUGMENTATIONS, Augmentation, AugmentConfig
+from policies.augmentation.plain import BRIGHTNESS, CONTRAST, DEGREES, PLAIN_CHANGES, SATURATION, centre_crop
 from training.flags import TrainConfig
 from training.loop import Feed, Run, fit
 

@@ -11,9 +11,9 @@ import torch
 from fake_cuda import Watch, fake_cuda
 from repository import ROOT
 
-from policies.augment import AUGMENTATIONS, CHANGES, GROUPS, Augmentation, AugmentConfig
-from policies.camera_changes import BLUR, MOTION, NOISE, QUALITY
-from policies.scene_changes import BRIGHTNESS, GAIN, GAMMA, MOVE, PATCH, PATCHES, SHADOW_DEPTH
+from policies.augmentation.batches import AUGMENTATIONS, CHANGES, GROUPS, Augmentation, AugmentConfig
+from policies.augmentation.camera import BLUR, MOTION, NOISE, QUALITY
+from policies.augmentation.scene import BRIGHTNESS, GAIN, GAMMA, MOVE, PATCH, PATCHES, SHADOW_DEPTH
 
 SIZE = (120, 160)
 
@@ -82,7 +82,7 @@ def test_cameras_are_changed_alike_or_each_in_its_own_way_and_the_past_as_the_pr
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_batch_is_changed_as_its_samples_are(name, monkeypatch):
-    monkeypatch.setattr("policies.augment.AT_ONCE", 5)
+    monkeypatch.setattr("policies.augmentation.batches.AT_ONCE", 5)
     images, random = textured(5, 2), Random(3)
     torch.manual_seed(0)
     drawn = [[numbers_of(name, 2, random)] for _ in images]

@@ -13,7 +13,7 @@ from repository import REFERENCE, ROOT
 from synthetic import make_batch, make_small, make_vinn, reference_weight
 from torch import Tensor, nn
 
-from policies.checkpoints import read_checkpoint, read_weights
+from policies.checkpoints.files import read_checkpoint, read_weights
 from policies.registry import POLICIES
 from policies.vision import start_backbones
 from policy import load_policy, save_policy

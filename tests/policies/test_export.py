@@ -20,10 +20,10 @@ from episodes.views import View
 from evaluation import checkpoint_references, open_actor
 from evaluation.execution import ChunkedExecution
 from policies import TorchActor, run_checkpoint
-from policies.export import export_policy
-from policies.plain_changes import centre_crop
+from policies.acting.onnx_export import export_policy
+from policies.acting.sight import sight
+from policies.augmentation.plain import centre_crop
 from policies.registry import POLICIES
-from policies.sight import sight
 from policy import save_policy
 
 FRAME = (480, 640)  # height, width (pixels) of what a camera gives

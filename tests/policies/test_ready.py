@@ -8,7 +8,7 @@ from synthetic import SMALL, make_batch, make_small
 
 from common.work.machine import autocast, computes_bf16
 from detr.backbones.norms import NORMS
-from policies.ready import ready_to_act
+from policies.acting.ready import ready_to_act
 from policies.registry import POLICIES
 from policy import load_policy, save_policy
 
@@ -107,7 +107,7 @@ def test_a_prior_of_codes_is_asked():
 def test_a_policy_that_does_not_act_in_bf16_stays_as_it_is(monkeypatch):
     policy = make_small("ACT").eval()
     assert ready_to_act(policy, "no") is policy
-    monkeypatch.setattr("policies.ready.computes_bf16", lambda device: False)
+    monkeypatch.setattr("policies.acting.ready.computes_bf16", lambda device: False)
     assert ready_to_act(policy) is policy
 
 

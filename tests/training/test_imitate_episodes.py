@@ -25,8 +25,8 @@ from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.views import View
 from policies.act import ACTPolicy
+from policies.checkpoints.run_files import run_checkpoint
 from policies.configs import ACTConfig
-from policies.run_files import run_checkpoint
 from policy import load_policy, read_checkpoint, save_policy
 from training.setup import write_config
 

@@ -11,7 +11,7 @@ from episodes.frames import JpegFrames
 from episodes.sampling import Shares, StartSampler
 from episodes.stats import dataset_stats
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
-from policies.actor import TorchActor
+from policies.acting.actor import TorchActor
 from policies.base import Policy
 from policies.registry import POLICIES
 from training.flags import TrainConfig

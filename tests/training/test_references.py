@@ -9,7 +9,7 @@ from synthetic import make_act
 from episodes.episode import Episode
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
-from policies.checkpoints import checkpoint_references
+from policies.checkpoints.files import checkpoint_references
 from training.flags import TrainConfig
 from training.imitation import plain_references
 from training.run import RunState

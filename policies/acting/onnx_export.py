@@ -19,9 +19,9 @@ from cameras import Reference, stored_references
 from common import complete_file
 from constants import IMAGE_SIZE
 from episodes import View
-from policies.actor import TorchActor
+from policies.acting.actor import TorchActor
+from policies.acting.sight import Size, sight
 from policies.base import Policy
-from policies.sight import Size, sight
 
 CHECKED = 5  # observations on which the graph is compared with the policy
 INSTALL = "pip install -r requirements.txt"

@@ -15,8 +15,8 @@ from common import read_pickle
 from constants import IMAGE_SIZE
 from detr import CodeLatent, convert_upstream
 from episodes import Stats
-from policies.checkpoints import check_weights, find_weights
-from policies.stored import stored_stats
+from policies.checkpoints.files import check_weights, find_weights
+from policies.checkpoints.stored import stored_stats
 
 
 def read_upstream(

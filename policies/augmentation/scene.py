@@ -6,7 +6,7 @@ import math
 from random import Random
 from typing import TYPE_CHECKING
 
-from policies.change import Change, Numbers, columns, in_levels, in_pixels, in_rows, log_uniform
+from policies.augmentation.change import Change, Numbers, columns, in_levels, in_pixels, in_rows, log_uniform
 
 if TYPE_CHECKING:
     from torch import Tensor

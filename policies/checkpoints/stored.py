@@ -16,9 +16,9 @@ from actors import Interface, described, stored_interface, stored_values
 from common import Losses, choose
 from episodes import Stats
 from policies.base import Policy
-from policies.checkpoints import check_optimiser, check_run, check_weights, without_prefixes
+from policies.checkpoints.files import check_optimiser, check_run, check_weights, without_prefixes
+from policies.checkpoints.run_files import LAST
 from policies.registry import POLICIES
-from policies.run_files import LAST
 
 FORMAT_VERSION = 3  # 1 had no ranges among the statistics, 2 no channel for blue in `keypoints`
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from policies.change import Change, Numbers, columns
+from policies.augmentation.change import Change, Numbers, columns
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ import torch
 
 from actors import Actor, Interface, Observation, Rest, Seen, Traits, first_seed
 from common import autocast
+from policies.augmentation import centre_crop
 from policies.base import Known, Policy
 from policies.drawing import overlap_weights
-from policies.plain_changes import centre_crop
 
 
 class TorchActor(Actor):

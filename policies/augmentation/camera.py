@@ -8,7 +8,7 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
-from policies.change import Change, Numbers, columns, in_pixels, in_rows
+from policies.augmentation.change import Change, Numbers, columns, in_pixels, in_rows
 
 if TYPE_CHECKING:
     import torch

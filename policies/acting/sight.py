@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from episodes import View, contrast_table
-from policies.plain_changes import cropped_size
+from policies.augmentation import cropped_size
 
 Size = tuple[int, int]  # height, width (pixels)
 ONE = 2048  # OpenCV's fixed point of two neighbours' shares

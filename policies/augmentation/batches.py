@@ -16,10 +16,10 @@ from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 from common import cli
-from policies.camera_changes import CAMERA_CHANGES
-from policies.change import Change
-from policies.plain_changes import PLAIN_CHANGES
-from policies.scene_changes import SCENE_CHANGES
+from policies.augmentation.camera import CAMERA_CHANGES
+from policies.augmentation.change import Change
+from policies.augmentation.plain import PLAIN_CHANGES
+from policies.augmentation.scene import SCENE_CHANGES
 
 if TYPE_CHECKING:
     from torch import Tensor
