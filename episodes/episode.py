@@ -7,7 +7,7 @@
     /observations/images/<camera> (T, H, W, 3) uint8, or (T, L) uint8: one JPEG a row, padded with zeros
     /compress_len                 (cameras, T) float32          JPEG only: bytes of each frame
     /reward, /time, /env_state    (T,) float32, (T,) float32, (7 P,) float64  ours, optional
-    attributes                    sim, compress; ours, optional: format_version, and those in facts.py
+    attributes                    sim, compress; ours, optional: format_version, and those in hdf5/facts.py
 
 Sources: ACT and ACT++ record_sim_episodes.py (datasets, chunks), ACT++ compress_data.py (JPEG rows,
 compress_len) and utils.py (what its loader needs). As there, JPEGs are encoded from the RGB array as it
@@ -25,11 +25,20 @@ import numpy as np
 
 from common import PatientFile, complete_file
 from episodes.errors import EpisodeError
-from episodes.facts import EpisodeFacts
 from episodes.frames import Images, JpegFrames
-from episodes.hdf5 import open_hdf5
-from episodes.pictures import IMAGES, check_length, check_raw
-from episodes.reading import DATASETS, ENV_STATE, FORMAT_VERSION, NUMBERS, Reader, since_start
+from episodes.hdf5 import (
+    DATASETS,
+    ENV_STATE,
+    FORMAT_VERSION,
+    IMAGES,
+    NUMBERS,
+    EpisodeFacts,
+    Reader,
+    check_length,
+    check_raw,
+    open_hdf5,
+    since_start,
+)
 
 PAGE = 4096  # bytes
 BASE_WINDOW = 5  # steps over which the speeds of a mobile base are averaged

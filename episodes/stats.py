@@ -16,7 +16,7 @@ from torch import Tensor
 from common import complete_file, file_identity
 from episodes.episode import Episode, whole_action
 from episodes.errors import EpisodeError
-from episodes.reading import widths
+from episodes.hdf5 import widths
 
 FORMAT_VERSION = 1
 FILE_NAME = "dataset_stats.json"

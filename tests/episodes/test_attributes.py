@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from foreign import D, T, put, write
 
-from episodes.attributes import whole_rate
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
-from episodes.facts import FACTS
+from episodes.hdf5.attributes import whole_rate
+from episodes.hdf5.facts import FACTS
 
 OUTCOMES = {
     True: [

@@ -11,7 +11,7 @@ from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from episodes.reading import read_start
+from episodes.hdf5.reading import read_start
 
 T, D, H, W = 5, 14, 48, 64
 RED = (220, 20, 20)

@@ -14,11 +14,11 @@ from repository import ROOT
 
 import edit_episodes
 from dataset_tools.inspection import Thresholds, find_problems
-from episodes import hdf5 as hdf5_module
 from episodes.episode import Episode
 from episodes.errors import EpisodeError, OpenError
 from episodes.frames import JpegFrames
-from episodes.reading import unread_datasets, widths
+from episodes.hdf5 import files as hdf5_module
+from episodes.hdf5.reading import unread_datasets, widths
 from training.feeding import load_data
 from training.flags import FeedConfig
 

@@ -12,11 +12,12 @@ import pytest
 from repository import ROOT
 from synthetic import make_dataset
 
-from episodes import frames, rows
+from episodes import frames
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import Frames, JpegFrames, decoded, free_memory, resize_image
+from episodes.hdf5 import rows
 from episodes.jpegs import encode_jpeg
 
 CAMERAS = ("b", "a")

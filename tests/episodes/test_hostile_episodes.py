@@ -16,7 +16,7 @@ from repository import ROOT
 import edit_episodes
 from episodes.episode import Episode
 from episodes.errors import EpisodeError
-from episodes.reading import unread_datasets, widths
+from episodes.hdf5.reading import unread_datasets, widths
 
 TOP = "observations/images/top"
 NAMES = (

@@ -5,7 +5,7 @@ import pytest
 from synthetic import make_dataset, make_episode
 
 from episodes.folders import episode_path, list_episodes
-from episodes.splits import list_datasets, split_episodes
+from episodes.selection.splits import list_datasets, split_episodes
 
 
 def test_the_split_is_random_complete_and_given_by_the_seed(tmp_path):

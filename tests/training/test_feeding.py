@@ -8,7 +8,7 @@ import pytest
 from synthetic import make_episode, make_small
 
 from episodes import episode_path, source_name
-from episodes.splits import not_made_of
+from episodes.selection.splits import not_made_of
 from training.feeding import joint_offset, load_data
 from training.flags import FeedConfig
 

@@ -8,7 +8,7 @@ from synthetic import can_look_back, make_dataset, make_small
 from episodes.episode import Episode
 from episodes.folders import list_episodes
 from episodes.frames import JpegFrames
-from episodes.sampling import Shares, StartSampler
+from episodes.selection.sampling import Shares, StartSampler
 from episodes.stats import dataset_stats
 from evaluation.execution import ChunkedExecution, TemporalEnsemble
 from policies.acting.actor import TorchActor

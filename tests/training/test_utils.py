@@ -9,7 +9,7 @@ from episodes.episode import Episode, whole_action
 from episodes.errors import EpisodeError
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import resize_image
-from episodes.sampling import Shares, StartSampler
+from episodes.selection.sampling import Shares, StartSampler
 from utils import (
     PHASES,
     Demonstrations,

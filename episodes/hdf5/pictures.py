@@ -11,9 +11,9 @@ import numpy as np
 
 from episodes.errors import CameraError, EpisodeError
 from episodes.frames import Images, JpegFrames, check_memory
-from episodes.hdf5 import check_storage, find, layout, listed
+from episodes.hdf5.files import check_storage, find, layout, listed
+from episodes.hdf5.rows import MOST_ROW, StoredJpegs, StoredRows, as_bytes, encoded_rows
 from episodes.jpegs import MOST_PIXELS, jpeg_size, trim_jpeg
-from episodes.rows import MOST_ROW, StoredJpegs, StoredRows, as_bytes, encoded_rows
 
 IMAGES = "/observations/images"
 DEPTH = "_depth"  # ends the name of a camera that is read only on request

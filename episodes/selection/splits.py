@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from episodes.folders import list_episodes, source_name
-from episodes.reading import read_header
+from episodes.hdf5 import read_header
 
 MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
 

@@ -16,12 +16,12 @@ import h5py
 import numpy as np
 
 from common import command_line
-from episodes.attributes import Attributes
 from episodes.errors import EpisodeError
-from episodes.facts import FPS, read_facts
 from episodes.frames import Images
-from episodes.hdf5 import check_storage, find, layout, listed, open_hdf5, read_numbers
-from episodes.pictures import DEPTH, camera_names, read_images
+from episodes.hdf5.attributes import Attributes
+from episodes.hdf5.facts import FPS, read_facts
+from episodes.hdf5.files import check_storage, find, layout, listed, open_hdf5, read_numbers
+from episodes.hdf5.pictures import DEPTH, camera_names, read_images
 
 FORMAT_VERSION = 1
 DATASETS = {  # field: dataset; one row (or one number) a step

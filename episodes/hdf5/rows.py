@@ -13,7 +13,7 @@ import numpy as np
 from common import file_identity
 from episodes.errors import EpisodeError
 from episodes.frames import JpegFrames
-from episodes.hdf5 import READ_ERRORS, open_file
+from episodes.hdf5.files import READ_ERRORS, open_file
 from episodes.jpegs import trim_jpeg
 
 OPEN_DATASETS = 192  # kept open, for frames read on demand; HDF5 takes about 1 MB for each

@@ -15,7 +15,7 @@ import numpy as np
 
 from common import command_line
 from episodes.errors import EpisodeError
-from episodes.hdf5 import READ_ERRORS
+from episodes.hdf5.files import READ_ERRORS
 
 MOST_BYTES = 1 << 16  # of an attribute
 MOST_FPS = 10_000

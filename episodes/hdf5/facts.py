@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from episodes.attributes import LARGEST, MOST_FPS, Attributes
 from episodes.errors import EpisodeError
+from episodes.hdf5.attributes import LARGEST, MOST_FPS, Attributes
 
 FPS = 50  # of files that do not say
 _YES, _WHOLE = (bool, np.bool_), (int, np.integer)
