@@ -21,8 +21,7 @@ from evaluation.episode_loop import Step, Steps, by_policy, rollout, rollout_ste
 from evaluation.execution import Execution, waiting_execution
 from evaluation.flags import EvalConfig
 from evaluation.opening import open_actor
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import content_version
+from evaluation.results import Outcome, Summary, content_version, write_summary
 from evaluation.settings import Settings
 from policy import load_policy
 from tasks import LEVELS, LookPlan, Task

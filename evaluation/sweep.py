@@ -20,11 +20,9 @@ from tqdm import tqdm
 
 from common import Workers, complete_file, hold, spread
 from disturbances import AXES, STRENGTHS, Applied, Cell
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import read_result
+from evaluation.results import FILE, Outcome, Score, Summary, Sweep, read_result, write_summary, write_sweep
 from evaluation.rollouts import EvalJob, close_players, prepared, run_one
 from evaluation.settings import Settings
-from evaluation.sweep_results import FILE, Score, Sweep, write_sweep
 
 FOLDER = "disturbances"
 UNDISTURBED = "undisturbed"

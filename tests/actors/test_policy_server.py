@@ -28,7 +28,7 @@ from bench._far_link import FarLink
 from cameras import Reference, stored_references
 from common.web.addresses import shown_command
 from episodes import Episode, View, encode_jpeg, list_episodes
-from evaluation.background import BackgroundExecution
+from evaluation.execution.background import BackgroundExecution
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from policies import TorchActor
 from policies.acting.onnx_export import export_policy

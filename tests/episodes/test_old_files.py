@@ -12,7 +12,7 @@ import pytest
 from repository import REFERENCE
 
 from episodes.episode import Episode
-from evaluation.execution import ChunkedExecution
+from evaluation.execution.chunks import ChunkedExecution
 from policies import TorchActor
 from policy import load_policy
 

@@ -15,8 +15,8 @@ from constants import TASKS, Stream
 from evaluation import rollouts as evaluation
 from evaluation.episode_loop import rollout
 from evaluation.flags import EvalConfig
-from evaluation.intervals import wilson_interval
-from evaluation.outcomes import Outcome, Summary
+from evaluation.results.intervals import wilson_interval
+from evaluation.results.outcomes import Outcome, Summary
 from evaluation.rollouts import EvalJob, evaluate, run_one
 from policies.act import ACTPolicy
 from policy import save_policy

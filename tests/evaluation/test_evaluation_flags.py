@@ -11,7 +11,7 @@ from common.work.machine import World
 from constants import TASKS
 from evaluation import rollouts as evaluation
 from evaluation.flags import EvalConfig
-from evaluation.outcomes import Outcome
+from evaluation.results.outcomes import Outcome
 from policy import save_policy
 from training import imitation
 from training.setup import read_run, write_config

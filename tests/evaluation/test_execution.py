@@ -8,8 +8,8 @@ import pytest
 import torch
 from synthetic import make_act
 
-from evaluation.background import BackgroundEnsemble, BackgroundExecution
-from evaluation.execution import ChunkedExecution, TemporalEnsemble
+from evaluation.execution.background import BackgroundEnsemble, BackgroundExecution
+from evaluation.execution.chunks import ChunkedExecution, TemporalEnsemble
 from policies import TorchActor
 
 FPS = 10

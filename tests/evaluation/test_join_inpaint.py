@@ -6,10 +6,10 @@ import torch
 from synthetic import make_act, make_flow
 
 import imitate_episodes
-from evaluation.background import BackgroundExecution
-from evaluation.execution import ChunkedExecution
+from evaluation.execution.background import BackgroundExecution
+from evaluation.execution.chunks import ChunkedExecution
+from evaluation.execution.joins import Join
 from evaluation.flags import EvalConfig
-from evaluation.joins import Join
 from policies import TorchActor
 from policies.drawing import overlap_weights
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from actors import Interface
-from evaluation.background import BackgroundEnsemble, BackgroundExecution
-from evaluation.ensembling import Predictions
-from evaluation.execution import ChunkedExecution, TemporalEnsemble
-from evaluation.joins import Join, joints_of
+from evaluation.execution.background import BackgroundEnsemble, BackgroundExecution
+from evaluation.execution.chunks import ChunkedExecution, TemporalEnsemble
+from evaluation.execution.ensembling import Predictions
+from evaluation.execution.joins import Join, joints_of
 from policies import TorchActor
 
 FPS, WIDTH = 10, 3  # actions: two joints and a gripper

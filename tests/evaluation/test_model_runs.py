@@ -21,7 +21,7 @@ from common import ComputeConfig
 from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import list_episodes
-from evaluation.outcomes import Summary
+from evaluation.results.outcomes import Summary
 from evaluation.rollouts import rollout_steps
 from evaluation.settings import Settings
 from model_runs import part_lengths

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import content_version, list_results, open_evaluation, read_result
+from evaluation.results.folders import content_version, list_results, open_evaluation, read_result
+from evaluation.results.outcomes import Outcome, Summary, write_summary
 from evaluation.settings import Settings
 from viewers.provenance import note_command, read_commands
 

@@ -10,9 +10,9 @@ import imitate_episodes
 from constants import TASKS
 from disturbances import AXES, STRENGTHS, is_sweep, read_set, read_sweep
 from evaluation import sweep as sweeps
-from evaluation.outcomes import Outcome
+from evaluation.results.outcomes import Outcome
+from evaluation.results.sweeps import Score, Sweep
 from evaluation.settings import Settings
-from evaluation.sweep_results import Score, Sweep
 from policy import save_policy
 from training import imitation
 

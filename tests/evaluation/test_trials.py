@@ -11,9 +11,9 @@ from constants import Stream, get_task
 from episodes.episode import Episode, whole_action
 from episodes.folders import episode_path, list_episodes
 from evaluation.held_out import held_out_errors
-from evaluation.outcomes import Outcome, Summary
+from evaluation.results.outcomes import Outcome, Summary
+from evaluation.results.trials import has_looks, is_plain, share_failed, tried_starts
 from evaluation.settings import Settings
-from evaluation.trials import has_looks, is_plain, share_failed, tried_starts
 from sim_env import make_sim_env
 from utils import PHASES
 

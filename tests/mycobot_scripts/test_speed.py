@@ -5,7 +5,7 @@ import pytest
 from emulated import make_guard
 
 from constants import MYCOBOT
-from evaluation.joins import Join
+from evaluation.execution.joins import Join
 from mycobot_scripts.kinematics.units import on_the_wire
 from mycobot_scripts.safety.speed import LEAST_ACCELERATION, LEAST_VELOCITY, SpeedFilter
 

@@ -11,7 +11,7 @@ from drawing_toy import check_modes, expected_actions, learn, make_blind, sample
 from synthetic import make_batch, make_dataset, make_diffusion
 
 import imitate_episodes
-from evaluation.execution import ChunkedExecution
+from evaluation.execution.chunks import ChunkedExecution
 from policies import TorchActor
 from policies.configs import DiffusionConfig
 from policies.diffusion import DiffusionPolicy

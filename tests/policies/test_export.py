@@ -18,7 +18,7 @@ from actors.onnx_file import ENTRY, VERSION
 from cameras import Reference
 from episodes.views import View
 from evaluation import checkpoint_references, open_actor
-from evaluation.execution import ChunkedExecution
+from evaluation.execution.chunks import ChunkedExecution
 from policies import TorchActor, run_checkpoint
 from policies.acting.onnx_export import export_policy
 from policies.acting.sight import sight

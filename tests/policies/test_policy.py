@@ -10,7 +10,7 @@ from repository import REFERENCE
 from synthetic import SMALL, make_act, make_batch, make_small, make_stats, reference_weight
 
 from actors import Interface
-from evaluation.execution import ChunkedExecution, TemporalEnsemble
+from evaluation.execution.chunks import ChunkedExecution, TemporalEnsemble
 from policies import TorchActor
 from policies.registry import POLICIES
 from policy import choose_cameras, load_policy, make_policy, read_checkpoint, save_policy

@@ -13,7 +13,7 @@ from evaluation import demonstrations
 from evaluation import rollouts as evaluation
 from evaluation.demonstrations import Demonstration, close_environments, run_episode, run_script
 from evaluation.episode_loop import follow
-from evaluation.outcomes import Outcome, Summary
+from evaluation.results.outcomes import Outcome, Summary
 from evaluation.rollouts import EvalJob, run_one
 from record_sim_episodes import RecordConfig, record_episode
 

@@ -10,7 +10,7 @@ from episodes.folders import list_episodes
 from episodes.frames import JpegFrames
 from episodes.selection.sampling import Shares, StartSampler
 from episodes.stats import dataset_stats
-from evaluation.execution import ChunkedExecution, TemporalEnsemble
+from evaluation.execution.chunks import ChunkedExecution, TemporalEnsemble
 from policies.acting.actor import TorchActor
 from policies.base import Policy
 from policies.registry import POLICIES

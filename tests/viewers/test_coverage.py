@@ -17,8 +17,8 @@ from test_report import Page
 
 from constants import get_task
 from episodes.folders import episode_path
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import content_version, open_evaluation
+from evaluation.results.folders import content_version, open_evaluation
+from evaluation.results.outcomes import Outcome, Summary, write_summary
 from evaluation.settings import Settings
 from policy import save_policy
 from sim_env import make_sim_env

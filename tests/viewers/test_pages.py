@@ -24,8 +24,8 @@ from dataset_tools.regions.region_search import STILL, Region, Sight
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import open_evaluation
+from evaluation.results.folders import open_evaluation
+from evaluation.results.outcomes import Outcome, Summary, write_summary
 from evaluation.settings import Settings
 from viewers.dataset_page import write_viewer
 from viewers.features.page import write_features_page

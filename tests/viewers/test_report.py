@@ -21,9 +21,9 @@ from common.drawing.logs import write_csv
 from common.drawing.losses import Losses
 from common.drawing.videos import write_video
 from constants import TASKS
-from evaluation.intervals import wilson_interval
-from evaluation.outcomes import Outcome, Summary, write_summary
-from evaluation.results import content_version, open_evaluation
+from evaluation.results.folders import content_version, open_evaluation
+from evaluation.results.intervals import wilson_interval
+from evaluation.results.outcomes import Outcome, Summary, write_summary
 from evaluation.settings import Settings
 from utils import PHASES
 from viewers.provenance import note_command, read_commands

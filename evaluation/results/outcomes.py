@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from common import complete_file, from_plain
-from evaluation.intervals import wilson_interval
+from evaluation.results.intervals import wilson_interval
 from evaluation.settings import SIMULATION, Settings
 from tasks import Task
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.execution.joins import Join, joints_of
 from evaluation.flags import ACT_DECAY
-from evaluation.joins import Join, joints_of
 
 if TYPE_CHECKING:
     from actors import Actor

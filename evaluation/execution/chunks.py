@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from actors import Actor, Observation, Rest, Seen
-from evaluation.ensembling import Predictions
+from evaluation.execution.ensembling import Predictions
+from evaluation.execution.joins import Join
 from evaluation.flags import ACT_DECAY, ExecutionConfig
-from evaluation.joins import Join
 
 
 class Execution:

@@ -10,7 +10,7 @@ import numpy as np
 
 from constants import Stream
 from episodes import EpisodeError, read_start
-from evaluation.outcomes import Outcome, Summary
+from evaluation.results.outcomes import Outcome, Summary
 from evaluation.settings import SIMULATION
 from tasks import Task, sample_start
 

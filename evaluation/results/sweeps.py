@@ -13,8 +13,8 @@ import numpy as np
 
 from common import from_plain
 from disturbances import STRENGTHS, Cell
-from evaluation.intervals import wilson_interval
-from evaluation.outcomes import Summary, write_result
+from evaluation.results.intervals import wilson_interval
+from evaluation.results.outcomes import Summary, write_result
 from evaluation.settings import Settings
 from tasks import Task
 

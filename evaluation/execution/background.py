@@ -12,10 +12,10 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import numpy as np
 
 from actors import Actor, Observation, Rest, Seen
-from evaluation.ensembling import Predictions
-from evaluation.execution import Execution, checked_count
+from evaluation.execution.chunks import Execution, checked_count
+from evaluation.execution.ensembling import Predictions
+from evaluation.execution.joins import Join
 from evaluation.flags import ACT_DECAY
-from evaluation.joins import Join
 
 QUICK = 0.05  # of a step: a chunk that takes less is waited for
 MARGIN = 0.5  # steps that a chunk may take longer than the last ones did

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common import complete_file, hold_briefly, replace_file
-from evaluation.outcomes import Summary
+from evaluation.results.outcomes import Summary
 from evaluation.settings import Settings
 
 FOLDER = "evaluations"
