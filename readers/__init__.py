@@ -5,8 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "flags": ("ImportFlags",),
-        "importing": ("bring_in",),
+        "conversion": ("ImportFlags", "bring_in"),
         "lerobot": ("lerobot_format",),
         "registry": ("READERS",),
     },

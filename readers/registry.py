@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from episodes import listed
-from readers.act_files import ActFiles
 from readers.base import Reader
+from readers.formats import ActFiles, RobomimicFiles, Tables, TextLogs, ZarrBuffers
 from readers.lerobot import LeRobot
-from readers.robomimic_files import RobomimicFiles
-from readers.tables import Tables
-from readers.text_logs import TextLogs
-from readers.zarr_buffers import ZarrBuffers
 
 # asked in this order whether they know a folder or file; the first that does, reads it
 READERS: dict[str, Reader] = {

@@ -7,8 +7,8 @@ import pytest
 from recordings import act_file, truth
 
 from readers import ImportFlags, bring_in
-from readers.columns import kind_of, likely_unit
-from readers.units import conversion, unit_note
+from readers.conversion.columns import kind_of, likely_unit
+from readers.conversion.units import conversion, unit_note
 
 WAVE = np.sin(np.arange(50) / 5)
 

@@ -13,7 +13,7 @@ from dataset_tools.lerobot.export import ExportFlags, export_lerobot
 from dataset_tools.lerobot.importing import ImportLeRobotFlags, import_lerobot
 from episodes.episode import Episode
 from episodes.folders import list_episodes
-from readers import writing as module
+from readers.conversion import writing as module
 from readers.lerobot.columns import cameras_of
 from readers.lerobot.paths import place_in
 

@@ -11,10 +11,10 @@ from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.folders import list_episodes
 from readers import ImportFlags, bring_in
+from readers.conversion.units import conversion, radians_in
+from readers.formats.text_logs import TextLogs
 from readers.pictures import frames_of
 from readers.registry import recognised
-from readers.text_logs import TextLogs
-from readers.units import conversion, radians_in
 
 
 def bring(source, target, **flags) -> list[Episode]:

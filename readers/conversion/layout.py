@@ -12,7 +12,7 @@ import numpy as np
 from common import did_you_mean
 from episodes import listed
 from readers.base import ROLES, Reader, Recording
-from readers.flags import ImportFlags
+from readers.conversion.flags import ImportFlags
 
 USUAL = {  # names that people give to states and actions, for a proposal
     "state": ("state", "states", "qpos", "joint_positions", "positions", "joints"),

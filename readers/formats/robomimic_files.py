@@ -15,7 +15,7 @@ from typing import Any
 
 from episodes import EpisodeError, datasets_below, open_hdf5
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.hdf5_files import demonstrations, hdf5_files, holds_demonstrations, rows_of, sorted_out
+from readers.formats.hdf5_files import demonstrations, hdf5_files, holds_demonstrations, rows_of, sorted_out
 from readers.pictures import frames_of
 
 FPS = 20  # control steps a second of robosuite's environments

@@ -16,9 +16,9 @@ from common import Workers, complete_file, empty_folder, hold, remove_unfinished
 from constants import TASKS
 from episodes import Episode, EpisodeError
 from readers.base import BROKEN, Recorded, Recording, damaged
-from readers.layout import Layout
+from readers.conversion.layout import Layout
+from readers.conversion.units import Conversion, unit_note
 from readers.registry import READERS
-from readers.units import Conversion, unit_note
 
 MARK = "import.json"  # in the new folder: where the episodes come from, and what was left out
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common import Workers, cli
+from readers.conversion.units import radians_in
 from readers.registry import READERS
-from readers.units import radians_in
 
 ACTIONS = ("recorded", "next_state")
 

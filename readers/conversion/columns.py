@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from readers.base import BROKEN, Reader, Recording
-from readers.layout import Layout
-from readers.units import Conversion
+from readers.conversion.layout import Layout
+from readers.conversion.units import Conversion
 
 MOST_RECORDINGS = 20  # that are looked at, spread over all
 MOST_COLUMNS = 32  # of an array that is not used

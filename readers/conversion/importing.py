@@ -11,13 +11,13 @@ from common import choose, cli
 from constants import TASKS
 from episodes import EpisodeError, gathered_notes, listed
 from readers.base import Reader, Recording, Survey
-from readers.choosing import chosen, file_names, laid_out
-from readers.columns import column_table
-from readers.flags import ImportFlags
-from readers.layout import Layout
+from readers.conversion.choosing import chosen, file_names, laid_out
+from readers.conversion.columns import column_table
+from readers.conversion.flags import ImportFlags
+from readers.conversion.layout import Layout
+from readers.conversion.units import conversion
+from readers.conversion.writing import Job, Outcome, publish, stage_of, staging, write_all
 from readers.registry import READERS, recognised
-from readers.units import conversion
-from readers.writing import Job, Outcome, publish, stage_of, staging, write_all
 
 RUN_DEPENDENT = ("output_dir", "dry_run", "skip_damaged", "num_workers", "backend", "cluster_address")
 

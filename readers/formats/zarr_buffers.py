@@ -17,7 +17,7 @@ import numpy as np
 
 from episodes import EpisodeError
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.hdf5_files import sorted_out
+from readers.formats.hdf5_files import sorted_out
 from readers.pictures import frames_of
 
 STATES = ("state", "qpos", "robot_joint", "agent_pos", "robot_qpos", "robot_eef_pose", "obs/state")

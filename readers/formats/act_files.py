@@ -13,7 +13,7 @@ from typing import Any
 
 from episodes import FACTS, EpisodeError, datasets_below, open_hdf5, read_header, seconds
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.hdf5_files import hdf5_files, holds_demonstrations, rows_of, sorted_out, steps_of
+from readers.formats.hdf5_files import hdf5_files, holds_demonstrations, rows_of, sorted_out, steps_of
 from readers.pictures import frames_of
 
 STATES = ("observations/qpos", "observation/qpos", "obs/qpos", "qpos", "observations/state", "state")

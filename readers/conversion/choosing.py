@@ -10,8 +10,8 @@ from dataclasses import replace
 from common import did_you_mean
 from episodes import EpisodeError, episode_path, listed
 from readers.base import Reader, Recording, Survey
-from readers.flags import ImportFlags
-from readers.layout import Layout, lay_out
+from readers.conversion.flags import ImportFlags
+from readers.conversion.layout import Layout, lay_out
 
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9})")
 
