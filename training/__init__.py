@@ -5,13 +5,12 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "backbone": ("train_backbone",),
-        "classifier_flags": ("BackboneConfig", "ClassifierConfig"),
         "feeding": ("load_data",),
         "flags": ("LatentModelConfig", "TrainConfig", "TrainingRunConfig"),
         "imitation": ("evaluate_run", "train"),
         "latent_model": ("train_latent_model",),
         "loop": ("Run", "fit"),
+        "pretraining": ("BackboneConfig", "ClassifierConfig", "train_backbone"),
         "trained_tasks": ("simulated_task", "training_task"),
     },
 )

@@ -2,7 +2,7 @@
 
 The way of a step: `utils.Loader` makes the batches; `Run.update` changes them at random and adds noise; the
 policy's `loss` normalises them (policies/base.py) and runs the network (policies/act.py,
-detr/act/network.py); the optimiser (training/run.py) moves the weights.
+detr/act/network.py); the optimiser (training/run/state.py) moves the weights.
 
 Everything random in a step is a function of the seed and of the step's number, so a resumed run needs no
 generator's state to go on exactly as an uninterrupted one: bit for bit on a CPU; on a GPU the order of some
@@ -28,11 +28,9 @@ from tqdm import tqdm
 from common import Losses, World, autocast, is_flat, keep_freed_memory, stop_signals
 from policies import Policy
 from training.flags import TrainConfig
-from training.keeping import Keeper, keep
 from training.optimisation import step_seed
 from training.places import PlaceLoss
-from training.progress import Bar, Meter, loss_line, memory_line
-from training.run import RunState
+from training.run import Bar, Keeper, Meter, RunState, keep, loss_line, memory_line
 from utils import Batch
 
 NOISE, DROPOUT = 2, 3  # sub-streams of Stream.TRAIN; the samplers have 0 and 1
@@ -157,7 +155,7 @@ def fit(run: Run, feed: Feed, ckpt_dir: Path, evaluate: Callable[[Path], float] 
 
     Writes to `ckpt_dir`: `policy_best.ckpt` (lowest validation loss), `policy_last.ckpt` (to resume from),
     `policy_step_<n>_seed_<seed>.ckpt` every `save_every` steps, `policy_best_success.ckpt` if it is
-    evaluated, and the log (training/keeping.py).
+    evaluated, and the log (training/run/keeping.py).
 
     Args:
         run: new, or restored.

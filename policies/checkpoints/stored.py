@@ -59,7 +59,7 @@ def _worst(values: Tensor) -> float:
 
 
 def stored_training(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The state to resume training from (`training.run.RunState.state`), its history as losses.
+    """The state to resume training from (`training.run.state.RunState.state`), its history as losses.
 
     ValueError, with the file, unless it is whole and its numbers are finite.
     """

@@ -17,11 +17,11 @@ from policies.checkpoints.files import read_checkpoint, read_weights
 from policies.registry import POLICIES
 from policies.vision import start_backbones
 from policy import load_policy, save_policy
-from training.classification import fake_images
-from training.classifier_run import LAST as CLASSIFIER_LAST
-from training.classifier_run import ClassifierConfig, ClassifierRun
 from training.flags import TrainConfig
 from training.loop import Run
+from training.pretraining.classification import fake_images
+from training.pretraining.run import LAST as CLASSIFIER_LAST
+from training.pretraining.run import ClassifierConfig, ClassifierRun
 
 LAYER = "network.action_head.weight"
 

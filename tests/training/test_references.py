@@ -12,7 +12,7 @@ from episodes.frames import JpegFrames
 from policies.checkpoints.files import checkpoint_references
 from training.flags import TrainConfig
 from training.imitation import plain_references
-from training.run import RunState
+from training.run.state import RunState
 
 
 def make_data(folder, pictures, multiplied=()):

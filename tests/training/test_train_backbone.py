@@ -17,8 +17,8 @@ from common import cli
 from detr.backbones.backbone import BACKBONES, init_backbone, register_backbone
 from detr.backbones.norms import NORMS
 from policy import load_policy, save_policy
-from training import backbone, classification
-from training.classification import (
+from training.pretraining import backbone, classification
+from training.pretraining.classification import (
     Classifier,
     Images,
     accuracy,
@@ -27,7 +27,7 @@ from training.classification import (
     flip_and_crop,
     read_cifar10,
 )
-from training.classifier_run import ClassifierConfig, ClassifierRun, rate_factor
+from training.pretraining.run import ClassifierConfig, ClassifierRun, rate_factor
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def tiny_backbone(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
     images = fake_images((400, 100))
-    monkeypatch.setattr("training.backbone.fake_images", lambda: images)
+    monkeypatch.setattr("training.pretraining.backbone.fake_images", lambda: images)
 
 
 def run_script(monkeypatch, capsys, folder, *flags: str) -> str:
@@ -252,7 +252,8 @@ def test_runs_are_not_overwritten_or_mixed_by_accident(monkeypatch, capsys, tmp_
 
 
 def test_a_run_that_diverges_is_stopped_and_what_was_saved_stays(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("training.classifier_run.MOMENTUM", 1e6)  # so that a rate which may be given diverges
+    # so that a rate which may be given diverges
+    monkeypatch.setattr("training.pretraining.run.MOMENTUM", 1e6)
     with pytest.raises(SystemExit, match="the loss is .* in epoch 1; try a lower --lr"):
         run_script(monkeypatch, capsys, tmp_path, "--lr", "10")
     assert not list(tmp_path.glob("*.pth"))

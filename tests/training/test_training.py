@@ -28,11 +28,11 @@ from policies.act import ACTPolicy
 from policies.configs import ACTConfig
 from policy import load_policy, read_checkpoint
 from training import loop as training
-from training import progress
 from training.flags import TrainConfig
 from training.loop import DROPOUT, Feed, Run, fit, validate
 from training.optimisation import learning_rate_factor, make_optimiser, step_seed
-from training.progress import long_run_line, short
+from training.run import progress
+from training.run.progress import long_run_line, short
 from training.setup import top_rate
 
 ALONE = "TEST_ALONE"  # set in the environment of a test that runs by itself

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from common import GIGABYTE, Losses, World, autocast, free_bytes, training_bytes
-from training.run import RunState
+from training.run.state import RunState
 from utils import Batch
 
 LONG = 2.0  # hours; a run on a CPU that takes longer says so

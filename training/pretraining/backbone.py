@@ -15,9 +15,9 @@ from common import (
     write_csv,
 )
 from policies import read_weights
-from training.classification import Images, accuracy, evaluate, fake_images, read_cifar10
-from training.classifier_flags import BackboneConfig, ClassifierConfig
-from training.classifier_run import BEST, LAST, ClassifierRun, fit_classifier
+from training.pretraining.classification import Images, accuracy, evaluate, fake_images, read_cifar10
+from training.pretraining.flags import BackboneConfig, ClassifierConfig
+from training.pretraining.run import BEST, LAST, ClassifierRun, fit_classifier
 
 
 def load_images(config: BackboneConfig) -> tuple[Images, Images]:

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from common import Row, autocast, check_room, keep_freed_memory, stop_signals, write_torch
 from detr import build_backbone
 from policies import check_optimiser, check_run, check_weights, read_checkpoint, start_backbones
-from training.classification import Classifier, Images, accuracy, evaluate, flip_and_crop
-from training.classifier_flags import OPTIMISERS, ClassifierConfig
 from training.optimisation import step_seed, uncompiled
+from training.pretraining.classification import Classifier, Images, accuracy, evaluate, flip_and_crop
+from training.pretraining.flags import OPTIMISERS, ClassifierConfig
 
 ORDER, CROP, DROPOUT = 0, 1, 2  # sub-streams of a run
 MOMENTUM = 0.9

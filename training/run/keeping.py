@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common import Background, Losses, RunLog, open_log
-from training.run import RunState
+from training.run.state import RunState
 
 LAST_EVERY = 60.0  # s between checkpoints to resume from
 PLOT_EVERY = 30.0  # s between plots of the losses
