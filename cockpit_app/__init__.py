@@ -5,11 +5,10 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "arm": ("ArmDefaults",),
+        "arm": ("ArmDefaults", "DESK", "has_desk"),
         "jobs": ("Job",),
         "network": ("keep_token",),
         "places": ("Places",),
-        "relay": ("DESK", "has_desk"),
-        "server": ("FOLDER", "Cockpit"),
+        "server": ("Cockpit", "FOLDER"),
     },
 )

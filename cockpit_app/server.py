@@ -23,13 +23,11 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
-from cockpit_app import arm, arm_model, found, relay
-from cockpit_app.arm import ArmDefaults
-from cockpit_app.files import send_file, view_key
+from cockpit_app.arm import ArmDefaults, access, model, relay
+from cockpit_app.data import Films, found, send_file, takes, view_key
 from cockpit_app.jobs import Jobs, shown
 from cockpit_app.places import Places
 from cockpit_app.programs import CHANGES, PROGRAMS, Programs
-from cockpit_app.takes import Films, takes
 from common import PAGE_STYLE, LocalHandler, LocalServer, Refused, addresses_of, choose, outer_address
 
 WEB = Path(__file__).parent / "web"
@@ -166,7 +164,7 @@ def _overview(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
         "datasets": found.datasets(places),
         "runs": found.runs(places),
         "jobs": [job.describe() for job in cockpit.jobs.all()[:50]],
-        "arm": arm.describe(cockpit.jobs, cockpit.arm),
+        "arm": access.describe(cockpit.jobs, cockpit.arm),
         "places": {"data": places.shown(places.data), "runs": places.shown(places.runs)},
     }
 
@@ -206,11 +204,11 @@ def _flags(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
 
 
 def _controls(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
-    return arm_model.controls()
+    return model.controls()
 
 
 def _arm_model(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
-    return arm_model.arm_model()
+    return model.arm_model()
 
 
 _QUESTIONS = {
@@ -251,7 +249,7 @@ def _start(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
     title = about if isinstance(about, str) else ", ".join(about)
     inner = {"desk": relay.DESK} if PROGRAMS[program].is_arm else None
     with cockpit.starting:
-        arm.make_free(cockpit.jobs, program)
+        access.make_free(cockpit.jobs, program)
         job = cockpit.jobs.start(program, words, title, values, cockpit.places.here, inner)
     return {"problems": {}, "job": job.describe()}
 

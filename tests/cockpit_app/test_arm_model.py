@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 
-from cockpit_app.arm_model import arm_model, controls
+from cockpit_app.arm.model import arm_model, controls
 from constants import MYCOBOT
 from mycobot_scripts.kinematics import forward
 from teleop import KEY_RATES, RATES

@@ -8,7 +8,7 @@ from browser import wait_until
 from emulated import eventually
 from fake_desk import FakeDesk
 
-from cockpit_app.arm import ArmDefaults
+from cockpit_app.arm.access import ArmDefaults
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import Cockpit

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from test_cockpit_server import ask, do, look, tell
 
-from cockpit_app import arm as arm_module
-from cockpit_app.arm import ARM_PROGRAMS, ArmDefaults, describe, make_free
+from cockpit_app.arm import access as arm_module
+from cockpit_app.arm.access import ARM_PROGRAMS, ArmDefaults, describe, make_free
+from cockpit_app.arm.relay import DESK
 from cockpit_app.jobs import Jobs
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.programs import PROGRAMS
-from cockpit_app.relay import DESK
 from cockpit_app.runner import ENDED, STARTED, STOP, write_json
 from cockpit_app.server import FOLDER, Cockpit
 from common import began

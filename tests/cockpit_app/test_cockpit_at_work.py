@@ -6,7 +6,7 @@ from emulated import eventually
 from fake_desk import FakeDesk
 from synthetic import make_dataset
 
-from cockpit_app.arm import ArmDefaults
+from cockpit_app.arm.access import ArmDefaults
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit

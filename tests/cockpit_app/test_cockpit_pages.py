@@ -8,7 +8,7 @@ import pytest
 from browser import wait_until
 from synthetic import make_dataset
 
-from cockpit_app.arm import ArmDefaults
+from cockpit_app.arm.access import ArmDefaults
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, WEB, Cockpit

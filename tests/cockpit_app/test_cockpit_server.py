@@ -11,7 +11,7 @@ from http import HTTPStatus
 import pytest
 
 from cockpit_app import jobs as jobs_module
-from cockpit_app.files import byte_range
+from cockpit_app.data.files import byte_range
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit

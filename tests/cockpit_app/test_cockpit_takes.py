@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from synthetic import make_dataset
 
-from cockpit_app import found, takes
+from cockpit_app.data import episodes, found
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
 from cockpit_app.server import FOLDER, Cockpit
@@ -23,7 +23,7 @@ def places(tmp_path):
 
 def test_episodes_are_listed_the_last_one_first(places):
     (places.data / "set/episode_7.hdf5").write_bytes(b"no episode")
-    told = takes.takes(places, places.data / "set")
+    told = episodes.takes(places, places.data / "set")
     assert [one["number"] for one in told["takes"]] == [7, 2, 1, 0]
     assert told["episodes"] == 4 and told["path"] == "data/set"
     assert "episode_7" in told["takes"][0]["problem"] and told["takes"][1]["problem"] is None
@@ -31,7 +31,7 @@ def test_episodes_are_listed_the_last_one_first(places):
 
 
 def test_a_film_is_made_once_and_anew_when_the_episode_changes(places):
-    films, episode = takes.Films(places.runs / FOLDER / "films"), places.data / "set/episode_0.hdf5"
+    films, episode = episodes.Films(places.runs / FOLDER / "films"), places.data / "set/episode_0.hdf5"
     first = films.get(episode)
     assert first.read_bytes()[4:8] == b"ftyp"
     stamp = first.stat().st_mtime_ns
@@ -41,7 +41,7 @@ def test_a_film_is_made_once_and_anew_when_the_episode_changes(places):
 
 
 def test_a_film_of_what_is_no_episode_is_refused(places):
-    films = takes.Films(places.runs / FOLDER / "films")
+    films = episodes.Films(places.runs / FOLDER / "films")
     broken = places.data / "set/episode_9.hdf5"
     broken.write_bytes(b"no episode")
     with pytest.raises(Refused, match=r"no film of episode_9\.hdf5"):

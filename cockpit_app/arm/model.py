@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cockpit_app.shapes import box, cylinder, ellipsoid, swept
+from cockpit_app.arm.shapes import box, cylinder, ellipsoid, swept
 from common import ROOT
 
 ASSET = ROOT / "assets/mycobot320.xml"

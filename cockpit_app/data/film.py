@@ -1,6 +1,6 @@
 """A small film of an episode, all cameras side by side.
 
-    python -m cockpit_app.film EPISODE FILM
+    python -m cockpit_app.data.film EPISODE FILM
 
 A process of its own: decoding and encoding take their time, and the cockpit goes on answering.
 """

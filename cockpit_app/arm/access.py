@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cockpit_app.arm.relay import has_desk
 from cockpit_app.jobs import Job, Jobs
-from cockpit_app.relay import has_desk
 
 DEVICES = {  # what the arm's forms may name beside files of the cockpit's folders
     "port": re.compile(r"auto|COM\d{1,3}|/dev/(tty|cu\.|serial/by-id/)[\w.:-]+|socket://[\w.:-]+", re.ASCII),

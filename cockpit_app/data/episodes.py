@@ -81,7 +81,7 @@ class Films:
     def _make(self, episode: Path, film: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            output_of(["-m", "cockpit_app.film", str(episode.resolve()), str(film.resolve())], ROOT)
+            output_of(["-m", "cockpit_app.data.film", str(episode.resolve()), str(film.resolve())], ROOT)
         except subprocess.TimeoutExpired:
             raise Refused(HTTPStatus.BAD_GATEWAY, f"no film of {episode.name} in {PATIENCE:.0f} s") from None
         except ValueError as error:
