@@ -15,9 +15,9 @@ from kinematic_body import KinematicBody
 
 from constants import get_task
 from mycobot_scripts.robot.arm_file import ArmFile
-from mycobot_scripts.robot.cameras import Camera, close_cameras
-from mycobot_scripts.robot.keys import Keys, check_question
-from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.cameras.camera import Camera, close_cameras
+from mycobot_scripts.robot.operator.keys import Keys, check_question
+from mycobot_scripts.robot.operator.person import Operator
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.session import RobotConfig, Session, Setup
 from mycobot_scripts.safety.guard import Guard

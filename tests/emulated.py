@@ -11,7 +11,7 @@ from kinematic_body import KinematicBody
 
 from constants import MYCOBOT
 from mycobot_scripts.kinematics.units import on_the_wire
-from mycobot_scripts.robot.cameras import Camera
+from mycobot_scripts.robot.cameras.camera import Camera
 from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.firmware import Firmware, serve_port

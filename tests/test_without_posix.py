@@ -84,7 +84,7 @@ def test_the_loop_of_the_arm_and_its_watchdog(tmp_path):
         import subprocess, sys, time
         import numpy as np
         from emulated import START, emulated, eventually, make_guard
-        from mycobot_scripts.robot.keys import ConsoleKeys, open_keys
+        from mycobot_scripts.robot.operator.keys import ConsoleKeys, open_keys
         from mycobot_scripts.wire.protocol import Command
         from mycobot_scripts.wire.servo import Servo
 

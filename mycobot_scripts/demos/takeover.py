@@ -1,7 +1,7 @@
 """Taking over from a policy while it runs: a person drives for a while, and that becomes an episode.
 
 `TakeOver` stands between a policy's execution and the arm. `m` hands the arm to the person: it goes to where
-it was last sent and waits; keys or a gamepad then drive it (`robot/jog.py`), or `g` lets it be guided by
+it was last sent and waits; keys or a gamepad then drive it (`Jog`), or `g` lets it be guided by
 hand. `p` gives it back: the policy looks anew and goes on. What the person drove shows how to correct
 what went wrong.
 """

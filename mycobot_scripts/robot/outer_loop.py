@@ -19,7 +19,7 @@ import numpy as np
 from constants import IMAGE_SIZE, MYCOBOT
 from episodes import resize_image
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
-from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.robot.operator import Keys
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.safety import SafetyStop
 

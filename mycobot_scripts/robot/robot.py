@@ -26,7 +26,7 @@ import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
 from mycobot_scripts.robot.cameras import Camera, close_cameras
-from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.operator import Operator
 from mycobot_scripts.robot.start_pose import path_to, until_there
 from mycobot_scripts.robot.timing import Timing
 from mycobot_scripts.safety import Guard, LateStop, SafetyStop

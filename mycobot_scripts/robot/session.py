@@ -24,9 +24,7 @@ from constants import MYCOBOT, TASKS, Stream, is_mycobot
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.robot.cameras import Camera, cameras_text, close_cameras, open_cameras
-from mycobot_scripts.robot.jog import SIDES, Jog, TerminalPad, axes_from
-from mycobot_scripts.robot.keys import Keys
-from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.operator import SIDES, Jog, Keys, Operator, TerminalPad, axes_from
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.twin_client import TwinHandle, drift_flag, room_flag, start_twin
 from mycobot_scripts.robot.twin_scene import TwinScene, axes_in_picture

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from emulated import Noise, eventually, fake_cameras, our_threads
 
-from mycobot_scripts.robot import cameras as module
-from mycobot_scripts.robot.camera_names import same_sources
-from mycobot_scripts.robot.cameras import (
+from mycobot_scripts.robot.cameras import camera as module
+from mycobot_scripts.robot.cameras.camera import (
     Camera,
     CaptureDevice,
     find_cameras,
@@ -21,7 +20,8 @@ from mycobot_scripts.robot.cameras import (
     same_pictures,
     size_text,
 )
-from mycobot_scripts.robot.streams import MjpegStream
+from mycobot_scripts.robot.cameras.names import same_sources
+from mycobot_scripts.robot.cameras.streams import MjpegStream
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from mycobot_scripts.checks.findings import Finding, summary
 from mycobot_scripts.demos.waypoints import Motion
 from mycobot_scripts.robot import session
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
-from mycobot_scripts.robot.cameras import Camera
+from mycobot_scripts.robot.cameras.camera import Camera
 from mycobot_scripts.robot.session import RobotConfig, Setup
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults

@@ -30,8 +30,8 @@ from mycobot_scripts.desk.said import Said
 from mycobot_scripts.desk.server import DeskServer
 from mycobot_scripts.desk.state import describe
 from mycobot_scripts.robot.arm_file import ArmFile
-from mycobot_scripts.robot.jog import TerminalPad
-from mycobot_scripts.robot.person import LOST, STOP, YES_NO
+from mycobot_scripts.robot.operator.jog import TerminalPad
+from mycobot_scripts.robot.operator.person import LOST, STOP, YES_NO
 from mycobot_scripts.robot.session import RobotConfig, Setup
 from mycobot_scripts.safety.guard import Guard
 from mycobot_scripts.wire.protocol import Command

@@ -5,7 +5,7 @@ import pytest
 
 from constants import MYCOBOT
 from mycobot_scripts.kinematics.geometry import forward, tool_point
-from mycobot_scripts.robot.jog import (
+from mycobot_scripts.robot.operator.jog import (
     COMMON,
     GRIPPER_SPEED,
     HELD,
@@ -16,7 +16,7 @@ from mycobot_scripts.robot.jog import (
     TerminalPad,
     axes_from,
 )
-from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.robot.operator.keys import Keys
 from teleop.devices import RATES, SLOW, Input, explain
 
 HOME = np.append(MYCOBOT.start, 0.7)

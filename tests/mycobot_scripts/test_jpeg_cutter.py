@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mycobot_scripts.robot.jpeg_cutter import MAX_JPEG, JpegCutter
+from mycobot_scripts.robot.cameras.jpeg_cutter import MAX_JPEG, JpegCutter
 
 
 def jpeg(n, height=48, width=64, *options):

@@ -12,7 +12,7 @@ import time
 import pytest
 from repository import ROOT
 
-from mycobot_scripts.robot.keys import TerminalKeys, decode, legend
+from mycobot_scripts.robot.operator.keys import TerminalKeys, decode, legend
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_nobody_there():
 WAITING = """
     import sys, time
     sys.path.insert(0, {root!r})
-    from mycobot_scripts.robot.keys import open_keys
+    from mycobot_scripts.robot.operator.keys import open_keys
     with open_keys() as keys:
         print("ready", flush=True)
         time.sleep(60)

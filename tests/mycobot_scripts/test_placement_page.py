@@ -17,7 +17,7 @@ from cameras.reference import make_reference
 from mycobot_scripts import check_arm
 from mycobot_scripts.checks import placement_page
 from mycobot_scripts.checks.placement_page import Ghost, PlacementServer, blended
-from mycobot_scripts.robot.cameras import Camera
+from mycobot_scripts.robot.cameras.camera import Camera
 
 SCENE = make_scene()
 REFERENCE = make_reference([SCENE])

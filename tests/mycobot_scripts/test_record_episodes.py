@@ -28,7 +28,7 @@ from mycobot_scripts.demos.recorder import RecordArmConfig, Recorder
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.waypoints import Motion, Pose, names
 from mycobot_scripts.kinematics.units import on_the_wire
-from mycobot_scripts.robot.person import PRESSED_Q
+from mycobot_scripts.robot.operator.person import PRESSED_Q
 from mycobot_scripts.robot.session import Setup, add_robot_flags, read_setup
 from tasks import StylePlan
 from tasks.starts.sampling import distance_from, sample_start

@@ -17,8 +17,8 @@ from emulated import START, emulated, eventually, fake_cameras, make_guard, our_
 from constants import get_task
 from evaluation.episode_loop import Steps, follow, rollout
 from mycobot_scripts.kinematics.units import on_the_wire
-from mycobot_scripts.robot.cameras import open_cameras
-from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.cameras.camera import open_cameras
+from mycobot_scripts.robot.operator.person import Operator
 from mycobot_scripts.robot.robot import MyCobotRobot
 from mycobot_scripts.robot.timing import Timing
 from mycobot_scripts.robot.twin_client import start_twin

@@ -12,10 +12,10 @@ import pytest
 from emulated import eventually, our_threads
 
 from common.web.addresses import masked, split_login
-from mycobot_scripts.robot import cameras as cameras_module
-from mycobot_scripts.robot import streams as module
-from mycobot_scripts.robot.cameras import Camera
-from mycobot_scripts.robot.streams import MjpegStream
+from mycobot_scripts.robot.cameras import camera as cameras_module
+from mycobot_scripts.robot.cameras import streams as module
+from mycobot_scripts.robot.cameras.camera import Camera
+from mycobot_scripts.robot.cameras.streams import MjpegStream
 
 
 def jpeg(n):

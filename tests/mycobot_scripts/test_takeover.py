@@ -9,8 +9,8 @@ from episodes.episode import Episode
 from evaluation.episode_loop import Steps, rollout
 from mycobot_scripts.demos.journal import list_journals
 from mycobot_scripts.demos.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
-from mycobot_scripts.robot.jog import JOINT_SPEED, Jog
-from mycobot_scripts.robot.person import Operator
+from mycobot_scripts.robot.operator.jog import JOINT_SPEED, Jog
+from mycobot_scripts.robot.operator.person import Operator
 from mycobot_scripts.robot.session import as_recorded
 from tasks.timestep import TimeStep
 from teleop.devices import RATES, Input

@@ -23,7 +23,7 @@ DRIVER = """
     {before}
     import numpy as np
     from emulated import START, make_guard
-    from mycobot_scripts.robot.keys import open_keys
+    from mycobot_scripts.robot.operator.keys import open_keys
     from mycobot_scripts.wire.servo import Servo
     with open_keys(), Servo({port!r}, make_guard()) as servo:
         servo.send(START + np.append(np.radians([15, 0, 0, 0, 0, 15]), 0))

@@ -23,8 +23,8 @@ import numpy as np
 
 from common import masked, shown
 from constants import IMAGE_SIZE
-from mycobot_scripts.robot.camera_names import same_sources
-from mycobot_scripts.robot.streams import STREAM_TIMEOUT, MjpegStream
+from mycobot_scripts.robot.cameras.names import same_sources
+from mycobot_scripts.robot.cameras.streams import STREAM_TIMEOUT, MjpegStream
 from mycobot_scripts.wire import clock
 
 FPS = 30  # pictures a second that a camera is asked for

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.robot.operator.keys import Keys
 
 TO_GUIDE = " so that you can guide it"
 YES_NO = {"y": True, "n": False, "q": False}

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from common import shown, split_login
-from mycobot_scripts.robot.jpeg_cutter import JpegCutter
+from mycobot_scripts.robot.cameras.jpeg_cutter import JpegCutter
 
 STREAM_TIMEOUT = 2.0  # s without a byte until a stream is opened anew
 PICTURE_TIME = 4.0  # s until a picture must be whole

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, TOOL_LENGTH, forward, rotation, solve
-from mycobot_scripts.robot.keys import Keys
+from mycobot_scripts.robot.operator.keys import Keys
 from mycobot_scripts.safety import HARD_LIMITS
 from teleop import SLOW, SLOW_KEY, Hand, Input, Keyboard, Retarget, Tool
 
