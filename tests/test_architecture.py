@@ -41,7 +41,7 @@ ARM_FLOORS = {  # of the rooms in mycobot_scripts
 LONGEST = 350  # lines of a file
 MOST_FILES = 12  # of a room, beside its door
 CROWDED = {  # rooms that have more, until they have inner rooms
-    *("mycobot_scripts.demos", "mycobot_scripts.stand_in"),
+    "mycobot_scripts.stand_in",
 }
 OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm", "zarr"}  # packages of the extras
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}

@@ -27,7 +27,7 @@ from evaluation.settings import Settings
 from model_runs import part_lengths
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution
 from mycobot_scripts.demos.journal import free_episode, list_journals
-from mycobot_scripts.demos.policy_runs import Parts, RunView, open_actors, speed_limits, trained_fps
+from mycobot_scripts.demos.policy_runs.parts import Parts, RunView, open_actors, speed_limits, trained_fps
 from mycobot_scripts.kinematics.units import on_the_wire
 from policy import save_policy
 

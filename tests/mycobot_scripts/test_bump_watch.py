@@ -5,7 +5,7 @@ import pytest
 from scenery import make_scene, seen, with_noise
 
 from cameras.placement import PlacementLimits
-from mycobot_scripts.demos.bump_watch import LOOKS, BumpWatch
+from mycobot_scripts.demos.policy_runs.bump_watch import LOOKS, BumpWatch
 
 SCENE = make_scene()
 BUMP = {"shift": (8.0, 0.0), "degrees": 2.0}

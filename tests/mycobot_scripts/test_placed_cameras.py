@@ -18,7 +18,7 @@ from episodes.folders import episode_path
 from episodes.frames import JpegFrames
 from mycobot_scripts import check_arm
 from mycobot_scripts.checks.placement_checks import check_placements, find_references
-from mycobot_scripts.demos.placed_cameras import PlacedCameras, PlacementConfig
+from mycobot_scripts.demos.policy_runs.placed_cameras import PlacedCameras, PlacementConfig
 from mycobot_scripts.robot.arm_file import ArmFile, arm_references, keep_references
 from mycobot_scripts.robot.cameras.camera import Camera
 from mycobot_scripts.robot.session import RobotConfig, twin_flags

@@ -8,7 +8,7 @@ from constants import get_task
 from episodes.episode import Episode
 from evaluation.episode_loop import Steps, rollout
 from mycobot_scripts.demos.journal import list_journals
-from mycobot_scripts.demos.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
+from mycobot_scripts.demos.policy_runs.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
 from mycobot_scripts.robot.operator.jog import JOINT_SPEED, Jog
 from mycobot_scripts.robot.operator.person import Operator
 from mycobot_scripts.robot.session import as_recorded

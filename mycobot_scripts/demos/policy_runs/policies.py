@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from actors import RemoteActor
 from cameras import Reference, stored_references
 from evaluation import Settings, content_version
-from mycobot_scripts.demos.policy_runs import check_fit, open_actors, speed_limits
-from mycobot_scripts.demos.run_flags import ModelRunsConfig
+from mycobot_scripts.demos.policy_runs.flags import ModelRunsConfig
+from mycobot_scripts.demos.policy_runs.parts import check_fit, open_actors, speed_limits
 from mycobot_scripts.robot import Setup
 from tasks import Task
 

@@ -13,13 +13,13 @@ from common import command_line
 from constants import Stream
 from disturbances import LOOK, MODEL, Disturbed, read_set
 from evaluation import Outcome, rollout
-from mycobot_scripts.demos.bump_watch import BumpWatch
 from mycobot_scripts.demos.journal import free_episode
-from mycobot_scripts.demos.placed_cameras import PlacedCameras
-from mycobot_scripts.demos.policy_runs import Guarded, Parts, RunView
+from mycobot_scripts.demos.policy_runs.bump_watch import BumpWatch
+from mycobot_scripts.demos.policy_runs.flags import ModelRunsConfig
+from mycobot_scripts.demos.policy_runs.parts import Guarded, Parts, RunView
+from mycobot_scripts.demos.policy_runs.placed_cameras import PlacedCameras
+from mycobot_scripts.demos.policy_runs.takeover import Corrections, TakeOver, WithCorrections
 from mycobot_scripts.demos.recording import Recording
-from mycobot_scripts.demos.run_flags import ModelRunsConfig
-from mycobot_scripts.demos.takeover import Corrections, TakeOver, WithCorrections
 from mycobot_scripts.robot import STOP_KEY, Session, as_recorded, keys_for
 from mycobot_scripts.safety import SpeedFilter
 from mycobot_scripts.wire import clock

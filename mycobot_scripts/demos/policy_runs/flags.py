@@ -8,7 +8,7 @@ from pathlib import Path
 from common import cli
 from disturbances import HELP, read_set
 from evaluation import ARM, MOST_STEPS, ExecutionConfig
-from mycobot_scripts.demos.placed_cameras import PlacementConfig
+from mycobot_scripts.demos.policy_runs.placed_cameras import PlacementConfig
 from teleop import DEVICES
 
 

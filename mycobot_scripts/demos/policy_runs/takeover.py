@@ -29,7 +29,7 @@ COMMANDS = COMMON | {"give back": "give it back", "guide": "guide it by hand", "
 
 
 class InParts(Protocol):
-    """As `policy_runs.Parts`."""
+    """As `Parts`."""
 
     count: int
 
