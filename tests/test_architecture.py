@@ -40,9 +40,6 @@ ARM_FLOORS = {  # of the rooms in mycobot_scripts
 }
 LONGEST = 350  # lines of a file
 MOST_FILES = 12  # of a room, beside its door
-CROWDED = {  # rooms that have more, until they have inner rooms
-    "mycobot_scripts.stand_in",
-}
 OPTIONAL = {"rerun", "pyarrow", "av", "pygame", "timm", "zarr"}  # packages of the extras
 SIMULATOR = {"mujoco", "dm_control", "dm_env", "gym_aloha"}
 ARM = {"pymycobot"}
@@ -175,7 +172,7 @@ def test_files_are_short_and_rooms_hold_few():
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
     doors = {name for name in FILES if FILES[name].name == "__init__.py"}
     counts = Counter(name.rpartition(".")[0] for name in FILES if name not in doors)
-    assert {room for room in doors if counts[room] > MOST_FILES} == CROWDED
+    assert {room for room in doors if counts[room] > MOST_FILES} == set()
 
 
 # --- floors

@@ -127,11 +127,11 @@ class TwinHandle:
         self.close()
 
     def state(self) -> dict[str, Any]:
-        """How the episode stands: reward, success, case, choice, qpos and so on (`twin_state.TwinState`)."""
+        """How the episode stands: reward, success, case, choice, qpos and so on (`TwinState`)."""
         return self._request("state")
 
     def reset(self, **start: Any) -> dict[str, Any]:
-        """Begin an episode (`POST /reset` in twin_http.py); returns the state. ValueError if refused."""
+        """Begin an episode (`POST /reset` of twin/server.py); returns the state. ValueError if refused."""
         return self._request("reset", {name: _plain(value) for name, value in start.items()})
 
     def knock_loose(self, seed: int, index: int) -> dict[str, Any]:

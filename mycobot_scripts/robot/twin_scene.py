@@ -68,7 +68,7 @@ class TwinScene:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The twin's newest state: `twin_state.TwinState`."""
+        """The twin's newest state: `TwinState`."""
         return self._state
 
     @property

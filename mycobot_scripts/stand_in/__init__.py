@@ -11,9 +11,7 @@ __getattr__, __dir__, __all__ = open_door(
         "leader": ("Motion", "StandInLeader"),
         "motion": ("SPEED_AT_20",),
         "served_port": ("READ_TIME", "WRITE_TIME"),
-        "simulated_arm": ("SimulatedArm",),
-        "twin_http": ("TwinServer",),
+        "twin": ("SimulatedArm", "TwinServer", "TwinWorld"),
         "wires": ("PtyWire", "TcpWire"),
-        "world": ("TwinWorld",),
     },
 )

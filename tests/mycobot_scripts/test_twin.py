@@ -28,8 +28,8 @@ from mycobot_scripts.kinematics.units import to_degrees
 from mycobot_scripts.robot.twin_client import TWIN, start_twin
 from mycobot_scripts.safety.limits import Limits
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.twin_state import Changes
-from mycobot_scripts.stand_in.world import TwinWorld
+from mycobot_scripts.stand_in.twin.state import Changes
+from mycobot_scripts.stand_in.twin.world import TwinWorld
 from sim_env import make_sim_env
 from teleop.pilot import Pacer
 

@@ -16,9 +16,9 @@ from emulated import eventually
 from constants import MYCOBOT, Stream, get_task
 from mycobot_scripts.kinematics.geometry import forward
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.feeds import CameraFeed
-from mycobot_scripts.stand_in.twin_http import TwinServer
-from mycobot_scripts.stand_in.twin_state import TwinState
+from mycobot_scripts.stand_in.twin.feeds import CameraFeed
+from mycobot_scripts.stand_in.twin.server import TwinServer
+from mycobot_scripts.stand_in.twin.state import TwinState
 
 TASK = get_task("sim_mycobot320_choose_scripted")
 STATE = TwinState(0, 0, 3, False, None, 0, None, None, [0.0] * 7, 0.7, False, [0.0] * 14, 1.5, 0.0, 0.0, 0)

@@ -22,9 +22,9 @@ from constants import IMAGE_SIZE
 from disturbances import changed, look_of, room_look
 from mycobot_scripts.stand_in.body import ALL_JOINTS, BodyState
 from mycobot_scripts.stand_in.faults import Faults
-from mycobot_scripts.stand_in.feeds import CameraFeed
-from mycobot_scripts.stand_in.simulated_arm import SimulatedArm
-from mycobot_scripts.stand_in.twin_state import UNCHANGED, Changes, TwinState
+from mycobot_scripts.stand_in.twin.feeds import CameraFeed
+from mycobot_scripts.stand_in.twin.simulated_arm import SimulatedArm
+from mycobot_scripts.stand_in.twin.state import UNCHANGED, Changes, TwinState
 from mycobot_scripts.wire import clock
 from sim_env import make_sim_env
 from tasks import Task, mujoco

@@ -3,7 +3,7 @@
 GET /              a page with all cameras and the state
 GET /<camera>      the stream, multipart/x-mixed-replace; every part tells its length and its time
 GET /<camera>.jpg  one picture
-GET /state         JSON: reward, success, case, qpos and so on (`twin_state.TwinState`)
+GET /state         JSON: reward, success, case, qpos and so on (`TwinState`)
 POST /reset        JSON {"env_state": [...]}, or {"seed", "index", "stream"} as evaluations draw starts, and
                    {"case"}; {"arm": false} leaves the arm where it is; {"disturb": {"words": ["mass=strong"],
                    "seed", "rollout"}} changes physics and look of this episode. Answers the state.
@@ -32,10 +32,10 @@ from disturbances import LOOK, MODEL, read_set
 from mycobot_scripts.kinematics import JOINTS, forward, solve
 from mycobot_scripts.robot import axes_in_picture
 from mycobot_scripts.safety import HARD_LIMITS
-from mycobot_scripts.stand_in.feeds import CameraFeed
 from mycobot_scripts.stand_in.firmware import Firmware
-from mycobot_scripts.stand_in.twin_state import Changes, as_json
-from mycobot_scripts.stand_in.world import TwinWorld
+from mycobot_scripts.stand_in.twin.feeds import CameraFeed
+from mycobot_scripts.stand_in.twin.state import Changes, as_json
+from mycobot_scripts.stand_in.twin.world import TwinWorld
 from mycobot_scripts.wire import clock
 from tasks import Task
 
