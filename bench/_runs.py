@@ -40,6 +40,7 @@ class Row:
     record: str = ""  # flags of record_sim_episodes.py; {seed}, here and in `multiply`, stands for the seed
     edit: str | None = None  # command of edit_episodes.py that the episodes go through
     multiply: str | None = None  # flags of that command, whose episodes are trained on as well
+    beside: bool = True  # the episodes that were multiplied are trained on too
     has_prior: bool = False  # a prior over the policy's codes is trained after it
     episodes: int = 50  # demonstrations
     rollouts: int = 200
@@ -96,7 +97,7 @@ class Runs:
         more = folder.with_name(slug(f"{folder.name} {multiply}"))
         flags = (*shlex.split(multiply), *(("--num_episodes", 2) if self.quick else ()))
         run_script("edit_episodes.py", "multiply", "--dataset_dir", folder, "--output_dir", more, *flags)
-        return [folder, more]
+        return [folder, more] if row.beside else [more]
 
     def recorded(self, row: Row) -> Path:
         """Folder of the row's episodes, recorded and edited."""

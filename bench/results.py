@@ -152,6 +152,10 @@ def human_rows() -> dict[str, Row]:
         many = f"{label}, human, multiplied"
         rows[many] = replace(plain, multiply="--num_episodes 200")
         rows[f"{many}, query every 50"] = Row(task, evaluate="--query_every 50", policy=many)
+        for way, how in {"steady": "--steady", "one way": "--steady --ways 1"}.items():
+            train, more = f"{SMALL}{near} --num_steps 3000", f"--num_episodes 200 {how}"
+            made = Row(task, train, record=record, multiply=more, beside=False, episodes=count)
+            rows[f"{label}, human, {way}"] = made
         features = f"{{policies}}/{slug(f'{label}, human')}/{LAST}"
         rows[f"{label}, human, VINN"] = Row(
             task, f"{VINN_ON} {features}{near}", needs=f"{label}, human", record=record, episodes=count

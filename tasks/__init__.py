@@ -58,6 +58,7 @@ __getattr__, __dir__, __all__ = open_door(
             "check_reach",
             "lay_paths",
             "missed_waypoints",
+            "smooth",
             "styled",
         ),
         "projection": (

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, loa
 from dataset_tools.multiplied.retold import arms_midway, distance, retell
 from dataset_tools.multiplied.source_checks import check_sources
 from dataset_tools.multiplied.sources import Source, read_source
+from dataset_tools.multiplied.steady import steady
 from dataset_tools.plans import HISTORY
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
 from evaluation import (
@@ -79,6 +81,17 @@ class MultiplyFlags(FolderFlags, Workers):
         least=0,
         most=1,
     )
+    steady: bool = cli.flag(
+        False,
+        "repeat the demonstrations as a steady hand gives them: all at one speed, without pauses, tremor and "
+        "missed grasps",
+    )
+    ways: int | None = cli.flag(
+        None,
+        "demonstrations of each case that are repeated, the shortest ones, and others only where these fail; "
+        "all if not given",
+        least=1,
+    )
     render_quality: str = quality_flag()
     randomize: str | None = randomize_flag()
     looks: str = looks_flag()
@@ -112,13 +125,22 @@ class Job:
     def nearest(self, start: np.ndarray, case: int) -> list[Source]:
         """The sources to try from a start (P * 7,), in this order."""
         fitting = [source for source in self.sources if source.case == case]
-        return sorted(fitting, key=lambda source: distance(source.start, start))[: self.flags.attempts]
+        fitting.sort(key=lambda source: len(source.watched.commands))
+        first = {source.name for source in fitting[: self.flags.ways]}
+        near = sorted(fitting, key=lambda source: (source.name not in first, distance(source.start, start)))
+        return near[: self.flags.attempts]
 
-    def midway(self, index: int) -> np.ndarray | None:
-        """Where the arms (D,) begin a new episode, if that is in the middle of another attempt."""
+    def midways(self, index: int) -> Iterator[np.ndarray | None]:
+        """Where the arms (D,) may begin a new episode: None for their start poses, or the middle of another
+        attempt, each time of a different one.
+        """
         rng = np.random.default_rng([self.flags.seed, Stream.MULTIPLY_MIDWAY, index])
-        if rng.random() >= self.flags.begin_midway:
-            return None
+        is_midway = rng.random() < self.flags.begin_midway
+        while True:
+            yield self._midway(rng) if is_midway else None
+
+    def _midway(self, rng: np.random.Generator) -> np.ndarray:
+        """The arms (D,) at a moment of an attempt that succeeds."""
         for _ in range(MAX_STARTS):
             source = self.sources[rng.integers(len(self.sources))]
             state = arms_midway(self.environment(), self.task, source, rng)
@@ -142,8 +164,7 @@ def make_episode(job: Job, index: int) -> Made:
         seeds = (flags.seed, Stream.MULTIPLY_LOOKS, index)
         env.set_looks(LookPlan(seeds, LEVELS[flags.looks], job.looks_hold))
     rng, case, tried = np.random.default_rng([flags.seed, Stream.MULTIPLY, index]), job.case(index), []
-    midway = job.midway(index)
-    for _ in range(MAX_STARTS):
+    for midway in islice(job.midways(index), MAX_STARTS):
         start = sample_start(task, rng, case)
         for source in job.nearest(start, case):
             driven = retell(env, task, source, start, midway)
@@ -216,6 +237,8 @@ def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:
     sources = [read[path] for path in paths if read[path] is not None]
     if not sources:
         raise ValueError(f"none of {len(paths)} demonstrations succeeds in {job.task.name} when replayed")
+    if job.flags.steady:
+        sources = steady(sources, job.task.fps)
     failed = [path.stem for path in paths if read[path] is None]
     if failed:
         print(f"left out, as their replay fails: {', '.join(failed)}")
@@ -279,7 +302,7 @@ def outcome(job: Job, made: Sequence[Made]) -> str:
         own = [each for each in tried if each[0] == source.name]
         lines += [f"{source.name}: {_rate(own)}"] if own else []
     if len(lines) < len(job.sources):
-        lines.append(f"{len(job.sources) - len(lines)} others were never the nearest")
+        lines.append(f"{len(job.sources) - len(lines)} others were not needed")
     if job.task.strict_label:
         strict = sum(one.strict_success for one in made)
         lines.append(f"{job.task.strict_label}: {strict} of the {len(made)} kept")
@@ -307,7 +330,8 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
-    no_matter |= {"begin_midway"} if not flags.begin_midway else set()  # folders of before the flag go on
+    newer = ("begin_midway", "steady", "ways")
+    no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
     sources = {str(path): file_identity(path) for path in paths}
     return json.loads(json.dumps({"command": "multiply", "flags": own, "sources": sources}))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from episodes.folders import list_episodes, source_name
 from episodes.hdf5 import read_header
 
 MIRRORED = "mirror"  # in the name of a folder or file of mirrored episodes (ACT++: utils.py)
+MANY = 1 / 3  # of a folder's episodes: what so many were made of does not validate, as they would be left out
 
 
 def list_datasets(
@@ -46,13 +48,18 @@ def list_datasets(
     return [paths for paths, _ in kept], [weight / total for _, weight in kept]
 
 
-def split_episodes(paths: Sequence[Path], train_ratio: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Training and validation episodes: a random split, at least one each."""
+def split_episodes(
+    paths: Sequence[Path], train_ratio: float, seed: int, needed: Collection[str] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Training and validation episodes: a random split, at least one each; `needed` ones (names as
+    `source_name` gives them) validate only if there are no others.
+    """
     if len(paths) < 2:
         raise ValueError(
             f"{paths[0].parent} holds {len(paths)} episode; at least 2 are needed, one of them to validate"
         )
     order = np.random.default_rng(seed).permutation(len(paths))
+    order = np.array(sorted(order, key=lambda i: source_name(paths[i]) not in needed))
     n_train = min(max(round(train_ratio * len(paths)), 1), len(paths) - 1)
     train, validation = np.sort(order[:n_train]), np.sort(order[n_train:])
     return [paths[i] for i in train], [paths[i] for i in validation]
@@ -62,16 +69,27 @@ def split_datasets(
     datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int
 ) -> tuple[list[list[Path]], list[Path]]:
     """Training episodes of each folder, and validation episodes, which are of the first one alone."""
-    first, validation = split_episodes(datasets[0], train_ratio, seed)
-    return [first, *(not_made_of(validation, paths) for paths in datasets[1:])], validation
+    made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in datasets[1:]]
+    counts = [Counter(sources).items() for sources in made_of]
+    needed = {name for each in counts for name, count in each if count > MANY * sum(n for _, n in each)}
+    first, validation = split_episodes(datasets[0], train_ratio, seed, needed)
+    others = zip(datasets[1:], made_of, strict=True)
+    return [first, *(not_made_of(validation, *other) for other in others)], validation
 
 
-def not_made_of(sources: Sequence[Path], paths: Sequence[Path]) -> list[Path]:
-    """Those of a folder's episodes that were not made of `sources` (`edit_episodes.py multiply`): on these, a
-    policy that is trained on the others is validated. ValueError if there are none.
+def not_made_of(validation: Sequence[Path], paths: Sequence[Path], made_of: Sequence[str]) -> list[Path]:
+    """Those of a folder's episodes that were made of none that validates (`edit_episodes.py multiply`).
+
+    Args:
+        validation: the episodes that validate.
+        paths: the folder's episodes.
+        made_of: the name of what each was made of, as `source_name` gives it; "" of others.
+
+    Raises:
+        ValueError: all were.
     """
-    names = {source_name(path) for path in sources}
-    others = [path for path in paths if read_header(path)[0].get("source") not in names]
+    names = {source_name(path) for path in validation}
+    others = [path for path, source in zip(paths, made_of, strict=True) if source not in names]
     if not others:
         raise ValueError(
             f"all episodes of {paths[0].parent} were made of {', '.join(sorted(names))}, which validates; "

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = open_door(
             "along",
             "lay_paths",
         ),
-        "style_paths": ("styled",),
+        "style_paths": ("smooth", "styled"),
         "styles": ("STYLES",),
         "style_ranges": (
             "ApproachRanges",

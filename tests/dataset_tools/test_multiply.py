@@ -363,6 +363,24 @@ def test_new_episodes_begin_midway_go_back_and_succeed(multiply, twin, tmp_path)
     assert len(set(told)) == 2, some
 
 
+def test_where_arms_begin_midway_is_drawn_anew_with_each_start(twin, monkeypatch):
+    job, begun, saved = Job(TWIN, (), MultiplyFlags(output_dir="", begin_midway=1)), [], []
+    job = replace(job, sources=tuple(multiplying.read_sources(job, list_episodes(twin))))
+
+    def fail_twice(env, task, source, start, midway=None):
+        driven = retell(env, task, source, start, midway)
+        if midway is not None and not any(midway is each for each in begun):
+            begun.append(midway)
+        return driven if midway is None or len(begun) > 2 else None
+
+    monkeypatch.setattr(multiplying, "retell", fail_twice)
+    monkeypatch.setattr(multiplying, "save", lambda *args: saved.append(args[-1]))
+    multiplying.make_episode(job, 0)
+    assert len(begun) >= 3 and saved[0] is begun[-1]
+    assert not np.array_equal(begun[0], begun[1]) and not np.array_equal(begun[1], begun[2])
+    np.testing.assert_array_equal(begun[0], next(job.midways(0)))
+
+
 def test_pictures_belong_to_the_moment(twin, tmp_path):
     """The saved pictures are those of a replay of the saved actions."""
     path = list_episodes(twin)[0]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from synthetic import make_episode, make_small
 
-from episodes import episode_path, source_name
-from episodes.selection.splits import not_made_of
+from episodes import episode_path, list_episodes, source_name
+from episodes.selection.splits import not_made_of, split_datasets
 from training.feeding import joint_offset, load_data
 from training.flags import FeedConfig
 
@@ -40,4 +40,16 @@ def test_a_policy_is_not_trained_on_what_was_made_of_its_validation_episodes(tmp
     assert not held_out & {source_name(path) for path in data.train.paths}
     assert not held_out & {episode.source for episode in data.train.episodes}
     with pytest.raises(ValueError, match="many were made of few/episode_0, which validates"):
-        not_made_of([episode_path(few, 0)], [episode_path(many, 0), episode_path(many, 4)])
+        not_made_of([episode_path(few, 0)], [episode_path(many, 0), episode_path(many, 4)], names[:1] * 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_much_was_made_of_does_not_validate(tmp_path, seed):
+    rng, few, many = np.random.default_rng(0), tmp_path / "few", tmp_path / "many"
+    for number in range(4):
+        make_episode(rng).save(episode_path(few, number))
+        name = source_name(episode_path(few, 3 if number < 3 else 0))
+        replace(make_episode(rng), source=name).save(episode_path(many, number))
+    [first, made], validation = split_datasets([list_episodes(few), list_episodes(many)], 0.5, seed)
+    assert episode_path(few, 3) in first and len(validation) == len(first) == 2
+    assert len(made) == 4 - (episode_path(few, 0) in validation)
