@@ -5,10 +5,8 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "multiplying": (
-            "MultiplyFlags",
-            "multiply",
-        ),
+        "job": ("MultiplyFlags",),
+        "multiplying": ("multiply",),
         "retold": (
             "distance",
             "retell",

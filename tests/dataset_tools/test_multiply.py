@@ -18,7 +18,8 @@ import edit_episodes as script
 from common import cli
 from constants import TASKS, Stream, get_task
 from dataset_tools.multiplied import multiplying, sources
-from dataset_tools.multiplied.multiplying import Job, MultiplyFlags, make_missing
+from dataset_tools.multiplied.job import Job, MultiplyFlags
+from dataset_tools.multiplied.multiplying import make_missing
 from dataset_tools.multiplied.retold import Move, Retold, distance, retell
 from dataset_tools.multiplied.sources import Part, Source, Watched, cut, read_source
 from dataset_tools.plans import HISTORY

@@ -10,6 +10,7 @@ import edit_episodes as script
 from common import cli
 from constants import Stream, get_task
 from dataset_tools.multiplied import multiplying
+from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.sources import Source, Watched, cut, read_source
 from dataset_tools.multiplied.steady import steady
@@ -155,7 +156,7 @@ def test_so_many_ways_are_repeated_and_others_only_where_they_fail():
         sources.append(replace(source, name=str(number), start=start))
 
     def tried(**flags):
-        job = multiplying.Job(TWIN, (), multiplying.MultiplyFlags(output_dir="", **flags), tuple(sources))
+        job = Job(TWIN, (), MultiplyFlags(output_dir="", **flags), tuple(sources))
         return [source.name for source in job.nearest(sources[0].start.ravel(), 0)]
 
     assert tried() == ["0", "2", "3"]
