@@ -123,7 +123,8 @@ class Evening:
         """Many of the few, in rooms that change."""
         midway = ("--begin_midway", self.size.recovering)
         flags = ("--num_episodes", self.size.multiplied, *STEADY, *midway, *LOOKS)
-        where = ("--dataset_dir", "real", "--output_dir", "many", *flags)
+        stands = ("--clicks", "shown_clicks.json")  # the same four points of the table, in all pictures
+        where = ("--dataset_dir", "real", "--output_dir", "many", *flags, *stands)
         return self.edit("multiply", "multiply", *where, finds=r"^in all: (.*)")
 
     def examine(self, folder: str) -> Iterator[Step]:

@@ -13,6 +13,7 @@ from constants import Stream
 from dataset_tools.edits import FolderFlags, episodes_flag
 from dataset_tools.multiplied.retold import arms_midway, distance
 from dataset_tools.multiplied.sources import Source
+from dataset_tools.multiplied.standing import Standing
 from evaluation import environment, hold_looks_flag, looks_flag, quality_flag, randomize_flag
 from tasks import Task
 
@@ -61,6 +62,11 @@ class MultiplyFlags(FolderFlags, Workers):
     randomize: str | None = randomize_flag()
     looks: str = looks_flag()
     hold_looks: int = hold_looks_flag()
+    clicks: str | None = cli.flag(
+        None,
+        "file that the page of `edit_episodes.py clicks` saves, with four points of the table: the simulated "
+        "camera is put where they say that the real one stands, and looks vary about that; needs --randomize",
+    )
     dry_run: bool = cli.flag(False, "say where the demonstrations would be cut, and write nothing")
 
 
@@ -72,6 +78,7 @@ class Job:
     cameras: tuple[str, ...]
     flags: MultiplyFlags
     sources: tuple[Source, ...] = ()
+    standing: Standing | None = None  # where a camera is put
 
     @property
     def looks_hold(self) -> int:
@@ -80,7 +87,10 @@ class Job:
 
     def environment(self) -> Any:
         """This process's environment."""
-        return environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
+        env = environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
+        if self.standing is not None:
+            self.standing.put(env.env)
+        return env
 
     def case(self, index: int) -> int:
         """Number of a new episode's case: those of the sources take turns."""

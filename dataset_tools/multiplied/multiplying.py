@@ -22,6 +22,7 @@ from common import (
     Workers,
     check_folder,
     check_whole,
+    choose,
     cli,
     complete_file,
     file_identity,
@@ -35,6 +36,7 @@ from dataset_tools.multiplied.job import MAX_STARTS, Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.source_checks import check_sources
 from dataset_tools.multiplied.sources import Source, read_source
+from dataset_tools.multiplied.standing import Standing
 from dataset_tools.multiplied.steady import steady
 from dataset_tools.plans import HISTORY
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
@@ -42,6 +44,7 @@ from evaluation import (
     check_looks,
     check_scene,
     close_environments,
+    environment,
     follow,
     run_episode,
 )
@@ -112,8 +115,11 @@ def multiply(flags: MultiplyFlags) -> None:
         raise ValueError(f"{flags.dataset_dir}: all {len(paths)} episodes failed, as their files say")
     cameras = flags.camera_names or tuple(read_header(fit[0])[1])
     check_scene(task, cameras)
-    job = Job(task, cameras, flags)
+    standing = _standing(flags, cameras)
+    job = Job(task, cameras, flags, standing=standing)
     try:
+        if standing is not None:
+            print(standing.told(environment(task, flags.render_quality, True, True).env))
         if flags.dry_run:
             print_parts(replace(job, sources=tuple(read_sources(job, fit))))
             return
@@ -121,6 +127,17 @@ def multiply(flags: MultiplyFlags) -> None:
             make_missing(job, fit)
     finally:
         close_environments()
+
+
+def _standing(flags: MultiplyFlags, cameras: Sequence[str]) -> Standing | None:
+    """Where the clicks say that a camera stands; ValueError if that cannot be shown."""
+    if flags.clicks is None:
+        return None
+    if flags.randomize is None:
+        raise ValueError("--clicks puts a camera elsewhere, in looks that vary about that; add --randomize")
+    standing = Standing.clicked(flags.clicks)
+    choose(f"camera of {flags.clicks}", standing.camera, cameras)
+    return standing
 
 
 def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:
@@ -229,8 +246,10 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
-    newer = ("begin_midway", "steady", "ways")
+    newer = ("begin_midway", "steady", "ways", "clicks")
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
+    if flags.clicks is not None:
+        own["clicks"] = file_identity(Path(flags.clicks))
     sources = {str(path): file_identity(path) for path in paths}
     return json.loads(json.dumps({"command": "multiply", "flags": own, "sources": sources}))

@@ -5,10 +5,12 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
+        "click_file": ("read_points",),
         "click_page": (
             "ClicksFlags",
             "clicks",
         ),
+        "finding": ("matrix_from_points",),
         "placing": (
             "PlacesFlags",
             "places",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common import choose, from_plain
@@ -62,6 +62,21 @@ def read_clicks(path: str, episodes: Collection[str], props: Collection[str]) ->
     """The clicks in a file, in these episodes and of these props; FileNotFoundError, or ValueError that says
     what is wrong.
     """
+    clicks = _content(path)
+    _check(path, clicks, episodes, props)
+    return clicks
+
+
+def read_points(path: str) -> Clicks:
+    """The four points of the table in a file of clicks, and nothing else of it; errors as `read_clicks`."""
+    clicks = replace(_content(path), props={})
+    if not clicks.points:
+        raise ValueError(f"{path}: no points of the table were clicked; mark {POINTS} on the page")
+    _check(path, clicks, (), ())
+    return clicks
+
+
+def _content(path: str) -> Clicks:
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"there is no file of clicks {path}; the page that edit_episodes.py clicks makes saves one"
@@ -71,8 +86,13 @@ def read_clicks(path: str, episodes: Collection[str], props: Collection[str]) ->
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file of clicks ({error})") from None
     try:
-        clicks = from_plain(Clicks, content)
+        return from_plain(Clicks, content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _check(path: str, clicks: Clicks, episodes: Collection[str], props: Collection[str]) -> None:
+    try:
         clicks.check(episodes, props)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return clicks

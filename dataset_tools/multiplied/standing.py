@@ -1,0 +1,71 @@
+"""Where a real camera stands, by four points of the table in its pictures: the simulated one is put there.
+
+Looks vary about where the scene has a camera. A real one stands elsewhere, perhaps at the border of that, and
+a policy that was trained on simulated pictures sees less exactly there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from constants import IMAGE_SIZE
+from dataset_tools.regions import matrix_from_points, read_points
+from tasks import camera_pose
+
+if TYPE_CHECKING:  # it opens OpenGL
+    from sim_env import SimEnv
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A camera's pose in the world, and how much it sees."""
+
+    camera: str
+    axes: np.ndarray  # (3, 3), its columns point to the picture's right and upper edge, and to the viewer
+    place: np.ndarray  # (3,), m
+    fovy: float  # degrees from below to above
+
+    @classmethod
+    def clicked(cls, path: str) -> Standing:
+        """The camera in whose pictures four points of the table were clicked; ValueError if none fits."""
+        clicks = read_points(path)
+        size = clicks.size or IMAGE_SIZE
+        pixels, places = (np.array([getattr(p, name) for p in clicks.points]) for name in ("pixel", "place"))
+        return cls.of(clicks.camera, matrix_from_points(pixels, places, 0.0, size), size)
+
+    @classmethod
+    def of(cls, camera: str, matrix: np.ndarray, image_size: tuple[int, int]) -> Standing:
+        """From a matrix (3, 4) as `matrix_from_points` gives it, of pictures (H, W)."""
+        height, width = image_size
+        rays = matrix - np.outer([(width - 1) / 2, (height - 1) / 2, 0], matrix[2])
+        focal = np.linalg.norm(rays[:2, :3], axis=1).mean() / np.linalg.norm(matrix[2, :3])  # pixels
+        rays = rays / np.array([[focal], [focal], [1.0]])
+        left, _, right = np.linalg.svd(rays[:, :3])
+        turn = left @ right  # the nearest rotation
+        place = -np.linalg.solve(rays[:, :3], rays[:, 3])
+        fovy = float(np.degrees(2 * np.arctan(height / 2 / focal)))
+        return cls(camera, turn.T * [1, -1, -1], place, fovy)
+
+    def move(self, env: SimEnv) -> tuple[np.ndarray, np.ndarray]:
+        """From where the scene has the camera: shift (m) and turn (rad), in its own frame."""
+        axes, place = camera_pose(env.physics, self.camera), env.physics.named.data.cam_xpos[self.camera]
+        return axes.T @ (self.place - place), cv2.Rodrigues(axes.T @ self.axes)[0].ravel()
+
+    def put(self, env: SimEnv) -> None:
+        """Put the simulated camera there, until the environment is closed. It must have looks."""
+        env.task.looks.bumps[self.camera] = self.move(env)
+        env.physics.named.model.cam_fovy[self.camera] = self.fovy
+
+    def told(self, env: SimEnv) -> str:
+        """In words, from where the scene has it."""
+        shift, turn = self.move(env)
+        far, angle = 1000 * np.linalg.norm(shift), np.degrees(np.linalg.norm(turn))
+        own = float(env.physics.named.model.cam_fovy[self.camera])
+        return (
+            f"{self.camera} stands {far:.0f} mm and {angle:.1f} degrees from where the scene has it; it sees "
+            f"{self.fovy:.1f} degrees from below to above, the scene's {own:.1f}"
+        )
