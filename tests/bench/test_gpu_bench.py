@@ -38,6 +38,7 @@ def run(folder, *flags):
     return done, rows, [line for line in lines if line.startswith("|")]
 
 
+@pytest.mark.slow  # a minute
 def test_a_dry_run_goes_through_every_section(tmp_path, gpu):
     done, rows, table = run(tmp_path, "--tiny", "--out", "rows.jsonl")
     assert [row for row in rows if "error" in row] == [], done.stderr

@@ -112,7 +112,9 @@ def test_what_a_backend_lacks(monkeypatch, backend):
     with pytest.raises(ValueError, match=f"--backend is {backend}; --onscreen_render"):
         Workers(backend=backend).check_workers(onscreen=True)
     monkeypatch.setattr(parallel.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=f"needs the package {PACKAGES[backend]}: pip install '?{backend}"):
+    with pytest.raises(
+        ImportError, match=f'needs the package {PACKAGES[backend]}: pip install ["]?{backend}'
+    ):
         Workers(backend=backend).check_workers()
 
 

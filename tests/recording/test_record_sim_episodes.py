@@ -133,7 +133,10 @@ def test_every_command_of_the_pages_is_understood(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "record", lambda config, task: None)
     start = sample_start(TRANSFER, np.random.default_rng(0))
-    write_starts(tmp_path / "next_starts.json", TRANSFER, [prop.name for prop in TRANSFER.props], [start])
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    write_starts(
+        tmp_path / "runs/demo/next_starts.json", TRANSFER, [prop.name for prop in TRANSFER.props], [start]
+    )
     monkeypatch.setattr(parallel.importlib.util, "find_spec", lambda name: "there")
     for command in commands:
         flags = shlex.split(re.sub(r"<[^>]*>", "folder", command.split("`")[0]), comments=True)
