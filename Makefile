@@ -19,7 +19,7 @@ demo: setup ## record 50 demonstrations, train on them, evaluate from 50 unseen 
 demo-twin: setup ## teach a myCobot 320 where to put a cube, and run it on the arm's twin
 	$(RUN) demo.py --twin
 
-# A worker more than the usual two cores: tests of the arm wait for real time, a quarter of the whole.
+# Two workers, also on more cores: tests of the arm run in real time, and kill and time processes.
 test: setup lint ## lint and tests
 	$(RUN) -m pytest -n 2
 
