@@ -186,13 +186,20 @@ def _parts(watched: Watched, arm: int, gap: int) -> tuple[Part, ...]:
 
 def _touches(touched: np.ndarray) -> list[tuple[int, int, int]]:
     """(prop, first step, step after the last) of each touch in (T, P), by its first step."""
-    touches = []
-    for prop, column in enumerate(touched.T):
-        steps = np.flatnonzero(column)
-        for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
-            if len(run) >= LEAST_TOUCH:
-                touches.append((int(run[0]), prop, int(run[-1]) + 1))
+    touches = [
+        (start, prop, end)
+        for prop, column in enumerate(touched.T)
+        for start, end in stretches(column)
+        if end - start >= LEAST_TOUCH
+    ]
     return [(prop, start, end) for start, prop, end in sorted(touches)]
+
+
+def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
+    """(first step, step after the last) of each stretch in which flags (T,) bool are set."""
+    steps = np.flatnonzero(flags)
+    runs = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
+    return [(int(run[0]), int(run[-1]) + 1) for run in runs if len(run)]
 
 
 def _taken(watched: Watched, prop: int, start: int, end: int, gap: int) -> int | None:

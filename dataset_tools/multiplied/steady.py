@@ -6,13 +6,13 @@ mean of that. Of a demonstration only the way matters, and what happens on it; i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dataset_tools.multiplied.retold import blended, turned_by
-from dataset_tools.multiplied.sources import GAP, NEAR, PUSHED, Source, Watched, cut
+from dataset_tools.multiplied.sources import GAP, NEAR, PUSHED, Source, Watched, cut, stretches
 from tasks import RADIAN, smooth
 
 SLOWEST = 0.3  # of the speed, where a gripper opens or closes; it grows from there until NEAR
@@ -72,13 +72,11 @@ def _takes(watched: Watched, arm: int, stretch: slice) -> bool:
     return bool((touched & (watched.carried[stretch] | pushed)).any())
 
 
-def _closed(opening: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(first step, step behind the last) of each stretch in which a gripper closes, from wide open on."""
+def _closed(opening: np.ndarray) -> list[tuple[int, int]]:
+    """(first step, step after the last) of each stretch in which a gripper closes, from wide open on."""
     widest = opening.max()
-    steps = np.flatnonzero(opening < 0.95 * widest)
-    for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
-        if len(run) and opening[run].min() < OPEN * widest:
-            yield int(run[0]), int(run[-1]) + 1
+    narrower = stretches(opening < 0.95 * widest)
+    return [(begin, end) for begin, end in narrower if opening[begin:end].min() < OPEN * widest]
 
 
 def _changes(commands: np.ndarray) -> np.ndarray:

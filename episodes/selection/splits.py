@@ -70,8 +70,8 @@ def split_datasets(
 ) -> tuple[list[list[Path]], list[Path]]:
     """Training episodes of each folder, and validation episodes, which are of the first one alone."""
     made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in datasets[1:]]
-    counts = [Counter(sources).items() for sources in made_of]
-    needed = {name for each in counts for name, count in each if count > MANY * sum(n for _, n in each)}
+    counts = [(Counter(sources), MANY * len(sources)) for sources in made_of]
+    needed = {name for counter, many in counts for name, count in counter.items() if count > many}
     first, validation = split_episodes(datasets[0], train_ratio, seed, needed)
     others = zip(datasets[1:], made_of, strict=True)
     return [first, *(not_made_of(validation, *other) for other in others)], validation
