@@ -158,6 +158,8 @@ class Recorder:
     def record(self, index: int) -> bool:
         """Record episode `index`, as often as it takes; False if the person quits."""
         rng = start_rng(self._config.seed, index)
+        if self._config.drift:
+            self._session.scene.change(self._config.seed, index)
         attempt = late = 0
         while attempt < MAX_ATTEMPTS:
             self._wait_until_calm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class TwinScene:
     def __init__(self, twin: TwinHandle, task: Task) -> None:
         self._twin, self._task = twin, task
         self.start: np.ndarray | None = None  # (P * 7,) for the props; None: drawn at each reset
-        self.disturb: dict[str, Any] | None = None  # what changes the physics of the episodes that follow
+        self._changes: dict[str, Any] = {}  # of physics and look, in the episodes that follow
         self._state: dict[str, Any] = twin.state()
         self._knock: tuple[int, int] | None = None  # seed and number of the run whose first prop is taken
         self._lock, self._ending = threading.Lock(), threading.Event()
@@ -59,8 +60,11 @@ class TwinScene:
         is_home = start is None or np.allclose(start, ArmFile().home, atol=1e-3)
         with self._lock:
             self._knock = None
-            further = {} if self.disturb is None else {"disturb": self.disturb}
-            self._state = self._twin.reset(env_state=props, arm=bool(is_home), **further)
+            self._state = self._twin.reset(env_state=props, arm=bool(is_home), **self._changes)
+
+    def change(self, seed: int, index: int, disturbances: Sequence[str] = ()) -> None:
+        """Draw how light drifts, and what `disturbances` (words of --disturb) do, for episode `index`."""
+        self._changes = {"disturb": {"words": list(disturbances), "seed": seed, "rollout": index}}
 
     def knock_loose(self, seed: int, index: int) -> None:
         """Within a `PERIOD`, a hand takes the first prop away in run `index` (`TwinHandle.knock_loose`)."""

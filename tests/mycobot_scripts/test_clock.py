@@ -10,7 +10,7 @@ import pytest
 from constants import get_task
 from episodes.episode import Episode
 from mycobot_scripts import record_episodes
-from mycobot_scripts.robot.twin_client import start_twin
+from mycobot_scripts.robot.twin_client import TwinHandle, start_twin
 from mycobot_scripts.wire import clock
 
 
@@ -34,9 +34,13 @@ def test_a_slow_twin_simulates_less_in_the_same_time():
 
 def test_what_is_recorded_in_slow_motion_says_so_and_is_like_any_other(tmp_path, monkeypatch, capsys):
     flags = ["--robot", "twin", "--task_name", "sim_mycobot320_move_cube_scripted", "--num_episodes", "1"]
+    resets, reset = [], TwinHandle.reset
+    monkeypatch.setattr(TwinHandle, "reset", lambda *twin, **how: [resets.append(how), reset(*twin, **how)][1])
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        record_episodes.main([*flags, "--dataset_dir", str(tmp_path), "--pace", "0.4", "--stale", "5"])
+        more = ["--pace", "0.4", "--stale", "5", "--drift"]
+        record_episodes.main([*flags, "--dataset_dir", str(tmp_path), *more])
+    assert resets[-1]["disturb"] == {"words": [], "seed": 0, "rollout": 0}, "each episode has a drift of its own"
     said = capsys.readouterr().out
     assert "in slow motion (pace 0.4)" in said
     episode, task = Episode.load(tmp_path / "episode_0.hdf5"), get_task(flags[3])

@@ -151,7 +151,7 @@ class Runner:
         robot, seed = self._session.robot, self._config.seed
         words = [str(each) for each in self._applied if each.kind in (MODEL, LOOK)]
         if words or self._session.setup.config.drift:
-            self._session.scene.disturb = {"words": words, "seed": seed, "rollout": index}
+            self._session.scene.change(seed, index, words)
         return Disturbed(robot, self._task, self._applied, seed, index) if self._applied else robot
 
     def _start(self, index: int) -> np.random.Generator:
