@@ -18,9 +18,11 @@ __getattr__, __dir__, __all__ = open_door(
             "PARTS",
             "Ranges",
             "RoomRanges",
+            "SEEN_PIXELS",
             "TABLE_TOPS",
             "TableRanges",
             "only",
+            "set_seen",
         ),
         "opengl": (
             "check_fork",
@@ -64,6 +66,7 @@ __getattr__, __dir__, __all__ = open_door(
         "projection": (
             "camera_matrix",
             "camera_pose",
+            "matrix_of",
             "draw_axes",
             "picture_axes",
             "to_pixels",

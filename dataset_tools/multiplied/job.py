@@ -14,6 +14,7 @@ from dataset_tools.edits import FolderFlags, episodes_flag
 from dataset_tools.multiplied.retold import arms_midway, distance
 from dataset_tools.multiplied.sources import Source
 from dataset_tools.multiplied.standing import Standing
+from dataset_tools.multiplied.tabletop import Tabletop
 from evaluation import environment, hold_looks_flag, looks_flag, quality_flag, randomize_flag
 from tasks import Task
 
@@ -67,6 +68,12 @@ class MultiplyFlags(FolderFlags, Workers):
         "file that the page of `edit_episodes.py clicks` saves, with four points of the table: the simulated "
         "camera is put where they say that the real one stands, and looks vary about that; needs --randomize",
     )
+    seen_table: float = cli.flag(
+        0.5,
+        "with --clicks: share of the looks in which the table's top is that of the demonstrations' pictures",
+        least=0,
+        most=1,
+    )
     dry_run: bool = cli.flag(False, "say where the demonstrations would be cut, and write nothing")
 
 
@@ -79,6 +86,7 @@ class Job:
     flags: MultiplyFlags
     sources: tuple[Source, ...] = ()
     standing: Standing | None = None  # where a camera is put
+    tabletop: Tabletop | None = None  # how the table looks, in some of the looks
 
     @property
     def looks_hold(self) -> int:
@@ -88,8 +96,10 @@ class Job:
     def environment(self) -> Any:
         """This process's environment."""
         env = environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
-        if self.standing is not None:
+        if self.standing is not None and self.standing.camera not in env.env.task.looks.bumps:
             self.standing.put(env.env)
+            if self.tabletop is not None:
+                self.tabletop.put(env.env, self.flags.seen_table)
         return env
 
     def case(self, index: int) -> int:

@@ -38,6 +38,7 @@ from dataset_tools.multiplied.source_checks import check_sources
 from dataset_tools.multiplied.sources import Source, read_source
 from dataset_tools.multiplied.standing import Standing
 from dataset_tools.multiplied.steady import steady
+from dataset_tools.multiplied.tabletop import Tabletop
 from dataset_tools.plans import HISTORY
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
 from evaluation import (
@@ -119,7 +120,7 @@ def multiply(flags: MultiplyFlags) -> None:
     job = Job(task, cameras, flags, standing=standing)
     try:
         if standing is not None:
-            print(standing.told(environment(task, flags.render_quality, True, True).env))
+            job = replace(job, tabletop=_tabletop(job, fit))
         if flags.dry_run:
             print_parts(replace(job, sources=tuple(read_sources(job, fit))))
             return
@@ -138,6 +139,18 @@ def _standing(flags: MultiplyFlags, cameras: Sequence[str]) -> Standing | None:
     standing = Standing.clicked(flags.clicks)
     choose(f"camera of {flags.clicks}", standing.camera, cameras)
     return standing
+
+
+def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
+    """How the table looks in demonstrations, if it is to be shown; says that, and where the camera stands."""
+    env = environment(job.task, job.flags.render_quality, True, True).env
+    print(job.standing.told(env))
+    if not job.flags.seen_table:
+        return None
+    top = Tabletop.of(env, job.standing, paths)
+    share = job.flags.seen_table
+    print(f"the pictures show {top.seen:.0%} of the table; in {share:.0%} of the looks it is as it is there")
+    return top
 
 
 def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:
@@ -247,6 +260,8 @@ def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
     newer = ("begin_midway", "steady", "ways", "clicks")
+    if flags.clicks is None:
+        no_matter |= {"seen_table"}
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
     if flags.clicks is not None:

@@ -6,6 +6,8 @@ a policy that was trained on simulated pictures sees less exactly there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from constants import IMAGE_SIZE
 from dataset_tools.regions import matrix_from_points, read_points
-from tasks import camera_pose
+from tasks import camera_pose, matrix_of, mujoco
 
 if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
@@ -59,6 +61,32 @@ class Standing:
         """Put the simulated camera there, until the environment is closed. It must have looks."""
         env.task.looks.bumps[self.camera] = self.move(env)
         env.physics.named.model.cam_fovy[self.camera] = self.fovy
+
+    def matrix(self, image_size: tuple[int, int]) -> np.ndarray:
+        """As `tasks.camera_matrix`, (3, 4), for pictures (H, W)."""
+        return matrix_of(self.fovy, self.axes, self.place, image_size)
+
+    @contextmanager
+    def only(self, env: SimEnv) -> Iterator[None]:
+        """Inside, the scene itself has the camera there, whoever draws it."""
+        model, data = env.physics.model.ptr, env.physics.data.ptr
+        number = model.camera(self.camera).id
+        body = model.cam_bodyid[number]
+        turn, quat = data.xmat[body].reshape(3, 3).T, np.zeros(4)
+        mujoco.mju_mat2Quat(quat, (turn @ self.axes).ravel())
+        place = turn @ (self.place - data.xpos[body])
+        fixed = mujoco.mjtCamLight.mjCAMLIGHT_FIXED  # the scene's may look at a body
+        pose = {"cam_pos": place, "cam_quat": quat, "cam_fovy": self.fovy, "cam_mode": fixed}
+        before = {name: getattr(model, name)[number].copy() for name in pose}
+        try:
+            for name, value in pose.items():
+                getattr(model, name)[number] = value
+            mujoco.mj_camlight(model, data)
+            yield
+        finally:
+            for name, value in before.items():
+                getattr(model, name)[number] = value
+            mujoco.mj_camlight(model, data)
 
     def told(self, env: SimEnv) -> str:
         """In words, from where the scene has it."""

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "assets": ("add_assets",),
+        "covers": ("SEEN_PIXELS", "set_seen"),
         "looks": ("Looks",),
         "ranges": (
             "CLOTHS",

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.looks.ranges import Range
 from tasks.opengl import mujoco
 
+if TYPE_CHECKING:  # it opens OpenGL
+    from dm_control import mujoco as dm_mujoco
+
 TEXTURE_PIXELS = 256
+SEEN = "looks/seen"  # material and texture of a table's top that somebody photographed
+SEEN_PIXELS = 512  # along either side of it
 
 
 def _cloud(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> np.ndarray:
@@ -138,9 +144,25 @@ def add_materials(spec: mujoco.MjSpec) -> None:
         pattern = COVERS[kind].pattern(rng)
         grey = np.atleast_3d((255 * pattern).astype(np.uint8))
         pixels = np.broadcast_to(grey, (*pattern.shape[:2], 3))
-        texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, nchannel=3)
-        texture.height, texture.width = pattern.shape[:2]
-        texture.data = pixels.tobytes()
-        material = spec.add_material(name=name, texuniform=True, texrepeat=[1 / tile, 1 / tile])
-        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-        material.specular = 0.2
+        _add_material(spec, name, pixels, texuniform=True, texrepeat=[1 / tile, 1 / tile])
+    _add_material(spec, SEEN, np.full((SEEN_PIXELS, SEEN_PIXELS, 3), 255, np.uint8))
+
+
+def _add_material(spec: mujoco.MjSpec, name: str, pixels: np.ndarray, **how: Any) -> None:
+    """Add a texture (H, W, 3) uint8 RGB, and a material of the same name."""
+    texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, nchannel=3)
+    texture.height, texture.width = pixels.shape[:2]
+    texture.data = pixels.tobytes()
+    material = spec.add_material(name=name, **how)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    material.specular = 0.2
+
+
+def set_seen(physics: dm_mujoco.Physics, picture: np.ndarray) -> None:
+    """Give the material SEEN a picture (SEEN_PIXELS, SEEN_PIXELS, 3) uint8 RGB."""
+    model, contexts = physics.model.ptr, physics.contexts
+    texture = model.texture(SEEN)
+    first = int(texture.adr[0])
+    model.tex_data[first : first + picture.size] = picture.ravel()
+    with contexts.gl.make_current() as context:
+        context.call(mujoco.mjr_uploadTexture, model, contexts.mujoco.ptr, texture.id)

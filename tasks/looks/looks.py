@@ -12,7 +12,7 @@ import colorsys
 import numpy as np
 
 from tasks.looks.cable import COLOURS, SEGMENT, cable_path, edge_up
-from tasks.looks.covers import COVERS, material_name
+from tasks.looks.covers import COVERS, SEEN, material_name
 from tasks.looks.drift import Drift, Light
 from tasks.looks.pictures import Eye, Patch, Tones, developed, draw_patches, shade
 from tasks.looks.ranges import (
@@ -83,6 +83,7 @@ class Looks:
         self._number = 0  # of the plan's look that the scene has
         self.camera_moves: dict[str, Move] = {}  # of the look
         self.bumps: dict[str, Move] = {}  # from where the look has the cameras; a new look leaves them
+        self.seen_share = 0.0  # of the looks whose table has the top that `covers.set_seen` was given
         self._eyes: dict[str, Eye] = {}  # of cameras, when they last drew
         self._patches: list[Patch] = []
         self._tones: dict[str, Tones] = {}  # of cameras
@@ -97,6 +98,11 @@ class Looks:
         plain = (model.geom_matid >= 0) & (model.geom_rgba == [0.5, 0.5, 0.5, 1]).all(axis=1)
         colours[plain] = model.mat_rgba[model.geom_matid[plain], :3]
         return colours
+
+    @property
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner (3,) of the table (m, world frame)."""
+        return self._low, self._high
 
     def _table_box(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the table (m, world frame)."""
@@ -214,6 +220,9 @@ class Looks:
     def _draw_table(self, rng: np.random.Generator, ranges: TableRanges) -> None:
         model = self._model
         self._cover(self._box, ranges.covers[rng.integers(len(ranges.covers))], rng, ranges.value)
+        if self.seen_share and rng.random() < self.seen_share:
+            model.geom_matid[self._box] = model.material(SEEN).id
+            model.geom_rgba[self._box, :3] = rng.uniform(*ranges.value)
         # a mesh does not say how a texture lies on it, so a box stands in
         model.geom_rgba[self._table, 3] = 0
         model.geom_pos[self._box] = (self._high + self._low) / 2
