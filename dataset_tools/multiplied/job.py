@@ -96,10 +96,10 @@ class Job:
     def environment(self) -> Any:
         """This process's environment."""
         env = environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
-        if self.standing is not None and self.standing.camera not in env.env.task.looks.bumps:
+        if self.standing is not None:
             self.standing.put(env.env)
-            if self.tabletop is not None:
-                self.tabletop.put(env.env, self.flags.seen_table)
+        if self.tabletop is not None:
+            self.tabletop.put(env.env, self.flags.seen_table)
         return env
 
     def case(self, index: int) -> int:

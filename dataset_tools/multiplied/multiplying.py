@@ -145,12 +145,19 @@ def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
     """How the table looks in demonstrations, if it is to be shown; says that, and where the camera stands."""
     env = environment(job.task, job.flags.render_quality, True, True).env
     print(job.standing.told(env))
-    if not job.flags.seen_table:
+    fit = [path for path in paths if _shows_a_table(path, job.standing.camera)]
+    if not (fit and job.flags.seen_table):
         return None
-    top = Tabletop.of(env, job.standing, paths)
+    top = Tabletop.of(env, job.standing, fit)
     share = job.flags.seen_table
     print(f"the pictures show {top.seen:.0%} of the table; in {share:.0%} of the looks it is as it is there")
     return top
+
+
+def _shows_a_table(path: Path, camera: str) -> bool:
+    """Whether an episode has pictures of a camera, all of one look."""
+    facts, cameras = read_header(path)
+    return camera in cameras and not facts.get("randomized")
 
 
 def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:

@@ -6,7 +6,6 @@ camera whose place is known says where on the table each pixel lies, but for wha
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +46,7 @@ class Tabletop:
             for picture, is_table in sights(env, standing.camera, paths):
                 pixels = to_pixels(standing.matrix(is_table.shape), spots)
                 layers.append(from_above(picture, is_table, pixels))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # spots that no picture shows
-            top = np.nanmedian(layers, axis=0)
+        top = middle(np.array(layers))
         is_seen = np.isfinite(top).all(axis=2)
         if is_seen.mean() < LEAST:
             raise ValueError(
@@ -81,7 +78,7 @@ def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np
     for path in paths:
         episode = Episode.load(path, (camera,), in_memory=False)
         env.reset(env_state=episode.env_state)
-        for step in np.linspace(0, len(episode) - 1, count).round().astype(int):
+        for step in np.unique(np.linspace(0, len(episode) - 1, count).round().astype(int)):
             picture = np.asarray(episode.images[camera][step])
             env.task.pose(env.physics, episode.qpos[step])
             shown = env.physics.render(*picture.shape[:2], camera_id=camera, segmentation=True)
@@ -108,6 +105,13 @@ def from_above(picture: np.ndarray, is_table: np.ndarray, pixels: np.ndarray) ->
     top = cv2.remap(picture, where[..., 0], where[..., 1], cv2.INTER_LINEAR).astype(np.float32)
     top[there == 0] = np.nan
     return top
+
+
+def middle(layers: np.ndarray) -> np.ndarray:
+    """The lower median (N, N, 3) of layers (L, N, N, 3), of those that are not NaN there; NaN without any."""
+    ordered = np.sort(layers, axis=0)  # NaN is last
+    shown = np.isfinite(ordered[..., :1]).sum(axis=0, keepdims=True)
+    return np.take_along_axis(ordered, np.where(shown, (shown - 1) // 2, 0), axis=0)[0]
 
 
 def continued(top: np.ndarray, is_seen: np.ndarray) -> np.ndarray:

@@ -163,6 +163,9 @@ def set_seen(physics: dm_mujoco.Physics, picture: np.ndarray) -> None:
     model, contexts = physics.model.ptr, physics.contexts
     texture = model.texture(SEEN)
     first = int(texture.adr[0])
-    model.tex_data[first : first + picture.size] = picture.ravel()
+    pixels = model.tex_data[first : first + picture.size]
+    if np.array_equal(pixels, picture.ravel()):
+        return
+    pixels[:] = picture.ravel()
     with contexts.gl.make_current() as context:
         context.call(mujoco.mjr_uploadTexture, model, contexts.mujoco.ptr, texture.id)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -82,7 +83,7 @@ def multiply(monkeypatch, capsys, tmp_path):
     """Runs the command on one demonstration; gives what it printed and the new episodes."""
     monkeypatch.setattr(multiplying, "close_environments", lambda: None)
     env = environment(TASK, "fast", True, False)
-    episode = run_script(env, TASK, np.random.default_rng(0))
+    episode = run_script(env, TASK, np.random.default_rng(0), TASK.cameras[:1])
     episode.save(episode_path(tmp_path / "few", 0))
 
     def run(*flags, folder="new"):
@@ -99,11 +100,14 @@ def multiply(monkeypatch, capsys, tmp_path):
 def test_new_episodes_are_seen_from_there(multiply, room, tmp_path):
     clicks = write_clicks(tmp_path / "clicks.json", seen_by(room, room.task.looks.camera_moves["top"]))
     _, [usual] = multiply("--randomize", folder="usual")
-    said, [there] = multiply("--randomize", "--clicks", clicks)
-    assert "top stands" in said
+    plain, [there] = multiply("--randomize", "--clicks", clicks, "--seen_table", 0, folder="there")
+    said, [seen] = multiply("--randomize", "--clicks", clicks, "--seen_table", 1)
+    assert "top stands" in plain and "of the table" not in plain
+    assert "of the table; in 100% of the looks it is as it is there" in said
     np.testing.assert_array_equal(there.action, usual.action)
-    pictures = [np.asarray(episode.images["top"][0]).astype(int) for episode in (usual, there)]
-    assert np.abs(pictures[0] - pictures[1]).mean() > 3
+    np.testing.assert_array_equal(seen.action, usual.action)
+    shown = [np.asarray(episode.images["top"][0]).astype(int) for episode in (usual, there, seen)]
+    assert all(np.abs(one - other).mean() > 3 for one, other in pairwise(shown))
 
 
 def test_what_the_clicks_must_have(multiply, room, tmp_path):
