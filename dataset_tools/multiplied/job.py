@@ -69,7 +69,7 @@ class MultiplyFlags(FolderFlags, Workers):
         "camera is put where they say that the real one stands, and looks vary about that; needs --randomize",
     )
     seen_table: float = cli.flag(
-        0.5,
+        0.75,
         "with --clicks: share of the looks in which the table's top is that of the demonstrations' pictures",
         least=0,
         most=1,
