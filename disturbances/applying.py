@@ -13,7 +13,7 @@ import numpy as np
 from disturbances.dynamics import changed
 from disturbances.registry import LINK, MOMENT, PICTURE, Applied
 from disturbances.scene import look_of
-from tasks import Task, TimeStep
+from tasks import LookPlan, Task, TimeStep
 
 
 class Pictures:
@@ -160,16 +160,22 @@ class KnockedLoose:
 
 @contextmanager
 def disturbed_simulation(
-    env: Any, environment: Any, task: Task, applied: Sequence[Applied], key: tuple[int, int]
+    env: Any,
+    environment: Any,
+    task: Task,
+    applied: Sequence[Applied],
+    key: tuple[int, int],
+    room: LookPlan | None = None,
 ) -> Iterator[Any]:
     """What a rollout in simulation runs in: `environment`, whose simulation is `env`, under disturbances.
 
-    `key` is the seed and the number of the rollout. In the end, all but the look is as before.
+    `key` is the seed and the number of the rollout; `room` has a look of its own, if it is given. In the end,
+    all but the look is as before.
     """
     if not applied:
         yield environment
         return
-    environment, look = Disturbed(environment, task, applied, *key), look_of(applied, *key)
+    environment, look = Disturbed(environment, task, applied, *key), look_of(applied, *key, room)
     env.remember(environment.looks_back)
     if look is not None:
         env.set_looks(look)

@@ -158,6 +158,12 @@ class EvalConfig(ExecutionConfig):
         bare="rollout",
     )
     looks: str = looks_flag()
+    room: int | None = cli.flag(
+        None,
+        "number of a room with a look of its own that all rollouts are in, as the twin's --room",
+        least=0,
+        most=cli.MOST_SEED,
+    )
     knock_loose: int | None = cli.flag(
         None,
         "step of an evaluation's rollouts at which the first prop is taken away and put at another start "
@@ -180,6 +186,10 @@ class EvalConfig(ExecutionConfig):
         if not re.fullmatch("all|[0-9]{1,6}", self.num_videos):
             raise ValueError(f"--num_videos is {self.num_videos!r}; it must be a number or all")
         check_words(self.disturb, bool(self.randomize))
+        if self.room is not None and self.randomize:
+            raise ValueError(
+                f"--room is {self.room}; --randomize gives each rollout a look of its own: give one of them"
+            )
 
     @property
     def videos(self) -> int:

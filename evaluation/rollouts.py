@@ -15,7 +15,7 @@ from tqdm import tqdm
 from actors import Actor, is_onnx
 from common import Workers, captioned, joint_plot, spread, tile, write_video
 from constants import Stream
-from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set
+from disturbances import KnockedLoose, changes_look, disturbed_simulation, read_set, room_look
 from episodes import Episode, JpegFrames
 from evaluation.episode_loop import Step, Steps, by_policy, rollout, rollout_steps, watched
 from evaluation.execution import Execution, waiting_execution
@@ -128,7 +128,7 @@ def _player(job: EvalJob) -> _Player:
         # until the prop is gone, and until the policy looks again
         lost = job.flags.knock_loose + execute.query_every if job.flags.knock_loose else 0
         task = replace(job.task, episode_len=rollout_steps(job.task, actor, lost))
-        randomize = is_scene_disturbed or job.flags.randomize is not None
+        randomize = is_scene_disturbed or job.flags.randomize is not None or job.flags.room is not None
         env = make_sim_env(task, job.quality(actor), randomize=randomize)
         _players[job] = _Player(execute, env, task)
     return _players[job]
@@ -150,10 +150,9 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     task, env = player.task, player.env
     player.execute.reset([seed, Stream.ACT, index])
     rng = np.random.default_rng([seed, job.stream, index])
-    if flags.randomize:
-        drift_fps = task.fps if flags.randomize == "drift" else 0.0
-        seeds = (seed, Stream.EVALUATE_LOOKS, index)
-        env.set_looks(LookPlan(seeds, LEVELS[flags.looks], drift_fps=drift_fps))
+    look = _look(flags, task, index)
+    if look is not None:
+        env.set_looks(look)
     cases = task.cases
     case = task.case_number(index) if cases else None
     environment = env
@@ -165,7 +164,8 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
     if view is not None:
         act = watched(act, view, task.cameras[0], task, steps)
     applied = read_set(flags.disturb)
-    with disturbed_simulation(env, environment, task, applied, (seed, index)) as environment:
+    room = look if flags.room is not None else None
+    with disturbed_simulation(env, environment, task, applied, (seed, index), room) as environment:
         start = environment.reset(rng, case=case)
         rollout(environment, start, act, task.episode_len, film)
     success = steps.highest_reward == task.max_reward if task.stages else None
@@ -190,6 +190,16 @@ def run_one(job: EvalJob, index: int, view: Any = None, is_filmed: bool = False)
         bend=bends[1],
         steps=len(episode.reward),
     )
+
+
+def _look(flags: EvalConfig, task: Task, index: int) -> LookPlan | None:
+    """How the scene looks in rollout `index`, but for disturbances; None: as usual."""
+    if flags.room is not None:
+        return room_look(flags.room)
+    if not flags.randomize:
+        return None
+    drift_fps = task.fps if flags.randomize == "drift" else 0.0
+    return LookPlan((flags.seed, Stream.EVALUATE_LOOKS, index), LEVELS[flags.looks], drift_fps=drift_fps)
 
 
 def _plot(episode: Episode, task: Task, path: Path, index: int) -> None:

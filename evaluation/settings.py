@@ -37,6 +37,7 @@ class Settings:
     randomize: bool = False  # looks of its own for each rollout
     looks: str = "mild"  # how far they go
     drift: bool = False  # light changes within a rollout
+    room: int | None = None  # that all rollouts were in
     knock_loose: int | None = None  # step after which a prop is taken away
     disturb: tuple[str, ...] = ()  # what disturbs it, each as NAME=STRENGTH
     render_quality: str | None = None
@@ -72,6 +73,7 @@ class Settings:
         parts = [way]
         level = "" if self.looks == "mild" else f"{self.looks} "
         parts += [f"randomized {level}looks{' that drift' * self.drift}"] if self.randomize else []
+        parts += [f"in room {self.room}"] if self.room is not None else []
         parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
         parts += [f"disturbed by {', '.join(self.disturb)}"] if self.disturb else []
         return "; ".join(parts)
@@ -113,7 +115,7 @@ class Settings:
         joined = [f"{self.join}_{self.join_seconds:g}"] if self.join != "none" else []
         words = [*joined, *(words if self.randomize else []), *self.disturb]
         parts += [re.sub(r"[^\w.-]", "_", word) for word in words]
-        for name in ("query_every", "knock_loose", "render_quality", "speed_margin"):
+        for name in ("room", "query_every", "knock_loose", "render_quality", "speed_margin"):
             value = getattr(self, name)
             parts += [] if value in (None, "fast") else [f"{name}_{value}"]
         return "_".join([*parts, self.version])

@@ -12,6 +12,7 @@ from synthetic import make_act
 
 from common.work.parallel import PACKAGES, Workers
 from constants import TASKS, Stream
+from disturbances import room_look
 from evaluation import rollouts as evaluation
 from evaluation.episode_loop import rollout
 from evaluation.flags import EvalConfig
@@ -21,7 +22,7 @@ from evaluation.rollouts import EvalJob, evaluate, run_one
 from policies.act import ACTPolicy
 from policy import save_policy
 from sim_env import SimEnv
-from tasks.looks.ranges import LEVELS, LookPlan
+from tasks.looks.ranges import LEVELS, LookPlan, Ranges
 from tasks.timestep import TimeStep
 
 TASK = TASKS["sim_transfer_cube_scripted"]
@@ -354,12 +355,25 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
     summary = evaluate(with_flags(job, randomize="drift", looks="real"), range(1), Workers(1))
     assert looks[-1] == LookPlan((0, Stream.EVALUATE_LOOKS, 0), LEVELS["real"], drift_fps=job.task.fps)
     assert "one chunk after another, joined over 0.2 s; randomized real looks that drift" in summary.text()
+    summary = evaluate(with_flags(job, room=5), range(2), Workers(1))
+    assert looks[-2:] == [room_look(5)] * 2 and "joined over 0.2 s; in room 5" in summary.text()
+
+
+def test_a_disturbed_look_is_that_of_the_room_disturbed(job, monkeypatch):
+    from sim_env import SimEnv
+
+    looks = []
+    monkeypatch.setattr(SimEnv, "set_looks", lambda self, plan: looks.append(plan))
+    evaluate(with_flags(job, room=5, disturb=("light=strong",)), range(1), Workers(1))
+    assert looks[-1].room == room_look(5) and looks[-1].ranges.light != Ranges().light
 
 
 def test_a_level_of_looks_that_would_mean_nothing_is_refused():
     EvalConfig(randomize="drift", looks="wild").check_evaluation()
     with pytest.raises(ValueError, match="^--looks is wild; it needs --randomize$"):
         EvalConfig(looks="wild").check_evaluation()
+    with pytest.raises(ValueError, match="^--room is 5; --randomize gives each rollout a look"):
+        EvalConfig(room=5, randomize="rollout").check_evaluation()
 
 
 def test_open_loop_renders_one_frame_per_chunk(job, monkeypatch):

@@ -51,6 +51,7 @@ PLAIN = Settings(checkpoints=("policy_last.ckpt",), version="0123abcd", count=3)
         {"randomize": True},
         {"randomize": True, "looks": "real"},
         {"randomize": True, "drift": True},
+        {"room": 5},
         {"knock_loose": 32},
         {"disturb": ("noise=middle",)},
         {"render_quality": "full"},

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -34,13 +35,13 @@ def test_a_slow_twin_simulates_less_in_the_same_time():
 
 def test_what_is_recorded_in_slow_motion_says_so_and_is_like_any_other(tmp_path, monkeypatch, capsys):
     flags = ["--robot", "twin", "--task_name", "sim_mycobot320_move_cube_scripted", "--num_episodes", "1"]
-    resets, reset = [], TwinHandle.reset
-    monkeypatch.setattr(TwinHandle, "reset", lambda *twin, **how: [resets.append(how), reset(*twin, **how)][1])
+    reset = Mock(side_effect=TwinHandle.reset)
+    monkeypatch.setattr(TwinHandle, "reset", lambda twin, **how: reset(twin, **how))
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
         more = ["--pace", "0.4", "--stale", "5", "--drift"]
         record_episodes.main([*flags, "--dataset_dir", str(tmp_path), *more])
-    assert resets[-1]["disturb"] == {"words": [], "seed": 0, "rollout": 0}, "each episode has a drift of its own"
+    assert reset.call_args.kwargs["disturb"] == {"words": [], "seed": 0, "rollout": 0}  # a drift of its own
     said = capsys.readouterr().out
     assert "in slow motion (pace 0.4)" in said
     episode, task = Episode.load(tmp_path / "episode_0.hdf5"), get_task(flags[3])

@@ -41,6 +41,7 @@ class RunPolicies:
             fps=float(task.fps),
             speed_margin=config.speed_margin if speed_limits(self.actors, config.speed_margin) else None,
             pace=setup.config.pace,
+            room=setup.config.room,
             steps=task.episode_len,
         )
 
