@@ -146,7 +146,7 @@ def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
     env = environment(job.task, job.flags.render_quality, True, True).env
     print(job.standing.told(env))
     fit = [path for path in paths if _shows_a_table(path, job.standing.camera)]
-    if not (fit and job.flags.seen_table):
+    if not (fit and job.flags.seen_table) or job.flags.dry_run:
         return None
     top = Tabletop.of(env, job.standing, fit)
     share = job.flags.seen_table

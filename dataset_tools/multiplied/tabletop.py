@@ -21,7 +21,7 @@ from tasks import SEEN_PIXELS, mujoco, set_seen, to_pixels
 if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
 
-PICTURES = 45  # of all demonstrations together
+PICTURES = 30  # of all demonstrations together
 EDGE = 3  # pixels around what stands on the table, and at the picture's edge, that do not count
 BRIGHT = 0.99  # share of the table that is darker than a simulated light makes white
 LEAST = 0.05  # share of the top that must be seen
@@ -49,10 +49,10 @@ class Tabletop:
         top = middle(np.array(layers))
         is_seen = np.isfinite(top).all(axis=2)
         if is_seen.mean() < LEAST:
-            raise ValueError(
-                f"{standing.camera} shows {is_seen.mean():.0%} of the table; was it clicked there?"
-            )
-        return cls(continued(top / np.quantile(top[is_seen].max(axis=1), BRIGHT), is_seen), is_seen.mean())
+            share = f"{is_seen.mean():.0%}"
+            raise ValueError(f"{standing.camera} shows {share} of the table; was it clicked there?")
+        brightest = np.quantile(top[is_seen].max(axis=1), BRIGHT)
+        return cls(continued(top / brightest, is_seen), float(is_seen.mean()))
 
     def put(self, env: SimEnv, share: float) -> None:
         """Let the simulated table have it in so many of the looks, until the environment is closed."""
@@ -63,10 +63,8 @@ class Tabletop:
 def spots_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Points (SEEN_PIXELS**2, 3) of a table with these corners (3,), in m: row by row, seen from above."""
     grid = (np.arange(SEEN_PIXELS) + 0.5) / SEEN_PIXELS
-    x, y = low[0] + grid * (high - low)[0], high[1] - grid * (high - low)[1]
-    return np.stack([*np.meshgrid(x, y), np.full((SEEN_PIXELS, SEEN_PIXELS), high[2])], axis=-1).reshape(
-        -1, 3
-    )
+    x, y = np.meshgrid(low[0] + grid * (high - low)[0], high[1] - grid * (high - low)[1])
+    return np.stack([x, y, np.full(x.shape, high[2])], axis=-1).reshape(-1, 3)
 
 
 def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -75,6 +73,7 @@ def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np
     What is known to stand before it: the scene, the arms as the files say, and the props at their starts.
     """
     count = max(1, PICTURES // len(paths))
+    table = [env.physics.model.ptr.geom("table").id, mujoco.mjtObj.mjOBJ_GEOM]
     for path in paths:
         episode = Episode.load(path, (camera,), in_memory=False)
         env.reset(env_state=episode.env_state)
@@ -82,10 +81,7 @@ def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np
             picture = np.asarray(episode.images[camera][step])
             env.task.pose(env.physics, episode.qpos[step])
             shown = env.physics.render(*picture.shape[:2], camera_id=camera, segmentation=True)
-            is_table = (shown == [env.physics.model.ptr.geom("table").id, mujoco.mjtObj.mjOBJ_GEOM]).all(
-                axis=2
-            )
-            yield picture, _without_edge(is_table)
+            yield picture, _without_edge((shown == table).all(axis=2))
 
 
 def _without_edge(is_table: np.ndarray) -> np.ndarray:
