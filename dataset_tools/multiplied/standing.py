@@ -16,7 +16,7 @@ import numpy as np
 
 from constants import IMAGE_SIZE
 from dataset_tools.regions import matrix_from_points, read_points
-from tasks import camera_pose, matrix_of, mujoco
+from tasks import camera_pose, matrix_of
 
 if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
@@ -69,6 +69,8 @@ class Standing:
     @contextmanager
     def only(self, env: SimEnv) -> Iterator[None]:
         """Inside, the scene itself has the camera there, whoever draws it."""
+        from tasks import mujoco  # opens OpenGL
+
         model, data = env.physics.model.ptr, env.physics.data.ptr
         number = model.camera(self.camera).id
         body = model.cam_bodyid[number]

@@ -16,7 +16,7 @@ import numpy as np
 
 from dataset_tools.multiplied.standing import Standing
 from episodes import Episode
-from tasks import SEEN_PIXELS, mujoco, set_seen, to_pixels
+from tasks import SEEN_PIXELS, to_pixels
 
 if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
@@ -56,6 +56,8 @@ class Tabletop:
 
     def put(self, env: SimEnv, share: float) -> None:
         """Let the simulated table have it in so many of the looks, until the environment is closed."""
+        from tasks import set_seen  # opens OpenGL
+
         set_seen(env.physics, self.picture)
         env.task.looks.seen_share = share
 
@@ -72,6 +74,8 @@ def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np
 
     What is known to stand before it: the scene, the arms as the files say, and the props at their starts.
     """
+    from tasks import mujoco  # opens OpenGL
+
     count = max(1, PICTURES // len(paths))
     table = [env.physics.model.ptr.geom("table").id, mujoco.mjtObj.mjOBJ_GEOM]
     for path in paths:

@@ -158,7 +158,7 @@ class Recorder:
     def record(self, index: int) -> bool:
         """Record episode `index`, as often as it takes; False if the person quits."""
         rng = start_rng(self._config.seed, index)
-        if self._config.drift:
+        if self._session.is_twin and self._session.setup.config.drift:
             self._session.scene.change(self._config.seed, index)
         attempt = late = 0
         while attempt < MAX_ATTEMPTS:

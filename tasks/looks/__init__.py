@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "assets": ("add_assets",),
-        "covers": ("SEEN_PIXELS", "set_seen"),
+        "covers": ("set_seen",),
         "looks": ("Looks",),
         "ranges": (
             "CLOTHS",
@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = open_door(
             "PARTS",
             "Ranges",
             "RoomRanges",
+            "SEEN_PIXELS",
             "TABLE_TOPS",
             "TableRanges",
             "only",

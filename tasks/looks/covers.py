@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.looks.ranges import Range
+from tasks.looks.ranges import SEEN_PIXELS, Range
 from tasks.opengl import mujoco
 
 if TYPE_CHECKING:  # it opens OpenGL
@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # it opens OpenGL
 
 TEXTURE_PIXELS = 256
 SEEN = "looks/seen"  # material and texture of a table's top that somebody photographed
-SEEN_PIXELS = 512  # along either side of it
 
 
 def _cloud(rng: np.random.Generator, slope: float, stretch: float = 1.0) -> np.ndarray:

@@ -123,6 +123,7 @@ class Ranges:
     drift: DriftRanges = DriftRanges()
 
 
+SEEN_PIXELS = 512  # along either side of the picture of a table's top that was seen (`covers.set_seen`)
 TABLE_TOPS = ("plain", "wood", "checker", "noise", "speckle")
 CLOTHS = ("linen", "stripes", "gingham", "dots", "blue_check", "green_stripes")
 MILD = Ranges(
