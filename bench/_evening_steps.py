@@ -24,7 +24,7 @@ from tasks import in_sight, nearest_case, to_pixels
 
 TASKS = {"move": (TWIN_MOVE, "mycobot320_move_cube"), "choose": (CHOOSE, "mycobot320_choose")}
 FIRST = 1000  # of the starts that are tried
-STEPS = 3400  # of training: 18 minutes on two cores of an Intel Xeon
+STEPS = 3400  # of training: 14 to 21 minutes on two cores of an Intel Xeon
 SECONDS = 25  # of a run: time to try again after a grasp that missed
 KNOCKED = 45  # step at which the cube is in the air
 BUMP = 10.0, 2.0  # mm and degrees by which somebody bumps into the tripod
@@ -184,9 +184,9 @@ class Evening:
             "camera bumped": bump,
             "cube knocked out of the gripper": ("--knock_loose", KNOCKED),
         }
+        long = ("--seconds", SECONDS)
         for number, (name, flags) in enumerate(blocks.items()):
             starts = ("--num_rollouts", self.size.runs, "--first_rollout", FIRST + number * self.size.runs)
-            long = ("--seconds", SECONDS)
             folder = f"runs_{number}"
             where = ("--ckpt_dir", "run", "--output_dir", folder, "--seed", self.seed)
             yield Step(

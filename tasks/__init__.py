@@ -66,8 +66,8 @@ __getattr__, __dir__, __all__ = open_door(
         "projection": (
             "camera_matrix",
             "camera_pose",
-            "matrix_of",
             "draw_axes",
+            "matrix_of",
             "picture_axes",
             "to_pixels",
         ),

@@ -120,7 +120,7 @@ def multiply(flags: MultiplyFlags) -> None:
     job = Job(task, cameras, flags, standing=standing)
     try:
         if standing is not None:
-            job = replace(job, tabletop=_tabletop(job, fit))
+            print(standing.told(environment(task, flags.render_quality, True, True).env))
         if flags.dry_run:
             print_parts(replace(job, sources=tuple(read_sources(job, fit))))
             return
@@ -142,13 +142,13 @@ def _standing(flags: MultiplyFlags, cameras: Sequence[str]) -> Standing | None:
 
 
 def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
-    """How the table looks in demonstrations, if it is to be shown; says that, and where the camera stands."""
-    env = environment(job.task, job.flags.render_quality, True, True).env
-    print(job.standing.told(env))
-    fit = [path for path in paths if _shows_a_table(path, job.standing.camera)]
-    if not (fit and job.flags.seen_table) or job.flags.dry_run:
+    """How the table looks in demonstrations, if it is to be shown; says how much of it is seen."""
+    if job.standing is None or not job.flags.seen_table:
         return None
-    top = Tabletop.of(env, job.standing, fit)
+    fit = [path for path in paths if _shows_a_table(path, job.standing.camera)]
+    if not fit:
+        return None
+    top = Tabletop.of(job.environment().env, job.standing, fit)
     share = job.flags.seen_table
     print(f"the pictures show {top.seen:.0%} of the table; in {share:.0%} of the looks it is as it is there")
     return top
@@ -211,7 +211,7 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
         print(f"{there} of {flags.num_episodes} episodes are in {folder} already")
     if not missing:
         return
-    job = replace(job, sources=tuple(read_sources(job, paths)))
+    job = replace(job, tabletop=_tabletop(job, paths), sources=tuple(read_sources(job, paths)))
     with complete_file(folder / HISTORY) as part:
         part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
     progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")

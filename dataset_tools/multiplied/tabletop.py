@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,10 @@ class Tabletop:
         """
         env.set_looks(None)
         spots, layers = spots_of(*env.task.looks.table), []
+        places = cache(lambda image_size: to_pixels(standing.matrix(image_size), spots))
         with standing.only(env):
             for picture, is_table in sights(env, standing.camera, paths):
-                pixels = to_pixels(standing.matrix(is_table.shape), spots)
-                layers.append(from_above(picture, is_table, pixels))
+                layers.append(from_above(picture, is_table, places(is_table.shape)))
         top = middle(np.array(layers))
         is_seen = np.isfinite(top).all(axis=2)
         if is_seen.mean() < LEAST:

@@ -47,9 +47,8 @@ def test_only_the_table_itself_is_taken(scene, tmp_path):
     top = Tabletop.of(scene, standing, [path])
     assert top.picture.shape == (SEEN_PIXELS, SEEN_PIXELS, 3) and 0.3 < top.seen < 0.95
     assert top.picture.max() > 240
-    warmth = top.picture[..., 2] / np.maximum(
-        top.picture[..., 0], 1.0
-    )  # white would be 1, the cube's red 0.1
+    red, _, blue = np.moveaxis(top.picture.astype(float), 2, 0)
+    warmth = blue / np.maximum(red, 1.0)  # white would be 1, the cube's red 0.1
     assert np.abs(warmth - np.median(warmth)).max() < 0.1
     np.testing.assert_array_equal(pictures_in(scene, tmp_path)[2], picture)  # nothing was left changed
 

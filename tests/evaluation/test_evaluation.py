@@ -360,8 +360,6 @@ def test_looks_of_an_evaluation_are_its_own(job, monkeypatch):
 
 
 def test_a_disturbed_look_is_that_of_the_room_disturbed(job, monkeypatch):
-    from sim_env import SimEnv
-
     looks = []
     monkeypatch.setattr(SimEnv, "set_looks", lambda self, plan: looks.append(plan))
     evaluate(with_flags(job, room=5, disturb=("light=strong",)), range(1), Workers(1))
