@@ -99,7 +99,7 @@ PROGRAMS = {
         "mycobot_scripts/check_arm.py", ("--calibrate",), ("task_name",), (*_DESK, *_CHECKS), is_arm=True
     ),
     "arm_against": Program(
-        "mycobot_scripts/check_arm.py", ("--view",), ("against",), (*_DESK, "calibrate"), is_arm=True
+        "mycobot_scripts/check_arm.py", ("--view",), (), (*_DESK, "calibrate"), is_arm=True
     ),
     "arm_replay": Program(
         "mycobot_scripts/replay_episode.py", (), ("dataset_path", "dataset_dir"), _DESK, is_arm=True

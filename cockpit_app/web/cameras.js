@@ -1,23 +1,29 @@
 // Cameras of a desk, live: each newest picture is asked for when the one before has come, so that none lies in wait.
 // A stream for each would take the few connections that a browser has for one host, and the beats would starve.
 
-import { Keyed, h } from "./dom.js";
+import { Keyed, h, say, show } from "./dom.js";
 import { known, t } from "./texts.js";
 
+const COMPARED = / against its reference$/; // so the checks call a picture that lies over another
 const EVERY = 66, AGAIN = 1000; // ms between pictures; after one that did not come
 
 export class Cameras {
   constructor(job) {
     this.job = job;
-    this.element = h("div", { class: "cameras" });
-    this.keyed = new Keyed(this.element, (name) => name, (name) => new Camera(job, name));
+    this.grid = h("div", { class: "cameras" });
+    this.none = h("p", { class: "unseen soft", hidden: true });
+    this.element = h("div", { class: "seen" }, this.grid, this.none);
+    this.keyed = new Keyed(this.grid, (name) => name, (name) => new Camera(job, name));
   }
 
   update(names) {
     const gone = [...this.keyed.parts].filter(([name]) => !names.includes(name));
     for (const [, camera] of gone) camera.close();
     this.keyed.update(names);
-    this.element.dataset.count = names.length;
+    this.grid.dataset.count = names.length;
+    say(this.none, names.length ? "" : t("no camera is open"));
+    show(this.grid, names.length > 0);
+    show(this.none, names.length === 0);
   }
 
   close() {
@@ -25,10 +31,15 @@ export class Cameras {
   }
 }
 
+function called(name) {
+  if (!COMPARED.test(name)) return known(`camera ${name}`, name);
+  return t("{camera} against its reference", { camera: called(name.replace(COMPARED, "")) });
+}
+
 class Camera {
   constructor(job, name) {
     this.address = `/desk/${job}/${encodeURIComponent(name)}.jpg`;
-    const words = known(`camera ${name}`, name);
+    const words = called(name);
     this.picture = h("img", { alt: t("camera {name}, live", { name: words }), width: "640", height: "480" });
     this.picture.addEventListener("load", () => this.come(true));
     this.picture.addEventListener("error", () => this.come(false));

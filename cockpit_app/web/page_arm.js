@@ -79,7 +79,7 @@ export class Arm {
     this.solid = new Solid();
     this.meters = new Meters();
     this.desk = new Desk({
-      job: job.number, jog: true, beside: [this.solid.element, this.meters.element], onended: () => this.rise(),
+      job: job.number, jog: job.program === "drive", beside: [this.solid.element, this.meters.element], onended: () => this.rise(),
       onstate: (state) => {
         this.solid.update(state.qpos);
         this.meters.update(state);

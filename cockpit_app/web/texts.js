@@ -14,9 +14,10 @@ export async function load(wanted) {
   document.documentElement.lang = language;
 }
 
-// A text by its key; {name} in it stands for a value.
+// A text by its key; {name} in it stands for a value. Before a bar stands what is said of one, of {n}.
 export function t(key, values = {}) {
-  const text = texts[key] ?? key;
+  const [one, many = one] = (texts[key] ?? key).split("|");
+  const text = String(values.n) === "1" ? one : many;
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 

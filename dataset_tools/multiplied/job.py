@@ -18,6 +18,7 @@ from dataset_tools.multiplied.tabletop import Tabletop
 from evaluation import environment, hold_looks_flag, looks_flag, quality_flag, randomize_flag
 from tasks import Task
 
+MOST_MARGIN = 0.03  # m
 MAX_STARTS = 10  # per episode, before the demonstrations count as unfit
 
 
@@ -40,6 +41,13 @@ class MultiplyFlags(FolderFlags, Workers):
         "demonstrations that are tried from a new start, the nearest first, before another start is drawn",
         least=1,
         most=1000,
+    )
+    margin: float = cli.flag(
+        0.0,
+        "how far (m) beyond where the task starts new starts may lie too, so that a policy learns from both "
+        "sides of what is an edge of the task",
+        least=0,
+        most=MOST_MARGIN,
     )
     begin_midway: float = cli.flag(
         0.0,

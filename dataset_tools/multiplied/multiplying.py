@@ -68,7 +68,7 @@ def make_episode(job: Job, index: int) -> Made:
         env.set_looks(LookPlan(seeds, LEVELS[flags.looks], job.looks_hold))
     rng, case, tried = np.random.default_rng([flags.seed, Stream.MULTIPLY, index]), job.case(index), []
     for midway in islice(job.midways(index), MAX_STARTS):
-        start = sample_start(task, rng, case)
+        start = sample_start(task, rng, case, flags.margin)
         for source in job.nearest(start, case):
             driven = retell(env, task, source, start, midway)
             tried.append((source.name, driven is not None))

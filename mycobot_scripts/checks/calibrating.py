@@ -83,7 +83,7 @@ class Calibration:
         """Show the mode, and set another."""
         mode = ask(self._servo, lambda arm: arm.get_gripper_mode())
         print(f"the gripper's mode: {mode.text} ({GRIPPER_MODES.get(mode.value, 'unknown')})")
-        question = f"set it to [0] {GRIPPER_MODES[0]}, [1] {GRIPPER_MODES[1]}, or [l]eave it as it is?"
+        question = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
         wanted = self._operator.keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
             self._servo.ask(lambda arm: arm.set_gripper_mode(wanted))

@@ -18,7 +18,7 @@ from mycobot_scripts.kinematics import JOINTS, TOOL_LENGTH, to_state
 from mycobot_scripts.safety import HARD_LIMITS
 
 DEFAULT_PATH = "mycobot320.json"  # in the folder that scripts are run in
-GRIPPER_MODES = {0: "over RS-485, transparent", 1: "by the port's IO pins"}
+GRIPPER_MODES = {0: "over RS-485 (transparent)", 1: "by the port's IO pins"}
 
 
 @dataclass(frozen=True)

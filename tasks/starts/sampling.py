@@ -11,6 +11,7 @@ from tasks.parts import Prop
 from tasks.schema import Task
 
 ROUNDING = 1e-5  # m
+NEAR = 0.1  # m; who starts this near to a case's regions still is of the case
 BELOW = -0.1  # m; a prop that starts below this is out of sight
 RADIAN = 0.1  # m; what a turn of 1 rad counts, where places or ways are compared
 
@@ -26,30 +27,37 @@ def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:
     return np.array([*xyz, math.cos(half), 0.0, 0.0, math.sin(half)])
 
 
-def sample_prop(prop: Prop, rng: np.random.Generator) -> np.ndarray:
-    """Start pose (7,) of a prop, drawn from its box, and from its range of yaw if it has one."""
-    xyz = rng.uniform(prop.low, prop.high)
+def sample_prop(prop: Prop, rng: np.random.Generator, margin: float = 0.0) -> np.ndarray:
+    """Start pose (7,) of a prop, drawn from its box, and from its range of yaw if it has one.
+
+    `margin` (m) widens the box on every side, but not where it has no extent.
+    """
+    low, high = np.array(prop.low), np.array(prop.high)
+    beyond = np.where(low < high, margin, 0.0)
+    xyz = rng.uniform(low - beyond, high + beyond)
     return pose_of(xyz, rng.uniform(*prop.yaw) if any(prop.yaw) else 0.0)
 
 
-def sample_start(task: Task, rng: np.random.Generator, case: int | None = None) -> np.ndarray:
+def sample_start(
+    task: Task, rng: np.random.Generator, case: int | None = None, margin: float = 0.0
+) -> np.ndarray:
     """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
 
-    In the case of number `case`, or in one drawn at random.
+    In the case of number `case`, or in one drawn at random; up to `margin` (m) beyond where the task starts.
     """
     variants = task.variants
     if case is None:
         case = rng.integers(len(variants)) if task.cases else 0
-    poses = [sample_prop(prop, rng) for prop in variants[case].props]
+    poses = [sample_prop(prop, rng, margin) for prop in variants[case].props]
     return np.concatenate(poses) if poses else np.zeros(0)
 
 
 def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
-    """Label of the case whose regions hold the props' start (P * 7,); None if no case's do."""
+    """Label of the case near whose regions the props start (P * 7,); None if there is none."""
     if task is None or not task.cases or env_state is None or env_state.size != 7 * len(task.props):
         return None
     case, distance = nearest_case(task, env_state)
-    return task.cases[case].label if distance < ROUNDING else None
+    return task.cases[case].label if distance < NEAR else None
 
 
 def nearest_case(task: Task, env_state: np.ndarray) -> tuple[int, float]:

@@ -113,6 +113,23 @@ def test_a_stick_is_pushed_by_a_finger_and_lets_go(driver, desk):
     actions.perform()
 
 
+def test_a_gamepad_drives_while_the_page_has_the_focus(driver, desk):
+    driver.execute_script(
+        "window.pad = {id: 'Test pad', mapping: 'standard', axes: [0.5, 0.01, 0, -1],"
+        " buttons: Array.from({length: 17}, (_, n) => ({pressed: n === 5}))};"
+        "navigator.getGamepads = () => [null, window.pad];"
+        "document.hasFocus = () => !window.isAway;"
+    )
+    until(driver, lambda: rates(desk) == {"x": 0.5, "z": 1, "gripper": 1})
+    wait_until(driver, "document.querySelector('.jog > .help').textContent.includes('Test pad')")
+    driver.execute_script("window.isAway = true")
+    until(driver, lambda: rates(desk) == {})
+    driver.execute_script("window.isAway = false; window.pad.mapping = ''")
+    before = len(desk.beats)
+    until(driver, lambda: len(desk.beats) > before + 3)
+    assert rates(desk) == {}, "a pad whose buttons nobody knows"
+
+
 @pytest.mark.parametrize("key", [" ", "Escape"])
 def test_space_and_escape_stop_even_on_a_button(driver, desk, key):
     quits = "[...document.querySelectorAll('.now button')].find((one) => one.textContent.startsWith('Quit'))"
