@@ -82,7 +82,7 @@ class Calibration:
     def gripper_mode(self) -> None:
         """Show the mode, and set another."""
         mode = ask(self._servo, lambda arm: arm.get_gripper_mode())
-        print(f"the gripper's mode: {mode.text} ({GRIPPER_MODES.get(mode.value, 'unknown')})")
+        print(f"the gripper's mode: {mode.text}, {GRIPPER_MODES.get(mode.value, 'unknown')}")
         question = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
         wanted = self._operator.keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
