@@ -28,7 +28,7 @@ from episodes.folders import episode_path, list_episodes
 from episodes.frames import JpegFrames
 from evaluation import demonstrations
 from evaluation.demonstrations import Demonstration, environment, run_script
-from tasks.starts.sampling import pose_of, sample_start
+from tasks.starts.sampling import distance_from, pose_of, sample_start
 
 TWIN = get_task("sim_mycobot320_move_cube_scripted")
 TRANSFER = get_task("sim_transfer_cube_scripted")
@@ -333,6 +333,14 @@ def test_the_same_for_any_number_of_workers_and_it_goes_on(multiply, twin, tmp_p
     np.testing.assert_array_equal(starts, expected)  # no evaluation has these
     assert "2 of 2 episodes are in" in multiply(output="one")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_new_starts_may_lie_beyond_the_edges_of_the_task(multiply, tmp_path):
+    multiply("--margin", 0.03, "--seed", 2, episodes=2)
+    starts = [Episode.load(path).env_state for path in list_episodes(tmp_path / "new")]
+    rngs = [np.random.default_rng([2, Stream.MULTIPLY, i]) for i in range(2)]
+    np.testing.assert_array_equal(starts, [sample_start(TWIN, rng, 0, margin=0.03) for rng in rngs])
+    assert any(distance_from(start.reshape(-1, 7), TWIN.props) > 0.001 for start in starts)
 
 
 def test_what_the_new_episodes_say(multiply, twin, tmp_path):

@@ -58,6 +58,24 @@ def test_distances_are_those_of_a_loop_also_across_half_a_turn():
 
 
 @pytest.mark.parametrize("task", SIMULATED, ids=lambda task: task.name)
+def test_starts_beyond_the_edges_are_at_most_so_far_and_of_the_same_case(task):
+    rng, margin = np.random.default_rng(0), 0.01
+    for case, variant in enumerate(task.variants):
+        starts = [sample_start(task, rng, case, margin) for _ in range(200)]
+        off = np.array(
+            [
+                [distance_from(pose[None], [prop]) for pose, prop in zip(start.reshape(-1, 7), variant.props)]
+                for start in starts
+            ]
+        )
+        assert off.max() <= margin * np.sqrt(2) + 1e-9 and (off > 0).any()
+        heights = {prop.low[2] for prop in variant.props}
+        assert {round(float(z), 9) for start in starts for z in start[2::7]} <= {round(z, 9) for z in heights}
+        if task.cases:
+            assert {case_of(task, start) for start in starts} == {task.cases[case].label}
+
+
+@pytest.mark.parametrize("task", SIMULATED, ids=lambda task: task.name)
 def test_suggestions_are_inside_the_area_away_from_what_was_shown_and_always_the_same(task):
     spaces = StartSpace.of(task)
     every = [
