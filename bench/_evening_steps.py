@@ -30,7 +30,7 @@ KNOCKED = 45  # step at which the cube is in the air
 BUMP = 10.0, 2.0  # mm and degrees by which somebody bumps into the tripod
 WEIGHTS = (1, 9)  # samples from what was shown, and from what was made of it
 HUMAN = ("--style", "human")
-STEADY = ("--steady", "--ways", 1)
+STEADY = ("--steady", "--ways", 1, "--margin", 0.01)
 LOOKS = ("--randomize", "frame", "--looks", "real")
 
 
