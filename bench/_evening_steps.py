@@ -24,7 +24,7 @@ from tasks import in_sight, nearest_case, to_pixels
 
 TASKS = {"move": (TWIN_MOVE, "mycobot320_move_cube"), "choose": (CHOOSE, "mycobot320_choose")}
 FIRST = 1000  # of the starts that are tried
-STEPS = 3400  # of training: 14 to 21 minutes on two cores of an Intel Xeon
+STEPS = 3200  # of training: 13 to 20 minutes on two cores of an Intel Xeon
 SECONDS = 25  # of a run: time to try again after a grasp that missed
 KNOCKED = 45  # step at which the cube is in the air
 BUMP = 10.0, 2.0  # mm and degrees by which somebody bumps into the tripod
