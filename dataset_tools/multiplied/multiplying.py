@@ -266,7 +266,7 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
-    newer = ("begin_midway", "steady", "ways", "clicks")
+    newer = ("begin_midway", "steady", "ways", "clicks", "margin")
     if flags.clicks is None:
         no_matter |= {"seen_table"}
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on

@@ -521,6 +521,15 @@ def test_only_its_own_folder_is_gone_on_with(multiply, twin, tmp_path):
     assert contents(tmp_path / "new") == before
 
 
+def test_a_folder_of_before_a_flag_is_gone_on_with():
+    """A flag that came later must not be among what new episodes depend on, unless it is given."""
+    first = {"task_name", "camera_names", "seed", "attempts", "render_quality", "randomize", "looks"}
+    identity = multiplying._identity(MultiplyFlags(output_dir="new"), [])
+    assert identity["flags"].keys() == {*first, "hold_looks"}
+    changed = multiplying._identity(MultiplyFlags(output_dir="new", margin=0.01), [])
+    assert changed["flags"].keys() - identity["flags"].keys() == {"margin"}
+
+
 # --- as the page says
 
 
