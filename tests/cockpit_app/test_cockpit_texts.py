@@ -6,6 +6,11 @@ import re
 import pytest
 
 from cockpit_app.server import WEB
+from mycobot_scripts.checks.calibrating import MENU
+from mycobot_scripts.demos import demonstrate, driving
+from mycobot_scripts.demos.policy_runs import takeover
+from mycobot_scripts.desk.questions import WORDS, answer_words
+from mycobot_scripts.robot import GRIPPER_MODES
 
 LANGUAGES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in WEB.glob("*.json")}
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in WEB.glob("*.js")}
@@ -46,6 +51,22 @@ def test_each_text_that_a_page_says_is_there():
         key for key in keys if key not in known and " " in key and not key.startswith(("page", "/"))
     } == set()
     assert {part for part in beginnings if not any(key.startswith(part) for key in known)} == set()
+
+
+def test_the_words_of_keys_and_answers_are_there():
+    """Scripts say them in English; a page has them in its own language."""
+    legends = (
+        demonstrate.JOGGING,
+        driving.COMMANDS | driving.OF_TWIN,
+        takeover.COMMANDS | takeover.OF_POLICY | takeover.OF_PARTS,
+    )
+    words = {word for each in legends for name, word in each.items() if name != "slow"}  # it is a switch
+    words |= {word for _, word in demonstrate.Guiding.keys} | set(WORDS.values())
+    modes = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
+    kept = "episode 3: no success; [k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
+    for question, keys in ((MENU, "ghtzpsq"), (modes, "01l"), (kept, "kfrq")):
+        words |= set(answer_words(question, keys).values())
+    assert {word for word in words if f"word {word}" not in LANGUAGES["en"]} == set()
 
 
 def test_each_text_is_said_somewhere():

@@ -142,7 +142,7 @@ def test_space_and_escape_stop_even_on_a_button(driver, desk, key):
 
 
 def test_a_question_is_answered_by_button_or_key(driver, desk):
-    answers = [{"key": "k", "word": "keep"}, {"key": "f", "word": "keep as failure"}]
+    answers = [{"key": "k", "word": "keep"}, {"key": "f", "word": "keep as a failure"}]
     desk.state["question"] = {"id": 3, "text": "keep it?", "answers": answers, "takes_line": False}
     wait_until(driver, "document.querySelector('.asked').textContent === 'keep it?'")
     press(driver, "keydown", "z", "KeyZ")
