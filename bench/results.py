@@ -92,7 +92,7 @@ def look_rows(label: str, row: Row) -> dict[str, Row]:
 def exact_rows(rows: dict[str, Row]) -> dict[str, Row]:
     """The same policies, whose actions are the mean of five predictions."""
     return {
-        f"{label}, ensembling": Row(row.task, evaluate=EXACT, policy=label, rollouts=row.rollouts)
+        f"{label}, mean of five": Row(row.task, evaluate=EXACT, policy=label, rollouts=row.rollouts)
         for label, row in rows.items()
     }
 
