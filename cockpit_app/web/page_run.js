@@ -55,8 +55,9 @@ export class Run {
     return this.all.runs.filter((run) => run.checkpoints.length && isKnown(run));
   }
 
+  // The simulated task that a policy was trained for, or that shows what the arm was taught under its own name.
   taskOf(run) {
-    return this.all.tasks.find((task) => task.name === run.task);
+    return this.all.tasks.find((task) => [run.task, `sim_${run.task}_scripted`].includes(task.name));
   }
 
   make() {
@@ -93,8 +94,10 @@ export class Run {
 
   named(path) {
     const run = this.all.runs.find((one) => one.path === path);
+    if (!run) return {};
     const dirs = this.where.chosen() === "evaluate" ? path : [path];
-    return run ? { ckpt_dir: dirs, task_name: run.task } : {};
+    const isReal = this.where.chosen() === "arm_run" && this.all.arm.robot !== "twin";
+    return { ckpt_dir: dirs, task_name: isReal ? run.task : this.taskOf(run)?.name };
   }
 
   changed(isElsewhere = false) {

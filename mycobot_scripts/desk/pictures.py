@@ -10,7 +10,7 @@ import numpy as np
 
 from mycobot_scripts.robot import Look
 
-PERIOD = 1 / 15  # s between pictures, at least
+PERIOD = 0.06  # s between pictures, at least: all of a camera that gives 15 a second
 LOOK = 0.01  # s between looks for a new one
 PATIENCE = 1.0  # s after which the last one is sent again, so that a page that is gone is noticed
 QUALITY = 80  # of the JPEGs
