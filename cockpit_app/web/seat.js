@@ -21,6 +21,7 @@ export class Seat {
   open(job) {
     this.close();
     this.desk = new Desk({ job: job.number, jog: this.jog(job), onended: () => this.empty() });
+    this.desk.element.classList.add(job.program);
     this.element.replaceChildren(h("h2", {}, t(`program ${job.program}`)), this.desk.element);
     show(this.element, true);
     this.element.scrollIntoView();
