@@ -69,6 +69,16 @@ def test_what_the_arm_asks_is_answered_on_the_page_of_its_work(driver, cockpit, 
         desk.close()
 
 
+def test_a_policy_of_an_own_task_runs_on_the_twin_that_shows_it(driver, cockpit):
+    run = cockpit.places.runs / "mine"
+    run.mkdir()
+    (run / "config.json").write_text('{"task_name": "mycobot320_choose", "policy_class": "ACT"}')
+    (run / "policy_last.ckpt").write_bytes(b"")
+    show(driver, cockpit, "run")
+    command = "[...document.querySelectorAll('.command code')].map((one) => one.textContent).join()"
+    wait_until(driver, f"{command}.includes('--task_name sim_mycobot320_choose_scripted')")
+
+
 def test_recording_on_the_twin_is_a_choice_of_the_form(driver, cockpit):
     show(driver, cockpit, "record")
     wait_until(driver, "document.querySelector('input[value=arm_record]')")
