@@ -1,7 +1,7 @@
 // Cameras of a desk, live: each newest picture is asked for when the one before has come, so that none lies in wait.
 // A stream for each would take the few connections that a browser has for one host, and the beats would starve.
 
-import { Keyed, h, say, show } from "./dom.js";
+import { Keyed, h, show } from "./dom.js";
 import { known, t } from "./texts.js";
 
 const COMPARED = / against its reference$/; // so the checks call a picture that lies over another
@@ -11,7 +11,7 @@ export class Cameras {
   constructor(job) {
     this.job = job;
     this.grid = h("div", { class: "cameras" });
-    this.none = h("p", { class: "unseen soft", hidden: true });
+    this.none = h("p", { class: "unseen soft", hidden: true }, t("no camera is open"));
     this.element = h("div", { class: "seen" }, this.grid, this.none);
     this.keyed = new Keyed(this.grid, (name) => name, (name) => new Camera(job, name));
   }
@@ -21,7 +21,6 @@ export class Cameras {
     for (const [, camera] of gone) camera.close();
     this.keyed.update(names);
     this.grid.dataset.count = names.length;
-    say(this.none, names.length ? "" : t("no camera is open"));
     show(this.grid, names.length > 0);
     show(this.none, names.length === 0);
   }

@@ -31,6 +31,7 @@ MENU = (
     "set [g]ripper mode, start pose [h], [t]ip, table's height [z], reference [p]ictures; [s]ave, or [q]uit "
     "without saving"
 )
+MODES = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
 FAR = 2.0  # degrees; a picture from further off the start pose is no reference
 TOUCHES, PLACES = 5, 3  # of one point, to measure the tip; of the table, to measure its height
 TIP = rf"""Mark a point on the table. Close the gripper (c), touch the point with its tips and capture that,
@@ -83,8 +84,7 @@ class Calibration:
         """Show the mode, and set another."""
         mode = ask(self._servo, lambda arm: arm.get_gripper_mode())
         print(f"the gripper's mode: {mode.text}, {GRIPPER_MODES.get(mode.value, 'unknown')}")
-        question = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
-        wanted = self._operator.keys.ask(question, {"0": 0, "1": 1, "l": None, "q": None})
+        wanted = self._operator.keys.ask(MODES, {"0": 0, "1": 1, "l": None, "q": None})
         if wanted is not None:
             self._servo.ask(lambda arm: arm.set_gripper_mode(wanted))
             print("set; scripts set it whenever they begin. Back to port IO, it takes a power cycle.")

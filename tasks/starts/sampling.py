@@ -11,7 +11,7 @@ from tasks.parts import Prop
 from tasks.schema import Task
 
 ROUNDING = 1e-5  # m
-NEAR = 0.1  # m; who starts this near to a case's regions still is of the case
+NEAR = 0.1  # m; a start this near to a case's regions is still of the case
 BELOW = -0.1  # m; a prop that starts below this is out of sight
 RADIAN = 0.1  # m; what a turn of 1 rad counts, where places or ways are compared
 

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from cockpit_app.server import WEB
-from mycobot_scripts.checks.calibrating import MENU
+from mycobot_scripts.checks.calibrating import MENU, MODES
 from mycobot_scripts.demos import demonstrate, driving
 from mycobot_scripts.demos.policy_runs import takeover
 from mycobot_scripts.desk.questions import WORDS, answer_words
-from mycobot_scripts.robot import GRIPPER_MODES
+from teleop.leader import CLUTCH
 
 LANGUAGES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in WEB.glob("*.json")}
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in WEB.glob("*.js")}
@@ -59,12 +59,18 @@ def test_the_words_of_keys_and_answers_are_there():
         demonstrate.JOGGING,
         driving.COMMANDS | driving.OF_TWIN,
         takeover.COMMANDS | takeover.OF_POLICY | takeover.OF_PARTS,
+        CLUTCH,
     )
     words = {word for each in legends for name, word in each.items() if name != "slow"}  # it is a switch
     words |= {word for _, word in demonstrate.Guiding.keys} | set(WORDS.values())
-    modes = f"drive it {GRIPPER_MODES[0]} [0], {GRIPPER_MODES[1]} [1], or [l]eave it as it is?"
-    kept = "episode 3: no success; [k]eep, keep as a [f]ailure, [r]edo, [q]uit?"
-    for question, keys in ((MENU, "ghtzpsq"), (modes, "01l"), (kept, "kfrq")):
+    asked = (
+        (MENU, "ghtzpsq"),
+        (MODES, "01l"),
+        ("episode 3: no success; [k]eep, keep as a [f]ailure, [r]edo, [q]uit?", "kfrq"),
+        ("stopped (q): [k]eep what there is, as a failure, [r]edo, [q]uit?", "krq"),
+        ("did it succeed? [y/n] (u: unknown)", "ynu"),
+    )
+    for question, keys in asked:
         words |= set(answer_words(question, keys).values())
     assert {word for word in words if f"word {word}" not in LANGUAGES["en"]} == set()
 
