@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from pyquaternion import Quaternion
 
-from tasks import Knot, StylePlan, Task, along, lay_paths, styled
+from tasks import StylePlan, Task, along, lay_paths, styled, way_back
 
 
 class ScriptedPolicy:
@@ -48,13 +47,13 @@ class ScriptedPolicy:
         longer = self._paths[0][-1].step - max(path[-1].step for path in script)
         return max(1, self._task.episode_len + longer)
 
-    def begin_at(self, action: np.ndarray, steps: int) -> None:
+    def begin_at(self, action: np.ndarray, steps: int, opening: int) -> None:
         """Begin where an end-effector action (8 per arm) puts the arms, and go to the script's start in
-        `steps` control steps; the script is that much later.
+        `steps` control steps, as `tasks.way_back`; the script is that much later.
         """
         for path, part in zip(self._paths, np.split(action, len(self._paths)), strict=True):
-            here = Knot(0, part[:3], Quaternion(part[3:7]), part[7])
-            path[:] = [here, *(knot._replace(step=steps + knot.step) for knot in path)]
+            back = way_back(part, along(path, 0), steps, opening)
+            path[:] = [*back[:-1], *(knot._replace(step=steps + knot.step) for knot in path)]
 
     def __call__(self, step: int) -> np.ndarray:
         """End-effector action (8 per arm: xyz, quaternion wxyz, gripper) at a control step."""

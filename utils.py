@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -73,7 +73,21 @@ class Demonstrations:
         self.frames = Frames(sources, image_size, cache, views_in_order)
         self.lengths = np.array([len(episode) for episode in self.episodes])
         self.places = start_places(self.episodes)
+        self.ends = self.lengths.copy()  # of what each episode's actions teach
         self._starts: dict[int, list[np.ndarray]] = {}  # by history
+
+    def silence(self, folders: Collection[Path]) -> None:
+        """Let the actions of these folders teach nothing: they count as padding. EpisodeError if episodes do
+        not tell where their objects are either.
+        """
+        for index, path in enumerate(self.paths):
+            if path.parent.resolve() in folders:
+                self.ends[index] = 0
+                if not np.isfinite(self.places[index]).all() or not self.places.shape[1]:
+                    raise EpisodeError(
+                        f"{path} does not tell where its objects are, so with --places_only it teaches "
+                        "nothing; edit_episodes.py places finds them"
+                    )
 
     def starts(self, history: int) -> list[np.ndarray]:
         """Of each episode, the steps (N,) at which a sample of so many observations may begin, as they have
@@ -90,11 +104,11 @@ class Demonstrations:
 
     def chunks(self, samples: Sequence[Sample], chunk_size: int) -> tuple[Tensor, Tensor]:
         """Actions (B, chunk, A) from each sample (episode, step) on, and is_pad (B, chunk): True past the end
-        of the episode, where they are 0.
+        of the episode, and where its actions teach nothing; there they are 0.
         """
         actions, pads = [], []
         for index, step in samples:
-            chunk = self.actions[index][step : step + chunk_size]
+            chunk = self.actions[index][step : min(step + chunk_size, self.ends[index])]
             actions.append(np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))))
             pads.append(np.arange(chunk_size) >= len(chunk))
         return torch.from_numpy(np.stack(actions)), torch.from_numpy(np.stack(pads))
@@ -136,7 +150,7 @@ class Demonstrations:
         places[may_have_moved] = np.nan
         batch["places"] = torch.from_numpy(places)
         valid = (~batch["is_pad"]).sum() if valid_steps is None else valid_steps
-        batch["valid_steps"] = torch.as_tensor(valid, dtype=torch.float32)
+        batch["valid_steps"] = torch.as_tensor(valid, dtype=torch.float32).clamp_min(1)
         return {name: tensor.pin_memory() for name, tensor in batch.items()} if pin else batch
 
 
@@ -165,7 +179,7 @@ def _stacked(rows: Sequence[np.ndarray], pin: bool) -> Tensor:
 def hold_last(actions: Tensor, is_pad: Tensor) -> Tensor:
     """Chunks (B, chunk, A) with the padding (B, chunk) replaced by the last action before it."""
     steps = torch.arange(actions.shape[1], device=actions.device)
-    last = (~is_pad).sum(dim=1, keepdim=True) - 1  # (B, 1)
+    last = ((~is_pad).sum(dim=1, keepdim=True) - 1).clamp_min(0)  # (B, 1)
     return actions.take_along_dim(torch.minimum(steps, last)[..., None], dim=1)
 
 
@@ -240,7 +254,8 @@ class Loader:
         """The samples of each batch, and its number of valid actions, averaged over the step's batches."""
         for step in steps:
             drawn = self.samples(step)
-            valid = sum(min(self.chunk_size, self.data.lengths[index] - start) for index, start in drawn)
+            left = (self.data.ends[index] - start for index, start in drawn)
+            valid = sum(min(self.chunk_size, max(0, steps)) for steps in left)
             for first in self.shares.parts():
                 samples = drawn[first : first + self.shares.batch_size]
                 yield samples, float(valid) * self.shares.batch_size / self.shares.samples

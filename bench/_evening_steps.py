@@ -169,7 +169,7 @@ class Evening:
         count = self.size.steps or (None if self.is_plain else STEPS)
         steps = () if count is None else ("--num_steps", count)
         what = ("--task_name", TASKS[self.task][1], "--ckpt_dir", "run", "--dataset_dir", *folders)
-        weights = ("--sample_weights", *WEIGHTS) if len(folders) > 1 else ()
+        weights = ("--sample_weights", *WEIGHTS, "--places_only", folders[0]) if len(folders) > 1 else ()
         flags = ("--config", ROOT / "presets" / preset, *steps, *weights, "--seed", self.seed, "--resume")
         return Step("train", "imitate_episodes.py", (*what, *flags), is_training=True)
 

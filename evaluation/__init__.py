@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "demonstrations": (
             "Demonstration",
+            "OPENING_SECONDS",
             "RETURN_SECONDS",
             "check_scene",
             "close_environments",

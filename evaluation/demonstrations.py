@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they open OpenGL
     from sim_env import SimEnv
 
 RETURN_SECONDS = 2.0  # for the arms to go back to where the script begins
+OPENING_SECONDS = 0.3  # of these, for the hands to be as they are there
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def run_script(
     length = script.take(how.style) if how.style else task.episode_len
     task = replace(task, episode_len=length + how.hesitate + return_steps)
     if how.recovers:
-        script.begin_at(env.present(), return_steps)
+        script.begin_at(env.present(), return_steps, round(OPENING_SECONDS * task.fps))
     return run_episode(env.env, task, start, lambda t, _: env.joint_action(script(t)), cameras, view)
 
 

@@ -62,6 +62,7 @@ __getattr__, __dir__, __all__ = open_door(
             "missed_waypoints",
             "smooth",
             "styled",
+            "way_back",
         ),
         "projection": (
             "camera_matrix",

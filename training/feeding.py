@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common import World
+from common import World, choose
 from constants import Stream
 from episodes import (
     Episode,
@@ -26,6 +26,7 @@ from episodes import (
     gathered_notes,
     list_datasets,
     split_datasets,
+    validating,
 )
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
@@ -66,20 +67,25 @@ class Data:
         return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
 
 
-def load_data(config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int) -> Data:
-    """Load the episodes of all folders; validation takes from the first alone. Training frames are cached."""
+def load_data(
+    config: FeedConfig, task_name: str, cameras: Sequence[str], seed: int, places_only: Sequence[str] = ()
+) -> Data:
+    """Load the episodes of all folders; validation takes from one alone. Training frames are cached."""
     dataset_dirs = config.dataset_dir or (data_dir(task_name),)
+    silent = [choose("folder of --dataset_dir", name, dataset_dirs) for name in places_only]
     if config.sample_weights is not None and len(config.sample_weights) != len(dataset_dirs):
         raise ValueError(
             f"--sample_weights is {' '.join(map(str, config.sample_weights))}; give one number for each of "
             f"the {len(dataset_dirs)} folders of --dataset_dir"
         )
     datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
-    train_paths, val_paths = split_datasets(datasets, config.train_ratio, seed)
+    number = validating(datasets, silent)
+    train_paths, val_paths = split_datasets(datasets, config.train_ratio, seed, number)
     views = config.views(cameras, train_paths[0][0])
     load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
     validation = load(val_paths, cache="none")  # each of its frames is read once
     train = load([path for paths in train_paths for path in paths], cache=config.cache)
+    train.silence({Path(folder).resolve() for folder in silent})
     check_alike(train, validation)
     sources = datasets
     if config.stats_dir:

@@ -204,6 +204,13 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
         most=1000,
         group="training",
     )
+    places_only: tuple[str, ...] | None = cli.flag(
+        None,
+        "folders of --dataset_dir whose pictures teach where objects are (--place_loss), and whose actions "
+        "teach nothing, as those of people contradict one another; the first of the others validates",
+        distinct=True,
+        group="training",
+    )
     no_check: bool = cli.flag(
         False, "do not look for what is wrong with the episodes before training", group="training"
     )

@@ -42,7 +42,10 @@ def train(
     say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
     resume = config.resumes(last)
-    data = load_data(config, task.name, config.camera_names or task.cameras, training.seed)
+    cameras, silent = config.camera_names or task.cameras, config.places_only or ()
+    if silent and not config.place_loss:
+        raise ValueError("--places_only teaches by --place_loss alone; give one, e.g. --place_loss 1")
+    data = load_data(config, task.name, cameras, training.seed, silent)
     say(data.text())
     if world.is_first and not config.no_check:
         print("".join(f"{line}\n" for line in training_lines(data.episodes())), end="")

@@ -11,6 +11,7 @@ import numpy as np
 from common import Workers, cli
 from constants import Stream
 from dataset_tools.edits import FolderFlags, episodes_flag
+from dataset_tools.multiplied.carried import Carried
 from dataset_tools.multiplied.retold import arms_midway, distance
 from dataset_tools.multiplied.sources import Source
 from dataset_tools.multiplied.standing import Standing
@@ -82,6 +83,11 @@ class MultiplyFlags(FolderFlags, Workers):
         least=0,
         most=1,
     )
+    keep_carried: bool = cli.flag(
+        False,
+        "with --clicks: leave cameras that an arm carries where the scene has them; otherwise it is found by "
+        "the pictures in which a prop still lies at its start where they really are",
+    )
     dry_run: bool = cli.flag(False, "say where the demonstrations would be cut, and write nothing")
 
 
@@ -95,6 +101,7 @@ class Job:
     sources: tuple[Source, ...] = ()
     standing: Standing | None = None  # where a camera is put
     tabletop: Tabletop | None = None  # how the table looks, in some of the looks
+    carried: tuple[Carried, ...] = ()  # where the cameras on arms are put
 
     @property
     def looks_hold(self) -> int:
@@ -108,6 +115,8 @@ class Job:
             self.standing.put(env.env)
         if self.tabletop is not None:
             self.tabletop.put(env.env, self.flags.seen_table)
+        for camera in self.carried:
+            camera.put(env)
         return env
 
     def case(self, index: int) -> int:

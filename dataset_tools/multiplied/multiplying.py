@@ -32,6 +32,7 @@ from common import (
 )
 from constants import Stream
 from dataset_tools.edits import chosen_episodes, load_header
+from dataset_tools.multiplied.carried import Carried
 from dataset_tools.multiplied.job import MAX_STARTS, Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.source_checks import check_sources
@@ -145,7 +146,7 @@ def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
     """How the table looks in demonstrations, if it is to be shown; says how much of it is seen."""
     if job.standing is None or not job.flags.seen_table:
         return None
-    fit = [path for path in paths if _shows_a_table(path, job.standing.camera)]
+    fit = [path for path in paths if _shows_a_room(path, job.standing.camera)]
     if not fit:
         return None
     top = Tabletop.of(job.environment().env, job.standing, fit)
@@ -154,7 +155,23 @@ def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
     return top
 
 
-def _shows_a_table(path: Path, camera: str) -> bool:
+def _carried(job: Job, paths: Sequence[Path]) -> tuple[Carried, ...]:
+    """Where the cameras on arms are, as far as the demonstrations tell; says so."""
+    if job.standing is None or job.flags.keep_carried:
+        return ()
+    env, found = job.environment(), []
+    for camera in (name for name in env.env.task.looks.carried if name in job.cameras):
+        fit = [path for path in paths if _shows_a_room(path, camera)]
+        carried = Carried.found(env, camera, fit) if fit else None
+        if carried is None:
+            print(f"{camera} stays where the scene has it: too few pictures show a prop, told by its colour")
+        else:
+            print(carried.told())
+            found.append(carried)
+    return tuple(found)
+
+
+def _shows_a_room(path: Path, camera: str) -> bool:
     """Whether an episode has pictures of a camera, all of one look."""
     facts, cameras = read_header(path)
     return camera in cameras and not facts.get("randomized")
@@ -211,7 +228,8 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
         print(f"{there} of {flags.num_episodes} episodes are in {folder} already")
     if not missing:
         return
-    job = replace(job, tabletop=_tabletop(job, paths), sources=tuple(read_sources(job, paths)))
+    job = replace(job, tabletop=_tabletop(job, paths), carried=_carried(job, paths))
+    job = replace(job, sources=tuple(read_sources(job, paths)))
     with complete_file(folder / HISTORY) as part:
         part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
     progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")
@@ -266,9 +284,9 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
-    newer = ("begin_midway", "steady", "ways", "clicks", "margin")
+    newer = ("begin_midway", "steady", "ways", "clicks", "margin", "keep_carried")
     if flags.clicks is None:
-        no_matter |= {"seen_table"}
+        no_matter |= {"seen_table", "keep_carried"}
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
     if flags.clicks is not None:

@@ -11,8 +11,8 @@ from pyquaternion import Quaternion
 
 from dataset_tools.multiplied.sources import Part, Source, Watch
 from episodes import Episode
-from evaluation import RETURN_SECONDS, run_episode
-from tasks import RADIAN, Task, sample_start
+from evaluation import OPENING_SECONDS, RETURN_SECONDS, run_episode
+from tasks import RADIAN, Task, along, sample_start, way_back
 
 if TYPE_CHECKING:  # they open OpenGL
     from ee_sim_env import EndEffectorEnv
@@ -159,7 +159,7 @@ def retell(
     If the arms begin `midway` (D,), they first go back to where the source begins.
     """
     start = env.reset(env_state=env_state, state=source.state if midway is None else midway)
-    back = [] if midway is None else way_back(env, source, round(RETURN_SECONDS * task.fps))
+    back = [] if midway is None else _way_back(env, task, source)
     task = replace(task, episode_len=len(back) + LONGEST * len(source.watched.commands))
     retold = Retold(source, Watch(env).props)
 
@@ -174,12 +174,13 @@ def retell(
     return episode if episode.success else None
 
 
-def way_back(env: EndEffectorEnv, source: Source, steps: int) -> list[np.ndarray]:
+def _way_back(env: EndEffectorEnv, task: Task, source: Source) -> list[np.ndarray]:
     """End-effector actions (8 per arm) from where the arms are now to where a source begins."""
     first = source.watched.commands[0]
-    here = env.present().reshape(first.shape)
-    pairs = list(zip(here, first, strict=True))
-    return [np.concatenate([blended(*pair, step / steps) for pair in pairs]) for step in range(steps)]
+    steps, opening = (round(seconds * task.fps) for seconds in (RETURN_SECONDS, OPENING_SECONDS))
+    pairs = zip(env.present().reshape(first.shape), first, strict=True)
+    paths = [way_back(*pair, steps, opening) for pair in pairs]
+    return [np.concatenate([along(path, step) for path in paths]) for step in range(steps)]
 
 
 def arms_midway(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
 
 
+Move = tuple[np.ndarray, np.ndarray]  # of a camera, in its own frame: shift (m), and turn (rad)
+
+
 @dataclass(frozen=True)
 class Standing:
     """A camera's pose in the world, and how much it sees."""
@@ -52,8 +55,8 @@ class Standing:
         fovy = float(np.degrees(2 * np.arctan(height / 2 / focal)))
         return cls(camera, turn.T * [1, -1, -1], place, fovy)
 
-    def move(self, env: SimEnv) -> tuple[np.ndarray, np.ndarray]:
-        """From where the scene has the camera: shift (m) and turn (rad), in its own frame."""
+    def move(self, env: SimEnv) -> Move:
+        """From where the scene has the camera."""
         axes, place = camera_pose(env.physics, self.camera), env.physics.named.data.cam_xpos[self.camera]
         return axes.T @ (self.place - place), cv2.Rodrigues(axes.T @ self.axes)[0].ravel()
 
@@ -92,10 +95,14 @@ class Standing:
 
     def told(self, env: SimEnv) -> str:
         """In words, from where the scene has it."""
-        shift, turn = self.move(env)
-        far, angle = 1000 * np.linalg.norm(shift), np.degrees(np.linalg.norm(turn))
         own = float(env.physics.named.model.cam_fovy[self.camera])
         return (
-            f"{self.camera} stands {far:.0f} mm and {angle:.1f} degrees from where the scene has it; it sees "
-            f"{self.fovy:.1f} degrees from below to above, the scene's {own:.1f}"
+            f"{self.camera} stands {how_far(self.move(env))}; it sees {self.fovy:.1f} degrees from below to "
+            f"above, the scene's {own:.1f}"
         )
+
+
+def how_far(move: Move) -> str:
+    """A camera's move, in words."""
+    far, angle = 1000 * np.linalg.norm(move[0]), np.degrees(np.linalg.norm(move[1]))
+    return f"{far:.0f} mm and {angle:.1f} degrees from where the scene has it"

@@ -66,15 +66,26 @@ def split_episodes(
 
 
 def split_datasets(
-    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int
+    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int, validates: int = 0
 ) -> tuple[list[list[Path]], list[Path]]:
-    """Training episodes of each folder, and validation episodes, which are of the first one alone."""
-    made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in datasets[1:]]
+    """Training episodes of each folder, and validation episodes, which are of one alone, by its number."""
+    others = [paths for number, paths in enumerate(datasets) if number != validates]
+    made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in others]
     counts = [(Counter(sources), MANY * len(sources)) for sources in made_of]
     needed = {name for counter, many in counts for name, count in counter.items() if count > many}
-    first, validation = split_episodes(datasets[0], train_ratio, seed, needed)
-    others = zip(datasets[1:], made_of, strict=True)
-    return [first, *(not_made_of(validation, *other) for other in others)], validation
+    kept, validation = split_episodes(datasets[validates], train_ratio, seed, needed)
+    trained = [not_made_of(validation, *other) for other in zip(others, made_of, strict=True)]
+    trained.insert(validates, kept)
+    return trained, validation
+
+
+def validating(datasets: Sequence[Sequence[Path]], places_only: Sequence[str | Path]) -> int:
+    """Number of the first folder whose actions teach; ValueError if there is none."""
+    silent = {Path(folder).resolve() for folder in places_only}
+    for number, paths in enumerate(datasets):
+        if paths[0].parent.resolve() not in silent:
+            return number
+    raise ValueError("--places_only names all folders of --dataset_dir; the actions of one must teach")
 
 
 def not_made_of(validation: Sequence[Path], paths: Sequence[Path], made_of: Sequence[str]) -> list[Path]:

@@ -104,6 +104,11 @@ class Looks:
         """Lowest and highest corner (3,) of the table (m, world frame)."""
         return self._low, self._high
 
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Names of the cameras that an arm carries."""
+        return tuple(name for name, is_carried in self._cameras.items() if is_carried)
+
     def _table_box(self, data: mujoco.MjData) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest corner of the table (m, world frame)."""
         pose, box = data.geom_xmat[self._table].reshape(3, 3), self._model.geom_aabb[self._table]

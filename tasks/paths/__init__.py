@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
             "Knot",
             "along",
             "lay_paths",
+            "way_back",
         ),
         "style_paths": ("smooth", "styled"),
         "styles": ("STYLES",),

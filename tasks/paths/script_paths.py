@@ -67,6 +67,17 @@ def _knot(
     return Knot(point.step, origin + np.array(point.xyz) + shift, orientation, point.gripper)
 
 
+def way_back(here: np.ndarray, start: np.ndarray, steps: int, opening: int) -> list[Knot]:
+    """From one end-effector action (8,) to another in `steps`; the hand is as it is there after `opening`.
+
+    If it opened all the way, half open would be the middle of a way back and as near to the next grasp, and a
+    policy that sees a hand so would do something between the two.
+    """
+    first, last = (Knot(at, a[:3], Quaternion(a[3:7]), a[7]) for at, a in ((0, here), (steps, start)))
+    opened = along([first, last], min(opening, steps))
+    return [first, Knot(min(opening, steps), opened[:3], Quaternion(opened[3:7]), last.gripper), last]
+
+
 def along(path: list[Knot], step: float) -> np.ndarray:
     """End-effector action (8,) at a control step: xyz, quaternion wxyz, gripper; at rest after the last knot.
 

@@ -362,6 +362,7 @@ def test_new_episodes_begin_midway_go_back_and_succeed(multiply, twin, tmp_path)
         assert one.recovers and one.success and not other.recovers
         assert np.abs(one.qpos[0] - home).max() > 0.1
         assert len(one) >= 2 * TWIN.fps + 80
+        assert one.action[round(0.3 * TWIN.fps), 6] == pytest.approx(other.action[0, 6], abs=1e-3)  # open
         at_home = np.abs(one.qpos[2 * TWIN.fps, :6] - home[:6]).max()
         assert at_home < np.abs(one.qpos[0, :6] - home[:6]).max()
     assert not np.array_equal(midway[0].qpos[0], midway[1].qpos[0])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from synthetic import make_episode, make_small
 
-from episodes import episode_path, list_episodes, source_name
+from episodes import EpisodeError, Shares, StartSampler, episode_path, list_episodes, source_name
 from episodes.selection.splits import not_made_of, split_datasets
 from training.feeding import joint_offset, load_data
 from training.flags import FeedConfig
+from utils import Loader
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,45 @@ def test_what_much_was_made_of_does_not_validate(tmp_path, seed):
     [first, made], validation = split_datasets([list_episodes(few), list_episodes(many)], 0.5, seed)
     assert episode_path(few, 3) in first and len(validation) == len(first) == 2
     assert len(made) == 4 - (episode_path(few, 0) in validation)
+
+
+def silent_data(tmp_path, places_only=("shown",), knows=True):
+    """Episodes of people, and others; the actions of the first teach nothing."""
+    rng = np.random.default_rng(0)
+    for folder in ("shown", "many"):
+        for number in range(3):
+            state = rng.normal(size=7) if knows or folder == "many" else None
+            episode = replace(make_episode(rng, steps=20), env_state=state)
+            episode.save(episode_path(tmp_path / folder, number))
+    folders = tuple(str(tmp_path / folder) for folder in ("shown", "many"))
+    config = FeedConfig(dataset_dir=folders, image_size=(48, 64), train_ratio=0.7)
+    silent = [str(tmp_path / folder) for folder in places_only]
+    return load_data(config, "sim_transfer_cube_scripted", ("top",), 0, silent)
+
+
+def test_actions_of_a_folder_teach_nothing_and_its_places_do(tmp_path):
+    data = silent_data(tmp_path)
+    assert {path.parent.name for path in data.validation.paths} == {"many"} and data.sizes == (3, 2)
+    batch = data.train.batch([(0, 2), (3, 2), (4, 15)], chunk_size=8)
+    assert batch["is_pad"].sum(dim=1).tolist() == [8, 0, 3] and not batch["actions"][0].any()
+    assert float(batch["valid_steps"]) == 8 + 5 and batch["places"].isfinite().sum(dim=1).tolist() == [
+        7,
+        7,
+        0,
+    ]
+    assert float(data.train.batch([(0, 2), (1, 2)], 8)["valid_steps"]) == 1  # a divisor
+    starts = [len(steps) for steps in data.train.starts(1)]
+    loader = Loader(data.train, StartSampler(starts, [0], 0.0, 0), Shares(6, 2), 8)
+    batches = list(loader.batches(range(2)))
+    taught = [float((~batch["is_pad"]).sum()) for batch in batches]
+    means = [float(batch["valid_steps"]) for batch in batches]
+    assert means == [sum(taught[:2]) / 2] * 2 + [sum(taught[2:]) / 2] * 2
+
+
+def test_what_teaches_nothing_at_all_is_refused(tmp_path):
+    with pytest.raises(EpisodeError, match=r"episode_0.hdf5 does not tell where its objects are.*places"):
+        silent_data(tmp_path / "a", knows=False)
+    with pytest.raises(ValueError, match="--places_only names all folders"):
+        silent_data(tmp_path / "b", ("shown", "many"))
+    with pytest.raises(ValueError, match="folder of --dataset_dir"):
+        silent_data(tmp_path / "c", ("other",))
