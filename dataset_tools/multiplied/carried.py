@@ -76,9 +76,11 @@ class Carried:
         fovy = float(env.env.physics.named.model.cam_fovy[camera])
         for number, prop in enumerate(task.props):
             sights = sights_of(views, number, fovy)
-            if len(sights) >= LEAST:
-                move, off = fitted(sights, number, fovy)
-                return cls(camera, move, prop.name, len(sights), off) if off <= MOST_OFF else None
+            if len(sights) < LEAST:
+                continue
+            move, off = fitted(sights, number, fovy)
+            if off <= MOST_OFF:
+                return cls(camera, move, prop.name, len(sights), off)
         return None
 
     def put(self, env: EndEffectorEnv) -> None:

@@ -164,7 +164,7 @@ def _carried(job: Job, paths: Sequence[Path]) -> tuple[Carried, ...]:
         fit = [path for path in paths if _shows_a_room(path, camera)]
         carried = Carried.found(env, camera, fit) if fit else None
         if carried is None:
-            print(f"{camera} stays where the scene has it: too few pictures show a prop, told by its colour")
+            print(f"{camera} stays where the scene has it: no prop, told by its colour, shows where it sits")
         else:
             print(carried.told())
             found.append(carried)
