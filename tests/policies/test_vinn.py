@@ -159,7 +159,7 @@ class Told:
 
     def __init__(self, shown: np.ndarray, qpos: np.ndarray, actions: np.ndarray) -> None:
         self.shown, self.qpos, self.actions = shown, list(qpos), list(actions)
-        self.lengths = np.array([len(a) for a in actions])
+        self.lengths = self.ends = np.array([len(a) for a in actions])
         self.paths = [Path(f"{i}") for i in range(len(actions))]
 
     chunks = Demonstrations.chunks
