@@ -13,7 +13,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from _harness import machine, make_parser, parse, report
 from tqdm import tqdm
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from cameras import Displacement, PlacementLimits, Reference, judge_placement, make_reference
 from constants import Stream, get_task
 from sim_env import SimEnv, make_sim_env
-from tasks import camera_matrix, camera_pose
+from tasks import CameraMove, camera_matrix, camera_pose, matrix_of, moved_camera
 
 SIZE = (480, 640)
 TASKS = ("sim_mycobot320_move_cube_scripted", "sim_mycobot320_choose_scripted")
@@ -29,7 +28,6 @@ EPISODES = 5  # of which the first pictures make the reference
 NOISE = 2.0  # grey levels
 GAIN, BALANCE = (0.7, 1.1), (0.93, 1.07)  # of the whole picture; of each colour
 MILLIMETRES, DEGREES = (0, 2, 5, 10, 20), (0, 0.5, 1, 2, 4)
-Move = tuple[np.ndarray, np.ndarray]  # m and rad, in the camera's own frame
 
 
 class Bench:
@@ -40,7 +38,7 @@ class Bench:
         self.camera, self._looks = camera, looks
         self._shots = 0
 
-    def picture(self, rng: np.random.Generator, move: Move | None = None) -> np.ndarray:
+    def picture(self, rng: np.random.Generator, move: CameraMove | None = None) -> np.ndarray:
         """What the camera sees where an episode begins, (H, W, 3) uint8 RGB."""
         env = self._env
         env.set_looks(None if self._looks is None else [self._looks])
@@ -57,7 +55,7 @@ class Bench:
         """From the first pictures of some episodes."""
         return make_reference([self.picture(rng) for _ in range(EPISODES)])
 
-    def truth(self, move: Move) -> Displacement:
+    def truth(self, move: CameraMove) -> Displacement:
         """Where the table goes in the picture."""
         before = camera_matrix(self._env.physics, self.camera, SIZE)
         after = moved_matrix(self._env.physics, self.camera, SIZE, move)
@@ -68,22 +66,23 @@ class Bench:
         self._env.close()
 
 
-def moved_matrix(physics: Any, camera: str, image_size: tuple[int, int], move: Move) -> np.ndarray:
+def moved_matrix(physics: Any, camera: str, image_size: tuple[int, int], move: CameraMove) -> np.ndarray:
     """As `tasks.camera_matrix`, of a camera that was moved."""
     pose, place = camera_pose(physics, camera), physics.named.data.cam_xpos[camera]
-    lens = camera_matrix(physics, camera, image_size)[:, :3] @ pose
-    turned = pose @ cv2.Rodrigues(move[1])[0]
-    return lens @ np.column_stack([turned.T, -turned.T @ (place + pose @ move[0])])
+    fovy = float(physics.named.model.cam_fovy[camera])
+    return matrix_of(fovy, *moved_camera(pose, place, move), image_size)
 
 
-def draw(rng: np.random.Generator, millimetres: float, degrees: float) -> Move:
+def draw(rng: np.random.Generator, millimetres: float, degrees: float) -> CameraMove:
     """A move of this size, in any direction."""
     ways = rng.normal(size=(2, 3))
     way, axis = ways / np.linalg.norm(ways, axis=1, keepdims=True)
     return way * millimetres / 1000, axis * np.radians(degrees)
 
 
-def misses(bench: Bench, move: Move, reference: Reference, rng: np.random.Generator) -> tuple[float, ...]:
+def misses(
+    bench: Bench, move: CameraMove, reference: Reference, rng: np.random.Generator
+) -> tuple[float, ...]:
     """Error of shift (px), rotation (degrees) and zoom; whether it is believed, and called moved."""
     placement = judge_placement(bench.camera, reference, bench.picture(rng, move), PlacementLimits())
     found, true = placement.displacement, bench.truth(move)

@@ -54,7 +54,6 @@ __getattr__, __dir__, __all__ = open_door(
             "StartSampler",
             "list_datasets",
             "split_datasets",
-            "validating",
             "starts_in_one_look",
         ),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),

@@ -65,10 +65,12 @@ __getattr__, __dir__, __all__ = open_door(
             "way_back",
         ),
         "projection": (
+            "CameraMove",
             "camera_matrix",
             "camera_pose",
             "draw_axes",
             "matrix_of",
+            "moved_camera",
             "picture_axes",
             "to_pixels",
         ),

@@ -13,6 +13,7 @@ from common import write
 AXIS_LENGTH = 0.07  # m
 COLOURS = ((255, 90, 90), (90, 255, 90), (110, 160, 255))  # RGB, of the three axes
 NEAREST = 1e-3  # m in front of a camera
+CameraMove = tuple[np.ndarray, np.ndarray]  # in the camera's own frame: shift (m), and turn (rad)
 
 
 def camera_matrix(physics: Any, camera: str, image_size: tuple[int, int]) -> np.ndarray:
@@ -33,6 +34,12 @@ def matrix_of(fovy: float, pose: np.ndarray, place: np.ndarray, image_size: tupl
     camera_from_world = np.column_stack([pose.T, -pose.T @ place])
     lens = [[-focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
     return np.array(lens) @ camera_from_world
+
+
+def moved_camera(pose: np.ndarray, place: np.ndarray, move: CameraMove) -> tuple[np.ndarray, np.ndarray]:
+    """Pose (3, 3) and place (3,) of a camera after a move."""
+    shift, turn = move
+    return pose @ cv2.Rodrigues(turn)[0], place + pose @ shift
 
 
 def to_pixels(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -323,9 +323,9 @@ def test_training_knows_no_policy_by_name():
     assert not closure("train_backbone") & (concrete | {"policy"})  # images need none of them
 
 
-def test_scripted_policy_is_numpy_and_pyquaternion():
+def test_scripted_policy_is_numpy_and_the_paths_of_tasks():
     others = packages_of("scripted_policy") - set(sys.stdlib_module_names)
-    assert others <= {"numpy", "pyquaternion", "tasks"}
+    assert others == {"numpy", "tasks"}
 
 
 def test_training_imports_without_simulator_and_arm():

@@ -26,7 +26,6 @@ from episodes import (
     gathered_notes,
     list_datasets,
     split_datasets,
-    validating,
 )
 from policies import Augmentation, Policy, centre_crop
 from training.flags import FeedConfig, TrainConfig
@@ -79,8 +78,7 @@ def load_data(
             f"the {len(dataset_dirs)} folders of --dataset_dir"
         )
     datasets, weights = list_datasets(dataset_dirs, config.sample_weights, config.skip_mirrored_data)
-    number = validating(datasets, silent)
-    train_paths, val_paths = split_datasets(datasets, config.train_ratio, seed, number)
+    train_paths, val_paths = split_datasets(datasets, config.train_ratio, seed, silent)
     views = config.views(cameras, train_paths[0][0])
     load = partial(Demonstrations, cameras=cameras, image_size=config.image_size, views=views)
     validation = load(val_paths, cache="none")  # each of its frames is read once

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
-from dataset_tools.multiplied.standing import Move, how_far
+from dataset_tools.multiplied.moments import moments
+from dataset_tools.multiplied.standing import how_far
 from episodes import Episode
-from tasks import camera_pose, matrix_of, to_pixels
+from tasks import CameraMove, camera_pose, matrix_of, moved_camera, to_pixels
 
 if TYPE_CHECKING:  # it opens OpenGL
     from ee_sim_env import EndEffectorEnv
+    from sim_env import SimEnv
 
 PICTURES = 120  # of all demonstrations together
 LEAST = 20  # of them that must show the prop
@@ -44,9 +47,9 @@ class View:
     place: np.ndarray  # (3,), m, of the camera
     corners: tuple[np.ndarray, ...]  # of each prop: of the boxes round its geoms (N, 3), m
 
-    def outline(self, prop: int, fovy: float, move: Move) -> np.ndarray:
+    def outline(self, prop: int, fovy: float, move: CameraMove) -> np.ndarray:
         """A prop's outline (N, 1, 2), in pixels, if the camera is moved so; nothing hides it."""
-        axes, place = self.axes @ cv2.Rodrigues(move[1])[0], self.place + self.axes @ move[0]
+        axes, place = moved_camera(self.axes, self.place, move)
         pixels = to_pixels(matrix_of(fovy, axes, place, self.picture.shape[:2]), self.corners[prop])
         return cv2.convexHull(np.nan_to_num(pixels).astype(np.float32))
 
@@ -64,7 +67,7 @@ class Carried:
     """Where a camera is on its arm."""
 
     camera: str
-    move: Move  # from where the scene has it
+    move: CameraMove  # from where the scene has it
     prop: str  # by which it was found
     pictures: int
     off: float  # pixels, median of them
@@ -83,9 +86,9 @@ class Carried:
                 return cls(camera, move, prop.name, len(sights), off)
         return None
 
-    def put(self, env: EndEffectorEnv) -> None:
+    def put(self, env: SimEnv) -> None:
         """Put the simulated camera there, until the environment is closed. It must have looks."""
-        env.env.task.looks.bumps[self.camera] = self.move
+        env.task.looks.bumps[self.camera] = self.move
 
     def told(self) -> str:
         """In words."""
@@ -97,17 +100,11 @@ class Carried:
 
 def views_of(env: EndEffectorEnv, camera: str, paths: Sequence[Path]) -> Iterator[View]:
     """Views of the props at their starts, evenly from each demonstration, until a hand comes near one."""
-    physics, count = env.env.physics, max(1, PICTURES // len(paths))
-    for path in paths:
-        episode = Episode.load(path, (camera,), in_memory=False)
-        env.reset(env_state=episode.env_state)
-        corners = tuple(_corners(env, prop.name) for prop in env.spec.props)
-        last = _before_near(env, episode)
-        for step in np.unique(np.linspace(0, last, count).round().astype(int)):
-            env.env.pose(episode.qpos[step])
-            place = physics.named.data.cam_xpos[camera].copy()
-            picture = np.asarray(episode.images[camera][step])
-            yield View(picture, camera_pose(physics, camera).copy(), place, corners)
+    physics = env.env.physics
+    for picture in moments(env.env, camera, paths, PICTURES, partial(_before_near, env)):
+        axes, place = camera_pose(physics, camera), physics.named.data.cam_xpos[camera]
+        corners = tuple(_corners(physics, prop.name) for prop in env.spec.props)
+        yield View(picture, axes.copy(), place.copy(), corners)
 
 
 def _before_near(env: EndEffectorEnv, episode: Episode) -> int:
@@ -120,9 +117,9 @@ def _before_near(env: EndEffectorEnv, episode: Episode) -> int:
     return len(episode) - 1
 
 
-def _corners(env: EndEffectorEnv, prop: str) -> np.ndarray:
+def _corners(physics: Any, prop: str) -> np.ndarray:
     """Corners (N, 3) in m of the boxes round a prop's geoms, where they are now."""
-    model, data = env.env.physics.model.ptr, env.env.physics.data.ptr
+    model, data = physics.model.ptr, physics.data.ptr
     signs = np.array(np.meshgrid(*3 * [[-1, 1]])).reshape(3, -1).T  # (8, 3)
     geoms = np.flatnonzero(model.geom_bodyid == model.body(prop).id)
     boxes = model.geom_aabb[geoms, None, :3] + signs * model.geom_aabb[geoms, None, 3:]  # (G, 8, 3)
@@ -177,7 +174,7 @@ def colour_of(pixels: np.ndarray) -> tuple[int, float]:
     return hue, float(np.median(pixels[_is_near(hues, hue), 1]))
 
 
-def fitted(sights: Sequence[Sight], prop: int, fovy: float) -> tuple[Move, float]:
+def fitted(sights: Sequence[Sight], prop: int, fovy: float) -> tuple[CameraMove, float]:
     """The camera's move that explains best where a prop is seen, and how far (pixels, median) it is off.
 
     Turns and shifts look much alike, so USUAL holds back what the pictures do not ask for.

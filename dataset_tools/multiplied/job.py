@@ -85,8 +85,8 @@ class MultiplyFlags(FolderFlags, Workers):
     )
     keep_carried: bool = cli.flag(
         False,
-        "with --clicks: leave cameras that an arm carries where the scene has them; otherwise it is found by "
-        "the pictures in which a prop still lies at its start where they really are",
+        "with --clicks: leave cameras that an arm carries where the scene has them; otherwise pictures of a "
+        "prop that still lies at its start tell where they are",
     )
     dry_run: bool = cli.flag(False, "say where the demonstrations would be cut, and write nothing")
 
@@ -116,7 +116,7 @@ class Job:
         if self.tabletop is not None:
             self.tabletop.put(env.env, self.flags.seen_table)
         for camera in self.carried:
-            camera.put(env)
+            camera.put(env.env)
         return env
 
     def case(self, index: int) -> int:

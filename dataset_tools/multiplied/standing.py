@@ -16,13 +16,10 @@ import numpy as np
 
 from constants import IMAGE_SIZE
 from dataset_tools.regions import matrix_from_points, read_points
-from tasks import camera_pose, matrix_of
+from tasks import CameraMove, camera_pose, matrix_of
 
 if TYPE_CHECKING:  # it opens OpenGL
     from sim_env import SimEnv
-
-
-Move = tuple[np.ndarray, np.ndarray]  # of a camera, in its own frame: shift (m), and turn (rad)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Standing:
         fovy = float(np.degrees(2 * np.arctan(height / 2 / focal)))
         return cls(camera, turn.T * [1, -1, -1], place, fovy)
 
-    def move(self, env: SimEnv) -> Move:
+    def move(self, env: SimEnv) -> CameraMove:
         """From where the scene has the camera."""
         axes, place = camera_pose(env.physics, self.camera), env.physics.named.data.cam_xpos[self.camera]
         return axes.T @ (self.place - place), cv2.Rodrigues(axes.T @ self.axes)[0].ravel()
@@ -102,7 +99,7 @@ class Standing:
         )
 
 
-def how_far(move: Move) -> str:
+def how_far(move: CameraMove) -> str:
     """A camera's move, in words."""
     far, angle = 1000 * np.linalg.norm(move[0]), np.degrees(np.linalg.norm(move[1]))
     return f"{far:.0f} mm and {angle:.1f} degrees from where the scene has it"

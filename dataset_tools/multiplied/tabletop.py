@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dataset_tools.multiplied.moments import moments
 from dataset_tools.multiplied.standing import Standing
-from episodes import Episode
 from tasks import SEEN_PIXELS, to_pixels
 
 if TYPE_CHECKING:  # it opens OpenGL
@@ -77,16 +77,10 @@ def sights(env: SimEnv, camera: str, paths: Sequence[Path]) -> Iterator[tuple[np
     """
     from tasks import mujoco  # opens OpenGL
 
-    count = max(1, PICTURES // len(paths))
     table = [env.physics.model.ptr.geom("table").id, mujoco.mjtObj.mjOBJ_GEOM]
-    for path in paths:
-        episode = Episode.load(path, (camera,), in_memory=False)
-        env.reset(env_state=episode.env_state)
-        for step in np.unique(np.linspace(0, len(episode) - 1, count).round().astype(int)):
-            picture = np.asarray(episode.images[camera][step])
-            env.task.pose(env.physics, episode.qpos[step])
-            shown = env.physics.render(*picture.shape[:2], camera_id=camera, segmentation=True)
-            yield picture, _without_edge((shown == table).all(axis=2))
+    for picture in moments(env, camera, paths, PICTURES):
+        shown = env.physics.render(*picture.shape[:2], camera_id=camera, segmentation=True)
+        yield picture, _without_edge((shown == table).all(axis=2))
 
 
 def _without_edge(is_table: np.ndarray) -> np.ndarray:

@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "look_windows": ("starts_in_one_look",),
         "sampling": ("Sample", "Shares", "StartSampler"),
-        "splits": ("list_datasets", "split_datasets", "validating"),
+        "splits": ("list_datasets", "split_datasets"),
     },
 )

@@ -66,9 +66,12 @@ def split_episodes(
 
 
 def split_datasets(
-    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int, validates: int = 0
+    datasets: Sequence[Sequence[Path]], train_ratio: float, seed: int, places_only: Sequence[str | Path] = ()
 ) -> tuple[list[list[Path]], list[Path]]:
-    """Training episodes of each folder, and validation episodes, which are of one alone, by its number."""
+    """Training episodes of each folder, and validation episodes, which are of the first alone that is none of
+    `places_only`, as actions teach nothing there; ValueError if there is no such folder.
+    """
+    validates = _validating(datasets, places_only)
     others = [paths for number, paths in enumerate(datasets) if number != validates]
     made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in others]
     counts = [(Counter(sources), MANY * len(sources)) for sources in made_of]
@@ -79,8 +82,7 @@ def split_datasets(
     return trained, validation
 
 
-def validating(datasets: Sequence[Sequence[Path]], places_only: Sequence[str | Path]) -> int:
-    """Number of the first folder whose actions teach; ValueError if there is none."""
+def _validating(datasets: Sequence[Sequence[Path]], places_only: Sequence[str | Path]) -> int:
     silent = {Path(folder).resolve() for folder in places_only}
     for number, paths in enumerate(datasets):
         if paths[0].parent.resolve() not in silent:

@@ -31,6 +31,7 @@ from tasks.looks.ranges import (
 )
 from tasks.looks.things import FreeSpots, draw_things, worked_colours
 from tasks.opengl import mujoco
+from tasks.projection import CameraMove
 from tasks.schema import Task
 
 FLOORS = ("plain", "wood", "planks", "checker", "speckle")
@@ -38,7 +39,6 @@ FLOOR_DEPTH = 0.71  # m below the table's top
 WALL_DISTANCE = (1.1, 2.2)  # m from the table's middle
 WALL_HEIGHT = 2.6  # m
 PALE = 0.5  # times the saturation of a table: floors and walls have less
-Move = tuple[np.ndarray, np.ndarray]  # of a camera, in its own frame: shift (m), and turn (rad)
 
 
 class Looks:
@@ -81,8 +81,8 @@ class Looks:
         self._cameras = {model.camera(i).name: bool(carried[i]) for i in range(model.ncam)}
         self._plan: LookPlan | None = None
         self._number = 0  # of the plan's look that the scene has
-        self.camera_moves: dict[str, Move] = {}  # of the look
-        self.bumps: dict[str, Move] = {}  # from where the look has the cameras; a new look leaves them
+        self.camera_moves: dict[str, CameraMove] = {}  # of the look
+        self.bumps: dict[str, CameraMove] = {}  # from where the look has the cameras; a new look leaves them
         self.seen_share = 0.0  # of the looks whose table has the top that `covers.set_seen` was given
         self._eyes: dict[str, Eye] = {}  # of cameras, when they last drew
         self._patches: list[Patch] = []
@@ -313,7 +313,7 @@ class Looks:
         return developed(image, shades, tones)
 
 
-def moved_further(move: Move | None, further: Move) -> Move:
+def moved_further(move: CameraMove | None, further: CameraMove) -> CameraMove:
     """Both moves of a camera, one after the other; None is none."""
     if move is None:
         return further

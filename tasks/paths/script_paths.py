@@ -74,8 +74,9 @@ def way_back(here: np.ndarray, start: np.ndarray, steps: int, opening: int) -> l
     policy that sees a hand so would do something between the two.
     """
     first, last = (Knot(at, a[:3], Quaternion(a[3:7]), a[7]) for at, a in ((0, here), (steps, start)))
-    opened = along([first, last], min(opening, steps))
-    return [first, Knot(min(opening, steps), opened[:3], Quaternion(opened[3:7]), last.gripper), last]
+    opening = min(opening, steps)
+    opened = along([first, last], opening)
+    return [first, Knot(opening, opened[:3], Quaternion(opened[3:7]), last.gripper), last]
 
 
 def along(path: list[Knot], step: float) -> np.ndarray:

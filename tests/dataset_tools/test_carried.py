@@ -69,7 +69,7 @@ def test_pictures_show_the_prop_where_the_room_shows_it(shown, env):
     off = []
     for put in (False, True):
         if put:
-            found.put(env)
+            found.put(env.env)
         env.reset(env_state=episode.env_state)
         env.env.pose(episode.qpos[0])
         pictures = env.env.render(WRIST), np.asarray(episode.images[WRIST][0])

@@ -75,11 +75,8 @@ def test_actions_of_a_folder_teach_nothing_and_its_places_do(tmp_path):
     assert {path.parent.name for path in data.validation.paths} == {"many"} and data.sizes == (3, 2)
     batch = data.train.batch([(0, 2), (3, 2), (4, 15)], chunk_size=8)
     assert batch["is_pad"].sum(dim=1).tolist() == [8, 0, 3] and not batch["actions"][0].any()
-    assert float(batch["valid_steps"]) == 8 + 5 and batch["places"].isfinite().sum(dim=1).tolist() == [
-        7,
-        7,
-        0,
-    ]
+    assert float(batch["valid_steps"]) == 8 + 5
+    assert batch["places"].isfinite().sum(dim=1).tolist() == [7, 7, 0]
     assert float(data.train.batch([(0, 2), (1, 2)], 8)["valid_steps"]) == 1  # a divisor
     starts = [len(steps) for steps in data.train.starts(1)]
     loader = Loader(data.train, StartSampler(starts, [0], 0.0, 0), Shares(6, 2), 8)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from constants import TASKS
-from episodes import data_dir, list_datasets, list_episodes, read_start, split_datasets, validating
+from episodes import data_dir, list_datasets, list_episodes, read_start, split_datasets
 from evaluation import ARM, TriedStart, has_looks, is_plain, share_failed, tried_starts
 from tasks import Evidence, StartSpace, Task, nearest_case, suggest
 from viewers.run_folder import Evaluation, RunFolder, is_run, read_run
@@ -207,10 +207,8 @@ def _split(flags: Mapping[str, Any], folder: Path) -> tuple[list[tuple[list[Path
         )
     except OSError as error:
         raise FileNotFoundError(f"the episodes of {folder} are not at hand: {error}") from None
-    number = validating(datasets, flags.get("places_only") or ())
-    trained, validation = split_datasets(
-        datasets, float(flags.get("train_ratio", 0.8)), int(flags.get("seed", 0)), number
-    )
+    ratio, seed = float(flags.get("train_ratio", 0.8)), int(flags.get("seed", 0))
+    trained, validation = split_datasets(datasets, ratio, seed, flags.get("places_only") or ())
     return [(each, weight / len(each)) for each, weight in zip(trained, weights, strict=True)], validation
 
 
