@@ -102,13 +102,17 @@ class Demonstrations:
         """Samples (episode, step) as the user knows them: file and step."""
         return [f"{self.paths[index]}, step {step}" for index, step in samples]
 
+    def taught(self, index: int, step: int, chunk_size: int) -> int:
+        """How many actions of an episode's chunk from a step on teach."""
+        return min(chunk_size, max(0, int(self.ends[index]) - step))
+
     def chunks(self, samples: Sequence[Sample], chunk_size: int) -> tuple[Tensor, Tensor]:
         """Actions (B, chunk, A) from each sample (episode, step) on, and is_pad (B, chunk): True past the end
         of the episode, and where its actions teach nothing; there they are 0.
         """
         actions, pads = [], []
         for index, step in samples:
-            chunk = self.actions[index][step : min(step + chunk_size, self.ends[index])]
+            chunk = self.actions[index][step : step + self.taught(index, step, chunk_size)]
             actions.append(np.pad(chunk, ((0, chunk_size - len(chunk)), (0, 0))))
             pads.append(np.arange(chunk_size) >= len(chunk))
         return torch.from_numpy(np.stack(actions)), torch.from_numpy(np.stack(pads))
@@ -254,8 +258,7 @@ class Loader:
         """The samples of each batch, and its number of valid actions, averaged over the step's batches."""
         for step in steps:
             drawn = self.samples(step)
-            left = (self.data.ends[index] - start for index, start in drawn)
-            valid = sum(min(self.chunk_size, max(0, steps)) for steps in left)
+            valid = sum(self.data.taught(index, start, self.chunk_size) for index, start in drawn)
             for first in self.shares.parts():
                 samples = drawn[first : first + self.shares.batch_size]
                 yield samples, float(valid) * self.shares.batch_size / self.shares.samples

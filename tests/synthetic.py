@@ -28,7 +28,11 @@ SMALL_FLAGS = [
 
 
 def make_episode(
-    rng: np.random.Generator, steps: int = 30, cameras: tuple[str, ...] = ("top",), dim: int = 14
+    rng: np.random.Generator,
+    steps: int = 30,
+    cameras: tuple[str, ...] = ("top",),
+    dim: int = 14,
+    env_state: np.ndarray | None = None,
 ):
     """An episode of a bright square that stands where the arm is to go; the state follows the command."""
     goal = rng.uniform(-1, 1, dim).astype(np.float32)
@@ -49,6 +53,7 @@ def make_episode(
         task="sim_transfer_cube_scripted",
         render_quality="fast",
         success=True,
+        env_state=env_state,
     )
 
 

@@ -176,6 +176,12 @@ class RunConfig(FeedConfig, ComputeConfig):
         required=True,
     )
     policy_class: str = cli.flag("ACT", "kind of policy", tuple(POLICIES))
+    places_only: tuple[str, ...] | None = cli.flag(
+        None,
+        "folders of --dataset_dir whose pictures teach where objects are (--place_loss), and whose actions "
+        "teach nothing, as those of people contradict one another; the first of the others validates",
+        distinct=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -202,13 +208,6 @@ class TrainingRunConfig(Workers, ResumeConfig, RunConfig, EvalConfig):
         "also tell where the objects are, if the episodes know (scripted ones do); helps where looks vary",
         least=0,
         most=1000,
-        group="training",
-    )
-    places_only: tuple[str, ...] | None = cli.flag(
-        None,
-        "folders of --dataset_dir whose pictures teach where objects are (--place_loss), and whose actions "
-        "teach nothing, as those of people contradict one another; the first of the others validates",
-        distinct=True,
         group="training",
     )
     no_check: bool = cli.flag(

@@ -22,18 +22,21 @@ VALIDATIONS = 20  # of a run
 
 
 def load_episodes(config: LatentModelConfig, policy: Policy) -> tuple[Demonstrations, Demonstrations]:
-    """The episodes that the policy was trained and validated on."""
+    """The episodes that the policy was trained and validated on, or those of other folders."""
     run = read_run(config.ckpt_dir)
+    silent = () if config.dataset_dir else run.places_only or ()
     run = dataclasses.replace(run, cache="none", dataset_dir=config.dataset_dir or run.dataset_dir)
-    data = load_data(run, run.task_name, policy.interface.cameras, run.seed)
+    data = load_data(run, run.task_name, policy.interface.cameras, run.seed, silent)
     return data.train, data.validation
 
 
 @torch.inference_mode()
 def encode(policy: Policy, data: Demonstrations, batch_size: int) -> Tensor:
-    """Probabilities (N, vq_class, vq_dim) of the codes of all chunks, one for each step of each episode."""
+    """Probabilities (N, vq_class, vq_dim) of the codes of all chunks, one for each step whose actions
+    teach.
+    """
     network, parts = policy.network, []
-    samples = [(index, step) for index, length in enumerate(data.lengths) for step in range(length)]
+    samples = [(index, step) for index, end in enumerate(data.ends) for step in range(end)]
     for first in trange(0, len(samples), batch_size, desc="codes of all chunks", leave=False):
         chosen = samples[first : first + batch_size]
         actions, is_pad = data.chunks(chosen, policy.chunk_size)

@@ -62,7 +62,7 @@ def silent_data(tmp_path, places_only=("shown",), knows=True):
     for folder in ("shown", "many"):
         for number in range(3):
             state = rng.normal(size=7) if knows or folder == "many" else None
-            episode = replace(make_episode(rng, steps=20), env_state=state)
+            episode = make_episode(rng, steps=20, env_state=state)
             episode.save(episode_path(tmp_path / folder, number))
     folders = tuple(str(tmp_path / folder) for folder in ("shown", "many"))
     config = FeedConfig(dataset_dir=folders, image_size=(48, 64), train_ratio=0.7)

@@ -1,42 +1,43 @@
 """The prior over an ACT policy's codes: trained by one command, then used."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from repository import ROOT
-from synthetic import SMALL_FLAGS, make_dataset
+from synthetic import SMALL_FLAGS, make_dataset, make_episode
 
 import imitate_episodes
 import train_latent_model
 from detr import LatentPrior
+from episodes import episode_path
 from policy import load_policy, read_checkpoint
 from training.flags import LatentModelConfig
-from training.latent_model import fit_prior, frequencies_loss
+from training.latent_model import encode, fit_prior, frequencies_loss, load_episodes
+
+
+def train_run(folder: Path, datasets: list[Path], *more: str) -> Path:
+    """The folder of a small policy with codes, trained for four steps."""
+    places = ["--task_name", "sim_transfer_cube_scripted", "--ckpt_dir", str(folder)]
+    where = ["--dataset_dir", *map(str, datasets)]
+    codes = ["--use_vq", "--vq_class", "3", "--vq_dim", "4", "--num_steps", "4"]
+    before, sys.argv = sys.argv, ["imitate_episodes.py", *places, *where, *SMALL_FLAGS, *codes, *more]
+    try:
+        imitate_episodes.main()
+    finally:
+        sys.argv = before
+    return folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """A folder with a trained policy, whose codes must tell four episodes apart."""
     folder = tmp_path_factory.mktemp("vq")
-    data = make_dataset(folder / "data", 4)
-    places = [
-        "--task_name",
-        "sim_transfer_cube_scripted",
-        "--dataset_dir",
-        str(data),
-        "--ckpt_dir",
-        str(folder / "run"),
-    ]
-    flags = [*SMALL_FLAGS, "--use_vq", "--vq_class", "3", "--vq_dim", "4", "--num_steps", "4"]
-    before, sys.argv = sys.argv, ["imitate_episodes.py", *places, *flags]
-    try:
-        imitate_episodes.main()
-    finally:
-        sys.argv = before
-    return folder / "run"
+    return train_run(folder / "run", [make_dataset(folder / "data", 4)])
 
 
 def test_one_command_gives_a_policy_its_prior(run, tmp_path):
@@ -79,6 +80,23 @@ def test_one_command_gives_a_policy_its_prior(run, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not read_checkpoint(checkpoint)["weights"]["has_prior"], "it belongs to other weights"
+
+
+def test_actions_that_teach_nothing_make_no_codes(tmp_path):
+    rng = np.random.default_rng(0)
+    shown, many = tmp_path / "shown", tmp_path / "many"
+    for path in [episode_path(folder, number) for folder in (shown, many) for number in range(3)]:
+        make_episode(rng, env_state=rng.normal(size=7)).save(path)
+    silent = ("--place_loss", "1", "--places_only", str(shown))
+    folder = train_run(tmp_path / "run", [shown, many], *silent)
+    config, policy = LatentModelConfig(ckpt_dir=str(folder)), load_policy(folder / "policy_last.ckpt")
+    train, validation = load_episodes(config, policy)
+    assert {path.parent for path in validation.paths} == {many}, "as the policy was validated"
+    pairs = zip(train.paths, train.lengths, strict=True)
+    steps = sum(length for path, length in pairs if path.parent == many)
+    assert len(encode(policy, train, batch_size=16)) == steps
+    other = dataclasses.replace(config, dataset_dir=(str(shown),))
+    assert all(data.ends.all() for data in load_episodes(other, policy)), "of other folders, all teach"
 
 
 def test_a_policy_without_codes_is_refused(run, tmp_path, monkeypatch):
