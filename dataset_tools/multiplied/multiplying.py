@@ -32,6 +32,7 @@ from common import (
 )
 from constants import Stream
 from dataset_tools.edits import chosen_episodes, load_header
+from dataset_tools.multiplied.advice import training_command
 from dataset_tools.multiplied.carried import Carried
 from dataset_tools.multiplied.job import MAX_STARTS, Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
@@ -127,6 +128,7 @@ def multiply(flags: MultiplyFlags) -> None:
             return
         with hold(flags.output_dir):
             make_missing(job, fit)
+        print(f"train on them: {training_command(job, headers[fit[0]])}")
     finally:
         close_environments()
 

@@ -5,6 +5,7 @@ Sources and new episodes have no pictures here, but for one: nothing is rendered
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,9 +16,11 @@ from repository import ROOT
 from simulated_tasks import SIMULATED
 
 import edit_episodes as script
-from common import cli
+import imitate_episodes
+from common import PYTHON, cli
 from constants import TASKS, Stream, get_task
 from dataset_tools.multiplied import multiplying, sources
+from dataset_tools.multiplied.advice import training_command
 from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.multiplying import make_missing
 from dataset_tools.multiplied.retold import Move, Retold, distance, retell
@@ -532,6 +535,31 @@ def test_a_folder_of_before_a_flag_is_gone_on_with():
 
 
 # --- as the page says
+
+
+SHOWN_ON_AN_ARM = {"place_loss": 1, "sample_weights": (1, 9), "places_only": ("few",)}
+
+
+@pytest.mark.parametrize(
+    ("robot", "how", "folders", "expected"),
+    [
+        ("", {}, ("few", "new"), {"num_steps": 3000}),
+        ("", {"steady": True}, ("new",), {"num_steps": 3000}),
+        ("", {"randomize": "frame"}, ("few", "new"), {"place_loss": 1}),
+        ("", {"randomize": "frame", "steady": True}, ("new",), {"place_loss": 1}),
+        ("mycobot320", {"steady": True}, ("few", "new"), SHOWN_ON_AN_ARM),
+    ],
+)
+def test_it_tells_how_to_train_on_them(twin, robot, how, folders, expected):
+    flags = MultiplyFlags(dataset_dir="few", output_dir="new", **how)
+    shown = replace(Episode.load(episode_path(twin, 0)), robot=robot)
+    python, name, *words = shlex.split(training_command(Job(TWIN, (), flags), shown))
+    assert (python, name) == (PYTHON, "imitate_episodes.py")
+    config, training, _ = imitate_episodes.parse_flags(words)
+    assert (config.task_name, config.dataset_dir) == (TWIN.name, folders)
+    given = {**vars(config), **vars(training)}
+    kept = {"place_loss": 0, "sample_weights": None, "places_only": None, "num_steps": 5500}
+    assert {name: given[name] for name in kept} == kept | expected
 
 
 @pytest.mark.slow
