@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from evaluation.execution.ensembling import Predictions
 from evaluation.execution.joins import Join
 from evaluation.flags import ACT_DECAY
 
-QUICK = 0.05  # of a step: a chunk that takes less is waited for
+QUICK = 0.05  # of a step: a chunk that takes less is waited for,
+PATIENCE = 0.5  # of a step at most: a line may die, or a machine be busy
 MARGIN = 0.5  # steps that a chunk may take longer than the last ones did
 RECENT = 3  # chunks that tell how long the next one takes; the very first is slow
 
@@ -61,9 +62,14 @@ class _Background(Execution):
 
     @property
     def lead(self) -> int:
-        """How many steps a chunk is asked for before it is needed; 0: wait for it."""
+        """How many steps a chunk is asked for before it is needed; 0: when it is needed."""
         steps = max(self.latencies[-RECENT:], default=0.0) * self._fps
         return 0 if steps < QUICK else math.ceil(steps + MARGIN)
+
+    @property
+    def _patience(self) -> float:
+        """s that a chunk is waited for when it is needed."""
+        return 0.0 if self.lead else PATIENCE / self._fps
 
     def _submit(self) -> None:
         """Ask for a chunk on the observations up to now, unless one is still to come."""
@@ -71,11 +77,19 @@ class _Background(Execution):
             self._asked = self._step
             self._pending = self._executor.submit(self._predict, self._gather(), self._rest_for_next())
 
-    def _collect(self, wait: bool) -> np.ndarray | None:
-        """The chunk (n, A) that was asked for last; None if it has not come and `wait` is False."""
-        if self._pending is None or not (wait or self._pending.done()):
+    def _collect(self, patience: float | None) -> np.ndarray | None:
+        """The chunk (n, A) that was asked for last; None if it does not come within `patience` s. Without,
+        it is waited for as long as it takes.
+        """
+        pending = self._pending
+        if pending is None:
             return None
-        pending, self._pending = self._pending, None
+        if patience is not None:
+            if not pending.done():
+                wait([pending], patience)
+            if not pending.done():
+                return None
+        self._pending = None
         return pending.result()
 
     def _compute(self, seen: Seen, rest: Rest | None) -> np.ndarray:
@@ -125,14 +139,14 @@ class BackgroundExecution(_Background):
         """The next action (A,); the last one again while a chunk is late."""
         self._step += 1
         if self._step >= self._end:
-            self._enter(self._collect(wait=False))
+            self._enter(self._collect(0.0))
         is_time = self._step >= self._end - self.lead and self._pending is None
         if is_time or self.actor.observation_horizon > 1:
             self._observe(observation)
         if is_time:
             self._submit()
         if self._step >= self._end:
-            self._enter(self._collect(wait=self._chunk is None or self.lead == 0))
+            self._enter(self._collect(None if self._chunk is None else self._patience))
         if self._step >= self._end:
             return self._hold()
         return self._join(self._chunk[self._step - self._first])
@@ -180,18 +194,18 @@ class BackgroundEnsemble(_Background):
     def __call__(self, observation: Observation) -> np.ndarray:
         """The next action (A,); the last one again where there is no prediction."""
         self._step += 1
-        self._take(wait=False)
+        self._take(0.0)
         is_due = self._came < 0 or self._step - self._asked >= self.query_every
         if is_due or self.actor.observation_horizon > 1:
             self._observe(observation)
         if is_due:
             self._submit()
-        self._take(wait=self._came < 0 or self.lead == 0)
+        self._take(None if self._came < 0 else self._patience)
         action = self._predictions.at(self._step)
         return self._hold() if action is None else self._join(action)
 
-    def _take(self, wait: bool) -> None:
-        chunk = self._collect(wait)
+    def _take(self, patience: float | None) -> None:
+        chunk = self._collect(patience)
         if chunk is not None:
             interval, self._came = self._step - self._came, self._step
             self._predictions.join_in((self._asked, chunk), self._step, self._join, interval)

@@ -154,6 +154,28 @@ def test_a_quick_policy_in_a_real_thread_is_waited_for(kind):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("policy")]
 
 
+@pytest.mark.parametrize("kind", [BackgroundExecution, BackgroundEnsemble])
+def test_a_quick_policy_that_falls_silent_is_not_waited_for(kind):
+    """As behind a line that dies: whoever drives the arm must stay in charge."""
+    answers = threading.Event()
+
+    class Silent(Policy):
+        def act(self, obs, generator=None):
+            assert self.calls < 2 or answers.wait(60), "the loop did not go on"
+            return super().act(obs, generator)
+
+    execute = kind(TorchActor(Silent(chunk=4)), 2)  # any machine answers within 0.025 s
+    try:
+        before = run(execute, 8 if kind is BackgroundExecution else 2)
+        held = run(execute, 6, first=len(before))
+        assert execute.held > 0 and np.array_equal(held[-1], held[-2])
+        answers.set()
+        assert run(execute, 4, first=len(before) + 6)[-1, 1] > before[-1, 1]
+    finally:
+        answers.set()
+        execute.close()
+
+
 # --- latency
 
 

@@ -162,7 +162,7 @@ class Told:
         self.lengths = self.ends = np.array([len(a) for a in actions])
         self.paths = [Path(f"{i}") for i in range(len(actions))]
 
-    chunks = Demonstrations.chunks
+    chunks, taught = Demonstrations.chunks, Demonstrations.taught
 
     def batch(self, samples, chunk_size):
         images = np.zeros((len(samples), 1, 48, 64, 3), np.uint8)
