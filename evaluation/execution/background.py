@@ -17,8 +17,8 @@ from evaluation.execution.ensembling import Predictions
 from evaluation.execution.joins import Join
 from evaluation.flags import ACT_DECAY
 
-QUICK = 0.05  # of a step: a chunk that takes less is waited for,
-PATIENCE = 0.5  # of a step at most: a line may die, or a machine be busy
+QUICK = 0.05  # of a step: a chunk that takes less is waited for when it is needed
+PATIENCE = 0.5  # of a step: for so long, as a line may have died
 MARGIN = 0.5  # steps that a chunk may take longer than the last ones did
 RECENT = 3  # chunks that tell how long the next one takes; the very first is slow
 
