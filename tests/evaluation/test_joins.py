@@ -1,6 +1,7 @@
 """How chunks are joined: against brute force; nothing changes and nothing lags where there is no offset."""
 
 import math
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,8 +57,9 @@ class AtOnce:
         pass
 
 
-class Done:
+class Done(Future):
     def __init__(self, executor, value, at):
+        super().__init__()
         self.executor, self.value, self.at = executor, value, at
 
     def done(self):
