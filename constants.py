@@ -36,6 +36,7 @@ class Stream(IntEnum):
     MULTIPLY = 11  # starts of episodes that are made from others
     MULTIPLY_LOOKS = 12
     MULTIPLY_MIDWAY = 13  # which of them begin in the middle of an attempt that failed, and where
+    MULTIPLY_TRIAL = 14  # starts that demonstrations are tried from before any is chosen to be repeated
 
 
 RED_BOX = Prop("red_box", low=(0.0, 0.4, 0.05), high=(0.2, 0.6, 0.05))

@@ -11,11 +11,9 @@ import numpy as np
 from common import Workers, cli
 from constants import Stream
 from dataset_tools.edits import FolderFlags, episodes_flag
-from dataset_tools.multiplied.carried import Carried
+from dataset_tools.multiplied.real_room import RealRoom
 from dataset_tools.multiplied.retold import arms_midway, distance
 from dataset_tools.multiplied.sources import Source
-from dataset_tools.multiplied.standing import Standing
-from dataset_tools.multiplied.tabletop import Tabletop
 from evaluation import environment, hold_looks_flag, looks_flag, quality_flag, randomize_flag
 from tasks import Task
 
@@ -64,9 +62,16 @@ class MultiplyFlags(FolderFlags, Workers):
     )
     ways: int | None = cli.flag(
         None,
-        "demonstrations of each case that are repeated: the shortest ones, others only where they fail; "
-        "all if not given",
+        "demonstrations of each case that are repeated: the shortest of those that succeed from all trial "
+        "starts, others only where they fail; all if not given",
         least=1,
+    )
+    trials: int = cli.flag(
+        20,
+        "with --ways: starts that demonstrations are tried from before any is chosen, until enough succeed "
+        "from all of them; 0: the shortest are chosen untried",
+        least=0,
+        most=1000,
     )
     render_quality: str = quality_flag()
     randomize: str | None = randomize_flag()
@@ -99,9 +104,8 @@ class Job:
     cameras: tuple[str, ...]
     flags: MultiplyFlags
     sources: tuple[Source, ...] = ()
-    standing: Standing | None = None  # where a camera is put
-    tabletop: Tabletop | None = None  # how the table looks, in some of the looks
-    carried: tuple[Carried, ...] = ()  # where the cameras on arms are put
+    repeated: frozenset[str] = frozenset()  # names of the sources that are tried before others (`--ways`)
+    room: RealRoom | None = None  # what the simulated one is made like
 
     @property
     def looks_hold(self) -> int:
@@ -111,12 +115,8 @@ class Job:
     def environment(self) -> Any:
         """This process's environment."""
         env = environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
-        if self.standing is not None:
-            self.standing.put(env.env)
-        if self.tabletop is not None:
-            self.tabletop.put(env.env, self.flags.seen_table)
-        for camera in self.carried:
-            camera.put(env.env)
+        if self.room is not None:
+            self.room.put(env)
         return env
 
     def case(self, index: int) -> int:
@@ -127,10 +127,8 @@ class Job:
     def nearest(self, start: np.ndarray, case: int) -> list[Source]:
         """The sources to try from a start (P * 7,), in this order."""
         fitting = [source for source in self.sources if source.case == case]
-        fitting.sort(key=lambda source: len(source.watched.commands))
-        first = {source.name for source in fitting[: self.flags.ways]}
-        near = sorted(fitting, key=lambda source: (source.name not in first, distance(source.start, start)))
-        return near[: self.flags.attempts]
+        fitting.sort(key=lambda each: (each.name not in self.repeated, distance(each.start, start)))
+        return fitting[: self.flags.attempts]
 
     def midways(self, index: int) -> Iterator[np.ndarray | None]:
         """Where the arms (D,) may begin a new episode: None for their start poses, or the middle of another

@@ -22,7 +22,6 @@ from common import (
     Workers,
     check_folder,
     check_whole,
-    choose,
     cli,
     complete_file,
     file_identity,
@@ -33,14 +32,13 @@ from common import (
 from constants import Stream
 from dataset_tools.edits import chosen_episodes, load_header
 from dataset_tools.multiplied.advice import training_command
-from dataset_tools.multiplied.carried import Carried
 from dataset_tools.multiplied.job import MAX_STARTS, Job, MultiplyFlags
+from dataset_tools.multiplied.real_room import RealRoom, clicked_room
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.source_checks import check_sources
 from dataset_tools.multiplied.sources import Source, read_source
-from dataset_tools.multiplied.standing import Standing
 from dataset_tools.multiplied.steady import steady
-from dataset_tools.multiplied.tabletop import Tabletop
+from dataset_tools.multiplied.trials import with_ways
 from dataset_tools.plans import HISTORY
 from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
 from evaluation import (
@@ -118,11 +116,10 @@ def multiply(flags: MultiplyFlags) -> None:
         raise ValueError(f"{flags.dataset_dir}: all {len(paths)} episodes failed, as their files say")
     cameras = flags.camera_names or tuple(read_header(fit[0])[1])
     check_scene(task, cameras)
-    standing = _standing(flags, cameras)
-    job = Job(task, cameras, flags, standing=standing)
+    job = Job(task, cameras, flags, room=_real_room(flags, cameras))
     try:
-        if standing is not None:
-            print(standing.told(environment(task, flags.render_quality, True, True).env))
+        if job.room is not None:
+            print(job.room.standing.told(environment(task, flags.render_quality, True, True).env))
         if flags.dry_run:
             print_parts(replace(job, sources=tuple(read_sources(job, fit))))
             return
@@ -133,50 +130,13 @@ def multiply(flags: MultiplyFlags) -> None:
         close_environments()
 
 
-def _standing(flags: MultiplyFlags, cameras: Sequence[str]) -> Standing | None:
-    """Where the clicks say that a camera stands; ValueError if that cannot be shown."""
+def _real_room(flags: MultiplyFlags, cameras: Sequence[str]) -> RealRoom | None:
+    """Where clicks say that a camera stands; ValueError if that cannot be shown."""
     if flags.clicks is None:
         return None
     if flags.randomize is None:
         raise ValueError("--clicks puts a camera elsewhere, in looks that vary about that; add --randomize")
-    standing = Standing.clicked(flags.clicks)
-    choose(f"camera of {flags.clicks}", standing.camera, cameras)
-    return standing
-
-
-def _tabletop(job: Job, paths: Sequence[Path]) -> Tabletop | None:
-    """How the table looks in demonstrations, if it is to be shown; says how much of it is seen."""
-    if job.standing is None or not job.flags.seen_table:
-        return None
-    fit = [path for path in paths if _shows_a_room(path, job.standing.camera)]
-    if not fit:
-        return None
-    top = Tabletop.of(job.environment().env, job.standing, fit)
-    share = job.flags.seen_table
-    print(f"the pictures show {top.seen:.0%} of the table; in {share:.0%} of the looks it is as it is there")
-    return top
-
-
-def _carried(job: Job, paths: Sequence[Path]) -> tuple[Carried, ...]:
-    """Where the cameras on arms are, as far as the demonstrations tell; says so."""
-    if job.standing is None or job.flags.keep_carried:
-        return ()
-    env, found = job.environment(), []
-    for camera in (name for name in env.env.task.looks.carried if name in job.cameras):
-        fit = [path for path in paths if _shows_a_room(path, camera)]
-        carried = Carried.found(env, camera, fit) if fit else None
-        if carried is None:
-            print(f"{camera} stays where the scene has it: no prop, told by its colour, shows where it sits")
-        else:
-            print(carried.told())
-            found.append(carried)
-    return tuple(found)
-
-
-def _shows_a_room(path: Path, camera: str) -> bool:
-    """Whether an episode has pictures of a camera, all of one look."""
-    facts, cameras = read_header(path)
-    return camera in cameras and not facts.get("randomized")
+    return clicked_room(flags.clicks, cameras)
 
 
 def read_sources(job: Job, paths: Sequence[Path]) -> list[Source]:
@@ -223,6 +183,9 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
     """Make the episodes that the folder does not have yet, and print the outcome."""
     flags, folder = job.flags, Path(job.flags.output_dir)
     identity = _identity(flags, paths)
+    if _untried(identity) in _history(folder):  # begun when nothing was tried first
+        flags, identity = replace(flags, trials=0), _untried(identity)
+        job = replace(job, flags=flags)
     check_output(folder, identity)
     missing = missing_numbers(folder, flags.num_episodes)
     there = flags.num_episodes - len(missing)
@@ -230,8 +193,10 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
         print(f"{there} of {flags.num_episodes} episodes are in {folder} already")
     if not missing:
         return
-    job = replace(job, tabletop=_tabletop(job, paths), carried=_carried(job, paths))
-    job = replace(job, sources=tuple(read_sources(job, paths)))
+    if job.room is not None:
+        carried = () if flags.keep_carried else job.cameras
+        job = replace(job, room=job.room.seen(job.environment(), paths, flags.seen_table, carried))
+    job = with_ways(replace(job, sources=tuple(read_sources(job, paths))))
     with complete_file(folder / HISTORY) as part:
         part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
     progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")
@@ -274,13 +239,22 @@ def _rate(tried: Sequence[tuple[str, bool]]) -> str:
 def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
     """ValueError if a folder holds anything but what the same command has made."""
     check_whole(folder)
-    history = folder / HISTORY
-    earlier = json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
-    if identity not in earlier and any(path.name[0] != "." for path in folder.iterdir()):
+    if identity not in _history(folder) and any(path.name[0] != "." for path in folder.iterdir()):
         raise ValueError(
             f"{folder} is not empty, and not made by this command from these episodes; choose another "
             "--output_dir"
         )
+
+
+def _history(folder: Path) -> list[Any]:
+    """What a folder says about how it was made."""
+    history = folder / HISTORY
+    return json.loads(history.read_text(encoding="utf-8")) if history.is_file() else []
+
+
+def _untried(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity as it was before there were `--trials`."""
+    return {**identity, "flags": {k: v for k, v in identity["flags"].items() if k != "trials"}}
 
 
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
@@ -289,6 +263,8 @@ def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     newer = ("begin_midway", "steady", "ways", "clicks", "margin", "keep_carried")
     if flags.clicks is None:
         no_matter |= {"seen_table", "keep_carried"}
+    if flags.ways is None:
+        no_matter.add("trials")
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
     if flags.clicks is not None:

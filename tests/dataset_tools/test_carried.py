@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from constants import get_task
-from dataset_tools.multiplied import carried
-from dataset_tools.multiplied.carried import Carried, colour_of
+from dataset_tools.multiplied.real_room import carried
+from dataset_tools.multiplied.real_room.carried import Carried, colour_of
 from disturbances import room_look
 from episodes import Episode, episode_path, list_episodes
 from evaluation import demonstrations

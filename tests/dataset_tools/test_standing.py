@@ -12,7 +12,7 @@ import edit_episodes as script
 from common import cli
 from constants import IMAGE_SIZE, get_task
 from dataset_tools.multiplied import multiplying
-from dataset_tools.multiplied.standing import Standing
+from dataset_tools.multiplied.real_room.standing import Standing
 from disturbances import room_look
 from episodes import Episode, episode_path, list_episodes
 from evaluation import demonstrations

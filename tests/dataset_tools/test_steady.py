@@ -1,5 +1,6 @@
 """Demonstrations told again by a steady hand: one speed, no pauses, no tremor, no missed grasps."""
 
+import json
 import sys
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 import edit_episodes as script
 from common import cli
 from constants import Stream, get_task
-from dataset_tools.multiplied import multiplying
+from dataset_tools.multiplied import multiplying, trials
 from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.sources import Source, Watched, cut, read_source
@@ -147,21 +148,73 @@ def test_what_people_showed_succeeds_and_lasts_alike(task, tmp_path):
     assert np.ptp(after) < np.ptp(before) and max(after) < 1.2 * max(before)
 
 
-def test_so_many_ways_are_repeated_and_others_only_where_they_fail():
-    lengths, places = (300, 100, 200, 150), (0.0, 0.3, 0.1, 0.2)
-    sources = []
-    for number, (steps, place) in enumerate(zip(lengths, places, strict=True)):
-        source = source_of(way((steps, 0.001, 1)))
-        start = source.start + np.array([place, *[0] * 6])
-        sources.append(replace(source, name=str(number), start=start))
+def job_of_ways(*lengths, **flags):
+    """What `multiply` is asked for, of demonstrations "0", "1" ... that last so many steps."""
+    sources = [replace(source_of(way((n, 0.001, 1))), name=str(i)) for i, n in enumerate(lengths)]
+    return Job(TWIN, (), MultiplyFlags(output_dir="", num_workers=1, **flags), tuple(sources))
 
-    def tried(**flags):
-        job = Job(TWIN, (), MultiplyFlags(output_dir="", **flags), tuple(sources))
-        return [source.name for source in job.nearest(sources[0].start.ravel(), 0)]
+
+def test_what_is_repeated_comes_first_and_then_the_nearest():
+    job, starts = job_of_ways(300, 100, 200, 150), (0.0, 0.3, 0.1, 0.2)
+    moved = [np.array([place, *[0] * 6]) for place in starts]
+    sources = [replace(s, start=s.start + shift) for s, shift in zip(job.sources, moved, strict=True)]
+
+    def tried(repeated=(), **flags):
+        flags = replace(job.flags, **flags)
+        own = replace(job, sources=tuple(sources), repeated=frozenset(repeated), flags=flags)
+        return [source.name for source in own.nearest(sources[0].start.ravel(), 0)]
 
     assert tried() == ["0", "2", "3"]
-    assert tried(ways=1) == ["1", "0", "2"]
-    assert tried(ways=2, attempts=4) == ["3", "1", "0", "2"]
+    assert tried("1") == ["1", "0", "2"]
+    assert tried("13", attempts=4) == ["3", "1", "0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "ways", "repeated", "tried"),
+    [
+        ((4, 4, 4, 4), 1, "1", "1"),  # the shortest, and no other is tried
+        ((4, 3, 4, 2), 1, "2", "1 3 2"),  # the shortest of those that never fail
+        ((4, 3, 4, 2), 2, "2 0", "1 3 2 0"),
+        ((1, 3, 2, 3), 1, "1", "1 3 2 0"),  # of equals, the shorter
+        ((0, 0, 0, 0), 3, "1 3 2", "1 3 2 0"),
+        ((4, 4), 5, "0 1", "1 0"),  # there are no more
+    ],
+)
+def test_the_shortest_that_succeed_wherever_they_are_tried_are_repeated(
+    rates, ways, repeated, tried, monkeypatch
+):
+    calls = []
+
+    def retell(env, task, source, start):
+        calls.append((source.name, tuple(start)))
+        return "an episode" if len(starts_of(calls, source.name)) <= rates[int(source.name)] else None
+
+    monkeypatch.setattr(trials, "retell", retell)
+    monkeypatch.setattr(Job, "environment", lambda self: None)
+    job = trials.with_ways(job_of_ways(*(300, 100, 200, 150)[: len(rates)], ways=ways, trials=4))
+    assert job.repeated == set(repeated.split())
+    assert set(tried.split()) == {name for name, _ in calls}
+    starts = [starts_of(calls, name) for name in tried.split()]
+    assert all(each == starts[0] and len(set(each)) == 4 for each in starts)  # the same for all
+
+
+def starts_of(calls, name):
+    return [start for other, start in calls if other == name]
+
+
+def test_each_case_has_its_own_ways(monkeypatch):
+    monkeypatch.setattr(trials, "retell", lambda env, task, source, start: source.name != "1" or None)
+    monkeypatch.setattr(Job, "environment", lambda self: None)
+    job = job_of_ways(300, 100, 200, 150, ways=1)
+    sources = [replace(source, case=i % 2) for i, source in enumerate(job.sources)]
+    task = get_task("sim_mycobot320_choose_scripted")
+    assert trials.with_ways(replace(job, task=task, sources=tuple(sources))).repeated == {"2", "3"}
+
+
+def test_untried_the_shortest_are_repeated(monkeypatch):
+    monkeypatch.setattr(trials, "retell", None)
+    assert trials.with_ways(job_of_ways(300, 100, 200, 150, ways=2, trials=0)).repeated == {"1", "3"}
+    assert trials.with_ways(job_of_ways(300, 100)).repeated == set()
 
 
 def test_the_command_makes_them_and_earlier_folders_go_on(monkeypatch, capsys, tmp_path):
@@ -177,8 +230,20 @@ def test_the_command_makes_them_and_earlier_folders_go_on(monkeypatch, capsys, t
         cli.run(script.main)
         return [Episode.load(path) for path in list_episodes(tmp_path / folder)]
 
-    [plain], [even] = multiply("plain"), multiply("even", "--steady", "--ways", 1)
+    one_way = ("--steady", "--ways", 1, "--trials", 2)
+    [plain], [even] = multiply("plain"), multiply("even", *one_way)
+    assert "repeated, with the successes from 2 trial starts: few/episode_" in capsys.readouterr().out
     assert even.success and even.style == "human" and len(even) != len(plain)
-    assert "1 of 1 episodes are in" in (multiply("even", "--steady", "--ways", 1) and capsys.readouterr().out)
+    assert "1 of 1 episodes are in" in (multiply("even", *one_way) and capsys.readouterr().out)
     with pytest.raises(SystemExit, match="not made by this command"):
         multiply("plain", "--steady")
+    with pytest.raises(SystemExit, match="not made by this command"):
+        multiply("even", *one_way[:-1], 3)
+
+    history = tmp_path / "even" / multiplying.HISTORY  # as a folder of before the trials has it
+    [made] = json.loads(history.read_text())
+    del made["flags"]["trials"]
+    history.write_text(json.dumps([made]))
+    assert len(multiply("even", *one_way, "--num_episodes", 2)) == 2
+    assert "trial starts" not in capsys.readouterr().out
+    assert json.loads(history.read_text()) == [made]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_standing import TASK, seen_by, write_clicks
 
-from dataset_tools.multiplied.standing import Standing
-from dataset_tools.multiplied.tabletop import Tabletop, middle
+from dataset_tools.multiplied.real_room.standing import Standing
+from dataset_tools.multiplied.real_room.tabletop import Tabletop, middle
 from disturbances import room_look
 from episodes import Episode
 from sim_env import make_sim_env

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
-from dataset_tools.multiplied.moments import moments
-from dataset_tools.multiplied.standing import how_far
+from dataset_tools.multiplied.real_room.moments import moments
+from dataset_tools.multiplied.real_room.standing import how_far
 from episodes import Episode
 from tasks import CameraMove, camera_pose, matrix_of, moved_camera, to_pixels
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dataset_tools.multiplied.moments import moments
-from dataset_tools.multiplied.standing import Standing
+from dataset_tools.multiplied.real_room.moments import moments
+from dataset_tools.multiplied.real_room.standing import Standing
 from tasks import SEEN_PIXELS, to_pixels
 
 if TYPE_CHECKING:  # it opens OpenGL
