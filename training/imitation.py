@@ -59,7 +59,7 @@ def train(
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
-    places = place_loss(config.place_loss, policy, data, say)
+    places = place_loss(config.place_loss, policy, data, say, is_needed=bool(silent))
     run = Run(policy, training, total, world, places) if policy.config.trains else None
     references = plain_references(data, policy.interface.cameras, say)
     if run:
@@ -92,17 +92,23 @@ def train(
         print(f"run it in real time: {command}")
 
 
-def place_loss(weight: float, policy: Policy, data: Data, say: Callable[[str], object]) -> PlaceLoss | None:
-    """The loss of `--place_loss`, if it is asked for and the episodes tell where their objects were."""
-    if not (weight and policy.config.trains):
-        return None
-    if not varying(data.train.places).any():
-        say(
-            "note: --place_loss is left out: the episodes do not tell where their objects were, or these "
-            "are always at the same place"
-        )
-        return None
-    return PlaceLoss(policy, data.train.places, weight)
+def place_loss(
+    weight: float, policy: Policy, data: Data, say: Callable[[str], object], is_needed: bool = False
+) -> PlaceLoss | None:
+    """The loss of `--place_loss`, if it is asked for and the episodes tell where their objects were.
+
+    ValueError without it if it `is_needed`: as all that `--places_only` teaches.
+    """
+    if weight and policy.config.trains and varying(data.train.places).any():
+        return PlaceLoss(policy, data.train.places, weight)
+    why = "the episodes do not tell where their objects were, or these are always at the same place"
+    if not policy.config.trains:
+        why = f"{type(policy).__name__} is not trained in steps"
+    if is_needed:
+        raise ValueError(f"--places_only teaches by --place_loss alone, and {why}; leave that folder out")
+    if weight and policy.config.trains:
+        say(f"note: --place_loss is left out: {why}")
+    return None
 
 
 def plain_references(

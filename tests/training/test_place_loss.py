@@ -173,6 +173,8 @@ def test_where_episodes_do_not_tell_a_line_says_so_and_training_goes_on():
     assert place_loss(1.0, policy, unknown, said.append) is None
     assert len(said) == 1 and said[0].startswith("note: --place_loss is left out: the episodes do not tell")
     assert place_loss(0.5, policy, known, said.append).weight == 0.5 and len(said) == 1
+    with pytest.raises(ValueError, match="--places_only teaches by --place_loss alone, and the episodes do"):
+        place_loss(1.0, policy, unknown, said.append, is_needed=True)
 
 
 def test_batches_tell_the_start_places_until_objects_may_be_moved(tmp_path):
