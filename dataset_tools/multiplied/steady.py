@@ -15,7 +15,7 @@ from dataset_tools.multiplied.retold import blended, turned_by
 from dataset_tools.multiplied.sources import GAP, NEAR, PUSHED, Source, Watched, cut, stretches
 from tasks import RADIAN, smooth
 
-SLOWEST = 0.3  # of the speed, where a gripper opens or closes; it grows from there until NEAR
+SLOWEST = 0.3  # of the speed, where a gripper opens or closes or props meet; it grows from there until NEAR
 QUICK = 0.75  # share of the demonstrations that are slower than what all become
 TREMOR = 0.3  # s before and after each step, whose mean takes its place
 OPEN = 0.5  # of a gripper's opening: above it nothing is held
@@ -27,7 +27,7 @@ def steady(sources: Sequence[Source], fps: int) -> list[Source]:
     Sources whose arms never move stay as they are.
     """
     watched = [_without_tremor(_without_misses(source.watched), round(TREMOR * fps)) for source in sources]
-    slowed = [_slowed_ways(each.commands) for each in watched]
+    slowed = [_slowed_ways(each) for each in watched]
     speeds = [ways.sum() / len(source.watched.commands) for ways, source in zip(slowed, sources, strict=True)]
     if not any(speeds):
         return list(sources)
@@ -96,12 +96,20 @@ def _without_tremor(watched: Watched, half: int) -> Watched:
     return replace(watched, commands=commands)
 
 
-def _slowed_ways(commands: np.ndarray) -> np.ndarray:
-    """How far (T - 1,) in m the faster arm goes from step to step; more where a gripper is about to move."""
-    ways = _ways(commands)
+def _meetings(watched: Watched) -> np.ndarray:
+    """Steps (n,) at which a prop that arms hold comes to another one: a peg to its socket."""
+    new = watched.meets[1:] & ~watched.meets[:-1] & watched.carried[1:, :, None]
+    return 1 + np.flatnonzero(new.any(axis=(1, 2)))
+
+
+def _slowed_ways(watched: Watched) -> np.ndarray:
+    """How far (T - 1,) in m the faster arm goes from step to step; more where it must be exact: where a
+    gripper is about to move, or props to meet.
+    """
+    ways = _ways(watched.commands)
     gone = np.concatenate([np.zeros((1, ways.shape[1])), np.cumsum(ways, axis=0)])  # (T, A) m
     away = np.full(ways.shape, NEAR)
-    for step in _changes(commands)[1:-1]:
+    for step in (*_changes(watched.commands)[1:-1], *_meetings(watched)):
         away = np.minimum(away, np.abs(gone[1:] - gone[step]))
     return (ways / np.clip(away / NEAR, SLOWEST, 1)).max(axis=1)
 

@@ -97,6 +97,27 @@ def test_it_slows_down_where_it_grips_and_gives_the_gripper_its_time():
     assert len(commands) > 2 * 0.06 / lengths.max()
 
 
+def test_it_slows_down_where_a_prop_that_is_held_comes_to_another():
+    source = source_of(way((200, 0.004, 1)), held=slice(50, 200))
+    two = {
+        name: np.repeat(getattr(source.watched, name), 2, axis=-1 if name != "props" else 1)
+        for name in ("props", "touched", "stands")
+    }
+    two["touched"][..., 1], two["stands"][:, 1] = False, True
+    meets = np.zeros((200, 2, 2), bool)
+    meets[150:, 0, 1] = meets[150:, 1, 0] = True  # at 0.6 m
+    meets[:10] = True  # they lie side by side, in no hand
+
+    def speeds(meets):
+        watched = replace(source.watched, **two, meets=meets)
+        [commands] = told(replace(source, watched=watched))
+        return np.interp([0.05, 0.3, 0.6], commands[1:, 0, 0], strides(commands))
+
+    even, slowed = speeds(np.zeros_like(meets)), speeds(meets)
+    np.testing.assert_allclose(even, even[0], rtol=0.01)
+    assert slowed[2] < 0.4 * slowed[1] and slowed[0] == pytest.approx(slowed[1], rel=0.01)
+
+
 def test_a_grasp_that_misses_is_left_out_and_one_that_holds_is_not():
     missed = ((80, 0.004, 1), (15, 0, 0), (15, 0, 1), (20, 0.001, 1), (15, 0, 0), (80, 0.004, 0))
     [commands] = told(source_of(way(*missed), held=slice(135, 225)))
