@@ -36,7 +36,7 @@ def with_ways(job: Job) -> Job:
         ways = sorted(sources, key=lambda source: -succeeded[source.name])[: job.flags.ways]
         repeated += ways
         if job.flags.trials:
-            print(_told(job.flags.trials, sources, ways, succeeded))
+            print(_told(job, sources, ways, succeeded))
     return replace(job, repeated=frozenset(source.name for source in repeated))
 
 
@@ -67,11 +67,10 @@ def succeeds(job: Job, source: Source, number: int) -> tuple[str, bool]:
     return source.name, retell(job.environment(), job.task, source, start) is not None
 
 
-def _told(
-    trials: int, sources: Sequence[Source], ways: Sequence[Source], succeeded: Mapping[str, int]
-) -> str:
+def _told(job: Job, sources: Sequence[Source], ways: Sequence[Source], succeeded: Mapping[str, int]) -> str:
     """In words, what is repeated of a case; `sources` are in the order of their lengths."""
     names = ", ".join(f"{source.name} ({succeeded[source.name]})" for source in ways)
-    told = f"repeated, with the successes from {trials} trial starts: {names}"
+    case = f" of the case {job.task.cases[sources[0].case].label!r}" if job.task.cases else ""
+    told = f"repeated{case}, with the successes from {job.flags.trials} trial starts: {names}"
     shorter = max(sources.index(source) for source in ways) + 1 - len(ways)
-    return f"{told}; {shorter} shorter ones failed more often" if shorter else told
+    return f"{told}; shorter ones that failed more often: {shorter}" if shorter else told

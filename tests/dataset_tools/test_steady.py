@@ -223,13 +223,18 @@ def starts_of(calls, name):
     return [start for other, start in calls if other == name]
 
 
-def test_each_case_has_its_own_ways(monkeypatch):
+def test_each_case_has_its_own_ways(monkeypatch, capsys):
     monkeypatch.setattr(trials, "retell", lambda env, task, source, start: source.name != "1" or None)
     monkeypatch.setattr(Job, "environment", lambda self: None)
     job = job_of_ways(300, 100, 200, 150, ways=1)
     sources = [replace(source, case=i % 2) for i, source in enumerate(job.sources)]
     task = get_task("sim_mycobot320_choose_scripted")
     assert trials.with_ways(replace(job, task=task, sources=tuple(sources))).repeated == {"2", "3"}
+    said = "repeated of the case {}, with the successes from 20 trial starts: {} (20)"
+    assert capsys.readouterr().out.splitlines() == [
+        said.format("'B1 free'", 2),
+        said.format("'B1 occupied'", 3) + "; shorter ones that failed more often: 1",
+    ]
 
 
 def test_untried_the_shortest_are_repeated(monkeypatch):
