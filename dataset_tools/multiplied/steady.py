@@ -1,7 +1,8 @@
 """Demonstrations as a steady hand gives them: without pauses, tremor and missed grasps, all at one speed.
 
 People differ in speed from take to take, stop on the way, and tremble. A policy that sees no speed learns the
-mean of that. Of a demonstration only the way matters, and what happens on it; its clock is made anew.
+mean of that. Of a demonstration only the way matters, and what happens on it; its clock is made anew. And
+people stop recording when it is done; a steady hand stays there for a moment.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tasks import RADIAN, smooth
 SLOWEST = 0.3  # of the speed, where a gripper opens or closes or props meet; it grows from there until NEAR
 QUICK = 0.75  # share of the demonstrations that are slower than what all become
 TREMOR = 0.3  # s before and after each step, whose mean takes its place
+REST = 0.5  # s at the end, in which the arms stay as they are: else a policy is not shown to stop
 OPEN = 0.5  # of a gripper's opening: above it nothing is held
 
 
@@ -36,6 +38,7 @@ def steady(sources: Sequence[Source], fps: int) -> list[Source]:
     for source, own, ways in zip(sources, watched, slowed, strict=True):
         if ways.any():
             own = _resampled(own, _clock(own.commands, ways / speed, round(GAP * fps)))
+            own = _resting(own, round(REST * fps))
             source = replace(source, watched=own, parts=cut(own, fps))
         told.append(source)
     return told
@@ -132,3 +135,9 @@ def _resampled(watched: Watched, steps: np.ndarray) -> Watched:
         for at, share in zip(low, steps - low, strict=True)
     ]
     return replace(_at(watched, np.rint(steps).astype(int)), commands=np.array(commands))
+
+
+def _resting(watched: Watched, steps: int) -> Watched:
+    """The same, whose last step goes on for so many."""
+    count = len(watched.commands)
+    return _at(watched, np.minimum(np.arange(count + steps), count - 1))

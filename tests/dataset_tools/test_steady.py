@@ -14,7 +14,7 @@ from dataset_tools.multiplied import multiplying, trials
 from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.retold import retell
 from dataset_tools.multiplied.sources import Source, Watched, cut, read_source
-from dataset_tools.multiplied.steady import steady
+from dataset_tools.multiplied.steady import REST, steady
 from episodes import Episode, episode_path, list_episodes
 from evaluation import demonstrations
 from evaluation.demonstrations import Demonstration, environment, run_script
@@ -52,8 +52,8 @@ def source_of(commands, held=slice(0, 0)):
 
 
 def told(*sources):
-    """What steady hands do: commands (T', A, 8) of each."""
-    return [source.watched.commands for source in steady(sources, FPS)]
+    """What steady hands do, until they rest: commands (T', A, 8) of each."""
+    return [source.watched.commands[: -round(REST * FPS)] for source in steady(sources, FPS)]
 
 
 def strides(commands):
@@ -67,6 +67,13 @@ def test_hands_of_any_speed_take_the_same_time_for_the_same_way():
     np.testing.assert_allclose(strides(slow)[5:-5], strides(quick)[5:-5].mean(), rtol=0.05)
     for commands, end in ((slow, 0.4), (quick, 0.4)):
         assert commands[-1, 0, 0] == pytest.approx(end)
+
+
+def test_in_the_end_it_rests():
+    source = source_of(way((100, 0.004, 1), (10, 0, 0), (100, 0.004, 0)), held=slice(105, 210))
+    [moves], watched = told(source), steady([source], FPS)[0].watched
+    assert len(watched.commands) == len(watched.stands) == len(moves) + REST * FPS
+    assert (watched.commands[len(moves) :] == moves[-1]).all() and (moves[-2] != moves[-1]).any()
 
 
 def test_pauses_are_left_out():
