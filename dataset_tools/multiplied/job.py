@@ -58,7 +58,7 @@ class MultiplyFlags(FolderFlags, Workers):
     steady: bool = cli.flag(
         False,
         "repeat the demonstrations as a steady hand gives them: all at one speed, without pauses, tremor and "
-        "missed grasps",
+        "missed grasps, and at rest in the end",
     )
     ways: int | None = cli.flag(
         None,
