@@ -27,10 +27,7 @@ def with_ways(job: Job) -> Job:
         return job
     ordered = sorted(job.sources, key=lambda source: len(source.watched.commands))
     cases = [[s for s in ordered if s.case == case] for case in sorted({s.case for s in ordered})]
-    succeeded: Counter[str] = Counter()  # of the sources that were tried, by their names
-    with tqdm(total=0, desc="trying demonstrations", unit="start") as progress:
-        while due := [source for sources in cases for source in _due(job, sources, succeeded)]:
-            succeeded.update(_try(job, due, progress))
+    succeeded = _successes(job, cases) if job.flags.trials else Counter()
     repeated = []
     for sources in cases:
         ways = sorted(sources, key=lambda source: -succeeded[source.name])[: job.flags.ways]
@@ -40,10 +37,17 @@ def with_ways(job: Job) -> Job:
     return replace(job, repeated=frozenset(source.name for source in repeated))
 
 
+def _successes(job: Job, cases: Sequence[Sequence[Source]]) -> Counter[str]:
+    """How often each source that was tried succeeded, by its name; of each case the shortest is first."""
+    succeeded: Counter[str] = Counter()
+    with tqdm(total=0, desc="trying demonstrations", unit="start") as progress:
+        while due := [source for sources in cases for source in _due(job, sources, succeeded)]:
+            succeeded.update(_try(job, due, progress))
+    return succeeded
+
+
 def _due(job: Job, sources: Sequence[Source], succeeded: Mapping[str, int]) -> list[Source]:
     """The sources of a case to try next: as many as are missing, the shortest first."""
-    if not job.flags.trials:
-        return []
     sure = sum(succeeded.get(source.name) == job.flags.trials for source in sources)
     untried = [source for source in sources if source.name not in succeeded]
     return untried[: max(0, job.flags.ways - sure)]
