@@ -37,13 +37,14 @@ def read_run(ckpt_dir: str | Path) -> RunConfig:
 
 
 def top_rate(data: Data, order: int) -> tuple[float, ...]:
-    """How fast each action changes at most in the demonstrations, a second: the 99.9th percentile over all
-    steps, so that a jump of a sensor does not count. With `order` 2, how fast that changes.
+    """How fast each action changes at most in the demonstrations whose actions teach, a second: the 99.9th
+    percentile over all steps, so that a jump of a sensor does not count. With `order` 2, how fast that
+    changes.
     """
     train = data.train
     rates = [
-        np.abs(np.diff(actions.astype(float), n=order, axis=0)) * episode.fps**order
-        for actions, episode in zip(train.actions, train.episodes, strict=True)
+        np.abs(np.diff(actions[:end].astype(float), n=order, axis=0)) * episode.fps**order
+        for actions, end, episode in zip(train.actions, train.ends, train.episodes, strict=True)
     ]
     rows = np.concatenate(rates)
     return tuple(np.percentile(rows, TOP, axis=0).tolist()) if len(rows) else ()

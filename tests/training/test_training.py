@@ -152,16 +152,18 @@ def test_training_learns_and_keeps_best_last_and_periodic_checkpoints(tmp_path):
 
 
 def test_the_top_speeds_of_the_demonstrations_are_told():
-    """The 99.9th percentile of all steps, by entry: one jump of a sensor does not count."""
+    """The 99.9th percentile of all steps that teach, by entry: one jump of a sensor does not count."""
     rng = np.random.default_rng(0)
     actions = [np.cumsum(rng.uniform(-1, 1, (2000, 2)) * [0.1, 0.2], axis=0) for _ in range(3)]
     actions[0][1000:, 0] += 50
-    episodes = [SimpleNamespace(fps=fps) for fps in (10, 10, 20)]
-    data = SimpleNamespace(train=SimpleNamespace(actions=actions, episodes=episodes))
+    hasty = np.cumsum(rng.uniform(-9, 9, (2000, 2)), axis=0)  # of a folder of --places_only
+    episodes = [SimpleNamespace(fps=fps) for fps in (10, 10, 20, 10)]
+    train = SimpleNamespace(actions=[*actions, hasty], ends=[2000, 2000, 2000, 0], episodes=episodes)
+    data = SimpleNamespace(train=train)
     for order, top in ((1, [2.0, 4.0]), (2, [80.0, 160.0])):  # of the third, which is played fastest
         values = top_rate(data, order)
         assert all(0.8 * most < value <= most for value, most in zip(values, top, strict=True))
-    short = SimpleNamespace(actions=[np.zeros((1, 2))], episodes=episodes[:1])
+    short = SimpleNamespace(actions=[np.zeros((1, 2))], ends=[1], episodes=episodes[:1])
     assert top_rate(SimpleNamespace(train=short), 2) == ()
 
 
