@@ -177,7 +177,7 @@ class Evening:
         """The runs."""
         lamp = ("--drift", "--disturb", "light=middle")
         bump = ("--move_camera", self.bump())
-        helped = ("--ignore_moved",) if self.is_plain else ("--rectify", "--query_every", 20)
+        helped = ("--ignore_moved",) if self.is_plain else ("--rectify", "--query_every", 10)
         blocks = {
             "as it was": (),
             "lamp moved, exposure drifts": lamp,
