@@ -36,7 +36,7 @@ page from the registry, and a test compares it.
 
 Where a disturbance goes to either side, each rollout draws which. Lengths in pixels are those of a picture of
 480 lines. "Theirs" is [act-vision-dynamic](https://github.com/z1050297972-spec/act-vision-dynamic), which
-evaluates ACT on the same task under five disturbances of pictures and four of dynamics.
+evaluates ACT on the cube transfer under five disturbances of pictures and four of dynamics.
 """
 
 

@@ -1,8 +1,8 @@
 """The registry of disturbances: each is one function, with a name, a unit and three strengths.
 
 To add one, decorate a function in the file of its group with the decorator of its kind. Flags, `--help`,
-tables and the table of docs/evaluate.md follow. What a number of another project means here is said where it
-is defined.
+tables and docs/disturbances.md follow. What a number of another project means here is said where it is
+defined.
 
 Random numbers come from `default_rng([seed, Stream.DISTURB, rollout, axis, ...])`. So they are the same for
 any number of workers, and one disturbance draws the same whether others are there or not.

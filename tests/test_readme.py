@@ -114,7 +114,7 @@ def test_every_command_is_understood(command, monkeypatch):
     with pytest.raises(Parsed) as parsed:
         importlib.import_module(script).main()
     given = vars(parsed.value.args[0])
-    flags = re.findall(r"--(\w+)", command.partition(".py ")[2])
+    flags = re.findall(r"--(\w+)\b(?! false)", command.partition(".py ")[2])
     assert flags and not any(given[flag] is None or given[flag] is False for flag in flags)
 
 

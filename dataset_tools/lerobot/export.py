@@ -1,6 +1,6 @@
 """Write a dataset of episodes as a LeRobot dataset: the command, and the videos.
 
-lerobot_contents.py has what the dataset holds; each version of the format has its writer in its own file.
+contents.py has what the dataset holds; each version of the format has its writer in its own file.
 """
 
 from __future__ import annotations
