@@ -122,7 +122,7 @@ class Evening:
 
     def multiply(self) -> Step:
         """Many of the few, in rooms that change."""
-        midway = ("--begin_midway", self.size.recovering)
+        midway = ("--begin_midway", self.size.recovering, "--askew", 45)
         flags = ("--num_episodes", self.size.multiplied, *STEADY, *midway, *LOOKS)
         stands = ("--clicks", "shown_clicks.json")  # the same four points of the table, in all pictures
         where = ("--dataset_dir", "real", "--output_dir", "many", *flags, *stands)

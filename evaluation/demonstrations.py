@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # they open OpenGL
     from sim_env import SimEnv
 
 RETURN_SECONDS = 2.0  # for the arms to go back to where the script begins
-OPENING_SECONDS = 0.3  # of these, for the hands to be as they are there
+OPENING_SECONDS = 0.3  # of these, the last, for the hands to become as they are there
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,15 @@ def run_script(
 def arms_midway(env: EndEffectorEnv, task: Task, rng: np.random.Generator) -> np.ndarray:
     """State (D,) of the arms at a random moment of the script, as if it had begun at another random start;
     float32, as an episode keeps it.
+
+    The moment lies behind the first grasp: arms that reach for a prop are not shown to turn back.
     """
     script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
-    moment = int(rng.integers(task.episode_len))
-    return [env.joint_action(script(t)) for t in range(moment + 1)][-1].astype(np.float32)
+    actions = [script(t) for t in range(task.episode_len)]
+    hands = np.array(actions).reshape(len(actions), -1, 8)[..., 7]
+    is_closed = (hands <= hands.min(axis=0)) & (hands < hands[0])
+    moment = rng.integers(np.argmax(is_closed.any(axis=1)), len(actions))
+    return [env.joint_action(action) for action in actions[: moment + 1]][-1].astype(np.float32)
 
 
 def drive(

@@ -18,6 +18,7 @@ from evaluation import environment, hold_looks_flag, looks_flag, quality_flag, r
 from tasks import Task
 
 MOST_MARGIN = 0.03  # m
+MOST_ASKEW = 45.0  # degrees; a cube has four sides
 MAX_STARTS = 10  # per episode, before the demonstrations count as unfit
 
 
@@ -54,6 +55,13 @@ class MultiplyFlags(FolderFlags, Workers):
         "back and do the task, as after a prop was lost",
         least=0,
         most=1,
+    )
+    askew: float = cli.flag(
+        0.0,
+        "with --begin_midway: by how much (degrees) props are turned at most about the vertical, either way, "
+        "where a new episode begins midway, as after a grasp that missed",
+        least=0,
+        most=MOST_ASKEW,
     )
     steady: bool = cli.flag(
         False,

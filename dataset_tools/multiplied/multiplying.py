@@ -68,7 +68,7 @@ def make_episode(job: Job, index: int) -> Made:
         env.set_looks(LookPlan(seeds, LEVELS[flags.looks], job.looks_hold))
     rng, case, tried = np.random.default_rng([flags.seed, Stream.MULTIPLY, index]), job.case(index), []
     for midway in islice(job.midways(index), MAX_STARTS):
-        start = sample_start(task, rng, case, flags.margin)
+        start = sample_start(task, rng, case, flags.margin, 0.0 if midway is None else flags.askew)
         for source in job.nearest(start, case):
             driven = retell(env, task, source, start, midway)
             tried.append((source.name, driven is not None))
@@ -106,6 +106,8 @@ def save(job: Job, index: int, source: Source, driven: Episode, midway: np.ndarr
 def multiply(flags: MultiplyFlags) -> None:
     """Make many demonstrations from few: moved to new starts in simulation, and kept if they succeed."""
     check_looks(flags.looks, flags.randomize, flags.hold_looks)
+    if flags.askew and not flags.begin_midway:
+        raise ValueError(f"--askew is {flags.askew:g}; it needs --begin_midway, e.g. --begin_midway 0.4")
     check_folder(flags.output_dir, "output_dir")
     flags = replace(flags, output_dir=str(Path(flags.output_dir).resolve()))
     paths = chosen_episodes(flags.dataset_dir, flags.episodes)
@@ -260,7 +262,7 @@ def _untried(identity: Mapping[str, Any]) -> dict[str, Any]:
 def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
-    newer = ("begin_midway", "steady", "ways", "clicks", "margin", "keep_carried")
+    newer = ("begin_midway", "askew", "steady", "ways", "clicks", "margin", "keep_carried")
     if flags.clicks is None:
         no_matter |= {"seen_table", "keep_carried"}
     if flags.ways is None:

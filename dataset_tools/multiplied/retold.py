@@ -188,6 +188,11 @@ def arms_midway(
 ) -> np.ndarray | None:
     """State (D,) of the arms at a random moment of a source's demonstration from a start that is drawn; None
     if it does not succeed from there.
+
+    The moment lies behind the first touch: arms that reach for a prop are not shown to turn back.
     """
     driven = retell(env, task, source, sample_start(task, rng, source.case))
-    return None if driven is None else driven.action[rng.integers(len(driven))]
+    if driven is None:
+        return None
+    touched = np.argmax(driven.reward > 0)
+    return driven.action[rng.integers(touched, len(driven))]

@@ -68,15 +68,18 @@ def _knot(
 
 
 def way_back(here: np.ndarray, start: np.ndarray, steps: int, opening: int) -> list[Knot]:
-    """From one end-effector action (8,) to another in `steps`; the hand is as it is there after `opening`.
+    """From one end-effector action (8,) to another in `steps`; in the last `opening` of them the hand becomes
+    as it is there.
 
-    If it opened all the way, half open would be the middle of a way back and as near to the next grasp, and a
-    policy that sees a hand so would do something between the two.
+    So a hand that closed around nothing goes back, and an open one goes on. If it were open on the way back,
+    a policy would be shown both of an open hand above a prop: to go away and to reach for it. It does
+    neither.
     """
     first, last = (Knot(at, a[:3], Quaternion(a[3:7]), a[7]) for at, a in ((0, here), (steps, start)))
-    opening = min(opening, steps)
-    opened = along([first, last], opening)
-    return [first, Knot(opening, opened[:3], Quaternion(opened[3:7]), last.gripper), last]
+    if opening >= steps:
+        return [first, last]
+    there = along([first, last], steps - opening)
+    return [first, Knot(steps - opening, there[:3], Quaternion(there[3:7]), first.gripper), last]
 
 
 def along(path: list[Knot], step: float) -> np.ndarray:

@@ -27,28 +27,35 @@ def pose_of(xyz: Sequence[float], yaw: float = 0.0) -> np.ndarray:
     return np.array([*xyz, math.cos(half), 0.0, 0.0, math.sin(half)])
 
 
-def sample_prop(prop: Prop, rng: np.random.Generator, margin: float = 0.0) -> np.ndarray:
+def sample_prop(prop: Prop, rng: np.random.Generator, margin: float = 0.0, askew: float = 0.0) -> np.ndarray:
     """Start pose (7,) of a prop, drawn from its box, and from its range of yaw if it has one.
 
-    `margin` (m) widens the box on every side, but not where it has no extent.
+    `margin` (m) widens the box on every side, but not where it has no extent. Then a prop whose box has any
+    is turned by up to `askew` (degrees) either way.
     """
     low, high = np.array(prop.low), np.array(prop.high)
     beyond = np.where(low < high, margin, 0.0)
     xyz = rng.uniform(low - beyond, high + beyond)
-    return pose_of(xyz, rng.uniform(*prop.yaw) if any(prop.yaw) else 0.0)
+    yaw = rng.uniform(*prop.yaw) if any(prop.yaw) else 0.0
+    return pose_of(xyz, yaw + rng.uniform(-askew, askew) if askew and (low < high).any() else yaw)
 
 
 def sample_start(
-    task: Task, rng: np.random.Generator, case: int | None = None, margin: float = 0.0
+    task: Task,
+    rng: np.random.Generator,
+    case: int | None = None,
+    margin: float = 0.0,
+    askew: float = 0.0,
 ) -> np.ndarray:
     """Start pose of the props (P * 7,): xyz (m) and quaternion wxyz each.
 
-    In the case of number `case`, or in one drawn at random; up to `margin` (m) beyond where the task starts.
+    In the case of number `case`, or in one drawn at random; up to `margin` (m) beyond where the task starts,
+    and turned by up to `askew` (degrees) more.
     """
     variants = task.variants
     if case is None:
         case = rng.integers(len(variants)) if task.cases else 0
-    poses = [sample_prop(prop, rng, margin) for prop in variants[case].props]
+    poses = [sample_prop(prop, rng, margin, askew) for prop in variants[case].props]
     return np.concatenate(poses) if poses else np.zeros(0)
 
 

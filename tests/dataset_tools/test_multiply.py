@@ -23,7 +23,7 @@ from dataset_tools.multiplied import multiplying, sources
 from dataset_tools.multiplied.advice import training_command
 from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.multiplying import make_missing
-from dataset_tools.multiplied.retold import Move, Retold, distance, retell
+from dataset_tools.multiplied.retold import Move, Retold, arms_midway, distance, retell
 from dataset_tools.multiplied.sources import Part, Source, Watched, cut, read_source
 from dataset_tools.plans import HISTORY
 from episodes.episode import Episode
@@ -365,7 +365,8 @@ def test_new_episodes_begin_midway_go_back_and_succeed(multiply, twin, tmp_path)
         assert one.recovers and one.success and not other.recovers
         assert np.abs(one.qpos[0] - home).max() > 0.1
         assert len(one) >= 2 * TWIN.fps + 80
-        assert one.action[round(0.3 * TWIN.fps), 6] == pytest.approx(other.action[0, 6], abs=1e-3)  # open
+        assert one.action[round(1.5 * TWIN.fps), 6] == pytest.approx(one.qpos[0, 6], abs=1e-3)  # as it was
+        assert one.action[2 * TWIN.fps, 6] == pytest.approx(other.action[0, 6], abs=1e-3)  # open
         at_home = np.abs(one.qpos[2 * TWIN.fps, :6] - home[:6]).max()
         assert at_home < np.abs(one.qpos[0, :6] - home[:6]).max()
     assert not np.array_equal(midway[0].qpos[0], midway[1].qpos[0])
@@ -374,6 +375,30 @@ def test_new_episodes_begin_midway_go_back_and_succeed(multiply, twin, tmp_path)
     some = multiply("--begin_midway", 0.5, output="half", episodes=4)
     told = [Episode.load(path).recovers for path in list_episodes(tmp_path / "half")]
     assert len(set(told)) == 2, some
+
+
+class Earliest(np.random.Generator):
+    """Draws the least of all whole numbers."""
+
+    def integers(self, low, high=None, **options):
+        return low
+
+
+def test_arms_that_reach_for_a_prop_are_not_shown_to_turn_back(twin):
+    """By script or multiplied, the earliest moment that may be drawn is of a hand that closes or is closed."""
+    env, rng, path = simulation(TWIN), Earliest(np.random.PCG64(0)), list_episodes(twin)[0]
+    source = read_source(env, TWIN, path, Episode.load(path))
+    opened = Episode.load(path).action[0, 6]
+    for state in (arms_midway(env, TWIN, source, rng), demonstrations.arms_midway(env, TWIN, rng)):
+        assert state[6] < opened - 0.2
+
+
+def test_props_lie_askew_where_arms_begin_midway(multiply, tmp_path):
+    multiply("--begin_midway", 0.5, "--askew", 45, episodes=4)
+    episodes = [Episode.load(path) for path in list_episodes(tmp_path / "new")]
+    for episode in episodes:
+        assert episode.success and (abs(episode.env_state[6]) > 0.01) == episode.recovers
+    assert len({episode.recovers for episode in episodes}) == 2
 
 
 def test_where_arms_begin_midway_is_drawn_anew_with_each_start(twin, monkeypatch):
@@ -482,6 +507,7 @@ def test_a_source_that_never_succeeds_ends_the_run(multiply, monkeypatch):
         ({"success": False}, (), "all 1 episodes failed"),
         ({}, ("--looks", "real"), "--looks is real; it needs --randomize"),
         ({}, ("--randomize", "episode", "--hold_looks", "2"), "--hold_looks is 2; it needs"),
+        ({}, ("--askew", "10"), "--askew is 10; it needs --begin_midway"),
         ({}, ("--attempts", "0"), "--attempts is 0; it must be"),
         ({}, ("--camera_names", "tip"), "unknown camera 'tip'; did you mean"),
         ({}, ("--episodes", "7"), "unknown episode 'episode_7'"),

@@ -75,6 +75,22 @@ def test_starts_beyond_the_edges_are_at_most_so_far_and_of_the_same_case(task):
 
 
 @pytest.mark.parametrize("task", SIMULATED, ids=lambda task: task.name)
+def test_props_that_lie_askew_are_turned_where_they_would_lie_straight(task):
+    for case, variant in enumerate(task.variants):
+        straight, askew = (
+            np.array([sample_start(task, np.random.default_rng(i), case, askew=turn) for i in range(50)])
+            for turn in (0.0, 20.0)
+        )
+        straight, askew = (poses.reshape(50, -1, 7) for poses in (straight, askew))
+        np.testing.assert_array_equal(askew[:, 0, :3], straight[:, 0, :3])
+        for place, prop in enumerate(variant.props):
+            yaws = [2 * np.degrees(np.arctan2(p[:, place, 6], p[:, place, 3])) for p in (straight, askew)]
+            most = np.abs(np.subtract(*yaws)).max()
+            assert most <= 20 + 1e-9
+            assert (most > 10) == (prop.low != prop.high), "what always lies at one place is not turned"
+
+
+@pytest.mark.parametrize("task", SIMULATED, ids=lambda task: task.name)
 def test_suggestions_are_inside_the_area_away_from_what_was_shown_and_always_the_same(task):
     spaces = StartSpace.of(task)
     every = [
