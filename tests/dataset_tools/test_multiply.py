@@ -385,7 +385,7 @@ class Earliest(np.random.Generator):
 
 
 def test_arms_that_reach_for_a_prop_are_not_shown_to_turn_back(twin):
-    """By script or multiplied, the earliest moment that may be drawn is of a hand that closes or is closed."""
+    """By script or multiplied, the earliest moment that may be drawn is of a hand that closes."""
     env, rng, path = simulation(TWIN), Earliest(np.random.PCG64(0)), list_episodes(twin)[0]
     source = read_source(env, TWIN, path, Episode.load(path))
     opened = Episode.load(path).action[0, 6]
