@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import Workers, cli, command_line, hold, read_plan
+from common import Workers, cli, command_line, file_identity, hold, read_plan
 from dataset_tools import (
     AlignFlags,
     CheckFlags,
@@ -141,6 +141,8 @@ def main() -> None:
             print(f"{plan.text()}\nnothing was written (--dry_run)")
         return
     settings = {n: v for n, v in cli.flags_of(flags).items() if n not in cli.flags_of(Workers())}
+    if settings.get("clicks") and Path(flags.clicks).is_file():
+        settings["clicks"] = [flags.clicks, *file_identity(flags.clicks)]  # what was clicked, not its name
     folders = flags.dataset_dir if isinstance(flags.dataset_dir, tuple) else (flags.dataset_dir,)
     for folder in map(Path, folders):
         if read_plan(folder) and folder.resolve() != flags.root.resolve():

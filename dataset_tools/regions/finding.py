@@ -18,7 +18,11 @@ from episodes import EpisodeError
 from tasks import Task, pose_of
 
 Colour = tuple[int, int, int, int, int, int]
+CLICK = 1.0  # pixels by which a point of the table may be off
+CLEAR = 0.9  # trust in the points' focal length, from which on one that cannot be is their fault
+FOCAL = 0.9  # of a usual webcam, in widths of its picture: it sees 58 degrees from left to right
 OFF = 0.05  # m; what is further from where the task lets an object start is something else
+UNFIT = "the points of the table do not fit a camera; check their pixels and places, and their order"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def matrix_from_points(
     """Matrix (3, 4) of a camera that sees four places (4, 2) in m, all at one height, at pixels (4, 2).
 
     A homography has eight numbers; with square pixels and the lens in the middle of the picture (H, W), they
-    give the focal length and the pose (Zhang 2000, section 3.1). ValueError if the points do not.
+    give the focal length and the pose (Zhang 2000, section 3.1). A camera that looks straight down does not
+    tell its focal length from how far it is; then it counts as a usual webcam. ValueError if they fit none.
     """
     centre = (np.array(image_size[::-1]) - 1) / 2
     homography = cv2.findHomography(places, pixels - centre)[0]
@@ -108,19 +113,31 @@ def matrix_from_points(
         raise ValueError(
             "the points of the table are on a line, or two are the same; give four corners of it"
         )
-    one, two, _ = homography.T
-    # two axes of the table are at right angles, and equally long: twice a linear equation in 1 / focal**2
-    factors = np.array([one[:2] @ two[:2], one[:2] @ one[:2] - two[:2] @ two[:2]])
-    others = -np.array([one[2] * two[2], one[2] ** 2 - two[2] ** 2])
-    inverse = factors @ others / (factors @ factors)
-    if not 0 < inverse * max(image_size) ** 2 < 100:
-        raise ValueError(
-            "the points of the table do not fit a camera; check their pixels and places, and their order"
-        )
-    lens = np.diag([inverse**-0.5, inverse**-0.5, 1.0])
+    focal = _focal(homography, np.linalg.norm(pixels - pixels.mean(axis=0), axis=1).mean(), max(image_size))
+    lens = np.diag([focal, focal, 1.0])
     axes = np.linalg.solve(lens, homography)
     axes /= np.linalg.norm(axes[:, :2], axis=0).mean()
     axes *= np.sign(axes[2, 2])  # the table is in front of the camera
     up = np.cross(axes[:, 0], axes[:, 1])
+    if up @ axes[:, 2] >= 0:
+        raise ValueError(f"{UNFIT} (a camera would see the table from below)")
     pose = np.column_stack([axes[:, :2], up, axes[:, 2] - height * up])
     return np.array([[1, 0, centre[0]], [0, 1, centre[1]], [0, 0, 1]]) @ lens @ pose
+
+
+def _focal(homography: np.ndarray, spread: float, longest: int) -> float:
+    """Focal length (pixels) of a camera with a homography (3, 3) from the table to its picture, whose longer
+    side has `longest` pixels; the points lie `spread` pixels from their middle. ValueError if none fits.
+    """
+    one, two, _ = homography.T
+    # two axes of the table are at right angles, and equally long: twice a linear equation in 1 / focal**2
+    factors = np.array([one[:2] @ two[:2], one[:2] @ one[:2] - two[:2] @ two[:2]])
+    others = -np.array([one[2] * two[2], one[2] ** 2 - two[2] ** 2])
+    noise = CLICK / spread * (one[:2] @ one[:2] + two[:2] @ two[:2])  # of the factors
+    size = max(factors @ factors, 1e-9 * noise**2)
+    trust, inverse = 1 / (1 + (noise**2 / size) ** 2), factors @ others / size
+    if not 0 < inverse * longest**2 < 100:
+        if trust > CLEAR:
+            raise ValueError(UNFIT)
+        trust = inverse = 0.0
+    return float((trust * inverse + (1 - trust) / (FOCAL * longest) ** 2) ** -0.5)

@@ -17,9 +17,10 @@ from dataset_tools.plans import Plan
 from dataset_tools.regions.click_file import POINTS, Clicks, read_clicks
 from dataset_tools.regions.finding import Colour, Finder, matrix_from_points
 from episodes import Episode, EpisodeError, list_episodes
-from tasks import Task
+from tasks import Task, in_sight
 
 SETTLE_SECONDS = 0.3  # for a prop to fall to its place
+NEAR = 0.01  # m; a prop that always starts so near the middle of its places need not be looked for
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,20 @@ def _clicks(flags: PlacesFlags, task: Task) -> Clicks:
         clicks = replace(clicks, props={episode: clicks.props[episode] for episode in chosen})
     for name in flags.color or ():
         choose("prop of --color", name, names)
-    if not flags.color and not clicks.props:
+    sought = {*(flags.color or ()), *(prop for clicked in clicks.props.values() for prop in clicked)}
+    unknown = [name for name in (_elsewhere(task) if sought else names) if name not in sought]
+    if unknown:
         raise ValueError(
-            f"say which colour {names[0]} has, e.g. --color {names[0]}=..., or click it: edit_episodes.py "
-            "clicks makes a page for that"
+            f"say which colour {unknown[0]} has, e.g. --color {unknown[0]}=..., or click it: "
+            "edit_episodes.py clicks makes a page for that"
         )
     return clicks
+
+
+def _elsewhere(task: Task) -> list[str]:
+    """Names of the props that may start far from the middle of where they may start."""
+    far = [np.linalg.norm(np.subtract(prop.high, prop.low)) / 2 > NEAR for prop in task.props]
+    return [prop.name for prop, is_far in zip(task.props, far, strict=True) if is_far and in_sight(prop)]
 
 
 def _matrix(flags: PlacesFlags, clicks: Clicks, image_size: tuple[int, int]) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from browser import chromium, require_chromium, wait_until
@@ -14,6 +15,7 @@ from browser import chromium, require_chromium, wait_until
 import edit_episodes as script
 from common import cli
 from constants import IMAGE_SIZE, get_task
+from dataset_tools import plans
 from dataset_tools.regions.click_file import read_clicks
 from dataset_tools.regions.finding import Finder, matrix_from_points, middles, on_plane
 from episodes.episode import Episode
@@ -21,7 +23,7 @@ from episodes.errors import EpisodeError
 from episodes.folders import episode_path
 from episodes.frames import JpegFrames
 from sim_env import make_sim_env
-from tasks.projection import camera_matrix, to_pixels
+from tasks.projection import camera_matrix, matrix_of, to_pixels
 
 TWIN = get_task("sim_mycobot320_move_cube_scripted")
 RED = (60, 0, 0, 255, 60, 60)  # also where it is in the shade
@@ -112,9 +114,26 @@ def test_four_points_of_the_table_tell_how_the_camera_stands(scene, points_heigh
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("tilt", [0, 3, 8, 30])
+def test_a_camera_that_looks_down_and_clicks_that_are_not_exact(tilt):
+    rng, turn = np.random.default_rng(0), cv2.Rodrigues(np.radians([tilt, 0.0, 0.0]))[0]
+    camera = matrix_of(45.0, turn, turn @ [0, 0, 0.7], IMAGE_SIZE)  # looks at 0
+    places = np.array([[-0.2, -0.15], [0.2, -0.15], [0.2, 0.15], [-0.2, 0.15]])
+    pixels, cube = pixels_of(camera, places), np.array([[0.15, 0.1]])
+    for _ in range(50):
+        found = matrix_from_points(pixels + rng.uniform(-0.5, 0.5, (4, 2)), places, 0.0, IMAGE_SIZE)
+        place = on_plane(found, pixels_of(camera, cube, 0.03)[0], 0.03)
+        assert np.linalg.norm(place - cube) < 0.005  # m
+
+
+def test_a_camera_that_looks_exactly_down_counts_as_a_webcam():
+    matrix = matrix_from_points(CORNERS * [1000, -1000], CORNERS, 0.0, IMAGE_SIZE)
+    assert np.linalg.norm(matrix[0, :3] - matrix[2, :3] * matrix[0, 2] / matrix[2, 2]) == pytest.approx(576)
+
+
 def test_points_that_fit_no_camera_are_refused():
-    with pytest.raises(ValueError, match="do not fit a camera|on a line"):
-        matrix_from_points(CORNERS * 1000, CORNERS * [1, 1], 0.0, IMAGE_SIZE)
+    with pytest.raises(ValueError, match="from below"):
+        matrix_from_points(CORNERS * 1000, CORNERS, 0.0, IMAGE_SIZE)
     line = np.array([[0.0, 0.1 * i] for i in range(4)])
     with pytest.raises(ValueError, match="do not fit a camera|on a line"):
         matrix_from_points(np.array([[10.0, 30 * i] for i in range(4)]), line, 0.0, IMAGE_SIZE)
@@ -187,6 +206,11 @@ def test_points_in_place_of_the_scenes_camera(find, scene, tmp_path):
         (("--step", "9"), {}, "--step is 9; it has 2 steps"),
         (("--points", "1,2=0,0", "3,4=0,1"), {}, "four are needed, each a pixel and a place"),
         (("--case", "B1 free"), {}, "sim_mycobot320_move_cube_scripted has cases: none"),
+        (
+            (),
+            {"name": "sim_insertion_scripted", "color": "red_peg=80,0,0,255,60,60"},
+            "say which colour blue_socket has",
+        ),
         ((), {"name": "sim_mycobot320_choose_scripted"}, "has cases: choose from B1 free, B1 occupied"),
     ],
 )
@@ -225,6 +249,24 @@ def test_clicked_points_and_colours(find, scene, clicks, tmp_path):
     found = Episode.load(episode_path(tmp_path / "placed", 0))
     assert found.places == "by colour, top, four points"
     assert np.linalg.norm(found.env_state - scene[1][0][1]) < 0.003
+
+
+def test_what_is_clicked_anew_counts_for_all_episodes(find, scene, clicks, monkeypatch, tmp_path):
+    make = plans.make
+
+    def stopped(write, place):
+        if place.name == "episode_1.hdf5":
+            raise KeyboardInterrupt
+        make(write, place)
+
+    monkeypatch.setattr(plans, "make", stopped)
+    with pytest.raises(SystemExit):
+        find("--clicks", clicks(points=[], props={f"episode_{i}": {"cube": [300, 330]} for i in range(N)}))
+    monkeypatch.setattr(plans, "make", make)
+    find("--clicks", clicks())
+    for i, (_, start) in enumerate(scene[1]):
+        found = Episode.load(episode_path(tmp_path / "placed", i))
+        assert np.linalg.norm(found.env_state[:2] - start[:2]) < 0.001  # m
 
 
 POINT = {"pixel": [132, 401], "place": [-0.45, 0.05]}
