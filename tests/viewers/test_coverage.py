@@ -193,6 +193,20 @@ def test_a_real_arms_episodes_have_the_area_of_its_twin_and_a_drawn_picture(tmp_
     assert read.task == twin and read.spaces[0].props == twin.props and not read.shown[0].is_plain
 
 
+def test_what_was_multiplied_from_a_real_arms_episodes_counts_with_them(made, tmp_path):
+    twin = get_task("sim_mycobot320_move_cube_scripted")
+    starts = [sample_start(twin, np.random.default_rng(i)) for i in range(6)]
+    real = make_episodes(tmp_path / "real", starts[:2], task="mycobot320_move_cube")
+    many = make_episodes(tmp_path / "many", starts[2:], task=twin.name)
+    run = Path(shutil.copytree(made, tmp_path / "run"))
+    flags = {"task_name": "mycobot320_move_cube", "dataset_dir": [str(real), str(many)]}
+    (run / "config.json").write_text(json.dumps({**flags, "sample_weights": [1, 9], "train_ratio": 0.5}))
+    coverage = read_coverage(run, has_policy=False)
+    assert coverage.task == twin and len(coverage.shown) == 6 and coverage.notes == ()
+    assert sum(each.share for each in coverage.trained) == pytest.approx(1)
+    assert sum(each.share for each in coverage.trained if each.path.parent == many) == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

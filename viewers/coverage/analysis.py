@@ -237,11 +237,16 @@ def _coverage(
     size = max((len(start) for *_, start in known), default=0)
     task = _simulated(name, size)
     size = 7 * len(task.props) if task else size
-    known = [each for each in known if len(each[3]) == size and each[2]["task"] == name]
     if not known:
         raise ValueError(
             f"none of the {len(loaded)} episodes of {source} says where its objects stood (/env_state), so "
             "there is no map"
+        )
+    known = [each for each in known if len(each[3]) == size and _is_of(each[2]["task"], name, task)]
+    if not known:
+        raise ValueError(
+            f"the episodes of {source} are of {name}; none has the {size} numbers (/env_state) of where its "
+            "objects may start, so there is no map"
         )
     notes = []
     if len(known) < len(loaded):
@@ -271,6 +276,14 @@ def _simulated(name: str, size: int) -> Task | None:
         return task
     likes = (other for other in TASKS.values() if other.arms == task.arms and other.props)
     return next((other for other in likes if 7 * len(other.props) == size), None)
+
+
+def _is_of(name: str, first: str, task: Task | None) -> bool:
+    """Whether episodes of a task belong to those of `first`, which are in the scene of `task`: a real arm's
+    go with what was multiplied from them.
+    """
+    own = _simulated(name, 7 * len(task.props)) if task else None
+    return name == first or (own is not None and (own.scene, own.props) == (task.scene, task.props))
 
 
 def _case(task: Task | None, start: np.ndarray) -> int:
