@@ -195,12 +195,14 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
         print(f"{there} of {flags.num_episodes} episodes are in {folder} already")
     if not missing:
         return
+    check_unchanged(folder)
     if job.room is not None:
         carried = () if flags.keep_carried else job.cameras
         job = replace(job, room=job.room.seen(job.environment(), paths, flags.seen_table, carried))
     job = with_ways(replace(job, sources=tuple(read_sources(job, paths))))
-    with complete_file(folder / HISTORY) as part:
-        part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
+    if not _history(folder):
+        with complete_file(folder / HISTORY) as part:
+            part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
     progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")
     began, calls, made = time.perf_counter(), [(job, index) for index in missing], []
     try:
@@ -245,6 +247,17 @@ def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{folder} is not empty, and not made by this command from these episodes; choose another "
             "--output_dir"
+        )
+
+
+def check_unchanged(folder: Path) -> None:
+    """ValueError if new episodes would not be like those that a folder has; some may have been deleted."""
+    commands = [entry["command"] for entry in _history(folder)]
+    changes = [command for command in commands if command not in ("multiply", "delete")]
+    if changes:
+        raise ValueError(
+            f"{folder} was changed since ({', '.join(changes)}), which new episodes would not be; choose "
+            "another --output_dir"
         )
 
 

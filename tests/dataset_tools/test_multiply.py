@@ -551,6 +551,24 @@ def test_only_its_own_folder_is_gone_on_with(multiply, twin, tmp_path):
     assert contents(tmp_path / "new") == before
 
 
+def test_a_folder_that_was_changed_since_is_not_gone_on_with(multiply, monkeypatch, tmp_path):
+    multiply(episodes=2)
+    edit(monkeypatch, "delete", tmp_path / "new", "--episodes", "1")
+    assert "1 of 2 episodes are in" in multiply(episodes=2)
+    edit(monkeypatch, "truncate", tmp_path / "new", "--steps", "60")
+    before = contents(tmp_path / "new")
+    assert "new was changed since (truncate), which new episodes" in refusal(multiply, episodes=3)
+    assert contents(tmp_path / "new") == before
+    history = json.loads((tmp_path / "new" / "edits.json").read_text())
+    assert [entry["command"] for entry in history] == ["multiply", "delete", "truncate"]
+
+
+def edit(monkeypatch, command, folder, *flags):
+    words = [command, "--dataset_dir", folder, "--in_place", "--num_workers", "1", *flags]
+    monkeypatch.setattr(sys, "argv", ["edit_episodes.py", *map(str, words)])
+    cli.run(script.main)
+
+
 def test_a_folder_of_before_a_flag_is_gone_on_with():
     """A flag that came later must not be among what new episodes depend on, unless it is given."""
     first = {"task_name", "camera_names", "seed", "attempts", "render_quality", "randomize", "looks"}
