@@ -155,14 +155,13 @@ def suggested_starts(config: RecordArmConfig, task: Task, is_twin: bool) -> dict
     if is_twin and (coverage.task is None or coverage.task.props != task.props):
         name = coverage.task.name if coverage.task else "a task without a scene"
         raise ValueError(f"--suggest is {source}, of {name}; the twin simulates {task.name}")
-    first = len(coverage.shown) if source.resolve() == folder else 0
-    new = coverage.next_starts(max(1, config.num_episodes - first))
+    is_own = source.resolve() == folder.resolve()
+    numbers = missing_numbers(folder, config.num_episodes) if is_own else range(config.num_episodes)
+    new = coverage.next_starts(len(numbers))
     starts = {}
-    for number, (case, start) in enumerate(new, start=1):
-        words = (
-            f"{place_words(coverage, case, start)}: place {number}; {nearest_words(coverage, case, start)}"
-        )
-        starts[first + number - 1] = GivenStart(words, start)
+    for place, (number, (case, start)) in enumerate(zip(numbers, new, strict=False), start=1):
+        words = f"{place_words(coverage, case, start)}: place {place}; {nearest_words(coverage, case, start)}"
+        starts[number] = GivenStart(words, start)
     page = write_next(coverage, new, folder / COVERAGE)
     print(f"the next places, to look at: {page.resolve().as_uri()}")
     return starts

@@ -177,6 +177,9 @@ def test_a_folder_that_is_recorded_into_goes_on_with_its_numbers(tmp_path):
     own = replace(settings, dataset_dir=settings.suggest, num_episodes=5)
     starts = record_episodes.suggested_starts(own, task, is_twin=True)
     assert list(starts) == [3, 4] and "place 1" in starts[3].words
+    episode_path(tmp_path / "shown", 1).unlink()
+    starts = record_episodes.suggested_starts(own, task, is_twin=True)
+    assert list(starts) == [1, 3, 4] and "place 1" in starts[1].words
 
 
 @pytest.mark.parametrize(
