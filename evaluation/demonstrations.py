@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import choose
+from constants import IMAGE_SIZE
 from episodes import Episode
 from evaluation.episode_loop import Act, Steps, follow, rollout, watched
 from scripted_policy import ScriptedPolicy
@@ -146,13 +147,19 @@ def check_scene(task: Task, cameras: Sequence[str]) -> None:
 _envs: dict[tuple, EndEffectorEnv] = {}  # of this process; building one takes as long as recording 50 steps
 
 
-def environment(task: Task, render_quality: str, has_props: bool, randomize: bool) -> EndEffectorEnv:
+def environment(
+    task: Task,
+    render_quality: str,
+    has_props: bool,
+    randomize: bool,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+) -> EndEffectorEnv:
     """This process's environment of a task (`make_ee_sim_env`), made at its first use."""
     from ee_sim_env import make_ee_sim_env  # opens OpenGL: only in the processes that render
 
-    key = (task.name, render_quality, has_props, randomize)
+    key = (task.name, render_quality, has_props, randomize, image_size)
     if key not in _envs:
-        _envs[key] = make_ee_sim_env(task, render_quality, has_props=has_props, randomize=randomize)
+        _envs[key] = make_ee_sim_env(task, render_quality, image_size, has_props, randomize)
     return _envs[key]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from common import Workers, cli
-from constants import Stream
+from constants import IMAGE_SIZE, Stream
 from dataset_tools.edits import FolderFlags, episodes_flag
 from dataset_tools.multiplied.real_room import RealRoom
 from dataset_tools.multiplied.retold import arms_midway, distance
@@ -114,6 +114,7 @@ class Job:
     sources: tuple[Source, ...] = ()
     repeated: frozenset[str] = frozenset()  # names of the sources that are tried before others (`--ways`)
     room: RealRoom | None = None  # what the simulated one is made like
+    image_size: tuple[int, int] = IMAGE_SIZE  # of the demonstrations' pictures, and so of the new ones
 
     @property
     def looks_hold(self) -> int:
@@ -122,10 +123,17 @@ class Job:
 
     def environment(self) -> Any:
         """This process's environment."""
-        env = environment(self.task, self.flags.render_quality, True, self.flags.randomize is not None)
+        env = self.own_environment()
         if self.room is not None:
             self.room.put(env)
         return env
+
+    def own_environment(self) -> Any:
+        """The same, with cameras where the scene has them until it was asked for with a room."""
+        flags = self.flags
+        return environment(
+            self.task, flags.render_quality, True, flags.randomize is not None, self.image_size
+        )
 
     def case(self, index: int) -> int:
         """Number of a new episode's case: those of the sources take turns."""

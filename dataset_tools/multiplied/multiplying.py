@@ -29,13 +29,13 @@ from common import (
     remove_unfinished,
     spread,
 )
-from constants import Stream
+from constants import IMAGE_SIZE, Stream
 from dataset_tools.edits import chosen_episodes, load_header
 from dataset_tools.multiplied.advice import training_command
 from dataset_tools.multiplied.job import MAX_STARTS, Job, MultiplyFlags
 from dataset_tools.multiplied.real_room import RealRoom, clicked_room
 from dataset_tools.multiplied.retold import retell
-from dataset_tools.multiplied.source_checks import check_sources
+from dataset_tools.multiplied.source_checks import check_sources, picture_size
 from dataset_tools.multiplied.sources import Source, read_source
 from dataset_tools.multiplied.steady import steady
 from dataset_tools.multiplied.trials import with_ways
@@ -45,7 +45,6 @@ from evaluation import (
     check_looks,
     check_scene,
     close_environments,
-    environment,
     follow,
     run_episode,
 )
@@ -118,10 +117,11 @@ def multiply(flags: MultiplyFlags) -> None:
         raise ValueError(f"{flags.dataset_dir}: all {len(paths)} episodes failed, as their files say")
     cameras = flags.camera_names or tuple(read_header(fit[0])[1])
     check_scene(task, cameras)
-    job = Job(task, cameras, flags, room=_real_room(flags, cameras))
+    size = picture_size(fit[0], cameras)
+    job = Job(task, cameras, flags, room=_real_room(flags, cameras), image_size=size)
     try:
         if job.room is not None:
-            print(job.room.standing.told(environment(task, flags.render_quality, True, True).env))
+            print(job.room.standing.told(job.own_environment().env))
         if flags.dry_run:
             print_parts(replace(job, sources=tuple(read_sources(job, fit))))
             return
@@ -184,7 +184,7 @@ def print_parts(job: Job) -> None:
 def make_missing(job: Job, paths: Sequence[Path]) -> None:
     """Make the episodes that the folder does not have yet, and print the outcome."""
     flags, folder = job.flags, Path(job.flags.output_dir)
-    identity = _identity(flags, paths)
+    identity = _identity(flags, paths, job.image_size)
     if _untried(identity) in _history(folder):  # begun when nothing was tried first
         flags, identity = replace(flags, trials=0), _untried(identity)
         job = replace(job, flags=flags)
@@ -272,7 +272,9 @@ def _untried(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, "flags": {k: v for k, v in identity["flags"].items() if k != "trials"}}
 
 
-def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
+def _identity(
+    flags: MultiplyFlags, paths: Sequence[Path], image_size: tuple[int, int] = IMAGE_SIZE
+) -> dict[str, Any]:
     """What the new episodes depend on, as plain JSON values."""
     no_matter = {"output_dir", "num_episodes", "dry_run", "dataset_dir", "episodes", *cli.flags_of(Workers())}
     newer = ("begin_midway", "askew", "steady", "ways", "clicks", "margin", "keep_carried")
@@ -282,6 +284,8 @@ def _identity(flags: MultiplyFlags, paths: Sequence[Path]) -> dict[str, Any]:
         no_matter.add("trials")
     no_matter |= {name for name in newer if not getattr(flags, name)}  # folders of before the flags go on
     own = {name: value for name, value in cli.flags_of(flags).items() if name not in no_matter}
+    if image_size != IMAGE_SIZE:
+        own["image_size"] = image_size
     if flags.clicks is not None:
         own["clicks"] = file_identity(Path(flags.clicks))
     sources = {str(path): file_identity(path) for path in paths}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from constants import TASKS, get_task
-from episodes import Episode, EpisodeError
+import numpy as np
+
+from constants import IMAGE_SIZE, TASKS, get_task
+from episodes import Episode, EpisodeError, read_header
 from tasks import Task
 
 
@@ -46,3 +48,21 @@ def _unfit(header: Episode, task: Task, is_named: bool) -> str:
     if header.env_state.size != 7 * props:
         return f"/env_state has {header.env_state.size} numbers; {task.name} needs {7 * props}, 7 a prop"
     return ""
+
+
+def picture_size(path: Path, cameras: Collection[str]) -> tuple[int, int]:
+    """Height and width of a demonstration's pictures, by the first of some cameras that it has; the scene's
+    own if it has none. Says which other cameras' differ, as new pictures are all of one size.
+    """
+    there = [camera for camera in cameras if camera in read_header(path)[1]]
+    images = Episode.load(path, there, in_memory=False).images
+    sizes = {camera: np.asarray(images[camera][0]).shape[:2] for camera in there}
+    size = next(iter(sizes.values()), IMAGE_SIZE)
+    for camera, own in sizes.items():
+        if own != size:
+            (height, width), (had, wide) = size, own
+            print(
+                f"new pictures of {camera} are {width} x {height}, as those of {there[0]}; the "
+                f"demonstrations' are {wide} x {had}"
+            )
+    return size

@@ -435,6 +435,24 @@ def test_pictures_belong_to_the_moment(twin, tmp_path):
     np.testing.assert_array_equal(saved.qpos, short.qpos)
 
 
+def test_pictures_are_as_large_as_those_that_were_shown(multiply, twin, tmp_path):
+    shown = Episode.load(episode_path(twin, 0))
+    for camera, size in (("top", (90, 160)), ("right_wrist", (60, 80))):
+        shown.images[camera] = JpegFrames()
+        for _ in range(len(shown)):
+            shown.images[camera].append(np.zeros((*size, 3), np.uint8))
+    shown.save(episode_path(tmp_path / "wide", 0))
+    said = multiply("--camera_names", "top", "right_wrist", folder=tmp_path / "wide", episodes=1)
+    assert (
+        "new pictures of right_wrist are 160 x 90, as those of top; the demonstrations' are 80 x 60" in said
+    )
+    made = Episode.load(episode_path(tmp_path / "new", 0))
+    assert {images[0].shape for images in made.images.values()} == {(90, 160, 3)}
+    assert "1 of 1 episodes are in" in multiply(
+        "--camera_names", "top", "right_wrist", folder=tmp_path / "wide", episodes=1
+    )
+
+
 def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(multiply, monkeypatch, tmp_path):
     real = multiplying.make_episode
 
