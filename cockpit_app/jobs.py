@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit_app.runner import END, ENDED, JOB, OUTPUT, STARTED, STOP, write_json
-from common import ROOT, began, command_line, is_installed
+from common import ROOT, began, command_line, is_installed, quoted
 
 TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
@@ -247,7 +246,7 @@ class Jobs:
 def shown(command: list[str], place: Path) -> str:
     """A command as a person would type it in a folder."""
     script = command[0] if place == ROOT or is_installed() else str(ROOT / command[0])
-    return command_line(shlex.join([script, *command[1:]]))
+    return command_line(quoted(script, *command[1:]))
 
 
 def _launch(folder: Path) -> None:

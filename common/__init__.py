@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = open_door(
             "ROOT",
             "command_line",
             "is_installed",
+            "quoted",
+            "shown_command",
             "this_command",
         ),
         "drawing": (
@@ -105,7 +107,6 @@ __getattr__, __dir__, __all__ = open_door(
             "open_page",
             "outer_address",
             "shown",
-            "shown_command",
             "split_login",
             "tcp_address",
         ),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.web import shown_command
+from common.web import MASK, masked
 
 ROOT = Path(__file__).resolve().parents[1]  # the repository, or what a wheel has of it
 PYTHON = "python" if sys.platform == "win32" else "python3"
@@ -36,6 +39,12 @@ COMMANDS = {  # of the wheel, and the script that each runs
 }
 
 
+def quoted(*words: object) -> str:
+    """Words as a shell of this computer takes them: on Windows, cmd knows no single quotes."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
+
+
 def is_installed() -> bool:
     """Whether this runs from an installed wheel: its scripts lie where nobody looks, but it has commands."""
     return not (ROOT / "pyproject.toml").is_file()
@@ -48,6 +57,14 @@ def command_line(words: str) -> str:
         if script == path:
             return f"{command}{space}{flags}"
     return f"{PYTHON} {words}"
+
+
+def shown_command(argv: Sequence[str]) -> str:
+    """A command line, as a person would give it, without passwords and tokens."""
+    words = [
+        MASK if before == "--token" else masked(word) for before, word in zip(["", *argv], argv, strict=False)
+    ]
+    return quoted(*(re.sub("^--token=.*", f"--token={MASK}", word) for word in words))
 
 
 def this_command(argv: Sequence[str] | None = None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from common.web import shown_command
+from common.commands import shown_command
 
 LOOK_EVERY = 0.2  # s between two checks whether a command still runs
 CLOCK_STEP = 3600.0  # s by which the clock may be moved while a file is written

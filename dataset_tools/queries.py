@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, check_folder, choose, cli, command_line, complete_file, spread
+from common import Workers, check_folder, choose, cli, command_line, complete_file, quoted, spread
 from constants import TASKS
 from dataset_tools.edits import FolderFlags, load_header
 from dataset_tools.inspection import (
@@ -186,7 +185,7 @@ def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
     """What to do about damaged episodes, by number or name, and those that could not be opened."""
     if not damaged:
         return "files that could not be opened may be sound: do as each line says, and check again"
-    words = f"edit_episodes.py delete --dataset_dir {shlex.quote(folder)} --output_dir NEW --episodes"
+    words = f"edit_episodes.py delete --dataset_dir {quoted(folder)} --output_dir NEW --episodes"
     others = f" ({closed} that could not be opened may be sound, and are not among them)" if closed else ""
     return f"to leave these out{others}: {command_line(words)} {' '.join(damaged)}"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, command_line, spread
+from common import Workers, command_line, quoted, spread
 from doctor import actions, differences, lateness, pictures, states  # noqa: F401  they register symptoms
 from doctor.survey import SAMPLES, TIMED_EPISODES, Examined, Sampling, Survey, examine, examine_episode
 from doctor.symptoms import JOINTS, PICTURES, SYMPTOMS, Finding
@@ -65,7 +64,7 @@ def training_lines(episodes: Mapping[Path, Episode]) -> list[str]:
     if len(lines) <= MOST_LINES:
         return lines
     shown, (folder, _) = lines[: MOST_LINES - 1], found[MOST_LINES - 1]
-    command = command_line(f"edit_episodes.py check --dataset_dir {shlex.quote(str(folder))} --only set")
+    command = command_line(f"edit_episodes.py check --dataset_dir {quoted(folder)} --only set")
     return [*shown, f"check: {len(lines) - len(shown)} more: {command}"]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import command_line
+from common import command_line, quoted
 from doctor.survey import Examined, Survey
 
 JOINTS, PICTURES = "joints", "pictures"  # what a symptom looks at; joints come with the header
@@ -84,8 +83,8 @@ class Symptom:
         for sign in self.signs(survey):
             names = tuple(one.name for one in sign.episodes)
             values = {
-                "folder": shlex.quote(survey.folder),
-                "episodes": " ".join(shlex.quote(_word(name)) for name in names),
+                "folder": quoted(survey.folder),
+                "episodes": quoted(*map(_word, names)),
                 **sign.values,
             }
             remedy = self.remedy.format(**values)

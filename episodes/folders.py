@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common import check_whole, command_line
+from common import check_whole, command_line, quoted
 from episodes.hdf5 import listed
 
 SUFFIX = ".hdf5"
@@ -125,7 +124,7 @@ def _hdf5_names(folder: Path) -> list[str]:
 
 def _problem(folder: Path) -> str:
     """Why a folder has no episodes, and what to do."""
-    place = shlex.quote(str(folder))
+    place = quoted(folder)
     record = command_line(f"record_sim_episodes.py --task_name NAME --dataset_dir {place} --num_episodes 50")
     if folder.is_file():
         return f"is a file; give the folder that it lies in: {folder.parent}"

@@ -7,7 +7,6 @@ are. They lie in scripts because browsers let a page on disk read nothing else.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, command_line, complete_file, remove_unfinished, spread, write_video
+from common import Workers, command_line, complete_file, quoted, remove_unfinished, spread, write_video
 from constants import TASKS
 from episodes import Episode, frame_size
 from tasks import case_of
@@ -50,7 +49,7 @@ def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> P
     dataset = {
         "name": paths[0].resolve().parent.name,
         "episodes": [entries[path.stem] for path in paths],
-        "folder": shlex.quote(str(paths[0].parent)),
+        "folder": quoted(paths[0].parent),
         "edit": command_line("edit_episodes.py"),
         "tasks": {name: [stage.label for stage in task.stages] for name, task in TASKS.items()},
     }
@@ -89,7 +88,7 @@ def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
 def _word(stem: str) -> str:
     """What `edit_episodes.py --episodes` calls an episode: its number, or its name if that has none."""
     number = stem.removeprefix("episode_")
-    return number if f"episode_{number}" == stem and number.isdecimal() else shlex.quote(stem)
+    return number if f"episode_{number}" == stem and number.isdecimal() else quoted(stem)
 
 
 def _is_current(video: Path, source: Path) -> bool:

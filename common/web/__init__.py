@@ -6,10 +6,10 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "addresses": (
+            "MASK",
             "listen_address",
             "masked",
             "shown",
-            "shown_command",
             "split_login",
             "tcp_address",
         ),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import urllib.parse
-from collections.abc import Sequence
 
 MASK = "***"
 LONGEST = 120  # characters of an address that is shown
@@ -17,14 +15,6 @@ _LOGIN = re.compile(r"(\w://[^/?#\s:@]*):[^/?#\s]*@")
 def masked(text: str) -> str:
     """A text without the passwords of the addresses in it."""
     return _SECRET.sub(rf"\1{MASK}", _LOGIN.sub(rf"\1:{MASK}@", text))
-
-
-def shown_command(argv: Sequence[str]) -> str:
-    """A command line, as a person would give it, without passwords and tokens."""
-    words = [
-        MASK if before == "--token" else masked(word) for before, word in zip(["", *argv], argv, strict=False)
-    ]
-    return shlex.join(re.sub("^--token=.*", f"--token={MASK}", word) for word in words)
 
 
 def shown(source: str) -> str:

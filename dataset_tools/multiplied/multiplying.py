@@ -127,7 +127,7 @@ def multiply(flags: MultiplyFlags) -> None:
             return
         with hold(flags.output_dir):
             make_missing(job, fit)
-        print(f"train on them: {training_command(job, headers[fit[0]])}")
+        print(f"train on them: {training_command(job, headers[fit[0]], len(paths))}")
     finally:
         close_environments()
 

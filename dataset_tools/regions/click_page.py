@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from common import check_folder, cli, command_line
+from common import check_folder, cli, command_line, quoted
 from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
 from dataset_tools.regions.placing import SightFlags, pictures_of, scene_task
 from tasks import Task, in_sight
@@ -58,6 +57,6 @@ def write_click_page(
     }
     words = ["edit_episodes.py", "places", "--dataset_dir", flags.dataset_dir]
     words += ["--output_dir", f"{flags.dataset_dir.rstrip('/')}_placed", "--task_name", task.name]
-    command = command_line(shlex.join([*words, "--clicks", "clicks.json"]))
+    command = command_line(quoted(*words, "--clicks", "clicks.json"))
     title = Path(flags.dataset_dir).name
     write_page(page, "clicks", shared="picture", title=title, command=command, data=script_json(data))

@@ -7,7 +7,6 @@ left out with a note.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from common import command_line
+from common import command_line, quoted
 from episodes.errors import EpisodeError
 from episodes.frames import Images
 from episodes.hdf5.attributes import Attributes
@@ -169,7 +168,7 @@ def _content(root: h5py.File) -> str:
     if demos and find(root, f"data/{demos[0]}/actions") is not None:
         return (
             f"it is a robomimic file of {len(demos)} demonstrations (data/{demos[0]} ...); make episodes of "
-            f"them: {command_line('edit_episodes.py import')} --from {shlex.quote(root.filename)} "
+            f"them: {command_line('edit_episodes.py import')} --from {quoted(root.filename)} "
             "--output_dir NEW"
         )
     names: list[str] = []

@@ -26,7 +26,7 @@ from actors.remote import RemoteActor, split_address
 from actors.serving import PolicyServer, Served, needs_token
 from bench._far_link import FarLink
 from cameras import Reference, stored_references
-from common.web.addresses import shown_command
+from common.commands import shown_command
 from episodes import Episode, View, encode_jpeg, list_episodes
 from evaluation.execution.background import BackgroundExecution
 from mycobot_scripts.demos import ModelRunsConfig, Runner, make_execution

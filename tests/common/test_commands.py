@@ -5,7 +5,7 @@ import re
 
 from repository import ROOT
 
-from common import command_line, commands, this_command
+from common import command_line, commands, quoted, this_command
 
 ROOMS = [path.parent for path in ROOT.glob("*/__init__.py")]
 OURS = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in room.rglob("*.py"))]
@@ -34,3 +34,6 @@ def test_commands_are_as_the_system_has_them(monkeypatch):
     monkeypatch.setattr("sys.argv", ["report.py", "--runs", "two words", "--token", "secret"])
     assert this_command() == "python report.py --runs 'two words' --token '***'"
     assert this_command(["x.py"]) == "python x.py"
+    assert quoted("a b", "c") == "'a b' c"
+    monkeypatch.setattr("sys.platform", "win32")
+    assert quoted(r"C:\data\many", r"C:\my data") == r'C:\data\many "C:\my data"'

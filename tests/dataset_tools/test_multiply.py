@@ -615,13 +615,19 @@ SHOWN_ON_AN_ARM = {"place_loss": 1, "sample_weights": (1, 9), "places_only": ("f
 def test_it_tells_how_to_train_on_them(twin, robot, how, folders, expected):
     flags = MultiplyFlags(dataset_dir="few", output_dir="new", **how)
     shown = replace(Episode.load(episode_path(twin, 0)), robot=robot)
-    python, name, *words = shlex.split(training_command(Job(TWIN, (), flags), shown))
+    job = Job(TWIN, TWIN.cameras, flags)
+    python, name, *words = shlex.split(training_command(job, shown, 2))
     assert (python, name) == (PYTHON, "imitate_episodes.py")
     config, training, _ = imitate_episodes.parse_flags(words)
     assert (config.task_name, config.dataset_dir) == (TWIN.name, folders)
     given = {**vars(config), **vars(training)}
     kept = {"place_loss": 0, "sample_weights": None, "places_only": None, "num_steps": 5500}
     assert {name: given[name] for name in kept} == kept | expected
+    assert config.camera_names is None
+    said = training_command(replace(job, cameras=("right_wrist",)), shown, 1)
+    config, *_ = imitate_episodes.parse_flags(shlex.split(said)[2:])
+    assert config.dataset_dir == ("new",), "one demonstration leaves none to validate"
+    assert config.camera_names == ("right_wrist",) and config.places_only is None
 
 
 @pytest.mark.slow
