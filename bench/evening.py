@@ -87,13 +87,18 @@ def _run(step: Step, folder: Path, log: Path) -> int:
         return 0  # there is nothing to do it to
     command = [sys.executable, str(ROOT / step.script), *words(step.flags)]
     with log.open("a", encoding="utf-8") as said:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
         )
-    if done.returncode and not step.may_fail:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it heard Ctrl-C too, and saves what it has
+            raise
+    if status < 0 or (status and not step.may_fail):
         last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-5:])
-        raise RuntimeError(f"{step.name}: status {done.returncode} of {shlex.join(command)}\n{last}")
-    return done.returncode
+        raise RuntimeError(f"{step.name}: status {status} of {shlex.join(command)}\n{last}")
+    return status
 
 
 def successes(step: Step, folder: Path) -> int:
@@ -172,11 +177,26 @@ def evening_of(args: argparse.Namespace, folder: Path) -> Evening:
     return Evening(args.task, folder, args.room, args.seed, size, args.pace, args.plain)
 
 
+def check_same(args: argparse.Namespace, folder: Path) -> None:
+    """SystemExit if a folder has an evening with other flags; notes them otherwise."""
+    flags, noted = {k: v for k, v in vars(args).items() if k not in ("out", "film")}, folder / "evening.json"
+    before = json.loads(noted.read_text()) if noted.is_file() else flags
+    for name, value in flags.items():
+        if before.get(name) != value:
+            raise SystemExit(
+                f"{folder} has an evening whose --{name} is {before.get(name)}, not {value}; go on with that "
+                "one, or choose another --out"
+            )
+    with complete_file(noted) as part:
+        part.write_text(json.dumps(flags, indent=1) + "\n")
+
+
 def main() -> None:
     args, facts = parse(make_flags()), machine()
     with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
         folder = Path(args.out or temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        check_same(args, folder)
         steps: dict[Step, Done] = {}
         evening = evening_of(args, folder)
         with tqdm(list(evening.steps()), unit="step") as progress:
@@ -193,4 +213,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nstopped; with --out, the same command goes on")

@@ -62,6 +62,13 @@ class EditFlags(FolderFlags, Workers):
         return chosen_episodes(self.dataset_dir, self.episodes)
 
 
+def beside(folder: str, ending: str = "") -> Path:
+    """A path beside a folder, with its name and an ending; "." and ".." are no names."""
+    path = Path(folder)
+    path = path if path.name not in ("", "..") else path.resolve()
+    return path.with_name(path.name + ending)
+
+
 def chosen_episodes(folder: str, words: Sequence[str] | None) -> list[Path]:
     """The files of a folder's episodes of these numbers or names; of all if None."""
     paths = list_episodes(folder)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from common import Workers, check_folder, choose, cli, command_line, complete_file, quoted, spread
 from constants import TASKS
-from dataset_tools.edits import FolderFlags, load_header
+from dataset_tools.edits import FolderFlags, beside, load_header
 from dataset_tools.inspection import (
     KINDS,
     Facts,
@@ -266,7 +266,7 @@ def region(flags: RegionFlags) -> None:
     print("\n".join(line for one in surveys for line in one.words()))
     print("\n".join(flag_lines(surveys)))
     if not flags.dry_run:
-        folder = Path(flags.output_dir or f"{flags.dataset_dir[0].rstrip('/')}_regions")
+        folder = Path(flags.output_dir or beside(flags.dataset_dir[0], "_regions"))
         written = write_survey(folder, surveys)
         print(f"look at {', '.join(path.name for path in written)} in {folder}; draw your own in region.html")
 

@@ -252,3 +252,7 @@ def test_an_evening_goes_from_a_demonstration_to_runs_and_goes_on(ways, tmp_path
     assert ("multiply" in rows) == (not ways) and float(rows["in all"][0]) > 0
     assert all(rows[name][-1].startswith("model_runs.py --robot twin") for name in blocks)
     assert 10_000 < film.stat().st_size < 3_000_000
+    another = subprocess.run(
+        [*command, "--room", "6"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert another.returncode == 1 and "has an evening whose --room is 5, not 6; go on" in another.stderr

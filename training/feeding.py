@@ -71,7 +71,10 @@ def load_data(
 ) -> Data:
     """Load the episodes of all folders; validation takes from one alone. Training frames are cached."""
     dataset_dirs = config.dataset_dir or (data_dir(task_name),)
-    silent = [choose("folder of --dataset_dir", name, dataset_dirs) for name in places_only]
+    silent, there = places_only, {Path(folder).resolve() for folder in dataset_dirs}
+    for name in silent:
+        if Path(name).resolve() not in there:
+            choose("folder of --dataset_dir", name, dataset_dirs)
     if config.sample_weights is not None and len(config.sample_weights) != len(dataset_dirs):
         raise ValueError(
             f"--sample_weights is {' '.join(map(str, config.sample_weights))}; give one number for each of "

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common import check_folder, cli, command_line, quoted
-from dataset_tools.edits import FolderFlags, chosen_episodes, episodes_flag, load_header
+from dataset_tools.edits import FolderFlags, beside, chosen_episodes, episodes_flag, load_header
 from dataset_tools.regions.placing import SightFlags, pictures_of, scene_task
 from tasks import Task, in_sight
 from viewers import picture_url, script_json, write_page
@@ -31,7 +31,7 @@ def clicks(flags: ClicksFlags) -> None:
     task = scene_task(flags, load_header(paths[0]))
     camera = flags.camera or task.cameras[0]
     pictures = pictures_of(paths, camera, flags.step)
-    page = Path(flags.page or f"{flags.dataset_dir.rstrip('/')}_clicks.html")
+    page = Path(flags.page or beside(flags.dataset_dir, "_clicks.html"))
     check_folder(page.parent, "page")
     page.parent.mkdir(parents=True, exist_ok=True)
     write_click_page(page, flags, task, camera, pictures)
@@ -56,7 +56,7 @@ def write_click_page(
         ],
     }
     words = ["edit_episodes.py", "places", "--dataset_dir", flags.dataset_dir]
-    words += ["--output_dir", f"{flags.dataset_dir.rstrip('/')}_placed", "--task_name", task.name]
+    words += ["--output_dir", beside(flags.dataset_dir, "_placed"), "--task_name", task.name]
     command = command_line(quoted(*words, "--clicks", "clicks.json"))
-    title = Path(flags.dataset_dir).name
+    title = beside(flags.dataset_dir).name
     write_page(page, "clicks", shared="picture", title=title, command=command, data=script_json(data))

@@ -336,6 +336,15 @@ def test_the_page_shows_each_episode_and_the_command(page, recorded):
     assert (flags.clicks, flags.output_dir) == ("clicks.json", f"{recorded}_placed")
 
 
+def test_the_page_lies_beside_the_folder_that_one_is_in(monkeypatch, recorded, tmp_path):
+    monkeypatch.chdir(recorded)
+    words = ["clicks", "--dataset_dir", ".", "--task_name", TWIN.name, "--step", "1"]
+    monkeypatch.setattr(sys, "argv", ["edit_episodes.py", *words])
+    cli.run(script.main)
+    content = (tmp_path / "real_clicks.html").read_text()
+    assert f"--output_dir {tmp_path / 'real_placed'}" in content
+
+
 def test_what_a_person_clicks_is_a_file_of_clicks(page, scene, clicks, tmp_path):
     require_chromium()
     wanted = read_clicks(str(clicks()), ["episode_0", "episode_1"], ["cube"])

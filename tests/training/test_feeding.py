@@ -66,7 +66,7 @@ def silent_data(tmp_path, places_only=("shown",), knows=True):
             episode.save(episode_path(tmp_path / folder, number))
     folders = tuple(str(tmp_path / folder) for folder in ("shown", "many"))
     config = FeedConfig(dataset_dir=folders, image_size=(48, 64), train_ratio=0.7)
-    silent = [str(tmp_path / folder) for folder in places_only]
+    silent = [f"{tmp_path}/{folder}" for folder in places_only]
     return load_data(config, "sim_transfer_cube_scripted", ("top",), 0, silent)
 
 
@@ -84,6 +84,11 @@ def test_actions_of_a_folder_teach_nothing_and_its_places_do(tmp_path):
     taught = [float((~batch["is_pad"]).sum()) for batch in batches]
     means = [float(batch["valid_steps"]) for batch in batches]
     assert means == [sum(taught[:2]) / 2] * 2 + [sum(taught[2:]) / 2] * 2
+
+
+def test_a_folder_may_be_written_in_another_way(tmp_path):
+    data = silent_data(tmp_path, ("many/../shown/",))
+    assert not data.train.batch([(0, 2)], chunk_size=8)["actions"].any()
 
 
 def test_what_teaches_nothing_at_all_is_refused(tmp_path):
