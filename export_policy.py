@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import check_folder, cli
+from common import check_file, cli
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ExportConfig:
         """ValueError for the first value that makes no sense."""
         if Path(self.output).suffix != ".onnx":
             raise ValueError(f"--output is {self.output}; its name must end in .onnx")
+        check_file(self.output, "output", ".onnx")
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> ExportConfig:
@@ -44,7 +45,6 @@ def parse_flags(argv: Sequence[str] | None = None) -> ExportConfig:
 def main(argv: Sequence[str] | None = None) -> None:
     config = parse_flags(argv)
     output = Path(config.output)
-    check_folder(output.parent, "output")
     from policies import checkpoint_references, export_policy  # torch: seconds
     from policy import load_policy
 

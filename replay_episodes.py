@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common import cli, tile, write_video
+from common import check_file, cli, tile, write_video
 from constants import Stream, get_task
 from episodes import Episode, EpisodeError, find_episodes
 from evaluation import follow, run_episode
@@ -187,6 +187,8 @@ def main() -> None:
         paths = [args.dataset_path]
     else:
         paths = find_episodes(args.dataset_dir, args.episode_idx, args.ismirror)
+    if args.video:
+        check_file(args.video, "video", ".mp4")
     if args.video and len(paths) > 1:
         raise ValueError(f"--video takes one episode, not {len(paths)}; add --episode_idx")
     with tqdm(paths, desc="checking", disable=len(paths) == 1) as progress:  # closed before an error

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import cli
+from common import check_file, cli
 from viewers import COVERAGE, FILE, STARTS, write_coverage, write_report
 
 
@@ -45,6 +45,8 @@ def parse_flags(argv: Sequence[str] | None = None) -> ReportConfig:
 
 def main() -> None:
     config = parse_flags()
+    if config.output is not None:
+        check_file(config.output, "output", ".html")
     if config.coverage:
         if len(config.runs) > 1:
             raise ValueError(f"--runs names {len(config.runs)} folders; --coverage takes one")

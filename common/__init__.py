@@ -76,6 +76,7 @@ __getattr__, __dir__, __all__ = open_door(
             "PLAN",
             "PatientFile",
             "UNFINISHED",
+            "check_file",
             "check_folder",
             "check_room",
             "check_whole",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, check_folder, choose, cli, command_line, complete_file, quoted, spread
+from common import Workers, check_file, choose, cli, command_line, complete_file, quoted, spread
 from constants import TASKS
 from dataset_tools.edits import FolderFlags, beside, load_header
 from dataset_tools.inspection import (
@@ -99,7 +99,7 @@ class CheckFlags(Thresholds, FolderFlags, Workers):
 def check(flags: CheckFlags) -> None:
     """Look at all files, and at what shows across them; ends with exit status 1 if a file is wrong."""
     if flags.json not in (None, "-"):
-        check_folder(Path(flags.json).absolute().parent, "json")
+        check_file(flags.json, "json", ".json")
     paths = list_episodes(flags.dataset_dir)
     facts = [read_facts(path) for path in paths]
     compare(facts)
@@ -177,6 +177,7 @@ def _write_json(
     if place == "-":
         print(text)
         return
+    Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
     with complete_file(Path(place)) as part:
         part.write_text(f"{text}\n", encoding="utf-8")
 

@@ -21,6 +21,7 @@ from common.processes import has_ended, here
 UNFINISHED = ".unfinished_edit"  # in a folder that is being changed: holds new files until all are written
 PATIENCE = 3.0  # s that Windows gets until a file may be replaced
 PLAN = "plan.json"  # in that folder: what the change does, and whether all new files are written
+PRECIOUS = {".hdf5", ".h5", ".hdf", ".he5", ".ckpt", ".pth", ".pt", ".onnx"}  # of recordings and policies
 _FULL = {  # errors of a system that has no room for a file
     errno.ENOSPC: "no space left on device; free some",
     errno.EDQUOT: "your share of the disk is full; free some",
@@ -148,6 +149,18 @@ def check_folder(path: str | Path, flag: str) -> None:
     for place in (Path(path), *Path(path).absolute().parents):
         if place.is_file():
             raise NotADirectoryError(f"--{flag} is {str(path)!r}; {place} is a file, not a folder")
+
+
+def check_file(path: str | Path, flag: str, kind: str) -> None:
+    """ValueError if a file of a `kind` (".json") to write has the ending of a recording or a policy, which it
+    would replace, or is a folder; NotADirectoryError if it lies below a file.
+    """
+    path = Path(path)
+    if path.suffix.lower() in PRECIOUS - {kind}:
+        raise ValueError(f"--{flag} is {path}, a name of recordings or policies; it should end in {kind}")
+    if path.is_dir():
+        raise ValueError(f"--{flag} is {path}, which is a folder; give a file, e.g. {path / f'new{kind}'}")
+    check_folder(path.absolute().parent, flag)
 
 
 def file_identity(path: str | Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import check_folder, cli, command_line, quoted
+from common import check_file, cli, command_line, quoted
 from dataset_tools.edits import FolderFlags, beside, chosen_episodes, episodes_flag, load_header
 from dataset_tools.regions.placing import SightFlags, pictures_of, scene_task
 from tasks import Task, in_sight
@@ -27,12 +27,12 @@ class ClicksFlags(SightFlags, FolderFlags):
 
 def clicks(flags: ClicksFlags) -> None:
     """Write a page on which objects, or four points of the table, are clicked; places --clicks takes them."""
+    page = Path(flags.page or beside(flags.dataset_dir, "_clicks.html"))
+    check_file(page, "page", ".html")
     paths = chosen_episodes(flags.dataset_dir, flags.episodes)
     task = scene_task(flags, load_header(paths[0]))
     camera = flags.camera or task.cameras[0]
     pictures = pictures_of(paths, camera, flags.step)
-    page = Path(flags.page or beside(flags.dataset_dir, "_clicks.html"))
-    check_folder(page.parent, "page")
     page.parent.mkdir(parents=True, exist_ok=True)
     write_click_page(page, flags, task, camera, pictures)
     print(f"open {page} in a browser")

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from common import cli, masked, tcp_address
+from common import check_file, cli, masked, tcp_address
 from constants import MYCOBOT, TASKS, Stream, is_mycobot
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
@@ -132,6 +132,8 @@ def read_setup(parser: argparse.ArgumentParser, argv: Sequence[str] | None = Non
         raise ValueError("--unattended goes with --desk, which asks pages; a terminal is never lost")
     if config.desk is not None and not Path(config.desk).absolute().parent.is_dir():
         raise ValueError(f"--desk is {config.desk}; its folder is not there")
+    if config.desk is not None:
+        check_file(config.desk, "desk", ".json")
     tcp_address(config.port)
     parse_cameras(config.cameras)  # refused before anything is written or opened
     is_driven = hasattr(args, "teleop_scale")
