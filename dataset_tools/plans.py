@@ -32,7 +32,7 @@ from common import (
     spread,
     this_command,
 )
-from episodes import Episode
+from episodes import Episode, EpisodeError
 
 HISTORY = "edits.json"  # in the folder of a dataset: how its files were made
 
@@ -118,6 +118,9 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
         for folder in {place.parent for place in places}:
             remove_unfinished(folder)
         print(f"\nstopped; no file is changed. The same command goes on; or remove {stage}")
+        raise
+    except EpisodeError:  # a file that cannot be done; the others would wait for nothing
+        shutil.rmtree(stage, ignore_errors=True)
         raise
     megabytes = sum(place.stat().st_size for place in places) / 1e6
     _note(stage, **content, is_complete=True)

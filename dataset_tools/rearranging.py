@@ -15,7 +15,7 @@ from dataset_tools.edits import EditFlags, FolderFlags, load_header
 from dataset_tools.inspection import KINDS, sort_by_kind
 from dataset_tools.plans import Plan, Write
 from dataset_tools.transforms import part
-from episodes import MIRROR, episode_path, list_episodes
+from episodes import MIRROR, check_widths, episode_path, list_episodes
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,10 @@ def _drawn(flags: SplitFlags, paths: list[Path]) -> dict[str, list[Path]]:
     order = np.random.default_rng(flags.seed).permutation(len(paths))
     ends = np.rint(np.cumsum(shares) * len(paths)).astype(int)
     parts = [[paths[i] for i in np.sort(own)] for own in np.split(order, ends[:-1])]
+    if not all(parts):
+        raise ValueError(
+            f"--shares {' '.join(map(str, flags.shares))} of {len(paths)} episodes leave a part without any"
+        )
     return dict(zip(_names(flags, len(parts)), parts, strict=True))
 
 
@@ -136,7 +140,8 @@ class MergeFlags(NewFolderFlags):
 def merge(flags: MergeFlags) -> Plan:
     """Put the episodes of one or more folders into one, numbered from 0 on.
 
-    Mirror images get the number of their originals.
+    Mirror images get the number of their originals. EpisodeError if one cannot be read, or is not as wide as
+    the first.
     """
     numbers: dict[tuple[Path, str], int] = {}  # by folder and the original's name
     writes = []
@@ -147,4 +152,8 @@ def merge(flags: MergeFlags) -> Plan:
             number = numbers.setdefault(original, len(numbers))
             is_mirrored = path.name.startswith(MIRROR)
             writes.append(Write(path, episode_path(flags.root, number, is_mirrored)))
+    paths = [write.source for write in writes]
+    headers = [load_header(path) for path in paths]
+    for name in ("qpos", "action"):
+        check_widths(name, paths, [getattr(header, name).shape[1] for header in headers])
     return Plan(flags.root, tuple(writes))

@@ -129,8 +129,10 @@ def led(episode: Episode, steps: int, by_states: bool = False) -> Episode:
         by_states: take the state of the next step in place of the recorded action.
 
     Raises:
-        EpisodeError: a state has not the entries of an action.
+        EpisodeError: it has no more steps than that, or a state has not the entries of an action.
     """
+    if abs(steps) >= len(episode):
+        raise EpisodeError(f"--steps is {steps}; it has {len(episode)} steps, and no command would be left")
     if by_states and episode.qpos.shape != episode.action.shape:
         raise EpisodeError(
             f"a state has {episode.qpos.shape[1]} entries, an action {episode.action.shape[1]}; "

@@ -43,7 +43,9 @@ def test_what_is_recorded_stays(script, words, output, data, monkeypatch):
 
 
 def test_a_result_makes_its_folder(data, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", "edit_episodes.py check --dataset_dir data --json new/one.json".split())
+    monkeypatch.setattr(
+        sys, "argv", ["edit_episodes.py", "check", "--dataset_dir", "data", "--json", "new/one.json"]
+    )
     with pytest.raises(SystemExit):
         cli.run(importlib.import_module("edit_episodes").main)  # one episode is too few for a set
     assert (data.parents[1] / "new" / "one.json").is_file()

@@ -28,9 +28,16 @@ def list_datasets(
         skip_mirrored: leave out folders and files with "mirror" in their name.
 
     Raises:
-        ValueError: no episode is left.
+        ValueError: no episode is left, or a folder is given twice.
         FileNotFoundError: a folder holds no episodes.
     """
+    resolved = [Path(folder).resolve() for folder in dataset_dirs]
+    twice = [folder for i, folder in enumerate(dataset_dirs) if resolved[i] in resolved[:i]]
+    if twice:
+        raise ValueError(
+            f"{twice[0]} is given twice, and what validates would be trained on; name each folder once, and "
+            "how often it is drawn from by --sample_weights"
+        )
     weights = [1.0] * len(dataset_dirs) if sample_weights is None else list(sample_weights)
     datasets = [
         [

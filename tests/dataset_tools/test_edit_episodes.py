@@ -654,8 +654,41 @@ def test_bad_command_lines(edit, tmp_path, capsys):
     said = refusal(edit, "truncate", "--dataset_dir", tmp_path / "none", "--steps", 3, "--in_place")
     assert "is no folder; record some first" in said
     make_dataset(tmp_path / "a", 1)
+    assert "--steps is -3; it has 3 steps" in refusal(
+        edit,
+        "shift_actions",
+        "--dataset_dir",
+        make_dataset(tmp_path / "b", 1, steps=3),
+        "--in_place",
+        "--steps",
+        -3,
+    )
+    said = refusal(
+        edit, "split", "--dataset_dir", tmp_path / "b", "--shares", 0.9, 0.1, "--output_dir", tmp_path / "c"
+    )
+    assert "of 1 episodes leave a part without any" in said and not (tmp_path / "c").exists()
     said = refusal(edit, "merge", "--dataset_dir", tmp_path / "a")
     assert "--output_dir is missing; give the folder for the new files" in said
+
+
+@pytest.mark.parametrize("other", ["narrow", "damaged", "folder"])
+def test_what_cannot_be_trained_on_together_is_not_merged(other, edit, dataset, tmp_path):
+    path = episode_path(tmp_path / "b", 0)
+    make_episode(np.random.default_rng(0), T, ("top",), dim=7).save(path)
+    if other != "narrow":
+        path.unlink()
+        path.mkdir() if other == "folder" else path.write_bytes(b"nothing")
+    said = refusal(edit, "merge", "--dataset_dir", dataset, tmp_path / "b", "--output_dir", tmp_path / "all")
+    assert str(path) in said and not list((tmp_path / "all").glob("*"))
+
+
+def test_a_damaged_picture_leaves_nothing_behind(edit, dataset, tmp_path):
+    with h5py.File(episode_path(dataset, 1), "a") as file:
+        pictures = file["observations/images/top"]
+        pictures[3] = np.zeros_like(pictures[3])
+    before = listing(dataset)
+    said = refusal(edit, "mask", "--dataset_dir", dataset, "--mask_outside", "top=10,20,90,80", "--in_place")
+    assert "episode_1.hdf5" in said and listing(dataset) == before
 
 
 # --- region

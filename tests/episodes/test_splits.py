@@ -35,3 +35,5 @@ def test_folders_have_their_weights_and_mirrored_ones_can_be_left_out(tmp_path):
     assert [len(part) for part in paths] == [2, 2] and weights == pytest.approx([7 / 8, 1 / 8])
     with pytest.raises(ValueError, match="no episode is left of .*b_mirror"):
         list_datasets([tmp_path / "b_mirror"], skip_mirrored=True)
+    with pytest.raises(ValueError, match=r"c/\.\./a is given twice"):
+        list_datasets([folders[0], tmp_path / "c" / ".." / "a"])
