@@ -62,6 +62,18 @@ class EvalJob:
         """What acts."""
         return open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
 
+    def check(self, actor: Actor) -> None:
+        """ValueError if it cannot act in the task, or would be done before its prop is taken."""
+        takes, gives = actor.interface.state_dim, actor.interface.action_dim
+        if {takes, gives} != {self.task.dim}:
+            raise ValueError(
+                f"{self.checkpoint} takes states of {takes} numbers and gives actions of {gives}; "
+                f"{self.task.name} has {self.task.dim}: give the --task_name that it was trained for"
+            )
+        steps = rollout_steps(self.task, actor)
+        if self.flags.knock_loose is not None and self.flags.knock_loose >= steps:
+            raise ValueError(f"--knock_loose is {self.flags.knock_loose}; a rollout has {steps} steps")
+
     def execute(self, actor: Actor) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""
         return waiting_execution(actor, self.flags, self.task.fps)

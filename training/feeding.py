@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common import World, choose
-from constants import Stream
+from constants import TASKS, Stream
 from episodes import (
     Episode,
     Shares,
@@ -64,6 +65,24 @@ class Data:
         count = f"{n_train} episodes to train on and {n_validation} to validate, from {folders}"
         notes = {str(path): episode.notes for path, episode in self.episodes().items()}
         return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
+
+    def other_tasks(self, task_name: str) -> list[str]:
+        """A line for each other task of ours that episodes are of, as their files say."""
+        if task_name not in TASKS:
+            return []
+        named = {str(path): episode.task for path, episode in self.episodes().items()}
+        others = {p: name for p, name in named.items() if name in TASKS and _kin(name) != _kin(task_name)}
+        return gathered_notes(
+            {
+                path: [f"the task is {name}, not {task_name}, as the file says"]
+                for path, name in others.items()
+            }
+        )
+
+
+def _kin(task_name: str) -> str:
+    """What a task's variants have in common: on a real arm, by script or by people, mirrored."""
+    return re.sub("^sim_|_(scripted|human|mirror)(?=_|$)", "", task_name)
 
 
 def load_data(

@@ -46,7 +46,7 @@ def train(
     if silent and not config.place_loss:
         raise ValueError("--places_only teaches by --place_loss alone; give one, e.g. --place_loss 1")
     data = load_data(config, task.name, cameras, training.seed, silent)
-    say(data.text())
+    say("\n".join([data.text(), *data.other_tasks(task.name)]))
     if world.is_first and not config.no_check:
         print("".join(f"{line}\n" for line in training_lines(data.episodes())), end="")
     torch.manual_seed(training.seed)
@@ -180,6 +180,7 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     job = EvalJob(checkpoint, task, replace(flags, disturb=None) if has_sweep else flags, cameras=cameras)
     indices = config.indices(config.num_rollouts)
     actor = job.load("cpu")
+    job.check(actor)
     job.execute(actor)
     settings = job.settings(indices, actor)
     note_command(folder, f"evaluation of {checkpoint.name}")

@@ -44,6 +44,16 @@ def test_a_policy_is_not_trained_on_what_was_made_of_its_validation_episodes(tmp
         not_made_of([episode_path(few, 0)], [episode_path(many, 0), episode_path(many, 4)], names[:1] * 2)
 
 
+def test_episodes_of_another_task_are_told_of(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("", "sim_transfer_cube_human", "sim_insertion_scripted", "their_own")):
+        replace(make_episode(rng), task=name).save(episode_path(tmp_path, number))
+    data = load_data(FeedConfig(dataset_dir=(str(tmp_path),), image_size=(48, 64)), "mine", ("top",), 0)
+    (said,) = data.other_tasks("sim_transfer_cube_scripted_mirror")
+    assert said.startswith("note: the task is sim_insertion_scripted, not sim_transfer_cube_scripted_mirror")
+    assert "episode_2" in said and data.other_tasks("mine") == []
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_much_was_made_of_does_not_validate(tmp_path, seed):
     rng, few, many = np.random.default_rng(0), tmp_path / "few", tmp_path / "many"

@@ -144,6 +144,8 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
         (("--camera_names", "angle"), "--camera_names is angle; .*policy_best.ckpt sees with top"),
         (("--query_every", "11"), "query_every is 11; the policy's chunks have 1 to 10"),
         (("--ckpt_name", "policy_last.ckpt"), "no checkpoint .*policy_last.ckpt"),
+        (("--task_name", "sim_move_cube_scripted"), "states of 14 numbers .* has 7: give the --task_name"),
+        (("--knock_loose", "9999"), "--knock_loose is 9999; a rollout has [0-9]+ steps"),
         (("--task_name", "mycobot320_move_cube"), "has no scene; .*model_runs.py --ckpt_dir .* --task_name"),
     ],
 )
