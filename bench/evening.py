@@ -29,7 +29,7 @@ from _harness import ROOT, machine, make_parser, parse, table
 from _runs import slug
 from tqdm import tqdm
 
-from common import complete_file
+from common import check_folder, complete_file
 from evaluation import list_results, read_result, wilson_interval
 
 QUICK = Size(shown=1, more=1, multiplied=2, steps=2, runs=1, workers=1)
@@ -170,6 +170,23 @@ def make_flags() -> argparse.ArgumentParser:
     return parser
 
 
+def check_flags(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Ends with one line for a number that makes no sense, or a folder that is none."""
+    least = {"room": 0, "seed": 0, "more": 0, "multiplied": 1, "shown": 1, "runs": 1, "steps": 1}
+    for name, low in least.items():
+        value = getattr(args, name)
+        if value is not None and value < low:
+            parser.error(f"--{name} is {value}; it must be at least {low}")
+    if not 0 <= args.recovering <= 1:
+        parser.error(f"--recovering is {args.recovering:g}; it must be from 0 to 1")
+    if args.pace <= 0:
+        parser.error(f"--pace is {args.pace:g}; it must be above 0")
+    try:
+        check_folder(args.out or ".", "out")
+    except NotADirectoryError as error:
+        parser.error(str(error))
+
+
 def evening_of(args: argparse.Namespace, folder: Path) -> Evening:
     """The evening that the flags tell of."""
     numbers = (args.shown, args.more, args.multiplied, args.recovering, args.steps, args.runs)
@@ -192,7 +209,9 @@ def check_same(args: argparse.Namespace, folder: Path) -> None:
 
 
 def main() -> None:
-    args, facts = parse(make_flags()), machine()
+    parser = make_flags()
+    args, facts = parse(parser), machine()
+    check_flags(args, parser)
     with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
         folder = Path(args.out or temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)

@@ -42,11 +42,7 @@ def train(
     say = print if world.is_first else lambda line: None
     ckpt_dir, last = Path(config.ckpt_dir), Path(config.ckpt_dir) / LAST
     resume = config.resumes(last)
-    cameras, silent = config.camera_names or task.cameras, config.places_only or ()
-    if silent and not config.place_loss:
-        raise ValueError("--places_only teaches by --place_loss alone; give one, e.g. --place_loss 1")
-    data = load_data(config, task.name, cameras, training.seed, silent)
-    say("\n".join([data.text(), *data.other_tasks(task.name)]))
+    data = read_data(config, training, task, say)
     if world.is_first and not config.no_check:
         print("".join(f"{line}\n" for line in training_lines(data.episodes())), end="")
     torch.manual_seed(training.seed)
@@ -59,7 +55,7 @@ def train(
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
-    places = place_loss(config.place_loss, policy, data, say, is_needed=bool(silent))
+    places = place_loss(config.place_loss, policy, data, say, is_needed=bool(config.places_only))
     run = Run(policy, training, total, world, places) if policy.config.trains else None
     references = plain_references(data, policy.interface.cameras, say)
     if run:
@@ -90,6 +86,24 @@ def train(
     command = run_command(task, data.train.episodes[0], ckpt_dir)
     if command is not None:
         print(f"run it in real time: {command}")
+
+
+def read_data(
+    config: TrainingRunConfig, training: TrainConfig, task: Task, say: Callable[[str], object]
+) -> Data:
+    """The episodes, and what is to be said of them; ValueError if the run would lie among them, or nothing
+    would be learned from some.
+    """
+    ckpt_dir, silent = Path(config.ckpt_dir), config.places_only or ()
+    if silent and not config.place_loss:
+        raise ValueError("--places_only teaches by --place_loss alone; give one, e.g. --place_loss 1")
+    data = load_data(config, task.name, config.camera_names or task.cameras, training.seed, silent)
+    if ckpt_dir.resolve() in [folder.resolve() for folder in data.folders]:
+        raise ValueError(
+            f"--ckpt_dir is {ckpt_dir}, which holds the episodes; give the run a folder of its own"
+        )
+    say("\n".join([data.text(), *data.other_tasks(task.name)]))
+    return data
 
 
 def place_loss(

@@ -94,6 +94,8 @@ class Parser(argparse.ArgumentParser):
             word = extra[0].partition("=")[0]
             near = difflib.get_close_matches(word, _options(self), n=1)
             hint = f"; did you mean {near[0]}?" if near else "; --help lists all"
+            if word in near:
+                hint = ", but of another; --help after its name lists its own"
             is_flag = word.startswith("-")
             problem = "is no flag of this command" if is_flag else "is one word too many"
             self.error(f"{shown(word)} {problem}{hint}")
@@ -266,6 +268,8 @@ def flags_of(config: Any) -> dict[str, Any]:
 
 def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:
     """Flags by name from a JSON file; ValueError if it holds none."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder, not a JSON file of flags; a run's is its config.json")
     try:
         with open(path, encoding="utf-8") as file:
             flags = json.load(file)

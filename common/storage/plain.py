@@ -48,8 +48,9 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return from_plain(hint, value, where)
     origin, items = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        if not isinstance(value, list | tuple) or (items[-1] is not ... and len(value) != len(items)):
-            raise ValueError(f"{where} is {_short(value)}; it must be a list")
+        length = "" if items[-1] is ... else f" of {len(items)}"
+        if not isinstance(value, list | tuple) or (length and len(value) != len(items)):
+            raise ValueError(f"{where} is {_short(value)}; it must be a list{length}")
         return tuple(_checked(items[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):

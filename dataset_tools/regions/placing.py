@@ -158,6 +158,8 @@ def placed(episode: Episode, start: np.ndarray, how: str) -> Episode:
 
 def scene_task(flags: SightFlags, header: Episode) -> Task:
     """The task whose props are looked for; ValueError if it has none."""
+    if not flags.task_name and not header.task:
+        raise ValueError("the files name no task; add --task_name, whose props are looked for")
     task = get_task(flags.task_name or header.task)
     if task.scene is None or not task.props:
         raise ValueError(f"task {task.name!r} has no props to find; give a simulated one (--task_name)")

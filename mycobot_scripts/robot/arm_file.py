@@ -78,6 +78,8 @@ class ArmFile:
             raise FileNotFoundError(f"{path}: no such arm file; check_arm.py --calibrate writes one")
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError("it must hold an object, name to value; check_arm.py --calibrate writes one")
             known = [f.name for f in fields(cls)]
             unknown = sorted(set(values) - set(known))
             if unknown:

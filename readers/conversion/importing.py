@@ -121,6 +121,8 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
             raise one.problem
     fps = flags.fps or survey.fps or reader.default_fps
     if fps is None:
+        if all(one.problem for one in asked):  # it may be why no rate was found
+            raise asked[0].problem
         raise ValueError(f"{flags.source} does not say how many steps a second it has; --fps says it")
     if flags.no_images is False and reader.no_pictures and not any(one.cameras for one in recordings):
         first = next(iter(one.problem for one in recordings if one.problem), None)

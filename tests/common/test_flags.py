@@ -326,6 +326,10 @@ def run_script(script, *words, cwd):
             "error: --task_name is missing; give the task, e.g. sim_transfer_cube",
         ),
         ("edit_episodes info", "error: --dataset_dir is missing; give the folder of the episodes"),
+        (
+            "edit_episodes info --dataset_dir a --in_place",
+            "error: '--in_place' is no flag of this command, but of another; --help",
+        ),
         ("report --rnus a", "error: '--rnus' is no flag of this command; did you mean --runs?"),
         (
             "mycobot_scripts/record_episodes --stale nan --task_name x",

@@ -295,6 +295,7 @@ def cube_at(pixel, episode="episode_0", prop="cube"):
         ({"size": [960, 1280]}, (), "clicks in pictures of 1280 x 960 pixels"),
         ({"camera": "front"}, ("--camera", "top"), "--camera is top; the clicks of"),
         ({}, ("--points", "1,2=0,0"), "has points of the table too; give one of them"),
+        ({"size": [480, 640, 3]}, (), "size is [480, 640, 3]; it must be a list of 2"),
         ({"camera": 3}, (), "clicks.json: camera is 3; it must be text"),
     ],
 )

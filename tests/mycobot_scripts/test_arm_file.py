@@ -51,7 +51,7 @@ def test_written_and_read_back(tmp_path, monkeypatch):
         ('{"table_height_m": 12}', "table_height_m is 12; it must be metres"),
         ('{"tool_length_m": 160}', "tool_length_m is 160; it must be metres"),
         ('{"tool_length_m": "long"}', "arm.json"),
-        ("[1]", "arm.json"),
+        ("[1]", "arm.json: it must hold an object"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, said):

@@ -196,6 +196,12 @@ def test_a_set_that_says_no_rate_needs_one(tmp_path):
     assert [len(one) for one in bring(tmp_path / "set.zarr.zip", tmp_path / "out", fps=10)] == [9, 7, 8]
 
 
+def test_what_is_damaged_is_said_before_a_rate_is_asked_for(tmp_path):
+    (tmp_path / "take.csv").write_text("qpos_0,action_0\n1,2\n1\n")
+    with pytest.raises(EpisodeError, match="take.csv has 1 columns in row 2, not 2"):
+        bring(tmp_path / "take.csv", tmp_path / "out")
+
+
 def test_states_alone_take_the_next_state_for_the_action(tmp_path):
     rows = [[0.35, 1.5, -2.0], [0.4, 1.6, -2.5], [0.5, 1.7, -3.0]]
     (tmp_path / "qpos_1.txt").write_text("".join(f"{row}\n" for row in rows))

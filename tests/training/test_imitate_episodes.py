@@ -392,6 +392,13 @@ def test_bad_input_is_refused_before_anything_is_written(dataset, tmp_path, monk
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_does_not_lie_among_its_episodes(dataset, monkeypatch):
+    before = files_in(dataset)
+    with pytest.raises(ValueError, match="holds the episodes; give the run a folder of its own"):
+        call(dataset, dataset, "--num_steps", "2", monkeypatch=monkeypatch)
+    assert files_in(dataset) == before
+
+
 def test_help_shows_defaults():
     shown = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True)
     assert shown.returncode == 0
@@ -430,11 +437,13 @@ def test_a_run_tells_which_checkpoint_to_use(tmp_path):
     [
         ("{", "is not a JSON file of flags"),
         ("[1]", "must hold an object"),
+        (None, "config.json is a folder, not a JSON file of flags"),
         ('{"learning_rate": 1}', "has the flag 'learning_rate'; this script has .*lr"),
     ],
 )
 def test_a_config_that_is_none_is_refused(tmp_path, content, said):
-    (tmp_path / "config.json").write_text(content)
+    path = tmp_path / "config.json"
+    path.mkdir() if content is None else path.write_text(content)
     with pytest.raises(ValueError, match=said):
         imitate_episodes.parse_flags(["--config", str(tmp_path / "config.json")])
 
