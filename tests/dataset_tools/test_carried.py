@@ -9,6 +9,7 @@ import pytest
 from constants import get_task
 from dataset_tools.multiplied.real_room import carried
 from dataset_tools.multiplied.real_room.carried import Carried, colour_of
+from dataset_tools.multiplied.real_room.moments import moments
 from disturbances import room_look
 from episodes import Episode, episode_path, list_episodes
 from evaluation import demonstrations
@@ -51,6 +52,12 @@ def true_move(env):
     env.env.set_looks(None)
     axes = cv2.Rodrigues(turn)[0]
     return shift + axes @ SITS[0], cv2.Rodrigues(axes @ cv2.Rodrigues(SITS[1])[0])[0].ravel()
+
+
+def test_of_many_demonstrations_some_are_looked_at(shown, env):
+    one, *_ = paths = list_episodes(shown)
+    assert len(list(moments(env.env, WRIST, [one] * 100, 5))) == 5
+    assert len(list(moments(env.env, WRIST, paths, 16))) == 16
 
 
 def test_a_prop_tells_where_the_camera_sits(shown, env):

@@ -23,11 +23,12 @@ def moments(
 ) -> Iterator[np.ndarray]:
     """A camera's pictures (H, W, 3), evenly from demonstrations up to the `last` step of each.
 
-    At each, the simulated arms are where the file says, and the props at their starts. There are about
-    `pictures` of them, at least one of each demonstration.
+    At each, the simulated arms are where the file says, and the props at their starts. There are at most
+    `pictures` of them; if demonstrations are more, of some evenly among these.
     """
     count = max(1, pictures // len(paths))
-    for path in paths:
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), pictures)).round().astype(int)
+    for path in (paths[i] for i in chosen):
         episode = Episode.load(path, (camera,), in_memory=False)
         env.reset(env_state=episode.env_state)
         for step in np.unique(np.linspace(0, last(episode), count).round().astype(int)):
