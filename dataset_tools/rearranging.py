@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from dataset_tools.edits import EditFlags, FolderFlags, load_header
 from dataset_tools.inspection import KINDS, sort_by_kind
 from dataset_tools.plans import Plan, Write
 from dataset_tools.transforms import part
-from episodes import MIRROR, check_widths, episode_path, list_episodes
+from episodes import MIRROR, Episode, check_widths, episode_path, list_episodes, source_name
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,17 @@ def merge(flags: MergeFlags) -> Plan:
     headers = [load_header(path) for path in paths]
     for name in ("qpos", "action"):
         check_widths(name, paths, [getattr(header, name).shape[1] for header in headers])
-    return Plan(flags.root, tuple(writes))
+    new = {source_name(write.source): source_name(write.target) for write in writes}
+    pairs = zip(writes, headers, strict=True)
+    return Plan(flags.root, tuple(_of_new_name(write, new.get(header.source)) for write, header in pairs))
+
+
+def _of_new_name(write: Write, source: str | None) -> Write:
+    """A file whose episode was made of one that gets another name: it says so then."""
+    if source is None:
+        return write
+    return replace(write, edit=partial(_made_of, source=source), what=f"made from {source}")
+
+
+def _made_of(episode: Episode, source: str) -> Episode:
+    return replace(episode, source=source)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes import Episode, action_entries, whole_action
+from episodes import BASE, Episode, action_entries, whole_action
 from evaluation.rollouts import SMALL
 from policies import Policy
 from utils import PHASES
@@ -34,7 +34,7 @@ def held_out_errors(policy: Policy, paths: Sequence[Path]) -> np.ndarray:
 def _errors(policy: Policy, path: Path) -> list[float]:
     episode = Episode.load(path, policy.interface.cameras, in_memory=False)
     actions = whole_action(episode)
-    is_joint = [not entry.is_gripper for entry in action_entries(episode)]
+    is_joint = [not entry.is_gripper and entry not in BASE for entry in action_entries(episode)]
     steps = [
         0 if begin == 0 else min(len(episode) - 1, round((begin + end) / 2 * len(episode)))
         for begin, end in PHASES.values()

@@ -63,9 +63,12 @@ class EvalJob:
         return open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
 
     def check(self, actor: Actor) -> None:
-        """ValueError if it cannot act in the task, or would be done before its prop is taken."""
+        """ValueError if it cannot act in the task, or would be done before its prop is taken.
+
+        What actions have beyond the arms', a base's speeds, is not executed.
+        """
         takes, gives = actor.interface.state_dim, actor.interface.action_dim
-        if {takes, gives} != {self.task.dim}:
+        if takes != self.task.dim or gives < self.task.dim:
             raise ValueError(
                 f"{self.checkpoint} takes states of {takes} numbers and gives actions of {gives}; "
                 f"{self.task.name} has {self.task.dim}: give the --task_name that it was trained for"

@@ -66,18 +66,19 @@ class Data:
         notes = {str(path): episode.notes for path, episode in self.episodes().items()}
         return "\n".join([count, *gathered_notes(notes), str(self.train.frames)])
 
-    def other_tasks(self, task_name: str) -> list[str]:
-        """A line for each other task of ours that episodes are of, as their files say."""
-        if task_name not in TASKS:
-            return []
-        named = {str(path): episode.task for path, episode in self.episodes().items()}
-        others = {p: name for p, name in named.items() if name in TASKS and _kin(name) != _kin(task_name)}
-        return gathered_notes(
-            {
-                path: [f"the task is {name}, not {task_name}, as the file says"]
-                for path, name in others.items()
-            }
-        )
+    def strangers(self, task_name: str) -> list[str]:
+        """A line for each other task of ours that episodes are of, as their files say, and for each rate that
+        is not the first's.
+        """
+        notes: dict[str, list[str]] = {}
+        first = self.train.episodes[0].fps
+        for path, episode in self.episodes().items():
+            notes[str(path)] = own = []
+            if {episode.task, task_name} <= set(TASKS) and _kin(episode.task) != _kin(task_name):
+                own.append(f"the task is {episode.task}, not {task_name}, as the file says")
+            if episode.fps != first:
+                own.append(f"{episode.fps} steps a second, not {first}; edit_episodes.py resample mends that")
+        return gathered_notes(notes)
 
 
 def _kin(task_name: str) -> str:

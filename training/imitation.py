@@ -18,12 +18,13 @@ from evaluation import (
     EvalJob,
     Settings,
     Summary,
+    check_scene,
     choose_cameras,
     evaluate,
     evaluate_sweep,
     open_evaluation,
 )
-from policies import BEST, LAST, POLICIES, Policy, run_checkpoint, run_folder
+from policies import BEST, LAST, POLICIES, Policy, TorchActor, run_checkpoint, run_folder
 from policy import finish_policies, save_policy
 from tasks import Task
 from training.feeding import Data, load_data, make_feed
@@ -55,6 +56,8 @@ def train(
     say(training.batch_line(world.size))
     feed = make_feed(config, training, world, policy, data)
     evaluation = make_evaluation(config, training, task, world)
+    if evaluation:
+        check_evaluation(config, task, policy, world)
     places = place_loss(config.place_loss, policy, data, say, is_needed=bool(config.places_only))
     run = Run(policy, training, total, world, places) if policy.config.trains else None
     references = plain_references(data, policy.interface.cameras, say)
@@ -102,7 +105,7 @@ def read_data(
         raise ValueError(
             f"--ckpt_dir is {ckpt_dir}, which holds the episodes; give the run a folder of its own"
         )
-    say("\n".join([data.text(), *data.other_tasks(task.name)]))
+    say("\n".join([data.text(), *data.strangers(task.name)]))
     return data
 
 
@@ -177,6 +180,15 @@ def make_evaluation(
         return summary.successes / summary.n
 
     return success_rate
+
+
+def check_evaluation(config: TrainingRunConfig, task: Task, policy: Policy, world: World) -> None:
+    """ValueError before its training if a policy cannot be evaluated as the flags say."""
+    job, actor = EvalJob(Path(config.ckpt_dir) / LAST, task, EvalConfig.of(config)), TorchActor(policy)
+    job.check(actor)
+    job.execute(actor)
+    if world.is_first:
+        check_scene(task, policy.interface.cameras)
 
 
 def open_view(config: TrainingRunConfig) -> LiveView | None:

@@ -79,14 +79,14 @@ def split_datasets(
     `places_only`, as actions teach nothing there; ValueError if there is no such folder.
     """
     validates = _validating(datasets, places_only)
-    others = [paths for number, paths in enumerate(datasets) if number != validates]
-    made_of = [[read_header(path)[0].get("source", "") for path in paths] for paths in others]
-    counts = [(Counter(sources), MANY * len(sources)) for sources in made_of]
+    made_of = {path: read_header(path)[0].get("source", "") for paths in datasets for path in paths}
+    counts = [(Counter(made_of[path] for path in paths), MANY * len(paths)) for paths in datasets]
     needed = {name for counter, many in counts for name, count in counter.items() if count > many}
     kept, validation = split_episodes(datasets[validates], train_ratio, seed, needed)
-    trained = [not_made_of(validation, *other) for other in zip(others, made_of, strict=True)]
-    trained.insert(validates, kept)
-    return trained, validation
+    trained = [kept if number == validates else paths for number, paths in enumerate(datasets)]
+    return [
+        not_made_of(validation, paths, [made_of[path] for path in paths]) for paths in trained
+    ], validation
 
 
 def _validating(datasets: Sequence[Sequence[Path]], places_only: Sequence[str | Path]) -> int:

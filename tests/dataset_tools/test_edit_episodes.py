@@ -26,8 +26,9 @@ from common.storage.locks import hold
 from dataset_tools import plans
 from dataset_tools.transforms import changed
 from episodes.episode import Episode
-from episodes.folders import episode_path, list_episodes
+from episodes.folders import episode_path, list_episodes, source_name
 from episodes.frames import JpegFrames
+from episodes.selection.splits import split_datasets
 from episodes.stats import dataset_stats
 
 SCRIPT = Path(script.__file__)
@@ -680,6 +681,21 @@ def test_what_cannot_be_trained_on_together_is_not_merged(other, edit, dataset, 
         path.mkdir() if other == "folder" else path.write_bytes(b"nothing")
     said = refusal(edit, "merge", "--dataset_dir", dataset, tmp_path / "b", "--output_dir", tmp_path / "all")
     assert str(path) in said and not list((tmp_path / "all").glob("*"))
+
+
+def test_what_was_made_of_another_goes_on_saying_so(edit, dataset, tmp_path):
+    """So it is not trained on where that one validates, in one folder as in two."""
+    many = tmp_path / "many"
+    for i in range(8):
+        copy = replace(Episode.load(episode_path(dataset, i % N)), source=f"data/episode_{i % N}")
+        copy.save(episode_path(many, i))
+    edit("merge", "--dataset_dir", dataset, many, "--output_dir", tmp_path / "all")
+    episodes = load(tmp_path / "all")
+    assert [e.source for e in episodes] == [""] * N + [f"all/episode_{i % N}" for i in range(8)]
+    for seed in range(6):
+        [trained], validation = split_datasets([list_episodes(tmp_path / "all")], 0.75, seed)
+        held_out = {source_name(path) for path in validation}
+        assert not held_out & {Episode.load(path, cameras=()).source for path in trained} - {""}
 
 
 def test_a_damaged_picture_leaves_nothing_behind(edit, dataset, tmp_path):

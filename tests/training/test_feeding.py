@@ -1,6 +1,7 @@
 """From the flags of a run to its batches."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -44,14 +45,17 @@ def test_a_policy_is_not_trained_on_what_was_made_of_its_validation_episodes(tmp
         not_made_of([episode_path(few, 0)], [episode_path(many, 0), episode_path(many, 4)], names[:1] * 2)
 
 
-def test_episodes_of_another_task_are_told_of(tmp_path):
+def test_episodes_of_another_task_or_rate_are_told_of(tmp_path):
     rng = np.random.default_rng(0)
     for number, name in enumerate(("", "sim_transfer_cube_human", "sim_insertion_scripted", "their_own")):
-        replace(make_episode(rng), task=name).save(episode_path(tmp_path, number))
+        replace(make_episode(rng), task=name, fps=25 if number == 3 else 50).save(
+            episode_path(tmp_path, number)
+        )
     data = load_data(FeedConfig(dataset_dir=(str(tmp_path),), image_size=(48, 64)), "mine", ("top",), 0)
-    (said,) = data.other_tasks("sim_transfer_cube_scripted_mirror")
-    assert said.startswith("note: the task is sim_insertion_scripted, not sim_transfer_cube_scripted_mirror")
-    assert "episode_2" in said and data.other_tasks("mine") == []
+    said = sorted(data.strangers("sim_transfer_cube_scripted_mirror"), key=len)
+    assert re.match(r"note: (25|50) steps a second, not (25|50); edit_episodes.py resample", said[0])
+    assert said[1].startswith("note: the task is sim_insertion_scripted, not sim_transfer_cube_scripted_m")
+    assert "episode_2" in said[1] and len(data.strangers("mine")) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

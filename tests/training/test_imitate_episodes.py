@@ -24,6 +24,7 @@ from constants import TASKS
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes
 from episodes.views import View
+from evaluation.rollouts import EvalJob
 from policies.act import ACTPolicy
 from policies.checkpoints.run_files import run_checkpoint
 from policies.configs import ACTConfig
@@ -378,6 +379,8 @@ def test_datasets_that_do_not_go_together_are_refused(dataset, tmp_path, monkeyp
         (("--eval", "--knock_loose", "0"), "--knock_loose is 0; it must be 1 to 100000"),
         (("--image_size", "0", "64"), "--image_size has 0; it must be 8 to 8192"),
         (("--early_share", "2"), "--early_share is 2.0"),
+        (("--eval_every", "1", "--query_every", "999"), "query_every is 999; the policy's chunks have 1 to"),
+        (("--eval_every", "1", "--task_name", "sim_move_cube_scripted"), "has 7: give the --task_name"),
         (("--crop", "top=0,0,129,96"), "--crop top=0,0,129,96: x0,y0,x1,y1 must satisfy 0 <= x0 < x1 <= 128"),
         (("--mask_outside", "angle=0,0,9,9"), "unknown camera of --mask_outside 'angle'; choose from top"),
         (("--zero_camera", "top=2"), "--zero_camera top is 2.0; it must be 0 to 1"),
@@ -397,6 +400,19 @@ def test_a_run_does_not_lie_among_its_episodes(dataset, monkeypatch):
     with pytest.raises(ValueError, match="holds the episodes; give the run a folder of its own"):
         call(dataset, dataset, "--num_steps", "2", monkeypatch=monkeypatch)
     assert files_in(dataset) == before
+
+
+def test_what_actions_have_beyond_the_arms_is_no_reason_to_refuse():
+    """As in ACT++'s checkpoints: speeds of a base."""
+    job = EvalJob(Path("a.ckpt"), TASKS[TASK])
+    for takes, gives in ((14, 14), (14, 16), (14, 7), (16, 16)):
+        actor = make_act()
+        actor.interface = replace(actor.interface, state_dim=takes, action_dim=gives)
+        if takes == 14 <= gives:
+            job.check(actor)
+        else:
+            with pytest.raises(ValueError, match=f"of {takes} numbers and gives actions of {gives}; "):
+                job.check(actor)
 
 
 def test_help_shows_defaults():

@@ -49,9 +49,12 @@ def _names(folders: Sequence[Path]) -> list[str]:
     if len(set(short)) == len(short):
         return short
     common = os.path.commonpath(resolved)
-    return [os.path.relpath(folder, common) for folder in resolved]
+    return [folder.relative_to(common).as_posix() for folder in resolved]
 
 
 def _link(path: Path, place: Path) -> str:
-    """A file's address, relative to the page's folder."""
-    return quote(os.path.relpath(path.resolve(), place))
+    """A file's address, relative to the page's folder, unless it is on another drive."""
+    path = path.resolve()
+    if path.drive != place.drive:
+        return path.as_uri()
+    return quote(Path(os.path.relpath(path, place)).as_posix())
