@@ -64,7 +64,7 @@ __getattr__, __dir__, __all__ = open_door(
             "write_sweep",
         ),
         "rollouts": ("EvalJob", "evaluate"),
-        "settings": ("Settings",),
+        "settings": ("Settings", "moved_words"),
         "sweep": ("evaluate_sweep",),
     },
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,13 @@ from evaluation.flags import ACT_DECAY, JOIN_SECONDS, LEAST_JOIN
 if TYPE_CHECKING:
     from actors import Actor
 
+LONGEST = 120  # characters of a folder's name; Windows takes 260 of a whole path
 SIMULATION = "simulation"  # the robot of rollouts without an arm
+
+
+def moved_words(moves: Mapping[str, Sequence[float]] | None) -> tuple[str, ...]:
+    """Cameras that were moved, and how, in words."""
+    return tuple(f"{name}={','.join(f'{each:g}' for each in move)}" for name, move in (moves or {}).items())
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Settings:
     looks: str = "mild"  # how far they go
     drift: bool = False  # light changes within a rollout
     room: int | None = None  # that all rollouts were in
+    moved: tuple[str, ...] = ()  # cameras of the twin that were moved, each as NAME=x,y,z,a,b,c (m, degrees)
     knock_loose: int | None = None  # step after which a prop is taken away
     disturb: tuple[str, ...] = ()  # what disturbs it, each as NAME=STRENGTH
     render_quality: str | None = None
@@ -73,7 +81,9 @@ class Settings:
         parts = [way]
         level = "" if self.looks == "mild" else f"{self.looks} "
         parts += [f"randomized {level}looks{' that drift' * self.drift}"] if self.randomize else []
+        parts += ["light that drifts"] if self.drift and not self.randomize else []
         parts += [f"in room {self.room}"] if self.room is not None else []
+        parts += [f"moved {' and '.join(self.moved)}"] if self.moved else []
         parts += [f"knocked loose after {self.knock_loose} steps"] if self.knock_loose else []
         parts += [f"disturbed by {', '.join(self.disturb)}"] if self.disturb else []
         return "; ".join(parts)
@@ -113,9 +123,13 @@ class Settings:
         parts += ["sync"] if self.sync else []
         words = ["looks", *([] if self.looks == "mild" else [self.looks]), *["drift"] * self.drift]
         joined = [f"{self.join}_{self.join_seconds:g}"] if self.join != "none" else []
-        words = [*joined, *(words if self.randomize else []), *self.disturb]
+        words = [*joined, *(words if self.randomize else ["drift"] * self.drift), *self.disturb]
+        words += [f"moved_{word.partition('=')[0]}_{zlib.crc32(word.encode()):x}" for word in self.moved]
         parts += [re.sub(r"[^\w.-]", "_", word) for word in words]
         for name in ("room", "query_every", "knock_loose", "render_quality", "speed_margin"):
             value = getattr(self, name)
             parts += [] if value in (None, "fast") else [f"{name}_{value}"]
-        return "_".join([*parts, self.version])
+        name = "_".join(parts)
+        if len(name) > LONGEST:
+            name = f"{name[:LONGEST]}_{zlib.crc32(name.encode()):x}"
+        return f"{name}_{self.version}"

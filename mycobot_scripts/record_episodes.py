@@ -106,6 +106,8 @@ def missing_episodes(config: RecordArmConfig) -> list[int]:
 
 def recover_all(folder: Path) -> None:
     """Make episodes of all recordings in a folder that were cut off; ValueError for those that cannot be."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--dataset_dir is {folder}; there is no such folder")
     journals, problems, is_cut_off = list_journals(folder), [], False
     for journal in journals:
         try:
@@ -114,6 +116,8 @@ def recover_all(folder: Path) -> None:
             problems.append(str(error))
             continue
         torn = f"; a step that was torn is lost ({result.lost_bytes} bytes)" if result.lost_bytes else ""
+        if result.damaged is not None:
+            torn = f"; steps behind a damaged one are not in it, {result.damaged} keeps them"
         if result.path is None:
             print(f"{journal}: cut off before its first step; nothing to keep, removed{torn}")
         elif result.is_kept:
@@ -137,9 +141,12 @@ def recover_all(folder: Path) -> None:
 
 def discard_all(folder: Path) -> None:
     """Delete all recordings in a folder that were cut off."""
-    for journal in list_journals(folder):
+    journals = list_journals(folder)
+    for journal in journals:
         discard(journal)
         print(f"{journal}: forgotten")
+    if not journals:
+        print(f"{folder}: no recording was cut off")
 
 
 def suggested_starts(config: RecordArmConfig, task: Task, is_twin: bool) -> dict[int, GivenStart]:
@@ -209,6 +216,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     is_tidied = config.recover or config.discard
     if config.task_name is None and not (is_tidied and config.dataset_dir):
         raise ValueError("--task_name is missing; give the task to record, e.g. mycobot320_move_cube")
+    if config.recover and config.discard:
+        raise ValueError(
+            "--recover makes episodes of what was cut off, --discard forgets it; give one of them"
+        )
     if is_tidied:
         tidy = recover_all if config.recover else discard_all
         tidy(Path(config.dataset_dir or data_dir(config.task_name)))

@@ -29,12 +29,12 @@ class TriedStart:
 def is_plain(summary: Summary) -> bool:
     """Whether nothing was in the way of the rollouts but the place where they started."""
     settings = summary.settings
-    return settings is None or not (settings.disturb or settings.knock_loose)
+    return settings is None or not (settings.disturb or settings.knock_loose or settings.moved)
 
 
 def has_looks(summary: Summary) -> bool:
     """Whether looks varied."""
-    return summary.settings is not None and summary.settings.randomize
+    return summary.settings is not None and (summary.settings.randomize or summary.settings.drift)
 
 
 def tried_starts(summary: Summary, task: Task | None, episodes: Path | None = None) -> list[TriedStart]:

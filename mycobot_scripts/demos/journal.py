@@ -118,6 +118,17 @@ def _records(data: bytes) -> Iterator[tuple[memoryview, int]]:
         at = end
 
 
+def steps_behind(path: Path) -> int:
+    """Whole steps behind the first that is torn or damaged."""
+    data = path.read_bytes() if path.is_file() else b""
+    at, count = max((end for _, end in _records(data)), default=0), 0
+    while (at := data.find(_MARK, at + 1)) >= 0:
+        found = [at + end for _, end in _records(data[at:])]
+        if found:
+            count, at = count + len(found), found[-1] - 1
+    return count
+
+
 def _parse(contents: memoryview, cameras: Sequence[str]) -> Step:
     moment, reward, dim = _STEP.unpack_from(contents)
     rows = np.frombuffer(contents, "<f4", 3 * dim, _STEP.size).reshape(3, dim)

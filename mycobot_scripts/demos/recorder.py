@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -150,9 +151,10 @@ class Recorder:
             named = zip(self._task.props, starts, strict=True)
             motion = replace(motion, props={prop.name: tuple(start) for prop, start in named})
         folder = Path(self._config.dataset_dir) / "sequences"
-        number = sum(1 for _ in folder.glob("guided_*.json"))
-        motion.save(folder / f"guided_{number}.json")
-        print(f"{len(poses)} poses, {len(motion) / motion.fps:.1f} s: {folder / f'guided_{number}.json'}")
+        names = (folder / f"guided_{number}.json" for number in itertools.count())
+        path = next(name for name in names if not name.exists())
+        motion.save(path)
+        print(f"{len(poses)} poses, {len(motion) / motion.fps:.1f} s: {path}")
         return motion
 
     def record(self, index: int) -> bool:

@@ -62,7 +62,7 @@ class Recording:
             )
         self.cameras, self._shapes = tuple(cameras), {}
         self._length = 0
-        self.total_reward = 0.0  # of all its steps
+        self.total_reward = 0.0  # of all its steps that count
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._held = contextlib.ExitStack()  # the lock that tells others that it goes on
         self._held.enter_context(hold(self.folder))

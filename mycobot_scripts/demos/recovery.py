@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from mycobot_scripts.demos.journal import (
     list_journals,
     read_header,
     read_steps,
+    steps_behind,
     sync_folder,
 )
 
@@ -37,6 +38,7 @@ class Recovered:
     steps: int
     lost_bytes: int  # of a record that was torn or damaged, and all after it
     is_kept: bool = False  # a person had kept it, as a demonstration
+    damaged: Path | None = None  # folder of the raw steps, if whole ones lie behind a damaged one
 
 
 def recover(folder: str | Path) -> Recovered:
@@ -72,14 +74,26 @@ def _recover(folder: Path) -> Recovered:
     steps = folder / STEPS
     is_empty = not read_steps(steps, ())[0]
     foreign = [path.name for path in folder.iterdir() if not _is_ours(path)]
+    damaged = _set_aside(folder, target.parent / FOLDER) if steps_behind(steps) else None
     if is_empty and not foreign:
         lost = steps.stat().st_size if steps.is_file() else 0
         shutil.rmtree(folder)
-        return Recovered(None, 0, lost)
+        return Recovered(None, 0, lost, damaged=damaged)
     read_header(folder)  # says what is wrong with it
     if is_empty:
         raise ValueError(f"{folder} holds no whole step, but {', '.join(foreign)}; look at it")
-    return make_episode(folder, target.parent / FOLDER / target.name, CUT_OFF)
+    made = make_episode(folder, target.parent / FOLDER / target.name, CUT_OFF)
+    return replace(made, damaged=damaged)
+
+
+def _set_aside(folder: Path, place: Path) -> Path:
+    """Copy the raw steps of a journal to a folder of their own."""
+    aside = place / f"{folder.stem}.damaged"
+    aside.mkdir(parents=True, exist_ok=True)
+    for name in (HEADER, STEPS):
+        if (folder / name).is_file():
+            shutil.copy2(folder / name, aside / name)
+    return aside
 
 
 def _is_ours(path: Path) -> bool:

@@ -221,7 +221,7 @@ def motion_through(
         turn = float(np.degrees(np.abs(state[:JOINTS] - before[:JOINTS])).max())
         grip = abs(float(state[JOINTS] - before[JOINTS]))
         seconds = max(turn / speed, grip / gripper_speed + (pause if grip else 0.0))
-        poses.append(_pose(state, max(1, round(seconds * fps))))
+        poses.append(_pose(state, max(1, math.ceil(round(seconds * fps, 6))) + 1))  # a frame at both its ends
     return Motion(tuple(poses), fps)
 
 

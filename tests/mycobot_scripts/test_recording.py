@@ -20,7 +20,7 @@ from episodes.episode import Episode
 from episodes.errors import EpisodeError
 from episodes.jpegs import encode_jpeg
 from mycobot_scripts.demos import recording, recovery
-from mycobot_scripts.demos.journal import Step, journal_path, list_journals, read_steps
+from mycobot_scripts.demos.journal import Step, journal_path, list_journals, read_steps, steps_behind
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.recovery import recover
 
@@ -91,6 +91,20 @@ def test_a_torn_last_record_is_dropped_wherever_it_is_torn(tmp_path):
     episode = Episode.load(recovered.path)
     assert len(episode) == 3 and episode.success is None
     assert not journal.exists()
+
+
+@pytest.mark.parametrize("damaged", [0, 3])
+def test_what_lies_behind_a_damaged_step_is_kept(tmp_path, damaged):
+    journal = tmp_path / "episode_0.recording"
+    record(tmp_path / "episode_0.hdf5", steps=6).abandon()
+    whole = bytearray((journal / "steps.bin").read_bytes())
+    whole[[i for i in range(len(whole)) if whole.startswith(b"STEP", i)][damaged] + 30] ^= 255
+    (journal / "steps.bin").write_bytes(whole)
+    assert steps_behind(journal / "steps.bin") == 5 - damaged
+    recovered = recover(journal)
+    assert recovered.steps == damaged and not journal.exists()
+    assert recovered.damaged == tmp_path / "recovered" / "episode_0.damaged"
+    assert (recovered.damaged / "steps.bin").read_bytes() == whole
 
 
 def test_recovering_takes_nobodys_place(tmp_path):

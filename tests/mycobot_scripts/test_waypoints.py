@@ -58,9 +58,12 @@ def test_a_motion_through_poses_keeps_to_its_speed(tmp_path):
     states = [np.radians([0, 0, 0, 0, 0, 0, 0.0]), np.radians([10, -40, 5, 0, 0, 0, 0.0])]
     states += [np.append(states[1][:6], 1.0), np.append(states[0][:6], 1.0)]
     motion = motion_through(states, fps=10, speed=20.0)
-    assert [pose.frames for pose in motion.poses] == [0, 20, 13, 20]
+    assert [pose.frames for pose in motion.poses] == [0, 21, 14, 21]
     speeds = np.degrees(np.abs(np.diff(motion.actions()[:, :6], axis=0))).max() * 10
-    assert 20 <= speeds < 20 * 20 / 19 + 0.1  # both ends of a line are frames
+    assert speeds == pytest.approx(20, abs=0.01)
+    close = [np.radians([angle, 0, 0, 0, 0, 0, 0.0]) for angle in (0, 4, 8, 9)]
+    actions = np.degrees(motion_through(close, fps=10, speed=20.0).actions()[:, 0])
+    assert actions[-1] == pytest.approx(9, abs=0.01) and np.abs(np.diff(actions)).max() * 10 < 20.1
     motion.save(tmp_path / "new" / "mine.json")
     assert Motion.load(tmp_path / "new" / "mine.json") == motion
 

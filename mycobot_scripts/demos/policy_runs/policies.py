@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from actors import RemoteActor
 from cameras import Reference, stored_references
-from evaluation import Settings, content_version
+from evaluation import Settings, content_version, moved_words
 from mycobot_scripts.demos.policy_runs.flags import ModelRunsConfig
 from mycobot_scripts.demos.policy_runs.parts import check_fit, open_actors, speed_limits
 from mycobot_scripts.robot import Setup
@@ -42,6 +42,8 @@ class RunPolicies:
             speed_margin=config.speed_margin if speed_limits(self.actors, config.speed_margin) else None,
             pace=setup.config.pace,
             room=setup.config.room,
+            drift=setup.config.drift,
+            moved=moved_words(setup.config.move_camera),
             steps=task.episode_len,
         )
 

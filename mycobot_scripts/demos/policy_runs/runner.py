@@ -98,6 +98,7 @@ class Runner:
         self._applied = read_set(config.disturb)
         self._n_corrections = 0
         self._index = 0  # of the run
+        self._recording: Recording | None = None  # likewise
 
     def run(self, index: int) -> Outcome | None:
         """Run number `index`; None if the person quits before it, or it is `refused`."""
@@ -124,7 +125,7 @@ class Runner:
                 self._speed.begin(session.servo.sent)
             session.operator.listens = False  # from here on whoever may take over reads the keys
             session.operator.show(policy=self._at_work, keys=keys_for(self._take_over.of_policy))
-            recording = self._begin_recording()
+            recording = self._recording = self._begin_recording()
             try:
                 act = Guarded(self._act, session.robot.request_stop)
                 keeper = WithCorrections(recording, self._corrections)
@@ -172,6 +173,7 @@ class Runner:
 
     def _act(self, t: int, observation: Mapping[str, Any]) -> np.ndarray:
         if t == self._config.knock_loose:
+            self._recording.total_reward = 0.0  # only what happens now counts
             self._session.scene.knock_loose(self._config.seed, self._index)
         if self._watch is not None:
             self._watch.look(observation)
@@ -232,8 +234,8 @@ class Runner:
 
     def _judge(self, has_run: bool) -> dict[str, Any]:
         """How a run ended, as the twin or the person says."""
-        if not has_run:
-            return {"highest_reward": 0}
+        if not has_run:  # the policy did nothing
+            return {"highest_reward": None}
         if not self._session.is_twin:
             question = "did it succeed? [y/n] (u: unknown)"
             return {"highest_reward": self._session.keys.ask(question, {"y": 1, "n": 0, "u": None})}
