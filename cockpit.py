@@ -50,6 +50,7 @@ def main() -> None:
     config = parse_flags()
     check_folder(config.runs_dir, "runs_dir")
     data = config.data_dir or os.environ.get("ACT_DATA_DIR", "data")
+    check_folder(data, "data_dir")
     places = Places.of(data, config.runs_dir, Path.cwd())
     arm = ArmDefaults(config.robot, config.arm_port, config.cameras, config.arm_file)
     cockpit = Cockpit(places, keep_token(places.runs / FOLDER), config.port, config.host, arm)

@@ -44,7 +44,7 @@ from mycobot_scripts.robot import (
 )
 from tasks import Task
 from teleop import check_device
-from viewers import note_command, refresh_report
+from viewers import NOTED, note_command, refresh_report
 
 if TYPE_CHECKING:
     from actors import Actor
@@ -134,8 +134,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         task = as_long_as(task, [actor.interface.episode_len for actor in policies.actors], config.seconds)
     if setup.config.robot != "twin":
         camera_sources(setup, task)  # a missing one is reported before anything is written
-    check_folder(config.folder, "output_dir")
     folder = config.folder
+    check_apart(folder)
     folder.mkdir(parents=True, exist_ok=True)
     note_command(folder, "runs on the twin" if setup.config.robot == "twin" else "runs on the arm")
     with open_person(setup, "model_runs", task.name) as keys:
@@ -146,6 +146,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("no run was made")
     if refused:
         raise RuntimeError(f"no run was started: {refused}; --rectify undoes little, --ignore_moved goes on")
+
+
+def check_apart(folder: Path) -> None:
+    """ValueError if runs would get among demonstrations."""
+    check_folder(folder, "output_dir")
+    if any(folder.glob("*.hdf5")) and not (folder / NOTED).is_file():
+        raise ValueError(
+            f"--output_dir is {folder}, which holds episodes that are no runs; give another folder"
+        )
 
 
 def tell(summary: Summary, folder: Path) -> None:

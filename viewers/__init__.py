@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = open_door(
             "write_features_page",
         ),
         "pages": ("picture_url", "script_json", "write_page"),
-        "provenance": ("note_command",),
+        "provenance": ("NOTED", "note_command"),
         "reports": ("FILE", "refresh_report", "write_report"),
         "scenes": ("CasePicture", "write_look_sheet", "write_rerun", "write_takes", "write_task_picture"),
         "series": ("camera_order",),

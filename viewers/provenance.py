@@ -16,7 +16,7 @@ from typing import Any
 
 from common import ROOT, complete_file, from_plain, hold_briefly, is_installed, this_command
 
-FILE = "commands.json"
+NOTED = "commands.json"
 PACKAGES = (
     "torch",
     "torchvision",
@@ -50,15 +50,15 @@ def note_command(folder: Path, what: str, argv: Sequence[str] | None = None) -> 
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     line = this_command(argv)
     entry = asdict(NotedCommand(what, when, line, versions()))
-    with hold_briefly(folder / FILE):
+    with hold_briefly(folder / NOTED):
         entries = [*read_commands(folder), entry]
-        with complete_file(folder / FILE) as part:
+        with complete_file(folder / NOTED) as part:
             part.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 
 def read_commands(folder: Path) -> list[dict[str, Any]]:
     """The folder's list, oldest first; empty if there is none. ValueError if the file is damaged."""
-    path = folder / FILE
+    path = folder / NOTED
     if not path.is_file():
         return []
     try:

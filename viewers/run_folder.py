@@ -11,7 +11,7 @@ from typing import Any
 
 from common import Losses, cli
 from evaluation import ARM, Summary, Sweep, content_version, list_results, list_sweeps, read_result
-from viewers.provenance import FILE, NotedCommand, read_commands
+from viewers.provenance import NOTED, NotedCommand, read_commands
 
 PAGE = "report.html"
 
@@ -83,7 +83,7 @@ def run_name(folder: Path) -> str:
 
 def is_run(folder: Path) -> bool:
     """Whether the folder holds anything to report."""
-    files = ("config.json", "history.csv", FILE)
+    files = ("config.json", "history.csv", NOTED)
     return any((folder / file).is_file() for file in files) or bool(list_results(folder))
 
 
@@ -97,7 +97,7 @@ def read_run(folder: Path, name: str) -> RunFolder:
     readers = {
         folder / "config.json": lambda path: run.flags.update(cli.read_flags(str(path))),
         folder / "history.csv": lambda path: run.history.extend(_read_history(path)),
-        folder / FILE: lambda path: run.commands.extend(
+        folder / NOTED: lambda path: run.commands.extend(
             NotedCommand(**entry) for entry in read_commands(folder)
         ),
     }

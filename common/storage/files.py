@@ -152,12 +152,15 @@ def check_folder(path: str | Path, flag: str) -> None:
 
 
 def check_file(path: str | Path, flag: str, kind: str) -> None:
-    """ValueError if a file of a `kind` (".json") to write has the ending of a recording or a policy, which it
-    would replace, or is a folder; NotADirectoryError if it lies below a file.
+    """ValueError if a file of a `kind` (".html") to write has the ending of a recording or a policy, would
+    replace one of another kind (a result for scripts may have any name), or is a folder; NotADirectoryError
+    if it lies below a file.
     """
     path = Path(path)
     if path.suffix.lower() in PRECIOUS - {kind}:
         raise ValueError(f"--{flag} is {path}, a name of recordings or policies; it should end in {kind}")
+    if path.is_file() and kind != ".json" and not path.suffix.lower().startswith(kind[:4]):
+        raise ValueError(f"--{flag} is {path}, which is there already and no {kind} file; give another name")
     if path.is_dir():
         raise ValueError(f"--{flag} is {path}, which is a folder; give a file, e.g. {path / f'new{kind}'}")
     check_folder(path.absolute().parent, flag)

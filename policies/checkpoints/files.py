@@ -42,6 +42,8 @@ def read_checkpoint(path: str | Path, mmap: bool = False) -> dict[str, Any]:
         if path.is_dir():
             raise FileNotFoundError(f"{path} is a folder; checkpoints in it: {names}")
         where = f"in that folder: {names}" if folder.is_dir() else "there is no such folder"
+        if folder.is_file():
+            where = f"{folder} is a file: give its folder, and its name by --ckpt_name"
         raise FileNotFoundError(f"no checkpoint {path}; {where}")
     content = read_torch(path, mmap)
     if not isinstance(content, Mapping) or any(type(name) is not str for name in content):

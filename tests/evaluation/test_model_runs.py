@@ -388,6 +388,15 @@ def test_bad_flags_end_in_one_line_before_anything_is_written(tmp_path, monkeypa
     assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []
 
 
+def test_runs_do_not_get_among_demonstrations(tmp_path):
+    model_runs.check_apart(tmp_path)
+    (tmp_path / "episode_0.hdf5").touch()
+    with pytest.raises(ValueError, match="holds episodes that are no runs; give another folder"):
+        model_runs.check_apart(tmp_path)
+    (tmp_path / "commands.json").touch()  # of runs before
+    model_runs.check_apart(tmp_path)
+
+
 def test_the_view_shows_cameras_state_and_progress():
     class Window:
         frames = []

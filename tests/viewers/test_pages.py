@@ -30,7 +30,7 @@ from evaluation.settings import Settings
 from viewers.dataset_page import write_viewer
 from viewers.features.page import write_features_page
 from viewers.pages import Html, element, joined, script_json, text
-from viewers.provenance import FILE, NotedCommand
+from viewers.provenance import NOTED, NotedCommand
 from viewers.reports.page import write_report
 
 EVIL = "</script></title><img src=x onerror=\"document.title='out'\">'&{{style}}<!--"
@@ -82,7 +82,7 @@ def run(tmp_path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({EVIL: EVIL, "other": [EVIL, {EVIL: EVIL}]}))
     write_csv(folder / "history.csv", [{"step": 1, f"train/{EVIL.replace(' ', '')}": 0.5, "val/loss": 1.0}])
-    (folder / FILE).write_text(json.dumps([dataclasses.asdict(evil(NotedCommand))]))
+    (folder / NOTED).write_text(json.dumps([dataclasses.asdict(evil(NotedCommand))]))
     outcomes = tuple(evil(Outcome, index=i, highest_reward=i, total_reward=1.0, filmed=True) for i in (0, 1))
     settings = evil(Settings, checkpoints=("policy_last.ckpt",), version="0", robot="twin")
     for each in (settings, None):
