@@ -129,7 +129,7 @@ class Job:
         return env
 
     def own_environment(self) -> Any:
-        """The same, with cameras where the scene has them until it was asked for with a room."""
+        """The same, whose cameras are where the scene has them until `environment` puts them elsewhere."""
         flags = self.flags
         return environment(
             self.task, flags.render_quality, True, flags.randomize is not None, self.image_size
