@@ -32,7 +32,7 @@ from tqdm import tqdm
 from common import check_folder, complete_file
 from evaluation import list_results, read_result, wilson_interval
 
-QUICK = Size(shown=1, more=1, multiplied=2, steps=2, runs=1, workers=1)
+QUICK = Size(shown=2, more=1, multiplied=2, steps=2, runs=1, workers=1)
 HEADER = ("", "minutes", "of a processor", "", "command")
 
 

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "episode": ("Episode", "whole_action"),
-        "errors": ("CameraError", "EpisodeError", "OpenError"),
+        "errors": ("CameraError", "EpisodeError", "OpenError", "check_widths"),
         "folders": (
             "MIRROR",
             "data_dir",
@@ -57,7 +57,7 @@ __getattr__, __dir__, __all__ = open_door(
             "starts_in_one_look",
         ),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
-        "stats": ("FILE_NAME", "Stats", "check_widths", "dataset_stats"),
+        "stats": ("FILE_NAME", "Stats", "dataset_stats"),
         "views": ("Box", "View", "ViewConfig", "black_outside", "check_box", "contrast_table"),
     },
 )

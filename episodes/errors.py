@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 
 class EpisodeError(ValueError):
     """An episode that cannot be used; the message is one line: file, what is wrong, what would be right."""
@@ -13,3 +16,10 @@ class OpenError(EpisodeError):
 
 class CameraError(EpisodeError):
     """An episode lacks a requested camera."""
+
+
+def check_widths(name: str, paths: Sequence[Path], widths: Sequence[int]) -> None:
+    """EpisodeError for the first file whose rows are not as wide as those of the first."""
+    for path, width in zip(paths, widths, strict=True):
+        if width != widths[0]:
+            raise EpisodeError(f"{path}: {name} has {width} entries a step, but {paths[0]} has {widths[0]}")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from common import complete_file, file_identity
 from episodes.episode import Episode, whole_action
-from episodes.errors import EpisodeError
+from episodes.errors import check_widths
 from episodes.hdf5 import widths
 
 FORMAT_VERSION = 1
@@ -121,13 +121,6 @@ def dataset_stats(datasets: Sequence[Sequence[Path]], loaded: Mapping[Path, Epis
         check_widths(name, [paths[0] for paths in datasets], widths)
     pooled = {name: Moments.pooled([part[name] for part in parts]) for name in ("qpos", "action")}
     return Stats.of_moments(**pooled)
-
-
-def check_widths(name: str, paths: Sequence[Path], widths: Sequence[int]) -> None:
-    """EpisodeError for the first file whose rows are not as wide as those of the first."""
-    for path, width in zip(paths, widths, strict=True):
-        if width != widths[0]:
-            raise EpisodeError(f"{path}: {name} has {width} entries a step, but {paths[0]} has {widths[0]}")
 
 
 def _folder_moments(paths: Sequence[Path], loaded: Mapping[Path, Episode]) -> dict[str, Moments]:

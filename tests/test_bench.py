@@ -43,7 +43,7 @@ ROWS = {
     "growth.py": GROWTH,
     "cockpit_stop.py": ["STOP, from its POST", "page gone, from its last beat"],
     "cockpit_cameras.py": ["two pages, nobody looks at the cameras", "two pages, two cameras each"],
-    "imports.py": ["ACT, raw pictures", "ACT++, JPEG", "CSV and H.264"],
+    "imports.py": ["ACT, raw pictures", "ACT++, JPEG", "CSV and H.264", "LeRobot, H.264"],
     "looks.py": [
         "plain",
         "mild, a look per episode",
@@ -197,7 +197,9 @@ def test_prints_its_table(script, tmp_path):
     assert len(rows) == len(ROWS[script])
     for row, name in zip(rows, ROWS[script], strict=True):
         assert cells(row)[0].partition(":" if name == "bound" else "\n")[0] == name
-        assert all(cell.removeprefix("-")[:1].isdigit() for cell in cells(row)[1:])
+        measured = [cell for cell in cells(row)[1:] if cell != "-"]  # not what is not installed here
+        assert all(cell.removeprefix("-")[:1].isdigit() for cell in measured)
+        assert measured or name == "OpenVINO"
     assert not list(tmp_path.iterdir())
 
 
@@ -235,7 +237,7 @@ def test_moved_cameras_cost_success_by_policy_size_and_way(tmp_path):
     assert row == ["small", "20 mm, 4 degrees", "0% (0%-79%)", "0% (0%-79%)"]
 
 
-@pytest.mark.slow  # it plays a whole evening on the twin, of one demonstration and one run each
+@pytest.mark.slow  # it plays a whole evening on the twin, of three demonstrations and one run a block
 @pytest.mark.parametrize("ways", [[], ["--plain"]], ids=["helped", "plain"])
 def test_an_evening_goes_from_a_demonstration_to_runs_and_goes_on(ways, tmp_path):
     out, film = tmp_path / "evening", tmp_path / "evening.mp4"
