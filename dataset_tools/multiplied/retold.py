@@ -189,10 +189,12 @@ def arms_midway(
     """State (D,) of the arms at a random moment of a source's demonstration from a start that is drawn; None
     if it does not succeed from there.
 
-    The moment lies behind the first touch: arms that reach for a prop are not shown to turn back.
+    The moment lies behind the first touch: arms that reach for a prop are not shown to turn back. Each stage
+    comes as often as any other, however short it is: a prop is lost as it is gripped, too.
     """
     driven = retell(env, task, source, sample_start(task, rng, source.case))
     if driven is None:
         return None
-    touched = np.argmax(driven.reward > 0)
-    return driven.action[rng.integers(touched, len(driven))]
+    reached = np.maximum.accumulate(driven.reward)  # a touch may be lost for a moment
+    stage = rng.choice(np.unique(reached[reached > 0]))
+    return driven.action[rng.choice(np.flatnonzero(reached == stage))]

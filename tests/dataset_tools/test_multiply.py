@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ import edit_episodes as script
 import imitate_episodes
 from common import PYTHON, cli
 from constants import TASKS, Stream, get_task
-from dataset_tools.multiplied import multiplying, sources
+from dataset_tools.multiplied import multiplying, retold, sources
 from dataset_tools.multiplied.advice import training_command
 from dataset_tools.multiplied.job import Job, MultiplyFlags
 from dataset_tools.multiplied.multiplying import make_missing
@@ -391,6 +392,21 @@ def test_arms_that_reach_for_a_prop_are_not_shown_to_turn_back(twin):
     opened = Episode.load(path).action[0, 6]
     for state in (arms_midway(env, TWIN, source, rng), demonstrations.arms_midway(env, TWIN, rng)):
         assert state[6] < opened - 0.2
+
+
+def test_each_stage_is_lost_as_often_as_any_other(twin, monkeypatch):
+    """A prop is gripped for a moment and carried for long; it can be lost at either."""
+    rewards = np.repeat([0, 1, 0, 2, 3], [5, 2, 1, 50, 10])
+    way = np.tile(np.arange(len(rewards), dtype=np.float32)[:, None], 7)
+    driven = Episode(way, way, {}, reward=rewards.astype(float))
+    monkeypatch.setattr(retold, "retell", lambda *_: driven)
+    rng, source = np.random.default_rng(0), SimpleNamespace(case=0)
+    drawn = [int(arms_midway(None, TWIN, source, rng)[0]) for _ in range(800)]
+    assert min(drawn) == 5
+    counts = np.histogram(drawn, [5, 8, 58, 68])[
+        0
+    ]  # touched, also where it is lost for a moment; lifted; put down
+    assert all(220 < count < 320 for count in counts)
 
 
 def test_props_lie_askew_where_arms_begin_midway(multiply, tmp_path):
