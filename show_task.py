@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import cli
+from common import check_file, cli
 from constants import STYLES, get_task
 from tasks import LEVELS, Task, waypoint_name
 
@@ -60,8 +60,7 @@ def check(config: ShowTaskConfig) -> tuple[Task, Path]:
         raise ValueError(
             f"--output is {path}; it must end in {' or '.join(kinds).replace(' or ', ', ', len(kinds) - 2)}"
         )
-    if path.is_dir():
-        raise ValueError(f"--output is {path}, which is a folder")
+    check_file(path, "output", path.suffix)
     return task, path
 
 

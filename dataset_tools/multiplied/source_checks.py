@@ -54,7 +54,8 @@ def picture_size(path: Path, cameras: Collection[str]) -> tuple[int, int]:
     """Height and width of a demonstration's pictures, by the first of some cameras that it has; the scene's
     own if it has none. Says which other cameras' differ, as new pictures are all of one size.
     """
-    there = [camera for camera in cameras if camera in read_header(path)[1]]
+    recorded = read_header(path)[1]
+    there = [camera for camera in cameras if camera in recorded]
     images = Episode.load(path, there, in_memory=False).images
     sizes = {camera: np.asarray(images[camera][0]).shape[:2] for camera in there}
     size = next(iter(sizes.values()), IMAGE_SIZE)

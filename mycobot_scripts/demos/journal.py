@@ -105,9 +105,9 @@ def read_steps(path: Path, cameras: Sequence[str]) -> tuple[list[Step], int]:
     return [_parse(contents, cameras) for contents, _ in records], len(data) - end
 
 
-def _records(data: bytes) -> Iterator[tuple[memoryview, int]]:
-    """Contents of each whole record, and where it ends."""
-    view, at = memoryview(data), 0
+def _records(data: bytes, at: int = 0) -> Iterator[tuple[memoryview, int]]:
+    """Contents of each whole record from a place on, and where it ends."""
+    view = memoryview(data)
     while at + _HEAD.size <= len(data):
         mark, length, crc = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + length
@@ -123,9 +123,8 @@ def steps_behind(path: Path) -> int:
     data = path.read_bytes() if path.is_file() else b""
     at, count = max((end for _, end in _records(data)), default=0), 0
     while (at := data.find(_MARK, at + 1)) >= 0:
-        found = [at + end for _, end in _records(data[at:])]
-        if found:
-            count, at = count + len(found), found[-1] - 1
+        for _, end in _records(data, at):
+            count, at = count + 1, end - 1
     return count
 
 
