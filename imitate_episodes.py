@@ -66,11 +66,13 @@ def main() -> None:
     config, training, policy_config = parse_flags()
     check_folder(run_folder(config.ckpt_dir) if config.eval else config.ckpt_dir, "ckpt_dir")
     if config.eval:
-        from training import (
-            evaluate_run,
-        )  # loads torch, which takes seconds that --help and a bad flag need not wait
+        task = simulated_task(config.task_name, config.ckpt_dir)
+        # these load torch, which takes seconds that --help and a bad flag need not wait
+        from training import evaluate_run, unheeded
 
-        evaluate_run(config, simulated_task(config.task_name, config.ckpt_dir))
+        for line in unheeded(run_folder(config.ckpt_dir), cli.spelt(sys.argv[1:]), config, policy_config):
+            print(line)
+        evaluate_run(config, task)
         return
     policy_config.check_sources()
     config.check_policy(policy_config)

@@ -63,7 +63,7 @@ class EvalJob:
         return open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
 
     def check(self, actor: Actor) -> None:
-        """ValueError if it cannot act in the task, or would be done before its prop is taken.
+        """ValueError if it cannot act in the task as flagged, or would be done before its prop is taken.
 
         What actions have beyond the arms', a base's speeds, is not executed.
         """
@@ -76,6 +76,7 @@ class EvalJob:
         steps = rollout_steps(self.task, actor)
         if self.flags.knock_loose is not None and self.flags.knock_loose >= steps:
             raise ValueError(f"--knock_loose is {self.flags.knock_loose}; a rollout has {steps} steps")
+        self.execute(actor)
 
     def execute(self, actor: Actor) -> Execution:
         """How its chunks are executed; ValueError if they are too short for that."""

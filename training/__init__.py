@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = open_door(
         "latent_model": ("train_latent_model",),
         "loop": ("Run", "fit"),
         "pretraining": ("BackboneConfig", "ClassifierConfig", "train_backbone"),
+        "setup": ("unheeded",),
         "trained_tasks": ("simulated_task", "training_task"),
     },
 )

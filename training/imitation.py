@@ -184,9 +184,7 @@ def make_evaluation(
 
 def check_evaluation(config: TrainingRunConfig, task: Task, policy: Policy, world: World) -> None:
     """ValueError before its training if a policy cannot be evaluated as the flags say."""
-    job, actor = EvalJob(Path(config.ckpt_dir) / LAST, task, EvalConfig.of(config)), TorchActor(policy)
-    job.check(actor)
-    job.execute(actor)
+    EvalJob(Path(config.ckpt_dir) / LAST, task, EvalConfig.of(config)).check(TorchActor(policy))
     if world.is_first:
         check_scene(task, policy.interface.cameras)
 
@@ -207,7 +205,6 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     indices = config.indices(config.num_rollouts)
     actor = job.load("cpu")
     job.check(actor)
-    job.execute(actor)
     settings = job.settings(indices, actor)
     note_command(folder, f"evaluation of {checkpoint.name}")
     if has_sweep:

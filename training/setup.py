@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
 from actors import Interface
 from common import cli, complete_file
+from episodes import ViewConfig
 from policies import Policy, PolicyConfig
 from policy import make_policy
 from tasks import Task
@@ -34,6 +37,27 @@ def read_run(ckpt_dir: str | Path) -> RunConfig:
     if not path.is_file():
         raise FileNotFoundError(f"{ckpt_dir} holds no run: it has no {FLAGS}")
     return cli.read_config(RunConfig, path, ckpt_dir=str(ckpt_dir))
+
+
+def unheeded(
+    ckpt_dir: Path, given: Collection[str], config: RunConfig, policy_config: PolicyConfig
+) -> list[str]:
+    """A line for each flag, of those `given` for an evaluation, that differs from the training's: the policy
+    acts as it was trained.
+    """
+    if not (ckpt_dir / FLAGS).is_file():
+        return []
+    trained = cli.read_flags(str(ckpt_dir / FLAGS))
+    asked = json.loads(json.dumps(cli.flags_of(config) | cli.flags_of(policy_config)))
+    names = ["policy_class", "image_size", *(field.name for field in fields(ViewConfig))]
+    if trained.get("policy_class") == config.policy_class:
+        names += cli.flags_of(policy_config)
+    return [
+        f"note: --{name} is {asked[name]}; the policy stays as it was trained, "
+        f"{'without' if trained[name] is None else f'with {trained[name]}'}"
+        for name in names
+        if name in given and name in trained and asked[name] != trained[name]
+    ]
 
 
 def top_rate(data: Data, order: int) -> tuple[float, ...]:

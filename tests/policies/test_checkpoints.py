@@ -429,6 +429,15 @@ def test_a_run_whose_state_is_damaged_is_not_resumed(stopped_run, change):
     assert "\n" not in str(caught.value)
 
 
+def test_a_run_that_went_further_than_the_command_s_steps_is_not_resumed(stopped_run):
+    run = restore(stopped_run)
+    run.update([make_batch()])
+    path = run.save(stopped_run.parent, "last")
+    shorter = Run(make_small("ACT"), TrainConfig(device="cpu"), 1)
+    with pytest.raises(ValueError, match="is at step 2 already, this command ends at 1"):
+        shorter.restore(path)
+
+
 def test_moments_of_an_optimiser_are_finite(stopped_run):
     content = read_checkpoint(stopped_run)
     content["training"]["optimiser"]["state"][3]["exp_avg"][0] = float("inf")

@@ -139,6 +139,23 @@ def test_an_evaluation_with_other_settings_leaves_the_first_as_it_is(evaluated, 
     assert len(list((run / "evaluations").iterdir())) == 3
 
 
+def test_an_evaluation_says_which_flags_the_trained_policy_does_not_follow(evaluated, capsys):
+    run, evaluate = evaluated
+    trained = {"policy_class": "ACT", "chunk_size": 20, "image_size": [48, 64], "crop": None, "lr": 1.0}
+    (run / "config.json").write_text(json.dumps(trained))
+    evaluate("--num_videos", "0", "--crop", "top=0,0,9,9")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: --")]
+    assert notes == [
+        "note: --crop is {'top': [0, 0, 9, 9]}; the policy stays as it was trained, without",
+        "note: --chunk_size is 10; the policy stays as it was trained, with 20",
+    ]
+    (run / "config.json").write_text(json.dumps(trained | {"policy_class": "VINN"}))
+    evaluate("--num_videos", "0")
+    said = capsys.readouterr().out
+    assert "--policy_class is ACT; the policy stays as it was trained, with VINN" in said
+    assert "--chunk_size is" not in said
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

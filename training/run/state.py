@@ -65,8 +65,8 @@ class RunState:
         }
 
     def restore(self, path: Path) -> None:
-        """Go on from a `last` checkpoint; ValueError if it is damaged, or has another policy, average or
-        schedule.
+        """Go on from a `last` checkpoint; ValueError if it is damaged, is further than `total`, or is of
+        another policy, average or schedule.
         """
         content = read_checkpoint(path)
         stored = Stored.of(content, path)
@@ -78,6 +78,11 @@ class RunState:
             raise ValueError(
                 f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
                 "give the same --num_steps or --num_epochs, or another --ckpt_dir"
+            )
+        if state["step"] > self.total:
+            raise ValueError(
+                f"the run to resume is at step {state['step']} already, this command ends at {self.total}; "
+                "give more --num_steps or --num_epochs, or another --ckpt_dir"
             )
         if (state["weights"] is None) != (self.average is None):
             raise ValueError(
