@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
         "episode": ("Episode", "whole_action"),
-        "errors": ("CameraError", "EpisodeError", "OpenError", "check_widths"),
+        "errors": ("CameraError", "EpisodeError", "OpenError", "check_widths", "is_plain"),
         "folders": (
             "MIRROR",
             "data_dir",

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from common import PatientFile, complete_file
-from episodes.errors import EpisodeError
+from episodes.errors import EpisodeError, is_plain
 from episodes.frames import Images, JpegFrames
 from episodes.hdf5 import (
     DATASETS,
@@ -121,7 +121,7 @@ class Episode(EpisodeFacts):
 
     def _check_images(self, source: str | Path) -> None:
         for camera, frames in self.images.items():
-            if not camera.isprintable() or not camera.strip(". ") or "/" in camera:
+            if not is_plain(camera):
                 raise EpisodeError(
                     f"{source}: a camera is called {camera!r}; a name must be plain, without '/'"
                 )

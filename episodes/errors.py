@@ -18,6 +18,11 @@ class CameraError(EpisodeError):
     """An episode lacks a requested camera."""
 
 
+def is_plain(camera: str) -> bool:
+    """Whether an episode can hold a camera of that name."""
+    return camera.isprintable() and bool(camera.strip(". ")) and "/" not in camera
+
+
 def check_widths(name: str, paths: Sequence[Path], widths: Sequence[int]) -> None:
     """EpisodeError for the first file whose rows are not as wide as those of the first."""
     for path, width in zip(paths, widths, strict=True):

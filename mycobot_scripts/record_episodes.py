@@ -35,6 +35,7 @@ from mycobot_scripts.demos import (
     Motion,
     RecordArmConfig,
     Recorder,
+    check_same_task,
     clear_empty,
     discard,
     find_task,
@@ -56,6 +57,7 @@ def complete(config: RecordArmConfig, setup: Setup) -> tuple[RecordArmConfig, Ta
     check_ways(config, task)
     folder = Path(config.dataset_dir or data_dir(task.name)).resolve()
     check_folder(folder, "dataset_dir")
+    check_same_task(task, folder)
     motion = Motion.load(config.sequence) if config.sequence else None
     if is_own(task):
         print(own_note(task))

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = open_door(
             "SECONDS",
             "TWIN_TASK",
             "as_long_as",
+            "check_same_task",
             "find_task",
             "is_own",
             "like_the_others",

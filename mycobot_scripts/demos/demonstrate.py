@@ -155,5 +155,4 @@ class Guiding:
 
     def _grip(self, opening: float) -> None:
         self._gripper = opening
-        percent, config = round(100 * opening), self._servo.config
-        self._servo.ask(lambda arm: arm.set_gripper_value(percent, config.gripper_speed, config.gripper_type))
+        self._servo.grip(opening)

@@ -80,6 +80,16 @@ def first_episode(folder: Path) -> Episode | None:
     return Episode.load(path, in_memory=False)
 
 
+def check_same_task(task: Task, folder: Path) -> None:
+    """ValueError if a folder's episodes say that they are of another task."""
+    first = first_episode(folder)
+    if first is not None and first.task not in (None, "", task.name):
+        raise ValueError(
+            f"the episodes in {folder} are of {first.task}, not {task.name}; give that --task_name, "
+            "or another --dataset_dir"
+        )
+
+
 def like_the_others(task: Task, folder: Path, fps: int | None) -> Task:
     """A person's own task at the rate of its earlier episodes, or else at `fps`; ValueError if its cameras
     or its rate differ from theirs.

@@ -162,20 +162,22 @@ class Recorder:
         rng = start_rng(self._config.seed, index)
         if self._session.is_twin and self._session.setup.config.drift:
             self._session.scene.change(self._config.seed, index)
-        attempt = late = 0
-        while attempt < MAX_ATTEMPTS:
+        failed = late = 0
+        for take in itertools.count(1):
             self._wait_until_calm()
-            verdict = self._attempt(index, rng, attempt + late + 1)
+            verdict = self._attempt(index, rng, take)
             if verdict == "redo" and self._session.robot.was_late and late < MAX_LATE:
                 late += 1  # the computer's fault, and no attempt
                 continue
-            attempt += 1
             if verdict in ("keep", "failure"):
                 return True
             if verdict == "quit":
                 return False
-            if self._is_automatic:
-                print(f"episode {index}: attempt {attempt} did not succeed")
+            if self._is_automatic:  # a person may try as often as it takes
+                failed += 1
+                print(f"episode {index}: attempt {failed} did not succeed")
+            if failed == MAX_ATTEMPTS:
+                break
         reason = self._session.robot.stopped
         why = f"the last one was stopped: {reason}" if reason else "--ask lets you keep failures"
         raise RuntimeError(f"{MAX_ATTEMPTS} attempts at episode {index} failed; {why}")
@@ -334,7 +336,7 @@ class Recorder:
         if verdict not in ("keep", "failure"):
             recording.discard()
             return verdict
-        success = verdict == "keep" if success is None else success
+        success = verdict == "keep" and success is not False
         print(f"saved {recording.finish(success)}")
         self._session.operator.show(success=success)
         return verdict

@@ -21,6 +21,7 @@ import numpy as np
 
 from common import check_file, cli, masked, tcp_address
 from constants import MYCOBOT, TASKS, Stream, is_mycobot
+from episodes import is_plain
 from mycobot_scripts.kinematics import JOINTS
 from mycobot_scripts.robot.arm_file import DEFAULT_PATH, ArmFile
 from mycobot_scripts.robot.cameras import Camera, cameras_text, close_cameras, open_cameras
@@ -160,6 +161,10 @@ def parse_cameras(text: str | None) -> dict[str, str]:
             )
         if name in sources:
             raise ValueError(f"--cameras names {name} twice")
+        if not is_plain(name):
+            raise ValueError(
+                f"--cameras has the name {name!r}; it must be plain, without '/', e.g. right_wrist"
+            )
         sources[name] = source
     return sources
 

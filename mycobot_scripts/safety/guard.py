@@ -248,7 +248,7 @@ class Guard:
             {
                 joint: f"servo {joint} is at {value:g} mA (--max_current {limits.max_current:g})"
                 for joint, value in enumerate(currents, start=1)
-                if value > limits.max_current
+                if abs(value) > limits.max_current  # its sign, if any, is the direction
             },
         )
         for joint in before:

@@ -165,6 +165,17 @@ class LinkedArm:
         self._is_unconfirmed = not self._tell(Command.SEND_ANGLES, payload)
         self._counts["arm"] += 1
 
+    def grip(self, opening: float) -> None:
+        """Command the gripper alone, to an opening (0 to 1), at once; also while the arm is moved by hand."""
+        self._sent = on_the_wire(np.append(self._sent[:JOINTS], opening))
+        self._set_gripper(to_degrees(self._sent)[1])
+
+    def _set_gripper(self, value: int) -> None:
+        payload = bytes([value, self.config.gripper_speed, self.config.gripper_type])
+        self._gripper_sent = value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._gripper_sent
+        self._gripper_due = self._now() + self.config.gripper_period / 1000
+        self._counts["gripper"] += 1
+
     def update(self, spare: float, is_urgent: Callable[[], bool] = lambda: False) -> None:
         """Read the state; then send the gripper its new command, or read the servos' health.
 
@@ -185,12 +196,7 @@ class LinkedArm:
         now = self._now()
         value = to_degrees(self._sent)[1] if self._counts["arm"] else self._gripper_sent
         if value != self._gripper_sent and now >= self._gripper_due:
-            payload = bytes([value, self.config.gripper_speed, self.config.gripper_type])
-            self._gripper_sent = (
-                value if self._tell(Command.SET_GRIPPER_VALUE, payload) else self._gripper_sent
-            )
-            self._gripper_due = self._now() + self.config.gripper_period / 1000
-            self._counts["gripper"] += 1
+            self._set_gripper(value)
         elif now >= self._health_due and (now + SERVICE < due or now > self._health_due + PATIENCE):
             self._read_health()
 
@@ -307,7 +313,9 @@ class LinkedArm:
         if reply is not None and len(reply) in (JOINTS, 2 * JOINTS):
             values = list(reply) if len(reply) == JOINTS else to_int16s(reply)
             setattr(self, quantity, [float(value) for value in values])
-            if quantity == "currents" and max(values) > self.guard.limits.max_current:  # read again soon
+            if (
+                quantity == "currents" and max(map(abs, values)) > self.guard.limits.max_current
+            ):  # read again soon
                 self._health_due = self._now() + min(RECHECK, self.config.health_period)
                 return
         self._health.reverse()

@@ -136,6 +136,10 @@ class Servo:
         """Hold the arm where it is, after `release`."""
         self._do(self._arm.focus)
 
+    def grip(self, opening: float) -> None:
+        """Command the gripper alone, to an opening (0 to 1); also while the servos are released."""
+        self._do(lambda: self._arm.grip(opening))
+
     def ask(self, question: Callable[[Any], Any], timeout: float = 30.0) -> Any:
         """Call `question` with pymycobot's `MyCobot320` on the servo thread; returns or raises what it does.
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import termios
 import textwrap
+import threading
 import time
 
 import pytest
@@ -31,8 +32,27 @@ def mode(stream) -> list:
 def test_names():
     assert decode("qQ \r\n\x7f\t") == ["q", "q", "space", "enter", "enter", "backspace", "tab"]
     assert decode("a\x1b[A\x1b[D\x1bOB\x1b") == ["a", "up", "left", "down", "escape"]
+    assert decode("\x1bq") == ["escape", "q"] and decode("\x1b\x1b[A") == ["escape", "up"]
     assert decode("ㅂㅏ") == ["q", "k"]  # the same keys, typed in Hangul
     assert legend([("q", "stop"), ("space", "capture")]) == "q: stop   space: capture"
+
+
+def test_keys_without_a_name_do_nothing():
+    """Home, End, PageDown, arrows with Control or Shift, F1 to F5, Delete in between."""
+    sent = "\x1b[H \x1b[F \x1b[6~ \x1b[1;5C \x1b[1;2B \x1bOP \x1b[[A \x1b[15~ \x1b[3~"
+    assert decode(sent) == [*["space"] * 8, "delete"]
+
+
+def test_a_sequence_that_comes_in_two_pieces_is_one_key(terminal):
+    person, stream = terminal
+    with TerminalKeys(stream) as keys:
+        os.write(person, b"k\x1b")
+        rest = threading.Timer(0.005, os.write, (person, b"[A"))
+        rest.start()
+        assert keys.poll() == ["k", "up"]
+        rest.join()
+        os.write(person, b"\x1b")
+        assert keys.poll() == ["escape"]
 
 
 def test_keys_come_one_by_one_and_at_once(terminal):

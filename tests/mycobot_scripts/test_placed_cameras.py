@@ -67,7 +67,7 @@ def test_a_moved_camera_is_bad_and_the_way_back_is_told():
 @pytest.mark.parametrize(
     ("picture", "said"),
     [
-        (np.full_like(SCENE, 90), "too little texture"),
+        (np.full_like(SCENE, 90), "does not show what the reference shows"),
         (make_scene(7), "does not show what the reference shows"),
         (make_scene(size=(120, 160)), "is 160x120 pixels, its reference 320x240"),
     ],
@@ -166,7 +166,10 @@ def test_a_run_does_not_start_with_a_moved_camera():
     assert placed.check({"top": SCENE}) is None
     assert "turn it right, clockwise" in placed.check({"top": seen(SCENE, **MOVED)})
     assert "looks elsewhere" in placed.check({"top": make_scene(5)})
-    assert placed.check({"top": np.full_like(SCENE, 90)}) is None and "too little texture" in said[-1]
+    assert "looks elsewhere, or is covered" in placed.check({"top": np.full_like(SCENE, 90)})
+    bare = dataclasses.replace(REFERENCES["top"], picture=np.full_like(SCENE, 90))
+    placed = PlacedCameras({"top": bare}, PlacementConfig(), said.append)
+    assert placed.check({"top": SCENE}) is None and "too little texture" in said[-1]
     assert placed.check({"top": np.zeros((48, 64, 3), np.uint8)}) is None and "64x48" in said[-1]
     assert PlacedCameras({}, PlacementConfig()).check({"top": SCENE}) is None
 

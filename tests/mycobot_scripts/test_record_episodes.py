@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from arm_rig import LIMITS, SLOW, Person, make_rig
 from repository import ROOT
+from synthetic import make_dataset
 
 from common import cli
 from common.storage.locks import Held, hold
@@ -24,7 +25,8 @@ from episodes.folders import episode_path, missing_numbers
 from mycobot_scripts import record_episodes
 from mycobot_scripts.demos.demonstrate import scripted_actions
 from mycobot_scripts.demos.journal import Step, journal_path, list_journals
-from mycobot_scripts.demos.recorder import RecordArmConfig, Recorder
+from mycobot_scripts.demos.own_tasks import check_same_task, own_task
+from mycobot_scripts.demos.recorder import MAX_ATTEMPTS, RecordArmConfig, Recorder
 from mycobot_scripts.demos.recording import Recording
 from mycobot_scripts.demos.waypoints import Motion, Pose, names
 from mycobot_scripts.kinematics.units import on_the_wire
@@ -90,6 +92,44 @@ def test_a_few_clamped_commands_do_not_spoil_what_succeeds_on_the_twin(monkeypat
     monkeypatch.setattr(Recorder, "_end", lambda self, recording, wish, success: wish)
     assert recorder._decide(range(100), 3) == verdict
     assert ("episode 3: 11 commands were clamped" in capsys.readouterr().out) == (verdict == "redo")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seen", "kept"),
+    [
+        ("keep", None, True),
+        ("keep", True, True),
+        ("keep", False, False),
+        ("failure", None, False),
+        ("failure", True, False),
+    ],
+)
+def test_a_demonstration_counts_as_a_success_if_both_the_person_and_the_twin_say_so(verdict, seen, kept):
+    written = []
+    recorder = Recorder.__new__(Recorder)
+    recorder._session = SimpleNamespace(operator=SimpleNamespace(show=lambda **_: None))
+    recorder._end(SimpleNamespace(finish=written.append), verdict, seen)
+    assert written == [kept]
+
+
+def test_a_person_may_practise_as_often_as_it_takes(tmp_path, monkeypatch):
+    with make_rig(Person()) as rig:
+        recorder, takes = Recorder(rig.session, config(tmp_path)), []
+
+        def attempt(index, rng, take):
+            takes.append(take)
+            return "keep" if take > MAX_ATTEMPTS + 2 else "redo"
+
+        monkeypatch.setattr(recorder, "_attempt", attempt)
+        assert recorder.record(0) and takes == list(range(1, MAX_ATTEMPTS + 4))
+
+
+def test_a_folder_holds_episodes_of_one_task(tmp_path):
+    make_dataset(tmp_path)
+    check_same_task(get_task("sim_transfer_cube_scripted"), tmp_path)
+    check_same_task(own_task("my_push"), tmp_path / "new")
+    with pytest.raises(ValueError, match="are of sim_transfer_cube_scripted, not my_push; give that"):
+        check_same_task(own_task("my_push"), tmp_path)
 
 
 def test_a_take_of_a_style_is_the_same_again_and_no_two_are():
@@ -438,6 +478,10 @@ PUSH = ["--task_name", "my_push", "--cameras", "front=1"]
             "'my_push' is a task of your own; say what it sees with, e.g. --cameras",
         ),
         ([*PUSH], "'my_push' is a task of your own, and has no script; say how to move: --sequence"),
+        (
+            ["--task_name", "my_push", "--cameras", "wrist/left=1", "--guide"],
+            "--cameras has the name 'wrist/left'; it must be plain, without '/'",
+        ),
         ([*PUSH, "--robot", "twin", "--guide"], "'my_push', which has no scene; the twin plays sim_mycobot"),
         (
             ["--task_name", "../push", "--guide"],

@@ -185,6 +185,19 @@ def test_velocities_are_the_joints_own():
     assert np.median(speeds) == pytest.approx(8 / 20 * np.degrees(MYCOBOT.max_speed), rel=0.3)
 
 
+def test_a_gripper_that_was_moved_by_itself_is_told_its_next_target_again():
+    """As when the arm is guided: closed at the last pose, and open at the first that is played."""
+    with emulated() as firmware, make_servo(firmware, read_gripper=False) as servo:
+        servo.send(START)
+        assert eventually(lambda: firmware.told_grippers() == [70])
+        servo.release()
+        servo.grip(0.2)
+        servo.focus()
+        assert eventually(lambda: servo.latest.qpos[6] == pytest.approx(0.2))
+        servo.send(START)
+        assert eventually(lambda: firmware.told_grippers() == [70, 20, 30]), "a step on the way to 70"
+
+
 @pytest.mark.parametrize(
     ("faults", "read_gripper", "seen"),
     [(Faults(), True, 0.7), (Faults(gripper_255=True), True, 0.65), (Faults(), False, 0.65)],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import time
@@ -27,6 +28,9 @@ _NAMES = {
 }  # fmt: skip
 _SEQUENCES = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left", "\x1b[3~": "delete"}
 _SEQUENCES |= {sequence.replace("[", "O"): name for sequence, name in _SEQUENCES.items()}
+# What other keys send (Home, F1, Control with an arrow ...): it ends in a letter, which is no key of its own.
+_UNKNOWN = re.compile(r"\x1b(?:\[\[.|\[[0-?]*[ -/]*[@-~]|O[ -~])")
+_BEGUN = re.compile(r"\x1b(?:\[\[?[0-?]*[ -/]*|O)?$")  # escape, or a sequence that is still on its way
 _WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "S": "delete"}  # after 00 or E0
 # The same keys while a Korean keyboard is set to Hangul: `q` must stop the arm then too.
 _HANGUL = dict(
@@ -34,6 +38,7 @@ _HANGUL = dict(
 )
 NOBODY = "nobody can answer: standard input is closed; run this in a terminal"
 POLL = 0.02  # s between looks while waiting
+SEQUENCE_TIME = 0.03  # s that the rest of a sequence may take: over ssh it may come in two pieces
 
 
 class Keys:
@@ -75,11 +80,14 @@ class Keys:
 
 
 def decode(text: str) -> list[str]:
-    """Key names of what a terminal sent."""
+    """Key names of what a terminal sent; keys without a name are left out."""
     names, at = [], 0
     while at < len(text):
-        sequence = next((s for s in _SEQUENCES if text.startswith(s, at)), text[at])
+        unknown = _UNKNOWN.match(text, at)
+        sequence = unknown[0] if unknown else text[at]
         at += len(sequence)
+        if unknown and sequence not in _SEQUENCES:
+            continue
         plain = _SEQUENCES.get(sequence) or _NAMES.get(sequence) or sequence.lower()
         names.append(_HANGUL.get(plain, plain))
     return names
@@ -147,7 +155,7 @@ class TerminalKeys(_Asking):
 
     def poll(self) -> list[str]:
         text = ""
-        while self.is_open and select.select([self._descriptor], [], [], 0)[0]:
+        while self.is_open and select.select([self._descriptor], [], [], self._patience(text))[0]:
             try:
                 data = os.read(self._descriptor, 1024)
             except OSError:  # a terminal that is gone
@@ -155,6 +163,11 @@ class TerminalKeys(_Asking):
             self.is_open = bool(data)
             text += data.decode(errors="replace")
         return decode(text)
+
+    @staticmethod
+    def _patience(text: str) -> float:
+        """Seconds to wait for more than the text that came."""
+        return SEQUENCE_TIME if _BEGUN.search(text) else 0.0
 
     def line(self, prompt: str) -> str:
         self._restore()
@@ -190,7 +203,7 @@ class ConsoleKeys(_Asking):
         while msvcrt.kbhit():
             character = msvcrt.getwch()
             if character in "\x00\xe0":
-                names.append(_WINDOWS.get(msvcrt.getwch(), ""))
+                names += filter(None, [_WINDOWS.get(msvcrt.getwch())])
             else:
                 names += decode(character)
         return names
