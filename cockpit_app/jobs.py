@@ -227,12 +227,13 @@ class Jobs:
             if job.ended() is not None:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
-    def stop(self, number: Any) -> Job:
-        """Press Ctrl-C once; a second call ends it at once."""
+    def stop(self, number: Any, at_once: bool = False) -> Job:
+        """Press Ctrl-C, once however often it is asked for; with `at_once`, end what does not heed that."""
         job = self.get(number)
         if job.ended() is None:
-            is_asked = (job.folder / STOP).exists()
-            (job.folder / (END if is_asked else STOP)).touch()
+            (job.folder / STOP).touch()
+            if at_once:
+                (job.folder / END).touch()
         return job
 
     def forget(self, number: Any) -> None:

@@ -265,7 +265,7 @@ def _stop(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:
     if relay.has_desk(job):  # the arm first: the script takes a moment to see Ctrl-C
         with contextlib.suppress(Refused):
             relay.ask_desk(job, "stop", {"client": "cockpit"})
-    return {"job": cockpit.jobs.stop(job.number).describe()}
+    return {"job": cockpit.jobs.stop(job.number, body.get("at_once") is True).describe()}
 
 
 def _desk(cockpit: Cockpit, body: dict[str, Any]) -> dict[str, Any]:

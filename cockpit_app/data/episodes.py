@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit_app.asking import PATIENCE, output_of
+from cockpit_app.data.found import present
 from cockpit_app.places import Places
 from common import ROOT, Refused
 
@@ -23,17 +24,16 @@ def takes(places: Places, folder: Path) -> dict[str, Any]:
     """The episodes of a dataset, the last one first, and how many there are."""
     from episodes import episode_number, is_episode_name
 
-    files = [path for path in folder.glob("*.hdf5") if is_episode_name(path.name)]
-    files.sort(key=lambda path: (-(episode_number(path) or 0), path.name))
-    listed = [_take(places, file) for file in files[:MOST_TAKES]]
+    files = present(path for path in folder.glob("*.hdf5") if is_episode_name(path.name))
+    newest = sorted(files, key=lambda path: (-(episode_number(path) or 0), path.name))[:MOST_TAKES]
+    listed = [_take(places, file, files[file].st_mtime_ns) for file in newest]
     return {"path": places.shown(folder), "episodes": len(files), "takes": listed}
 
 
-def _take(places: Places, file: Path) -> dict[str, Any]:
+def _take(places: Places, file: Path, changed: int) -> dict[str, Any]:
     """Number, length, outcome and style of an episode; `problem` where it cannot be read."""
     from episodes import Episode, episode_number
 
-    changed = file.stat().st_mtime_ns
     key = (str(file), changed)
     if key not in _known:
         about: dict[str, Any] = {"steps": 0, "seconds": 0.0, "success": None, "style": "", "problem": None}
@@ -86,6 +86,7 @@ class Films:
             raise Refused(HTTPStatus.BAD_GATEWAY, f"no film of {episode.name} in {PATIENCE:.0f} s") from None
         except ValueError as error:
             raise Refused(HTTPStatus.NOT_FOUND, f"no film of {episode.name}: {str(error)[:300]}") from None
-        films = sorted(self._folder.glob("*.mp4"), key=lambda path: -path.stat().st_mtime)
+        films = present(self._folder.glob("*.mp4"))
+        films = sorted(films, key=lambda path: -films[path].st_mtime)
         for old in films[MOST_FILMS:]:
             old.unlink(missing_ok=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,17 @@ OURS = re.compile(r"\.|episode_\d+\.hdf5$")  # names that are hidden, or of our 
 HDF5 = (".hdf5", ".h5", ".hdf", ".he5")
 LOGS = {".csv": "CSV", ".txt": "text", ".log": "text"}  # several of them are one recording
 _headers: dict[tuple[str, int], dict[str, Any]] = {}  # what episode files say, by path and time of change
+
+
+def present(paths: Iterable[Path]) -> dict[Path, os.stat_result]:
+    """What the system says of files and folders, as far as they are there: one may be deleted meanwhile, or
+    be a link to a disk that is not.
+    """
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[path] = path.stat()
+    return found
 
 
 def tasks() -> list[dict[str, Any]]:
@@ -45,7 +59,7 @@ def presets(places: Places) -> list[dict[str, Any]]:
     """The presets, with what they say of the length of a run."""
     found = []
     for path in sorted(PRESETS.glob("*.json")):
-        flags = json.loads(path.read_text(encoding="utf-8"))
+        flags = _read_json(path)
         about = {name: flags.get(name) for name in ("policy_class", "num_steps", "batch_size")}
         found.append({"name": path.stem, "path": places.shown(path), **about})
     return sorted(found, key=lambda one: (one["num_steps"] or 0, one["name"]))
@@ -58,20 +72,20 @@ def datasets(places: Places) -> list[dict[str, Any]]:
     found = []
     for folder in folders_below(places.data):
         names = sorted(path.name for path in folder.glob("*.hdf5") if is_episode_name(path.name))
-        if not names:
+        files = present(folder / name for name in names)
+        if not files:
             continue
-        files = [folder / name for name in names]
         page = folder / PAGE_OF_DATASET
         found.append(
             {
                 "name": folder.relative_to(places.data).as_posix(),
                 "path": places.shown(folder),
                 "episodes": len(files),
-                "megabytes": sum(file.stat().st_size for file in files) / 1e6,
-                "changed": max(file.stat().st_mtime for file in files),
+                "megabytes": sum(about.st_size for about in files.values()) / 1e6,
+                "changed": max(about.st_mtime for about in files.values()),
                 "page": places.link(page) if page.is_file() else None,
                 "coverage": places.link(folder / COVERAGE) if (folder / COVERAGE).is_file() else None,
-                **_header(files[0]),
+                **_header(*next(iter(files.items()))),
             }
         )
     return sorted(found, key=lambda one: -one["changed"])
@@ -102,16 +116,16 @@ def importable(places: Places) -> list[dict[str, str]]:
     ]
 
 
-def _header(file: Path) -> dict[str, Any]:
+def _header(file: Path, about: os.stat_result) -> dict[str, Any]:
     """Task, cameras and rate that an episode file tells; `problem` where it cannot be read."""
     from episodes import read_header
 
-    key = (str(file), file.stat().st_mtime_ns)
+    key = (str(file), about.st_mtime_ns)
     if key not in _headers:
         try:
             facts, cameras = read_header(file)
-            about = {name: facts.get(name) for name in ("task", "style", "randomized", "sim")}
-            _headers[key] = {**about, "cameras": cameras, "problem": None}
+            told = {name: facts.get(name) for name in ("task", "style", "randomized", "sim")}
+            _headers[key] = {**told, "cameras": cameras, "problem": None}
         except (OSError, ValueError) as error:
             _headers[key] = {"task": "", "cameras": [], "problem": str(error)[:300]}
     return _headers[key]
@@ -144,7 +158,7 @@ def run_in_short(places: Places, folder: Path) -> dict[str, Any]:
         "step": int(rows[-1]["step"]) if rows else 0,
         "steps": flags.get("num_steps"),
         "loss": next((row["val/loss"] for row in reversed(rows) if "val/loss" in row), None),
-        "changed": max((file.stat().st_mtime for file in files if file.is_file()), default=0.0),
+        "changed": max((about.st_mtime for about in present(files).values()), default=0.0),
         "report": places.link(report) if report.is_file() else None,
         "coverage": places.link(coverage) if coverage.is_file() else None,
         "disturbed": any(folder.glob("disturbances/*/disturbances.json")),
@@ -185,10 +199,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _listed(content: dict[str, Any], name: str) -> list[Any]:
+    """A list in what a file holds; empty where it is none."""
+    value = content.get(name)
+    return value if isinstance(value, list) else []
+
+
 def _newest_result(folder: Path) -> dict[str, int] | None:
     """Successes and rollouts of the newest evaluation."""
-    results = sorted(folder.glob("result_*.json"), key=lambda path: path.stat().st_mtime)
-    return _counts(_read_json(results[-1])) if results else None
+    results = present(folder.glob("result_*.json"))
+    newest = max(results, key=lambda path: results[path].st_mtime, default=None)
+    return _counts(_read_json(newest)) if newest else None
 
 
 def _counts(result: dict[str, Any]) -> dict[str, int] | None:
@@ -201,15 +222,15 @@ def _counts(result: dict[str, Any]) -> dict[str, int] | None:
 def evaluations(places: Places, folder: Path) -> list[dict[str, Any]]:
     """A run's evaluations and their videos, the newest first; also one that is being made."""
     parents = [path for path in (folder / "evaluations", folder / "arm" / "evaluations") if path.is_dir()]
-    made = [path for parent in parents for path in parent.iterdir() if path.is_dir()]
-    made.sort(key=lambda path: -path.stat().st_mtime)
-    return [_evaluation(places, path) for path in made[:MOST_EVALUATIONS]]
+    made = present(path for parent in parents for path in parent.iterdir() if path.is_dir())
+    newest = sorted(made, key=lambda path: -made[path].st_mtime)[:MOST_EVALUATIONS]
+    return [_evaluation(places, path, made[path].st_mtime) for path in newest]
 
 
 def arm_runs(places: Places, folder: Path) -> dict[str, Any] | None:
     """The episodes of a policy's runs on the arm or the twin, and their page; None without any."""
     arm = folder / "arm"
-    episodes = list(arm.glob("episode_*.hdf5"))
+    episodes = present(arm.glob("episode_*.hdf5"))
     page = arm / PAGE_OF_DATASET
     if not episodes:
         return None
@@ -217,28 +238,28 @@ def arm_runs(places: Places, folder: Path) -> dict[str, Any] | None:
         "name": places.shown(arm),
         "path": places.shown(arm),
         "episodes": len(episodes),
-        "changed": max(episode.stat().st_mtime for episode in episodes),
+        "changed": max(about.st_mtime for about in episodes.values()),
         "page": places.link(page) if page.is_file() else None,
     }
 
 
-def _evaluation(places: Places, folder: Path) -> dict[str, Any]:
+def _evaluation(places: Places, folder: Path, changed: float) -> dict[str, Any]:
     result = next(iter(sorted(folder.glob("result_*.json"))), None)
     text = result.with_suffix(".txt") if result else None
     content = _read_json(result) if result else {}
-    best = max(1, len(content.get("stages", [])))
+    best = max(1, len(_listed(content, "stages")))
     succeeded = {
-        one.get("index"): (one.get("highest_reward") or 0) >= best
-        for one in content.get("outcomes", [])
-        if isinstance(one, dict)
+        one.get("index"): (_number(one.get("highest_reward")) or 0) >= best
+        for one in _listed(content, "outcomes")
+        if isinstance(one, dict) and isinstance(one.get("index"), int)
     }
     from episodes import episode_number
 
     videos = sorted(folder.glob("rollout_*.mp4"), key=lambda path: (len(path.name), path.name))
     return {
         "name": folder.name,
-        "at": folder.stat().st_mtime,
-        "text": text.read_text(encoding="utf-8") if text and text.is_file() else "",
+        "at": changed,
+        "text": text.read_text(encoding="utf-8", errors="replace") if text and text.is_file() else "",
         "result": _counts(content),
         "on_arm": folder.parent.parent.name == "arm",
         "videos": [

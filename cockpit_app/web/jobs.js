@@ -9,6 +9,7 @@ import { ago, duration, known, number, t } from "./texts.js";
 const RUNNING = ["running", "stopping"];
 const LOSSES = /^step \d+: training loss/; // which the chart shows
 const LOSSES_EVERY = 3000; // ms
+const DOUBLE_CLICK = 1000; // ms
 
 export const isRunning = (job) => RUNNING.includes(job.state);
 export const isAtArm = (job) => job.program === "drive" || job.program.startsWith("arm_");
@@ -56,7 +57,7 @@ export class JobCard {
   constructor(job, after) {
     Object.assign(this, { job, after, start: 0, text: "" });
     const button = (act, words, kind = "quiet small") =>
-      h("button", { type: "button", class: kind, onclick: () => this.act(act) }, words);
+      h("button", { type: "button", class: kind, onclick: () => this.act(act, act === "stop" ? this.howToStop() : {}) }, words);
     this.title = h("h3", {}, isRehearsal(job) ? t("{name}, only looked", { name: job.title }) : job.title || known(`program ${job.program}`, job.shown));
     this.state = h("span", { class: "state" });
     this.bar = h("progress", { max: 1, "aria-label": t("progress") });
@@ -87,6 +88,7 @@ export class JobCard {
     this.job = job;
     const { progress, state } = job;
     this.element.dataset.state = state;
+    if (state === "stopping") this.stopping ??= Date.now();
     say(this.state, t(`state ${state}`));
     if (progress) this.bar.value = progress.total ? progress.done / progress.total : 0;
     else if (isRunning(job)) this.bar.removeAttribute("value");
@@ -144,9 +146,14 @@ export class JobCard {
     if (isAtEnd) this.output.scrollTop = this.output.scrollHeight;
   }
 
-  async act(action) {
+  // What the button says; but the second click of a double click is still meant for "stop".
+  howToStop() {
+    return { at_once: Date.now() - (this.stopping ?? Infinity) > DOUBLE_CLICK };
+  }
+
+  async act(action, more) {
     try {
-      await post(action, { job: this.job.number });
+      await post(action, { job: this.job.number, ...more });
       changed();
     } catch (error) {
       say(this.last, error.message);

@@ -217,7 +217,7 @@ class LocalHandler(BaseHTTPRequestHandler):
             self.check_sender()
             target = urllib.parse.urlsplit(self.path)
             self.query = dict(urllib.parse.parse_qsl(target.query))
-            act(target.path.strip("/"))
+            act(urllib.parse.unquote(target.path).strip("/"))
         except Refused as refused:
             self._refuse(refused.status, refused)
         except _MISTAKES as error:

@@ -89,14 +89,24 @@ def test_stop_is_ctrl_c(start, jobs):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_second_stop_ends_it_at_once(start, jobs):
+def test_what_does_not_heed_a_stop_can_be_ended_at_once(start, jobs):
     job = start(WAITS.replace("signal.default_int_handler", "signal.SIG_IGN"))
     wait(lambda: "ready" in job.output()[0])
     jobs.stop(job.number)
     time.sleep(0.5)
     assert job.state() == "stopping"
-    jobs.stop(job.number)
+    jobs.stop(job.number, at_once=True)
     assert ended(job) == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_stop_twice_is_stop(start, jobs):
+    """A double click, or two browsers: what is being saved is saved all the same."""
+    job = start(WAITS)
+    wait(lambda: "ready" in job.output()[0])
+    jobs.stop(job.number)
+    jobs.stop(job.number)
+    assert ended(job) == "stopped" and job.output()[0].endswith("saved\n")
 
 
 LEADS = """

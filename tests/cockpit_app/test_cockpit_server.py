@@ -11,6 +11,8 @@ from http import HTTPStatus
 import pytest
 
 from cockpit_app import jobs as jobs_module
+from cockpit_app.data import found
+from cockpit_app.data.episodes import takes
 from cockpit_app.data.files import byte_range
 from cockpit_app.network import keep_token
 from cockpit_app.places import Places
@@ -154,6 +156,15 @@ def test_files_are_shown_by_their_key(cockpit):
     assert view(cockpit, "runs/demo/report.html", key=cockpit.token)[0] == HTTPStatus.FORBIDDEN
 
 
+def test_files_may_have_any_name(cockpit):
+    """As the page asks: percent-encoded."""
+    folder = cockpit.places.runs / "demo" / "한 글 ü%41"
+    folder.mkdir()
+    (folder / "a b.html").write_text("seen")
+    path = urllib.parse.quote("runs/demo/한 글 ü%41/a b.html")
+    assert view(cockpit, path)[::2] == (HTTPStatus.OK, b"seen")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -229,6 +240,33 @@ def test_a_run_tells_its_losses_and_films(cockpit):
     assert evaluation["videos"] == [
         {"name": "rollout_0", "link": "runs/demo/evaluations/one/rollout_0.mp4", "success": True}
     ]
+
+
+def test_a_file_that_is_gone_or_odd_does_not_hide_the_others(tmp_path):
+    """A link to a disk that is not there; results that hold something else."""
+    places, gone = Places.of("data", "runs", tmp_path), tmp_path / "nowhere"
+    evaluation = tmp_path / "runs" / "demo" / "evaluations" / "one"
+    evaluation.mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "config.json").write_text("{}")
+    (tmp_path / "runs" / "demo" / "result_b.json").symlink_to(gone)
+    (evaluation.parent / "two").symlink_to(gone)
+    (evaluation / "result_x.json").write_text(
+        '{"stages": 5, "outcomes": [{"index": 0, "highest_reward": "x"}]}'
+    )
+    (evaluation / "result_x.txt").write_bytes(b"\xff")
+    (evaluation / "rollout_0.mp4").write_bytes(b"")
+    for name, links in {"whole": 0, "one_gone": 1, "all_gone": 2}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(2):
+            episode = tmp_path / "data" / name / f"episode_{number}.hdf5"
+            episode.symlink_to(gone) if number < links else episode.write_bytes(b"no episode")
+    found_sets = {one["name"]: one["episodes"] for one in found.datasets(places)}
+    assert found_sets == {"whole": 2, "one_gone": 1}
+    assert [take["number"] for take in takes(places, tmp_path / "data" / "one_gone")["takes"]] == [1]
+    (run,) = found.runs(places)
+    assert run["result"] is None
+    (shown,) = found.evaluations(places, tmp_path / "runs" / "demo")
+    assert shown["videos"][0]["success"] is False and shown["text"] == "\ufffd"
 
 
 @pytest.mark.parametrize("path", ["", "..", "/etc", "data/../..", "secret.txt"])
