@@ -49,7 +49,7 @@ def parse_flags(argv: Sequence[str] | None = None) -> CockpitConfig:
 def main() -> None:
     config = parse_flags()
     check_folder(config.runs_dir, "runs_dir")
-    data = config.data_dir or os.environ.get("ACT_DATA_DIR", "data")
+    data = config.data_dir or os.environ.get("ACT_DATA_DIR") or "data"
     check_folder(data, "data_dir")
     places = Places.of(data, config.runs_dir, Path.cwd())
     arm = ArmDefaults(config.robot, config.arm_port, config.cameras, config.arm_file)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from common import Workers, check_folder, check_whole, cli, command_line, hold, remove_unfinished, spread
 from constants import STYLES, Stream, get_task
-from episodes import Episode, data_dir, episode_path, missing_numbers, read_header, read_start
+from episodes import Episode, data_dir, episode_path, how_to_look, missing_numbers, read_header, read_start
 from evaluation import (
     Demonstration,
     Recorded,
@@ -296,7 +296,7 @@ def record(config: RecordConfig, task: Task) -> None:
     else:
         record_scripted(config, task, missing)
     if episode_path(folder, 0).exists():
-        print(f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {folder} --episode_idx 0")
+        print(how_to_look(folder))
 
 
 def record_scripted(config: RecordConfig, task: Task, missing: Sequence[int]) -> None:

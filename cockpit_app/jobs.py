@@ -25,6 +25,7 @@ from common import ROOT, began, command_line, is_installed, quoted
 
 TAIL = 8192  # bytes of an output in which its progress stands
 MOST_OUTPUT = 200_000  # bytes of an output that are sent at once
+LISTED = 50  # that pages show, beside older ones that still run
 KEPT = 200  # ended jobs; older ones are forgotten
 STARTING = 20.0  # s that a runner may take before it notes itself
 MOST_NOTES = 8
@@ -167,6 +168,11 @@ class Jobs:
             except (OSError, ValueError):
                 continue  # is being made, or was forgotten meanwhile
         return jobs
+
+    def listed(self) -> list[Job]:
+        """Those that pages show: the newest, and all that still run, which must be there to be stopped."""
+        jobs = self.all()
+        return jobs[:LISTED] + [job for job in jobs[LISTED:] if job.ended() is None]
 
     def get(self, number: Any) -> Job:
         """A job by its number; ValueError if there is none."""

@@ -17,7 +17,7 @@ DEPTH = 3  # folders below one of data or runs in which datasets and runs are lo
 MOST_FOLDERS = 2000  # that are looked at
 # flags that name a file or a folder; other texts are looked at where they hold a slash
 FOLDERS = {"ckpt_dir", "dataset_dir", "places_only", "stats_dir", "output_dir", "runs"}
-PATHS = FOLDERS | {"output", "page", "at", "from"}
+PATHS = FOLDERS | {"output", "page", "json", "suggest", "clicks", "at", "from"}
 READS = {"config"}  # flags that name what is only read: presets are allowed too
 
 

@@ -163,14 +163,14 @@ def _overview(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:
         "changes": list(CHANGES),
         "datasets": found.datasets(places),
         "runs": found.runs(places),
-        "jobs": [job.describe() for job in cockpit.jobs.all()[:50]],
+        "jobs": [job.describe() for job in cockpit.jobs.listed()],
         "arm": access.describe(cockpit.jobs, cockpit.arm),
         "places": {"data": places.shown(places.data), "runs": places.shown(places.runs)},
     }
 
 
 def _jobs(cockpit: Cockpit, query: dict[str, str]) -> list[dict[str, Any]]:
-    return [job.describe() for job in cockpit.jobs.all()[:50]]
+    return [job.describe() for job in cockpit.jobs.listed()]
 
 
 def _output(cockpit: Cockpit, query: dict[str, str]) -> dict[str, Any]:

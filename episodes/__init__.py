@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
             "find_episode",
             "find_episodes",
             "gathered_notes",
+            "how_to_look",
             "is_episode_name",
             "list_episodes",
             "missing_numbers",

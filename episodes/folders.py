@@ -18,7 +18,13 @@ OTHER_SUFFIXES = (".h5", ".hdf", ".he5", ".hdf5")  # upper or lower case; of oth
 
 def data_dir(task_name: str) -> Path:
     """Where a task's episodes live unless `--dataset_dir` is given: `$ACT_DATA_DIR` or `./data`."""
-    return Path(os.environ.get("ACT_DATA_DIR", "data")) / task_name
+    return Path(os.environ.get("ACT_DATA_DIR") or "data") / task_name
+
+
+def how_to_look(folder: str | Path) -> str:
+    """What to type to look at an episode of a folder that was filled just now."""
+    words = quoted("visualize_episodes.py", "--dataset_dir", folder, "--episode_idx", 0)
+    return f"look at one: {command_line(words)}"
 
 
 def episode_path(dataset_dir: str | Path, i: int, mirror: bool = False) -> Path:

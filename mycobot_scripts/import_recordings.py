@@ -20,9 +20,18 @@ if __name__ == "__main__":
 import numpy as np
 from tqdm import tqdm
 
-from common import cli, command_line, hold
+from common import cli, hold
 from constants import MYCOBOT, TASKS
-from episodes import Episode, EpisodeError, Images, JpegFrames, data_dir, episode_path, list_episodes
+from episodes import (
+    Episode,
+    EpisodeError,
+    Images,
+    JpegFrames,
+    data_dir,
+    episode_path,
+    how_to_look,
+    list_episodes,
+)
 from mycobot_scripts.demos import own_note, own_task
 from mycobot_scripts.kinematics import JOINTS
 from tasks import Task
@@ -112,6 +121,10 @@ def import_all(config: ImportConfig, task: Task) -> None:
     """Check every file, then convert them, in the order of their numbers."""
     sources = list_episodes(config.source_dir)
     folder = Path(config.dataset_dir or data_dir(task.name))
+    if folder.resolve() == Path(config.source_dir).resolve():
+        raise ValueError(
+            f"--dataset_dir is {folder}, the folder of the recordings; give another, which is new"
+        )
     targets = [episode_path(folder, i) for i in range(len(sources))]
     existing = [path for path in targets if path.exists()]
     if existing and not config.overwrite:
@@ -122,7 +135,7 @@ def import_all(config: ImportConfig, task: Task) -> None:
         recorded = Episode.load(source, cameras=task.cameras, in_memory=False)
         convert(recorded, task, config.fps, config.rgb).save(target, config.overwrite)
     print(f"{len(sources)} recordings of {config.source_dir} are episodes in {folder}, in the same order")
-    print(f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {folder} --episode_idx 0")
+    print(how_to_look(folder))
     if not config.rgb:
         print("if red is blue there: the same command with --rgb --overwrite")
 

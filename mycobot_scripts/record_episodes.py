@@ -26,8 +26,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import check_folder, check_whole, cli, command_line, hold
-from episodes import data_dir, missing_numbers
+from common import check_folder, check_whole, cli, command_line, hold, quoted
+from episodes import data_dir, how_to_look, missing_numbers
 from mycobot_scripts.demos import (
     FOLDER,
     SECONDS,
@@ -128,12 +128,13 @@ def recover_all(folder: Path) -> None:
             is_cut_off = True
             print(f"{result.path}: {result.steps} steps{torn}; whether it succeeded is not known")
     if is_cut_off:
+        look = quoted("visualize_episodes.py", "--dataset_dir", folder / FOLDER)
+        merge = quoted(
+            "edit_episodes.py", "merge", "--dataset_dir", folder, folder / FOLDER, "--output_dir", "NEW"
+        )
         print(
             "what was cut off does not count as a demonstration, and is not trained on. Look at it: "
-            f"{command_line('visualize_episodes.py')} --dataset_dir {folder / FOLDER}\n"
-            "To put what is good among the others: "
-            f"{command_line('edit_episodes.py merge')} --dataset_dir {folder} {folder / FOLDER} "
-            "--output_dir NEW"
+            f"{command_line(look)}\nTo put what is good among the others: {command_line(merge)}"
         )
     if problems:
         raise ValueError("; ".join(problems))
@@ -198,10 +199,7 @@ def record(setup: Setup, config: RecordArmConfig, task: Task) -> None:
     if present + done < config.num_episodes:
         print("the same command goes on from there")
     if present + done:
-        print(
-            f"look at one: {command_line('visualize_episodes.py')} --dataset_dir {config.dataset_dir} "
-            "--episode_idx 0"
-        )
+        print(how_to_look(config.dataset_dir))
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[RecordArmConfig, Setup]:

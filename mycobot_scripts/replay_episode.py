@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from common import BLUE, ORANGE, cli, joint_lines_plot
+from common import BLUE, ORANGE, check_folder, cli, joint_lines_plot
 from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, EpisodeError, episode_path
 from evaluation import Steps, follow, rollout
@@ -168,6 +168,9 @@ def _followed(steps: Steps) -> list[JointTracking]:
 def run(setup: Setup, config: ReplayArmConfig) -> None:
     """Replay, report, plot."""
     path, episode, task = load(config, setup.config.robot)
+    plot = Path(config.output_dir or path.parent) / f"{path.stem}_replay.png"
+    check_folder(plot.parent, "output_dir")
+    plot.parent.mkdir(parents=True, exist_ok=True)  # an error here is one before the arm moves
     with open_person(setup, "replay_episode", task.name) as keys, open_session(setup, task, keys) as session:
         print(f"{path}: {len(episode)} steps at {episode.fps} a second (q: stop)", flush=True)
         steps = replay(session, episode)
@@ -175,8 +178,7 @@ def run(setup: Setup, config: ReplayArmConfig) -> None:
     print(report(episode, steps))
     if twin and episode.env_state is None:
         print("the file does not say where the props started; the twin drew a place")
-    plot = Path(config.output_dir or path.parent) / f"{path.stem}_replay.png"
-    plot.parent.mkdir(parents=True, exist_ok=True)
+    print(verdict(episode, steps, twin))
     title = f"{path.stem} replayed"
     lines = {
         "state, this time": (steps.rows("qpos"), {"color": BLUE}),
@@ -185,7 +187,6 @@ def run(setup: Setup, config: ReplayArmConfig) -> None:
     }
     joint_lines_plot(plot, lines, task.entries, episode.fps, title)
     print(f"plot {plot}")
-    print(verdict(episode, steps, twin))
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> tuple[ReplayArmConfig, Setup]:

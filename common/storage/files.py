@@ -159,11 +159,21 @@ def check_file(path: str | Path, flag: str, kind: str) -> None:
     path = Path(path)
     if path.suffix.lower() in PRECIOUS - {kind}:
         raise ValueError(f"--{flag} is {path}, a name of recordings or policies; it should end in {kind}")
+    if path.is_file() and kind == ".json" and path.suffix.lower() != kind and not _is_json(path):
+        raise ValueError(f"--{flag} is {path}, which is there already and no JSON; give another name")
     if path.is_file() and kind != ".json" and not path.suffix.lower().startswith(kind[:4]):
         raise ValueError(f"--{flag} is {path}, which is there already and no {kind} file; give another name")
     if path.is_dir():
         raise ValueError(f"--{flag} is {path}, which is a folder; give a file, e.g. {path / f'new{kind}'}")
     check_folder(path.absolute().parent, flag)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def file_identity(path: str | Path) -> tuple[int, int]:

@@ -63,6 +63,7 @@ class Calibration:
         self._servo, self._operator, self.arm = servo, operator, arm
         self._sources = arm.cameras if sources is None else sources
         self._pictures: dict[str, np.ndarray] = {}  # of the cameras, at the start pose
+        self._touches: list[np.ndarray] = []  # (6,) rad, where the tip touched the table
 
     def text(self) -> str:
         """What the file will hold."""
@@ -111,25 +112,33 @@ class Calibration:
             f"the tip is {1000 * tip.length:.0f} mm ahead of the flange, give or take "
             f"{1000 * tip.uncertainty:.0f}; the touches miss one point by {1000 * tip.residual:.1f} mm"
         )
-        if tip.is_good or self._operator.keys.ask(
-            "that is not sure; take it all the same? [y/n]", {"y": True, "n": False}
-        ):
+        if tip.is_good or self._is_wanted():
             self.arm = replace(self.arm, tool_length_m=round(tip.length, 4))
+            if self._touches:
+                self._measure_table()
 
     def table(self) -> None:
         """Measure the table's height, by touching it at some places."""
         poses = self._guided(TABLE, PLACES)
-        if not poses:
-            return
-        height, spread = table_height([pose[:JOINTS] for pose in poses], self.arm.tool_length_m)
+        if poses:
+            self._touches = [pose[:JOINTS] for pose in poses]
+            self._measure_table()
+
+    def _measure_table(self) -> None:
+        """The table's height where it was touched, with the tip as it is known now."""
+        height, spread = table_height(self._touches, self.arm.tool_length_m)
         apart = f"the touches are {1000 * spread:.0f} mm apart in height"
         print(f"the table is {1000 * height:.0f} mm above the arm's foot; {apart}")
         if spread > LEVEL:
             print(
                 f"that is more than {1000 * LEVEL:.0f} mm: measure the tip first, and hold it straight down"
             )
-        if abs(height) < 0.5:
+        if spread <= LEVEL or self._is_wanted():
             self.arm = replace(self.arm, table_height_m=round(height, 4))
+
+    def _is_wanted(self) -> bool:
+        question = "that is not sure; take it all the same? [y/n]"
+        return self._operator.keys.ask(question, {"y": True, "n": False})
 
     def pictures(self) -> None:
         """Take a picture by each camera: at the start pose, what later pictures are compared with."""
@@ -177,11 +186,14 @@ def calibrate(servo: Servo, operator: Operator, setup: Setup, sources: dict[str,
     while True:
         print(f"\n{work.text()}")
         choice = operator.keys.ask(MENU, {key: key for key in (*steps, "s", "q")})
-        if choice == "s":
-            readers = "scripts that run in this folder" if is_real else "with --arm_file, scripts"
-            print(f"saved {work.save(path)}; {readers} take it")
-            return
         if choice == "q":
             print("nothing was saved")
             return
-        steps[choice]()
+        try:
+            if choice == "s":
+                readers = "scripts that run in this folder" if is_real else "with --arm_file, scripts"
+                print(f"saved {work.save(path)}; {readers} take it")
+                return
+            steps[choice]()
+        except (ValueError, OSError) as error:  # what was measured before is not lost
+            print(f"not taken: {error}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, to_degrees
 from mycobot_scripts.robot import COMMON, TO_GUIDE, Jog, MyCobotRobot, Operator, legend
+from mycobot_scripts.safety import SafetyStop
 from mycobot_scripts.wire import Servo, clock
 from tasks import StylePlan, Task, TimeStep
 from teleop import Device, Input, explain
@@ -56,7 +57,10 @@ class Jogging:
         return {**JOGGING, **self.device.commands}
 
     def begin(self, target: np.ndarray, robot: MyCobotRobot) -> TimeStep:
-        """Begin at the last command (7,) as soon as the person moves; returns what is seen then."""
+        """Begin at the last command (7,) as soon as the person moves; returns what is seen then.
+
+        The step is `last()` if the robot was stopped meanwhile.
+        """
         self.wish = self._first = None
         self.jog.begin(target)
         print(explain(self.device, self.commands))
@@ -65,6 +69,10 @@ class Jogging:
         held = None if "clutch" in earlier.commands else earlier.hand  # from before: it begins nothing
         while not (self.wish or self._first):
             clock.sleep(1 / self.fps)
+            try:
+                robot.check_wish()
+            except SafetyStop as error:
+                return robot.stop(error)
             pressed = self._read()
             is_new = pressed.hand is None or held is None or pressed.hand.grip != held.grip
             self._first = pressed if pressed.moves and is_new else None

@@ -267,8 +267,9 @@ class Recorder:
             step = session.robot.reset(start=self._start)
             if jogging is not None and not step.last():
                 session.operator.listens = False  # from here on the device reads the keys
-                session.operator.show(doing="jog", jog=jogging.jog, keys=keys_for(jogging.commands))
+                session.operator.show(doing="idle", jog=jogging.jog, keys=keys_for(jogging.commands))
                 step = jogging.begin(session.servo.latest.target, session.robot)
+                session.operator.show(doing="jog")
             rollout(session.robot, step, act, self._length, recording)
         stopped = session.robot.stopped
         session.operator.show(doing="idle", jog=None, keys=())

@@ -249,8 +249,8 @@ class MyCobotRobot:
             self.timing.missed += missed
         self._stop_event.wait(clock.real(max(0.0, self._deadline - clock.now())))
 
-    def check(self) -> None:
-        """SafetyStop, RuntimeError or OSError if the run must not go on."""
+    def check_wish(self) -> None:
+        """SafetyStop if somebody wants the arm to stop, or its line has failed."""
         reason = self._operator.asked_to_stop()
         if reason:
             raise SafetyStop(reason)
@@ -258,6 +258,10 @@ class MyCobotRobot:
             raise SafetyStop(self._stop_reason)
         if self.servo.error is not None:
             raise SafetyStop(f"the line to the arm has failed: {self.servo.error}")
+
+    def check(self) -> None:
+        """SafetyStop, RuntimeError or OSError if the run must not go on."""
+        self.check_wish()
         now, state = clock.now(), self.servo.latest
         self._path.append((state.time, state.qpos[:JOINTS]))
         self.guard.check_state(state.time, state.qpos, now, follows=not self.servo.released)

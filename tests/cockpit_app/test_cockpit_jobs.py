@@ -10,6 +10,7 @@ import time
 import pytest
 from repository import ROOT
 
+from cockpit_app import jobs as jobs_module
 from cockpit_app.jobs import Jobs, plain, read_progress
 from cockpit_app.runner import STARTED
 
@@ -97,6 +98,18 @@ def test_what_does_not_heed_a_stop_can_be_ended_at_once(start, jobs):
     assert job.state() == "stopping"
     jobs.stop(job.number, at_once=True)
     assert ended(job) == "stopped"
+
+
+def test_what_runs_is_listed_however_many_came_later(start, jobs, monkeypatch):
+    monkeypatch.setattr(jobs_module, "LISTED", 2)
+    runs = start(WAITS)
+    wait(lambda: "ready" in runs.output()[0])
+    for _ in range(3):
+        ended(start("pass"))
+    assert [job.number for job in jobs.listed()] == ["4", "3", runs.number]
+    jobs.stop(runs.number)
+    ended(runs)
+    assert [job.number for job in jobs.listed()] == ["4", "3"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -67,6 +67,8 @@ def test_presets_are_read_only(places):
     ("flag", "word"),
     [
         ("ckpt_dir", "here"),
+        ("json", "mycobot320.json"),
+        ("clicks", "clicks.json"),
         ("backbone_weights", "/etc/passwd"),
         ("x", "../a"),
         ("x", "..\\a"),

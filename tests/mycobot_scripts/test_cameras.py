@@ -391,6 +391,7 @@ def test_exposure_focus_and_white_balance_are_locked(backend, manual):
 def test_what_a_driver_does_not_lock_is_told():
     capture = Capture(refuses=(cv2.CAP_PROP_AUTOFOCUS, cv2.CAP_PROP_EXPOSURE))
     assert lock(capture) == {"exposure": False, "focus": False, "white balance": True}
+    assert capture.settings[cv2.CAP_PROP_AUTO_EXPOSURE] == 3, "automatic, not frozen at any value"
 
 
 def test_a_device_is_locked_after_it_has_adjusted_itself(monkeypatch):

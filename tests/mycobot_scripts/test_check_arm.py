@@ -445,6 +445,42 @@ def test_tip_and_table_are_measured_and_kept(tmp_path, monkeypatch):
     assert ArmFile.load(DEFAULT_PATH) == work.arm and work.arm.is_calibrated
 
 
+def test_the_table_s_height_follows_a_tip_that_is_measured_later():
+    person, height = Person("y"), -0.008
+    with make_rig(person) as rig:
+        work = Calibration(rig.session.servo, rig.session.operator, ArmFile())
+        places = [np.array([x, y, height]) for x, y in ((-0.26, -0.05), (-0.24, 0.0), (-0.25, -0.1))]
+        poses = [touching(place, 0.165, [(0, 0, 0)])[0] for place in places]
+        person.press = guided(rig, poses, [])
+        work.table()
+        assert work.arm.table_height_m == pytest.approx(height + 0.165 - ArmFile().tool_length_m, abs=0.003)
+        turns = [(0, 0, 0), (25, 0, 0), (-25, 0, 0), (0, 15, 0), (-35, 0, 0)]
+        person.answers, person.press = ["y"], guided(rig, touching(POINT, 0.165, turns), [])
+        work.tip()
+        assert work.arm.table_height_m == pytest.approx(height, abs=0.005)
+
+
+def test_touches_of_two_heights_are_taken_only_if_the_person_says_so():
+    person = Person("y", "n")
+    with make_rig(person) as rig:
+        work = Calibration(rig.session.servo, rig.session.operator, ArmFile())
+        places = [np.array([-0.25, y, z]) for y, z in ((-0.05, 0.0), (0.0, 0.02), (-0.1, 0.0))]
+        poses = [touching(place, work.arm.tool_length_m, [(0, 0, 0)])[0] for place in places]
+        person.press = guided(rig, poses, [])
+        work.table()
+        assert work.arm.table_height_m == 0 and "not sure" in person.questions[-1]
+
+
+def test_what_cannot_be_taken_does_not_end_the_calibration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    person = Person("h", "s")
+    with make_rig(person) as rig:
+        monkeypatch.setattr(Calibration, "home", lambda self: replace(self.arm, home_degrees=(169.0,) * 6))
+        check_arm.calibrate(rig.session.servo, rig.session.operator, rig.session.setup, {"top": "1"})
+    said = capsys.readouterr().out
+    assert "not taken: home_degrees is" in said and "saved mycobot320.json" in said
+
+
 def test_the_menu_saves_only_when_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     person = Person("g", "l", "q")

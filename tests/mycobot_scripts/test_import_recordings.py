@@ -89,6 +89,14 @@ def test_other_files_are_refused_before_anything_is_written(tmp_path, changes, s
     assert "episode_1.hdf5" in str(error.value) and not (tmp_path / "data").exists()
 
 
+def test_the_folder_of_the_recordings_gets_no_episodes(tmp_path):
+    fork_file(tmp_path / "episode_1.hdf5")
+    config = import_recordings.ImportConfig(str(tmp_path), dataset_dir=str(tmp_path / "x" / ".."))
+    with pytest.raises(ValueError, match="the folder of the recordings; give another"):
+        import_recordings.import_all(config, TASK)
+    assert [path.name for path in tmp_path.iterdir()] == ["episode_1.hdf5"]
+
+
 def test_a_missing_camera_is_named(tmp_path):
     fork_file(tmp_path / "episode_0.hdf5")
     with h5py.File(tmp_path / "episode_0.hdf5", "a") as root:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mycobot_scripts.demos import Recorder
 from mycobot_scripts.demos.demonstrate import Jogging
 from mycobot_scripts.kinematics import forward, tool_point
 from mycobot_scripts.robot import Jog, Keys, open_session
+from mycobot_scripts.safety import SafetyStop
 from mycobot_scripts.stand_in.leader import Motion, StandInLeader
 from mycobot_scripts.stand_in.wires import PtyWire, TcpWire
 from teleop import so101
@@ -109,6 +111,9 @@ class Looks:
     def look(self):
         self.looked = True
 
+    def check_wish(self):
+        pass
+
 
 PRESSED = frozenset({"clutch"})
 
@@ -131,6 +136,14 @@ def test_an_episode_begins_as_the_person_takes_hold(inputs, grip):
     np.testing.assert_allclose(target, HOME, atol=1e-3)
     assert jogging.commands["clutch"] == "take hold, let go"
     assert device.read(0.0).hand.grip == grip
+
+
+def test_whoever_is_waited_for_can_still_be_stopped():
+    """By Ctrl-C, STOP, or a line that fails."""
+    robot, held = Looks(), []
+    robot.check_wish, robot.stop = Mock(side_effect=[None, SafetyStop("STOP was pressed")]), held.append
+    Jogging(Hands(*[Input()] * 9), Jog(), fps=200.0, length=10).begin(HOME, robot)
+    assert str(held[0]) == "STOP was pressed" and not robot.looked
 
 
 # --- the stand-in

@@ -89,6 +89,14 @@ def test_what_cannot_be_replayed(tmp_path, changes, robot, said):
         load(ReplayArmConfig(dataset_dir=str(tmp_path)), robot)
 
 
+def test_where_the_plot_goes_is_known_before_the_arm_moves(tmp_path, monkeypatch):
+    make_episode(task="sim_mycobot320_move_cube_scripted", sim=True).save(tmp_path / "episode_0.hdf5")
+    monkeypatch.setattr(replay_episode, "open_person", lambda *_: pytest.fail("the arm is opened"))
+    flags = ("--robot", "twin", "--dataset_dir", str(tmp_path), "--output_dir")
+    with pytest.raises(NotADirectoryError, match="is a file, not a folder"):
+        replay_episode.main([*flags, str(tmp_path / "episode_0.hdf5")])
+
+
 def test_folder_or_file():
     with pytest.raises(ValueError, match="give one of --dataset_dir and --dataset_path"):
         load(ReplayArmConfig(), "twin")

@@ -103,16 +103,18 @@ class CaptureDevice:
 def lock(capture: Any) -> dict[str, bool]:
     """Lock a cv2.VideoCapture's exposure, focus and white balance as they are; returns which it could.
 
-    V4L2 calls manual exposure 1, the other drivers 0.25.
+    V4L2 calls manual exposure 1 and automatic exposure 3, the other drivers 0.25 and 0.75.
     """
     exposure, balance = capture.get(cv2.CAP_PROP_EXPOSURE), capture.get(cv2.CAP_PROP_WB_TEMPERATURE)
-    manual = 1 if capture.getBackendName() == "V4L2" else 0.25
+    manual, automatic = (1, 3) if capture.getBackendName() == "V4L2" else (0.25, 0.75)
     done = {
         "exposure": capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, manual)
         and capture.set(cv2.CAP_PROP_EXPOSURE, exposure),
         "focus": capture.set(cv2.CAP_PROP_AUTOFOCUS, 0),
         "white balance": capture.set(cv2.CAP_PROP_AUTO_WB, 0),
     }
+    if not done["exposure"]:  # not manual at a value that nobody chose
+        capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, automatic)
     if done["white balance"] and balance > 0:
         capture.set(cv2.CAP_PROP_WB_TEMPERATURE, balance)
     return done
