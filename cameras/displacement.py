@@ -78,6 +78,14 @@ class Displacement:
         ends = moved(self.matrix, middle + np.array([[0.5, 0], [0, 0.5], [-0.5, 0], [0, -0.5]]))
         return np.column_stack([ends[0] - ends[2], ends[1] - ends[3]])
 
+    @property
+    def seen(self) -> float:
+        """Share of what the reference shows that is in the present picture, too."""
+        height, width = self.size
+        pixels = np.stack(np.meshgrid(np.linspace(0, width - 1, 40), np.linspace(0, height - 1, 30)), -1)
+        x, y = moved(self.matrix, pixels.reshape(-1, 2)).T
+        return float(((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).mean())
+
     def undone(self, picture: np.ndarray) -> np.ndarray:
         """A present picture (H, W, 3) as it would be from the old place; its edges are repeated outwards."""
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -12,6 +12,7 @@ from common import cli
 
 WORTH_TELLING = 0.5  # of a limit: less is not worth pushing the camera for
 MOST_UNDONE = 0.15  # of the picture's width: a shift beyond it cannot be undone by warping
+LEAST_SEEN = 0.75  # of the reference; what is not seen is filled by repeated edges
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Placement:
     def can_be_undone(self) -> bool:
         """Whether warping the picture shows the same again."""
         there = self.displacement
-        return there.is_believed and there.distance <= MOST_UNDONE * there.size[1]
+        if not there.is_believed or there.distance > MOST_UNDONE * there.size[1]:
+            return False
+        return there.seen >= LEAST_SEEN
 
     @property
     def text(self) -> str:

@@ -90,6 +90,14 @@ def test_the_numbers_are_those_of_the_matrix(move):
     assert there.zoom == pytest.approx(move.get("zoom", 1.0))
 
 
+def test_how_much_of_the_reference_is_still_seen():
+    size = (300, 400)
+    assert Displacement(similarity(size), size).seen == 1
+    assert Displacement(similarity(size, shift=(100.0, 0.0)), size).seen == pytest.approx(0.75, abs=0.03)
+    assert Displacement(similarity(size, zoom=1.25), size).seen == pytest.approx(0.64, abs=0.03)
+    assert Displacement(similarity(size, zoom=0.8), size).seen == 1
+
+
 def test_a_displacement_can_be_undone():
     scene = make_scene()
     move = {"shift": (8.0, -5.0), "degrees": 2.0, "zoom": 1.02}

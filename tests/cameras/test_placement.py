@@ -62,6 +62,8 @@ def test_what_cannot_be_compared():
     elsewhere = placed(doubt=NO_MATCH)
     assert elsewhere.is_moved and not elsewhere.can_be_undone and "looks elsewhere" in elsewhere.line
     assert placed(shift=(200.0, 0.0)).can_be_undone is False
+    assert placed(zoom=1.3).can_be_undone is False, "only 59 % of the reference is seen"
+    assert placed(zoom=0.7).can_be_undone and placed(zoom=1.1, degrees=4.0).can_be_undone
 
 
 def test_a_camera_is_compared_with_its_reference():

@@ -1,5 +1,6 @@
 """Files are whole or not there; a full disk is told with the file's name, whatever library was writing."""
 
+import contextlib
 import errno
 import json
 import os
@@ -177,3 +178,14 @@ def test_folders_are_half_changed_only_while_files_take_their_places(tmp_path):
                 list_episodes(folder)
         with pytest.raises(FileNotFoundError):
             list_episodes(tmp_path / "part_1")  # none of its files
+
+
+@pytest.mark.parametrize(
+    ("content", "is_replaced"), [(b'{"a": 1}', True), (b"import sys", False), (b"\xff", False)]
+)
+def test_a_result_for_scripts_replaces_json_alone(tmp_path, content, is_replaced):
+    there = tmp_path / "result.txt"
+    there.write_bytes(content)
+    with contextlib.nullcontext() if is_replaced else pytest.raises(ValueError, match="already and no JSON"):
+        files.check_file(there, "json", ".json")
+    files.check_file(tmp_path / "new", "json", ".json")
