@@ -2,12 +2,14 @@
 
     episode_3.recording/header.json   facts of the episode; written before the first step
     episode_3.recording/steps.bin     one record a step, appended: mark, length, CRC-32, contents
+    episode_3.recording/verdict.json  {"success": true, false or null}, once a person has kept the episode
 
 The journal ends before the first record that is torn or damaged.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -19,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from common import began
+from common import began, complete_file
 from episodes import encode_jpeg, episode_path
 from evaluation import Step
 
-HEADER, STEPS = "header.json", "steps.bin"
+HEADER, STEPS, VERDICT = "header.json", "steps.bin", "verdict.json"
 _ENDING = ".recording"
 _MARK = b"STEP"
 _HEAD = struct.Struct("<4sII")  # mark, bytes of the contents, their CRC-32
@@ -95,6 +97,23 @@ def read_header(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} is no recording, or was cut off before its first step ({error})"
         ) from None
+
+
+def note_verdict(folder: Path, success: bool | None) -> None:
+    """Keep that the episode is to be kept, in case it cannot be written now; on a full disk, if there is room
+    for so little.
+    """
+    with contextlib.suppress(OSError), complete_file(folder / VERDICT) as part:
+        part.write_text(json.dumps({"success": success}), encoding="utf-8")
+
+
+def read_verdict(folder: Path) -> tuple[bool, bool | None]:
+    """Whether the episode is to be kept, and whether it succeeded."""
+    try:
+        success = json.loads((folder / VERDICT).read_text(encoding="utf-8"))["success"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False, None
+    return True, success if isinstance(success, bool) else None
 
 
 def read_steps(path: Path, cameras: Sequence[str]) -> tuple[list[Step], int]:

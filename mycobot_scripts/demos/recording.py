@@ -26,6 +26,7 @@ from mycobot_scripts.demos.journal import (
     free_episode,
     journal_path,
     list_journals,
+    note_verdict,
     plain,
     record,
     sync_folder,
@@ -110,6 +111,7 @@ class Recording:
         """Write the episode file and remove the journal; returns the file's path."""
         self._stop()
         self._check()
+        note_verdict(self.folder, success)
         path = make_episode(self.folder, self.path, KEPT, success).path
         self._held.close()
         return path

@@ -18,10 +18,12 @@ from episodes import Episode, JpegFrames
 from mycobot_scripts.demos.journal import (
     HEADER,
     STEPS,
+    VERDICT,
     is_running,
     list_journals,
     read_header,
     read_steps,
+    read_verdict,
     steps_behind,
     sync_folder,
 )
@@ -71,6 +73,9 @@ def _recover(folder: Path) -> Recovered:
         return make_episode(folder, target, KEPT)
     if (folder / CUT_OFF).exists():
         return make_episode(folder, target.parent / FOLDER / target.name, CUT_OFF)
+    is_kept, success = read_verdict(folder)
+    if is_kept:
+        return make_episode(folder, target, KEPT, success)
     steps = folder / STEPS
     is_empty = not read_steps(steps, ())[0]
     foreign = [path.name for path in folder.iterdir() if not _is_ours(path)]
@@ -97,7 +102,7 @@ def _set_aside(folder: Path, place: Path) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in (HEADER, STEPS) or path.suffix == ".part"
+    return path.name in (HEADER, STEPS, VERDICT) or path.suffix == ".part"
 
 
 def make_episode(folder: Path, target: Path, name: str, success: bool | None = None) -> Recovered:

@@ -11,6 +11,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -198,6 +199,18 @@ def test_what_cannot_be_read_is_left_alone(tmp_path):
         with pytest.raises(ValueError, match=r"recording is no recording, or was cut off"):
             recover(folder)
     assert (journal / "steps.bin").stat().st_size and (tmp_path / "other.recording" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("success", [True, False, None])
+def test_what_was_kept_on_a_full_disk_is_kept_when_there_is_room_again(tmp_path, monkeypatch, success):
+    made = record(tmp_path / "episode_0.hdf5")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(Episode, "save", Mock(side_effect=OSError("the disk is full")))
+        made.finish(success)
+    made.abandon()
+    recovered = recover(made.folder)
+    assert recovered.is_kept and recovered.path == tmp_path / "episode_0.hdf5"
+    assert Episode.load(recovered.path).success is success
 
 
 class Killed(BaseException):
