@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from actors import is_onnx
 from common import check_file, cli
 
 
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from policy import load_policy
 
     checkpoint = Path(config.ckpt)
+    if is_onnx(checkpoint):
+        raise ValueError(f"--ckpt is {checkpoint}, which is exported already; give the checkpoint of a run")
     policy = load_policy(checkpoint, cameras=config.camera_names)
     references = checkpoint_references(checkpoint)
     plain = {name: references[name].plain() for name in policy.interface.cameras if name in references}

@@ -127,7 +127,8 @@ def check(flags: CheckFlags) -> None:
         count = (
             f"{sum(len(problems[path]) for path in wrong)} problems in {len(wrong)} of {len(paths)} episodes"
         )
-        raise EpisodeError(f"{count}; {_advice(flags.dataset_dir, damaged, len(wrong) - len(damaged))}")
+        advice = _advice(flags.dataset_dir, damaged, len(wrong) - len(damaged), len(paths))
+        raise EpisodeError(f"{count}; {advice}")
     if flags.json != "-":
         across = f"{len(found)} finding{'s' * (len(found) > 1)} across them"
         print(f"nothing is wrong with the files; {across}" if found else "nothing is wrong")
@@ -182,10 +183,12 @@ def _write_json(
         part.write_text(f"{text}\n", encoding="utf-8")
 
 
-def _advice(folder: str, damaged: Sequence[str], closed: int) -> str:
+def _advice(folder: str, damaged: Sequence[str], closed: int, total: int) -> str:
     """What to do about damaged episodes, by number or name, and those that could not be opened."""
     if not damaged:
         return "files that could not be opened may be sound: do as each line says, and check again"
+    if len(damaged) == total:
+        return "none is left that could be trained on; do as each line says, or record anew"
     words = f"edit_episodes.py delete --dataset_dir {quoted(folder)} --output_dir NEW --episodes"
     others = f" ({closed} that could not be opened may be sound, and are not among them)" if closed else ""
     return f"to leave these out{others}: {command_line(words)} {' '.join(damaged)}"
@@ -198,7 +201,7 @@ class StatsFlags(FolderFlags):
 
 def show_stats(flags: StatsFlags) -> None:
     """Show mean, deviation and range of each entry of state and action; training normalises by them."""
-    from episodes import FILE_NAME, Stats, dataset_stats  # imports torch, which takes seconds
+    from episodes import FILE_NAME, Stats, dataset_stats, is_kept  # imports torch, which takes seconds
 
     paths = list_episodes(flags.dataset_dir)
     if flags.dry_run:
@@ -212,8 +215,9 @@ def show_stats(flags: StatsFlags) -> None:
         columns = (getattr(stats, f"{what}_{of}") for of in ("mean", "std", "min", "max"))
         for entry, *row in zip(own, *columns, strict=True):
             print(f"{f'{what} {entry.name}':32}" + "".join(f"{value:10.4f}" for value in row))
-    kept = "not kept" if flags.dry_run else f"kept in {Path(flags.dataset_dir) / FILE_NAME}"
-    print(f"over {len(paths)} episodes; {kept}")
+    place = Path(flags.dataset_dir) / FILE_NAME
+    kept = "not kept" if flags.dry_run else f"{place} cannot be written: they are computed anew each time"
+    print(f"over {len(paths)} episodes; {f'kept in {place}' if is_kept(paths) else kept}")
 
 
 @dataclass(frozen=True)

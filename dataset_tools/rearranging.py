@@ -144,7 +144,10 @@ def merge(flags: MergeFlags) -> Plan:
     the first.
     """
     numbers: dict[tuple[Path, str], int] = {}  # by folder and the original's name
-    writes = []
+    writes, places = [], [Path(folder).resolve() for folder in flags.dataset_dir]
+    for folder, place in zip(flags.dataset_dir, places, strict=True):
+        if places.count(place) > 1:
+            raise ValueError(f"--dataset_dir names {folder} twice, in other words; give each folder once")
     for folder in map(Path, flags.dataset_dir):
         paths = list_episodes(folder)
         for path in sorted(paths, key=lambda path: path.name.startswith(MIRROR)):  # originals first

@@ -58,7 +58,7 @@ __getattr__, __dir__, __all__ = open_door(
             "starts_in_one_look",
         ),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
-        "stats": ("FILE_NAME", "Stats", "dataset_stats"),
+        "stats": ("FILE_NAME", "Stats", "dataset_stats", "is_kept"),
         "views": ("Box", "View", "ViewConfig", "black_outside", "check_box", "contrast_table"),
     },
 )

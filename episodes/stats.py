@@ -123,10 +123,18 @@ def dataset_stats(datasets: Sequence[Sequence[Path]], loaded: Mapping[Path, Epis
     return Stats.of_moments(**pooled)
 
 
+def is_kept(paths: Sequence[Path]) -> bool:
+    """Whether the statistics of a folder's files are in its `dataset_stats.json`."""
+    return _kept_moments(paths[0].parent / FILE_NAME, _identity(paths), paths[0]) is not None
+
+
+def _identity(paths: Sequence[Path]) -> dict[str, Any]:
+    return {"format_version": FORMAT_VERSION, "files": {p.name: list(file_identity(p)) for p in paths}}
+
+
 def _folder_moments(paths: Sequence[Path], loaded: Mapping[Path, Episode]) -> dict[str, Moments]:
     """Moments of qpos and action, from the folder's file if it belongs to these episodes."""
-    cache = paths[0].parent / FILE_NAME
-    identity = {"format_version": FORMAT_VERSION, "files": {p.name: list(file_identity(p)) for p in paths}}
+    cache, identity = paths[0].parent / FILE_NAME, _identity(paths)
     kept = _kept_moments(cache, identity, paths[0])
     if kept is not None:
         return kept

@@ -39,8 +39,8 @@ def picture_form(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> str:
 
 def why_left_out(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> str:
     """Why pictures in a form of `picture_form` are not brought in; "" if they are."""
-    is_single = len(shape) == 3 or 1 in (shape[1], shape[-1])
-    if len(shape) > 2 and is_single and (is_depth(name) or dtype.kind == "f" or dtype.itemsize > 1):
+    is_single = len(shape) == 3 or (len(shape) > 3 and 1 in (shape[1], shape[-1]))
+    if is_single and (is_depth(name) or dtype.kind == "f" or dtype.itemsize > 1):
         return "taken for depth, which no policy here looks at"
     if is_depth(name):
         return "its name says depth, which no policy here looks at"

@@ -34,13 +34,15 @@ def frame_times(path: Path, start: float, end: float | None, step: float) -> np.
         path: the video.
         start: s; frames before it are not meant.
         end: s; frames from there on are not meant; None: all are.
-        step: s between two frames, about: a quarter of it is no difference.
+        step: s between two frames, about, where the video does not say: a quarter of it is no difference.
     """
     av, _ = import_packages()
-    slack, times = step / 4, []
+    times = []
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
+            step = float(1 / stream.average_rate) if stream.average_rate else step
+            slack = step / 4
             if start > slack:
                 file.seek(int((start - slack) / stream.time_base), stream=stream)
             for packet in file.demux(stream):

@@ -15,7 +15,16 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from common import Workers, command_line, complete_file, quoted, remove_unfinished, spread, write_video
+from common import (
+    Workers,
+    command_line,
+    complete_file,
+    file_identity,
+    quoted,
+    remove_unfinished,
+    spread,
+    write_video,
+)
 from constants import TASKS
 from episodes import Episode, frame_size
 from tasks import case_of
@@ -29,7 +38,7 @@ DECIMALS = 4  # of what is drawn: 0.0001 rad is a hundredth of a pixel
 def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> Path:
     """Write the page of some episodes and all that it shows; returns its path.
 
-    A video that is newer than its episode is kept, so that a run that was cut off goes on.
+    Videos of the same files are kept, so that a run that was cut off goes on.
 
     Args:
         paths: episode files of one dataset, in the order of the list.
@@ -61,17 +70,22 @@ def write_viewer(paths: Sequence[Path], output_dir: Path, workers: Workers) -> P
 def write_episode(path: Path, output_dir: Path) -> dict[str, Any]:
     """Write what the page shows of one episode; returns its entry in the list."""
     episode = Episode.load(path, in_memory=False)
+    script, origin = output_dir / f"{path.stem}.js", f"// of a file of {file_identity(path)} (bytes, ns)"
+    is_same = script.is_file() and script.read_text(encoding="utf-8").startswith(origin)
+    if not is_same:
+        script.unlink(missing_ok=True)  # the videos are of another episode, or of nobody knows which
     cameras = []
     for camera in camera_order(episode):
         frames = episode.images[camera]
         height, width = frame_size(frames)  # opens no file again
         video = output_dir / f"{path.stem}_{quote(camera, safe='')}.mp4"
-        if not _is_current(video, path):
+        if not (is_same and video.is_file()):
             write_video(video, _each(frames), episode.fps, key_every=KEY_EVERY)
         cameras.append({"name": camera, "video": video.name, "width": width, "height": height})
     data = {"series": [_plain(one) for one in series_of(episode)], "reward": _rounded(episode.reward)}
-    with complete_file(output_dir / f"{path.stem}.js") as part:
-        part.write_text(f"loaded({script_json(path.stem)}, {script_json(data)});\n", encoding="utf-8")
+    with complete_file(script) as part:
+        loads = f"loaded({script_json(path.stem)}, {script_json(data)});"
+        part.write_text(f"{origin}\n{loads}\n", encoding="utf-8")
     return {
         "name": path.stem,
         "steps": len(episode),
@@ -89,10 +103,6 @@ def _word(stem: str) -> str:
     """What `edit_episodes.py --episodes` calls an episode: its number, or its name if that has none."""
     number = stem.removeprefix("episode_")
     return number if f"episode_{number}" == stem and number.isdecimal() else quoted(stem)
-
-
-def _is_current(video: Path, source: Path) -> bool:
-    return video.is_file() and video.stat().st_mtime_ns >= source.stat().st_mtime_ns
 
 
 def _each(frames: Sequence[np.ndarray]) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from readers.base import BROKEN, Reader, Recording
 from readers.conversion.layout import Layout
-from readers.conversion.units import Conversion
+from readers.conversion.units import Conversion, is_gripper
 
 MOST_RECORDINGS = 20  # that are looked at, spread over all
 MOST_COLUMNS = 32  # of an array that is not used
@@ -25,7 +25,6 @@ MOST_SHARE = 106.0  # that LeRobot may write, which calls the range of a joint -
 TICKS = 4096  # a turn of the usual encoders
 LEAST_TICKS = 400  # below, whole numbers may be degrees or shares
 SLACK = 0.1  # of a gripper beyond its range, relative
-GRIPPERS = ("gripper", "claw", "finger")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def kind_of(name: str, values: np.ndarray) -> Kind:
     is_whole = bool((values == np.rint(values)).all())
     if len(np.unique(values[:: max(1, len(values) // 10_000)])) == 2:
         return Kind("two values: open and closed?")
-    if any(word in name.lower() for word in GRIPPERS):
+    if is_gripper(name):
         return _of_gripper(least, most)
     if is_whole and size > LEAST_TICKS:
         return ENCODER if least >= -TICKS and most <= 2 * TICKS else Kind("whole numbers: steps of a motor?")

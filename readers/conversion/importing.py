@@ -55,9 +55,8 @@ class Intake:
         """The episode to write of a recording."""
         layout = self.layouts[one.name]
         convert = {
-            role: conversion(layout.names(role, one), self.task, self.unit, self.grippers)
-            for role in ("state", "action")
-            if role in layout.roles
+            role: conversion(names, self.task, self.unit, self.grippers)
+            for role, names in layout.entries(one).items()
         }
         return Job(self.reader.name, one, layout, convert, self.task, self.fps, self.files[one.name])
 
@@ -136,7 +135,7 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
     first = next(one for one in recordings if one.name in layouts)
     width = len(layouts[first.name].names("state", first))
     files, note = file_names([one for one in recordings if one.name in layouts])
-    return Intake(
+    intake = Intake(
         reader,
         survey,
         recordings,
@@ -148,6 +147,13 @@ def take_in(reader: Reader, flags: ImportFlags, is_strict: bool = False) -> Inta
         files,
         [*survey.notes, *([note] if note else [])],
     )
+    is_scaled = flags.gripper_range and tuple(flags.gripper_range) != (0.0, 1.0)
+    if is_scaled and not any(each.grippers for each in intake.job(first).convert.values()):
+        raise ValueError(
+            "--gripper_range is given, but no entry is a gripper by its name or its task (--task_name); "
+            "--dry_run without it shows all columns"
+        )
+    return intake
 
 
 def task_of(asked: str | None, candidates: Sequence[str], dim: int) -> str:
@@ -186,7 +192,7 @@ def _details(intake: Intake) -> str:
     """Lines on what becomes of what: state and action, what is not used, choices that the source has."""
     first = intake.whole[0]
     layout = intake.layouts[first.name]
-    names, convert = layout.names("state", first), intake.job(first).convert["state"]
+    names, convert = layout.entries(first)["state"], intake.job(first).convert["state"]
     grippers = [names[convert.order[place]] for place in convert.grippers]
     lines = [f"{layout.text(first)}, grippers: {', '.join(grippers) or 'none'}"]
     lines += gathered_notes({one.name: _not_taken(one, intake.layouts[one.name]) for one in intake.whole})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common import did_you_mean
-from episodes import listed
+from episodes import is_plain, listed
 from readers.base import ROLES, Reader, Recording
 from readers.conversion.flags import ImportFlags
 
@@ -38,6 +38,17 @@ class Layout:
         """Names of a role's columns."""
         parts = self.roles[role]
         return [_column_name(recording, name, i, len(parts)) for name, columns in parts for i in columns]
+
+    def entries(self, recording: Recording) -> dict[str, list[str]]:
+        """Names of the entries of state and action: where one has mere numbers, as many as the other has
+        names, these are its names, too.
+        """
+        names = {role: self.names(role, recording) for role in ("state", "action") if role in self.roles}
+        bare = {role: all(one.rpartition(".")[2].isdecimal() for one in each) for role, each in names.items()}
+        for role, other in (("state", "action"), ("action", "state")):
+            if len(names) == 2 and bare[role] and not bare[other] and len(names[role]) == len(names[other]):
+                names[role] = names[other]
+        return names
 
     def text(self, recording: Recording) -> str:
         """State and action in words."""
@@ -79,7 +90,8 @@ def lay_out(recording: Recording, reader: Reader, flags: ImportFlags) -> Layout:
     needed = ["state"] if flags.action == "next_state" else ["state", "action"]
     if missing := [role for role in needed if role not in roles]:
         taken = {name for parts in roles.values() for name, _ in parts}
-        raise ValueError(_missing(recording, missing, taken))
+        why = f"; left out: {'; '.join(recording.left_out)}" if recording.left_out else ""
+        raise ValueError(_missing(recording, missing, taken) + why)
     used = {name for parts in roles.values() for name, _ in parts}
     unused = tuple(
         f"{name} ({len(columns)})" for name, columns in recording.numbers.items() if name not in used
@@ -140,7 +152,7 @@ def _missing(recording: Recording, roles: Sequence[str], taken: Collection[str])
         return (
             f"{start}; --action_columns says which it is, and --action next_state takes the next state for it"
         )
-    return f"{start}; {' and '.join(f'--{role}_columns' for role in roles)} say which it is"
+    return f"{start}; {' and '.join(f'--{role}_columns' for role in roles)} can say which it is"
 
 
 def _likeness(name: str, role: str) -> float:
@@ -154,4 +166,7 @@ def _cameras(recording: Recording, renamed: Mapping[str, str], no_images: bool) 
     if len(set(cameras.values())) < len(cameras):
         names = ", ".join(f"{theirs} -> {ours}" for theirs, ours in cameras.items())
         raise ValueError(f"two cameras would have one name: {names}; --rename gives each its own")
+    for name, ours in renamed.items():
+        if name in cameras and not is_plain(ours):
+            raise ValueError(f"--rename gives a camera the name {ours!r}; it must be plain, without '/'")
     return cameras

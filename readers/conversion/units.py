@@ -21,6 +21,7 @@ MOST_RADIANS, MOST_DEGREES, GRIPPER_SLACK = (
     400.0,
     0.5,
 )  # beyond these, the assumed units are probably wrong
+GRIPPERS = ("gripper", "claw", "finger")  # words in names
 _TICKS = re.compile(r"ticks:(\d{1,9})")
 
 
@@ -60,6 +61,11 @@ def radians_in(unit: str) -> float:
     )
 
 
+def is_gripper(name: str) -> bool:
+    """Whether an entry's name is that of a gripper."""
+    return any(word in name.lower() for word in GRIPPERS)
+
+
 def conversion(
     names: Sequence[str], task: str, joint_unit: str, gripper_range: tuple[float, float]
 ) -> Conversion:
@@ -68,10 +74,10 @@ def conversion(
     Where no name says gripper, the grippers are the task's, or the seventh of each arm of seven.
     """
     order = list(range(len(names)))
-    if all(name.startswith(("left", "right")) for name in names):
-        order.sort(key=lambda i: not names[i].startswith("left"))
-    if any("gripper" in name for name in names):
-        grippers = [place for place, i in enumerate(order) if "gripper" in names[i]]
+    if all(name.lower().startswith(("left", "right")) for name in names):
+        order.sort(key=lambda i: not names[i].lower().startswith("left"))
+    if any(map(is_gripper, names)):
+        grippers = [place for place, i in enumerate(order) if is_gripper(names[i])]
     else:
         grippers = [i for i, entry in enumerate(entries_of(task, len(names))) if entry.is_gripper]
     return Conversion(tuple(order), tuple(grippers), joint_unit, gripper_range)

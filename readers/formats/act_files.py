@@ -13,7 +13,14 @@ from typing import Any
 
 from episodes import FACTS, EpisodeError, datasets_below, open_hdf5, read_header, seconds
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.formats.hdf5_files import hdf5_files, holds_demonstrations, rows_of, sorted_out, steps_of
+from readers.formats.hdf5_files import (
+    hdf5_files,
+    holds_demonstrations,
+    no_pictures,
+    rows_of,
+    sorted_out,
+    steps_of,
+)
 from readers.pictures import frames_of
 
 STATES = ("observations/qpos", "observation/qpos", "obs/qpos", "qpos", "observations/state", "state")
@@ -106,6 +113,7 @@ def _looked_at(file: Path, name: str) -> tuple[Recording, dict[str, Any]]:
             if not steps:
                 raise EpisodeError(f"{name} has neither {ACTIONS[0]} nor {STATES[0]} with rows in it")
             numbers, pictures, left_out = sorted_out(datasets, steps)
+            problem = no_pictures(name, datasets, steps)
             has_rate = "fps" in root.attrs
     except BROKEN as error:
         return Recording(name, file, problem=damaged(name, error)), {}
@@ -116,7 +124,10 @@ def _looked_at(file: Path, name: str) -> tuple[Recording, dict[str, Any]]:
     elif facts:
         facts.setdefault("fps", FPS)  # the default, which `_facts` does not tell
     key = tuple(cameras.items())
-    return Recording(name, file, key, steps, numbers, tuple(cameras), tuple(left_out)), facts
+    recording = Recording(
+        *(name, file, key, steps, numbers, tuple(cameras), tuple(left_out)), without_pictures=problem
+    )
+    return recording, facts
 
 
 def _camera(dataset: str) -> str:

@@ -74,6 +74,23 @@ def sorted_out(
     return numbers, cameras, left_out
 
 
+def no_pictures(name: str, datasets: Mapping[str, Any], steps: int) -> EpisodeError | None:
+    """Why none of a recording's arrays of pictures can be read; None if it has none, but for depth."""
+    reasons = []
+    for each, dataset in datasets.items():
+        shape, dtype = dataset.shape, dataset.dtype
+        if not shape or not picture_form(each, dtype, shape):
+            continue
+        why = why_left_out(each, dtype, shape)
+        if shape[0] != steps:
+            why = why or f"{shape[0]} frames for {steps} steps"
+        if not why:
+            return None
+        if "depth" not in why:
+            reasons.append(f"{each}: {why}")
+    return EpisodeError(f"{name} has no pictures that can be read ({listed(reasons)})") if reasons else None
+
+
 def steps_of(datasets: Mapping[str, Any], names: Sequence[str]) -> int:
     """Rows of the first of these arrays that is there; 0 if none is."""
     return next((datasets[name].shape[0] for name in names if name in datasets and datasets[name].shape), 0)

@@ -15,7 +15,14 @@ from typing import Any
 
 from episodes import EpisodeError, datasets_below, open_hdf5
 from readers.base import BROKEN, Reader, Recorded, Recording, Survey, damaged
-from readers.formats.hdf5_files import demonstrations, hdf5_files, holds_demonstrations, rows_of, sorted_out
+from readers.formats.hdf5_files import (
+    demonstrations,
+    hdf5_files,
+    holds_demonstrations,
+    no_pictures,
+    rows_of,
+    sorted_out,
+)
 from readers.pictures import frames_of
 
 FPS = 20  # control steps a second of robosuite's environments
@@ -102,11 +109,13 @@ def _looked_at(root: Any, file: Path, demo: str, prefix: str) -> Recording:
                 "the simulator's states, but no observations" if "states" in datasets else "no observations"
             )
             raise EpisodeError(f"{name} has {what}; {PLAYBACK.partition(', or')[0]}")
-        numbers, pictures, left_out = sorted_out(datasets, actions.shape[0])
+        steps = actions.shape[0]
+        numbers, pictures, left_out = sorted_out(datasets, steps)
+        problem = no_pictures(name, datasets, steps)
     except BROKEN as error:
         return Recording(name, file, demo, problem=damaged(name, error))
     cameras = tuple(each.removeprefix("obs/") for each in pictures if each.startswith("obs/"))
-    return Recording(name, file, demo, actions.shape[0], numbers, cameras, tuple(left_out))
+    return Recording(name, file, demo, steps, numbers, cameras, tuple(left_out), without_pictures=problem)
 
 
 def _masks(root: Any) -> dict[str, list[str]]:

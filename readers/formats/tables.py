@@ -65,11 +65,8 @@ class Tables(Reader):
 
     def read(self, recording: Recording, cameras: Sequence[str], fps: int) -> Recorded:
         names, rows = _read(recording.path)
-        numbers = {
-            array: rows[:, [i for i, (owner, _) in enumerate(_arrays(names)) if owner == array]]
-            for array in recording.numbers
-        }
-        recorded = Recorded(numbers)
+        places = _places(names)
+        recorded = Recorded({array: rows[:, places[array]] for array in recording.numbers})
         for camera in cameras:
             video = dict(recording.key)[camera]
             recorded.images[camera] = whole_video(video, len(rows), f"{recording.name}, {camera}")
@@ -92,14 +89,13 @@ def _looked_at(file: Path, name: str) -> tuple[Recording, int | None]:
         names, rows = _read(file)
     except (EpisodeError, OSError) as error:
         return Recording(name, file, problem=error), None
-    numbers: dict[str, tuple[str, ...]] = {}
-    empty = [names[i] for i in range(len(names)) if not np.isfinite(rows[:, i]).all()]
-    for column, (array, label) in zip(names, _arrays(names), strict=True):
-        if column not in empty:
-            numbers[array] = (*numbers.get(array, ()), label)
-    videos = _videos(file)
-    broken = {array for column, (array, _) in zip(names, _arrays(names), strict=True) if column in empty}
-    numbers = {array: columns for array, columns in numbers.items() if array not in broken}
+    is_whole, arrays, videos = np.isfinite(rows).all(axis=0), _arrays(names), _videos(file)
+    numbers = {
+        array: tuple(arrays[i][1] for i in columns)
+        for array, columns in _places(names).items()
+        if is_whole[columns].all()
+    }
+    empty = [name for name, each in zip(names, is_whole, strict=True) if not each]
     left_out = tuple(f"column {column}: not a number in every row" for column in empty)
     recording = Recording(name, file, tuple(videos.items()), len(rows), numbers, tuple(videos), left_out)
     return recording, _rate(numbers, names, rows)
@@ -134,6 +130,17 @@ def _read(file: Path) -> tuple[list[str], np.ndarray]:
 
 def _value(word: str) -> float:
     return float(word) if is_number(word) else np.nan
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    """The columns of each array, in the order of their numbers if they have numbers."""
+    arrays, places = _arrays(names), {}
+    for i, (array, _) in enumerate(arrays):
+        places.setdefault(array, []).append(i)
+    for columns in places.values():
+        if all(arrays[i][1].isdecimal() for i in columns):
+            columns.sort(key=lambda i: int(arrays[i][1]))
+    return places
 
 
 def _arrays(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from readers.lerobot.info import Info
 from readers.pictures import is_depth, picture_form
 
 OTHERS = (*lerobot.INDICES, "timestamp", lerobot.DONE, lerobot.SUCCESS)  # columns of every set
+LOOKED_AT = 20  # rows of a file: the first may have gaps
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"BM", b"RIFF")  # first bytes of encoded pictures
 
@@ -41,18 +43,25 @@ class Contents:
 
 
 def columns_of(path: Path) -> dict[str, Column]:
-    """The columns of a data file, by its types and its first row; EpisodeError if it cannot be read."""
+    """The columns of a data file, by its types and its first rows; EpisodeError if it cannot be read."""
     _, arrow = lerobot.import_packages()
+    cells: dict[str, Any] = {}  # of each column, the first that holds something
     try:
         with arrow.parquet.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=1), None)
-            names = file.schema_arrow.names
-            rows = [] if batch is None else batch.to_pylist()
+            names = file.schema_arrow.names if file.metadata.num_rows else []
+            for batch in itertools.islice(file.iter_batches(batch_size=1), LOOKED_AT):
+                (row,) = batch.to_pylist()
+                cells = {name: value for name, value in row.items() if _is_whole(value)} | cells
+                if len(cells) == len(names):
+                    break
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise EpisodeError(f"{path} is no Parquet file that can be read ({one_line(error)})") from error
-    if not rows:
-        return {}
-    return {name: _column(name, rows[0][name]) for name in names}
+    return {name: _column(name, cells.get(name)) for name in names}
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a cell holds something, without gaps."""
+    return value is not None and not (isinstance(value, list) and None in value)
 
 
 def _column(name: str, value: Any) -> Column:

@@ -189,7 +189,7 @@ def _rows_v2(root: Path, places: Places) -> Iterator[tuple[str, Any]]:
         return
     if error := pointer_error(path):
         raise error
-    for i, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+    for i, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines()):
         if line.strip():
             try:
                 row = json.loads(line)

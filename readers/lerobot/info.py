@@ -80,7 +80,7 @@ def read_info(root: Path, fps: int | None = None) -> Info:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON file ({error})") from None
 

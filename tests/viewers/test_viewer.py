@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 
+import av
 import cv2
 import imageio_ffmpeg
 import numpy as np
@@ -115,11 +116,24 @@ def test_a_foreign_episode_is_drawn_too(page):
 
 
 def read_numbers(page, stem):
-    content = (page.parent / f"{stem}.js").read_text()
+    _, _, content = (page.parent / f"{stem}.js").read_text().partition("\n")  # of which file it is
     return json.loads("[" + content.removeprefix("loaded(").removesuffix(");\n") + "]")
 
 
-def test_what_is_there_and_newer_is_kept(dataset, page, monkeypatch):
+def test_videos_of_another_dataset_are_not_shown(tmp_path):
+    """Whichever is older: files that were copied keep their dates."""
+    pages, lengths = tmp_path / "pages", []
+    for name, steps in {"old": 12, "new": 25}.items():
+        make_episode(steps).save(episode_path(tmp_path / name, 0))
+    os.utime(episode_path(tmp_path / "old", 0), (1e9, 1e9))
+    for name in ("new", "old", "new"):
+        write_viewer(list_episodes(tmp_path / name), pages, Workers(1))
+        with av.open(str(pages / "episode_0_top.mp4")) as video:
+            lengths.append(sum(1 for _ in video.decode(video=0)))
+    assert lengths == [25, 12, 25]
+
+
+def test_what_is_there_and_of_the_same_file_is_kept(dataset, page, monkeypatch):
     before = times(page.parent)
     (page.parent / "episode_1_top.mp4").unlink()
     os.utime(episode_path(dataset, 10))
