@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -25,6 +26,7 @@ from common import cli
 from common.storage.locks import hold
 from dataset_tools import plans
 from dataset_tools.transforms import changed
+from episodes import stats as stats_module
 from episodes.episode import Episode
 from episodes.folders import episode_path, list_episodes, source_name
 from episodes.frames import JpegFrames
@@ -403,6 +405,25 @@ def test_check_ends_in_status_1(edit, dataset):
         "error: 1 problems in 1 of 4 episodes; to leave these out: python3 edit_episodes.py"
     )
     assert last.endswith("--output_dir NEW --episodes 3")
+
+
+def test_check_proposes_no_command_that_leaves_nothing(edit, dataset):
+    for path in list_episodes(dataset):
+        path.write_bytes(b"nothing")
+    assert "none is left that could be trained on" in refusal(edit, "check", "--dataset_dir", dataset)
+
+
+def test_stats_that_cannot_be_written_are_not_called_kept(edit, dataset, monkeypatch):
+    monkeypatch.setattr(stats_module, "complete_file", Mock(side_effect=OSError("No space left")))
+    said = edit("stats", "--dataset_dir", dataset)
+    assert "dataset_stats.json cannot be written" in said and "kept in" not in said
+
+
+def test_a_folder_is_merged_once(edit, dataset, tmp_path):
+    for again in (f"{dataset}/", f"{dataset}/../{dataset.name}"):
+        words = ("--dataset_dir", dataset, again, "--output_dir", tmp_path / "all")
+        assert f"names {dataset} twice" in refusal(edit, "merge", *words)
+    assert not (tmp_path / "all").exists()
 
 
 def test_stats(edit, dataset):

@@ -276,6 +276,10 @@ class TestFiles:
             open_onnx(path)
         assert "\n" not in str(error.value)
 
+    def test_what_is_exported_already(self, whole):
+        with pytest.raises(ValueError, match="policy.onnx, which is exported already; give the checkpoint"):
+            script.main(["--ckpt", str(whole), "--output", str(whole.with_name("again.onnx"))])
+
     def test_flags_that_do_not_fit(self, whole):
         for flags, words in (
             ({"device": "cuda"}, "--device is cuda; policy.onnx runs on the CPU"),

@@ -127,6 +127,10 @@ def test_other_names(tmp_path):
         bring(tmp_path / "a.hdf5", tmp_path / "out")
     with pytest.raises(ValueError, match="did you mean 'cam_0'"):
         bring(tmp_path / "a.hdf5", tmp_path / "out", rename={"cam_00": "top"})
+    with pytest.raises(ValueError, match="--rename gives a camera the name 'a/b'; it must be plain"):
+        bring(
+            tmp_path / "a.hdf5", tmp_path / "out", rename={"observations/positions": "state", "cam_0": "a/b"}
+        )
     renamed = {"observations/positions": "state", "cam_0": "wrist"}
     (episode,) = bring(tmp_path / "a.hdf5", tmp_path / "out", rename=renamed)
     np.testing.assert_array_equal(episode.qpos, wanted.qpos)
