@@ -2,14 +2,14 @@
 
 python3 -m bench.cockpit_pictures runs/demo
 
-The run is the one whose films are shown. The pictures show what lies in `data/` and `runs/` of the present
-folder. Needs Chromium, as the tests of pages do.
+The pictures show what lies in `data/` and `runs/` of the present folder. Needs Chromium, as the tests of
+pages do.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 import time
 import urllib.parse
 from pathlib import Path
@@ -26,24 +26,23 @@ GAP, SCALE, QUALITY = 24, 0.5, 82
 SETTLE = 6.0  # s until a page has asked for everything
 
 
-def picture(driver, cockpit: Cockpit, page: str, size: tuple[int, int], light: str) -> np.ndarray:
+def picture(driver, address: str, size: tuple[int, int], light: str) -> np.ndarray:
     """A page as it looks (H, W, 3), blue first."""
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    driver.get(cockpit.address)
+    driver.get(address)
     driver.execute_script(f"localStorage.setItem('cockpit light', '{light}')")
     driver.execute_script("localStorage.setItem('cockpit language', 'en')")
-    run = f"?run={urllib.parse.quote(sys.argv[1], safe='')}" if page == "run" and sys.argv[1:] else ""
-    driver.get(f"{cockpit.url}/?again#{page}{run}")
+    driver.refresh()
     time.sleep(SETTLE)
     return cv2.imdecode(np.frombuffer(driver.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
 
 
-def sheet(driver, cockpit: Cockpit, page: str) -> np.ndarray:
+def sheet(driver, address: str) -> np.ndarray:
     """A page four times: wide and narrow, light above dark."""
     rows = []
     for light in ("light", "dark"):
-        wide, narrow = (picture(driver, cockpit, page, size, light) for size in SIZES.values())
+        wide, narrow = (picture(driver, address, size, light) for size in SIZES.values())
         rows.append(cv2.hconcat([wide, np.full((wide.shape[0], GAP, 3), 255, np.uint8), narrow]))
     between = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
     return cv2.resize(
@@ -67,6 +66,9 @@ def main() -> None:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", help="folder of the run whose films are shown, e.g. runs/demo")
+    run = parser.parse_args().run
     places = Places.of("data", "runs", Path.cwd())
     cockpit = Cockpit(places, keep_token(places.runs / FOLDER), arm=ArmDefaults(robot="twin"))
     options = webdriver.ChromeOptions()
@@ -80,7 +82,10 @@ def main() -> None:
         for page in PAGES:
             job = connect(driver, cockpit) if page == "arm" else None
             path = DOCS / f"cockpit_{page}.jpg"
-            cv2.imwrite(str(path), sheet(driver, cockpit, page), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            shown = f"?run={urllib.parse.quote(run, safe='')}" if page == "run" and run else ""
+            driver.get(cockpit.address)
+            address = f"{cockpit.url}/?again#{page}{shown}"
+            cv2.imwrite(str(path), sheet(driver, address), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
             print(path)
             if job:
                 cockpit.jobs.stop(job.number)
