@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cockpit_app import FOLDER, ArmDefaults, Cockpit, Places, keep_token
-from common import check_folder, cli, open_page
+from common import check_folder, check_host, cli, open_page
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class CockpitConfig:
     no_browser: bool = cli.flag(False, "do not open a browser")
     data_dir: str | None = cli.flag(None, "folder of datasets; $ACT_DATA_DIR or data if not given")
     runs_dir: str = cli.flag("runs", "folder of runs; also keeps the cockpit's own files, in .cockpit/")
+
+    def check(self) -> None:
+        """ValueError for a host that is not this machine."""
+        check_host(self.host)
 
 
 def parse_flags(argv: Sequence[str] | None = None) -> CockpitConfig:

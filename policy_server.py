@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors import DEFAULT_PORT, PolicyServer, Served, checked_token, needs_token
-from common import PrecisionConfig, cli, command_line
+from common import PrecisionConfig, check_host, cli, command_line
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,7 @@ class PolicyServerConfig(PrecisionConfig):
     def check(self) -> None:
         """ValueError for a token that is none, or a host that is none."""
         checked_token(self.token or "")
-        try:
-            needs_token(self.host)
-        except OSError as error:
-            raise ValueError(
-                f"--host is {self.host!r}; it must be an address of this machine: {error}"
-            ) from None
+        check_host(self.host)
 
     @property
     def chosen_token(self) -> str:
@@ -83,7 +78,8 @@ def tell(server: PolicyServer) -> None:
     host, port = server.server_address[:2]
     name = socket.gethostname() if host == "0.0.0.0" else host
     token = "" if server.is_open else f" --token {server.token}"
-    print(f"serving {server.about.name} at {host}:{port}; on the arm's machine:")
+    where = "this machine, or through a tunnel (ssh -L)" if host.startswith("127.") else "the arm's machine"
+    print(f"serving {server.about.name} at {host}:{port}; on {where}:")
     print(
         f"  {command_line('model_runs.py')} --server {name}:{port}{token} --output_dir ... --task_name ...",
         flush=True,

@@ -103,6 +103,7 @@ __getattr__, __dir__, __all__ = open_door(
             "PAGE_STYLE",
             "Refused",
             "addresses_of",
+            "check_host",
             "listen_address",
             "masked",
             "open_page",

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "network": (
             "addresses_of",
+            "check_host",
             "outer_address",
         ),
         "serving": (

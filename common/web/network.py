@@ -8,6 +8,18 @@ import socket
 ANY = ("0.0.0.0", "::", "")  # hosts that stand for all of this machine's addresses
 
 
+def check_host(host: str) -> None:
+    """ValueError unless a server can listen at `host`: an IPv4 address of this machine, or its name."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+            trial.bind((host, 0))
+    except OSError as error:
+        raise ValueError(
+            f"--host is {host!r}; it must be an IPv4 address of this machine, such as 127.0.0.1, or 0.0.0.0 "
+            f"for all of them ({error.strerror})"
+        ) from None
+
+
 def addresses_of(host: str) -> list[str]:
     """Names and addresses by which browsers may call a server that listens at `host`."""
     if host not in ANY:
