@@ -43,7 +43,7 @@ class Displacement:
     share: float = 1.0  # of the corners that can be followed: those that agree
     corners: int = 0  # that agree
     staying: float = 0.0  # share of the corners that are where they were
-    doubt: str = ""  # why it is not to be believed: LITTLE_TEXTURE (of the reference) or NO_MATCH
+    doubt: str = ""  # why it is not to be believed: LITTLE_TEXTURE or NO_MATCH
 
     @property
     def is_believed(self) -> bool:
@@ -126,10 +126,11 @@ def find_displacement(
     if steady is not None:
         mask = mask * steady
     corners = _corners(old, mask)
-    if len(corners) < LEAST_CORNERS:
-        return Displacement(np.eye(3), size, doubt=LITTLE_TEXTURE)
-    if len(_corners(new, new_mask)) < LEAST_CORNERS:  # covered, dark or glared
+    there, here = len(corners), len(_corners(new, new_mask))
+    if there >= LEAST_CORNERS > here and here < there / 2:  # covered, dark or glared
         return Displacement(np.eye(3), size, share=0.0, doubt=NO_MATCH)
+    if min(there, here) < LEAST_CORNERS:
+        return Displacement(np.eye(3), size, doubt=LITTLE_TEXTURE)
     best = _plane(old, new, corners, np.eye(3), size)
     if best is None or best.share < GOOD_SHARE:
         begin = _match(old, new, mask)
