@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mycobot_scripts.robot import COMMON, TO_GUIDE, Session, keys_for, start_rng
+from mycobot_scripts.robot import COMMON, CTRL_C, TO_GUIDE, Session, keys_for, start_rng
 from mycobot_scripts.wire import clock
 from teleop import Device, Input, explain
 
@@ -36,13 +36,15 @@ class Driver:
         self._is_done = False
 
     def run(self) -> None:
-        """Drive until the person quits."""
+        """Drive until the person quits; KeyboardInterrupt where that is by Ctrl-C."""
         print(explain(self._device, self._commands), flush=True)
         self._operator.show(jog=self._jog, keys=keys_for(self._commands))
         pressed = Input()
         try:
             while not self._is_done:
                 self._drive(pressed)
+                if self._robot.stopped == CTRL_C:
+                    raise KeyboardInterrupt  # the arm holds its pose: what is pressed there ends a script
                 pressed = self._wait()
         finally:
             if self._servo.released:

@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = open_door(
         "operator": (
             "BY_HAND",
             "COMMON",
+            "CTRL_C",
             "Jog",
             "Keys",
             "LOST",

@@ -26,7 +26,7 @@ import numpy as np
 
 from mycobot_scripts.kinematics import JOINTS, on_the_wire
 from mycobot_scripts.robot.cameras import Camera, close_cameras
-from mycobot_scripts.robot.operator import Operator
+from mycobot_scripts.robot.operator import CTRL_C, Operator
 from mycobot_scripts.robot.start_pose import path_to, until_there
 from mycobot_scripts.robot.timing import Timing
 from mycobot_scripts.safety import Guard, LateStop, SafetyStop
@@ -137,7 +137,7 @@ class MyCobotRobot:
         except (SafetyStop, RuntimeError, OSError) as error:
             return self.stop(error)
         except KeyboardInterrupt:
-            return self.stop("Ctrl-C")
+            return self.stop(CTRL_C)
         self._has_begun = False
         self._operator.show(doing=after)
         return self.look()
@@ -166,7 +166,7 @@ class MyCobotRobot:
         except (SafetyStop, RuntimeError, OSError) as error:
             return self.stop(error)
         except KeyboardInterrupt:
-            return self.stop("Ctrl-C")
+            return self.stop(CTRL_C)
         return self._see(on_the_wire(action) if self.servo.released else self.servo.sent)
 
     def is_fresh(self, patience: float = 0.0) -> bool:
@@ -197,7 +197,7 @@ class MyCobotRobot:
 
         def stop(*_: Any) -> None:
             signal.signal(signal.SIGINT, before)
-            self.request_stop("Ctrl-C")
+            self.request_stop(CTRL_C)
 
         signal.signal(signal.SIGINT, stop)
         try:

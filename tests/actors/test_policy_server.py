@@ -410,9 +410,7 @@ def test_a_token_is_needed_where_others_can_ask(serve):
         RemoteActor(place(server), "abc")
     with pytest.raises(ValueError, match="--token has"):
         serve(token="with spaces in it")
-    with pytest.raises(
-        ValueError, match="--host is '203.0.113.9'; it must be an IPv4 address of"
-    ):
+    with pytest.raises(ValueError, match="--host is '203.0.113.9'; it must be an IPv4 address of"):
         policy_server.parse_flags(["--ckpt_dir", "runs/x", "--host", "203.0.113.9"])
     assert needs_token("0.0.0.0") and not needs_token("localhost") and not needs_token("127.0.0.1")
 

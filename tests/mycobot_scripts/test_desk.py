@@ -420,6 +420,24 @@ def test_a_page_drives_the_arm_and_stops_it_by_going():
         assert not drives.is_alive()
 
 
+def test_ctrl_c_ends_driving():
+    """As Stop of a job in the cockpit does; STOP of a page and q leave the script running."""
+    ended = []
+    with a_desk() as desk:
+
+        def drive():
+            with contextlib.suppress(KeyboardInterrupt):
+                Driver(desk.session, TerminalPad(desk)).run()
+                ended.append("by itself")
+            ended.append("by Ctrl-C")
+
+        drives = in_thread(drive)
+        until(lambda: desk.facts["jog"])
+        desk.session.robot.request_stop("Ctrl-C")
+        drives.join(PATIENCE)
+        assert not drives.is_alive() and ended == ["by Ctrl-C"]
+
+
 def test_guiding_is_shown_with_its_keys():
     with a_desk() as desk:
         captured = []

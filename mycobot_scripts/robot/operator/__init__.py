@@ -7,6 +7,16 @@ __getattr__, __dir__, __all__ = open_door(
     {
         "jog": ("COMMON", "Jog", "SIDES", "TerminalPad", "axes_from", "keys_for"),
         "keys": ("Keys", "Look", "check_question", "legend", "open_keys"),
-        "person": ("BY_HAND", "LOST", "Operator", "PRESSED_Q", "STOP", "STOP_KEY", "TO_GUIDE", "YES_NO"),
+        "person": (
+            "BY_HAND",
+            "CTRL_C",
+            "LOST",
+            "Operator",
+            "PRESSED_Q",
+            "STOP",
+            "STOP_KEY",
+            "TO_GUIDE",
+            "YES_NO",
+        ),
     },
 )

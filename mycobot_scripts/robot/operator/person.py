@@ -13,7 +13,8 @@ YES_NO = {"y": True, "n": False, "q": False}
 PRESSED_Q, STOP = "q was pressed", "STOP was pressed"
 LOST = "the page was not heard for 0.5 s"
 STOP_KEY = (("q", "stop"),)  # while a script moves the arm (`Keys.show`)
-BY_HAND = ("Ctrl-C", PRESSED_Q, STOP, LOST)  # reasons to stop after which nothing further is begun
+CTRL_C = "Ctrl-C"
+BY_HAND = (CTRL_C, PRESSED_Q, STOP, LOST)  # reasons to stop after which nothing further is begun
 
 
 @dataclass
