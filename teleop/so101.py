@@ -147,7 +147,7 @@ class Calibration:
         """Read it; ValueError, in one line, if there is none or it is none."""
         advice = f"make one: {command_line('mycobot_scripts/leader.py --calibrate')}"
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise ValueError(f"--leader_file is {path}, which is not there; {advice}") from None
         except (OSError, ValueError) as error:

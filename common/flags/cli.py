@@ -271,7 +271,7 @@ def read_flags(path: str, without: Sequence[str] = ()) -> dict[str, Any]:
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder, not a JSON file of flags; a run's is its config.json")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # Notepad may write its mark
             flags = json.load(file)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file of flags ({error})") from None

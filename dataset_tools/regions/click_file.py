@@ -82,7 +82,7 @@ def _content(path: str) -> Clicks:
             f"there is no file of clicks {path}; the page that edit_episodes.py clicks makes saves one"
         )
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file of clicks ({error})") from None
     try:

@@ -113,7 +113,7 @@ class Motion:
                 f"{path}: no such file of waypoints; by name there are {', '.join(names())}"
             )
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no file of waypoints ({error}); {FORMAT}") from None
         motion = cls._of(str(path), values)

@@ -77,14 +77,17 @@ class ArmFile:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such arm file; check_arm.py --calibrate writes one")
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(path.read_text(encoding="utf-8-sig"))  # Notepad may write its mark
             if not isinstance(values, dict):
                 raise ValueError("it must hold an object, name to value; check_arm.py --calibrate writes one")
             known = [f.name for f in fields(cls)]
             unknown = sorted(set(values) - set(known))
             if unknown:
                 raise ValueError(f"unknown entry {unknown[0]!r}; it may have {', '.join(known)}")
-            values["cameras"] = {name: str(source) for name, source in values.get("cameras", {}).items()}
+            for entry in ("cameras", "references"):
+                named = values.get(entry, {})
+                _require(isinstance(named, dict), entry, named, 'an object, e.g. {"top": "1"}')
+                values[entry] = {name: str(source) for name, source in named.items()}
             if "home_degrees" in values:
                 values["home_degrees"] = tuple(values["home_degrees"])
             return cls(**values)

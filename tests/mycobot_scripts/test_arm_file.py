@@ -52,6 +52,8 @@ def test_written_and_read_back(tmp_path, monkeypatch):
         ('{"tool_length_m": 160}', "tool_length_m is 160; it must be metres"),
         ('{"tool_length_m": "long"}', "arm.json"),
         ("[1]", "arm.json: it must hold an object"),
+        ('{"cameras": null}', "cameras is None; it must be an object"),
+        ('{"references": ["top.png"]}', "references is .*; it must be an object"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, said):
@@ -60,6 +62,11 @@ def test_mistakes_are_named(tmp_path, text, said):
     with pytest.raises(ValueError, match=said) as error:
         ArmFile.load(path)
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+def test_notepad_s_mark_is_no_mistake(tmp_path):
+    (tmp_path / "arm.json").write_text('{"cameras": {"top": 1}}', encoding="utf-8-sig")
+    assert ArmFile.load(tmp_path / "arm.json").cameras == {"top": "1"}
 
 
 def test_a_file_that_was_asked_for_must_be_there(tmp_path):
