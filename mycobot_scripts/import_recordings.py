@@ -129,6 +129,12 @@ def import_all(config: ImportConfig, task: Task) -> None:
     existing = [path for path in targets if path.exists()]
     if existing and not config.overwrite:
         raise FileExistsError(f"{existing[0]} exists already; --overwrite, or another --dataset_dir")
+    others = sorted(set(folder.glob("*.hdf5")) - set(targets))
+    if others:
+        raise FileExistsError(
+            f"{others[0]} would stay among the {len(targets)} new ones; remove it, or give another "
+            "--dataset_dir"
+        )
     for path in tqdm(sources, desc="checking", unit="episode"):
         check(path, task)
     for source, target in tqdm(list(zip(sources, targets, strict=True)), desc="importing", unit="episode"):

@@ -1,5 +1,6 @@
 """Recordings of act-plus-plus_one, as its read_frame_data_make.py writes them, become episodes of ours."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,9 @@ def test_one_command(tmp_path):
     again = run(*flags)
     assert again.returncode == 1 and "episode_0.hdf5 exists already; --overwrite" in again.stderr
     assert run(*flags, "--overwrite", "--rgb").returncode == 0
+    shutil.copy(target / "episode_0.hdf5", target / "episode_3.hdf5")  # as of an earlier, longer import
+    longer = run(*flags, "--overwrite")
+    assert longer.returncode == 1 and "episode_3.hdf5 would stay among the 3 new ones" in longer.stderr
     assert Episode.load(target / "episode_0.hdf5").images["top"][5][10, 10, 2] > 190
 
 
