@@ -26,6 +26,7 @@ from episodes.folders import episode_path, list_episodes
 from episodes.views import View
 from evaluation.rollouts import EvalJob
 from policies.act import ACTPolicy
+from policies.acting.actor import TorchActor
 from policies.checkpoints.run_files import run_checkpoint
 from policies.configs import ACTConfig
 from policy import load_policy, read_checkpoint, save_policy
@@ -423,8 +424,9 @@ def test_what_actions_have_beyond_the_arms_is_no_reason_to_refuse():
     """As in ACT++'s checkpoints: speeds of a base."""
     job = EvalJob(Path("a.ckpt"), TASKS[TASK])
     for takes, gives in ((14, 14), (14, 16), (14, 7), (16, 16)):
-        actor = make_act()
-        actor.interface = replace(actor.interface, state_dim=takes, action_dim=gives)
+        policy = make_act()
+        policy.interface = replace(policy.interface, state_dim=takes, action_dim=gives)
+        actor = TorchActor(policy)
         if takes == 14 <= gives:
             job.check(actor)
         else:
