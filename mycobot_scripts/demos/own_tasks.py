@@ -83,7 +83,7 @@ def first_episode(folder: Path) -> Episode | None:
 def check_same_task(task: Task, folder: Path) -> None:
     """ValueError if a folder's episodes say that they are of another task."""
     first = first_episode(folder)
-    if first is not None and first.task not in (None, "", task.name):
+    if first is not None and first.task not in ("", task.name):
         raise ValueError(
             f"the episodes in {folder} are of {first.task}, not {task.name}; give that --task_name, "
             "or another --dataset_dir"

@@ -28,8 +28,9 @@ _NAMES = {
 }  # fmt: skip
 _SEQUENCES = {"\x1b[A": "up", "\x1b[B": "down", "\x1b[C": "right", "\x1b[D": "left", "\x1b[3~": "delete"}
 _SEQUENCES |= {sequence.replace("[", "O"): name for sequence, name in _SEQUENCES.items()}
-# What other keys send (Home, F1, Control with an arrow ...): it ends in a letter, which is no key of its own.
-_UNKNOWN = re.compile(r"\x1b(?:\[\[.|\[[0-?]*[ -/]*[@-~]|O[ -~])")
+# What keys without a character send, also those without a name here (Home, F1, Control with an arrow ...): it
+# ends in a letter, which is no key of its own.
+_SEQUENCE = re.compile(r"\x1b(?:\[\[.|\[[0-?]*[ -/]*[@-~]|O[ -~])")
 _BEGUN = re.compile(r"\x1b(?:\[\[?[0-?]*[ -/]*|O)?$")  # escape, or a sequence that is still on its way
 _WINDOWS = {"H": "up", "P": "down", "M": "right", "K": "left", "S": "delete"}  # after 00 or E0
 # The same keys while a Korean keyboard is set to Hangul: `q` must stop the arm then too.
@@ -83,13 +84,13 @@ def decode(text: str) -> list[str]:
     """Key names of what a terminal sent; keys without a name are left out."""
     names, at = [], 0
     while at < len(text):
-        unknown = _UNKNOWN.match(text, at)
-        sequence = unknown[0] if unknown else text[at]
-        at += len(sequence)
-        if unknown and sequence not in _SEQUENCES:
-            continue
-        plain = _SEQUENCES.get(sequence) or _NAMES.get(sequence) or sequence.lower()
-        names.append(_HANGUL.get(plain, plain))
+        if found := _SEQUENCE.match(text, at):
+            names += filter(None, [_SEQUENCES.get(found[0])])
+            at = found.end()
+        else:
+            plain = _NAMES.get(text[at]) or text[at].lower()
+            names.append(_HANGUL.get(plain, plain))
+            at += 1
     return names
 
 
