@@ -82,7 +82,7 @@ class Runs:
     @property
     def policies(self) -> Path:
         """Folder of the policies of all rows."""
-        return self.out / ("quick" if self.quick else f"seed_{self.seed}")
+        return self.out / f"{'quick' if self.quick else 'seed'}_{self.seed}"
 
     def folder(self, name: str) -> Path:
         """Folder of the row's policy."""
@@ -164,17 +164,16 @@ class Runs:
 def make_runs_parser(
     description: str, rows: Mapping[str, Row], repeats: int | None = None
 ) -> argparse.ArgumentParser:
-    """A parser with the flags of `runs_of`."""
+    """A parser with the flags of `runs_of`, but for the seed."""
     parser = make_parser(description, repeats)
     parser.add_argument("--rows", nargs="+", default=list(rows), choices=rows, metavar="ROW", help="which")
     parser.add_argument("--out", help="folder of the runs, to go on with; a temporary one if not given")
-    parser.add_argument("--seed", type=int, default=0, help="of training")
     parser.add_argument("--choosing", action="store_true", help="100 starts from 0 on, to choose settings by")
     return parser
 
 
 @contextmanager
-def runs_of(rows: Mapping[str, Row], args: argparse.Namespace) -> Iterator[Runs]:
-    """The rows' runs, in the folder that the flags name or in a temporary one."""
+def runs_of(rows: Mapping[str, Row], args: argparse.Namespace, seed: int = 0) -> Iterator[Runs]:
+    """The rows' runs, in the folder that the flags name or in a temporary one; the seed is training's."""
     with tempfile.TemporaryDirectory(prefix="bench_") as temporary:
-        yield Runs(rows, Path(args.out or temporary).resolve(), args.seed, args.choosing, args.quick)
+        yield Runs(rows, Path(args.out or temporary).resolve(), seed, args.choosing, args.quick)

@@ -109,11 +109,12 @@ def cells(name: str, result: dict[str, Any]) -> tuple[str, ...]:
 
 def main() -> None:
     parser = make_runs_parser(__doc__, ROWS, repeats=10)
+    parser.add_argument("--seed", type=int, default=0, help="of training")
     parser.add_argument("--plot", type=Path, help="PNG to write")
     args = parse(parser)
     facts = machine()
     keep_freed_memory()
-    with runs_of(ROWS, args) as runs:
+    with runs_of(ROWS, args, args.seed) as runs:
         results = {name: runs.evaluate(name) for name in args.rows}
         for key, make in (("step_ms", learner), ("chunk_ms", thinker)):
             for name, value in milliseconds(runs, args.rows, make, args.repeats).items():

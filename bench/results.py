@@ -7,7 +7,9 @@ the table is made from starts 1000 and up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import mean
 from typing import Any
 
 from _harness import machine, parse, report
@@ -230,18 +232,38 @@ ROWS = {
 }
 
 
+def over_seeds(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A row's results with several seeds as one: counts added, seconds of training on average, and "worst",
+    the lowest success rate of a seed (None if there is one seed).
+    """
+    rollouts, successes = (sum(each[key] for each in results) for key in ("rollouts", "successes"))
+    strict = [each["strict_success_rate"] for each in results]
+    return {
+        "rollouts": rollouts,
+        "successes": successes,
+        "strict_success_rate": None if None in strict else mean(strict),
+        "worst": min(each["success_rate"] for each in results) if len(results) > 1 else None,
+        "steps": results[0]["steps"],
+        "seconds": mean(each["seconds"] for each in results),
+    }
+
+
 def cells(name: str, result: dict[str, Any]) -> tuple[str, ...]:
     """A row of the table."""
     episodes = ROWS[ROWS[name].policy or name].episodes
-    n, successes, strict = (result[key] for key in ("rollouts", "successes", "strict_success_rate"))
+    n, successes = result["rollouts"], result["successes"]
     low, high = wilson_interval(successes, n)
-    rates = (f"{successes / n:.1%}", f"{low:.1%} to {high:.1%}", "-" if strict is None else f"{strict:.1%}")
+    worst, strict = (
+        "-" if result[key] is None else f"{result[key]:.1%}" for key in ("worst", "strict_success_rate")
+    )
+    rates = (f"{successes / n:.1%}", worst, f"{low:.1%} to {high:.1%}", strict)
     return name, *rates, str(n), str(episodes), str(result["steps"]), f"{result['seconds'] / 60:.1f}"
 
 
 HEADER = (
     "",
     "success",
+    "worst seed",
     "95 % interval",
     "strictly",
     "rollouts",
@@ -252,13 +274,18 @@ HEADER = (
 
 
 def main() -> None:
-    args = parse(make_runs_parser(__doc__, ROWS))
+    parser = make_runs_parser(__doc__, ROWS)
+    help_seed = "of training; with several, a row counts the rollouts of all, and names the worst"
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help=help_seed)
+    args = parse(parser)
     facts = machine()
     with runs_of(ROWS, args) as runs:
-        results = {name: runs.evaluate(name) for name in args.rows}
+        seeds = [replace(runs, seed=seed) for seed in dict.fromkeys(args.seed)]
+        results = {name: over_seeds([each.evaluate(name) for each in seeds]) for name in args.rows}
     starts = "starts 0 to 99, to choose by" if args.choosing else "starts from 1000 on"
     rows = [cells(name, result) for name, result in results.items()]
-    report(f"seed {args.seed}, {starts}", facts, HEADER, rows)
+    several = "s" if len(seeds) > 1 else ""
+    report(f"seed{several} {', '.join(str(each.seed) for each in seeds)}, {starts}", facts, HEADER, rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmarks run and print their tables. Their times are for the closing note, not for tests."""
 
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ GUARD_ROWS = ["up and down across the table's edge", "the deepest point nearby"]
 GROWTH = ["loading, to the first batch, by chunk", "info, by episodes"]
 FLAGS = {
     "guard.py": ["--attacks", *GUARD_ROWS],
-    "results.py": ["--rows", TRANSFER],
+    "results.py": ["--rows", TRANSFER, "--seed", "0", "1"],
     "growth.py": ["--rows", *GROWTH],
     "chunk_sizes.py": ["--rows", CHUNK],
 }  # a row each, for time
@@ -201,6 +202,29 @@ def test_prints_its_table(script, tmp_path):
         assert all(cell.removeprefix("-")[:1].isdigit() for cell in measured)
         assert measured or name == "OpenVINO"
     assert not list(tmp_path.iterdir())
+
+
+def test_several_seeds_of_a_row_are_one_line_with_the_worst(tmp_path):
+    """Rows that are finished are read from the disk, so a table of made-up results is a table."""
+    for seed, successes in enumerate((500, 490, 498)):
+        folder = tmp_path / f"seed_{seed}" / TRANSFER
+        folder.mkdir(parents=True)
+        save_policy(folder / "policy_last.ckpt", make_small("ACT"), step=1500)
+        (folder / "trained").touch()
+        rates = {"success_rate": successes / 500, "strict_success_rate": (successes - 2) / 500}
+        result = {"rollouts": 500, "successes": successes, **rates}
+        (folder / f"{TRANSFER}_500_starts_from_1000.json").write_text(json.dumps(result))
+        (folder / "seconds").write_text(str(60 * (seed + 5)))
+    flags = ["--out", str(tmp_path), "--rows", TRANSFER, "--seed"]
+    command = [sys.executable, str(BENCH / "results.py"), *flags]
+    rows = {}
+    for seeds in ("1", "0 1 2"):
+        done = subprocess.run([*command, *seeds.split()], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        rows[seeds] = cells(done.stdout.splitlines()[-1])
+    assert rows["1"][1:6] == ["98.0%", "-", "96.4% to 98.9%", "97.6%", "500"]
+    assert rows["0 1 2"][1:6] == ["99.2%", "98.0%", "98.6% to 99.5%", "98.8%", "1500"]
+    assert rows["1"][-1] == rows["0 1 2"][-1] == "6.0"
 
 
 @pytest.mark.slow  # it is a real-time loop for 4 s a row, and simulates rollouts of the twin's task
