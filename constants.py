@@ -9,7 +9,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from common import choose
-from tasks import LEFT, MYCOBOT, RIGHT, Case, Prop, Stage, Task, Waypoint, mirrored
+from tasks import LEFT, MYCOBOT, RIGHT, Case, Prop, Stage, Task, Waypoint, by_name, mirrored
 from tasks import STYLES as STYLES  # by its name here
 from tasks import is_mycobot as is_mycobot
 
@@ -334,7 +334,7 @@ _ALL = (
     _real(_MYCOBOT_CHOOSE, "mycobot320_choose"),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+TASKS: dict[str, Task] = by_name(_ALL)
 
 
 def get_task(name: str) -> Task:

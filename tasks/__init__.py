@@ -89,6 +89,7 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "schema": (
             "Task",
+            "by_name",
             "mirrored",
             "swapped",
         ),

@@ -7,6 +7,7 @@ are in constants.py; docs/add_a_task.md says how to write one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from tasks.parts import Arm, Case, Entry, Near, Pair, Prop, Stage, Waypoint
@@ -20,7 +21,20 @@ from tasks.task_check import (
     check_tuple,
 )
 
-__all__ = ["Arm", "Case", "Entry", "Near", "Pair", "Prop", "Stage", "Task", "Waypoint", "mirrored", "swapped"]
+__all__ = [
+    "Arm",
+    "Case",
+    "Entry",
+    "Near",
+    "Pair",
+    "Prop",
+    "Stage",
+    "Task",
+    "Waypoint",
+    "by_name",
+    "mirrored",
+    "swapped",
+]
 
 
 _TUPLES = {
@@ -119,6 +133,16 @@ class Task:
     def state_names(self) -> tuple[str, ...]:
         """Name of each entry of `qpos` and of an action."""
         return tuple(entry.name for entry in self.entries)
+
+
+def by_name(tasks: Iterable[Task]) -> dict[str, Task]:
+    """Tasks by their names; ValueError if two share one."""
+    found: dict[str, Task] = {}
+    for task in tasks:
+        if task.name in found:
+            raise ValueError(f"two tasks are called {task.name!r}; each needs a name of its own")
+        found[task.name] = task
+    return found
 
 
 _SWAP = {"left": "right", "right": "left"}

@@ -205,11 +205,14 @@ def _listed(content: dict[str, Any], name: str) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _newest_result(folder: Path) -> dict[str, int] | None:
-    """Successes and rollouts of the newest evaluation."""
+def _newest_result(folder: Path) -> dict[str, Any] | None:
+    """Successes and rollouts of the newest evaluation, and whether they were the twin's."""
     results = present(folder.glob("result_*.json"))
     newest = max(results, key=lambda path: results[path].st_mtime, default=None)
-    return _counts(_read_json(newest)) if newest else None
+    content = _read_json(newest) if newest else {}
+    counts, settings = _counts(content), content.get("settings")
+    on_twin = isinstance(settings, dict) and settings.get("robot") == "twin"
+    return counts and {**counts, "on_twin": on_twin}
 
 
 def _counts(result: dict[str, Any]) -> dict[str, int] | None:

@@ -75,7 +75,8 @@ class Row {
   update(run) {
     this.run = run;
     const counts = (result, key) => (result ? [t(key, { k: result.successes, n: result.n })] : []);
-    const success = [...counts(run.result, "{k} of {n}"), ...counts(run.arm_result, "{k} of {n} on the arm")].join(", ") || "–";
+    const onArm = run.arm_result?.on_twin ? "{k} of {n} on the twin" : "{k} of {n} on the arm";
+    const success = [...counts(run.result, "{k} of {n}"), ...counts(run.arm_result, onArm)].join(", ") || "–";
     const loss = run.loss === null ? "–" : number(run.loss, 4);
     const words = [run.policy, run.task, number(run.step), loss, success, ago(run.changed)];
     this.cells.forEach((cell, place) => sayName(cell, words[place]));

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# fonts with Korean letters, as names of cameras and tasks may have: Windows', macOS', Linux's
+EAST_ASIAN = ("Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic", "Noto Sans CJK KR", "Noto Sans CJK JP")
 MIN_SPAN = 0.1  # of a joint's y axis (rad), so that noise on a resting joint looks as small as it is
 
 
@@ -280,6 +282,14 @@ def _log_axes(panel: Any, marks: Sequence[float]) -> None:
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
 
 
+def font_families() -> list[str]:
+    """Matplotlib's own font, and those of the machine that take over where it lacks a letter."""
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    return ["sans-serif", *(name for name in EAST_ASIAN if name in installed)]
+
+
 def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
@@ -287,7 +297,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
+    from matplotlib.text import Text
+
     for panel in figure.axes if grid else ():
         panel.grid(alpha=0.3)
+    families = font_families()
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)
     with complete_file(path) as part:
         figure.savefig(part, format="png", dpi=110)

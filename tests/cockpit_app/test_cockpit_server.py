@@ -242,6 +242,17 @@ def test_a_run_tells_its_losses_and_films(cockpit):
     ]
 
 
+@pytest.mark.parametrize(("robot", "on_twin"), [("twin", True), ("mycobot320", False)])
+def test_runs_on_the_twin_are_not_called_runs_on_the_arm(robot, on_twin, tmp_path):
+    arm = tmp_path / "runs" / "a" / "arm"
+    arm.mkdir(parents=True)
+    (arm.parent / "config.json").write_text("{}")
+    result = {"successes": 3, "counted": 4, "settings": {"robot": robot}}
+    (arm / "result_policy_last.json").write_text(json.dumps(result))
+    (run,) = found.runs(Places.of("data", "runs", tmp_path))
+    assert run["arm_result"] == {"successes": 3, "n": 4, "on_twin": on_twin} and run["result"] is None
+
+
 def test_a_file_that_is_gone_or_odd_does_not_hide_the_others(tmp_path):
     """A link to a disk that is not there; results that hold something else."""
     places, gone = Places.of("data", "runs", tmp_path), tmp_path / "nowhere"

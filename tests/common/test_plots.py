@@ -43,6 +43,17 @@ def test_video_plays_in_a_browser(tmp_path, height, width):
     assert os.listdir(tmp_path) == ["v.mp4"]
 
 
+@pytest.mark.skipif(len(plots.font_families()) == 1, reason="no font with Korean letters is installed")
+@pytest.mark.filterwarnings("error:Glyph")
+def test_korean_names_are_drawn_where_a_font_is_installed(tmp_path):
+    for name in ("손목", "상단"):
+        figure = plots.new_figure(4.0, 2.0)
+        figure.add_subplot().set_title(name)
+        plots.write_png(figure, tmp_path / f"{name}.png")
+    first, second = ((tmp_path / f"{name}.png").read_bytes() for name in ("손목", "상단"))
+    assert first != second  # letters, not boxes
+
+
 def test_bad_frames_leave_no_video(tmp_path):
     with pytest.raises(ValueError, match="no frames"):
         videos.write_video(tmp_path / "v.mp4", [], 50)

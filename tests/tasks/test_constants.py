@@ -6,7 +6,7 @@ from repository import ROOT
 
 from common.flags.naming import choose
 from constants import TASKS, Stream, get_task
-from tasks.schema import mirrored
+from tasks.schema import by_name, mirrored
 
 ASSETS = ROOT / "assets"
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -29,6 +29,12 @@ def test_the_readme_task_is_there():
     assert (task.episode_len, task.fps, task.dim, task.max_reward, task.cameras) == (400, 50, 14, 4, ("top",))
     assert task.state_names[0] == "left_waist" and task.state_names[6] == "left_gripper"
     assert task.state_names[7] == "right_waist" and task.state_names[13] == "right_gripper"
+
+
+def test_a_task_does_not_take_the_place_of_another_by_its_name():
+    task = get_task("sim_transfer_cube_scripted")
+    with pytest.raises(ValueError, match="two tasks are called 'sim_transfer_cube_scripted'"):
+        by_name((task, get_task("sim_insertion_scripted"), dataclasses.replace(task, episode_len=300)))
 
 
 @pytest.mark.parametrize(
