@@ -146,15 +146,16 @@ def finish(root: Path, summary: str) -> None:
     If it is stopped before that, the same command once more finishes it and says so.
     """
     stage, identity = root / UNFINISHED, read_plan(root)["identity"]
+    history = root / HISTORY
+    entries = _noted(history)
     for old, new in identity["moves"]:
-        if os.path.lexists(root / old):
+        is_done = os.path.lexists(root / new) and not os.path.islink(root / new)
+        if os.path.lexists(root / old) and not is_done:  # else it is another file by now
             move_file(root / old, root / new)
     for place in sorted(stage.rglob("*.hdf5")):
         target = root / place.relative_to(stage)
         target.parent.mkdir(parents=True, exist_ok=True)
         replace_file(place, target)
-    history = root / HISTORY
-    entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
     if identity not in entries[-1:]:  # else a stopped command has noted it already
         with complete_file(history) as part:
             part.write_text(json.dumps([*entries, identity], indent=1) + "\n", encoding="utf-8")
@@ -163,6 +164,17 @@ def finish(root: Path, summary: str) -> None:
         shutil.rmtree(folder)
     (stage / PLAN).unlink()
     shutil.rmtree(stage)
+
+
+def _noted(history: Path) -> list[Any]:
+    """The changes that a folder's history tells; ValueError if it is damaged."""
+    try:
+        entries = json.loads(history.read_text(encoding="utf-8")) if history.exists() else []
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
+        raise ValueError(f"{history} is damaged; move it away, and give the same command once more")
+    return entries
 
 
 def finish_earlier(root: Path, command: str = "", flags: Mapping[str, Any] | None = None) -> bool:

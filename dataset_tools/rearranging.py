@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,7 +41,7 @@ def delete(flags: DeleteFlags) -> Plan:
         left_out = set(chosen)
         writes = tuple(Write(path, root / path.name) for path in paths if path not in left_out)
         return Plan(root, writes, notes=(note,))
-    bin_ = next(folder for i in range(1, 10**6) if not (folder := root / _bin_name(i)).exists())
+    bin_ = next(folder for i in range(1, 10**6) if not os.path.lexists(folder := root / _bin_name(i)))
     return Plan(root, moves=tuple((path, bin_ / path.name) for path in chosen), notes=(note,))
 
 

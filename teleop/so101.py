@@ -81,6 +81,11 @@ def wrapped(steps: np.ndarray) -> np.ndarray:
     return (np.asarray(steps, dtype=float) + STEPS / 2) % STEPS - STEPS / 2
 
 
+def _degrees(steps: float) -> float:
+    """How far a servo turned by this many steps, the shorter way round."""
+    return float(abs(wrapped(steps))) * 360 / STEPS
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """What a leader's readings mean."""
@@ -96,13 +101,13 @@ class Calibration:
         turned = wrapped(second - first)
         quarter = STEPS // 4
         for name, steps in zip(JOINTS, turned, strict=False):
-            degrees = abs(steps) * 360 / STEPS
+            degrees = _degrees(steps)
             if abs(degrees - 90) > MOST_OFF:
                 raise ValueError(
                     f"{name} turned by {degrees:.0f} degrees between the two poses; it must be 90, within "
                     f"{MOST_OFF:.0f}: hold both poses again"
                 )
-        travel = abs(turned[-1]) * 360 / STEPS
+        travel = _degrees(turned[-1])
         if travel < LEAST_TRIGGER:
             raise ValueError(
                 f"the trigger moved by {travel:.0f} degrees between the two poses; let it go in pose A, and "
@@ -156,8 +161,14 @@ class Calibration:
             parts = [content["joints"][name] for name in JOINTS]
             zero, sign = (np.array([float(part[key]) for part in parts]) for key in ("zero", "sign"))
             trigger = float(content["trigger"]["squeezed"]), float(content["trigger"]["let go"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise ValueError(f"--leader_file is {path}, which is no leader's calibration; {advice}") from None
         if not np.isfinite([*zero, *trigger]).all() or not np.isin(sign, (-1, 1)).all():
             raise ValueError(f"--leader_file is {path}, which has numbers that make no sense; {advice}")
+        travel = _degrees(trigger[1] - trigger[0])
+        if travel < LEAST_TRIGGER:
+            raise ValueError(
+                f"--leader_file is {path}, whose trigger moves by {travel:.0f} degrees; it must be at least "
+                f"{LEAST_TRIGGER:.0f}; {advice}"
+            )
         return cls(zero, sign, trigger)

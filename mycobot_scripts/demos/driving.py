@@ -60,6 +60,7 @@ class Driver:
                     return
                 step = self._robot.begin()
                 self._jog.begin(self._servo.sent)
+                pressed = Input()  # where the hand was is no place to follow it from
             self._tell(pressed)
             qpos = np.asarray(step.observation["qpos"], dtype=float)
             is_guided = self._servo.released

@@ -112,8 +112,10 @@ for (const [id, rate] of [["close", -1], ["open", 1]]) {
     at(id).addEventListener(name, () => { gripper = 0; });
   }
 }
-for (const id of ["keep", "redo", "stop"]) at(id).addEventListener("click", () => pressed.push(id));
-at("stop").addEventListener("pointerdown", () => letGo());
+for (const id of ["keep", "redo"]) at(id).addEventListener("click", () => pressed.push(id));
+// At the first touch: a finger that stays or slides makes no click, or a late one.
+at("stop").addEventListener("pointerdown", () => { letGo(); pressed.push("stop"); });
+at("stop").addEventListener("click", (event) => { if (!event.detail) pressed.push("stop"); }); // by a key
 document.addEventListener("contextmenu", (event) => event.preventDefault());
 document.addEventListener("visibilitychange", () => { if (document.hidden) letGo(); });
 window.addEventListener("blur", letGo);

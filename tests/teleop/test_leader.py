@@ -142,6 +142,19 @@ def test_a_file_that_is_no_calibration_is_told(tmp_path, content):
         Calibration.load(path)
 
 
+@pytest.mark.parametrize("let_go", [2000.0, 2001.0, 2000.0 + feetech.STEPS])
+def test_a_trigger_without_travel_is_told(let_go, tmp_path):
+    path = tmp_path / "so101.json"
+    Calibration.of(*poses()).save(path)
+    content = json.loads(path.read_text())
+    content["trigger"] = {"squeezed": 2000.0, "let go": let_go}
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match="whose trigger moves by 0 degrees; it must be at least 10; make one"
+    ):
+        Calibration.load(path)
+
+
 # --- kinematics
 
 

@@ -143,6 +143,7 @@ class TakeOver:
             self._give_back(qpos)
         if "guide" in pressed.commands and self.mode != "policy":
             self._switch_guiding(qpos)
+            pressed = replace(pressed, hand=None)  # it has gone elsewhere while the person was asked
         if "other arm" in pressed.commands and self.mode == "jog":
             self._jog.switch()
             self._operator.say(f"driving in {self._jog.mode} space")
@@ -185,6 +186,7 @@ class TakeOver:
             self._set_mode("jog")
             self._operator.say("the arm holds itself again")
         elif not self._operator.holds_it(TO_GUIDE):
+            self._jog.begin(qpos if self._last is None else self._last)
             self._operator.say("the servos stay on")
         else:
             self._robot.servo.release()

@@ -51,7 +51,7 @@ class MyCobot320(Robot):
         if min(self._size) < 8:
             raise ValueError(f"pictures of {self._size[0]}x{self._size[1]} are too small; at least 8x8")
         parser = cli.make_parser(f"{self.name} in LeRobot")
-        add_robot_flags(parser)
+        add_robot_flags(parser, is_driven=True)
         self._setup = read_setup(parser, [*self._words(), *shlex.split(self.config.options)])
         self._task = task_to_drive(self._task_name(), self._setup)
         if self._task.scene is None:

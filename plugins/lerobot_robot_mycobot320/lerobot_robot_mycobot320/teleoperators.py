@@ -99,6 +99,7 @@ class MyCobot320Jog(_OfTheArm):
         """Where the arm is to go, from what is held down now."""
         from mycobot_scripts.robot import as_named
         from mycobot_scripts.wire import clock
+        from teleop import Input
 
         session = self.session
         if self._device is None:
@@ -106,6 +107,7 @@ class MyCobot320Jog(_OfTheArm):
         pressed = self._device.read(clock.now())
         if self._do(pressed.commands):
             self._jog.begin(session.servo.sent)
+            pressed = Input()  # where the hand was is no place to follow it from
         now = clock.now()
         passed, self._time = min(now - self._time, LONGEST), now
         qpos = session.servo.latest.qpos
@@ -123,7 +125,7 @@ class MyCobot320Jog(_OfTheArm):
         self._jog.begin(session.servo.sent)
 
     def _do(self, commands: Collection[str]) -> bool:
-        """Do what a key asks for; returns whether the arm has moved meanwhile."""
+        """Do what a key asks for; returns whether time has passed meanwhile."""
         from mycobot_scripts.robot import PRESSED_Q, start_rng
 
         session = self.session
@@ -137,7 +139,7 @@ class MyCobot320Jog(_OfTheArm):
         if "next" in commands and session.is_twin:
             self._count += 1
             session.scene.reset(start_rng(0, self._count), None, session.servo.latest.qpos)
-        return "start pose" in commands
+        return not {"start pose", "next"}.isdisjoint(commands)
 
     def disconnect(self) -> None:
         super().disconnect()
