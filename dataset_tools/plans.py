@@ -98,6 +98,7 @@ def carry_out(plan: Plan, command: str, flags: dict[str, Any], workers: Workers)
         workers: how many files are made at a time, and where.
     """
     began, stage = time.perf_counter(), plan.root / UNFINISHED
+    _noted(plan.root / HISTORY)  # a damaged one is refused before any work
     content = {"identity": _identity(plan, command, flags), "again": this_command()}
     content["wish"] = _wish(command, flags)
     if read_plan(plan.root).get("identity") != content["identity"]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -84,19 +84,29 @@ def split(flags: SplitFlags) -> Plan:
         return _phases(flags, paths)
     if flags.by:
         kinds = sort_by_kind(paths, flags.by)
-        parts = {name.replace(" ", "_").replace("/", "_"): own for name, own in kinds}
+        parts = _folders(kinds)
     else:
         parts = _drawn(flags, paths)
     writes = [Write(path, flags.root / name / path.name) for name, own in parts.items() for path in own]
     return Plan(flags.root, tuple(writes), notes=tuple(f"{name}: {len(own)}" for name, own in parts.items()))
 
 
-def _names(flags: SplitFlags, count: int) -> Sequence[str]:
-    names = flags.names or tuple(f"part_{i}" for i in range(count))
+def _folders(kinds: Iterable[tuple[str, list[Path]]]) -> dict[str, list[Path]]:
+    """Episodes by the name of a folder for their kind; where two have the same, the later gets a number."""
+    parts: dict[str, list[Path]] = {}
+    for kind, own in kinds:
+        plain = "".join("_" if c in " /\\" else c for c in kind)[:80].strip(".") or "_"
+        numbered = (f"{plain}_{i}" for i in count(2))
+        parts[plain if plain not in parts else next(n for n in numbered if n not in parts)] = own
+    return parts
+
+
+def _names(flags: SplitFlags, number: int) -> Sequence[str]:
+    names = flags.names or tuple(f"part_{i}" for i in range(number))
     if any(Path(name).name != name or name.startswith(".") for name in names):
         raise ValueError(f"--names {' '.join(names)}; each must be the name of a folder, without a path")
-    if len(set(names)) != count:
-        raise ValueError(f"--names {' '.join(names)}; there are {count} parts, each needs a name of its own")
+    if len(set(names)) != number:
+        raise ValueError(f"--names {' '.join(names)}; there are {number} parts, each needs a name of its own")
     return names
 
 

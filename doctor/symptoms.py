@@ -65,7 +65,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _word(name: str) -> str:
     """An episode as `--episodes` takes it."""
-    return name.removeprefix("episode_")
+    short = name.removeprefix("episode_")
+    return short if short.isdecimal() else name
 
 
 @dataclass(frozen=True)

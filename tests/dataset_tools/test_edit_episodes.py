@@ -348,6 +348,38 @@ def test_split_by_success_and_merge_again(edit, dataset, tmp_path):
     assert there["mirror_episode_1.hdf5"] == original["episode_3.hdf5"], "numbered as what it mirrors"
 
 
+def test_split_by_tasks_whose_names_look_alike_leaves_none_out(edit, tmp_path):
+    rng, data, out = np.random.default_rng(0), tmp_path / "data", tmp_path / "out"
+    for i, task in enumerate(("a b", "a/b", "a_b", "..")):
+        save(rng, episode_path(data, i), task=task)
+    edit("split", "--dataset_dir", data, "--output_dir", out, "--by", "task")
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["_", "a_b", "a_b_2", "a_b_3"]
+    assert sorted(path.name for path in out.rglob("*.hdf5")) == [f"episode_{i}.hdf5" for i in range(4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out"]
+
+
+def test_what_was_put_aside_is_not_replaced_by_a_new_file(edit, dataset, monkeypatch):
+    flags = ("delete", "--dataset_dir", dataset, "--episodes", 1, 2, "--in_place")
+    gone = listing(dataset)["episode_1.hdf5"]
+    killed(edit, monkeypatch, *flags, at="before the history", dataset=dataset)
+    shutil.copy(episode_path(dataset, 0), episode_path(dataset, 1))
+    edit(*flags)
+    there = listing(dataset)
+    assert there["deleted/episode_1.hdf5"] == gone and there["episode_1.hdf5"] == there["episode_0.hdf5"]
+
+
+def test_a_damaged_history_is_named_before_a_file_is_moved(edit, dataset):
+    flags = ("shift_actions", "--dataset_dir", dataset, "--steps", 2, "--in_place")
+    (dataset / plans.HISTORY).write_text("")
+    before = load(dataset)
+    said = refusal(edit, *flags)
+    assert f"{plans.HISTORY} is damaged; move it away" in said
+    assert all(np.array_equal(a.action, b.action) for a, b in zip(load(dataset), before, strict=True))
+    (dataset / plans.HISTORY).unlink()
+    edit(*flags)
+    assert not np.array_equal(load(dataset)[0].action, before[0].action)
+
+
 def test_split_into_phases(edit, dataset, tmp_path):
     out = tmp_path / "out"
     edit("split", "--dataset_dir", dataset, "--output_dir", out, "--at", 8, 20, "--names", "a", "b", "c")
