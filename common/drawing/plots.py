@@ -282,12 +282,12 @@ def _log_axes(panel: Any, marks: Sequence[float]) -> None:
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
 
 
-def font_families() -> list[str]:
-    """Matplotlib's own font, and those of the machine that take over where it lacks a letter."""
+def east_asian_fonts() -> list[str]:
+    """Fonts of the machine that take over where matplotlib's own lacks a letter."""
     from matplotlib.font_manager import get_font_names
 
     installed = set(get_font_names())
-    return ["sans-serif", *(name for name in EAST_ASIAN if name in installed)]
+    return [name for name in EAST_ASIAN if name in installed]
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -301,8 +301,8 @@ def write_png(figure: Figure, path: str | Path, grid: bool = True) -> None:
 
     for panel in figure.axes if grid else ():
         panel.grid(alpha=0.3)
-    families = font_families()
+    more = east_asian_fonts()
     for text in figure.findobj(Text):
-        text.set_fontfamily(families)
+        text.set_fontfamily([*text.get_fontfamily(), *more])
     with complete_file(path) as part:
         figure.savefig(part, format="png", dpi=110)

@@ -43,7 +43,7 @@ def test_video_plays_in_a_browser(tmp_path, height, width):
     assert os.listdir(tmp_path) == ["v.mp4"]
 
 
-@pytest.mark.skipif(len(plots.font_families()) == 1, reason="no font with Korean letters is installed")
+@pytest.mark.skipif(not plots.east_asian_fonts(), reason="no font with Korean letters is installed")
 @pytest.mark.filterwarnings("error:Glyph")
 def test_korean_names_are_drawn_where_a_font_is_installed(tmp_path):
     for name in ("손목", "상단"):
@@ -52,6 +52,17 @@ def test_korean_names_are_drawn_where_a_font_is_installed(tmp_path):
         plots.write_png(figure, tmp_path / f"{name}.png")
     first, second = ((tmp_path / f"{name}.png").read_bytes() for name in ("손목", "상단"))
     assert first != second  # letters, not boxes
+
+
+def test_a_text_keeps_its_own_font(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "east_asian_fonts", lambda: ["NanumGothic"])
+    figure = plots.new_figure(4.0, 2.0)
+    texts = [figure.text(0, 0, "a table", family="monospace"), figure.text(0, 1, "a title")]
+    plots.write_png(figure, tmp_path / "a.png")
+    assert [text.get_fontfamily() for text in texts] == [
+        ["monospace", "NanumGothic"],
+        ["sans-serif", "NanumGothic"],
+    ]
 
 
 def test_bad_frames_leave_no_video(tmp_path):
