@@ -1,12 +1,13 @@
 """A phone as a device: a page with touch pads, and the phone's own turning where its browser tells that.
 
-POST /beat  {"client", "number", "grip": n or null, "position": [3] m, "angles": [3] rad, "tilt": [3] degrees
-            or null, "gripper": -1 to 1, "commands": [...]}: about 20 times a second
+POST /beat  {"client", "number", "grip": n or null, "position": [3] m, "angles": [3] rad, "tilt": [4] degrees
+            or null, "gripper": -1 to 1, "commands": [[press, name], ...]}: about 20 times a second
 answers     {"mine": whether it counts}
 
 A finger that is down leads the tool (`grip` counts the touches); who is not heard for a moment leads nothing.
 `tilt` are alpha, beta, gamma of W3C's DeviceOrientation, which browsers give to pages over https or from
-localhost alone; the pads need neither.
+localhost alone, and the angle of its Screen Orientation; the pads need neither. A command comes again, with
+the number of its press, if the page did not hear the answer.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class Beat:
     grip: int | None  # of the touch that leads; None: no finger is down
     position: tuple[float, float, float]  # m: right, away, up
     angles: tuple[float, float, float]  # rad: tip up, roll right, turn left
-    tilt: tuple[float, float, float] | None  # degrees: alpha, beta, gamma
+    tilt: tuple[float, float, float, float] | None  # degrees: alpha, beta, gamma, and the screen's angle
     gripper: float  # -1 closing to 1 opening
-    commands: tuple[str, ...]  # pressed since the last one
+    commands: tuple[tuple[int, str], ...]  # pressed since the last one: number of the press, and what
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Beat:
@@ -54,10 +55,7 @@ class Beat:
         for name, value in (("number", number), ("grip", grip)):
             if type(value) is not int and not (name == "grip" and value is None):
                 raise ValueError(f"{name} is {value!r:.80}; it must be a whole number")
-        tilt = None if body.get("tilt") is None else _numbers(body, "tilt", 3, 360.0)
-        pressed = body.get("commands", [])
-        if not isinstance(pressed, list) or len(pressed) > 20:
-            raise ValueError(f"commands is {pressed!r:.80}; it must be a list, of 20 at most")
+        tilt = None if body.get("tilt") is None else _numbers(body, "tilt", 4, 360.0)
         return cls(
             *(
                 client,
@@ -67,8 +65,17 @@ class Beat:
                 _numbers(body, "angles", 3, FURTHEST),
             ),
             *(tilt, _numbers({"gripper": [body.get("gripper")]}, "gripper", 1, 1.0)[0]),
-            tuple(choose("command", name, COMMANDS) for name in pressed),
+            _presses(body.get("commands", [])),
         )
+
+
+def _presses(pressed: object) -> tuple[tuple[int, str], ...]:
+    if not isinstance(pressed, list) or len(pressed) > 20:
+        raise ValueError(f"commands is {pressed!r:.80}; it must be a list, of 20 at most")
+    for each in pressed:
+        if not isinstance(each, list) or len(each) != 2 or type(each[0]) is not int:
+            raise ValueError(f"a command is {each!r:.80}; it must be the number of a press, and a name")
+    return tuple((press, choose("command", name, COMMANDS)) for press, name in pressed)
 
 
 def _numbers(body: dict[str, Any], name: str, count: int, most: float) -> tuple[float, ...]:
@@ -90,9 +97,13 @@ def _about(axis: int, angle: float) -> np.ndarray:
 
 
 def tilted(tilt: Sequence[float]) -> np.ndarray:
-    """(3, 3), earth from phone, of alpha, beta, gamma (degrees): W3C DeviceOrientation, about Z, X', Y''."""
-    alpha, beta, gamma = np.radians(tilt)
-    return _about(2, alpha) @ _about(0, beta) @ _about(1, gamma)
+    """(3, 3), earth from screen, of alpha, beta, gamma, and the screen's angle (degrees).
+
+    W3C DeviceOrientation turns the device, however its screen is read, about Z, X', Y''. Screen Orientation's
+    angle is 90 for one turned to the left, whose right edge is then the upper one.
+    """
+    alpha, beta, gamma, screen = np.radians(tilt)
+    return _about(2, alpha) @ _about(0, beta) @ _about(1, gamma) @ _about(2, -screen)
 
 
 def heading(orientation: np.ndarray) -> float:
@@ -115,9 +126,13 @@ class Finger:
         self._now, self._lock = now, threading.Lock()
         self._beat: Beat | None = None
         self._heard = -math.inf
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # by client: of the last beat
+        self._presses: dict[str, int] = {}  # and of the last press that was heard
         self._commands: set[str] = set()
-        self._grips, self._grip = 0, None  # touches so far, and the one that leads: client and number
+        self._grips, self._grip = (
+            0,
+            None,
+        )  # touches so far; the one that leads: client, number, screen's angle
         self._heading = 0.0  # of the phone when it took hold
 
     def hear(self, beat: Beat) -> bool:
@@ -125,19 +140,27 @@ class Finger:
         with self._lock:
             is_new = beat.number > self._numbers.get(beat.client, -1)
             self._numbers[beat.client] = max(beat.number, self._numbers.get(beat.client, -1))
-            if is_new and "stop" in beat.commands:
+            pressed = self._pressed(beat) if is_new else ()
+            if "stop" in pressed:
                 self._commands.update(COMMANDS["stop"])
             before, is_fresh = self._beat, self._now() - self._heard <= LOST
             is_other = before is not None and before.client != beat.client
             if not is_new or (is_other and is_fresh and (before.grip is not None or before.gripper)):
                 return not is_other
-            for name in beat.commands:
+            for name in pressed:
                 self._commands.update(COMMANDS[name])
-            if beat.grip is not None and (self._grip != (beat.client, beat.grip) or not is_fresh):
-                self._grips, self._grip = self._grips + 1, (beat.client, beat.grip)
+            screen = 0.0 if beat.tilt is None else beat.tilt[3]  # a page that turns itself moves nothing
+            if beat.grip is not None and (self._grip != (beat.client, beat.grip, screen) or not is_fresh):
+                self._grips, self._grip = self._grips + 1, (beat.client, beat.grip, screen)
                 self._heading = 0.0 if beat.tilt is None else heading(tilted(beat.tilt))
             self._beat, self._heard = beat, self._now()
             return True
+
+    def _pressed(self, beat: Beat) -> tuple[str, ...]:
+        """What was pressed and not heard yet."""
+        last = self._presses.get(beat.client, -1)
+        self._presses[beat.client] = max([last, *(press for press, _ in beat.commands)])
+        return tuple(name for press, name in beat.commands if press > last)
 
     def take(self) -> Input:
         """What is asked for now; each command once."""

@@ -13,12 +13,13 @@ const at = (id) => document.getElementById(id);
 let texts = {};
 let language = "en";
 let mode = "move";
-let tilt = null; // degrees: alpha, beta, gamma, as last told
+let tilt = null; // degrees: alpha, beta, gamma, as last told, and how the page is turned
 let isTilting = false;
 let number = 0;
 let grip = 0;
 let gripper = 0;
-let pressed = [];
+let presses = 0;
+let pressed = []; // [number of the press, command], until the arm's computer answered
 const fingers = new Map(); // pointer: the pad it is on, and where it was
 const position = [0, 0, 0]; // m: right, away, up
 const angles = [0, 0, 0]; // rad: tip up, roll right, turn left
@@ -112,10 +113,11 @@ for (const [id, rate] of [["close", -1], ["open", 1]]) {
     at(id).addEventListener(name, () => { gripper = 0; });
   }
 }
-for (const id of ["keep", "redo"]) at(id).addEventListener("click", () => pressed.push(id));
+const press = (command) => pressed.push([presses++, command]);
+for (const id of ["keep", "redo"]) at(id).addEventListener("click", () => press(id));
 // At the first touch: a finger that stays or slides makes no click, or a late one.
-at("stop").addEventListener("pointerdown", () => { letGo(); pressed.push("stop"); });
-at("stop").addEventListener("click", (event) => { if (!event.detail) pressed.push("stop"); }); // by a key
+at("stop").addEventListener("pointerdown", () => { letGo(); press("stop"); });
+at("stop").addEventListener("click", (event) => { if (!event.detail) press("stop"); }); // by a key
 document.addEventListener("contextmenu", (event) => event.preventDefault());
 document.addEventListener("visibilitychange", () => { if (document.hidden) letGo(); });
 window.addEventListener("blur", letGo);
@@ -132,7 +134,7 @@ at("turn").addEventListener("click", () => choose("turn"));
 
 function onTilt(event) {
   if (event.alpha === null) return;
-  tilt = [event.alpha, event.beta, event.gamma];
+  tilt = [event.alpha, event.beta, event.gamma, screen.orientation?.angle ?? 0];
 }
 
 // Browsers tell it only over https or from localhost, iPhones only after asking.

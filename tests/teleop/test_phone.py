@@ -85,10 +85,10 @@ def test_one_phone_leads_at_a_time_and_any_stops():
     clock = Clock()
     finger = Finger(clock)
     assert finger.hear(beat(0, grip=1, position=[0.1, 0, 0]))
-    assert not finger.hear(beat(0, grip=7, client="two", position=[0.9, 0, 0], commands=["keep"]))
+    assert not finger.hear(beat(0, grip=7, client="two", position=[0.9, 0, 0], commands=[[0, "keep"]]))
     asked = finger.take()
     assert asked.hand.position[0] == 0.1 and not asked.commands
-    assert not finger.hear(beat(1, client="two", commands=["stop"]))
+    assert not finger.hear(beat(1, client="two", commands=[[1, "stop"]]))
     assert finger.take().commands == {"stop", "quit"}
     finger.hear(beat(1))  # the first lets go
     assert finger.hear(beat(2, grip=8, client="two"))
@@ -97,8 +97,19 @@ def test_one_phone_leads_at_a_time_and_any_stops():
 
 def test_commands_count_once_also_without_a_finger():
     finger = Finger(Clock())
-    finger.hear(beat(0, commands=["keep"]))
+    finger.hear(beat(0, commands=[[0, "keep"]]))
     assert finger.take().commands == {"keep"} and not finger.take().commands
+
+
+def test_a_press_that_is_told_again_counts_once():
+    """The page did not hear the answer, and tells it under the next beat's number."""
+    finger = Finger(Clock())
+    finger.hear(beat(0, commands=[[0, "keep"]]))
+    assert finger.take().commands == {"keep"}
+    finger.hear(beat(1, commands=[[0, "keep"]]))
+    assert not finger.take().commands
+    finger.hear(beat(2, commands=[[0, "keep"], [1, "redo"]]))
+    assert finger.take().commands == {"redo"}
 
 
 def test_pads_turn_about_the_persons_axes():
@@ -125,22 +136,54 @@ def test_tilt_is_that_of_the_specification():
         [cy * sz + cz * sx * sy, cz * cx, sz * sy - cz * cy * sx],
         [-cx * sy, sx, cx * cy],
     ]
-    np.testing.assert_allclose(tilted([30, 40, 50]), wanted, atol=1e-12)
+    np.testing.assert_allclose(tilted([30, 40, 50, 0]), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(("screen", "up"), [(0, [0, 1]), (90, [1, 0]), (180, [0, -1]), (270, [-1, 0])])
+def test_the_screen_is_read_upright_however_the_phone_is_turned(screen, up):
+    """Turned to the left by 90 degrees, a phone's right edge is the upper one of what it shows."""
+    device, shown = tilted([30, 40, 50, 0]), tilted([30, 40, 50, screen])
+    np.testing.assert_allclose(shown @ [0, 1, 0], device @ [*up, 0], atol=1e-12)
+    np.testing.assert_allclose(shown @ [0, 0, 1], device @ [0, 0, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize(("screen", "tip"), [(90, [0, 0, -40]), (270, [0, 0, 40])])
+def test_held_across_a_phone_leads_about_the_persons_axes(screen, tip):
+    """The upper edge of what it shows goes up: the tool tips up, about the person's right."""
+    finger = Finger(Clock())
+    flat = [(90 + screen) % 360 - 90, 0, 0, screen]  # what it shows is upright, away from the person
+    finger.hear(beat(0, grip=1, tilt=flat))
+    first = finger.take().hand
+    np.testing.assert_allclose(first.orientation, np.eye(3), atol=1e-9)
+    finger.hear(beat(1, grip=1, tilt=[*np.add(flat[:3], tip).tolist(), screen]))
+    turn = finger.take().hand.orientation
+    c, s = math.cos(math.radians(40)), math.sin(math.radians(40))
+    np.testing.assert_allclose(turn, [[1, 0, 0], [0, c, -s], [0, s, c]], atol=1e-9)
+
+
+def test_a_page_that_turns_itself_moves_nothing():
+    finger = Finger(Clock())
+    finger.hear(beat(0, grip=1, tilt=[10, 20, 30, 0]))
+    before = finger.take().hand
+    finger.hear(beat(1, grip=1, tilt=[10, 20, 30, 90]))
+    assert finger.take().hand.grip > before.grip
 
 
 @pytest.mark.parametrize("alpha", [0, 77, 200])
 @pytest.mark.parametrize("beta_", [0, 45, 90])
 def test_which_way_the_person_faces_does_not_matter(alpha, beta_):
     """Turning the phone to the left turns the tool to the left, wherever north is and however it is held."""
-    assert heading(tilted([alpha, beta_, 0])) == pytest.approx(math.remainder(math.radians(alpha), math.tau))
+    assert heading(tilted([alpha, beta_, 0, 0])) == pytest.approx(
+        math.remainder(math.radians(alpha), math.tau)
+    )
     finger = Finger(Clock())
-    finger.hear(beat(0, grip=1, tilt=[alpha, beta_, 0]))
+    finger.hear(beat(0, grip=1, tilt=[alpha, beta_, 0, 0]))
     first = finger.take().hand
-    finger.hear(beat(1, grip=1, tilt=[(alpha + 20) % 360, beta_, 0]))
+    finger.hear(beat(1, grip=1, tilt=[(alpha + 20) % 360, beta_, 0, 0]))
     turn = finger.take().hand.orientation @ first.orientation.T
     c, s = math.cos(math.radians(20)), math.sin(math.radians(20))
     np.testing.assert_allclose(turn, [[c, -s, 0], [s, c, 0], [0, 0, 1]], atol=1e-9)
-    finger.hear(beat(2, grip=1, tilt=[alpha, beta_ + 20, 0]))
+    finger.hear(beat(2, grip=1, tilt=[alpha, beta_ + 20, 0, 0]))
     tip = finger.take().hand.orientation @ first.orientation.T
     np.testing.assert_allclose(tip, [[1, 0, 0], [0, c, -s], [0, s, c]], atol=1e-9)
 
@@ -157,9 +200,11 @@ def test_which_way_the_person_faces_does_not_matter(alpha, beta_):
         ({"position": [0, 0]}, "position is .* it must be 3 numbers from -10 to 10"),
         ({"position": [0, 0, 1e9]}, "position is"),
         ({"angles": [True, 0, 0]}, "angles is"),
-        ({"tilt": [0, 0, 999]}, "tilt is"),
+        ({"tilt": [0, 0, 999, 0]}, "tilt is"),
+        ({"tilt": [0, 0, 0]}, "tilt is .* it must be 4 numbers"),
         ({"gripper": 2}, "gripper is"),
-        ({"commands": ["fly"]}, "command 'fly'"),
+        ({"commands": [[0, "fly"]]}, "command 'fly'"),
+        ({"commands": ["stop"]}, "a command is 'stop'; it must be the number of a press, and a name"),
         ({"commands": "stop"}, "commands is 'stop'"),
     ],
 )
@@ -245,6 +290,21 @@ def eventually(condition):
     while not (is_true := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return is_true
+
+
+def test_stop_is_told_at_the_first_touch(phone):
+    with chromium(390, 844) as driver:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        driver.get(phone.server.address)
+        wait_until(driver, "document.getElementById('state').textContent.startsWith('Hold a finger')")
+        box = driver.execute_script("return document.getElementById('stop').getBoundingClientRect().toJSON()")
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        touch = "Input.dispatchTouchEvent"
+        driver.execute_cdp_cmd(touch, {"type": "touchStart", "touchPoints": [at]})
+        assert eventually(lambda: phone.finger.take().commands == {"stop", "quit"})
+        at["y"] -= 100  # it slides off
+        driver.execute_cdp_cmd(touch, {"type": "touchMove", "touchPoints": [at]})
+        driver.execute_cdp_cmd(touch, {"type": "touchEnd", "touchPoints": []})
 
 
 def test_the_page_leads_while_a_finger_is_down(phone):
