@@ -32,13 +32,16 @@ class Interface:
     # top speed of each action in them, a second, and its top change, a second each second; (): not known
     velocity: tuple[float, ...] = ()
     acceleration: tuple[float, ...] = ()
+    # height, width (pixels) of the demonstrations' pictures, by camera; {}: not known
+    frame_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Interface:
         """From the dict that `dataclasses.asdict` made of one."""
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         views = {camera: View.from_plain(view) for camera, view in values.get("views", {}).items()}
-        return cls(**{**values, "views": views})
+        sizes = {camera: tuple(size) for camera, size in values.get("frame_sizes", {}).items()}
+        return cls(**{**values, "views": views, "frame_sizes": sizes})
 
     def viewed(self, images: Mapping[str, np.ndarray]) -> np.ndarray:
         """(cameras, H, W, 3) uint8: its cameras' pictures, of any size, as it sees them."""

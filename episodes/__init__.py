@@ -59,6 +59,14 @@ __getattr__, __dir__, __all__ = open_door(
         ),
         "state_entries": ("ARM_DIM", "BASE", "action_entries", "entries", "entries_of"),
         "stats": ("FILE_NAME", "Stats", "dataset_stats", "is_kept"),
-        "views": ("Box", "View", "ViewConfig", "black_outside", "check_box", "contrast_table"),
+        "views": (
+            "Box",
+            "View",
+            "ViewConfig",
+            "black_outside",
+            "check_box",
+            "check_frame_sizes",
+            "contrast_table",
+        ),
     },
 )

@@ -13,7 +13,8 @@ import numpy as np
 from common import choose, cli
 from constants import IMAGENET_MEAN
 from episodes.episode import Episode
-from episodes.frames import resize_image
+from episodes.errors import EpisodeError
+from episodes.frames import frame_size, resize_image
 
 ROI_WEIGHT = 0.5  # outside --roi
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 (pixels of the recorded frame); without x1 and y1
@@ -123,8 +124,8 @@ class ViewConfig:
             path: an episode, for the size of its frames.
 
         Raises:
-            ValueError: the policy has no such camera, a box is empty or not inside the frame, or a weight has
-                no box.
+            ValueError: the policy has no such camera, a box is empty or not inside the frame, crop and mask
+                leave nothing, or a weight has no box.
         """
         boxes = {"roi": self.roi or {}, "crop": self.crop or {}, "mask_outside": self.mask_outside or {}}
         shares = {"roi_weight": self.roi_weight or {}, "zero_camera": self.zero_camera or {}}
@@ -143,6 +144,8 @@ class ViewConfig:
             for camera, box in values.items():
                 check_box(flag, camera, box, parts[camera]["frame_size"])
                 parts[camera][flag] = tuple(box)
+        for camera in set(boxes["crop"]) & set(boxes["mask_outside"]):
+            _check_overlap(camera, boxes["crop"][camera], boxes["mask_outside"][camera])
         for camera in boxes["roi"]:
             parts[camera]["roi_weight"] = shares["roi_weight"].get(camera, ROI_WEIGHT)
         for camera in (camera for camera, share in shares["zero_camera"].items() if share == 1):
@@ -164,3 +167,28 @@ def check_box(flag: str, camera: str, box: Box, frame_size: tuple[int, int]) -> 
             f"--{flag} {camera}={x0},{y0},{x1},{y1}: x0,y0,x1,y1 must satisfy 0 <= x0 < x1 <= {width} and "
             f"0 <= y0 < y1 <= {height}, as the frames are {height}x{width}"
         )
+
+
+def _check_overlap(camera: str, crop: Box, mask: Box) -> None:
+    low, high = np.maximum(crop[:2], mask[:2]), np.minimum(crop[2:], mask[2:])
+    if (low >= high).any():
+        both = " and ".join(
+            f"--{flag} {camera}={','.join(map(str, box))}"
+            for flag, box in (("crop", crop), ("mask_outside", mask))
+        )
+        raise ValueError(f"{both} do not overlap; all that is left of the picture would be black")
+
+
+def check_frame_sizes(views: Mapping[str, View], episodes: Mapping[Path, Episode]) -> None:
+    """EpisodeError for the first episode whose frames are not of the size that a view's boxes refer to."""
+    boxed = {camera: view.frame_size for camera, view in views.items() if view.frame_size}
+    for path, episode in episodes.items():
+        for camera, wanted in boxed.items():
+            size = frame_size(episode.images[camera])
+            if tuple(size) != wanted:
+                sizes = ["x".join(map(str, each)) for each in (size, wanted)]
+                raise EpisodeError(
+                    f"{path}: frames of camera {camera} are {sizes[0]} (height x width); --roi, --crop and "
+                    f"--mask_outside are for those of the first episode, {sizes[1]}; train on one size "
+                    "alone, or leave these flags out"
+                )

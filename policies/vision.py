@@ -64,6 +64,12 @@ def trained_backbones(path: Path, interface: Interface) -> tuple[dict[str, Any],
                 f"--features_from is a policy with {name} {theirs}, here it is {ours}; give the flags that "
                 "it was trained with"
             )
+    if ("crop" in trained.augmentations) != ("crop" in interface.augmentations):
+        theirs = "with" if "crop" in trained.augmentations else "without"
+        raise ValueError(
+            f"--features_from is a policy that was trained {theirs} crop in --augment, and so sees another "
+            f"part of a picture; train {theirs} it here too"
+        )
     missing = [camera for camera in interface.cameras if camera not in trained.cameras]
     if missing:
         raise ValueError(f"that policy never saw camera {missing[0]!r}; it saw {', '.join(trained.cameras)}")

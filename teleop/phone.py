@@ -129,10 +129,8 @@ class Finger:
         self._numbers: dict[str, int] = {}  # by client: of the last beat
         self._presses: dict[str, int] = {}  # and of the last press that was heard
         self._commands: set[str] = set()
-        self._grips, self._grip = (
-            0,
-            None,
-        )  # touches so far; the one that leads: client, number, screen's angle
+        self._grips = 0  # touches so far
+        self._grip: tuple[str, int, float] | None = None  # that leads: client, number, the screen's angle
         self._heading = 0.0  # of the phone when it took hold
 
     def hear(self, beat: Beat) -> bool:

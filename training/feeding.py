@@ -20,6 +20,7 @@ from episodes import (
     StartSampler,
     Stats,
     View,
+    check_frame_sizes,
     check_widths,
     data_dir,
     dataset_stats,
@@ -108,10 +109,11 @@ def load_data(
     train = load([path for paths in train_paths for path in paths], cache=config.cache)
     train.silence({Path(folder).resolve() for folder in silent})
     check_alike(train, validation)
+    loaded = {p: e for data in (train, validation) for p, e in zip(data.paths, data.episodes, strict=True)}
+    check_frame_sizes(views, loaded)
     sources = datasets
     if config.stats_dir:
         sources, _ = list_datasets(config.stats_dir, None, config.skip_mirrored_data)
-    loaded = {p: e for data in (train, validation) for p, e in zip(data.paths, data.episodes, strict=True)}
     stats = dataset_stats(sources, loaded)
     for name, mean, width in (
         ("qpos", stats.qpos_mean, train.qpos[0].shape[1]),

@@ -279,13 +279,15 @@ def validate(
     phases: dict[str, float] = defaultdict(float)
     policy.eval()
     for phase, batches in data.items():
+        samples = sum(len(batch["qpos"]) for batch in batches)
         for batch in batches:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            share = len(batch["qpos"]) / samples
             with autocast(amp, device):
                 losses = policy.loss({**batch, **policy.draw_noise(len(batch["qpos"]), generator)})
             for name, loss in losses.items():
-                means[name] += loss.item() / len(batches) / len(data)
-            phases[phase] += losses["loss"].item() / len(batches)
+                means[name] += share * loss.item() / len(data)
+            phases[phase] += share * losses["loss"].item()
     policy.train()
     return dict(means), dict(phases) if len(data) > 1 else {}
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from actors import Interface
 from common import cli, complete_file
-from episodes import ViewConfig
+from episodes import ViewConfig, frame_size
 from policies import Policy, PolicyConfig
 from policy import make_policy
 from tasks import Task
@@ -76,11 +76,11 @@ def top_rate(data: Data, order: int) -> tuple[float, ...]:
 
 def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, task: Task) -> Policy:
     """A policy to be trained on `data`."""
-    episodes = data.train.episodes
+    episodes, cameras = data.train.episodes, tuple(config.camera_names or task.cameras)
     interface = Interface(
         state_dim=data.train.qpos[0].shape[1],
         action_dim=data.train.actions[0].shape[1],
-        cameras=tuple(config.camera_names or task.cameras),
+        cameras=cameras,
         image_size=tuple(config.image_size),
         task=task.name,
         render_quality=episodes[0].render_quality,
@@ -91,5 +91,6 @@ def build_policy(config: RunConfig, policy_config: PolicyConfig, data: Data, tas
         recovers=any(episode.recovers for episode in episodes),
         velocity=top_rate(data, 1),
         acceleration=top_rate(data, 2),
+        frame_sizes={camera: tuple(frame_size(episodes[0].images[camera])) for camera in cameras},
     )
     return make_policy(config.policy_class, policy_config, interface, data.stats)

@@ -116,7 +116,9 @@ def _frame_size(policy: Policy, camera: str, references: Mapping[str, Reference]
     view = policy.interface.views.get(camera)
     if view is not None and view.frame_size:
         return tuple(view.frame_size)
-    return references[camera].picture.shape[:2] if camera in references else IMAGE_SIZE
+    if camera in references:
+        return references[camera].picture.shape[:2]
+    return policy.interface.frame_sizes.get(camera, IMAGE_SIZE)
 
 
 def _about(policy: Policy, sizes: Mapping[str, Size], references: Mapping[str, Mapping[str, bytes]]) -> About:

@@ -174,6 +174,10 @@ def test_only_cameras_that_are_sometimes_dark_are_darkened_at_random(path):
         ({"crop": {"top": (-1, 0, 9, 9)}}, "--crop top=-1,0,9,9: "),
         ({"mask_outside": {"left": (5, 5, 5, 9)}}, "--mask_outside left=5,5,5,9: "),
         ({"mask_outside": {"left": (0, 9, 5, 3)}}, "--mask_outside left=0,9,5,3: "),
+        (
+            {"crop": {"top": (0, 0, 60, 90)}, "mask_outside": {"top": (60, 0, 90, 90)}},
+            "--crop top=0,0,60,90 and --mask_outside top=60,0,90,90 do not overlap",
+        ),
         ({"roi": {"tpo": (0, 0, 9, 9)}}, "unknown camera of --roi 'tpo'; did you mean 'top'"),
         ({"roi": {"top": (0, 0, 9, 97)}}, "--roi top=0,0,9,97: "),
         ({"roi_weight": {"top": 0.5}}, "--roi_weight top weights nothing; give the box: --roi top="),

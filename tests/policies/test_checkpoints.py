@@ -4,6 +4,7 @@ import functools
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -436,6 +437,34 @@ def test_a_run_that_went_further_than_the_command_s_steps_is_not_resumed(stopped
     shorter = Run(make_small("ACT"), TrainConfig(device="cpu"), 1)
     with pytest.raises(ValueError, match="is at step 2 already, this command ends at 1"):
         shorter.restore(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"episode_len": 120}, "begun with other episodes (the length of the longest differs)"),
+        (
+            {"frame_sizes": {"top": (60, 80)}},
+            "begun with other episodes (the size of their pictures differs)",
+        ),
+        ({"augmentations": ("crop",)}, "augmentations (), this command ('crop',); give the same flags"),
+    ],
+)
+def test_a_run_goes_on_with_the_same_episodes_and_flags(tmp_path, changes, said):
+    def run(**changes):
+        policy = make_small("ACT")
+        policy.interface = replace(policy.interface, **changes)
+        return Run(policy, TrainConfig(device="cpu"), 5)
+
+    first = {"episode_len": 100, "frame_sizes": {"top": (480, 640)}}
+    path = run(**first).save(tmp_path, "last")
+    with pytest.raises(ValueError) as caught:
+        run(**first | changes).restore(path)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    if "augmentations" not in changes:  # an older version stored less
+        content = read_checkpoint(path)
+        content["interface"] = without(content["interface"], *changes)
+        run(**first | changes).restore(write(path, content))
 
 
 def test_moments_of_an_optimiser_are_finite(stopped_run):

@@ -189,6 +189,9 @@ def test_the_script(tmp_path, capsys):
     assert f"{output}: " in capsys.readouterr().out
     actor = open_actor(output)
     assert actor.interface.views["top"].frame_size == (60, 80)  # as the references
+    policy.interface = dataclasses.replace(policy.interface, frame_sizes={"top": (30, 40)})
+    export_policy(policy, tmp_path / "other.onnx")
+    assert open_actor(tmp_path / "other.onnx").interface.views["top"].frame_size == (30, 40)  # as recorded
     found = checkpoint_references(output)["top"]
     assert np.array_equal(found.steady, picture.steady) and abs(found.picture.astype(int) - 90).max() < 4
     chunks = [each.act(each.observe(observation(0, size=(60, 80)))) for each in (actor, TorchActor(policy))]

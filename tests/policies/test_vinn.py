@@ -1,7 +1,7 @@
 """VINN: the search against brute force, the choice of k, features, what a checkpoint holds, and BYOL."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -393,6 +393,10 @@ def test_sources_that_do_not_fit_are_refused(tmp_path):
     content["interface"]["image_size"] = (96, 128)
     torch.save(content, tmp_path / "act.ckpt")
     with pytest.raises(ValueError, match=r"image_size \(96, 128\), here it is \(48, 64\)"):
+        make_vinn(**flags)
+    act.interface = replace(act.interface, augmentations=("crop", "color"))
+    save_policy(tmp_path / "act.ckpt", act)
+    with pytest.raises(ValueError, match="was trained with crop in --augment, .* train with it here too"):
         make_vinn(**flags)
     torch.save({"model.action_head.weight": torch.zeros(1)}, tmp_path / "act.ckpt")
     with pytest.raises(ValueError, match="has no backbones to take"):

@@ -58,6 +58,21 @@ def test_episodes_of_another_task_or_rate_are_told_of(tmp_path):
     assert "episode_2" in said[1] and len(data.strangers("mine")) == 1
 
 
+def test_boxes_are_not_for_pictures_of_other_sizes(tmp_path):
+    """What is found when such a frame is drawn would end a training in its middle."""
+    rng, folders = np.random.default_rng(0), [tmp_path / "large", tmp_path / "small"]
+    for folder, size in zip(folders, ((48, 64), (24, 32)), strict=True):
+        episodes = [make_episode(rng) for _ in range(2)]
+        for number, episode in enumerate(episodes):
+            episode.images = {"top": rng.integers(0, 255, (len(episode), *size, 3), dtype=np.uint8)}
+            episode.save(episode_path(folder, number))
+    config = FeedConfig(dataset_dir=tuple(map(str, folders)), image_size=(24, 32), train_ratio=0.5)
+    assert load_data(config, "mine", ("top",), 0).train.frames(0, 0).shape == (1, 24, 32, 3)
+    words = r"small/episode_\d.hdf5: frames of camera top are 24x32 .* first episode, 48x64"
+    with pytest.raises(EpisodeError, match=words):
+        load_data(replace(config, mask_outside={"top": (0, 0, 10, 10)}), "mine", ("top",), 0)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_much_was_made_of_does_not_validate(tmp_path, seed):
     rng, few, many = np.random.default_rng(0), tmp_path / "few", tmp_path / "many"

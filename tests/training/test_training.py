@@ -430,6 +430,21 @@ def test_validation_is_split_by_phase():
     assert losses["loss"] == pytest.approx((phases["late"] + phases["start"]) / 2)
 
 
+def test_every_sample_counts_alike_in_validation():
+    """Whatever --batch_size leaves for the last batch."""
+    policy, batch = make_act(no_encoder=True), make_batch()
+    batch["actions"] = batch["actions"] + torch.tensor([0.0, 1.0, 5.0])[:, None, None]
+    batch["is_pad"][:] = False
+
+    def part(rows):
+        taken = {name: value[rows] for name, value in batch.items() if value.ndim}
+        return taken | {"valid_steps": (~taken["is_pad"]).sum().float()}
+
+    wholes, parts = [part(slice(3))], [part(slice(2)), part(slice(2, 3))]
+    whole, split = (validate(policy, {"late": each}, "no")[0]["loss"] for each in (wholes, parts))
+    assert split == pytest.approx(whole, rel=1e-5)
+
+
 def test_a_flat_validation_loss_is_told_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "validate", lambda *_: ({"loss": 1.0}, {}))
     train(tmp_path, 25, validate_every=1)

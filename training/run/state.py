@@ -17,6 +17,18 @@ from training.flags import TrainConfig
 from training.optimisation import AverageWeights, learning_rate_factor, make_optimiser
 from training.places import PlaceLoss
 
+OF_EPISODES = {  # what a policy's `Interface` has of them, and not of the flags
+    "state_dim": "the width of the state",
+    "action_dim": "the width of the action",
+    "render_quality": "the quality of their pictures",
+    "fps": "the steps a second",
+    "episode_len": "the length of the longest",
+    "recovers": "whether some begin in the middle of an attempt",
+    "velocity": "the top speed",
+    "acceleration": "the top acceleration",
+    "frame_sizes": "the size of their pictures",
+}
+
 
 class RunState:
     """What a run goes on from: the policy, its average, its optimiser, and its best results so far."""
@@ -136,13 +148,25 @@ class RunState:
 
 
 def _check_same(config: dict[str, Any], interface: Interface, policy: Policy) -> None:
+    """ValueError if the policy is another; what an older version did not store does not differ."""
+    known = {
+        name: value
+        for name, value in asdict(interface).items()
+        if value or value is False or name not in OF_EPISODES
+    }
     for stored, present in (
         (config, policy.rebuild_config()),
-        (asdict(interface), policy.interface),
+        (known, policy.interface),
     ):
         for name, value in asdict(present).items():
-            if stored.get(name, value) != value:  # what an older version did not store does not differ
+            if stored.get(name, value) == value:
+                continue
+            if stored is known and name in OF_EPISODES:
                 raise ValueError(
-                    f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
-                    "give the same flags, or another --ckpt_dir"
+                    f"the run to resume was begun with other episodes ({OF_EPISODES[name]} differs); give "
+                    "those alone, or train on these from the start: another --ckpt_dir, or --overwrite"
                 )
+            raise ValueError(
+                f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
+                "give the same flags, or another --ckpt_dir"
+            )
