@@ -27,6 +27,7 @@ from sim_env import make_sim_env
 from tasks import Task, rendering
 
 OBS_TYPES = ("pixels", "pixels_agent_pos")
+OPTIONS = ("env_state",)  # of `reset`
 POSITION_BOUND = 1000.0  # of `agent_pos`; as in gym-aloha, wide enough for anything
 
 
@@ -97,6 +98,8 @@ class TaskEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict, dict[str, Any]]:
+        for name in options or {}:
+            choose("option of reset", name, OPTIONS)
         super().reset(seed=seed)
         step = self._env.reset(self.np_random, (options or {}).get("env_state"))
         self._is_over = False

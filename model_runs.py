@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import check_folder, cli, command_line
+from common import check_folder, cli, command_line, quoted
 from disturbances import changes_look, read_set
 from evaluation import Outcome, Summary, open_evaluation, rollout_steps, write_summary
 from mycobot_scripts.demos import (
@@ -162,7 +162,8 @@ def tell(summary: Summary, folder: Path) -> None:
     page = refresh_report(folder)
     print(summary.text())
     print(f"report: {page.resolve().as_uri()}")
-    print(f"look at the runs: {command_line('visualize_episodes.py')} --dataset_dir {folder} --html")
+    look = f"visualize_episodes.py --dataset_dir {quoted(folder)} --html"
+    print(f"look at the runs: {command_line(look)}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tasks import (
     TimeStep,
     build_model,
     check_fork,
+    checked_start,
     draw_light,
     mujoco,
     nearest_case,
@@ -210,16 +211,12 @@ class SimEnv(control.Environment):
 
         Props start where `env_state` (P * 7,) says, or are drawn from `rng` (a generator or a seed), in case
         number `case`, or in one drawn too. Arms start at rest in `state` (D,), or in their start poses.
+        ValueError if `env_state` is no such poses.
         """
         start = env_state
         if start is None:
             start = self.task.sample_start(np.random.default_rng(rng), case)
-        if np.shape(start) != (7 * len(self.spec.props),):
-            raise ValueError(
-                f"env_state has shape {np.shape(start)}; {self.spec.name} needs a pose (xyz, wxyz) "
-                f"for each of {[prop.name for prop in self.spec.props]}"
-            )
-        self.task.start, self.task.start_state = np.asarray(start, dtype=float), state
+        self.task.start, self.task.start_state = checked_start(self.spec, start), state
         return TimeStep(super().reset().observation)
 
     def step(self, action: np.ndarray) -> TimeStep:

@@ -24,11 +24,17 @@ def enter() -> None:
 
 
 def run() -> None:
-    """Run the script of the command that this process is, as `python3 SCRIPT.py` does."""
+    """Run the script of the command that this process is, as `python3 SCRIPT.py` does. A link to a command
+    may have another name.
+    """
     sys.path.insert(0, str(ROOT))
     from common import COMMANDS
 
-    script = ROOT / COMMANDS[Path(sys.argv[0]).stem]
+    called = Path(sys.argv[0])
+    found = [COMMANDS[name] for name in (called.stem, called.resolve().stem) if name in COMMANDS]
+    if not found:
+        sys.exit(f"error: {called.name} is no command of this toolkit; they are {', '.join(COMMANDS)}")
+    script = ROOT / found[0]
     sys.argv[0] = str(script)
     sys.path[0] = str(script.parent)
     runpy.run_path(str(script), run_name="__main__")

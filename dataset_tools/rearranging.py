@@ -114,6 +114,8 @@ def _drawn(flags: SplitFlags, paths: list[Path]) -> dict[str, list[Path]]:
     shares = np.array(flags.shares)
     if not np.isclose(shares.sum(), 1):
         raise ValueError(f"--shares {' '.join(map(str, flags.shares))}; they must add up to 1")
+    for path in paths:
+        load_header(path)  # a damaged file is told of, not copied
     order = np.random.default_rng(flags.seed).permutation(len(paths))
     ends = np.rint(np.cumsum(shares) * len(paths)).astype(int)
     parts = [[paths[i] for i in np.sort(own)] for own in np.split(order, ends[:-1])]

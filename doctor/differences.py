@@ -233,7 +233,8 @@ def clock_drift(survey: Survey) -> Iterator[Sign]:
         if time is not None and steps > 0 and time[-1] > time[0]:
             off[one] = float((time[-1] - time[0]) * one.episode.fps / steps - 1)
     found = [one for one, share in off.items() if abs(share) > CLOCK and abs(share) * len(one.episode) > 1]
-    if found:
-        shares = [off[one] for one in found]
-        share = 1 + float(np.median(shares))
-        yield Sign(f"steps take {share:.1%} of the time that fps says", survey.unless_all(found))
+    for way in (1, -1):  # slow and fast ones apart
+        own = [one for one in found if off[one] * way > 0]
+        if own:
+            share = 1 + float(np.median([off[one] for one in own]))
+            yield Sign(f"steps take {share:.1%} of the time that fps says", survey.unless_all(own))

@@ -116,8 +116,8 @@ def delay_of(survey: Survey, camera: str, half: int | None = None) -> float | No
     "late_pictures",
     PICTURES,
     "the policy reacts to what was; it must find the same delay when it runs",
-    "read the newest frame (no buffer), light well, expose shortly; to see what it costs: "
-    "imitate_episodes.py --eval --disturb late_pictures={seconds}",
+    "read the newest frame (no buffer), light well, expose shortly; imitate_episodes.py --eval --disturb "
+    "late_pictures says what it costs in simulation",
 )
 def late_pictures(survey: Survey) -> Iterator[Sign]:
     """Pictures change later than the joints move."""
@@ -126,7 +126,7 @@ def late_pictures(survey: Survey) -> Iterator[Sign]:
         if late is not None and abs(late) >= max(LATE, LATE_SECONDS * fps) - 0.25:
             words = "late" if late > 0 else "early"
             said = f"is {abs(late):.1f} frames ({abs(late) / fps:.2f} s) {words} against the joints"
-            yield Sign(said, (), camera, {"seconds": f"{abs(late) / fps:.2f}"})
+            yield Sign(said, (), camera)
 
 
 @symptom(

@@ -75,8 +75,7 @@ def joint_never_moves(survey: Survey) -> Iterator[Sign]:
     JOINTS,
     "limits, mirroring and the arm take radians, and grippers from 0 (closed) to 1 (open)",
     "import the recordings with their units: "
-    + command_line("edit_episodes.py import --from {folder} --output_dir NEW --joint_unit {unit} ")
-    + "--gripper_range {closed} {opened}",
+    + command_line("edit_episodes.py import --from {folder} --output_dir NEW --joint_unit {unit}{range}"),
 )
 def units(survey: Survey) -> Iterator[Sign]:
     """Joints are in no radians, grippers not between 0 and 1, or states and commands differ in unit."""
@@ -90,13 +89,13 @@ def units(survey: Survey) -> Iterator[Sign]:
         is_degrees = most <= MOST_DEGREES
         words, unit = ("degrees", "deg") if is_degrees else ("steps of an encoder or pixels", "ticks:4096")
         said = f"joints reach {most:.0f}, as {words} do, not radians"
-        yield Sign(said, survey.unless_all(beyond), values=_units(unit))
+        yield Sign(said, survey.unless_all(beyond), values=_units(survey, unit))
     shared = joints[: survey.action_width]
     states, commands = survey.spans("states")[: len(shared)], survey.spans("actions")[: len(joints)]
     sizes = [float(spans[shared].max(initial=0)) for spans in (states, commands)]
     if min(sizes) > 0 and max(sizes) > OTHER_UNIT * min(sizes):
         said = f"states vary by {sizes[0]:.3g}, their commands by {sizes[1]:.3g}, as in another unit"
-        yield Sign(said, values=_units("UNIT"))
+        yield Sign(said, values=_units(survey, "UNIT"))
     if not beyond:
         yield from _grip_units(survey)
 
@@ -107,10 +106,11 @@ def _grip_units(survey: Survey) -> Iterator[Sign]:
         high = max(one.states[:, number].max() for one in survey.alike)
         if high > MOST_GRIP or low < LEAST_GRIPPED:
             said = f"{survey.entries[number].name} goes from {low:.3g} to {high:.3g}, not from 0 to 1"
-            values = _units("rad", f"{low:.3g}", f"{high:.3g}")
+            values = _units(survey, "rad", f"{low:.3g}", f"{high:.3g}")
             yield Sign(f"{said}, if it is a gripper", values=values)
 
 
-def _units(unit: str, closed: str = "CLOSED", opened: str = "OPEN") -> dict[str, str]:
-    """For the remedy."""
-    return {"unit": unit, "closed": closed, "opened": opened}
+def _units(survey: Survey, unit: str, closed: str = "CLOSED", opened: str = "OPEN") -> dict[str, str]:
+    """For the remedy; what has no gripper has no range of it."""
+    has_grippers = bool(survey.are_grippers.any())
+    return {"unit": unit, "range": f" --gripper_range {closed} {opened}" if has_grippers else ""}

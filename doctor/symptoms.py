@@ -15,6 +15,8 @@ WITHOUT_THEM = "to leave them out: " + command_line(
     "edit_episodes.py delete --dataset_dir {folder} --output_dir NEW --episodes {episodes}"
 )
 LEAVE_OUT = f"look at them; {WITHOUT_THEM}"
+OF_ALL = "all episodes are like this: record anew"  # instead of leaving all of them out
+OTHER_CAMERAS = ", or train without this camera (--camera_names)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ class Symptom:
                 "episodes": quoted(*map(_word, names)),
                 **sign.values,
             }
-            remedy = self.remedy.format(**values)
+            remedy = self.remedy
+            if len(names) == len(survey.every):
+                remedy = remedy.replace(WITHOUT_THEM, OF_ALL + OTHER_CAMERAS * bool(sign.camera))
+            remedy = remedy.format(**values)
             yield Finding(self.name, sign.what, self.consequence, remedy, names, sign.camera)
 
 

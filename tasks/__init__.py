@@ -100,6 +100,7 @@ __getattr__, __dir__, __all__ = open_door(
             "StartSpace",
             "beside",
             "case_of",
+            "checked_start",
             "in_sight",
             "is_beside",
             "nearest_case",

@@ -120,6 +120,17 @@ def test_every_command_tells_its_flags_in_an_empty_folder(site, tmp_path):
     assert files(tmp_path) == set()
 
 
+def test_a_link_to_a_command_may_have_another_name(site, tmp_path):
+    (tmp_path / "act-demo").touch()
+    (tmp_path / "mine").symlink_to(tmp_path / "act-demo")
+    done = start(site, tmp_path, tmp_path / "mine", "--dry_run")
+    assert done.returncode == 0 and done.stdout.startswith("act-record "), done.stderr
+    done = start(site, tmp_path, "mine", "--dry_run")
+    assert done.returncode == 1 and done.stderr.startswith(
+        "error: mine is no command of this toolkit; they are"
+    )
+
+
 def test_an_installed_command_names_others_and_takes_presets_from_the_package(site, tmp_path):
     before = files(site)
     done = start(site, tmp_path, "act-demo", "--dry_run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import command_line, did_you_mean
+from common import command_line, did_you_mean, quoted
 from constants import MYCOBOT, TASKS, is_mycobot
 from episodes import Episode, data_dir, list_episodes, whole_action
 from tasks import Task
@@ -53,9 +53,10 @@ def run_command(task: Task, first: Episode, ckpt_dir: str | Path) -> str | None:
         return None
     simulated = task if task.scene else TASKS.get(first.task)
     if simulated is not None and simulated.scene and first.sim:
-        return f"{RUN} --robot twin --ckpt_dir {ckpt_dir} --task_name {simulated.name}"
+        return f"{RUN} --robot twin --ckpt_dir {quoted(ckpt_dir)} --task_name {simulated.name}"
     cameras = ",".join(f"{name}={number}" for number, name in enumerate(task.cameras))
-    return f"{RUN} --robot mycobot320 --ckpt_dir {ckpt_dir} --task_name {task.name} --cameras {cameras}"
+    flags = quoted("--ckpt_dir", ckpt_dir, "--task_name", task.name, "--cameras", cameras)
+    return f"{RUN} --robot mycobot320 {flags}"
 
 
 def simulated_task(name: str, ckpt_dir: str | Path) -> Task:
@@ -68,5 +69,5 @@ def simulated_task(name: str, ckpt_dir: str | Path) -> Task:
     problem = f"unknown task {name!r}; {hint}a task" if hint else f"--eval simulates, and {name!r}"
     raise ValueError(
         f"{problem}{' of your own' if hint else ''} has no scene; on the real arm it is run by: "
-        f"{RUN} --ckpt_dir {ckpt_dir} --task_name {name}"
+        f"{RUN} {quoted('--ckpt_dir', ckpt_dir, '--task_name', name)}"
     )

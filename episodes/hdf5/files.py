@@ -25,6 +25,7 @@ MOST_UNPACKED = 100  # times its file's size: bytes of a larger dataset; numbers
 LISTED = 10  # names in a message
 MOST_LINKS = 16  # in a chain
 MOST_DATASETS = 100_000  # looked at in a group
+ANEW = "record it again, or leave it out: edit_episodes.py check says how"
 _WHERE = re.compile(r"errno = (\d+)")
 _REASONS = {  # why a file cannot be opened although its content may be sound
     errno.EAGAIN: "another program has it open and locked; close that program, or, if that only reads, set "
@@ -91,7 +92,7 @@ def _check_place(path: Path) -> None:
     except OSError as error:
         raise read_error(path, error) from error
     if not start:
-        raise EpisodeError(f"{path}: no complete HDF5 file (it has 0 bytes); record it again")
+        raise EpisodeError(f"{path}: no complete HDF5 file (it has 0 bytes); {ANEW}")
     for first, problem in _POINTERS.items():
         if start.startswith(first):
             raise OpenError(f"{path}: {problem}")
@@ -114,7 +115,7 @@ def read_error(path: Path, error: BaseException) -> EpisodeError:
             f"{path}: the program that writes it has not closed it; wait for that or, if that program is "
             f"gone, run h5clear -s {path.name}"
         )
-    return EpisodeError(f"{path}: no complete HDF5 file ({reason}); record it again")
+    return EpisodeError(f"{path}: no complete HDF5 file ({reason}); {ANEW}")
 
 
 def find(root: h5py.File, name: str) -> h5py.Group | h5py.Dataset | h5py.Datatype | None:

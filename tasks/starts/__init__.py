@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = open_door(
         "sampling": (
             "RADIAN",
             "case_of",
+            "checked_start",
             "in_sight",
             "nearest_case",
             "pose_of",

@@ -2,14 +2,17 @@
 
     {"task": "sim_transfer_cube_scripted", "starts": [{"red_box": [0.1, 0.5, 0.05]}, ...]}
 
-A prop has x, y and z (m), and its turn about the vertical (degrees) where it is turned.
+A prop has x, y and z (m), and its turn about the vertical (degrees) where it is turned. By a third entry,
+`check`, a file is known that a person edited: it is kept when new starts are written.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,34 @@ FORM = '{"task": NAME, "starts": [{PROP: [x, y, z], ...}, ...]}'
 
 
 def write_starts(path: Path, task: Task | None, names: Sequence[str], starts: Sequence[np.ndarray]) -> None:
-    """Write starts (P * 7,) of props of these names; whole or not at all."""
+    """Write starts (P * 7,) of props of these names; whole or not at all. A file that was edited is kept."""
     rows = [dict(zip(names, map(_numbers, start.reshape(-1, 7)), strict=True)) for start in starts]
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
+    _keep_edited(path)
     with complete_file(path) as part:
         name = json.dumps(task.name if task else "")
-        part.write_text(f'{{"task": {name}, "starts": [\n{lines}\n]}}\n', encoding="utf-8")
+        text = f'{{"task": {name}, "starts": [\n{lines}\n], "check": {_check(rows)}}}\n'
+        part.write_text(text, encoding="utf-8")
+
+
+def _check(rows: Any) -> int:
+    return zlib.crc32(json.dumps(rows).encode())
+
+
+def _keep_edited(path: Path) -> None:
+    """Move a file of starts aside, with a line that says so, unless it is as it was written."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["check"] == _check(content["starts"]):
+            return
+    except FileNotFoundError:
+        return
+    except (ValueError, RecursionError, KeyError, TypeError):
+        pass  # by hand, or by an older version
+    names = (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in count(1))
+    kept = next(name for name in names if not name.exists())
+    path.rename(kept)
+    print(f"note: {path} was edited; it is kept as {kept}")
 
 
 def _numbers(pose: np.ndarray) -> list[float]:

@@ -59,6 +59,23 @@ def sample_start(
     return np.concatenate(poses) if poses else np.zeros(0)
 
 
+def checked_start(task: Task, start: np.ndarray) -> np.ndarray:
+    """A start pose of the props (P * 7,) that somebody gives; ValueError if it is none."""
+    needed = f"{task.name} needs a pose (xyz, wxyz) for each of {[prop.name for prop in task.props]}"
+    if np.shape(start) != (7 * len(task.props),):
+        raise ValueError(f"env_state has shape {np.shape(start)}; {needed}")
+    start = np.asarray(start, dtype=float)
+    if not np.isfinite(start).all():
+        raise ValueError(f"env_state is {start.tolist()!r:.200}; {needed}, in finite numbers")
+    turns = np.linalg.norm(start.reshape(-1, 7)[:, 3:], axis=1)
+    if (turns < ROUNDING).any():
+        name = task.props[int(turns.argmin())].name
+        raise ValueError(
+            f"env_state has quaternion 0 for {name}; {needed}, and 1, 0, 0, 0 for what is not turned"
+        )
+    return start
+
+
 def case_of(task: Task | None, env_state: np.ndarray | None) -> str | None:
     """Label of the case near whose regions the props start (P * 7,); None if there is none."""
     if task is None or not task.cases or env_state is None or env_state.size != 7 * len(task.props):

@@ -336,6 +336,15 @@ def test_split_by_shares(edit, dataset, tmp_path):
     assert sorted(path.name for part in parts for path in part) == [f"episode_{i}.hdf5" for i in range(N)]
 
 
+def test_a_damaged_file_is_told_of_not_copied(edit, dataset, tmp_path):
+    path = episode_path(dataset, 2)
+    path.write_bytes(path.read_bytes()[:1000])
+    flags = ("--dataset_dir", dataset, "--output_dir", tmp_path / "out")
+    said = refusal(edit, "split", *flags, "--shares", 0.5, 0.5)
+    assert "episode_2.hdf5: no complete HDF5 file" in said and "edit_episodes.py check says how" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_split_by_success_and_merge_again(edit, dataset, tmp_path):
     out, whole = tmp_path / "out", tmp_path / "whole"
     edit("split", "--dataset_dir", dataset, "--output_dir", out, "--by", "success")

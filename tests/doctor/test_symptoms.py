@@ -294,6 +294,15 @@ def test_a_drawing_on_white_ground_is_not_over_exposed(sound):
 def test_a_camera_that_is_always_over_exposed(sound):
     (finding,) = found(in_all(seen(whitened))(sound), Sampling())
     assert finding.name == "over_exposed" and len(finding.episodes) == N
+    assert finding.remedy.endswith("record anew, or train without this camera (--camera_names)")
+
+
+@pytest.mark.parametrize("name", SYMPTOMS)
+def test_no_remedy_leaves_all_episodes_out(sound, name):
+    """What is wrong in every episode is not mended by deleting all of them."""
+    one = FAULTS[name](sound)[4]
+    every = found([one] * N, Sampling() if SYMPTOMS[name].looks_at == "pictures" else WITHOUT)
+    assert not [each.line for each in every if len(each.episodes) == N and "delete" in each.remedy]
 
 
 def test_only_states_of_whole_arms_have_a_gripper_in_the_seventh_place(sound):
@@ -333,6 +342,13 @@ def test_the_delay_of_pictures_is_told_in_frames(sound):
     assert float(re.search(r"is ([\d.]+) frames", top.what)[1]) == pytest.approx(3, abs=0.5)
 
 
+def test_clocks_that_are_fast_and_slow_are_told_apart(sound):
+    clocks = [replace(one, time=(1.04 if i % 2 else 0.95) * one.time) for i, one in enumerate(sound)]
+    slow, fast = found(clocks, WITHOUT)
+    assert "take 104.0% of the time" in slow.what and slow.episodes[0] == "episode_1"
+    assert "take 95.0% of the time" in fast.what and len(fast.episodes) == N // 2
+
+
 def test_units_of_an_encoder_and_of_commands(sound):
     ticks = [with_rows(lambda rows: rows * np.array([*[2048 / np.pi] * 6, 1]))(one) for one in sound]
     (finding,) = found(ticks, WITHOUT)
@@ -342,6 +358,8 @@ def test_units_of_an_encoder_and_of_commands(sound):
     closed, opened = found(wide, WITHOUT)[0].remedy.split("--joint_unit rad --gripper_range ")[1].split()
     assert [float(closed), float(opened)] == pytest.approx([10, 90], abs=0.2)
     mixed = [replace(one, action=one.action * np.array([*[57.3] * 6, 1])) for one in sound]
+    bare = [with_rows(lambda rows: rows[:, :6])(one) for one in ticks]
+    assert found(bare, WITHOUT)[0].remedy.endswith("--joint_unit ticks:4096")
     assert "as in another unit" in " ".join(each.what for each in found(mixed, WITHOUT))
 
 

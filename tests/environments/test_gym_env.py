@@ -108,8 +108,24 @@ def test_seeds_and_given_starts(make):
     wanted = np.array([0.05, 0.45, 0.05, 1, 0, 0, 0])
     _, info = env.reset(options={"env_state": wanted})
     assert np.array_equal(info["env_state"], wanted)
-    with pytest.raises(ValueError, match="env_state has shape"):
-        env.reset(options={"env_state": wanted[:3]})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"env_state": [0.05, 0.45, 0.05]}, "env_state has shape"),
+        ({"env_state": [0.05, 0.45, np.nan, 1, 0, 0, 0]}, "env_state is .* in finite numbers"),
+        ({"env_state": [0.05, 0.45, np.inf, 1, 0, 0, 0]}, "env_state is .* in finite numbers"),
+        ({"env_state": [0.05, 0.45, 0.05, 0, 0, 0, 0]}, "env_state has quaternion 0 for red_box"),
+        (
+            {"env_stat": [0.05, 0.45, 0.05, 1, 0, 0, 0]},
+            "unknown option of reset 'env_stat'; did you mean 'env_s",
+        ),
+    ],
+)
+def test_starts_that_are_none_are_refused(make, options, said):
+    with pytest.raises(ValueError, match=said):
+        make().reset(options=options)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,10 @@ def test_how_a_policy_is_run_on_the_arm(tmp_path, monkeypatch):
     real = run_command(TASKS["mycobot320_move_cube"], first, "r")
     assert "--robot mycobot320" in real and real.endswith("--cameras top=0,right_wrist=1")
     assert run_command(TASKS["sim_transfer_cube_scripted"], first, "r") is None
+    assert "--ckpt_dir 'my runs/p' --task_name" in run_command(own, first, "my runs/p")
+    assert "--ckpt_dir 'my runs/p' --task_name" in run_command(own, on_twin, "my runs/p")
+    with pytest.raises(ValueError, match="--ckpt_dir 'my runs/p' --task_name my_push"):
+        simulated_task("my_push", "my runs/p")
 
 
 @pytest.mark.parametrize(

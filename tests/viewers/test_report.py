@@ -219,6 +219,16 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
     assert "left/act" in page.text and "right/act" in page.text
 
 
+def test_a_report_of_several_runs_replaces_none_of_one(run, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="--runs names .* twice; name each run once"):
+        write_report([run, run / ".." / run.name])
+    monkeypatch.chdir(run)
+    with pytest.raises(
+        ValueError, match="report.html here is the report of the run .*; give another --output"
+    ):
+        write_report([run, tmp_path / "other"])
+
+
 def test_a_run_that_was_only_trained(run):
     for path in run.glob("result_*"):
         path.unlink()

@@ -11,6 +11,7 @@ from common import (
     complete_file,
     confusion_plot,
     pick_device,
+    quoted,
     remove_unfinished,
     write_csv,
 )
@@ -82,5 +83,6 @@ def train_backbone(config: BackboneConfig, training: ClassifierConfig) -> None:
         accuracy_plot(Path(config.ckpt_dir) / "accuracy.png", histories)
     print(table(results))
     for name, folder in folders.items():
-        print(f"weights ({name}): --backbone {training.backbone} --backbone_weights {folder / BEST}")
+        flags = quoted("--backbone", training.backbone, "--backbone_weights", folder / BEST)
+        print(f"weights ({name}): {flags}")
     print(f"pictures: accuracy.png and confusion.png in {', '.join(map(str, folders.values()))}")

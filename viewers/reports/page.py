@@ -23,8 +23,10 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
         output: the page; if not given, `report.html` in the folder of the run, or here if there are several.
 
     Raises:
-        ValueError: a folder holds no run.
+        ValueError: a folder holds no run, or is named twice; or here is a run, whose report it would replace.
     """
+    if output is None and len(folders) > 1 and is_run(Path()):
+        raise ValueError(f"{FILE} here is the report of the run {Path().resolve()}; give another --output")
     output = output or (folders[0] / FILE if len(folders) == 1 else Path(FILE))
     runs = [read_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,9 @@ def refresh_report(folder: Path) -> Path:
 def _names(folders: Sequence[Path]) -> list[str]:
     """The runs' names: short ones, if they tell the runs apart."""
     resolved = [folder.resolve() for folder in folders]
+    for number, folder in enumerate(folders):
+        if resolved[number] in resolved[:number]:
+            raise ValueError(f"--runs names {folder} twice; name each run once")
     short = [run_name(folder) for folder in folders]
     if len(set(short)) == len(short):
         return short
