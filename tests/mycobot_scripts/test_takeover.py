@@ -1,18 +1,22 @@
 """Taking over: whose actions reach the arm when, and what is recorded of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from arm_rig import Person as Keyboard
 
-from constants import get_task
+from constants import MYCOBOT, get_task
 from episodes.episode import Episode
 from evaluation.episode_loop import Steps, rollout
 from mycobot_scripts.demos.journal import list_journals
 from mycobot_scripts.demos.policy_runs.takeover import MIN_STEPS, Corrections, TakeOver, WithCorrections
-from mycobot_scripts.robot.operator.jog import JOINT_SPEED, Jog
+from mycobot_scripts.kinematics import TOOL_LENGTH
+from mycobot_scripts.robot.operator.jog import JOINT_SPEED, Jog, axes_from
 from mycobot_scripts.robot.operator.person import Operator
 from mycobot_scripts.robot.session import as_recorded
 from tasks.timestep import TimeStep
+from teleop import Hand, Retarget
 from teleop.devices import RATES, Input
 
 TASK = get_task("mycobot320_move_cube")
@@ -163,6 +167,28 @@ def test_guiding_by_hand_releases_only_after_a_yes(tmp_path):
     robot = Robot()
     actions, takeover, *_, said = run(Person({1: "take over", 2: "guide"}), 5, tmp_path, robot, ("n",))
     assert robot.log == [] and said[-1] == "the servos stay on" and takeover.mode == "jog"
+    takeover.finish()
+
+
+class Leading(Person):
+    """A hand that is moved by 0.15 m while the person is asked at call 2."""
+
+    def read(self, now: float) -> Input:
+        pressed = super().read(now)
+        place = 0.0 if self._call <= 2 else 0.15
+        return replace(pressed, hand=Hand(1, np.array([place, 0.0, 0.0]), np.eye(3)))
+
+
+def test_the_arm_does_not_make_up_what_a_hand_did_while_the_person_was_asked(tmp_path):
+    start, axes = np.append(MYCOBOT.start, 0.7), axes_from("behind")
+    jog, robot = Jog("tool", TOOL_LENGTH, axes, Retarget(1.0, axes)), Robot()
+    operator = Operator(Keyboard("n"), say=lambda _: None)
+    corrections = Corrections(tmp_path, *RECORDS)
+    takeover = TakeOver(Execution(), Leading({0: "take over", 2: "guide"}), jog, robot, operator, corrections)
+    takeover.reset()
+    sent = np.array([takeover({**observation(0), "qpos": start}) for _ in range(12)])
+    assert robot.log == [] and takeover.mode == "jog"
+    assert np.abs(np.diff(sent, axis=0)).max() < 1e-3
     takeover.finish()
 
 
