@@ -345,6 +345,12 @@ def test_a_damaged_file_is_told_of_not_copied(edit, dataset, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_link_that_leads_nowhere_is_no_place_for_what_is_deleted(edit, dataset, tmp_path):
+    (dataset / "deleted").symlink_to(tmp_path / "nowhere")
+    edit("delete", "--dataset_dir", dataset, "--in_place", "--episodes", 1)
+    assert (dataset / "deleted_2/episode_1.hdf5").is_file() and not (tmp_path / "nowhere").exists()
+
+
 def test_split_by_success_and_merge_again(edit, dataset, tmp_path):
     out, whole = tmp_path / "out", tmp_path / "whole"
     edit("split", "--dataset_dir", dataset, "--output_dir", out, "--by", "success")

@@ -371,6 +371,13 @@ def test_remedies_are_whole_commands(sound, name):
     assert edit_episodes.parse_flags(words)[0] == words[0]
 
 
+def test_episodes_are_named_as_commands_take_them(sound):
+    named = examined(FAULTS["jumps"](sound), WITHOUT, "episode_take_{}.hdf5")
+    (finding,) = diagnose(Survey(str(FOLDER), tuple(named)))
+    assert "(episodes episode_take_4)" in finding.line and "--episodes episode_take_4" in finding.remedy
+    assert "(episodes 4)" in found(FAULTS["jumps"](sound), WITHOUT)[0].line
+
+
 def test_remedies_name_commands_that_there_are():
     text = " ".join(symptom.remedy for symptom in SYMPTOMS.values())
     assert set(re.findall(r"edit_episodes\.py (\w+)", text)) <= set(edit_episodes.COMMANDS)
