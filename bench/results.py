@@ -169,14 +169,14 @@ def human_rows() -> dict[str, Row]:
 def few_rows() -> dict[str, Row]:
     """Few demonstrations, other ones for each seed: alone, multiplied to 200, and beside 200 by script."""
     seeded, more, near = "--seed {seed}", "--num_episodes 200 --seed {seed}", f" --camera_names top {NEAR}"
-    tasks = {
-        "transfer": (TRANSFER, 10, FEW, seeded),
-        "twin move": (TWIN_MOVE, 10, FEW, seeded),
-        "choose": (CHOOSE, 10, FEW, seeded),
-        "insertion": (INSERTION, 20, f"{FEW}{near}", f"--camera_names top {seeded}"),
-    }
+    tasks = (
+        *(("transfer", TRANSFER, count, FEW, seeded) for count in (5, 10, 20)),
+        ("twin move", TWIN_MOVE, 10, FEW, seeded),
+        ("choose", CHOOSE, 10, FEW, seeded),
+        ("insertion", INSERTION, 20, f"{FEW}{near}", f"--camera_names top {seeded}"),
+    )
     rows = {}
-    for label, (task, count, train, record) in tasks.items():
+    for label, task, count, train, record in tasks:
         few = Row(task, train, record=record, episodes=count)
         rows[f"{label}, {count} demonstrations"] = few
         rows[f"{label}, {count} demonstrations, multiplied"] = replace(few, multiply=more)
