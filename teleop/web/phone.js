@@ -134,7 +134,7 @@ at("turn").addEventListener("click", () => choose("turn"));
 
 function onTilt(event) {
   if (event.alpha === null) return;
-  tilt = [event.alpha, event.beta, event.gamma, screen.orientation?.angle ?? 0];
+  tilt = [event.alpha, event.beta, event.gamma, screen.orientation?.angle ?? window.orientation ?? 0];
 }
 
 // Browsers tell it only over https or from localhost, iPhones only after asking.

@@ -271,6 +271,14 @@ def test_a_port_that_is_taken_is_told(phone):
 
 # --- the page
 
+BOXES = """
+const boxes = {};
+for (const each of document.querySelectorAll("button, .pad")) {
+  const { left, top, right, bottom } = each.getBoundingClientRect();
+  boxes[each.id] = [left, top, right, bottom];
+}
+return boxes;
+"""
 DRAG = """
 const [id, type, x, y] = arguments;
 const pad = document.getElementById(id);
@@ -290,6 +298,24 @@ def eventually(condition):
     while not (is_true := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return is_true
+
+
+@pytest.mark.parametrize("size", [(390, 844), (320, 568), (844, 390), (667, 320), (568, 250)])
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_button_is_in_sight_however_the_phone_is_held(phone, size, language):
+    """STOP above all."""
+    with chromium(*size) as driver:
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        driver.get(phone.server.address)
+        wait_until(driver, "document.getElementById('stop').textContent")
+        if language == "ko":
+            driver.execute_script("document.getElementById('language').click()")
+            wait_until(driver, "document.documentElement.lang === 'ko'")
+        boxes = driver.execute_script(BOXES)
+    for name, (left, top, right, bottom) in boxes.items():
+        assert left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1], (name, size)
+        assert bottom - top >= 36 and right - left >= 36, (name, size)
 
 
 def test_stop_is_told_at_the_first_touch(phone):
