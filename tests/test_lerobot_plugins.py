@@ -177,6 +177,7 @@ def test_a_person_drives_the_twin_by_keys_and_quits(lerobot, tmp_path):
     [
         (TWIN | {"robot.task_name": "sim_foo"}, "error: --task_name is 'sim_foo', which has no scene"),
         (TWIN | {"robot.options": "--max_stp 3"}, "error: '--max_stp' is no flag of this command; did you"),
+        (TWIN | {"robot.options": "--phone_port 70000"}, "error: --phone_port is 70000"),  # as a leader's
         ({"robot.type": "mycobot320", "robot.cameras": "top"}, "error: --cameras has 'top'; it takes name="),
         ({"robot.type": "mycobot320", "robot.port": "/dev/nothing"}, "error: port /dev/nothing cannot be"),
         (TWIN | {"teleop.device": "mouse"}, "error: unknown --teleop.device 'mouse'"),
