@@ -21,13 +21,13 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from common import choose
+from common import choose, did_you_mean
 from constants import IMAGE_SIZE, TASKS, get_task
 from sim_env import make_sim_env
 from tasks import Task, rendering
 
 OBS_TYPES = ("pixels", "pixels_agent_pos")
-OPTIONS = ("env_state",)  # of `reset`
+START = "env_state"  # the option of `reset`
 POSITION_BOUND = 1000.0  # of `agent_pos`; as in gym-aloha, wide enough for anything
 
 
@@ -98,10 +98,11 @@ class TaskEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict, dict[str, Any]]:
-        for name in options or {}:
-            choose("option of reset", name, OPTIONS)
+        for name in options or {}:  # others', as LeRobot's, mean nothing here
+            if name != START and did_you_mean(name, [START]):
+                choose("option of reset", name, [START])
         super().reset(seed=seed)
-        step = self._env.reset(self.np_random, (options or {}).get("env_state"))
+        step = self._env.reset(self.np_random, (options or {}).get(START))
         self._is_over = False
         return self._observe(step.observation), self._info(is_success=False)
 

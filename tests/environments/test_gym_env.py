@@ -106,7 +106,7 @@ def test_seeds_and_given_starts(make):
     assert not np.array_equal(following, start)
     assert np.array_equal(other.reset()[1]["env_state"], following), "the stream goes on without a seed"
     wanted = np.array([0.05, 0.45, 0.05, 1, 0, 0, 0])
-    _, info = env.reset(options={"env_state": wanted})
+    _, info = env.reset(options={"env_state": wanted, "lerobot_new_rollout": True})
     assert np.array_equal(info["env_state"], wanted)
 
 
