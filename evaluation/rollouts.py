@@ -42,7 +42,7 @@ class EvalJob:
     render_quality: str | None = None  # as in training if not given
     stream: Stream = Stream.EVALUATE  # where the starts come from
     cameras: tuple[str, ...] | None = None  # for `load_policy`
-    version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it
+    version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it if it is 0
 
     def settings(self, indices: Sequence[int], actor: Actor | None = None) -> Settings:
         """How the rollouts of these indices are made, with what only the actor tells, if it is given."""
@@ -59,8 +59,14 @@ class EvalJob:
         )
 
     def load(self, device: str = "auto") -> Actor:
-        """What acts."""
-        return open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
+        """What acts; ValueError if the checkpoint was written again since its `version`."""
+        actor = open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
+        if self.version not in (0, self.checkpoint.stat().st_mtime_ns):
+            raise ValueError(
+                f"{self.checkpoint} was written anew meanwhile, as by a training that goes on; give the same "
+                "command again, or wait until the training is over"
+            )
+        return actor
 
     def check(self, actor: Actor) -> None:
         """ValueError if it cannot act in the task as flagged, or would be done before its prop is taken.
@@ -275,7 +281,7 @@ def prepared(job: EvalJob, workers: Workers | None, view: Any) -> tuple[EvalJob,
     """
     job, workers = placed(job, Workers(num_workers=1) if view is not None else workers or Workers())
     folder = job.output_dir and job.output_dir.resolve()
-    version = job.checkpoint.stat().st_mtime_ns
+    version = job.version or job.checkpoint.stat().st_mtime_ns
     return replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version), workers
 
 

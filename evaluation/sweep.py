@@ -49,8 +49,9 @@ class _Kept:
             summary = read_result(path)
         except (OSError, ValueError):
             return None
+        wanted = Summary.of(self._job.task, self._job.checkpoint.name, self.settings(cell), summary.outcomes)
         is_whole = len(summary.outcomes) == self._settings.count
-        return summary if is_whole and summary.settings == self.settings(cell) else None
+        return summary if is_whole and replace(summary, made=wanted.made) == wanted else None
 
     def write(self, cell: Cell, outcomes: Sequence[Outcome]) -> Summary:
         """Keep the result of a cell."""
@@ -81,6 +82,7 @@ def evaluate_sweep(
     run: Path,
     workers: Workers | None = None,
     view: Any = None,
+    trained_for: str = "",
 ) -> tuple[Sweep, Path]:
     """Run the rollouts of all cells that are not there yet, several at a time; films none.
 
@@ -90,6 +92,7 @@ def evaluate_sweep(
         settings: of the undisturbed one; its first and count say which rollouts there are.
         run: the run's folder.
         workers, view: as for `evaluate`.
+        trained_for: the policy's task, if it is known; what is of another has a folder of its own.
 
     Returns:
         All cells that are there now, and the folder that holds them.
@@ -97,7 +100,8 @@ def evaluate_sweep(
     Raises:
         Held: another command is at work in that folder.
     """
-    folder = run / FOLDER / settings.name()
+    is_other = trained_for not in ("", job.task.name)
+    folder = run / FOLDER / (settings.name() + is_other * f"_{job.task.name}")
     kept = _Kept(folder, job, settings)
     with hold(folder):
         missing = [cell for cell in cells if kept.read(cell) is None]

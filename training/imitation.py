@@ -31,6 +31,7 @@ from training.feeding import Data, load_data, make_feed
 from training.flags import TrainConfig, TrainingRunConfig
 from training.loop import Run, fit, rehearse
 from training.places import PlaceLoss, varying
+from training.run import forget
 from training.setup import build_policy, write_config
 from training.trained_tasks import run_command
 from viewers import note_command, refresh_report
@@ -71,9 +72,10 @@ def train(
         return
     ckpt_dir.mkdir(parents=True, exist_ok=True)  # not before it is clear that the run can go on
     if world.is_first:
+        if config.overwrite:
+            forget(ckpt_dir)
         note_command(ckpt_dir, "training, continued" if resume else "training")
-        if not resume:
-            write_config(ckpt_dir, config, training, policy_config)
+        write_config(ckpt_dir, config, training, policy_config)
     finished = run is None or fit(run, feed, ckpt_dir, evaluation)
     if not world.is_first:
         return
@@ -201,14 +203,16 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     cameras = choose_cameras(checkpoint, config.camera_names, task.cameras)
     view = open_view(config)
     flags, has_sweep = EvalConfig.of(config), is_sweep(config.disturb)
-    job = EvalJob(checkpoint, task, replace(flags, disturb=None) if has_sweep else flags, cameras=cameras)
+    flags = replace(flags, disturb=None) if has_sweep else flags
+    written = checkpoint.stat().st_mtime_ns  # before its content is looked at
+    job = EvalJob(checkpoint, task, flags, cameras=cameras, version=written)
     indices = config.indices(config.num_rollouts)
     actor = job.load("cpu")
     job.check(actor)
     settings = job.settings(indices, actor)
     note_command(folder, f"evaluation of {checkpoint.name}")
     if has_sweep:
-        sweep_run(config, job, settings, view)
+        sweep_run(config, job, settings, actor.interface.task, view)
         return
     with open_evaluation(folder, settings) as kept:
         summary = evaluate(replace(job, output_dir=kept), indices, config, view, settings)
@@ -218,11 +222,13 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     print(f"report:     {page.resolve().as_uri()}")
 
 
-def sweep_run(config: TrainingRunConfig, job: EvalJob, settings: Settings, view: LiveView | None) -> None:
+def sweep_run(
+    config: TrainingRunConfig, job: EvalJob, settings: Settings, trained_for: str, view: LiveView | None
+) -> None:
     """Evaluate a run's checkpoint along the axes of a sweep; print the table and where everything is."""
     folder = run_folder(config.ckpt_dir)
     cells = read_sweep(config.disturb)
-    result, kept = evaluate_sweep(job, cells, settings, folder, config, view)
+    result, kept = evaluate_sweep(job, cells, settings, folder, config, view, trained_for)
     page = refresh_report(folder)
     print(result.text())
     print(f"heat map:   {kept / 'disturbances.png'}")

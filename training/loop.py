@@ -220,6 +220,8 @@ def _train(
         contextlib.closing(feed.train(range(run.step, run.total))) as source,
         Bar(run, is_hidden=keeper is None) as bar,
     ):
+        if evaluate and _is_evaluation_due(run) and not _evaluate(run, keeper, evaluate, bar):
+            return False  # stopped as before
         for batches, waited in _timed_steps(source, config.accumulate):
             meter.add(run.step, run.update(batches, feed.prepare), waited)
             bar.advance()
@@ -238,13 +240,30 @@ def _train(
                     keeper.add(losses)
                     bar.show({"val": losses.validation["loss"]})
             if is_evaluated:
-                success = evaluate(keeper.save())
-                keeper.add(Losses(run.step, success=success))
-                bar.show({"success": success})
+                is_stopped |= not _evaluate(run, keeper, evaluate, bar)
             if is_stopped and run.step < run.total:
                 if keeper:
                     keeper.stop()
                 return False
+    return True
+
+
+def _is_evaluation_due(run: Run) -> bool:
+    """Whether a run was stopped in the evaluation of its step."""
+    every, is_noted = run.config.eval_every, any(row.success is not None for row in run.history[-1:])
+    return bool(every and run.step and run.step % every == 0 and not is_noted)
+
+
+def _evaluate(run: Run, keeper: Keeper, evaluate: Callable[[Path], float], bar: Bar) -> bool:
+    """Evaluate the run as it is, and note its success; False if that was stopped: `--resume` begins there."""
+    try:
+        success = evaluate(keeper.save())
+    except KeyboardInterrupt:
+        if run.world.size > 1:
+            raise  # the others wait for this process
+        return False
+    keeper.add(Losses(run.step, success=success))
+    bar.show({"success": success})
     return True
 
 

@@ -214,3 +214,28 @@ def test_real_rollouts_of_a_sweep_and_of_a_set(run, capsys):
     (result,) = run.glob("evaluations/*_noise_middle_camera_mild_mass_strong_*/result_policy_best.json")
     words = ["noise=middle", "camera=mild", "mass=strong"]
     assert json.loads(result.read_text())["settings"]["disturb"] == words
+
+
+def test_results_of_another_task_are_none_of_this_one(run, calls, capsys):
+    evaluate(run, capsys, "--disturb", "noise")
+    before, own = len(calls), json.loads((run / "disturbances_policy_best.json").read_text())
+    other = dataclasses.replace(TASK, name="sim_insertion_scripted")
+    imitation.evaluate_run(flags(run, "--num_rollouts", "4", "--disturb", "noise"), other)
+    assert len(calls) == 2 * before
+    assert len(list((run / "disturbances").iterdir())) == 2, "each has a folder of its own"
+    changed = dataclasses.replace(TASK, stages=TASK.stages[:2], strict=None)
+    imitation.evaluate_run(flags(run, "--num_rollouts", "4", "--disturb", "noise"), changed)
+    assert len(calls) == 3 * before and own["task"] == TASK.name
+
+
+def test_a_checkpoint_that_is_written_anew_meanwhile_ends_it(run, monkeypatch, capsys):
+    """Else one table would mix two policies, under the name of the first."""
+
+    def run_one(job, index, view=None):
+        save_policy(run / "new.ckpt", make_act(dropout=0.3))
+        (run / "new.ckpt").replace(run / "policy_best.ckpt")
+        return Outcome(index, len(str(job.load("cpu"))), 1.0)
+
+    monkeypatch.setattr(sweeps, "run_one", run_one)
+    with pytest.raises(ValueError, match="policy_best.ckpt was written anew meanwhile, as by a training"):
+        evaluate(run, capsys, "--disturb", "noise")

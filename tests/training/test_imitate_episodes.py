@@ -30,6 +30,7 @@ from policies.acting.actor import TorchActor
 from policies.checkpoints.run_files import run_checkpoint
 from policies.configs import ACTConfig
 from policy import load_policy, read_checkpoint, save_policy
+from training import imitation
 from training.setup import write_config
 
 SCRIPT = ROOT / "imitate_episodes.py"
@@ -269,6 +270,43 @@ def test_a_run_is_not_overwritten_unasked(dataset, tmp_path, monkeypatch):
         call(dataset, tmp_path / "run", "--num_steps", "2", monkeypatch=monkeypatch)
     call(dataset, tmp_path / "run", "--num_steps", "3", "--overwrite", monkeypatch=monkeypatch)
     assert read_checkpoint(tmp_path / "run" / "policy_last.ckpt")["step"] == 3
+
+
+def test_nothing_of_an_earlier_run_is_taken_for_the_next_ones(dataset, tmp_path, monkeypatch):
+    """However soon that is ended: neither --resume nor --eval finds what was there before."""
+    run = tmp_path / "run"
+    flags = ("--num_steps", "4", "--save_every", "1", "--keep_last", "2")
+    call(dataset, run, *flags, monkeypatch=monkeypatch)
+    (run / "notes.txt").write_text("mine")
+
+    def dies(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(imitation, "fit", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            call(dataset, run, "--num_steps", "2", "--overwrite", monkeypatch=monkeypatch)
+    left = {path.name for path in run.iterdir() if path.is_file()}
+    assert left == {"commands.json", "config.json", "notes.txt", "report.html"}
+    call(dataset, run, *flags, monkeypatch=monkeypatch)
+    call(dataset, run, "--overwrite", "--num_steps", "2", *flags[2:], monkeypatch=monkeypatch)
+    assert {path.name for path in run.glob("policy_step*")} == {
+        "policy_step_1_seed_0.ckpt",
+        "policy_step_2_seed_0.ckpt",
+    }
+
+
+def test_a_run_goes_on_with_flags_that_are_heeded(dataset, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    call(dataset, run, "--num_steps", "2", monkeypatch=monkeypatch)
+    for flag, value in (("lr", "0.5"), ("weight_decay", "0.5"), ("seed", "7")):
+        with pytest.raises(
+            ValueError, match=f"begun with --{flag} .*, this command has {value}; give the same"
+        ):
+            call(dataset, run, "--num_steps", "3", "--resume", f"--{flag}", value, monkeypatch=monkeypatch)
+    call(dataset, run, "--num_steps", "3", "--resume", "--batch_size", "3", monkeypatch=monkeypatch)
+    flags = json.loads((run / "config.json").read_text())
+    assert (flags["num_steps"], flags["batch_size"]) == (3, 3)
 
 
 def test_two_runs_of_a_command_give_the_same_policy(dataset, tmp_path, monkeypatch):

@@ -480,6 +480,32 @@ def test_evaluations_while_training_keep_the_most_successful_policy(tmp_path):
     assert [row["eval/success"] for row in history if "eval/success" in row] == [0.5, 0.75, 0.75, 0.25]
 
 
+def test_an_evaluation_that_is_stopped_is_done_when_the_run_goes_on(tmp_path):
+    def until(last):
+        seen = []
+
+        def evaluate(path):
+            seen.append(read_checkpoint(path)["step"])
+            if len(seen) == last:
+                raise KeyboardInterrupt
+            return 0.5
+
+        return seen, evaluate
+
+    def run():
+        return Run(policy_of_seed(1), config(eval_every=3), 9)
+
+    seen, evaluate = until(2)
+    assert not fit(run(), feed(), tmp_path, evaluate) and seen == [3, 6]
+    for last, wanted in ((1, [6]), (-1, [6, 9])):
+        seen, evaluate = until(last)
+        again = run()
+        again.restore(tmp_path / "policy_last.ckpt")
+        assert fit(again, feed(), tmp_path, evaluate) == (last < 0) and seen == wanted
+    history = read_checkpoint(tmp_path / "policy_last.ckpt")["training"]["history"]
+    assert [row["step"] for row in history if "eval/success" in row] == [3, 6, 9]
+
+
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     train(tmp_path, 12, save_every=2, keep_last=2)
     assert {path.name for path in tmp_path.glob("policy_step*")} == {

@@ -5,7 +5,7 @@ from common.door import open_door
 __getattr__, __dir__, __all__ = open_door(
     __name__,
     {
-        "keeping": ("Keeper", "keep"),
+        "keeping": ("Keeper", "forget", "keep"),
         "progress": ("Bar", "Meter", "loss_line", "memory_line"),
         "state": ("RunState",),
     },

@@ -16,6 +16,16 @@ LAST_EVERY = 60.0  # s between checkpoints to resume from
 PLOT_EVERY = 30.0  # s between plots of the losses
 
 
+OF_A_RUN = ("policy_last", "policy_best", "policy_best_success", "policy_step_*")  # checkpoints
+
+
+def forget(ckpt_dir: Path) -> None:
+    """Remove what an earlier run left in its folder, so that nothing of it is taken for the next one's."""
+    names = [*(f"{name}.ckpt" for name in OF_A_RUN), "history.csv", "losses.png"]
+    for path in [path for name in names for path in ckpt_dir.glob(name)]:
+        path.unlink()
+
+
 class Keeper:
     """Keeps what a run has become, in a thread, so that its steps do not wait for the disk."""
 

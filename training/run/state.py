@@ -17,6 +17,8 @@ from training.flags import TrainConfig
 from training.optimisation import AverageWeights, learning_rate_factor, make_optimiser
 from training.places import PlaceLoss
 
+# flags that choose the episodes, or that the optimiser holds
+FIXED = ("seed", "lr", "lr_backbone", "weight_decay")
 OF_EPISODES = {  # what a policy's `Interface` has of them, and not of the flags
     "state_dim": "the width of the state",
     "action_dim": "the width of the action",
@@ -65,6 +67,7 @@ class RunState:
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold, beside the result, to go on as if the run had never stopped."""
         return {
+            "flags": self._fixed(),
             "weights": None if self.average is None else self.policy.state_dict(),
             "places": None if self.places is None else self.places.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -76,6 +79,10 @@ class RunState:
             "history": [losses.row() for losses in self.history],
         }
 
+    def _fixed(self) -> dict[str, Any]:
+        """Flags that a run keeps from its first step to its last."""
+        return {name: getattr(self.config, name) for name in FIXED}
+
     def restore(self, path: Path) -> None:
         """Go on from a `last` checkpoint; ValueError if it is damaged, is further than `total`, or is of
         another policy, average or schedule.
@@ -84,8 +91,14 @@ class RunState:
         stored = Stored.of(content, path)
         if stored.format_version != FORMAT_VERSION:
             raise ValueError("the run to resume was begun by an older version; begin anew with --overwrite")
-        _check_same(stored.config, stored.interface, self.policy)
         state = stored_training(content, path)
+        for name, value in self._fixed().items():
+            if (theirs := state.get("flags", {}).get(name, value)) != value:
+                raise ValueError(
+                    f"the run to resume was begun with --{name} {theirs}, this command has {value}; "
+                    "give the same flags, or another --ckpt_dir"
+                )
+        _check_same(stored.config, stored.interface, self.policy)
         if state["total"] != self.total and self.config.lr_schedule == "cosine":
             raise ValueError(
                 f"the checkpoint's cosine schedule ends at step {state['total']}, not {self.total}; "
@@ -163,8 +176,9 @@ def _check_same(config: dict[str, Any], interface: Interface, policy: Policy) ->
                 continue
             if stored is known and name in OF_EPISODES:
                 raise ValueError(
-                    f"the run to resume was begun with other episodes ({OF_EPISODES[name]} differs); give "
-                    "those alone, or train on these from the start: another --ckpt_dir, or --overwrite"
+                    f"the run to resume was begun with other episodes, or another --train_ratio "
+                    f"({OF_EPISODES[name]} differs); give those alone, or train on these from the start: "
+                    "another --ckpt_dir, or --overwrite"
                 )
             raise ValueError(
                 f"the run to resume has {name} {stored[name]!r}, this command {value!r}; "
