@@ -98,6 +98,11 @@ def task_of(path: Path, episode: Episode, task_name: str | None) -> Task:
         width = getattr(episode, name).shape[1]
         if width != task.dim:
             raise EpisodeError(f"{path}: {name} has {width} entries a step; {task.name} has {task.dim}")
+    if episode.fps != task.fps:
+        raise EpisodeError(
+            f"{path} has {episode.fps} steps a second, {task.name} has {task.fps}; edit_episodes.py resample "
+            "helps"
+        )
     return replace(task, episode_len=len(episode))
 
 
@@ -105,7 +110,7 @@ def check(path: Path, args: ReplayConfig) -> Task:
     """The task to replay an episode in; EpisodeError if it cannot be replayed."""
     episode = Episode.load(path, cameras=())
     task = task_of(path, episode, args.task_name)
-    if episode.env_state is None and args.seed is None:
+    if episode.env_state is None and args.seed is None and task.props:
         raise EpisodeError(
             f"{path}: no /env_state, so it is unknown where the props started (ACT's files do not say); "
             "--seed 0 draws a start, from which the actions may well miss"

@@ -172,15 +172,26 @@ def merge(flags: MergeFlags) -> Plan:
     headers = [load_header(path) for path in paths]
     for name in ("qpos", "action"):
         check_widths(name, paths, [getattr(header, name).shape[1] for header in headers])
-    new = {source_name(write.source): source_name(write.target) for write in writes}
     pairs = zip(writes, headers, strict=True)
-    return Plan(flags.root, tuple(_of_new_name(write, new.get(header.source)) for write, header in pairs))
+    return Plan(flags.root, tuple(_of_new_name(write, header.source, writes) for write, header in pairs))
 
 
-def _of_new_name(write: Write, source: str | None) -> Write:
-    """A file whose episode was made of one that gets another name: it says so then."""
-    if source is None:
+def _of_new_name(write: Write, old: str | None, writes: Sequence[Write]) -> Write:
+    """A file whose episode was made of one that gets another name: it says so then. Of several whose folders
+    have the same name, it is the one beside its own folder; ValueError if that does not tell either.
+    """
+    named = [other for other in writes if old and source_name(other.source) == old]
+    beside = write.source.resolve().parent.parent
+    near = [other for other in named if other.source.resolve().parent.parent == beside]
+    found = named if len(named) == 1 else near
+    if not named:
         return write
+    if len(found) != 1:
+        raise ValueError(
+            f"{write.source} was made of {old}, and {len(named)} folders have such an episode; merge what "
+            "belongs together first, each with a name of its own"
+        )
+    source = source_name(found[0].target)
     return replace(write, edit=partial(_made_of, source=source), what=f"made from {source}")
 
 

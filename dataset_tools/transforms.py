@@ -323,5 +323,7 @@ def judged(episode: Episode) -> bool:
     task = TASKS.get(episode.task)
     if episode.reward is None or task is None or not task.stages:
         lacks = "no /reward" if episode.reward is None else f"no simulated task (it names {episode.task!r})"
+        if episode.reward is not None and task is not None:
+            lacks = f"{task.name} has no stages"
         raise EpisodeError(f"{lacks}, so whether it succeeded is unknown; give --success true or false")
     return bool(episode.reward.max() == task.max_reward)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # they open OpenGL
     from sim_env import SimEnv
 
 RETURN_SECONDS = 2.0  # for the arms to go back to where the script begins
+GRASPED = 0.05  # by how much a hand closes at least when it grasps, of its travel
 OPENING_SECONDS = 0.3  # of these, the last, for the hands to become as they are there
 
 
@@ -58,8 +59,9 @@ def run_episode(
         raise RuntimeError(f"{task.name}: the simulation became unstable after step {len(steps)}")
     if not len(steps):
         return None
+    has_props = env.task.has_props and bool(task.props)  # else nothing stands anywhere
     success = steps.highest_reward == task.max_reward if env.task.has_props else None
-    return steps.episode(task, env_state=env.env_state, success=success)
+    return steps.episode(task, env_state=env.env_state if has_props else None, success=success)
 
 
 def run_script(
@@ -93,14 +95,23 @@ def arms_midway(env: EndEffectorEnv, task: Task, rng: np.random.Generator) -> np
     """State (D,) of the arms at a random moment of the script, as if it had begun at another random start;
     float32, as an episode keeps it.
 
-    The moment lies behind the first grasp: arms that reach for a prop are not shown to turn back.
+    The moment lies behind the first grasp, where there is one: arms that reach for a prop are not shown to
+    turn back.
     """
     script = ScriptedPolicy(task, env.start_xyz(), sample_start(task, rng))
     actions = [script(t) for t in range(task.episode_len)]
     hands = np.array(actions).reshape(len(actions), -1, 8)[..., 7]
-    is_closed = (hands <= hands.min(axis=0)) & (hands < hands[0])
-    moment = rng.integers(np.argmax(is_closed.any(axis=1)), len(actions))
+    moment = rng.integers(first_grasp(hands), len(actions))
     return [env.joint_action(action) for action in actions[: moment + 1]][-1].astype(np.float32)
+
+
+def first_grasp(hands: np.ndarray) -> int:
+    """The first step at which one of the hands (T, arms), 0 closed and 1 open, has closed as far as it goes
+    after it was wider; 0 if none does. Some scripts begin with closed hands.
+    """
+    has_narrowed = np.maximum.accumulate(hands, axis=0) - hands > GRASPED
+    stops = np.vstack([np.diff(hands, axis=0) >= 0, np.ones((1, hands.shape[1]), bool)])
+    return int(np.argmax((has_narrowed & stops).any(axis=1)))
 
 
 def drive(

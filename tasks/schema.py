@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from tasks.parts import Arm, Case, Entry, Near, Pair, Prop, Stage, Waypoint
 from tasks.task_check import (
     check_cases,
+    check_length,
     check_names,
     check_number,
     check_prop,
@@ -136,11 +137,16 @@ class Task:
 
 
 def by_name(tasks: Iterable[Task]) -> dict[str, Task]:
-    """Tasks by their names; ValueError if two share one."""
+    """Tasks by their names; ValueError if two share one, a rate is no whole number, or a script is longer
+    than its episodes.
+    """
     found: dict[str, Task] = {}
     for task in tasks:
         if task.name in found:
             raise ValueError(f"two tasks are called {task.name!r}; each needs a name of its own")
+        check_number(f"task {task.name!r}", "fps", task.fps, 1)  # as episode files take it
+        for variant in task.variants:
+            check_length(f"task {task.name!r}", variant.script, task.episode_len)
         found[task.name] = task
     return found
 

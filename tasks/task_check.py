@@ -129,6 +129,15 @@ def check_script(
         _check_waypoint(where, point, props)
 
 
+def check_length(source: str, script: Sequence[Waypoint], episode_len: int) -> None:
+    """ValueError for a waypoint behind the end of an episode, which no arm would come to."""
+    for number, point in enumerate(script):
+        if point.step > episode_len:
+            raise ValueError(
+                f"{source}: {waypoint_name(number, point)} lies behind the end: episode_len is {episode_len}"
+            )
+
+
 def waypoint_name(number: int, point: Waypoint) -> str:
     """A waypoint's name in messages and pictures: by its place in the script, from 0."""
     return f"waypoint {number} ({point.arm}, step {point.step})"

@@ -40,7 +40,7 @@ from dataset_tools.multiplied.sources import Source, read_source
 from dataset_tools.multiplied.steady import steady
 from dataset_tools.multiplied.trials import with_ways
 from dataset_tools.plans import HISTORY
-from episodes import Episode, EpisodeError, episode_path, missing_numbers, read_header
+from episodes import Episode, EpisodeError, episode_path, list_episodes, missing_numbers, read_header
 from evaluation import (
     check_looks,
     check_scene,
@@ -127,7 +127,8 @@ def multiply(flags: MultiplyFlags) -> None:
             return
         with hold(flags.output_dir):
             make_missing(job, fit)
-        print(f"train on them: {training_command(job, headers[fit[0]], len(paths))}")
+        is_whole = len(fit) == len(list_episodes(flags.dataset_dir))
+        print(f"train on them: {training_command(job, headers[fit[0]], len(paths), is_whole)}")
     finally:
         close_environments()
 
@@ -200,7 +201,7 @@ def make_missing(job: Job, paths: Sequence[Path]) -> None:
         carried = () if flags.keep_carried else job.cameras
         job = replace(job, room=job.room.seen(job.environment(), paths, flags.seen_table, carried))
     job = with_ways(replace(job, sources=tuple(read_sources(job, paths))))
-    if not _history(folder):
+    if identity not in _history(folder):
         with complete_file(folder / HISTORY) as part:
             part.write_text(json.dumps([identity], indent=1) + "\n", encoding="utf-8")
     progress = tqdm(total=len(missing), desc=f"multiplying {job.task.name}", unit="episode")
@@ -243,7 +244,8 @@ def _rate(tried: Sequence[tuple[str, bool]]) -> str:
 def check_output(folder: Path, identity: Mapping[str, Any]) -> None:
     """ValueError if a folder holds anything but what the same command has made."""
     check_whole(folder)
-    if identity not in _history(folder) and any(path.name[0] != "." for path in folder.iterdir()):
+    has_more = any(path.name[0] != "." and path.name != HISTORY for path in folder.iterdir())
+    if identity not in _history(folder) and has_more:
         raise ValueError(
             f"{folder} is not empty, and not made by this command from these episodes; choose another "
             "--output_dir"

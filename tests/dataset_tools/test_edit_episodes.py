@@ -751,6 +751,20 @@ def test_what_cannot_be_trained_on_together_is_not_merged(other, edit, dataset, 
     assert str(path) in said and not list((tmp_path / "all").glob("*"))
 
 
+def test_of_folders_with_one_name_that_beside_its_own_is_meant(edit, tmp_path):
+    rng, folders = np.random.default_rng(0), []
+    for day in ("day1", "day2"):
+        for name, source in (("shown", ""), ("many", "shown/episode_0")):
+            save(rng, episode_path(tmp_path / day / name, 0), source=source)
+            folders.append(tmp_path / day / name)
+    edit("merge", "--dataset_dir", *folders, "--output_dir", tmp_path / "all")
+    made = [one.source for one in load(tmp_path / "all")]
+    assert made == ["", "all/episode_0", "", "all/episode_2"]
+    words = ("merge", "--dataset_dir", folders[0], folders[2], tmp_path / "elsewhere/many", "--output_dir")
+    save(rng, episode_path(tmp_path / "elsewhere/many", 0), source="shown/episode_0")
+    assert "was made of shown/episode_0, and 2 folders have such" in refusal(edit, *words, tmp_path / "no")
+
+
 def test_what_was_made_of_another_goes_on_saying_so(edit, dataset, tmp_path):
     """So it is not trained on where that one validates, in one folder as in two."""
     many = tmp_path / "many"

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -394,6 +395,23 @@ def test_arms_that_reach_for_a_prop_are_not_shown_to_turn_back(twin):
         assert state[6] < opened - 0.2
 
 
+SCRIPTED = [task for task in TASKS.values() if task.script]
+
+
+@pytest.mark.parametrize("task", SCRIPTED, ids=[task.name for task in SCRIPTED])
+def test_every_scripts_first_grasp_is_found(task):
+    """Whether its hands begin closed, as ACT's, or open."""
+    hands, grasps = [], []
+    steps = np.arange(task.episode_len)
+    for arm in {point.arm for point in task.script}:
+        own = [point for point in task.script if point.arm == arm]
+        hands.append(np.interp(steps, [point.step for point in own], [point.gripper for point in own]))
+        closes = (later.step for sooner, later in pairwise(own) if later.gripper < sooner.gripper)
+        grasps += [next(closes)]
+    assert demonstrations.first_grasp(np.array(hands).T) == min(grasps) > 0
+    assert demonstrations.first_grasp(np.zeros((9, 2))) == demonstrations.first_grasp(np.ones((9, 1))) == 0
+
+
 def test_each_stage_is_lost_as_often_as_any_other(twin, monkeypatch):
     """A prop is gripped for a moment and carried for long; it can be lost at either."""
     rewards = np.repeat([0, 1, 0, 2, 3], [5, 2, 1, 50, 10])
@@ -632,7 +650,7 @@ def test_it_tells_how_to_train_on_them(twin, robot, how, folders, expected):
     flags = MultiplyFlags(dataset_dir="few", output_dir="new", **how)
     shown = replace(Episode.load(episode_path(twin, 0)), robot=robot)
     job = Job(TWIN, TWIN.cameras, flags)
-    python, name, *words = shlex.split(training_command(job, shown, 2))
+    python, name, *words = shlex.split(training_command(job, shown, 2, True))
     assert (python, name) == (PYTHON, "imitate_episodes.py")
     config, training, _ = imitate_episodes.parse_flags(words)
     assert (config.task_name, config.dataset_dir) == (TWIN.name, folders)
@@ -640,10 +658,13 @@ def test_it_tells_how_to_train_on_them(twin, robot, how, folders, expected):
     kept = {"place_loss": 0, "sample_weights": None, "places_only": None, "num_steps": 5500}
     assert {name: given[name] for name in kept} == kept | expected
     assert config.camera_names is None
-    said = training_command(replace(job, cameras=("right_wrist",)), shown, 1)
+    said = training_command(replace(job, cameras=("right_wrist",)), shown, 1, True)
     config, *_ = imitate_episodes.parse_flags(shlex.split(said)[2:])
     assert config.dataset_dir == ("new",), "one demonstration leaves none to validate"
     assert config.camera_names == ("right_wrist",) and config.places_only is None
+    config, *_ = imitate_episodes.parse_flags(shlex.split(training_command(job, shown, 2, False))[2:])
+    if not robot:
+        assert config.dataset_dir == ("new",), "what failed, or was not chosen, teaches nothing"
 
 
 @pytest.mark.slow

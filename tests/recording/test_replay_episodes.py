@@ -159,6 +159,10 @@ def test_the_task_can_be_given(replay, folder):
             "qpos has 14 entries a step; sim_one has 7",
         ),
         (
+            replace(FALL, name="slower", fps=25),
+            "has 50 steps a second, slower has 25; edit_episodes.py resample helps",
+        ),
+        (
             replace(FALL, name="real", scene=None),
             "task 'real' belongs to a real arm; --task_name a simulated one; on the arm it is replayed by",
         ),

@@ -37,6 +37,17 @@ def test_a_task_does_not_take_the_place_of_another_by_its_name():
         by_name((task, get_task("sim_insertion_scripted"), dataclasses.replace(task, episode_len=300)))
 
 
+def test_a_script_longer_than_its_episodes_is_told_with_the_task():
+    task = get_task("sim_mycobot320_choose_scripted")
+    with pytest.raises(ValueError, match=r"waypoint \d+ \(right, step 107\) lies behind the end: .* is 106"):
+        by_name([dataclasses.replace(task, episode_len=106)])
+
+
+def test_a_tasks_rate_is_a_whole_number():
+    with pytest.raises(ValueError, match="fps is 12.5; it must be a whole number, at least 1"):
+        by_name([dataclasses.replace(get_task("sim_transfer_cube_scripted"), fps=12.5)])
+
+
 @pytest.mark.parametrize(
     ("name", "episode_len", "dim", "max_reward", "props"),
     [
