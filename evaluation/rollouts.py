@@ -42,7 +42,7 @@ class EvalJob:
     render_quality: str | None = None  # as in training if not given
     stream: Stream = Stream.EVALUATE  # where the starts come from
     cameras: tuple[str, ...] | None = None  # for `load_policy`
-    version: int = 0  # ns, when the checkpoint was written; `evaluate` sets it if it is 0
+    version: str = ""  # of the checkpoint (`content_version`); `evaluate` sets it if it is not given
 
     def settings(self, indices: Sequence[int], actor: Actor | None = None) -> Settings:
         """How the rollouts of these indices are made, with what only the actor tells, if it is given."""
@@ -50,7 +50,7 @@ class EvalJob:
             self.flags,
             () if actor is None else (actor,),
             checkpoints=(self.checkpoint.name,),
-            version="" if actor is None else content_version([self.checkpoint]),
+            version="" if actor is None else self.version or content_version([self.checkpoint]),
             first=min(indices, default=0),
             count=len(indices),
             render_quality=self.quality(actor),
@@ -59,9 +59,9 @@ class EvalJob:
         )
 
     def load(self, device: str = "auto") -> Actor:
-        """What acts; ValueError if the checkpoint was written again since its `version`."""
+        """What acts; ValueError if the checkpoint is not of the `version` any more."""
         actor = open_actor(self.checkpoint, device, self.flags.amp, self.cameras)
-        if self.version not in (0, self.checkpoint.stat().st_mtime_ns):
+        if self.version and self.version != content_version([self.checkpoint]):
             raise ValueError(
                 f"{self.checkpoint} was written anew meanwhile, as by a training that goes on; give the same "
                 "command again, or wait until the training is over"
@@ -281,7 +281,7 @@ def prepared(job: EvalJob, workers: Workers | None, view: Any) -> tuple[EvalJob,
     """
     job, workers = placed(job, Workers(num_workers=1) if view is not None else workers or Workers())
     folder = job.output_dir and job.output_dir.resolve()
-    version = job.version or job.checkpoint.stat().st_mtime_ns
+    version = job.version or content_version([job.checkpoint])
     return replace(job, checkpoint=job.checkpoint.resolve(), output_dir=folder, version=version), workers
 
 

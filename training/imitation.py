@@ -20,6 +20,7 @@ from evaluation import (
     Summary,
     check_scene,
     choose_cameras,
+    content_version,
     evaluate,
     evaluate_sweep,
     open_evaluation,
@@ -204,8 +205,8 @@ def evaluate_run(config: TrainingRunConfig, task: Task) -> None:
     view = open_view(config)
     flags, has_sweep = EvalConfig.of(config), is_sweep(config.disturb)
     flags = replace(flags, disturb=None) if has_sweep else flags
-    written = checkpoint.stat().st_mtime_ns  # before its content is looked at
-    job = EvalJob(checkpoint, task, flags, cameras=cameras, version=written)
+    version = content_version([checkpoint])
+    job = EvalJob(checkpoint, task, flags, cameras=cameras, version=version)
     indices = config.indices(config.num_rollouts)
     actor = job.load("cpu")
     job.check(actor)
