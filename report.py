@@ -51,7 +51,10 @@ def main() -> None:
         if len(config.runs) > 1:
             raise ValueError(f"--runs names {len(config.runs)} folders; --coverage takes one")
         page = write_coverage(config.runs[0], config.output)
-        print(f"the next places, for record_sim_episodes.py --at: {page.with_name(STARTS)}")
+        if page.with_name(STARTS).is_file():
+            print(f"the next places, for record_sim_episodes.py --at: {page.with_name(STARTS)}")
+        else:
+            print("there are no next places: all objects always start at the same place, or nearly so")
     else:
         page = write_report(config.runs, config.output)
     print(f"open it in a browser: {page.resolve().as_uri()}")

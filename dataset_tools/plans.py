@@ -72,7 +72,10 @@ class Plan:
         """FileExistsError if a file would be overwritten; OSError if the disk is too full."""
         for source, target in [*((w.source, w.target) for w in self.writes), *self.moves]:
             if target.exists() and not (self.in_place and target.resolve() == source.resolve()):
-                raise FileExistsError(f"{target} exists already; choose another --output_dir")
+                advice = "choose another --output_dir"
+                if self.in_place:
+                    advice = "leave its episode out (--episodes)"
+                raise FileExistsError(f"{target} exists already; {advice}")
             if target.is_symlink():
                 raise FileExistsError(
                     f"{target} is a link to {target.resolve()}, which others may use; choose --output_dir, "

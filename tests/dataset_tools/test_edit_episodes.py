@@ -263,7 +263,7 @@ def test_mirror_in_place_is_beside(edit, dataset):
     assert {name: digest for name, digest in listing(dataset).items() if name in before} == before
     assert len(list_episodes(dataset)) == 2 * N
     said = refusal(edit, "mirror", "--dataset_dir", dataset, "--in_place")
-    assert "mirror_episode_0.hdf5 exists already" in said
+    assert "mirror_episode_0.hdf5 exists already; leave its episode out (--episodes)" in said
 
 
 def test_mirror_of_arms_that_are_not_symmetric(edit, tmp_path):

@@ -15,7 +15,8 @@ from repository import ROOT
 from synthetic import make_act, make_episode
 from test_report import Page
 
-from constants import get_task
+import report
+from constants import TASKS, get_task
 from episodes.folders import episode_path
 from evaluation.results.folders import content_version, open_evaluation
 from evaluation.results.outcomes import Outcome, Summary, write_summary
@@ -184,6 +185,17 @@ def test_a_folder_of_episodes_will_do_and_one_without_a_scene_has_no_picture(tmp
     assert "object at x" in page.text and "No picture: only of a task with a scene" in page.text
     assert "1 of 7 episodes are left out" in page.text
     assert (tmp_path / "next_starts.json").is_file() and not (own / "coverage.html").exists()
+
+
+def test_what_always_starts_at_one_place_has_no_next_ones(tmp_path, monkeypatch, capsys):
+    fixed = tuple(replace(prop, low=prop.high, yaw=(0, 0)) for prop in TASK.props)
+    monkeypatch.setitem(TASKS, "fixed", replace(TASK, name="fixed", props=fixed))
+    start = sample_start(TASKS["fixed"], np.random.default_rng(0))
+    folder = make_episodes(tmp_path / "known", [start] * 3, task="fixed")
+    monkeypatch.setattr(sys, "argv", ["report.py", "--runs", str(folder), "--coverage"])
+    report.main()
+    assert "there are no next places: all objects always start at the same" in capsys.readouterr().out
+    assert (folder / "coverage.html").is_file() and not (folder / "next_starts.json").exists()
 
 
 def test_a_real_arms_episodes_have_the_area_of_its_twin_and_a_drawn_picture(tmp_path):

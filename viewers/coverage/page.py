@@ -47,7 +47,8 @@ def write_next(coverage: Coverage, new: Sequence[tuple[int, np.ndarray]], output
     """As `write_coverage`, of what was read, with these cases and starts to record next."""
     output.parent.mkdir(parents=True, exist_ok=True)
     names = [prop.name for prop in coverage.spaces[0].props]
-    write_starts(output.with_name(STARTS), coverage.task, names, [start for _, start in new])
+    if new:  # else all always start at the same place
+        write_starts(output.with_name(STARTS), coverage.task, names, [start for _, start in new])
     title = f"{TITLE}: {coverage.source.resolve().name}"
     write_page(output, "report", title=title, body=coverage_body(coverage, numbered(new)))
     return output
