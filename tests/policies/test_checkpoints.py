@@ -442,10 +442,10 @@ def test_a_run_that_went_further_than_the_command_s_steps_is_not_resumed(stopped
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"episode_len": 120}, "begun with other episodes (the length of the longest differs)"),
+        ({"episode_len": 120}, "or another --train_ratio (the length of the longest differs)"),
         (
             {"frame_sizes": {"top": (60, 80)}},
-            "begun with other episodes (the size of their pictures differs)",
+            "or another --train_ratio (the size of their pictures differs)",
         ),
         ({"augmentations": ("crop",)}, "augmentations (), this command ('crop',); give the same flags"),
     ],
