@@ -1,4 +1,4 @@
-"""Leader motions as a person would make them, for the twin's pick and place.
+"""Leader motions as a person would make them, for the twin's pick and place, and who keeps them.
 
 The script of the task says where the arm's tool is to go; a leader that stands before the person is moved so
 that its tool goes the same way, at a person's tempo, smoothly, with the tremor of a hand. What a person would
@@ -11,7 +11,8 @@ import numpy as np
 
 from constants import get_task
 from mycobot_scripts.kinematics import forward, tool_point
-from mycobot_scripts.stand_in import Motion
+from mycobot_scripts.robot import Keys
+from mycobot_scripts.stand_in import Motion, StandInLeader
 from tasks import Task
 from teleop import so101
 
@@ -23,6 +24,27 @@ SLOWER = 1.3  # than the script
 STILL = 0.6, 1.5  # s before and after
 SMOOTH = 0.12  # s, deviation of the window
 TREMOR = 0.0003, 8.0  # m and Hz, about
+
+
+class Teacher(Keys):
+    """Closes the clutch as soon as the arm waits, lets the stand-in play, and keeps what came of it."""
+
+    def __init__(self, stand_in: StandInLeader, seconds: float) -> None:
+        self._stand_in, self._seconds = stand_in, seconds
+        self._may_begin, self._keys = False, ["e", "enter"]
+
+    def poll(self) -> list[str]:
+        begins = self._may_begin and len(self._keys) == 2
+        ends = len(self._keys) == 1 and self._stand_in.elapsed > self._seconds
+        if begins:
+            self._stand_in.play()
+        return [self._keys.pop(0)] if begins or ends else []
+
+    def ask(self, question, answers):
+        return answers["k"]
+
+    def show(self, **facts) -> None:
+        self._may_begin |= facts.get("jog") is not None  # the arm waits for the person
 
 
 def leader_joints(

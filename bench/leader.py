@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 from _harness import machine, make_parser, parse, report
-from _leader_motion import SCALE, TASK, leader_motion
+from _leader_motion import SCALE, TASK, Teacher, leader_motion
 from _stepped_arm import PERIOD, START, attacked
 from tqdm import tqdm
 
 from mycobot_scripts import leader, record_episodes
 from mycobot_scripts.demos import Recorder, scripted_actions
 from mycobot_scripts.kinematics import tool_point
-from mycobot_scripts.robot import ArmFile, Jog, Keys, axes_in_picture, open_session, start_rng
+from mycobot_scripts.robot import ArmFile, Jog, axes_in_picture, open_session, start_rng
 from mycobot_scripts.safety import Limits
 from mycobot_scripts.stand_in import Motion, PtyWire, StandInLeader
 from tasks import sample_start
@@ -47,27 +47,6 @@ def motion_for(seed: int, index: int) -> Motion:
     case = TASK.case_number(index)
     actions = scripted_actions(TASK, sample_start(TASK, start_rng(seed, index), case), case)
     return leader_motion(actions, ArmFile().home, axes_in_picture(TASK), np.random.default_rng([seed, index]))
-
-
-class Teacher(Keys):
-    """Closes the clutch as soon as the arm waits, lets the stand-in play, and keeps what came of it."""
-
-    def __init__(self, stand_in: StandInLeader, seconds: float) -> None:
-        self._stand_in, self._seconds = stand_in, seconds
-        self._may_begin, self._keys = False, ["e", "enter"]
-
-    def poll(self) -> list[str]:
-        begins = self._may_begin and len(self._keys) == 2
-        ends = len(self._keys) == 1 and self._stand_in.elapsed > self._seconds
-        if begins:
-            self._stand_in.play()
-        return [self._keys.pop(0)] if begins or ends else []
-
-    def ask(self, question, answers):
-        return answers["k"]
-
-    def show(self, **facts) -> None:
-        self._may_begin |= facts.get("jog") is not None  # the arm waits for the person
 
 
 def pick_and_place(seed: int, index: int, pace: float = 1.0) -> tuple[bool, float] | None:

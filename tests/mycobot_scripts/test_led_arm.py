@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from emulated import eventually
 
+from bench._leader_motion import Teacher
 from constants import MYCOBOT
 from episodes import Episode
 from mycobot_scripts import leader, record_episodes
 from mycobot_scripts.demos import Recorder
 from mycobot_scripts.demos.demonstrate import Jogging
 from mycobot_scripts.kinematics import forward, tool_point
-from mycobot_scripts.robot import Jog, Keys, open_session
+from mycobot_scripts.robot import Jog, open_session
 from mycobot_scripts.safety import SafetyStop
 from mycobot_scripts.stand_in.leader import Motion, StandInLeader
 from mycobot_scripts.stand_in.wires import PtyWire, TcpWire
@@ -258,27 +259,6 @@ def test_the_stand_in_is_served_by_the_script(monkeypatch, capsys):
 
 
 # --- on the twin
-
-
-class Teacher(Keys):
-    """Takes hold as soon as it may, lets the stand-in play, and keeps what came of it."""
-
-    def __init__(self, stand_in: StandInLeader, seconds: float) -> None:
-        self._stand_in, self._seconds = stand_in, seconds
-        self._may_begin, self._keys = False, ["e", "enter"]
-
-    def poll(self):
-        begins = self._may_begin and len(self._keys) == 2
-        ends = len(self._keys) == 1 and self._stand_in.elapsed > self._seconds
-        if begins:
-            self._stand_in.play()
-        return [self._keys.pop(0)] if begins or ends else []
-
-    def ask(self, question, answers):
-        return answers["k"]
-
-    def show(self, **facts):
-        self._may_begin |= facts.get("jog") is not None  # the arm waits for the person
 
 
 @pytest.mark.slow

@@ -14,8 +14,6 @@ from training.run.state import RunState
 
 LAST_EVERY = 60.0  # s between checkpoints to resume from
 PLOT_EVERY = 30.0  # s between plots of the losses
-
-
 OF_A_RUN = ("policy_last", "policy_best", "policy_best_success", "policy_step_*")  # checkpoints
 
 
